@@ -1,0 +1,3 @@
+module defenseclaw
+
+go 1.26
