@@ -1,0 +1,137 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"runtime/debug"
+	"slices"
+	"strings"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/storage"
+)
+
+// unsafeBuiltins are refused at compile time: a decision must depend on policy, data and input
+// alone, and must not reach out of the process.
+var unsafeBuiltins = map[string]struct{}{
+	ast.HTTPSend.Name:        {},
+	ast.OPARuntime.Name:      {},
+	ast.NetLookupIPAddr.Name: {},
+}
+
+// compile checks the modules against one another and against the data, and prepares them for
+// evaluation. The modules are not changed. When they do not fit, the error is [ast.Errors] with
+// every error that can be found. Cancelling ctx stops it after the stage it is in.
+func compile(ctx context.Context, modules map[string]*ast.Module, data *store, someAreMissing bool) (*ast.Compiler, error) {
+	compiler, complete, err := compileOnce(ctx, modules, data)
+	if err != nil || !compiler.Failed() {
+		return compiler, err
+	}
+	errs := compiler.Errors
+	if someAreMissing {
+		errs = withoutFollowUps(errs)
+	}
+	// Some errors stop OPA's compiler before the stages that find others. Going on without the
+	// rules at fault finds those: an author wants them all at once.
+	const mostRounds = 8
+	for range mostRounds {
+		if complete {
+			break
+		}
+		modules = withoutRulesAt(modules, compiler.Errors)
+		if compiler, complete, err = compileOnce(ctx, modules, data); err != nil {
+			return nil, err
+		}
+		errs = append(errs, withoutFollowUps(compiler.Errors)...)
+	}
+	return nil, errs
+}
+
+// compileOnce also tells whether every stage ran.
+func compileOnce(ctx context.Context, modules map[string]*ast.Module, data *store) (_ *ast.Compiler, complete bool, _ error) {
+	compiler := newCompiler().WithPathConflictsCheck(storage.NonEmpty(ctx, data, transaction{}))
+	stages := ast.AllStages()
+	for i, stage := range stages {
+		compiler = compiler.WithStageAfterID(stage, ast.CompilerStageDefinition{
+			Name: "CheckDeadline", MetricName: "check_deadline", Stage: func(*ast.Compiler) *ast.Error {
+				if err := ctx.Err(); err != nil {
+					return ast.NewError(ast.CompileErr, nil, "%s", err)
+				}
+				complete = complete || i == len(stages)-1
+				return nil
+			},
+		})
+	}
+	compiler.Compile(modules)
+	return compiler, complete, ctx.Err()
+}
+
+// withoutRulesAt returns the modules less the rules that errs are about, and less the whole module
+// where an error is about no rule of it. The modules given are not changed.
+func withoutRulesAt(modules map[string]*ast.Module, errs ast.Errors) map[string]*ast.Module {
+	rest := maps.Clone(modules)
+	for _, e := range errs {
+		if e.Location == nil || rest[e.Location.File] == nil {
+			continue
+		}
+		module := *rest[e.Location.File]
+		at := -1
+		for i, rule := range module.Rules {
+			if rule.Location.Row <= e.Location.Row && (at < 0 || rule.Location.Row >= module.Rules[at].Location.Row) {
+				at = i
+			}
+		}
+		if at < 0 {
+			delete(rest, e.Location.File)
+			continue
+		}
+		row := module.Rules[at].Location.Row
+		module.Rules = slices.DeleteFunc(slices.Clone(module.Rules), func(r *ast.Rule) bool { return r.Location.Row == row })
+		rest[e.Location.File] = &module
+	}
+	return rest
+}
+
+func newCompiler() *ast.Compiler {
+	return ast.NewCompiler().SetErrorLimit(0).WithUnsafeBuiltins(unsafeBuiltins).WithDefaultRegoVersion(ast.RegoV1)
+}
+
+// withoutFollowUps drops the errors that the absence of broken modules explains: a call of a
+// function that one of them may define.
+func withoutFollowUps(errs ast.Errors) ast.Errors {
+	return slices.DeleteFunc(slices.Clone(errs), func(e *ast.Error) bool {
+		return strings.HasPrefix(e.Message, "undefined function data.")
+	})
+}
+
+// modulesOf is what compilers take.
+func modulesOf(all []*parsed) map[string]*ast.Module {
+	modules := make(map[string]*ast.Module, len(all))
+	for _, p := range all {
+		if p.module != nil {
+			modules[p.file.Path] = p.module
+		}
+	}
+	return modules
+}
+
+// panicError is a crash that was contained.
+type panicError struct {
+	doing string
+	value any
+	stack []byte
+}
+
+func (e *panicError) Error() string { return fmt.Sprintf("%s: crashed: %v", e.doing, e.value) }
+
+// Stack is the goroutine's stack where it crashed.
+func (e *panicError) Stack() []byte { return e.stack }
+
+// containPanic, deferred, turns a panic into an error: one strange file must not end the process
+// that serves the last good policy.
+func containPanic(doing string, err *error) {
+	if v := recover(); v != nil {
+		*err = &panicError{doing: doing, value: v, stack: debug.Stack()}
+	}
+}

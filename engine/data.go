@@ -1,0 +1,189 @@
+package engine
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"path"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/util"
+)
+
+func trimSpace(b []byte) []byte {
+	return bytes.TrimSpace(bytes.TrimPrefix(b, []byte("\xef\xbb\xbf")))
+}
+
+func parseData(file *File) *parsed {
+	value, d := decodeData(file)
+	if d != nil {
+		d.File = file.Path
+		d.Text = lineOf(file.Bytes, d.Line)
+		return &parsed{file: file, wrong: Diagnostics{*d}}
+	}
+	object, ok := value.(ast.Object)
+	if !ok {
+		return &parsed{file: file, wrong: Diagnostics{{
+			File: file.Path, Line: 1, Column: 1, Code: CodeDataNotObject, Text: lineOf(file.Bytes, 1),
+			Message: fmt.Sprintf("the top level is of type %s; an object was expected", ast.ValueName(value)),
+		}}}
+	}
+	return &parsed{file: file, data: object}
+}
+
+func decodeData(file *File) (ast.Value, *Diagnostic) {
+	text := bytes.TrimPrefix(file.Bytes, []byte("\xef\xbb\xbf"))
+	if len(trimSpace(text)) == 0 {
+		return nil, &Diagnostic{Line: 1, Column: 1, Code: CodeDataParse, Message: "the file is empty; an object was expected"}
+	}
+	var v any
+	var d *Diagnostic
+	if path.Ext(file.Path) == ".json" {
+		d = decodeJSON(text, &v)
+	} else if err := util.Unmarshal(text, &v); err != nil {
+		d = &Diagnostic{Line: yamlLine(err), Code: CodeDataParse, Message: err.Error()}
+	}
+	if d != nil {
+		return nil, d
+	}
+	value, err := ast.InterfaceToValue(v)
+	if err != nil {
+		return nil, &Diagnostic{Code: CodeDataParse, Message: err.Error()}
+	}
+	return value, nil
+}
+
+// decodeJSON decodes exactly one value.
+func decodeJSON(text []byte, v *any) *Diagnostic {
+	decoder := util.NewJSONDecoder(bytes.NewReader(text))
+	err := decoder.Decode(v)
+	offset := decoder.InputOffset()
+	message := ""
+	var syntax *json.SyntaxError
+	switch {
+	case err == nil:
+		rest := bytes.TrimLeft(text[offset:], " \t\r\n")
+		if len(rest) == 0 {
+			return nil
+		}
+		offset, message = int64(len(text)-len(rest)), "more text after the top-level value; the file must hold one JSON object"
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		offset, message = int64(len(bytes.TrimRight(text, " \t\r\n"))), "the JSON ends in the middle of a value"
+	case errors.As(err, &syntax):
+		offset, message = syntax.Offset-1, "not JSON: "+syntax.Error() // Offset counts the byte that was wrong
+	default:
+		message = "not JSON: " + err.Error()
+	}
+	line, column := position(text, offset)
+	return &Diagnostic{Line: line, Column: column, Code: CodeDataParse, Message: message}
+}
+
+var yamlLinePattern = regexp.MustCompile(`line (\d+)`)
+
+// yamlLine digs the line out of the message, since OPA's YAML reader offers it no other way.
+func yamlLine(err error) int {
+	if m := yamlLinePattern.FindStringSubmatch(err.Error()); m != nil {
+		if n, err := strconv.Atoi(m[1]); err == nil {
+			return n
+		}
+	}
+	return 0
+}
+
+// mergeData joins the data files into one document: the root's own, then the root's overlays, whose
+// top-level keys replace those before them, then every folder's under the folder's path.
+func mergeData(all []*parsed) (ast.Object, Diagnostics) {
+	m := merger{root: ast.NewObject()}
+	for _, overlay := range []bool{false, true} {
+		for _, p := range all {
+			if p.data != nil && path.Dir(p.file.rel) == "." && (p.file.kind == kindOverlay) == overlay {
+				m.add(p, nil)
+			}
+		}
+	}
+	for _, p := range all {
+		if dir := path.Dir(p.file.rel); p.data != nil && dir != "." {
+			m.add(p, strings.Split(dir, "/"))
+		}
+	}
+	return m.root, m.wrong.sorted()
+}
+
+type merger struct {
+	root  ast.Object
+	added []mergedFile
+	wrong Diagnostics
+}
+
+type mergedFile struct {
+	path string
+	doc  ast.Object // as it lies in the whole document, under its folders
+}
+
+func (m *merger) add(p *parsed, folders []string) {
+	doc := p.data
+	for i := len(folders) - 1; i >= 0; i-- {
+		doc = ast.NewObject(ast.Item(ast.StringTerm(folders[i]), ast.NewTerm(doc)))
+	}
+	if p.file.kind == kindOverlay {
+		m.root = replaceKeys(m.root, doc)
+	} else {
+		m.root = m.merge(m.root, doc, p.file.Path, nil)
+	}
+	m.added = append(m.added, mergedFile{p.file.Path, doc})
+}
+
+// replaceKeys returns base with the top-level keys of over in place of its own.
+func replaceKeys(base, over ast.Object) ast.Object {
+	result := ast.NewObject()
+	base.Foreach(func(k, v *ast.Term) { result.Insert(k, v) })
+	over.Foreach(func(k, v *ast.Term) { result.Insert(k, v) })
+	return result
+}
+
+// merge returns a new object that shares what it can with a and b.
+func (m *merger) merge(a, b ast.Object, file string, at ast.Ref) ast.Object {
+	if a.Len() == 0 {
+		return b
+	}
+	result := ast.NewObject()
+	a.Foreach(func(k, v *ast.Term) { result.Insert(k, v) })
+	b.Foreach(func(k, v *ast.Term) {
+		old := a.Get(k)
+		if old == nil {
+			result.Insert(k, v)
+			return
+		}
+		here := at.Append(k)
+		oldObject, ok1 := old.Value.(ast.Object)
+		newObject, ok2 := v.Value.(ast.Object)
+		if ok1 && ok2 {
+			result.Insert(k, ast.NewTerm(m.merge(oldObject, newObject, file, here)))
+			return
+		}
+		m.wrong = append(m.wrong, Diagnostic{
+			File: file, Code: CodeDataConflict,
+			Message: fmt.Sprintf("%s is set here and in %s", dataPath(here), m.owner(here)),
+		})
+	})
+	return result
+}
+
+// owner names the first file that set the value at a path.
+func (m *merger) owner(at ast.Ref) string {
+	for _, f := range m.added {
+		if _, err := f.doc.Find(at); err == nil {
+			return f.path
+		}
+	}
+	return "another file"
+}
+
+func dataPath(at ast.Ref) string {
+	return ast.Ref{ast.DefaultRootDocument}.Concat(at).String()
+}

@@ -1,0 +1,175 @@
+package engine
+
+import (
+	"bytes"
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+)
+
+// Codes of the diagnostics that are not OPA's own (those begin with "rego_").
+const (
+	CodeFileUnreadable = "file_unreadable"
+	CodeFileTooLarge   = "file_too_large"
+	CodeFileNotRegular = "file_not_regular"
+	CodeLinkRefused    = "link_refused"
+	CodeTooManyFiles   = "too_many_files"
+	CodeTooDeep        = "directory_too_deep"
+	CodeDataParse      = "data_parse_error"
+	CodeDataNotObject  = "data_not_object"
+	CodeDataConflict   = "data_conflict"
+)
+
+// A Diagnostic is one thing that is wrong with one file.
+type Diagnostic struct {
+	File    string   // slash path relative to the policy directory; empty when no single file is to blame
+	Line    int      // from 1; 0 when the whole file is meant
+	Column  int      // from 1, in bytes as editors and OPA count them; 0 when unknown
+	Code    string   // stable, for programs
+	Message string   // one sentence, for people
+	Details []string // more lines, such as the types that were had and wanted
+	Text    string   // the source line, without its line break
+}
+
+// String is the one-line form file:line:column: code: message that editors parse.
+func (d Diagnostic) String() string {
+	var b strings.Builder
+	if d.File != "" {
+		b.WriteString(d.File)
+		if d.Line > 0 {
+			fmt.Fprintf(&b, ":%d", d.Line)
+			if d.Column > 0 {
+				fmt.Fprintf(&b, ":%d", d.Column)
+			}
+		}
+		b.WriteString(": ")
+	}
+	b.WriteString(d.Code + ": " + d.Message)
+	return b.String()
+}
+
+// Diagnostics are all that is wrong, in file order, each once.
+type Diagnostics []Diagnostic
+
+// String is the first diagnostic and how many more there are.
+func (ds Diagnostics) String() string {
+	switch len(ds) {
+	case 0:
+		return "no diagnostics"
+	case 1:
+		return ds[0].String()
+	default:
+		return fmt.Sprintf("%s (and %d more)", ds[0], len(ds)-1)
+	}
+}
+
+func (ds Diagnostics) sorted() Diagnostics {
+	slices.SortStableFunc(ds, func(a, b Diagnostic) int {
+		return cmp.Or(
+			strings.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column),
+			strings.Compare(a.Code, b.Code), strings.Compare(a.Message, b.Message))
+	})
+	// OPA reports some mistakes twice at one place, the second time with more words.
+	kept := ds[:0]
+	for i, d := range ds {
+		if i+1 < len(ds) && d.at(ds[i+1]) && strings.HasPrefix(ds[i+1].Message, d.Message) {
+			continue
+		}
+		kept = append(kept, d)
+	}
+	return kept
+}
+
+// at reports whether d and other are of one kind and at one place.
+func (d Diagnostic) at(other Diagnostic) bool {
+	return d.File == other.File && d.Line == other.Line && d.Column == other.Column && d.Code == other.Code
+}
+
+// fromOPA translates OPA's errors; source looks up the bytes of a file for its line of text.
+func fromOPA(errs ast.Errors, source func(file string) []byte) Diagnostics {
+	ds := make(Diagnostics, 0, len(errs))
+	for _, e := range errs {
+		d := Diagnostic{Code: e.Code, Message: e.Message}
+		if e.Location != nil {
+			d.File, d.Line, d.Column = e.Location.File, e.Location.Row, e.Location.Col
+			d.Text = lineOf(source(d.File), d.Line)
+		}
+		// A parse error's details are the line and a caret, which Text and Column already say.
+		if e.Details != nil && e.Code != ast.ParseErr {
+			d.Details = e.Details.Lines()
+		}
+		ds = append(ds, d)
+	}
+	return ds
+}
+
+// lineOf returns line n, counted from 1, without its line break; empty when there is none.
+func lineOf(text []byte, n int) string {
+	if n < 1 {
+		return ""
+	}
+	for range n - 1 {
+		_, rest, found := bytes.Cut(text, []byte{'\n'})
+		if !found {
+			return ""
+		}
+		text = rest
+	}
+	line, _, _ := bytes.Cut(text, []byte{'\n'})
+	const longest = 1024 // a minified data.json is one line of megabytes
+	if len(line) > longest {
+		line = line[:longest]
+	}
+	return strings.ToValidUTF8(string(bytes.TrimSuffix(line, []byte{'\r'})), "\uFFFD")
+}
+
+// position turns a byte offset into line and column, both from 1.
+func position(text []byte, offset int64) (line, column int) {
+	before := text[:min(max(offset, 0), int64(len(text)))]
+	return bytes.Count(before, []byte{'\n'}) + 1, len(before) - bytes.LastIndexByte(before, '\n')
+}
+
+// A Stage names the part of an attempt that refused the candidate.
+type Stage string
+
+// The stages, in the order in which an attempt passes them.
+const (
+	StageRead     Stage = "read"     // the directory or a file in it could not be read
+	StageParse    Stage = "parse"    // Rego that does not parse, or data that is not JSON, YAML or an object
+	StageCompile  Stage = "compile"  // modules that do not fit together, or with the data
+	StageCheck    Stage = "check"    // a [Check] refused
+	StageDeadline Stage = "deadline" // the attempt took too long
+	StagePanic    Stage = "panic"    // the attempt crashed and was contained
+)
+
+// Refused says why a candidate did not become the current generation. What served before still
+// serves. Diagnostics may be empty when Err says it all, as for a missing directory.
+type Refused struct {
+	Stage       Stage
+	Diagnostics Diagnostics
+	Err         error // the cause where there is one beside the diagnostics; may be nil
+
+	revision string // of the content that was refused; empty when it could not be read
+}
+
+// Error is one line: the first diagnostic and the number of others, or the cause.
+func (r *Refused) Error() string {
+	if len(r.Diagnostics) > 0 {
+		return r.Diagnostics.String()
+	}
+	return r.Err.Error()
+}
+
+// Unwrap gives the cause.
+func (r *Refused) Unwrap() error { return r.Err }
+
+// same reports whether r says of the same content what other said.
+func (r *Refused) same(other *Refused) bool {
+	if other == nil || r.Stage != other.Stage || r.revision != other.revision {
+		return false
+	}
+	return r.revision != "" || r.Error() == other.Error() && len(r.Diagnostics) == len(other.Diagnostics)
+}

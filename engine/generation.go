@@ -1,0 +1,85 @@
+package engine
+
+import (
+	"sync"
+	"time"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+)
+
+// Generation is one complete loaded state: policy, data and what is needed to decide by them. It
+// never changes, whatever happens to the files or to later generations, and stays usable for as
+// long as somebody holds it. Safe for concurrent use.
+type Generation struct {
+	number   uint64
+	loadedAt time.Time
+
+	files    *files
+	revision string
+	parsed   map[string]*parsed
+	compiler *ast.Compiler
+	data     *store
+	changed  []string
+
+	plans plans // the only part that grows: prepared queries, by path
+}
+
+func newGeneration(f *files, all []*parsed, compiler *ast.Compiler, data *store, previous *Generation) *Generation {
+	g := &Generation{
+		number: 1, files: f, revision: f.revision, compiler: compiler, data: data,
+		parsed: make(map[string]*parsed, len(all)),
+		plans:  plans{mu: &sync.Mutex{}},
+	}
+	for _, p := range all {
+		g.parsed[p.file.Path] = p
+	}
+	before := &files{}
+	if previous != nil {
+		g.number = previous.number + 1
+		before = previous.files
+	}
+	g.changed = f.changedSince(before)
+	return g
+}
+
+// Number counts the generations of one process from 1; a later one has a higher number.
+func (g *Generation) Number() uint64 { return g.number }
+
+// Revision is "sha256:" and a hash of the paths and bytes that are served: the same bytes give the
+// same revision on every machine.
+func (g *Generation) Revision() string { return g.revision }
+
+// LoadedAt is when the generation began to serve; zero for one that [Load] made and nobody serves.
+func (g *Generation) LoadedAt() time.Time { return g.loadedAt }
+
+// Changed lists the files that were added, altered or removed since the generation before, as
+// slash paths relative to the policy directory, sorted. Not to be changed.
+func (g *Generation) Changed() []string { return g.changed }
+
+// Root is the folder of the policy directory that the policy was found in: "." or "rego".
+func (g *Generation) Root() string { return g.files.root }
+
+// Files are the policy and data files, sorted by path. Not to be changed.
+func (g *Generation) Files() []*File { return g.files.list }
+
+// Counts tells how many modules and data files the generation was made of.
+func (g *Generation) Counts() (modules, dataFiles int) {
+	for _, f := range g.files.list {
+		if f.kind == kindModule {
+			modules++
+		} else {
+			dataFiles++
+		}
+	}
+	return modules, dataFiles
+}
+
+// Data is the whole document that the data files make. Not to be changed.
+func (g *Generation) Data() ast.Object { return g.data.root }
+
+func (g *Generation) parsedFiles() map[string]*parsed {
+	if g == nil {
+		return nil
+	}
+	return g.parsed
+}

@@ -1,0 +1,197 @@
+package engine
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"slices"
+	"strings"
+	"time"
+)
+
+// list finds the files of src that are of the wanted kinds, by name and stat alone, sorted by path.
+func list(ctx context.Context, src fs.FS, limits Limits, kinds []kind) (*files, error) {
+	if info, err := fs.Stat(src, nestedRoot); err == nil && info.IsDir() {
+		w := newWalker(ctx, src, limits, nestedRoot, kinds)
+		w.dir(nestedRoot, 0)
+		if w.rego || len(w.wrong) > 0 {
+			return w.files()
+		}
+	}
+	w := newWalker(ctx, src, limits, ".", kinds)
+	w.dir(".", 0)
+	return w.files()
+}
+
+type walker struct {
+	ctx    context.Context //nolint:containedctx // the walker lives for one call of list
+	src    fs.FS
+	limits Limits
+	root   string
+	kinds  []kind
+
+	rego   bool // a .rego file was seen, tests included
+	found  []*File
+	linked map[*File]bool // reached through a symbolic link
+	chain  []fs.FileInfo  // the directories above, to see a link that leads back to one
+	inLink int            // how many links were followed to come here
+	wrong  Diagnostics
+	err    error
+}
+
+func newWalker(ctx context.Context, src fs.FS, limits Limits, root string, kinds []kind) *walker {
+	return &walker{ctx: ctx, src: src, limits: limits, root: root, kinds: kinds, linked: map[*File]bool{}}
+}
+
+func (w *walker) files() (*files, error) {
+	if w.err != nil {
+		return nil, w.err
+	}
+	if len(w.wrong) > 0 {
+		return nil, &Refused{Stage: StageRead, Diagnostics: w.wrong.sorted()}
+	}
+	w.dropAliases()
+	slices.SortFunc(w.found, func(a, b *File) int { return strings.Compare(a.Path, b.Path) })
+	return &files{root: w.root, list: w.found}, nil
+}
+
+func (w *walker) dir(dir string, depth int) {
+	if w.err == nil {
+		w.err = w.ctx.Err()
+	}
+	if w.err != nil {
+		return
+	}
+	if depth > w.limits.Depth {
+		w.refuse(dir, CodeTooDeep, fmt.Sprintf("is more than %d directories deep", w.limits.Depth))
+		return
+	}
+	info, err := fs.Stat(w.src, dir)
+	if err == nil && slices.ContainsFunc(w.chain, func(above fs.FileInfo) bool { return os.SameFile(above, info) }) {
+		w.refuse(dir, CodeLinkRefused, errLink.Error()+": it leads to a directory that holds it")
+		return
+	}
+	entries, err2 := fs.ReadDir(w.src, dir)
+	if err = cmp.Or(err, err2); err != nil {
+		w.unreadable(dir, err)
+		return
+	}
+	w.chain = append(w.chain, info)
+	for _, entry := range entries {
+		if !strings.HasPrefix(entry.Name(), ".") {
+			w.entry(path.Join(dir, entry.Name()), entry, depth)
+		}
+	}
+	w.chain = w.chain[:len(w.chain)-1]
+}
+
+func (w *walker) entry(p string, entry fs.DirEntry, depth int) {
+	k := kindOf(entry.Name())
+	switch {
+	case entry.IsDir():
+		w.dir(p, depth+1)
+	case entry.Type()&fs.ModeSymlink != 0:
+		w.link(p, k, depth)
+	case k != kindOther:
+		info, err := fs.Stat(w.src, p)
+		if err != nil {
+			w.unreadable(p, err)
+			return
+		}
+		w.file(p, k, info)
+	}
+}
+
+func (w *walker) link(p string, k kind, depth int) {
+	info, err := fs.Stat(w.src, p)
+	if err != nil {
+		// A dangling link that is named like nothing of ours is nobody's policy.
+		if k != kindOther || errors.Is(err, errLink) {
+			w.unreadable(p, err)
+		}
+		return
+	}
+	w.inLink++
+	defer func() { w.inLink-- }()
+	switch {
+	case info.IsDir():
+		w.dir(p, depth+1)
+	case k != kindOther:
+		w.file(p, k, info)
+	}
+}
+
+func (w *walker) file(p string, k kind, info fs.FileInfo) {
+	rel := strings.TrimPrefix(p, w.root+"/")
+	if k == kindOverlay && strings.Contains(rel, "/") {
+		return
+	}
+	w.rego = w.rego || k == kindModule || k == kindTest
+	if !slices.Contains(w.kinds, k) {
+		return
+	}
+	if !info.Mode().IsRegular() {
+		w.refuse(p, CodeFileNotRegular, errNotRegular.Error())
+		return
+	}
+	if len(w.found) == w.limits.Files {
+		w.err = &Refused{Stage: StageRead, Diagnostics: Diagnostics{{
+			File: p, Code: CodeTooManyFiles, Message: fmt.Sprintf("is one more than the limit of %d policy and data files", w.limits.Files),
+		}}}
+		return
+	}
+	f := &File{Path: p, rel: rel, kind: k, info: info}
+	w.found = append(w.found, f)
+	if w.inLink > 0 {
+		w.linked[f] = true
+	}
+}
+
+func (w *walker) refuse(p, code, message string) {
+	w.wrong = append(w.wrong, Diagnostic{File: p, Code: code, Message: message})
+}
+
+func (w *walker) unreadable(p string, err error) {
+	if p == "." && errors.Is(err, fs.ErrNotExist) {
+		w.err = &Refused{Stage: StageRead, Err: fmt.Errorf("policy directory: %w", err)}
+		return
+	}
+	w.wrong = append(w.wrong, fileDiagnostic(p, err))
+}
+
+// dropAliases keeps one name of a module that links give several, since loading a module twice
+// makes its default rules conflict. Data stays: its place is its path.
+func (w *walker) dropAliases() {
+	if len(w.linked) == 0 {
+		return
+	}
+	type stat struct {
+		size int64
+		time time.Time
+	}
+	kept := map[stat][]*File{}
+	byLinkLast := slices.Clone(w.found)
+	slices.SortStableFunc(byLinkLast, func(a, b *File) int {
+		if w.linked[a] != w.linked[b] {
+			if w.linked[b] {
+				return -1
+			}
+			return 1
+		}
+		return strings.Compare(a.Path, b.Path)
+	})
+	w.found = w.found[:0]
+	for _, f := range byLinkLast {
+		s := stat{f.info.Size(), f.info.ModTime()}
+		isModule := f.kind == kindModule || f.kind == kindTest
+		if isModule && slices.ContainsFunc(kept[s], func(k *File) bool { return os.SameFile(k.info, f.info) }) {
+			continue
+		}
+		kept[s] = append(kept[s], f)
+		w.found = append(w.found, f)
+	}
+}

@@ -1,0 +1,97 @@
+package engine
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"runtime"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+	"golang.org/x/sync/errgroup"
+)
+
+// parsed is one file after parsing: exactly one of module, data and wrong is set.
+type parsed struct {
+	file   *File
+	module *ast.Module // shared between generations; compilers copy it before they change it
+	data   ast.Object
+	wrong  Diagnostics
+}
+
+// parseAll parses every file, those that previous holds with the same bytes for free, on all
+// processors. The result is in file order.
+func parseAll(ctx context.Context, f *files, previous map[string]*parsed) ([]*parsed, error) {
+	all := make([]*parsed, len(f.list))
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(runtime.GOMAXPROCS(0))
+	for i, file := range f.list {
+		if p := previous[file.Path]; p != nil && p.file.hash == file.hash && p.file.rel == file.rel {
+			all[i] = p
+			continue
+		}
+		group.Go(func() (err error) {
+			defer containPanic("parse "+file.Path, &err)
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			all[i] = parse(file)
+			return nil
+		})
+	}
+	return all, group.Wait()
+}
+
+func parse(file *File) *parsed {
+	switch file.kind {
+	case kindModule, kindTest:
+		return parseModule(file)
+	default:
+		return parseData(file)
+	}
+}
+
+func parseModule(file *File) *parsed {
+	module, err := ast.ParseModuleWithOpts(file.Path, string(file.Bytes), ast.ParserOptions{
+		RegoVersion:       ast.RegoV1,
+		ProcessAnnotation: true, // rego.metadata.* answer from them
+	})
+	if err == nil && module != nil {
+		return &parsed{file: file, module: module}
+	}
+	var errs ast.Errors
+	var one *ast.Error
+	switch {
+	case errors.As(err, &errs):
+	case errors.As(err, &one) && !isEmptyModule(file):
+		errs = ast.Errors{one}
+	default:
+		errs = ast.Errors{ast.NewError(ast.ParseErr, ast.NewLocation(nil, file.Path, 1, 1), "the module is empty; a package declaration was expected")}
+	}
+	return &parsed{file: file, wrong: fromOPA(errs, func(string) []byte { return file.Bytes })}
+}
+
+// isEmptyModule reports whether nothing but comments is in the file.
+func isEmptyModule(file *File) bool {
+	for line := range bytes.Lines(file.Bytes) {
+		if line = trimSpace(line); len(line) > 0 && line[0] != '#' {
+			return false
+		}
+	}
+	return true
+}
+
+// looksCutShort reports whether the file's content could be the first part of a good one: that is
+// how a file looks while an editor is still writing it.
+func (p *parsed) looksCutShort() bool {
+	text := trimSpace(p.file.Bytes)
+	if len(text) == 0 {
+		return true
+	}
+	last, _ := position(text, int64(len(text)))
+	for _, d := range p.wrong {
+		if d.Line >= last {
+			return true
+		}
+	}
+	return false
+}

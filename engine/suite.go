@@ -1,0 +1,39 @@
+package engine
+
+import (
+	"context"
+	"io/fs"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/storage"
+)
+
+// Suite is what a source's Rego tests run against: every module, tests included, and the data.
+type Suite struct {
+	Modules  map[string]*ast.Module // by slash path relative to the policy directory; parsed, not compiled
+	Compiler *ast.Compiler          // a fresh one, with the rules of [Load]; compile Modules with it
+	Store    storage.Store          // the data; read only
+}
+
+// LoadSuite reads a source with its tests. Everything that [Load] refuses is refused with the
+// tests taken into account, as a *[Refused].
+func LoadSuite(ctx context.Context, src fs.FS) (_ *Suite, err error) {
+	defer containPanic("load the tests", &err)
+	f, err := readFiles(ctx, src, Limits{}.withDefaults(), kindModule, kindTest, kindData, kindOverlay)
+	if err != nil {
+		return nil, err
+	}
+	if err := needModules(f); err != nil {
+		return nil, err
+	}
+	all, err := parseAll(ctx, f, nil)
+	if err != nil {
+		return nil, err
+	}
+	root, conflicts := mergeData(all)
+	data := &store{root: root}
+	if _, err := compileSound(ctx, all, data, f, conflicts); err != nil {
+		return nil, err
+	}
+	return &Suite{Modules: modulesOf(all), Compiler: newCompiler().WithEnablePrintStatements(true), Store: data}, nil
+}
