@@ -173,3 +173,6 @@ func (r *Refused) same(other *Refused) bool {
 	}
 	return r.revision != "" || r.Error() == other.Error() && len(r.Diagnostics) == len(other.Diagnostics)
 }
+
+// IsRego reports whether the diagnostic is about Rego, not about a file or data.
+func (d Diagnostic) IsRego() bool { return strings.HasPrefix(d.Code, "rego_") }

@@ -131,7 +131,11 @@ func TestAStormCostsTheRunningAttemptAndOneSuccessor(t *testing.T) {
 		e := run(t, engine.Config{Source: src.open})
 		var wg sync.WaitGroup
 		for range 100 {
-			wg.Go(func() { reload(t, e, engine.TriggerAPI) })
+			wg.Go(func() {
+				if _, err := e.Reload(t.Context(), engine.Trigger{Kind: engine.TriggerAPI}); err != nil {
+					t.Error(err)
+				}
+			})
 		}
 		wg.Wait()
 		if n := src.opens.Load(); n > 2 {
@@ -148,7 +152,7 @@ func TestAnAnswerSpeaksOfFilesReadAfterTheRequest(t *testing.T) {
 			time.Sleep(time.Second)
 			return held, err
 		}})
-		go reload(t, e, engine.TriggerAPI)
+		go func() { _, _ = e.Reload(t.Context(), engine.Trigger{Kind: engine.TriggerAPI}) }()
 		synctest.Wait() // the attempt has read and is slow
 		src.set(tree{"p.rego": better})
 		report := reload(t, e, engine.TriggerAPI)

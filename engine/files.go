@@ -285,3 +285,10 @@ func fileDiagnostic(p string, err error) Diagnostic {
 	}
 	return d
 }
+
+// HasPolicy reports whether src holds any .rego file that [Load] would read, broken ones included,
+// or something that cannot be listed and so may hold one.
+func HasPolicy(ctx context.Context, src fs.FS) bool {
+	f, err := list(ctx, src, Limits{}.withDefaults(), []kind{kindModule})
+	return err != nil || len(f.list) > 0
+}

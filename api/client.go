@@ -1,0 +1,146 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"time"
+)
+
+// DefaultClientTimeout bounds a call of a [Client] that was given no other time-out. It is longer
+// than the engine's own deadline for a reload, so that a slow reload is reported and not guessed at.
+const DefaultClientTimeout = 150 * time.Second
+
+// Client calls a running sidecar. Safe for concurrent use.
+type Client struct {
+	Addr    string // host:port; a wildcard host is reached over loopback
+	Token   string
+	Timeout time.Duration // of one call; 0: [DefaultClientTimeout]
+}
+
+// UnreachableError says that nothing answered at an address.
+type UnreachableError struct {
+	URL      string
+	TimedOut time.Duration // how long was waited, when the sidecar took the call and did not answer
+	Err      error
+}
+
+// Error is what the command prints.
+func (e *UnreachableError) Error() string {
+	if e.TimedOut > 0 {
+		return fmt.Sprintf("%s timed out: no answer within %s", e.URL, e.TimedOut)
+	}
+	return fmt.Sprintf("cannot reach %s: %s", e.URL, rootCause(e.Err))
+}
+
+// Unwrap gives the cause.
+func (e *UnreachableError) Unwrap() error { return e.Err }
+
+// AnswerError is an answer that is not a success.
+type AnswerError struct {
+	URL        string
+	StatusCode int
+	Body       []byte
+}
+
+// Error tells the answer's own words.
+func (e *AnswerError) Error() string {
+	var answer errorAnswer
+	text := string(e.Body)
+	if json.Unmarshal(e.Body, &answer) == nil && answer.Error != "" {
+		text = answer.Error
+	}
+	return fmt.Sprintf("%s answered %d %s: %s", e.URL, e.StatusCode, http.StatusText(e.StatusCode), text)
+}
+
+// Reload asks for a reload and returns the answer's body as it came. A refusal is an *[AnswerError].
+func (c *Client) Reload(ctx context.Context) ([]byte, error) {
+	return c.call(ctx, http.MethodPost, "/policy/reload")
+}
+
+// Status asks what serves.
+func (c *Client) Status(ctx context.Context) (StatusAnswer, error) {
+	var answer StatusAnswer
+	body, err := c.call(ctx, http.MethodGet, "/policy/status")
+	if err != nil {
+		return answer, err
+	}
+	if err := json.Unmarshal(body, &answer); err != nil {
+		return answer, fmt.Errorf("read the answer of %s: %w", c.url("/policy/status"), err)
+	}
+	return answer, nil
+}
+
+func (c *Client) url(path string) string { return "http://" + ReachableAddr(c.Addr) + path }
+
+func (c *Client) call(ctx context.Context, method, path string) ([]byte, error) {
+	timeout := c.Timeout
+	if timeout == 0 {
+		timeout = DefaultClientTimeout
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, method, c.url(path), nil)
+	if err != nil {
+		return nil, fmt.Errorf("address %s: %w", c.Addr, err)
+	}
+	request.Header.Set("Authorization", "Bearer "+c.Token)
+	request.Header.Set(HeaderToken, c.Token)
+	request.Header.Set(HeaderClient, "cli")
+	transport := &http.Transport{DisableKeepAlives: true} // no proxy: the sidecar is our neighbour
+	response, err := (&http.Client{Transport: transport}).Do(request)
+	if err != nil {
+		return nil, c.unreachable(path, timeout, err)
+	}
+	defer response.Body.Close() //nolint:errcheck // it was only read
+	const mostAnswerBytes = 64 << 20
+	body, err := io.ReadAll(io.LimitReader(response.Body, mostAnswerBytes))
+	if err != nil {
+		return nil, c.unreachable(path, timeout, err)
+	}
+	if response.StatusCode != http.StatusOK {
+		return nil, &AnswerError{URL: c.url(path), StatusCode: response.StatusCode, Body: body}
+	}
+	return body, nil
+}
+
+func (c *Client) unreachable(path string, timeout time.Duration, err error) error {
+	e := &UnreachableError{URL: c.url(path), Err: err}
+	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded) {
+		e.TimedOut = timeout
+	}
+	return e
+}
+
+// rootCause is the last error of a chain: "connection refused" without the addresses before it.
+func rootCause(err error) error {
+	for {
+		inner := errors.Unwrap(err)
+		if inner == nil {
+			return err
+		}
+		err = inner
+	}
+}
+
+// ReachableAddr turns an address to bind to into one to call: a wildcard is reached over loopback.
+func ReachableAddr(addr string) string {
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return addr
+	}
+	switch ip := net.ParseIP(host); {
+	case host == "":
+		host = "127.0.0.1"
+	case ip != nil && ip.IsUnspecified() && ip.To4() != nil:
+		host = "127.0.0.1"
+	case ip != nil && ip.IsUnspecified():
+		host = "::1"
+	}
+	return net.JoinHostPort(host, port)
+}

@@ -1,0 +1,337 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"net/http"
+	"slices"
+	"strings"
+
+	"defenseclaw/engine"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+	"go.uber.org/zap"
+)
+
+// decideDomain evaluates the whole package data.defenseclaw.<domain>: the values of its rules.
+func (s *Server) decideDomain(ctx context.Context, domain string, input any) (rules, error) {
+	g := s.current()
+	if g == nil {
+		return nil, errNoPolicy
+	}
+	value, err := ast.InterfaceToValue(input)
+	if err != nil {
+		return nil, fmt.Errorf("input of %s: %w", domain, err)
+	}
+	result, defined, err := g.Decide(ctx, engine.Path{"defenseclaw", domain}, value)
+	if err != nil {
+		return nil, err
+	}
+	if !defined {
+		return nil, fmt.Errorf("package defenseclaw.%s is not in the policy", domain)
+	}
+	object, ok := result.(map[string]any)
+	if !ok {
+		return nil, fmt.Errorf("data.defenseclaw.%s is %T; an object was expected", domain, result)
+	}
+	return object, nil
+}
+
+// rules are the values of a package's rules, by name. A rule that is not defined reads as the zero
+// value; a scalar that is not text reads as its text.
+type rules map[string]any
+
+func (r rules) text(name string) string {
+	switch v := r[name].(type) {
+	case nil, map[string]any, []any:
+		return ""
+	default:
+		return fmt.Sprint(v)
+	}
+}
+
+func (r rules) flag(name string) bool {
+	b, _ := r[name].(bool)
+	return b
+}
+
+func (r rules) list(name string) []any {
+	if l, ok := r[name].([]any); ok {
+		return l
+	}
+	return []any{}
+}
+
+// value is for rules whose shape is the policy's own affair.
+func (r rules) value(name string, otherwise any) any {
+	if v, ok := r[name]; ok {
+		return v
+	}
+	return otherwise
+}
+
+// decode reads exactly one JSON value into v. Unknown fields are the caller's own affair.
+func decode(r *http.Request, v any) error {
+	decoder := json.NewDecoder(r.Body)
+	err := decoder.Decode(v)
+	var tooLarge *http.MaxBytesError
+	var wrongType *json.UnmarshalTypeError
+	switch {
+	case errors.As(err, &tooLarge):
+		return err
+	case errors.As(err, &wrongType) && wrongType.Field != "":
+		return badRequest("%s: a JSON %s was found; %s was expected", wrongType.Field, wrongType.Value, wrongType.Type)
+	case err != nil:
+		return badRequest("invalid JSON body: %s", err)
+	}
+	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
+		if errors.As(err, &tooLarge) {
+			return err
+		}
+		return badRequest("invalid JSON body: more text after the first value")
+	}
+	return nil
+}
+
+// AdmissionRequest is the body of POST /policy/evaluate.
+type AdmissionRequest struct {
+	Domain string `json:"domain"`
+	Input  struct {
+		TargetType string         `json:"target_type"`
+		TargetName string         `json:"target_name"`
+		Path       string         `json:"path"`
+		ScanResult map[string]any `json:"scan_result"`
+	} `json:"input"`
+}
+
+// AdmissionVerdict is the data of its answer.
+type AdmissionVerdict struct {
+	Verdict       string `json:"verdict"`
+	Reason        string `json:"reason"`
+	FileAction    string `json:"file_action"`
+	InstallAction string `json:"install_action"`
+	RuntimeAction string `json:"runtime_action"`
+}
+
+func (s *Server) evaluateAdmission(w http.ResponseWriter, r *http.Request) error {
+	var request AdmissionRequest
+	if err := decode(r, &request); err != nil {
+		return err
+	}
+	if request.Domain != "" && request.Domain != "admission" {
+		return badRequest("unsupported policy domain %q: admission was expected", request.Domain)
+	}
+	in := request.Input
+	if in.TargetType == "" || in.TargetName == "" {
+		return badRequest("input.target_type and input.target_name are required")
+	}
+	// The lists are the sidecar's own: a caller cannot allow itself.
+	input := map[string]any{
+		"target_type": in.TargetType, "target_name": in.TargetName, "path": in.Path,
+		"block_list": []any{}, "allow_list": []any{},
+	}
+	if in.ScanResult != nil {
+		input["scan_result"] = in.ScanResult
+	}
+	got, err := s.decideDomain(r.Context(), "admission", input)
+	if errors.Is(err, errNoPolicy) {
+		return err
+	}
+	verdict := AdmissionVerdict{got.text("verdict"), got.text("reason"), got.text("file_action"), got.text("install_action"), got.text("runtime_action")}
+	if err == nil && verdict.Verdict == "" {
+		err = errors.New("data.defenseclaw.admission.verdict is not defined")
+	}
+	if err != nil {
+		s.cfg.Logger.Error("admission fails closed", zap.Error(err))
+		verdict = AdmissionVerdict{"rejected", "policy evaluation failed: denied by default", "quarantine", "block", "block"}
+	}
+	writeJSON(w, http.StatusOK, map[string]any{"ok": true, "data": verdict})
+	return nil
+}
+
+func (s *Server) evaluateFirewall(w http.ResponseWriter, r *http.Request) error {
+	var in struct {
+		TargetType  string `json:"target_type"`
+		Destination string `json:"destination"`
+		Port        int    `json:"port"`
+		Protocol    string `json:"protocol"`
+	}
+	if err := decode(r, &in); err != nil {
+		return err
+	}
+	if in.Destination == "" {
+		return badRequest("destination is required")
+	}
+	got, err := s.decideDomain(r.Context(), "firewall", in)
+	if err != nil {
+		return err
+	}
+	writeJSON(w, http.StatusOK, map[string]any{"action": got.text("action"), "rule_name": got.text("rule_name")})
+	return nil
+}
+
+func (s *Server) evaluateSandbox(w http.ResponseWriter, r *http.Request) error {
+	var in struct {
+		SkillName            string `json:"skill_name"`
+		RequestedEndpoints   []any  `json:"requested_endpoints"`
+		RequestedPermissions []any  `json:"requested_permissions"`
+	}
+	if err := decode(r, &in); err != nil {
+		return err
+	}
+	if in.SkillName == "" {
+		return badRequest("skill_name is required")
+	}
+	got, err := s.decideDomain(r.Context(), "sandbox", map[string]any{
+		"skill_name":          in.SkillName,
+		"requested_endpoints": orEmpty(in.RequestedEndpoints), "requested_permissions": orEmpty(in.RequestedPermissions),
+	})
+	if err != nil {
+		return err
+	}
+	answer := map[string]any{}
+	for _, name := range []string{"allowed_endpoints", "denied_endpoints", "denied_from_request", "permissions", "allowed_skills"} {
+		answer[name] = got.value(name, []any{})
+	}
+	writeJSON(w, http.StatusOK, answer)
+	return nil
+}
+
+func (s *Server) evaluateAudit(w http.ResponseWriter, r *http.Request) error {
+	var in struct {
+		EventType     string  `json:"event_type"`
+		Severity      string  `json:"severity"`
+		AgeDays       float64 `json:"age_days"`
+		ExportTargets []any   `json:"export_targets"`
+	}
+	if err := decode(r, &in); err != nil {
+		return err
+	}
+	got, err := s.decideDomain(r.Context(), "audit", map[string]any{
+		"event_type": in.EventType, "severity": in.Severity, "age_days": in.AgeDays, "export_targets": orEmpty(in.ExportTargets),
+	})
+	if err != nil {
+		return err
+	}
+	writeJSON(w, http.StatusOK, map[string]any{
+		"retain": got.flag("retain"), "retain_reason": got.text("retain_reason"), "export_to": got.list("export_to"),
+	})
+	return nil
+}
+
+func (s *Server) evaluateSkillActions(w http.ResponseWriter, r *http.Request) error {
+	var in struct {
+		Severity   string `json:"severity"`
+		TargetType string `json:"target_type"`
+	}
+	if err := decode(r, &in); err != nil {
+		return err
+	}
+	if in.Severity == "" {
+		return badRequest("severity is required")
+	}
+	got, err := s.decideDomain(r.Context(), "skill_actions", in)
+	if err != nil {
+		return err
+	}
+	writeJSON(w, http.StatusOK, map[string]any{
+		"runtime_action": got.text("runtime_action"), "file_action": got.text("file_action"),
+		"install_action": got.text("install_action"), "should_block": got.flag("should_block"),
+	})
+	return nil
+}
+
+// GuardrailRequest is the body of POST /v1/guardrail/evaluate.
+type GuardrailRequest struct {
+	EvaluationID  string         `json:"evaluation_id"`
+	Direction     string         `json:"direction"`
+	Mode          string         `json:"mode"`
+	Model         string         `json:"model"`
+	ScannerMode   string         `json:"scanner_mode"`
+	LocalResult   map[string]any `json:"local_result,omitempty"`
+	CiscoResult   map[string]any `json:"cisco_result,omitempty"`
+	ContentLength float64        `json:"content_length"`
+	ElapsedMS     float64        `json:"elapsed_ms,omitempty"`
+	HILT          map[string]any `json:"hilt,omitempty"`
+}
+
+func (g *GuardrailRequest) validate() error {
+	for _, field := range []struct {
+		name, value string
+		required    bool
+		allowed     []string
+	}{
+		{"evaluation_id", g.EvaluationID, true, nil},
+		{"direction", g.Direction, true, []string{"prompt", "completion"}},
+		{"mode", g.Mode, true, []string{"observe", "action"}},
+		{"scanner_mode", g.ScannerMode, false, []string{"local", "remote", "both"}},
+	} {
+		switch {
+		case field.value == "" && field.required:
+			return badRequest("%s is required", field.name)
+		case field.value != "" && field.allowed != nil && !slices.Contains(field.allowed, field.value):
+			return badRequest("%s is %q; one of %s was expected", field.name, field.value, strings.Join(field.allowed, ", "))
+		}
+	}
+	if g.ContentLength < 0 {
+		return badRequest("content_length is negative")
+	}
+	if g.ElapsedMS < 0 || math.IsInf(g.ElapsedMS, 0) || math.IsNaN(g.ElapsedMS) {
+		return badRequest("elapsed_ms must be a finite number of at least 0")
+	}
+	return nil
+}
+
+// GuardrailVerdict is its answer.
+type GuardrailVerdict struct {
+	Action         string `json:"action"`
+	Severity       string `json:"severity"`
+	Reason         string `json:"reason"`
+	ScannerSources []any  `json:"scanner_sources"`
+}
+
+var (
+	guardrailActions    = []string{"allow", "alert", "block", "confirm", "deny", "redact"}
+	guardrailSeverities = []string{"NONE", "INFO", "LOW", "MEDIUM", "HIGH", "CRITICAL"}
+)
+
+func (s *Server) evaluateGuardrail(w http.ResponseWriter, r *http.Request) error {
+	var request GuardrailRequest
+	if err := decode(r, &request); err != nil {
+		return err
+	}
+	if err := request.validate(); err != nil {
+		return err
+	}
+	got, err := s.decideDomain(r.Context(), "guardrail", request)
+	if errors.Is(err, errNoPolicy) {
+		return err
+	}
+	verdict := GuardrailVerdict{got.text("action"), got.text("severity"), got.text("reason"), got.list("scanner_sources")}
+	if err == nil && !slices.Contains(guardrailActions, verdict.Action) {
+		err = fmt.Errorf("data.defenseclaw.guardrail.action is %q; one of %s was expected", verdict.Action, strings.Join(guardrailActions, ", "))
+	}
+	if err == nil && !slices.Contains(guardrailSeverities, verdict.Severity) {
+		err = fmt.Errorf("data.defenseclaw.guardrail.severity is %q; one of %s was expected", verdict.Severity, strings.Join(guardrailSeverities, ", "))
+	}
+	if err != nil {
+		s.cfg.Logger.Error("guardrail fails closed", zap.String("evaluation_id", request.EvaluationID), zap.Error(err))
+		verdict = GuardrailVerdict{"block", "HIGH", "guardrail failing closed: the policy could not be evaluated", []any{"policy-outage"}}
+		if request.Mode == "observe" {
+			verdict.Action = "alert"
+		}
+	}
+	writeJSON(w, http.StatusOK, verdict)
+	return nil
+}
+
+func orEmpty(l []any) []any {
+	if l == nil {
+		return []any{}
+	}
+	return l
+}

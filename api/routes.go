@@ -1,0 +1,121 @@
+package api
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+
+	"defenseclaw/api/opa"
+
+	"github.com/google/uuid"
+	"go.uber.org/zap"
+)
+
+// handlerFunc answers a request or says what went wrong; errors.go turns that into an answer.
+type handlerFunc func(w http.ResponseWriter, r *http.Request) error
+
+type route struct {
+	pattern string // of http.ServeMux, without a method
+	access  access
+	methods []string
+	handle  handlerFunc
+}
+
+// table is every route there is.
+func (s *Server) table() []route {
+	get, post := []string{http.MethodGet, http.MethodHead}, []string{http.MethodPost}
+	data := opa.Data{Current: s.current}
+	return []route{
+		{"/health", accessOpen, get, s.health},
+		{"/health/ready", accessOpen, get, s.ready},
+		{"/policy/reload", accessChange, post, s.reload},
+		{"/policy/status", accessRead, get, s.status},
+		{"/policy/evaluate", accessDecide, post, s.evaluateAdmission},
+		{"/policy/evaluate/firewall", accessDecide, post, s.evaluateFirewall},
+		{"/policy/evaluate/sandbox", accessDecide, post, s.evaluateSandbox},
+		{"/policy/evaluate/audit", accessDecide, post, s.evaluateAudit},
+		{"/policy/evaluate/skill-actions", accessDecide, post, s.evaluateSkillActions},
+		{"/v1/guardrail/evaluate", accessDecide, post, s.evaluateGuardrail},
+		{"/v1/data", accessRead, append(get, http.MethodPost), plain(data.ServeHTTP)},
+		{"/v1/data/{path...}", accessRead, append(get, http.MethodPost), plain(data.ServeHTTP)},
+	}
+}
+
+func plain(h http.HandlerFunc) handlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) error { h(w, r); return nil }
+}
+
+func (s *Server) routes() http.Handler {
+	mux := http.NewServeMux()
+	for _, r := range s.table() {
+		mux.Handle(r.pattern, s.guard(r))
+	}
+	mux.Handle("/", s.guard(route{access: accessChange, handle: func(http.ResponseWriter, *http.Request) error {
+		return &httpError{status: http.StatusNotFound, message: "no such route"}
+	}}))
+	return s.withRequestID(s.withRecovery(mux))
+}
+
+// guard puts the gates before a route.
+func (s *Server) guard(rt route) http.Handler {
+	gates := s.gates()
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		safe := r.Method == http.MethodGet || r.Method == http.MethodHead
+		if rt.access != accessOpen || !safe {
+			for _, g := range gates {
+				if d, ok := g(r, rt.access); !ok {
+					writeJSON(w, d.status, errorAnswer{d.message})
+					return
+				}
+			}
+		}
+		if rt.methods != nil && !slices.Contains(rt.methods, r.Method) {
+			w.Header().Set("Allow", strings.Join(rt.methods, ", "))
+			http.Error(w, "method not allowed", http.StatusMethodNotAllowed)
+			return
+		}
+		r.Body = http.MaxBytesReader(w, r.Body, mostBodyBytes)
+		if err := rt.handle(w, r); err != nil {
+			s.writeError(w, r, err)
+		}
+	})
+}
+
+// withRequestID gives every answer an id that log and caller share: the caller's, or a new one.
+func (s *Server) withRequestID(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		id := requestID(r)
+		r.Header.Set(HeaderRequestID, id)
+		w.Header().Set(HeaderRequestID, id)
+		next.ServeHTTP(w, r)
+	})
+}
+
+func requestID(r *http.Request) string {
+	for _, name := range []string{HeaderRequestID, "X-Request-Id", "X-Correlation-Id"} {
+		id := r.Header.Get(name)
+		printable := strings.IndexFunc(id, func(c rune) bool { return c <= ' ' || c > '~' }) < 0
+		if id != "" && len(id) <= 128 && printable {
+			return id
+		}
+	}
+	return uuid.NewString()
+}
+
+// withRecovery keeps a crash in one request from being a silent closed connection.
+func (s *Server) withRecovery(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer func() {
+			v := recover()
+			if v == nil {
+				return
+			}
+			if v == http.ErrAbortHandler { //nolint:errorlint // net/http compares it so
+				panic(v) //nolint:forbidigo // net/http's own way to abort a response
+			}
+			s.cfg.Logger.Error("a request crashed", zap.String("path", r.URL.Path), zap.Any("panic", v), zap.Stack("stack"))
+			writeJSON(w, http.StatusInternalServerError, errorAnswer{"internal error"})
+		}()
+		next.ServeHTTP(w, r)
+	})
+}

@@ -1,0 +1,68 @@
+package api
+
+import (
+	"net/http"
+	"path/filepath"
+
+	"defenseclaw/engine"
+)
+
+func (s *Server) current() *engine.Generation {
+	if s.cfg.Engine == nil {
+		return nil
+	}
+	return s.cfg.Engine.Current()
+}
+
+// health says that the process lives; nothing more.
+func (s *Server) health(w http.ResponseWriter, _ *http.Request) error {
+	writeJSON(w, http.StatusOK, struct{}{})
+	return nil
+}
+
+// ready says that decisions are answered.
+func (s *Server) ready(w http.ResponseWriter, _ *http.Request) error {
+	if s.current() == nil {
+		return errNoPolicy
+	}
+	writeJSON(w, http.StatusOK, struct{}{})
+	return nil
+}
+
+func (s *Server) status(w http.ResponseWriter, _ *http.Request) error {
+	answer := StatusAnswer{PolicyDir: s.cfg.PolicyDir, RegoDir: s.cfg.PolicyDir, State: string(engine.StateEmpty)}
+	answer.LastReload = LastReload{Changed: []string{}, Diagnostics: []Diagnostic{}}
+	if s.cfg.Watch != nil {
+		answer.Watch = s.cfg.Watch()
+	} else {
+		answer.Watch.State = "off"
+	}
+	if s.cfg.Engine != nil {
+		s.describe(&answer, s.cfg.Engine.Status())
+	}
+	writeJSON(w, http.StatusOK, answer)
+	return nil
+}
+
+func (s *Server) describe(answer *StatusAnswer, now *engine.EngineStatus) {
+	answer.State, answer.StateSince = string(now.State), now.Since
+	if s.cfg.PolicyDir == "" && now.State == engine.StateCurrent {
+		answer.State = "embedded"
+	}
+	if g := now.Generation; g != nil {
+		answer.Generation, answer.Revision, answer.LoadedAt = g.Number(), g.Revision(), timeOrNull(g.LoadedAt())
+		answer.Modules, answer.DataFiles = g.Counts()
+		if s.cfg.PolicyDir != "" {
+			answer.RegoDir = filepath.Join(s.cfg.PolicyDir, g.Root())
+		}
+	}
+	last := now.Last
+	answer.LastReload = LastReload{
+		Status: string(last.Status), Trigger: string(last.Trigger.Kind), StartedAt: timeOrNull(last.StartedAt),
+		DurationMS: milliseconds(last.Duration), Changed: last.Changed(), Diagnostics: []Diagnostic{},
+	}
+	if now.Refused != nil {
+		answer.LastReload.Error = now.Refused.Error()
+		answer.LastReload.Diagnostics = Diagnostics(now.Refused.Diagnostics)
+	}
+}

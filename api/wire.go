@@ -1,0 +1,101 @@
+package api
+
+import (
+	"time"
+
+	"defenseclaw/engine"
+)
+
+// Diagnostic is one error of one file as the API tells it.
+type Diagnostic struct {
+	File    string   `json:"file"`
+	Line    int      `json:"line"`
+	Column  int      `json:"column"`
+	Code    string   `json:"code"`
+	Message string   `json:"message"`
+	Details []string `json:"details,omitempty"`
+	Text    string   `json:"text"`
+}
+
+// ReloadAnswer is the body of every answer of POST /policy/reload that is JSON.
+type ReloadAnswer struct {
+	Status      string       `json:"status,omitempty"` // reloaded or failed
+	Error       string       `json:"error,omitempty"`
+	PolicyDir   string       `json:"policy_dir,omitempty"`
+	Generation  uint64       `json:"generation,omitempty"`
+	Revision    string       `json:"revision,omitempty"`
+	Changed     []string     `json:"changed,omitzero"`
+	DurationMS  float64      `json:"duration_ms,omitempty"`
+	Diagnostics []Diagnostic `json:"diagnostics,omitempty"`
+}
+
+// StatusAnswer is the body of GET /policy/status.
+type StatusAnswer struct {
+	PolicyDir  string     `json:"policy_dir"`
+	RegoDir    string     `json:"rego_dir"`
+	State      string     `json:"state"` // current, stale, restored, embedded or empty
+	StateSince time.Time  `json:"state_since"`
+	Generation uint64     `json:"generation"`
+	Revision   string     `json:"revision"`
+	LoadedAt   *time.Time `json:"loaded_at"` // null when nothing serves
+	Modules    int        `json:"modules"`
+	DataFiles  int        `json:"data_files"`
+	LastReload LastReload `json:"last_reload"`
+	Watch      Watch      `json:"watch"`
+}
+
+// LastReload is how the newest attempt went.
+type LastReload struct {
+	Status      string       `json:"status"`  // success, failed or unchanged; empty before the first
+	Trigger     string       `json:"trigger"` // startup, watch, poll, api or signal
+	StartedAt   *time.Time   `json:"started_at"`
+	DurationMS  float64      `json:"duration_ms"`
+	Changed     []string     `json:"changed"`
+	Error       string       `json:"error"`
+	Diagnostics []Diagnostic `json:"diagnostics"`
+}
+
+// Watch is the watch's own health.
+type Watch struct {
+	Enabled       bool       `json:"enabled"`
+	Mode          string     `json:"mode"`  // notify or poll
+	State         string     `json:"state"` // off, starting, watching, root-missing or stopped
+	Reason        string     `json:"reason"`
+	Directories   int        `json:"directories"`
+	EventsDropped uint64     `json:"events_dropped"`
+	Events        uint64     `json:"events"`
+	LastScan      *time.Time `json:"last_scan,omitempty"`
+	NextPoll      *time.Time `json:"next_poll,omitempty"`
+}
+
+// GatewayFile is <data-dir>/gateway.json, by which commands find the running sidecar.
+type GatewayFile struct {
+	PID       int       `json:"pid"`
+	APIAddr   string    `json:"api_addr"` // host:port
+	StartedAt time.Time `json:"started_at"`
+}
+
+type errorAnswer struct {
+	Error string `json:"error"`
+}
+
+// Diagnostics are the engine's in the API's shape; never nil.
+func Diagnostics(ds engine.Diagnostics) []Diagnostic {
+	out := make([]Diagnostic, 0, len(ds))
+	for _, d := range ds {
+		out = append(out, Diagnostic(d))
+	}
+	return out
+}
+
+func milliseconds(d time.Duration) float64 {
+	return float64(d.Microseconds()) / 1000
+}
+
+// timeOrNull keeps the year 1 out of answers.
+func timeOrNull(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}

@@ -1,0 +1,101 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"path/filepath"
+	"strings"
+
+	"defenseclaw/api"
+	"defenseclaw/cmd/internal/frame"
+	"defenseclaw/engine"
+)
+
+// verdict is what validate found: a generation, or why there is none.
+type verdict struct {
+	generation  *engine.Generation
+	refused     *engine.Refused
+	diagnostics []api.Diagnostic
+}
+
+var formats = map[string]func(io.Writer, string, verdict) error{
+	"pretty": printPretty, "json": printJSON, "sarif": printSARIF, "github": printGitHub,
+}
+
+func printPretty(w io.Writer, _ string, v verdict) error {
+	if v.generation == nil {
+		frame.Write(w, v.diagnostics)
+		return nil
+	}
+	modules, dataFiles := v.generation.Counts()
+	_, err := fmt.Fprintf(w, "All Rego modules compiled successfully.\n%d modules, %d data files, revision %s\n", modules, dataFiles, v.generation.Revision())
+	return err
+}
+
+func printJSON(w io.Writer, _ string, v verdict) error {
+	answer := map[string]any{"ok": v.generation != nil, "diagnostics": v.diagnostics}
+	if v.generation != nil {
+		answer["modules"], answer["data_files"] = v.generation.Counts()
+		answer["revision"], answer["diagnostics"] = v.generation.Revision(), []api.Diagnostic{}
+	} else {
+		answer["error"] = v.refused.Error()
+	}
+	return indented(w, answer)
+}
+
+// printGitHub prints workflow commands, which GitHub shows beside the lines of a change.
+func printGitHub(w io.Writer, dir string, v verdict) error {
+	data := strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A")
+	property := strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A", ":", "%3A", ",", "%2C")
+	for _, d := range v.diagnostics {
+		place := "file=" + property.Replace(filepath.ToSlash(filepath.Join(dir, d.File)))
+		if d.Line > 0 {
+			place += fmt.Sprintf(",line=%d", d.Line)
+		}
+		if d.Column > 0 {
+			place += fmt.Sprintf(",col=%d", d.Column)
+		}
+		message := strings.Join(append([]string{d.Message}, d.Details...), "\n")
+		if _, err := fmt.Fprintf(w, "::error %s,title=%s::%s\n", place, property.Replace(d.Code), data.Replace(message)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// printSARIF prints SARIF 2.1.0, which code scanners exchange.
+func printSARIF(w io.Writer, dir string, v verdict) error {
+	type object = map[string]any
+	results := []object{}
+	for _, d := range v.diagnostics {
+		place := object{"artifactLocation": object{"uri": filepath.ToSlash(filepath.Join(dir, d.File))}}
+		if d.Line > 0 {
+			region := object{"startLine": d.Line}
+			if d.Column > 0 {
+				region["startColumn"] = d.Column
+			}
+			place["region"] = region
+		}
+		results = append(results, object{
+			"ruleId": d.Code, "level": "error", "message": object{"text": d.Message},
+			"locations": []object{{"physicalLocation": place}},
+		})
+	}
+	return indented(w, object{
+		"$schema": "https://json.schemastore.org/sarif-2.1.0.json", "version": "2.1.0",
+		"runs": []object{{
+			"tool":    object{"driver": object{"name": "defenseclaw", "version": version()}},
+			"results": results,
+		}},
+	})
+}
+
+func indented(w io.Writer, v any) error {
+	body, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(w, string(body))
+	return err
+}

@@ -1,0 +1,60 @@
+package cli
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"defenseclaw/api"
+	"defenseclaw/cmd/internal/frame"
+
+	"github.com/urfave/cli/v2"
+)
+
+func reloadCommand() *cli.Command {
+	return &cli.Command{
+		Name:  "reload",
+		Usage: "make the running sidecar reload now; prints its JSON answer",
+		Flags: append(clientFlags(), &cli.DurationFlag{
+			Name: "timeout", Value: api.DefaultClientTimeout, Usage: "wait for the answer for `DURATION`",
+		}),
+		Action: func(c *cli.Context) error {
+			if err := noArguments(c); err != nil {
+				return err
+			}
+			sidecar, err := client(c)
+			if err != nil {
+				return err
+			}
+			sidecar.Timeout = c.Duration("timeout")
+			answer, err := sidecar.Reload(c.Context)
+			var refused *api.AnswerError
+			if errors.As(err, &refused) {
+				printIndented(c.App.Writer, refused.Body)
+				var body api.ReloadAnswer
+				if json.Unmarshal(refused.Body, &body) == nil {
+					frame.Write(os.Stderr, body.Diagnostics)
+				}
+				return err
+			}
+			if err == nil {
+				printIndented(c.App.Writer, answer)
+			}
+			return err
+		},
+		OnUsageError: usageError,
+	}
+}
+
+// printIndented prints JSON with two spaces, and what is not JSON as it is.
+func printIndented(w io.Writer, body []byte) {
+	var out bytes.Buffer
+	if json.Indent(&out, bytes.TrimSpace(body), "", "  ") != nil {
+		out.Reset()
+		out.Write(body)
+	}
+	fmt.Fprintln(w, out.String())
+}

@@ -1,0 +1,68 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"defenseclaw/cmd/internal/earlysignal"
+	"defenseclaw/cmd/internal/sidecar"
+
+	"github.com/urfave/cli/v2"
+	"go.uber.org/zap"
+)
+
+func serveCommand() *cli.Command {
+	return &cli.Command{
+		Name:         "serve",
+		Usage:        "run the sidecar in the foreground until SIGINT or SIGTERM; SIGHUP reloads (what no command does)",
+		Flags:        settingFlags(),
+		Action:       serve,
+		OnUsageError: usageError,
+	}
+}
+
+func serve(c *cli.Context) error {
+	if err := noArguments(c); err != nil {
+		return err
+	}
+	s, err := settings(c)
+	if err != nil {
+		return err
+	}
+	logger := newLogger(s.LogFormat, s.LogLevel)
+	ctx, stop := signal.NotifyContext(c.Context, syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+	side, err := sidecar.New(sidecar.Config{Settings: s, Getenv: os.Getenv, HUP: earlysignal.HUP, Logger: logger})
+	if err != nil {
+		return err
+	}
+	logger.Info("starting", zap.String("version", version()), zap.String("policy_dir", s.PolicyDir),
+		zap.String("data_dir", s.DataDir), zap.String("address", side.Addr()), zap.Bool("watch", s.Watch))
+	err = side.Run(ctx, func() { greet(s, side.Addr(), logger) })
+	logger.Info("stopped", zap.Error(err))
+	return err
+}
+
+// greet tells where the sidecar is and, to a person, what to try first.
+func greet(s sidecar.Settings, addr string, logger *zap.Logger) {
+	logger.Info("listening", zap.String("url", "http://"+addr))
+	if !logsToPeople(s.LogFormat) {
+		return
+	}
+	dir := s.PolicyDir
+	if dir == "" {
+		dir = "the embedded default pack"
+	}
+	fmt.Fprintf(os.Stderr, `
+  Serving %s on http://%s
+  Try, in another terminal:
+    curl -s http://%s/policy/evaluate/firewall \
+      -H "Authorization: Bearer $(%s token)" -H "Content-Type: application/json" \
+      -d '{"target_type":"skill","destination":"example.com","port":443,"protocol":"tcp"}'
+
+`, dir, addr, addr, os.Args[0])
+}

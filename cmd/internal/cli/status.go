@@ -1,0 +1,104 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"defenseclaw/api"
+	"defenseclaw/cmd/internal/frame"
+
+	"github.com/urfave/cli/v2"
+)
+
+func statusCommand() *cli.Command {
+	return &cli.Command{
+		Name:  "status",
+		Usage: "show what the running sidecar serves: exit 0 when current, 3 when the last good policy serves, 1 otherwise",
+		Flags: append(clientFlags(), &cli.BoolFlag{Name: "json", Usage: "print the sidecar's JSON"}),
+		Action: func(c *cli.Context) error {
+			if err := noArguments(c); err != nil {
+				return err
+			}
+			sidecar, err := client(c)
+			if err != nil {
+				return err
+			}
+			sidecar.Timeout = 10 * time.Second
+			status, err := sidecar.Status(c.Context)
+			if err != nil {
+				return err
+			}
+			if c.Bool("json") {
+				body, err := json.MarshalIndent(status, "", "  ")
+				if err != nil {
+					return err
+				}
+				fmt.Fprintln(c.App.Writer, string(body))
+			} else {
+				printStatus(c.App.Writer, status)
+			}
+			switch status.State {
+			case "stale", "restored":
+				return &exitError{code: exitStale}
+			case "empty":
+				return &exitError{code: exitFailure}
+			default:
+				return nil
+			}
+		},
+		OnUsageError: usageError,
+	}
+}
+
+// meanings say what a state is to somebody who sees the word for the first time.
+var meanings = map[string]string{
+	"current":  "what serves is what the directory holds",
+	"stale":    "the directory is broken; the last good policy serves",
+	"restored": "the directory is broken; the last good policy of an earlier run serves",
+	"embedded": "the default pack serves; no policy directory is set",
+	"empty":    "no policy is loaded; decisions are answered with 503",
+}
+
+func printStatus(w io.Writer, s api.StatusAnswer) {
+	line := func(name, format string, args ...any) {
+		fmt.Fprintf(w, "%-12s %s\n", name, fmt.Sprintf(format, args...))
+	}
+	line("state", "%s: %s", s.State, meanings[s.State])
+	if s.PolicyDir != "" {
+		line("policy dir", "%s", s.RegoDir)
+	}
+	if s.LoadedAt != nil {
+		line("generation", "%d, loaded %s, %d modules, %d data files", s.Generation, s.LoadedAt.Local().Format(time.DateTime), s.Modules, s.DataFiles)
+		line("revision", "%s", s.Revision)
+	}
+	if last := s.LastReload; last.StartedAt != nil {
+		line("last reload", "%s by %s at %s, %.1f ms", last.Status, last.Trigger, last.StartedAt.Local().Format(time.DateTime), last.DurationMS)
+		if len(last.Changed) > 0 {
+			const most = 10
+			shown := last.Changed[:min(most, len(last.Changed))]
+			more := ""
+			if len(shown) < len(last.Changed) {
+				more = fmt.Sprintf(" and %d more", len(last.Changed)-len(shown))
+			}
+			line("changed", "%s%s", strings.Join(shown, ", "), more)
+		}
+	}
+	watch := s.Watch.State
+	if s.Watch.Enabled {
+		watch = fmt.Sprintf("%s by %s, %d directories, %d events dropped", s.Watch.State, s.Watch.Mode, s.Watch.Directories, s.Watch.EventsDropped)
+	}
+	if s.Watch.Reason != "" {
+		watch += ": " + s.Watch.Reason
+	}
+	line("watch", "%s", watch)
+	if s.LastReload.Error != "" {
+		fmt.Fprintln(w)
+		if len(s.LastReload.Diagnostics) == 0 {
+			fmt.Fprintln(w, "error: "+s.LastReload.Error)
+		}
+		frame.Write(w, s.LastReload.Diagnostics)
+	}
+}

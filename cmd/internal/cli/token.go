@@ -1,0 +1,31 @@
+package cli
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/urfave/cli/v2"
+)
+
+func tokenCommand() *cli.Command {
+	return &cli.Command{
+		Name:  "token",
+		Usage: "print the token that the running sidecar expects",
+		Flags: settingFlags("data-dir"),
+		Action: func(c *cli.Context) error {
+			if err := noArguments(c); err != nil {
+				return err
+			}
+			s, err := settings(c)
+			if err != nil {
+				return err
+			}
+			token, _, err := s.Token(os.Getenv)
+			if err == nil {
+				fmt.Fprintln(c.App.Writer, token)
+			}
+			return err
+		},
+		OnUsageError: usageError,
+	}
+}

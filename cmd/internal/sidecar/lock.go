@@ -1,0 +1,78 @@
+package sidecar
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"defenseclaw/api"
+
+	"github.com/gofrs/flock"
+)
+
+// ErrRunning is wrapped when another sidecar uses the data directory.
+var ErrRunning = errors.New("another sidecar already runs on this data directory")
+
+// claim makes the data directory this process's own. The lock ends with the process, however it
+// ends; release ends it earlier.
+func claim(dataDir string) (release func() error, err error) {
+	if err := os.MkdirAll(dataDir, 0o700); err != nil {
+		return nil, fmt.Errorf("data directory: %w", err)
+	}
+	path := filepath.Join(dataDir, "gateway.lock")
+	lock := flock.New(path, flock.SetPermissions(0o600))
+	got, err := lock.TryLock()
+	if err != nil {
+		return nil, fmt.Errorf("data directory %s cannot be written: %w", dataDir, err)
+	}
+	if !got {
+		pid, _ := os.ReadFile(path) //nolint:errcheck,gosec // the message does without it
+		return nil, fmt.Errorf("%w: pid %s, %s", ErrRunning, strings.TrimSpace(string(pid)), dataDir)
+	}
+	// Written in place: a rename would leave the lock on a file that is gone.
+	if err := os.WriteFile(path, []byte(strconv.Itoa(os.Getpid())+"\n"), 0o600); err != nil {
+		return nil, errors.Join(fmt.Errorf("data directory %s cannot be written: %w", dataDir, err), lock.Unlock())
+	}
+	return lock.Unlock, nil
+}
+
+func gatewayFile(dataDir string) string { return filepath.Join(dataDir, "gateway.json") }
+
+// publish tells commands where the sidecar listens.
+func publish(dataDir, addr string) error {
+	text, err := json.Marshal(api.GatewayFile{PID: os.Getpid(), APIAddr: addr, StartedAt: time.Now().UTC()})
+	if err != nil {
+		return err
+	}
+	if err := writeFile(gatewayFile(dataDir), append(text, '\n')); err != nil {
+		return fmt.Errorf("tell where the sidecar listens: %w", err)
+	}
+	return nil
+}
+
+func unpublish(dataDir string) error {
+	if err := os.Remove(gatewayFile(dataDir)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// Addr is where the running sidecar listens, host:port: as the settings say or, where nobody chose,
+// or the port was left open, as gateway.json does.
+func (s Settings) Addr() string {
+	if !s.AddrChosen || s.APIPort == 0 {
+		var running api.GatewayFile
+		text, err := os.ReadFile(gatewayFile(s.DataDir))
+		if err == nil && json.Unmarshal(text, &running) == nil && running.APIAddr != "" {
+			return running.APIAddr
+		}
+	}
+	return net.JoinHostPort(s.APIBind, strconv.Itoa(s.APIPort))
+}

@@ -1,0 +1,198 @@
+package sidecar
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// A Setting is one thing an operator can choose: by flag, environment, config.yaml or not at all,
+// in this order.
+type Setting struct {
+	Flag    string // without dashes
+	Env     string // empty: not by environment
+	Key     string // dotted path in config.yaml; empty: not there
+	Default string
+	Usage   string
+	Bool    bool
+}
+
+// Table is every setting there is; flags, documentation and resolution are made from it.
+var Table = []Setting{
+	{Flag: "policy-dir", Env: "DEFENSECLAW_POLICY_DIR", Key: "policy_dir", Usage: "serve and watch the policy in `DIR`; without it the embedded default pack is served"},
+	{Flag: "data-dir", Env: "DEFENSECLAW_HOME", Default: "~/.defenseclaw", Usage: "keep the token and the sidecar's own files in `DIR`"},
+	{Flag: "api-bind", Env: "DEFENSECLAW_API_BIND", Key: "gateway.api_bind", Default: "127.0.0.1", Usage: "listen on `ADDRESS`"},
+	{Flag: "api-port", Env: "DEFENSECLAW_API_PORT", Key: "gateway.api_port", Default: "18970", Usage: "listen on `PORT`; 0 picks a free one"},
+	{Flag: "watch", Env: "DEFENSECLAW_WATCH", Key: "watch.enabled", Default: "true", Bool: true, Usage: "reload when files change"},
+	{Flag: "watch-mode", Env: "DEFENSECLAW_WATCH_MODE", Key: "watch.mode", Default: "auto", Usage: "watch by `MODE`: auto, notify or poll"},
+	{Flag: "debounce", Env: "DEFENSECLAW_DEBOUNCE", Key: "watch.debounce", Default: "20ms", Usage: "take an in-place write as complete after `DURATION` of quiet"},
+	{Flag: "validate-only", Key: "engine.validate_only", Default: "false", Bool: true, Usage: "serve no decisions; POST /policy/reload only checks the directory"},
+	{Flag: "log-format", Env: "DEFENSECLAW_LOG_FORMAT", Key: "log.format", Default: "auto", Usage: "log as `FORMAT`: console, json, or auto for console on a terminal and json elsewhere"},
+	{Flag: "log-level", Env: "DEFENSECLAW_LOG_LEVEL", Key: "log.level", Default: "info", Usage: "log from `LEVEL` up: debug, info, warn or error"},
+}
+
+// Settings are the choices, resolved and checked.
+type Settings struct {
+	PolicyDir    string // empty: the embedded pack
+	DataDir      string
+	APIBind      string
+	APIPort      int
+	AddrChosen   bool // bind or port was set by somebody, so gateway.json is not asked
+	Watch        bool
+	WatchMode    string
+	Debounce     time.Duration
+	ValidateOnly bool
+	LogFormat    string
+	LogLevel     string
+
+	config map[string]any // config.yaml
+}
+
+// Resolve finds the value of every setting. flag returns a flag's value and whether it was given.
+func Resolve(flag func(name string) (string, bool), getenv func(string) string) (Settings, error) {
+	r := resolver{flag: flag, getenv: getenv}
+	s := Settings{}
+	var err error
+	if s.DataDir, err = expandHome(r.text("data-dir"), getenv); err != nil {
+		return s, err
+	}
+	if r.config, err = readConfig(filepath.Join(s.DataDir, "config.yaml")); err != nil {
+		return s, err
+	}
+	s.config = r.config
+	s.PolicyDir = r.path("policy-dir", s.DataDir)
+	s.APIBind = strings.TrimSuffix(strings.TrimPrefix(r.text("api-bind"), "["), "]")
+	s.APIPort = parse(&r, "api-port", "a port from 0 to 65535", func(v string) (int, error) {
+		port, err := strconv.ParseUint(v, 10, 16)
+		return int(port), err
+	})
+	s.AddrChosen = r.chosen("api-bind") || r.chosen("api-port")
+	s.Watch = parse(&r, "watch", "true or false", strconv.ParseBool)
+	s.ValidateOnly = parse(&r, "validate-only", "true or false", strconv.ParseBool)
+	s.WatchMode = parse(&r, "watch-mode", "auto, notify or poll", oneOf("auto", "notify", "poll"))
+	s.LogFormat = parse(&r, "log-format", "auto, console or json", oneOf("auto", "console", "json"))
+	s.LogLevel = parse(&r, "log-level", "debug, info, warn or error", oneOf("debug", "info", "warn", "error"))
+	s.Debounce = parse(&r, "debounce", "a duration such as 20ms", func(v string) (time.Duration, error) {
+		d, err := time.ParseDuration(v)
+		if err == nil && d <= 0 {
+			err = errors.New("not more than zero")
+		}
+		return d, err
+	})
+	return s, errors.Join(r.wrong...)
+}
+
+type resolver struct {
+	flag   func(string) (string, bool)
+	getenv func(string) string
+	config map[string]any
+	wrong  []error
+}
+
+// find returns a setting's value and where it came from; from is empty for the default.
+func (r *resolver) find(name string) (value, from string) {
+	i := slices.IndexFunc(Table, func(s Setting) bool { return s.Flag == name })
+	setting := Table[i]
+	if v, ok := r.flag(name); ok {
+		return v, "--" + name
+	}
+	if setting.Env != "" {
+		if v := r.getenv(setting.Env); v != "" {
+			return v, setting.Env
+		}
+	}
+	if setting.Key != "" {
+		if v := lookUp(r.config, setting.Key); v != "" {
+			return v, setting.Key + " in config.yaml"
+		}
+	}
+	return setting.Default, ""
+}
+
+func (r *resolver) text(name string) string {
+	v, _ := r.find(name)
+	return v
+}
+
+func (r *resolver) chosen(name string) bool {
+	_, from := r.find(name)
+	return from != ""
+}
+
+// path takes a relative path in config.yaml as relative to that file, as its reader would.
+func (r *resolver) path(name, configDir string) string {
+	v, from := r.find(name)
+	if v != "" && !filepath.IsAbs(v) && strings.HasSuffix(from, "config.yaml") {
+		return filepath.Join(configDir, v)
+	}
+	return v
+}
+
+func parse[T any](r *resolver, name, expected string, read func(string) (T, error)) T {
+	v, from := r.find(name)
+	t, err := read(v)
+	if err != nil {
+		r.wrong = append(r.wrong, fmt.Errorf("%s is %q: %s was expected", from, v, expected))
+	}
+	return t
+}
+
+func oneOf(allowed ...string) func(string) (string, error) {
+	return func(v string) (string, error) {
+		if !slices.Contains(allowed, v) {
+			return "", errors.New("not one of them")
+		}
+		return v, nil
+	}
+}
+
+func expandHome(path string, getenv func(string) string) (string, error) {
+	rest, ok := strings.CutPrefix(path, "~")
+	if !ok || rest != "" && rest[0] != '/' {
+		return path, nil
+	}
+	home := getenv("HOME")
+	if home == "" {
+		return "", errors.New("the data directory is under the home directory, and HOME is not set: set --data-dir or DEFENSECLAW_HOME")
+	}
+	return filepath.Join(home, rest), nil
+}
+
+func readConfig(path string) (map[string]any, error) {
+	text, err := os.ReadFile(path) //nolint:gosec // the operator's own file
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the settings: %w", err)
+	}
+	var config map[string]any
+	if err := yaml.Unmarshal(text, &config); err != nil {
+		return nil, fmt.Errorf("read the settings in %s: %w", path, err)
+	}
+	return config, nil
+}
+
+// lookUp finds a.b in nested maps and gives it as text, empty when it is not there.
+func lookUp(config map[string]any, key string) string {
+	var v any = config
+	for part := range strings.SplitSeq(key, ".") {
+		m, ok := v.(map[string]any)
+		if !ok {
+			return ""
+		}
+		v = m[part]
+	}
+	if v == nil {
+		return ""
+	}
+	return fmt.Sprint(v)
+}

@@ -1,0 +1,141 @@
+// Package sidecar wires watcher, engine and API into one running process, for the serve command
+// and for tests alike. [New] takes hold of everything that can be refused (the data directory, the
+// token, the address, the policy directory); [Sidecar.Run] runs until its context ends.
+package sidecar
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"os"
+	"strconv"
+
+	"defenseclaw/api"
+	"defenseclaw/engine"
+	"defenseclaw/policies"
+	"defenseclaw/watcher"
+
+	"go.uber.org/zap"
+)
+
+// Config is what a Sidecar needs beside its settings.
+type Config struct {
+	Settings Settings
+	Getenv   func(string) string
+	HUP      <-chan os.Signal // asks for a reload; may be nil
+	Logger   *zap.Logger
+}
+
+// Sidecar is one sidecar on one data directory.
+type Sidecar struct {
+	cfg      Config
+	token    string
+	listener net.Listener
+	release  func() error
+
+	engine  *engine.Engine   // nil when validating only
+	watcher *watcher.Watcher // nil when nothing is watched
+	server  *api.Server
+}
+
+// New takes the data directory, the token and the address, and makes the parts. On an error
+// nothing is left taken. A sidecar that was made is to be run.
+func New(cfg Config) (_ *Sidecar, err error) {
+	s := &Sidecar{cfg: cfg}
+	if err := s.checkPolicyDir(); err != nil {
+		return nil, err
+	}
+	if s.release, err = claim(cfg.Settings.DataDir); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.close())
+		}
+	}()
+	if err := s.findToken(); err != nil {
+		return nil, err
+	}
+	addr := net.JoinHostPort(cfg.Settings.APIBind, strconv.Itoa(cfg.Settings.APIPort))
+	if s.listener, err = net.Listen("tcp", addr); err != nil { //nolint:noctx // it does not wait
+		return nil, fmt.Errorf("listen on %s: %w", addr, cause(err))
+	}
+	if err := s.wire(); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// Addr is where the sidecar listens, host:port.
+func (s *Sidecar) Addr() string { return s.listener.Addr().String() }
+
+// checkPolicyDir refuses a directory that can only be a mistake. One whose policy is broken is not
+// refused: it may be repaired while the sidecar runs.
+func (s *Sidecar) checkPolicyDir() error {
+	dir := s.cfg.Settings.PolicyDir
+	if dir == "" {
+		return nil
+	}
+	src, err := engine.OpenDir(dir, engine.DirConfig{})
+	if err != nil {
+		return err
+	}
+	defer src.Close() //nolint:errcheck // it was only read
+	if engine.HasPolicy(context.Background(), src) {
+		return nil
+	}
+	return fmt.Errorf("policy directory %s: %w", dir, engine.ErrNoPolicy)
+}
+
+func (s *Sidecar) findToken() error {
+	token, explicit, err := s.cfg.Settings.Token(s.cfg.Getenv)
+	if err != nil && !errors.Is(err, ErrNoToken) {
+		return err
+	}
+	if bind := s.cfg.Settings.APIBind; !explicit && !api.IsLoopback(bind) {
+		return fmt.Errorf("%s is not a loopback address: set %s before the API is opened to others", bind, tokenVariable)
+	}
+	if err != nil {
+		token, err = s.cfg.Settings.makeToken()
+	}
+	s.token = token
+	return err
+}
+
+func (s *Sidecar) close() error {
+	var err error
+	if s.listener != nil {
+		err = s.listener.Close()
+	}
+	return errors.Join(err, s.release())
+}
+
+// source opens the policy directory anew, or gives the embedded pack.
+func (s *Sidecar) source() (fs.FS, error) {
+	if s.cfg.Settings.PolicyDir == "" {
+		return policies.FS(), nil
+	}
+	dir, err := engine.OpenDir(s.cfg.Settings.PolicyDir, engine.DirConfig{})
+	if err != nil {
+		return nil, err // not dir: a nil *Dir in an fs.FS is not nil
+	}
+	return dir, nil
+}
+
+// cause is the part of a net error that says what was wrong, without the addresses said already.
+func cause(err error) error {
+	var opErr *net.OpError
+	if errors.As(err, &opErr) {
+		err = opErr.Err
+	}
+	var sysErr *os.SyscallError
+	if errors.As(err, &sysErr) {
+		err = sysErr.Err
+	}
+	return err
+}
+
+var _ io.Closer = (*engine.Dir)(nil) // the engine closes what source opens

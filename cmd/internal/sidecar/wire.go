@@ -1,0 +1,96 @@
+package sidecar
+
+import (
+	"context"
+	"time"
+
+	"defenseclaw/api"
+	"defenseclaw/engine"
+	"defenseclaw/watcher"
+
+	"go.uber.org/zap"
+)
+
+// wire makes the parts and joins them. The two lists of the engine are the whole extension surface.
+func (s *Sidecar) wire() (err error) {
+	settings := s.cfg.Settings
+	if !settings.ValidateOnly {
+		s.engine, err = engine.New(engine.Config{
+			Source: s.source,
+			Announcements: []engine.Announcement{
+				{Name: "log", Run: s.logReport},
+			},
+		})
+		if err != nil {
+			return err
+		}
+	}
+	if s.engine != nil && settings.PolicyDir != "" && settings.Watch {
+		s.watcher, err = watcher.New(watcher.Config{
+			Root:     settings.PolicyDir,
+			Relevant: engine.Relevant,
+			Mode:     watcher.Mode(settings.WatchMode),
+			Debounce: settings.Debounce,
+		})
+		if err != nil {
+			return err
+		}
+	}
+	s.server, err = api.New(api.Config{
+		Engine:    s.engine,
+		Source:    s.source,
+		PolicyDir: settings.PolicyDir,
+		Token:     s.token,
+		BindHost:  settings.APIBind,
+		Watch:     s.watchHealth,
+		Logger:    s.cfg.Logger,
+	})
+	return err
+}
+
+func (s *Sidecar) watchHealth() api.Watch {
+	if s.watcher == nil {
+		return api.Watch{State: "off"}
+	}
+	h := s.watcher.Health()
+	return api.Watch{
+		Enabled: true, Mode: string(h.Mode), State: string(h.State), Reason: h.Reason,
+		Directories: h.Directories, Events: h.Events, EventsDropped: h.Dropped,
+		LastScan: timeOrNil(h.LastScan), NextPoll: timeOrNil(h.NextPoll),
+	}
+}
+
+func timeOrNil(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}
+
+// logReport is the announcement that people read.
+func (s *Sidecar) logReport(_ context.Context, r engine.Report) error {
+	fields := []zap.Field{
+		zap.String("trigger", string(r.Trigger.Kind)),
+		zap.Duration("duration", r.Duration),
+	}
+	if r.Generation != nil {
+		fields = append(fields, zap.Uint64("generation", r.Generation.Number()), zap.String("revision", r.Generation.Revision()))
+	}
+	switch r.Status {
+	case engine.StatusSuccess:
+		s.cfg.Logger.Info("policy reloaded", append(fields, zap.Strings("changed", r.Changed()))...)
+	case engine.StatusUnchanged:
+		s.cfg.Logger.Info("policy unchanged", append(fields, zap.Bool("healed", r.Healed))...)
+	case engine.StatusFailed:
+		lines := make([]string, 0, len(r.Refused.Diagnostics))
+		for _, d := range r.Refused.Diagnostics {
+			lines = append(lines, d.String())
+		}
+		message := "policy reload refused; the last good policy serves"
+		if r.Generation == nil {
+			message = "policy refused; no decisions are served until it is repaired"
+		}
+		s.cfg.Logger.Error(message, append(fields, zap.String("stage", string(r.Refused.Stage)), zap.Error(r.Refused), zap.Strings("diagnostics", lines))...)
+	}
+	return nil
+}

@@ -1,0 +1,3 @@
+package defenseclaw.firewall
+
+default action := "deny"

@@ -1,0 +1,390 @@
+package watcher
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/fsnotify/fsnotify"
+)
+
+// retryEvents is how long to wait before events are tried again after they could not be had.
+const retryEvents = 30 * time.Second
+
+// loop owns all state of a watch. Only its run method touches it.
+type loop struct {
+	cfg     Config
+	open    func() (notifier, error)
+	publish func(Health)
+
+	notifier  notifier // nil while events cannot be had
+	feed      *feed
+	fed       chan struct{} // closed when the notifier's feed has ended
+	nextOpen  time.Time     // when to try again
+	openErr   error
+	watched   map[string]bool // directories that the notifier watches
+	addErr    error           // why a directory of the newest scan could not be watched
+	known     *snapshot
+	pending   *Change
+	due       time.Time // when pending is handed over, unless more comes
+	scanFree  time.Time // when the next scan for a change of structure may begin
+	scanLater bool      // such a scan is owed
+	fullCheck time.Time
+	health    Health
+}
+
+func newLoop(cfg Config, open func() (notifier, error), publish func(Health)) *loop {
+	return &loop{
+		cfg: cfg, open: open, publish: publish, feed: newFeed(),
+		watched: map[string]bool{}, known: &snapshot{}, health: Health{State: StateStarting},
+	}
+}
+
+// run is the loop: what happened merges into one pending change, which is offered once it has
+// settled, through a channel that is nil until then.
+func (l *loop) run(ctx context.Context, out chan<- Change) {
+	now := time.Now()
+	l.fullCheck = now.Add(l.cfg.FullCheckInterval)
+	l.rescan(now)
+	l.mark(now, 0, Change{Rescan: true, Reason: "the watch is set"})
+	settle, poll := time.NewTimer(0), time.NewTimer(l.pollInterval())
+	defer settle.Stop()
+	defer poll.Stop()
+	safe := l.safe()
+	for {
+		if l.safe() != safe {
+			safe = l.safe()
+			poll.Reset(l.pollInterval())
+		}
+		var offer chan<- Change
+		var change Change
+		if l.pending != nil {
+			if l.settled(time.Now()) {
+				offer, change = out, l.finished()
+			} else {
+				settle.Reset(max(time.Until(l.due), 0))
+			}
+		}
+		l.tell()
+		select {
+		case <-ctx.Done():
+			return
+		case offer <- change:
+			l.pending = nil
+		case <-l.feed.wake:
+			l.take(time.Now())
+		case <-settle.C:
+		case <-poll.C:
+			l.poll(time.Now())
+			poll.Reset(l.pollInterval())
+		}
+	}
+}
+
+// close ends the events and says that nothing is watched any more.
+func (l *loop) close() {
+	l.closeNotifier()
+	l.health.State = StateStopped
+	l.publish(l.health)
+}
+
+func (l *loop) closeNotifier() {
+	if l.notifier != nil {
+		_ = l.notifier.Close() // what it could not free, the process's end frees
+		<-l.fed
+		l.notifier, l.watched = nil, map[string]bool{}
+	}
+}
+
+func (l *loop) mode() Mode {
+	if l.notifier != nil && l.addErr == nil {
+		return ModeNotify
+	}
+	return ModePoll
+}
+
+// safe reports whether events alone are expected to tell of every change.
+func (l *loop) safe() bool { return l.mode() == ModeNotify && l.known.root != "" }
+
+func (l *loop) pollInterval() time.Duration {
+	interval := l.cfg.PollInterval
+	if l.safe() {
+		interval = l.cfg.SafetyInterval
+	}
+	l.health.NextPoll = time.Now().Add(interval)
+	return interval
+}
+
+func (l *loop) tell() {
+	h := &l.health
+	h.Mode, h.State, h.Directories = l.mode(), StateWatching, len(l.known.dirs)
+	if l.known.root == "" {
+		h.State = StateMissing
+	}
+	var reasons []string
+	if h.Mode == ModePoll && l.cfg.Mode != ModePoll {
+		if err := errors.Join(l.openErr, l.addErr); err != nil {
+			reasons = append(reasons, err.Error())
+		}
+	}
+	if l.known.root == "" {
+		reasons = append(reasons, l.cfg.Root+" is not a directory now; it is waited for")
+	}
+	h.Reason = strings.Join(append(reasons, l.known.limits...), "; ")
+	l.publish(*h)
+}
+
+// mark merges a change into the pending one, which then waits for quiet.
+func (l *loop) mark(now time.Time, quiet time.Duration, c Change) {
+	if l.pending == nil {
+		c.At = now
+		l.pending, l.due = &c, now
+	} else {
+		p := l.pending
+		p.Paths = append(p.Paths, c.Paths...)
+		p.Rescan = p.Rescan || c.Rescan
+		p.Polled = p.Polled && c.Polled
+		if p.Reason == "" {
+			p.Reason = c.Reason
+		}
+	}
+	latest := l.pending.At.Add(l.cfg.LongestWait)
+	if due := now.Add(quiet); due.After(l.due) {
+		l.due = due
+	}
+	if l.due.After(latest) {
+		l.due = latest
+	}
+}
+
+// finished is the pending change in the form in which it is handed over.
+func (l *loop) finished() Change {
+	p := l.pending
+	slices.Sort(p.Paths)
+	p.Paths = slices.Compact(p.Paths)
+	return *p
+}
+
+// settled reports whether the pending change is complete; when it is not, due has moved.
+func (l *loop) settled(now time.Time) bool {
+	if now.Before(l.due) {
+		return false
+	}
+	if l.scanLater {
+		l.structure(now)
+		return !now.Before(l.due)
+	}
+	return !l.looksUnfinished(now)
+}
+
+// structure scans because directories or links changed; at once, unless scans would then take
+// more than half of the time.
+func (l *loop) structure(now time.Time) {
+	const reason = "directories or links changed"
+	if l.scanLater = now.Before(l.scanFree); l.scanLater {
+		l.mark(now, l.scanFree.Sub(now), Change{Rescan: true, Reason: reason})
+		return
+	}
+	l.mark(now, settleComplete, Change{Paths: l.rescan(now), Rescan: true, Reason: reason})
+}
+
+// looksUnfinished reports whether a file of the pending change is empty: that is how an in-place
+// save begins. It is waited for, within the longest wait.
+func (l *loop) looksUnfinished(now time.Time) bool {
+	latest := l.pending.At.Add(l.cfg.LongestWait)
+	if !now.Before(latest) || l.known.root == "" {
+		return false
+	}
+	for _, rel := range l.pending.Paths {
+		if info, err := os.Stat(filepath.Join(l.known.root, rel)); err == nil && info.Mode().IsRegular() && info.Size() == 0 {
+			l.due = now.Add(l.cfg.Debounce)
+			if l.due.After(latest) {
+				l.due = latest
+			}
+			return true
+		}
+	}
+	return false
+}
+
+// take handles what the kernel told.
+func (l *loop) take(now time.Time) {
+	events, errs, lost := l.feed.take()
+	if lost > 0 {
+		l.health.Dropped += lost
+		reason := "events were lost: " + errors.Join(errs...).Error()
+		paths := l.rescan(now)
+		l.mark(now, settleComplete, Change{Paths: paths, Rescan: true, Reason: reason})
+	}
+	structural := false
+	for name, op := range events {
+		structural = l.event(now, name, op) || structural
+	}
+	if structural {
+		l.structure(now)
+	}
+}
+
+// event handles one event and reports whether it may have changed what is to be watched.
+func (l *loop) event(now time.Time, name string, op fsnotify.Op) (structural bool) {
+	dir, base := filepath.Split(filepath.Clean(name))
+	dir = filepath.Clean(dir)
+	if l.known.anchors[dir][base] && op&^fsnotify.Chmod&^fsnotify.Write != 0 {
+		l.forget(name)
+		l.health.Events++
+		return true
+	}
+	if _, isDir := l.known.dirs[name]; isDir {
+		if op&(fsnotify.Remove|fsnotify.Rename|fsnotify.Chmod) == 0 {
+			return false
+		}
+		l.forget(name)
+		l.health.Events++
+		l.mark(now, l.cfg.Debounce, Change{}) // the other half of a move may be on its way
+		return true
+	}
+	relDir, inTree := l.known.dirs[dir]
+	if !inTree || strings.HasPrefix(base, ".") {
+		return l.fileBehindLink(now, dir, base)
+	}
+	rel := path.Join(relDir, base)
+	info, err := os.Lstat(name)
+	if err == nil && (info.IsDir() || info.Mode()&os.ModeSymlink != 0) {
+		l.health.Events++
+		return true
+	}
+	if !l.cfg.Relevant(rel) {
+		return false
+	}
+	l.health.Events++
+	l.mark(now, l.quiet(op, info), Change{Paths: []string{rel}})
+	l.remember(name, rel)
+	return false
+}
+
+// quiet is how long a file must be left alone before its change counts as complete. One that
+// appeared whole, as a rename does, is complete when seen; all else is only over when it is quiet.
+func (l *loop) quiet(op fsnotify.Op, info os.FileInfo) time.Duration {
+	if op == fsnotify.Create && info != nil && info.Size() > 0 {
+		return min(settleComplete, l.cfg.Debounce)
+	}
+	return l.cfg.Debounce
+}
+
+// fileBehindLink handles a write to a file that a link in the tree leads to.
+func (l *loop) fileBehindLink(now time.Time, dir, base string) bool {
+	if l.known.anchors[dir][base] {
+		l.health.Events++
+		l.mark(now, l.cfg.Debounce, Change{Rescan: true, Reason: "a file behind a link changed"})
+		return true
+	}
+	return false
+}
+
+// remember keeps the next scan from reporting again what an event has told.
+func (l *loop) remember(name, rel string) {
+	if info, err := os.Stat(name); err == nil {
+		l.known.files[rel] = stampOf(info)
+	} else {
+		delete(l.known.files, rel)
+	}
+}
+
+// forget makes the next scan watch a directory anew: the kernel ends a watch with its directory.
+func (l *loop) forget(dir string) { delete(l.watched, dir) }
+
+// poll is the slow scan that runs whatever the events say.
+func (l *loop) poll(now time.Time) {
+	if paths := l.rescan(now); len(paths) > 0 {
+		l.mark(now, l.cfg.Debounce, Change{Paths: paths, Polled: true})
+	}
+	if l.cfg.FullCheckInterval > 0 && !now.Before(l.fullCheck) {
+		l.fullCheck = now.Add(l.cfg.FullCheckInterval)
+		l.mark(now, 0, Change{Rescan: true, Polled: true, Reason: "full check"})
+	}
+}
+
+// rescan brings the watches and what is known up to date, and returns the files that are not as
+// they were known.
+func (l *loop) rescan(now time.Time) []string {
+	l.openEvents(now)
+	l.addErr = nil
+	l.dropStale()
+	wanted := map[string]bool{}
+	snap := scan(&l.cfg, func(dir string, inTree bool) {
+		wanted[dir] = true
+		l.watch(dir, inTree)
+	})
+	for dir := range l.watched {
+		if !wanted[dir] {
+			l.unwatch(dir)
+		}
+	}
+	changed := snap.changedSince(l.known)
+	if snap.root != l.known.root && len(changed) == 0 && l.health.State != StateStarting {
+		l.mark(now, l.cfg.Debounce, Change{Rescan: true, Reason: "the directory came, went or was replaced"})
+	}
+	l.known = snap
+	l.health.LastScan = now
+	end := time.Now()
+	l.scanFree = end.Add(end.Sub(now))
+	return changed
+}
+
+func (l *loop) openEvents(now time.Time) {
+	if l.notifier != nil || l.open == nil || now.Before(l.nextOpen) {
+		return
+	}
+	n, err := l.open()
+	if l.openErr = err; err != nil {
+		l.nextOpen = now.Add(retryEvents)
+		return
+	}
+	l.notifier, l.fed = n, make(chan struct{})
+	go func(f *feed, done chan<- struct{}) {
+		defer close(done)
+		f.run(n)
+	}(l.feed, l.fed)
+}
+
+// dropStale ends the watches of directories that are no longer where they were. It comes before
+// new watches are set: the kernel knows directories, not paths, and would take the watch of a
+// moved directory for the old one.
+func (l *loop) dropStale() {
+	for dir := range l.watched {
+		if info, err := os.Lstat(dir); err != nil || !info.IsDir() {
+			l.unwatch(dir)
+		}
+	}
+}
+
+func (l *loop) unwatch(dir string) {
+	delete(l.watched, dir)
+	_ = l.notifier.Remove(dir) // the kernel has often ended the watch before
+}
+
+// watch is asked again for directories that are watched: a directory that was removed and made
+// again between two scans has lost its watch without a trace.
+func (l *loop) watch(dir string, inTree bool) {
+	if l.notifier == nil {
+		return
+	}
+	err := l.notifier.Add(dir)
+	if err == nil {
+		l.watched[dir] = true
+		return
+	}
+	delete(l.watched, dir)
+	if _, gone := os.Lstat(dir); gone != nil {
+		return
+	}
+	// A parent of the root that cannot be watched costs speed in a rare case; the polls stay.
+	if inTree || isLimit(err) {
+		l.addErr = limitError(err, dir)
+	}
+}

@@ -1,0 +1,171 @@
+package watcher
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// stamp is what a stat tells of a file. Two equal stamps are taken for the same content.
+type stamp struct {
+	size int64
+	time int64 // nanoseconds
+	mode fs.FileMode
+	id   fileID
+}
+
+func stampOf(info fs.FileInfo) stamp {
+	return stamp{info.Size(), info.ModTime().UnixNano(), info.Mode(), idOf(info)}
+}
+
+// snapshot is what one scan saw.
+type snapshot struct {
+	root    string            // the real path of the root; empty when it is missing
+	files   map[string]stamp  // relevant files, by slash path relative to the root
+	dirs    map[string]string // directories of the tree, real path → slash path relative to the root
+	anchors anchors           // where the root's path and the links in the tree can change their meaning
+	limits  []string          // what is not watched, and why
+}
+
+// changedSince lists the files that are not as they were, sorted.
+func (s *snapshot) changedSince(before *snapshot) []string {
+	var changed []string
+	for rel, now := range s.files {
+		if then, ok := before.files[rel]; !ok || then != now {
+			changed = append(changed, rel)
+		}
+	}
+	for rel := range before.files {
+		if _, ok := s.files[rel]; !ok {
+			changed = append(changed, rel)
+		}
+	}
+	slices.Sort(changed)
+	return changed
+}
+
+// scanner makes a snapshot. watch is called with each directory before it is read, so that nothing
+// falls between watching and reading.
+type scanner struct {
+	cfg   *Config
+	watch func(dir string, inTree bool)
+
+	snap    *snapshot
+	visited map[fileID]bool
+}
+
+func scan(cfg *Config, watch func(dir string, inTree bool)) *snapshot {
+	s := &scanner{cfg: cfg, watch: watch, visited: map[fileID]bool{}, snap: &snapshot{
+		files: map[string]stamp{}, dirs: map[string]string{}, anchors: anchors{},
+	}}
+	root, err := resolve(cfg.Root, s.snap.anchors)
+	for dir := range s.snap.anchors {
+		watch(dir, false)
+	}
+	if err != nil {
+		return s.snap
+	}
+	info, err := os.Stat(root)
+	if err != nil || !info.IsDir() {
+		return s.snap
+	}
+	s.snap.root = root
+	s.dir(root, "", info, 0)
+	return s.snap
+}
+
+func (s *scanner) limit(format string, args ...any) {
+	const mostTold = 5
+	if len(s.snap.limits) < mostTold {
+		s.snap.limits = append(s.snap.limits, fmt.Sprintf(format, args...))
+	}
+}
+
+func (s *scanner) dir(real, rel string, info fs.FileInfo, depth int) {
+	if id := idOf(info); id != (fileID{}) {
+		if s.visited[id] {
+			return // another name of a directory that is watched already, or a link back
+		}
+		s.visited[id] = true
+	}
+	if depth > s.cfg.MaxDepth || len(s.snap.dirs) >= s.cfg.MaxDirectories {
+		s.limit("%s and what is below it is not watched: the limit is %d directories, %d deep", rel, s.cfg.MaxDirectories, s.cfg.MaxDepth)
+		return
+	}
+	s.snap.dirs[real] = rel
+	s.watch(real, true)
+	entries, err := os.ReadDir(real)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		s.limit("%s cannot be listed: %s", path.Join(".", rel), rootCause(err))
+	}
+	for _, entry := range entries {
+		if !strings.HasPrefix(entry.Name(), ".") {
+			s.entry(filepath.Join(real, entry.Name()), path.Join(rel, entry.Name()), entry, depth)
+		}
+	}
+}
+
+func (s *scanner) entry(real, rel string, entry fs.DirEntry, depth int) {
+	isLink := entry.Type()&fs.ModeSymlink != 0
+	if !entry.IsDir() && !isLink && !s.cfg.Relevant(rel) {
+		return
+	}
+	if isLink {
+		s.link(real, rel, depth)
+		return
+	}
+	info, err := entry.Info()
+	switch {
+	case err != nil: // gone since; its event, or the next scan, tells
+	case info.IsDir():
+		s.dir(real, rel, info, depth+1)
+	default:
+		s.snap.files[rel] = stampOf(info)
+	}
+}
+
+// link follows a symbolic link of the tree and notes where its meaning can change.
+func (s *scanner) link(real, rel string, depth int) {
+	passed := anchors{}
+	target, err := resolve(real, passed)
+	var info fs.FileInfo
+	if err == nil {
+		info, err = os.Lstat(target)
+	}
+	isDir := err == nil && info.IsDir()
+	if !isDir && !s.cfg.Relevant(rel) {
+		return
+	}
+	inside := strings.HasPrefix(target, s.snap.root+string(filepath.Separator))
+	for dir, entries := range passed {
+		// Above the root, links of the tree lead nowhere that its reader would follow.
+		if dir != s.snap.root && !strings.HasPrefix(dir, s.snap.root+string(filepath.Separator)) {
+			continue
+		}
+		for name := range entries {
+			s.snap.anchors.add(dir, name)
+		}
+		s.watch(dir, true)
+	}
+	switch {
+	case isDir && inside:
+		s.dir(target, rel, info, depth+1)
+	case err != nil:
+		s.snap.files[rel] = stamp{} // dangling: it is a change when it no longer is
+	case !isDir:
+		s.snap.files[rel] = stampOf(info)
+	}
+}
+
+func rootCause(err error) error {
+	var pathErr *fs.PathError
+	if errors.As(err, &pathErr) {
+		return pathErr.Err
+	}
+	return err
+}
