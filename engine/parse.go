@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"runtime"
+	"strings"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"golang.org/x/sync/errgroup"
@@ -87,9 +88,10 @@ func (p *parsed) looksCutShort() bool {
 	if len(text) == 0 {
 		return true
 	}
-	last, _ := position(text, int64(len(text)))
+	endLine, endColumn := position(text, int64(len(text)))
 	for _, d := range p.wrong {
-		if d.Line >= last {
+		atEnd := d.Line > endLine || d.Line == endLine && d.Column >= endColumn
+		if atEnd || strings.Contains(d.Message, "eof") || strings.Contains(d.Message, "non-terminated") {
 			return true
 		}
 	}

@@ -1,0 +1,220 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"defenseclaw/api"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// The scripts in testdata type what users type: the test binary is the program. Beside the
+// commands of testscript they have:
+//
+//	listening                    wait until the sidecar of this script answers /health
+//	ready                        wait until it answers decisions
+//	http METHOD PATH [Name:value…] [-d BODY]
+//	                             call it with its token, print the status and the body;
+//	                             a header with an empty value is left out
+//	exec-code CODE PROGRAM…      run a program that must end with just that exit code
+//	eventually REGEXP COMMAND…   repeat a command until what it prints matches
+//	never REGEXP COMMAND…        repeat a command for a while; what it prints must never match
+func TestMain(m *testing.M) {
+	program := func() { os.Exit(Main(os.Args)) }
+	testscript.Main(m, map[string]func(){"defenseclaw-gateway": program, "defenseclaw": program})
+}
+
+// patience is how long a script waits for what must happen; it only matters when it does not.
+const patience = 60 * time.Second
+
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata",
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("HOME", filepath.Join(env.WorkDir, "home"))
+			env.Setenv("DEFENSECLAW_HOME", filepath.Join(env.WorkDir, "state"))
+			env.Setenv("DEFENSECLAW_API_PORT", "0")
+			env.Setenv("NO_COLOR", "1")
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"listening":  func(ts *testscript.TestScript, neg bool, _ []string) { waitForAnswer(ts, neg, "/health") },
+			"ready":      func(ts *testscript.TestScript, neg bool, _ []string) { waitForAnswer(ts, neg, "/health/ready") },
+			"http":       scriptHTTP,
+			"eventually": scriptEventually,
+			"never":      scriptNever,
+			"exec-code":  scriptExecCode,
+		},
+	})
+}
+
+func gatewayURL(ts *testscript.TestScript) (string, error) {
+	text, err := os.ReadFile(filepath.Join(ts.Getenv("DEFENSECLAW_HOME"), "gateway.json"))
+	if err != nil {
+		return "", err
+	}
+	var g api.GatewayFile
+	if err := json.Unmarshal(text, &g); err != nil {
+		return "", err
+	}
+	return "http://" + g.APIAddr, nil
+}
+
+func waitForAnswer(ts *testscript.TestScript, neg bool, path string) {
+	if neg {
+		ts.Fatalf("unsupported: !")
+	}
+	last := ""
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+		url, err := gatewayURL(ts)
+		if err != nil {
+			last = err.Error()
+			continue
+		}
+		response, err := http.Get(url + path) //nolint:noctx,gosec // a test's own server
+		if err != nil {
+			last = err.Error()
+			continue
+		}
+		response.Body.Close()
+		if last = response.Status; response.StatusCode == http.StatusOK {
+			return
+		}
+	}
+	ts.Fatalf("%s did not answer 200 within %s: %s", path, patience, last)
+}
+
+func scriptHTTP(ts *testscript.TestScript, neg bool, args []string) {
+	text, err := call(ts, args)
+	if err != nil {
+		ts.Fatalf("http: %v", err)
+	}
+	_, _ = ts.Stdout().Write([]byte(text))
+	if ok := strings.HasPrefix(text, "2"); ok == neg {
+		ts.Fatalf("http %v: %s", args, text)
+	}
+}
+
+// call makes the request that the arguments of the http command describe.
+func call(ts *testscript.TestScript, args []string) (string, error) {
+	if len(args) < 2 {
+		return "", fmt.Errorf("usage: http METHOD PATH [Name:value…] [-d BODY]")
+	}
+	url, err := gatewayURL(ts)
+	if err != nil {
+		return "", err
+	}
+	var body io.Reader
+	headers := http.Header{}
+	env, _ := os.ReadFile(filepath.Join(ts.Getenv("DEFENSECLAW_HOME"), ".env"))
+	_, token, _ := strings.Cut(strings.TrimSpace(string(env)), "=")
+	headers.Set("Authorization", "Bearer "+token)
+	headers.Set(api.HeaderClient, "test")
+	for i := 2; i < len(args); i++ {
+		if args[i] == "-d" && i+1 < len(args) {
+			i++
+			body = strings.NewReader(args[i])
+			if headers.Get("Content-Type") == "" {
+				headers.Set("Content-Type", "application/json")
+			}
+			continue
+		}
+		name, value, _ := strings.Cut(strings.ReplaceAll(args[i], "$TOKEN", token), ":")
+		headers.Set(name, value)
+	}
+	request, err := http.NewRequest(args[0], url+args[1], body) //nolint:noctx // a test's own server
+	if err != nil {
+		return "", err
+	}
+	for name, values := range headers {
+		if values[0] != "" {
+			request.Header[name] = values
+		}
+	}
+	if host := headers.Get("Host"); host != "" {
+		request.Host = host
+	}
+	response, err := (&http.Client{Timeout: patience}).Do(request)
+	if err != nil {
+		return "", err
+	}
+	defer response.Body.Close()
+	answer, err := io.ReadAll(response.Body)
+	text := response.Status + "\n"
+	if allow := response.Header.Get("Allow"); allow != "" {
+		text += "Allow: " + allow + "\n"
+	}
+	return text + string(answer), err
+}
+
+// attempt runs a command of the script once, http by itself, anything else as a program.
+func attempt(ts *testscript.TestScript, command []string) string {
+	if command[0] == "http" {
+		text, err := call(ts, command[1:])
+		if err != nil {
+			return err.Error()
+		}
+		return text
+	}
+	err := ts.Exec(command[0], command[1:]...)
+	text := ts.ReadFile("stdout") + ts.ReadFile("stderr")
+	if err != nil {
+		text += "\n[" + err.Error() + "]\n"
+	}
+	return text
+}
+
+func scriptExecCode(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exec-code CODE PROGRAM…")
+	}
+	want := "[exit status " + args[0] + "]"
+	if args[0] == "0" {
+		want = ""
+	}
+	err := ts.Exec(args[1], args[2:]...)
+	got := ""
+	if err != nil {
+		got = "[" + err.Error() + "]"
+	}
+	if got != want {
+		ts.Fatalf("%v ended with %q; want exit code %s", args[1:], got, args[0])
+	}
+}
+
+func scriptEventually(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: eventually REGEXP COMMAND…")
+	}
+	want, err := regexp.Compile("(?m)" + args[0])
+	ts.Check(err)
+	var got string
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+		if got = attempt(ts, args[1:]); want.MatchString(got) {
+			return
+		}
+	}
+	ts.Fatalf("within %s nothing matched %q; the last was:\n%s", patience, args[0], got)
+}
+
+func scriptNever(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: never REGEXP COMMAND…")
+	}
+	not, err := regexp.Compile("(?m)" + args[0])
+	ts.Check(err)
+	for end := time.Now().Add(time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+		if got := attempt(ts, args[1:]); not.MatchString(got) {
+			ts.Fatalf("%q matched:\n%s", args[0], got)
+		}
+	}
+}
