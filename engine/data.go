@@ -63,7 +63,7 @@ func decodeJSON(text []byte, v *any) *Diagnostic {
 	decoder := util.NewJSONDecoder(bytes.NewReader(text))
 	err := decoder.Decode(v)
 	offset := decoder.InputOffset()
-	message := ""
+	var message string
 	var syntax *json.SyntaxError
 	switch {
 	case err == nil:

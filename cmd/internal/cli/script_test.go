@@ -36,9 +36,25 @@ func TestMain(m *testing.M) {
 // patience is how long a script waits for what must happen; it only matters when it does not.
 const patience = 60 * time.Second
 
-func TestScripts(t *testing.T) {
+func TestScripts(t *testing.T) { runScripts(t, "testdata") }
+
+// TestScenarios runs what has happened in the field, one script each, against the built program.
+func TestScenarios(t *testing.T) { runScripts(t, "testdata/scenarios") }
+
+func runScripts(t *testing.T, dir string) {
 	testscript.Run(t, testscript.Params{
-		Dir: "testdata",
+		Dir:      dir,
+		Deadline: time.Now().Add(5 * time.Minute), // a script that hangs is stopped and shown
+		Condition: func(condition string) (bool, error) {
+			if name, ok := strings.CutPrefix(condition, "exists:"); ok {
+				_, err := os.Stat(name)
+				return err == nil, nil
+			}
+			if condition == "root" {
+				return os.Geteuid() == 0, nil
+			}
+			return false, fmt.Errorf("unknown condition %q", condition)
+		},
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("HOME", filepath.Join(env.WorkDir, "home"))
 			env.Setenv("DEFENSECLAW_HOME", filepath.Join(env.WorkDir, "state"))
@@ -80,7 +96,7 @@ func waitForAnswer(ts *testscript.TestScript, neg bool, path string) {
 			last = err.Error()
 			continue
 		}
-		response, err := http.Get(url + path) //nolint:noctx,gosec // a test's own server
+		response, err := http.Get(url + path)
 		if err != nil {
 			last = err.Error()
 			continue
@@ -131,7 +147,7 @@ func call(ts *testscript.TestScript, args []string) (string, error) {
 		name, value, _ := strings.Cut(strings.ReplaceAll(args[i], "$TOKEN", token), ":")
 		headers.Set(name, value)
 	}
-	request, err := http.NewRequest(args[0], url+args[1], body) //nolint:noctx // a test's own server
+	request, err := http.NewRequest(args[0], url+args[1], body)
 	if err != nil {
 		return "", err
 	}

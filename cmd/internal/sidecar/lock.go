@@ -33,7 +33,7 @@ func claim(dataDir string) (release func() error, err error) {
 		return nil, fmt.Errorf("data directory %s cannot be written: %w", dataDir, err)
 	}
 	if !got {
-		pid, _ := os.ReadFile(path) //nolint:errcheck,gosec // the message does without it
+		pid, _ := os.ReadFile(path) // the message does without it
 		return nil, fmt.Errorf("%w: pid %s, %s", ErrRunning, strings.TrimSpace(string(pid)), dataDir)
 	}
 	// Written in place: a rename would leave the lock on a file that is gone.

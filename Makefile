@@ -1,0 +1,77 @@
+# Go and git are all this needs. `make` alone lists the targets; `make ci` is what CI runs, and all it runs.
+
+PKG      ?= ./...
+FUZZTIME ?= 30s
+ARGS     ?=
+
+# The product has no cgo, and neither have its checks, but for the race detector.
+export CGO_ENABLED := 0
+
+# The linters have a module of their own, so that the product's dependencies stay few. Go builds them
+# once, at the first use, and keeps them in its build cache.
+GOLANGCI = go tool -modfile=.ci/tools/go.mod golangci-lint
+
+# Go stamps the version that git knows into the programs. Where git cannot answer (an unpacked archive,
+# a checkout owned by somebody else) the build would fail, so it does without.
+STAMP = $(if $(shell git log -1 --format=%H 2>/dev/null),-buildvcs=auto,-buildvcs=false)
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: ## both programs into bin/
+	go build $(STAMP) -trimpath -o bin/ ./cmd/defenseclaw ./cmd/defenseclaw-gateway
+
+run: build ## serve policies/rego and watch it; more flags: ARGS='--api-port 0'
+	bin/defenseclaw-gateway serve --policy-dir policies/rego $(ARGS)
+
+test: ## every test; some: PKG=./engine ARGS='-run Storm -v'
+	go test $(ARGS) $(PKG)
+
+race: ## every test, afresh, under the race detector (needs a C compiler)
+	CGO_ENABLED=1 go test -race -count=1 -timeout=10m $(ARGS) $(PKG)
+
+fuzz: ## every fuzz target for FUZZTIME=30s each
+	.ci/fuzz.sh $(FUZZTIME)
+
+bench: ## every benchmark, with its allocations; some: ARGS='-bench=Decide -count=6'
+	go test -run='^$$' -bench=. -benchmem $(ARGS) $(PKG)
+
+fmt: ## format the Go files
+	$(GOLANGCI) fmt ./...
+
+vet: ## what the compiler lets pass and go vet does not
+	go vet $(PKG)
+
+lint: ## the house rules, .golangci.yml
+	$(GOLANGCI) run $(PKG)
+
+ci: FUZZTIME = 5s
+ci: formatted vet lint tidy paths build cross readme fuzz race ## all that a change must pass, tests last
+
+hooks: ## check what is committed, before each commit (git config core.hooksPath)
+	git config core.hooksPath .ci/hooks
+
+clean: ## remove what was built here
+	rm -rf bin
+
+# The parts of ci that are of little use alone.
+
+formatted:
+	@files=$$(git ls-files '*.go' | xargs gofmt -l) && test -z "$$files" || \
+		{ printf '%s\n' "$$files" "not formatted: make fmt"; exit 1; }
+
+tidy:
+	go mod tidy -diff
+	go -C .ci/tools mod tidy -diff
+
+paths:
+	.ci/paths.sh
+
+cross:
+	for os in darwin windows; do GOOS=$$os go vet ./... || exit 1; done
+
+readme:
+	.ci/readme.sh
+
+.NOTPARALLEL:
+.PHONY: help build run test race fuzz bench fmt vet lint ci hooks clean formatted tidy paths cross readme
