@@ -27,8 +27,9 @@ type loop struct {
 	fed       chan struct{} // closed when the notifier's feed has ended
 	nextOpen  time.Time     // when to try again
 	openErr   error
-	watched   map[string]bool // directories that the notifier watches
-	addErr    error           // why a directory of the newest scan could not be watched
+	watched   map[string]fileID // directories that the notifier watches, as they were when it began to
+	watchedAs map[fileID]string // the same, the other way round
+	addErr    error             // why a directory of the newest scan could not be watched
 	known     *snapshot
 	pending   *Change
 	due       time.Time // when pending is handed over, unless more comes
@@ -41,7 +42,7 @@ type loop struct {
 func newLoop(cfg Config, open func() (notifier, error), publish func(Health)) *loop {
 	return &loop{
 		cfg: cfg, open: open, publish: publish, feed: newFeed(),
-		watched: map[string]bool{}, known: &snapshot{}, health: Health{State: StateStarting},
+		watched: map[string]fileID{}, watchedAs: map[fileID]string{}, known: &snapshot{}, health: Health{State: StateStarting},
 	}
 }
 
@@ -97,7 +98,7 @@ func (l *loop) closeNotifier() {
 	if l.notifier != nil {
 		_ = l.notifier.Close() // what it could not free, the process's end frees
 		<-l.fed
-		l.notifier, l.watched = nil, map[string]bool{}
+		l.notifier, l.watched, l.watchedAs = nil, map[string]fileID{}, map[fileID]string{}
 	}
 }
 
@@ -175,7 +176,8 @@ func (l *loop) settled(now time.Time) bool {
 	if now.Before(l.due) {
 		return false
 	}
-	if l.scanLater {
+	if l.scanLater { // it is due now, however soon after the last
+		l.scanFree = now
 		l.structure(now)
 		return !now.Before(l.due)
 	}
@@ -234,16 +236,17 @@ func (l *loop) take(now time.Time) {
 func (l *loop) event(now time.Time, name string, op fsnotify.Op) (structural bool) {
 	dir, base := filepath.Split(filepath.Clean(name))
 	dir = filepath.Clean(dir)
+	if _, ok := l.watched[name]; ok && op&(fsnotify.Create|fsnotify.Remove|fsnotify.Rename) != 0 {
+		l.unwatch(name) // the next scan watches what is here now; the inode's number may be the old one's
+	}
 	if l.known.anchors[dir][base] && op&^fsnotify.Chmod&^fsnotify.Write != 0 {
-		l.forget(name)
 		l.health.Events++
 		return true
 	}
 	if _, isDir := l.known.dirs[name]; isDir {
-		if op&(fsnotify.Remove|fsnotify.Rename|fsnotify.Chmod) == 0 {
+		if op&^fsnotify.Write == 0 {
 			return false
 		}
-		l.forget(name)
 		l.health.Events++
 		l.mark(now, l.cfg.Debounce, Change{}) // the other half of a move may be on its way
 		return true
@@ -259,7 +262,7 @@ func (l *loop) event(now time.Time, name string, op fsnotify.Op) (structural boo
 		return true
 	}
 	if !l.cfg.Relevant(rel) {
-		return false
+		return l.fileBehindLink(now, dir, base)
 	}
 	l.health.Events++
 	l.mark(now, l.quiet(op, info), Change{Paths: []string{rel}})
@@ -295,9 +298,6 @@ func (l *loop) remember(name, rel string) {
 	}
 }
 
-// forget makes the next scan watch a directory anew: the kernel ends a watch with its directory.
-func (l *loop) forget(dir string) { delete(l.watched, dir) }
-
 // poll is the slow scan that runs whatever the events say.
 func (l *loop) poll(now time.Time) {
 	if paths := l.rescan(now); len(paths) > 0 {
@@ -306,85 +306,5 @@ func (l *loop) poll(now time.Time) {
 	if l.cfg.FullCheckInterval > 0 && !now.Before(l.fullCheck) {
 		l.fullCheck = now.Add(l.cfg.FullCheckInterval)
 		l.mark(now, 0, Change{Rescan: true, Polled: true, Reason: "full check"})
-	}
-}
-
-// rescan brings the watches and what is known up to date, and returns the files that are not as
-// they were known.
-func (l *loop) rescan(now time.Time) []string {
-	l.openEvents(now)
-	l.addErr = nil
-	l.dropStale()
-	wanted := map[string]bool{}
-	snap := scan(&l.cfg, func(dir string, inTree bool) {
-		wanted[dir] = true
-		l.watch(dir, inTree)
-	})
-	for dir := range l.watched {
-		if !wanted[dir] {
-			l.unwatch(dir)
-		}
-	}
-	changed := snap.changedSince(l.known)
-	if snap.root != l.known.root && len(changed) == 0 && l.health.State != StateStarting {
-		l.mark(now, l.cfg.Debounce, Change{Rescan: true, Reason: "the directory came, went or was replaced"})
-	}
-	l.known = snap
-	l.health.LastScan = now
-	end := time.Now()
-	l.scanFree = end.Add(end.Sub(now))
-	return changed
-}
-
-func (l *loop) openEvents(now time.Time) {
-	if l.notifier != nil || l.open == nil || now.Before(l.nextOpen) {
-		return
-	}
-	n, err := l.open()
-	if l.openErr = err; err != nil {
-		l.nextOpen = now.Add(retryEvents)
-		return
-	}
-	l.notifier, l.fed = n, make(chan struct{})
-	go func(f *feed, done chan<- struct{}) {
-		defer close(done)
-		f.run(n)
-	}(l.feed, l.fed)
-}
-
-// dropStale ends the watches of directories that are no longer where they were. It comes before
-// new watches are set: the kernel knows directories, not paths, and would take the watch of a
-// moved directory for the old one.
-func (l *loop) dropStale() {
-	for dir := range l.watched {
-		if info, err := os.Lstat(dir); err != nil || !info.IsDir() {
-			l.unwatch(dir)
-		}
-	}
-}
-
-func (l *loop) unwatch(dir string) {
-	delete(l.watched, dir)
-	_ = l.notifier.Remove(dir) // the kernel has often ended the watch before
-}
-
-// watch is asked again for directories that are watched: a directory that was removed and made
-// again between two scans has lost its watch without a trace.
-func (l *loop) watch(dir string, inTree bool) {
-	if l.notifier == nil {
-		return
-	}
-	err := l.notifier.Add(dir)
-	if err == nil {
-		l.watched[dir] = true
-		return
-	}
-	delete(l.watched, dir)
-	if _, gone := os.Lstat(dir); gone != nil {
-		return
-	}
-	// A parent of the root that cannot be watched costs speed in a rare case; the polls stay.
-	if inTree || isLimit(err) {
-		l.addErr = limitError(err, dir)
 	}
 }
