@@ -1,8 +1,8 @@
 # Go and git are all this needs. `make` alone lists the targets; `make ci` is what CI runs, and all it runs.
 
-PKG      ?= ./...
-FUZZTIME ?= 30s
-ARGS     ?=
+PKG      = ./...
+FUZZTIME = 30s
+ARGS     =
 
 # The product has no cgo, and neither have its checks, but for the race detector.
 export CGO_ENABLED := 0

@@ -16,7 +16,8 @@ finish() {
 		echo "readme.sh: make run said:" >&2
 		cat "$work/output" >&2
 	fi
-	for pid in $sidecar_pid $make_pid; do kill -KILL "$pid" 2>/dev/null || true; done
+	for pid in $sidecar_pid $make_pid; do kill -KILL "$pid"; done 2>/dev/null || true
+	wait 2>/dev/null || true
 	rm -rf "$work"
 	exit $status
 }
