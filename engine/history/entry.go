@@ -1,0 +1,137 @@
+package history
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// ErrDamaged is wrapped when an entry's content is not what was once written. Reading it again
+// cannot help.
+var ErrDamaged = errors.New("damaged")
+
+// Entry is one kept generation, by its file.
+type Entry struct {
+	Name string    // of its file; names sort by age
+	Path string    // of its file, for opening it; `opa eval -b` takes it
+	Time time.Time // when the generation began to serve, or a little later than the entry before
+
+	short string // the beginning of its revision
+	most  bounds
+}
+
+// Info is what an entry's manifest tells of the generation that was kept.
+type Info struct {
+	Revision   string    // as [engine.Generation.Revision]
+	Generation uint64    // its number in the process that kept it
+	LoadedAt   time.Time // when it began to serve, in UTC; zero when it never did
+	Version    string    // of the program that kept it
+	Root       string    // as [engine.Generation.Root]
+}
+
+const (
+	stampLayout = "20060102T150405.000000Z" // as many characters as what it formats
+	shortDigits = 12
+	extension   = ".tar.gz"
+)
+
+// shortOf is the part of a revision that names carry.
+func shortOf(revision string) string {
+	_, digits, _ := strings.Cut(revision, ":")
+	return digits[:min(len(digits), shortDigits)]
+}
+
+func nameFor(t time.Time, revision string) Entry {
+	t = t.UTC().Truncate(time.Microsecond)
+	short := shortOf(revision)
+	return Entry{Name: t.Format(stampLayout) + "-" + short + extension, Time: t, short: short}
+}
+
+func parseName(name string) (Entry, bool) {
+	rest, ok := strings.CutSuffix(name, extension)
+	if !ok || len(rest) != len(stampLayout)+1+shortDigits || rest[len(stampLayout)] != '-' {
+		return Entry{}, false
+	}
+	t, err := time.Parse(stampLayout, rest[:len(stampLayout)])
+	short := rest[len(stampLayout)+1:]
+	if err != nil || t.Format(stampLayout) != rest[:len(stampLayout)] || strings.Trim(short, "0123456789abcdef") != "" {
+		return Entry{}, false
+	}
+	return Entry{Name: name, Time: t, short: short}, true
+}
+
+// mayHold reports whether the entry is named for a revision.
+func (e Entry) mayHold(revision string) bool { return shortOf(revision) == e.short }
+
+// Info reads what the entry tells of itself. It reads no further than the manifest: only [Entry.FS]
+// knows whether the rest is sound.
+func (e Entry) Info() (Info, error) {
+	in, err := e.open()
+	if err != nil {
+		return Info{}, err
+	}
+	defer in.Close() //nolint:errcheck // it was only read
+	return peek(in, e.most)
+}
+
+// FS gives the entry's files, read into memory and verified, laid out like the policy directory
+// that they came from: [engine.Load] makes a generation of the same revision of it. The error wraps
+// [ErrDamaged] when the content is wrong.
+func (e Entry) FS(ctx context.Context) (fs.FS, error) {
+	u, err := e.read(ctx, withBytes)
+	if err != nil {
+		return nil, err
+	}
+	return u.tree(), nil
+}
+
+func (e Entry) read(ctx context.Context, how depth) (*unpacked, error) {
+	in, err := e.open()
+	if err != nil {
+		return nil, err
+	}
+	defer in.Close() //nolint:errcheck // it was only read
+	u, err := unpack(ctx, bufio.NewReaderSize(in, 1<<16), e.most, how)
+	if err != nil {
+		return nil, err
+	}
+	if !e.mayHold(u.info.Revision) {
+		return nil, fmt.Errorf("%w: it holds revision %s, and is named for %s", ErrDamaged, u.info.Revision, e.short)
+	}
+	return u, nil
+}
+
+// open never blocks and follows no link: whatever was put in the entry's place is told by name.
+func (e Entry) open() (*os.File, error) {
+	named, err := os.Lstat(e.Path)
+	if err != nil {
+		return nil, err
+	}
+	if !named.Mode().IsRegular() {
+		return nil, fmt.Errorf("%w: it is not a regular file", ErrDamaged)
+	}
+	in, err := os.OpenFile(e.Path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	if opened, err := in.Stat(); err != nil || !os.SameFile(named, opened) {
+		in.Close() //nolint:errcheck,gosec // it was only read
+		return nil, errors.Join(fmt.Errorf("%s was replaced while it was opened", e.Path), err)
+	}
+	return in, nil
+}
+
+// remove leaves alone what no Save can have made.
+func (e Entry) remove() error {
+	info, err := os.Lstat(e.Path)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && info.IsDir() {
+		return nil
+	}
+	return os.Remove(e.Path)
+}

@@ -1,0 +1,340 @@
+package history
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"defenseclaw/engine"
+)
+
+// ErrNone is wrapped when no entry could be used, be it that there is none.
+var ErrNone = errors.New("no sound generation is kept")
+
+// Config says where a Store lies and what it may hold. Zero fields mean the defaults given.
+type Config struct {
+	Dir      string // the first Save makes it, readable by its owner alone. Required.
+	Keep     int    // how many sound entries are kept; default 5
+	Version  string // of the program, for the record; may be empty
+	MaxBytes int64  // the most that one entry may hold, unpacked; default 2 GiB
+	MaxFiles int    // the most files that one entry may hold; default 200,000
+}
+
+// Store is a directory of entries. Safe for concurrent use.
+type Store struct {
+	cfg  Config
+	most bounds
+
+	saving sync.Mutex // held by Save; guards known
+	known  map[string]verdict
+}
+
+// verdict is what reading an entry gave, for as long as its file stays what it was.
+type verdict struct {
+	file  fs.FileInfo
+	info  Info
+	wrong error
+}
+
+// New makes a store. It touches no file, so that a missing or read-only disk cannot hinder a start.
+func New(cfg Config) (*Store, error) {
+	if cfg.Dir == "" {
+		return nil, errors.New("history: Config.Dir is required")
+	}
+	if cfg.Keep < 0 || cfg.MaxBytes < 0 || cfg.MaxFiles < 0 {
+		return nil, fmt.Errorf("history: Keep %d, MaxBytes %d, MaxFiles %d: must not be negative", cfg.Keep, cfg.MaxBytes, cfg.MaxFiles)
+	}
+	if cfg.Keep == 0 {
+		cfg.Keep = 5
+	}
+	if cfg.MaxBytes == 0 {
+		cfg.MaxBytes = 2 << 30
+	}
+	if cfg.MaxFiles == 0 {
+		cfg.MaxFiles = 200_000
+	}
+	return &Store{cfg: cfg, most: bounds{cfg.MaxBytes, cfg.MaxFiles}, known: map[string]verdict{}}, nil
+}
+
+// Dir is the directory of the entries.
+func (s *Store) Dir() string { return s.cfg.Dir }
+
+// Entries lists what is kept, the newest first, by name alone: whether an entry is sound shows when
+// it is read. Files that are not called like entries are passed over. A directory that is not there
+// has none.
+func (s *Store) Entries() ([]Entry, error) {
+	found, err := os.ReadDir(s.cfg.Dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("list the kept generations: %w", err)
+	}
+	var entries []Entry
+	for _, f := range found {
+		if e, ok := parseName(f.Name()); ok {
+			e.Path, e.most = filepath.Join(s.cfg.Dir, e.Name), s.most
+			entries = append(entries, e)
+		}
+	}
+	slices.SortFunc(entries, func(a, b Entry) int { return strings.Compare(b.Name, a.Name) })
+	return entries, nil
+}
+
+// Found is an entry that can be used.
+type Found struct {
+	Entry   Entry
+	Info    Info
+	FS      fs.FS     // a source for [engine.Load] or [engine.Trigger], in memory
+	Skipped []Skipped // newer entries that could not be used, the newest first
+}
+
+// Skipped is an entry that was passed over, and why: Err wraps [ErrDamaged] when its content is
+// wrong, and is accept's own error when that refused it.
+type Skipped struct {
+	Entry Entry
+	Err   error
+}
+
+// Newest gives the newest entry that is sound and that accept, which may be nil, takes; to accept
+// is the place to reload from it. When there is none the error wraps [ErrNone] and every reason,
+// and Skipped lists them. Nothing on disk is changed.
+func (s *Store) Newest(ctx context.Context, accept func(Found) error) (Found, error) {
+	entries, err := s.Entries()
+	if err != nil {
+		return Found{}, err
+	}
+	var skipped []Skipped
+	var reasons []error
+	for _, e := range entries {
+		found, err := try(ctx, e, skipped, accept)
+		switch {
+		case err == nil:
+			return found, nil
+		case ctx.Err() != nil:
+			return Found{Skipped: skipped}, fmt.Errorf("look for the last good generation: %w", context.Cause(ctx))
+		case errors.Is(err, fs.ErrNotExist): // another process removed it meanwhile
+		default:
+			skipped = append(skipped, Skipped{e, err})
+			reasons = append(reasons, fmt.Errorf("%s: %w", e.Name, err))
+		}
+	}
+	err = fmt.Errorf("%w in %s", ErrNone, s.cfg.Dir)
+	if len(reasons) > 0 {
+		err = fmt.Errorf("%w: %w", err, errors.Join(reasons...))
+	}
+	return Found{Skipped: skipped}, err
+}
+
+func try(ctx context.Context, e Entry, skipped []Skipped, accept func(Found) error) (Found, error) {
+	u, err := e.read(ctx, withBytes)
+	if err != nil {
+		return Found{}, err
+	}
+	found := Found{Entry: e, Info: u.info, FS: u.tree(), Skipped: skipped}
+	if accept != nil {
+		return found, accept(found)
+	}
+	return found, nil
+}
+
+// Save keeps a generation as the newest entry and removes what is then too old. When the newest
+// entry holds that revision already, below the same root, and is sound, it stays as it is. The entry returned is kept
+// even when the error is not nil, if its Name is not empty: then only the removing went wrong.
+// Cancelling ctx leaves the entries as they were.
+func (s *Store) Save(ctx context.Context, g *engine.Generation) (Entry, error) {
+	s.saving.Lock()
+	defer s.saving.Unlock()
+	kept, err := s.save(ctx, g)
+	if err != nil {
+		return Entry{}, fmt.Errorf("keep generation %d: %w", g.Number(), err)
+	}
+	if err := s.sweep(ctx); err != nil {
+		return kept, fmt.Errorf("remove old generations: %w", err)
+	}
+	return kept, nil
+}
+
+func (s *Store) save(ctx context.Context, g *engine.Generation) (Entry, error) {
+	if err := s.makeDir(); err != nil {
+		return Entry{}, err
+	}
+	s.removeLeftovers()
+	entries, err := s.Entries()
+	if err != nil {
+		return Entry{}, err
+	}
+	began := g.LoadedAt()
+	if began.IsZero() {
+		began = time.Now()
+	}
+	if len(entries) > 0 {
+		newest := entries[0]
+		if newest.mayHold(g.Revision()) {
+			info, err := s.judge(ctx, newest)
+			if err == nil && info.Revision == g.Revision() && info.Root == g.Root() {
+				return newest, nil
+			}
+		}
+		// A clock that was set back must not make the newest entry look old.
+		if earliest := newest.Time.Add(time.Microsecond); began.Before(earliest) {
+			began = earliest
+		}
+	}
+	if err := ctx.Err(); err != nil {
+		return Entry{}, err
+	}
+	e := nameFor(began, g.Revision())
+	e.Path, e.most = filepath.Join(s.cfg.Dir, e.Name), s.most
+	return e, s.write(ctx, g, e)
+}
+
+// tempPrefix begins the names of files that are being written. It is hidden, and no entry's.
+const tempPrefix = ".saving-"
+
+// write gives the entry its name as the last step, when nothing about it can go wrong any more.
+func (s *Store) write(ctx context.Context, g *engine.Generation, e Entry) (err error) {
+	temp, err := os.CreateTemp(s.cfg.Dir, tempPrefix+"*")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			temp.Close()           //nolint:errcheck,gosec // perhaps closed already; the first error tells
+			os.Remove(temp.Name()) //nolint:errcheck,gosec // the next Save removes it
+		}
+	}()
+	buffered := bufio.NewWriterSize(temp, 1<<18)
+	if err := pack(ctx, buffered, g, s.cfg.Version); err != nil {
+		return err
+	}
+	if err := buffered.Flush(); err != nil {
+		return err
+	}
+	if err := temp.Sync(); err != nil {
+		return err
+	}
+	if _, err := temp.Seek(0, io.SeekStart); err != nil {
+		return err
+	}
+	u, err := unpack(ctx, temp, s.most, hashesOnly)
+	if err == nil && u.info.Revision != g.Revision() {
+		err = fmt.Errorf("it has revision %s", u.info.Revision)
+	}
+	if err != nil {
+		return fmt.Errorf("read back what was written: %w", err)
+	}
+	if err := temp.Close(); err != nil {
+		return err
+	}
+	if err := os.Rename(temp.Name(), e.Path); err != nil {
+		return err
+	}
+	if file, err := os.Lstat(e.Path); err == nil {
+		s.known[e.Name] = verdict{file: file, info: u.info}
+	}
+	return syncDir(s.cfg.Dir)
+}
+
+func (s *Store) makeDir() error {
+	if _, err := os.Stat(s.cfg.Dir); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := os.MkdirAll(s.cfg.Dir, 0o700); err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(s.cfg.Dir))
+}
+
+func (s *Store) tidy() {
+	s.saving.Lock()
+	defer s.saving.Unlock()
+	s.removeLeftovers()
+}
+
+// removeLeftovers removes what saves that were killed have left. What cannot be removed does no
+// harm, and is tried again by the next Save.
+func (s *Store) removeLeftovers() {
+	found, err := os.ReadDir(s.cfg.Dir)
+	if err != nil {
+		return
+	}
+	for _, f := range found {
+		if strings.HasPrefix(f.Name(), tempPrefix) && f.Type().IsRegular() {
+			os.Remove(filepath.Join(s.cfg.Dir, f.Name())) //nolint:errcheck,gosec // see above
+		}
+	}
+}
+
+// sweep removes what is older than the newest Keep sound entries. Damaged ones among those stay,
+// the newest Keep of them at most.
+func (s *Store) sweep(ctx context.Context) error {
+	entries, err := s.Entries()
+	if err != nil || len(entries) <= s.cfg.Keep {
+		return err
+	}
+	var failed []error
+	sound, damaged := 0, 0
+	for _, e := range entries {
+		if sound < s.cfg.Keep {
+			_, err := s.judge(ctx, e)
+			switch {
+			case err == nil:
+				sound++
+				continue
+			case ctx.Err() != nil:
+				return ctx.Err()
+			case !errors.Is(err, ErrDamaged):
+				continue // it cannot be read now, which says nothing about what it holds
+			case damaged < s.cfg.Keep:
+				damaged++
+				continue
+			}
+		}
+		delete(s.known, e.Name)
+		if err := e.remove(); err != nil {
+			failed = append(failed, err)
+		}
+	}
+	return errors.Join(failed...)
+}
+
+// judge reads an entry through unless its file is one that was judged before.
+func (s *Store) judge(ctx context.Context, e Entry) (Info, error) {
+	file, err := os.Lstat(e.Path)
+	if err != nil {
+		return Info{}, err
+	}
+	if v, ok := s.known[e.Name]; ok && os.SameFile(v.file, file) && v.file.Size() == file.Size() && v.file.ModTime().Equal(file.ModTime()) {
+		return v.info, v.wrong
+	}
+	u, err := e.read(ctx, hashesOnly)
+	switch {
+	case err == nil:
+		s.known[e.Name] = verdict{file: file, info: u.info}
+		return u.info, nil
+	case errors.Is(err, ErrDamaged):
+		s.known[e.Name] = verdict{file: file, wrong: err}
+	}
+	return Info{}, err
+}
+
+// syncDir makes the names in a directory last. Some file systems cannot, and need not.
+func syncDir(dir string) error {
+	d, err := os.Open(dir) //nolint:gosec // the store's own
+	if err != nil {
+		return err
+	}
+	defer d.Close() //nolint:errcheck // it was only read
+	if err := d.Sync(); err != nil && !errors.Is(err, syscall.EINVAL) && !errors.Is(err, errors.ErrUnsupported) {
+		return err
+	}
+	return nil
+}

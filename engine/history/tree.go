@@ -1,0 +1,99 @@
+package history
+
+import (
+	"bytes"
+	"io"
+	"io/fs"
+	"path"
+	"time"
+)
+
+// tree is an entry's files as a file system in memory.
+type tree map[string]*node
+
+// node is a file or, with children, a folder. It never changes once the tree is made.
+type node struct {
+	name     string
+	content  []byte
+	folder   bool
+	children []fs.DirEntry // by name
+}
+
+// tree lays the files out as they lay in the policy directory. They are sorted, so every folder's
+// children come to be sorted too.
+func (u *unpacked) tree() fs.FS {
+	t := tree{".": {name: ".", folder: true}}
+	for _, f := range u.files {
+		t.add(path.Join(u.info.Root, f.rel), &node{content: f.bytes})
+	}
+	return t
+}
+
+func (t tree) add(p string, n *node) {
+	n.name = path.Base(p)
+	t[p] = n
+	dir := path.Dir(p)
+	if t[dir] == nil {
+		t.add(dir, &node{folder: true})
+	}
+	t[dir].children = append(t[dir].children, n)
+}
+
+// Open takes any name that a file of the entry has, also one that is not UTF-8.
+func (t tree) Open(name string) (fs.File, error) {
+	n := t[name]
+	if n == nil {
+		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
+	}
+	if n.folder {
+		return &openFolder{node: n}, nil
+	}
+	return &openFile{bytes.NewReader(n.content), n}, nil
+}
+
+func (n *node) Name() string               { return n.name }
+func (n *node) IsDir() bool                { return n.folder }
+func (n *node) Type() fs.FileMode          { return n.Mode().Type() }
+func (n *node) Info() (fs.FileInfo, error) { return n, nil }
+func (n *node) Size() int64                { return int64(len(n.content)) }
+func (n *node) ModTime() time.Time         { return time.Time{} }
+func (n *node) Sys() any                   { return nil }
+
+func (n *node) Mode() fs.FileMode {
+	if n.folder {
+		return fs.ModeDir | 0o500
+	}
+	return 0o400
+}
+
+type openFile struct {
+	*bytes.Reader
+	node *node
+}
+
+func (f *openFile) Stat() (fs.FileInfo, error) { return f.node, nil }
+func (f *openFile) Close() error               { return nil }
+
+type openFolder struct {
+	node  *node
+	given int
+}
+
+func (f *openFolder) Stat() (fs.FileInfo, error) { return f.node, nil }
+func (f *openFolder) Close() error               { return nil }
+
+func (f *openFolder) Read([]byte) (int, error) {
+	return 0, &fs.PathError{Op: "read", Path: f.node.name, Err: fs.ErrInvalid}
+}
+
+func (f *openFolder) ReadDir(n int) ([]fs.DirEntry, error) {
+	rest := f.node.children[f.given:]
+	if n <= 0 {
+		n = len(rest)
+	} else if len(rest) == 0 {
+		return nil, io.EOF
+	}
+	n = min(n, len(rest))
+	f.given += n
+	return append([]fs.DirEntry(nil), rest[:n]...), nil
+}
