@@ -103,9 +103,10 @@ type Skipped struct {
 	Err   error
 }
 
-// Newest gives the newest entry that is sound and that accept, which may be nil, takes; to accept
-// is the place to reload from it. When there is none the error wraps [ErrNone] and every reason,
-// and Skipped lists them. Nothing on disk is changed.
+// Newest gives the newest entry that is sound and that accept, which may be nil, takes: accept is
+// the place to reload from it, so that an entry which this program refuses is passed over too. When
+// there is none the error wraps [ErrNone] and every reason, and Skipped lists them. Nothing on disk
+// is changed.
 func (s *Store) Newest(ctx context.Context, accept func(Found) error) (Found, error) {
 	entries, err := s.Entries()
 	if err != nil {
@@ -114,17 +115,25 @@ func (s *Store) Newest(ctx context.Context, accept func(Found) error) (Found, er
 	var skipped []Skipped
 	var reasons []error
 	for _, e := range entries {
-		found, err := try(ctx, e, skipped, accept)
+		u, err := e.read(ctx, withBytes)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // another process removed it meanwhile
+		}
+		var found Found
+		if err == nil {
+			found = Found{Entry: e, Info: u.info, FS: u.tree(), Skipped: skipped}
+			if accept != nil {
+				err = accept(found)
+			}
+		}
 		switch {
 		case err == nil:
 			return found, nil
 		case ctx.Err() != nil:
 			return Found{Skipped: skipped}, fmt.Errorf("look for the last good generation: %w", context.Cause(ctx))
-		case errors.Is(err, fs.ErrNotExist): // another process removed it meanwhile
-		default:
-			skipped = append(skipped, Skipped{e, err})
-			reasons = append(reasons, fmt.Errorf("%s: %w", e.Name, err))
 		}
+		skipped = append(skipped, Skipped{e, err})
+		reasons = append(reasons, fmt.Errorf("%s: %w", e.Name, err))
 	}
 	err = fmt.Errorf("%w in %s", ErrNone, s.cfg.Dir)
 	if len(reasons) > 0 {
@@ -133,22 +142,10 @@ func (s *Store) Newest(ctx context.Context, accept func(Found) error) (Found, er
 	return Found{Skipped: skipped}, err
 }
 
-func try(ctx context.Context, e Entry, skipped []Skipped, accept func(Found) error) (Found, error) {
-	u, err := e.read(ctx, withBytes)
-	if err != nil {
-		return Found{}, err
-	}
-	found := Found{Entry: e, Info: u.info, FS: u.tree(), Skipped: skipped}
-	if accept != nil {
-		return found, accept(found)
-	}
-	return found, nil
-}
-
 // Save keeps a generation as the newest entry and removes what is then too old. When the newest
-// entry holds that revision already, below the same root, and is sound, it stays as it is. The entry returned is kept
-// even when the error is not nil, if its Name is not empty: then only the removing went wrong.
-// Cancelling ctx leaves the entries as they were.
+// entry holds that revision already, below the same root, and is sound, it stays as it is. An entry
+// returned with an error is kept all the same if its Name is not empty: then only the removing went
+// wrong. Cancelling ctx leaves the entries as they were.
 func (s *Store) Save(ctx context.Context, g *engine.Generation) (Entry, error) {
 	s.saving.Lock()
 	defer s.saving.Unlock()

@@ -7,18 +7,10 @@ import (
 	"compress/gzip"
 	"context"
 	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
-	"path"
-	"slices"
-	"strings"
-	"time"
-
-	"defenseclaw/engine"
 
 	"github.com/open-policy-agent/opa/v1/bundle"
 	"github.com/open-policy-agent/opa/v1/util"
@@ -43,19 +35,6 @@ const (
 	withBytes depth = iota
 	hashesOnly
 )
-
-// unpacked is an entry that was found sound.
-type unpacked struct {
-	info   Info
-	merged bool
-	files  []sourceFile // by rel
-}
-
-type sourceFile struct {
-	rel   string // as in the policy directory, below Info.Root
-	bytes []byte // nil when only hashes were asked for
-	sum   [sha256.Size]byte
-}
 
 // errTooLarge is not damage: other bounds may take the entry.
 var errTooLarge = errors.New("larger than an entry may be")
@@ -269,99 +248,6 @@ func (r *reader) end() error {
 	default:
 		return err
 	}
-}
-
-func (u *unpacked) describe(m *bundle.Manifest) error {
-	number, _ := m.Metadata[metaFormat].(json.Number)
-	format, err := number.Int64()
-	switch {
-	case err != nil || format < 1:
-		return fmt.Errorf("%s: its metadata has no format: it is no entry", manifestName)
-	case format > entryFormat:
-		return &laterFormatError{format}
-	}
-	root, _ := m.Metadata[metaRoot].(string)
-	if root != "." && root != "rego" {
-		return fmt.Errorf("%s: root %q", manifestName, root)
-	}
-	u.info = Info{Revision: m.Revision, Root: root}
-	u.merged, _ = m.Metadata[metaMerged].(bool)
-	u.info.Version, _ = m.Metadata[metaVersion].(string)
-	if n, ok := m.Metadata[metaGeneration].(json.Number); ok {
-		if i, err := n.Int64(); err == nil && i >= 0 {
-			u.info.Generation = uint64(i)
-		}
-	}
-	if at, ok := m.Metadata[metaLoadedAt].(string); ok {
-		t, err := time.Parse(time.RFC3339Nano, at)
-		if err != nil {
-			return fmt.Errorf("%s: %w", manifestName, err)
-		}
-		u.info.LoadedAt = t.UTC()
-	}
-	return nil
-}
-
-// relOf gives the path that a file had in the policy directory.
-func (u *unpacked) relOf(name string) (string, error) {
-	rel := name
-	if u.merged {
-		original, ok := strings.CutSuffix(name, sourceSuffix)
-		if ok != isData(original) {
-			return "", fmt.Errorf("%q has no place in an entry with merged data", name)
-		}
-		rel = original
-	}
-	if !engine.Relevant(rel) || isOverlay(rel) && strings.Contains(rel, "/") {
-		return "", fmt.Errorf("%q is neither policy nor data", name)
-	}
-	return rel, nil
-}
-
-// verify recomputes the revision and sees to it that the engine will find just these files.
-func (u *unpacked) verify() error {
-	slices.SortFunc(u.files, func(a, b sourceFile) int { return strings.Compare(a.rel, b.rel) })
-	if got := u.revision(); got != u.info.Revision {
-		return fmt.Errorf("its files have revision %s; its manifest says %s", got, u.info.Revision)
-	}
-	modules := 0
-	folders := map[string]bool{}
-	for _, f := range u.files {
-		if !isData(f.rel) {
-			modules++
-		}
-		if u.info.Root == "." && strings.HasPrefix(f.rel, "rego/") && !isData(f.rel) {
-			return fmt.Errorf("%q would be served in place of the files outside its folder", f.rel)
-		}
-		for dir := path.Dir(f.rel); !folders[dir]; dir = path.Dir(dir) {
-			folders[dir] = true
-		}
-	}
-	for _, f := range u.files {
-		if folders[f.rel] {
-			return fmt.Errorf("%q is both a file and a folder", f.rel)
-		}
-	}
-	if modules == 0 {
-		return engine.ErrNoPolicy
-	}
-	return nil
-}
-
-// revision hashes as the engine does; a test holds the two together.
-func (u *unpacked) revision() string {
-	h := sha256.New()
-	for _, f := range u.files {
-		fmt.Fprintf(h, "%d:%s\n%x\n", len(f.rel), f.rel, f.sum)
-	}
-	return "sha256:" + hex.EncodeToString(h.Sum(nil))
-}
-
-// isClean refuses every path that could mean a place elsewhere, on any system.
-func isClean(name string) bool {
-	return name != "" && name != "." && path.Clean(name) == name && !path.IsAbs(name) &&
-		name != ".." && !strings.HasPrefix(name, "../") && !strings.ContainsRune(name, 0) &&
-		len(name) <= mostNameBytes && strings.Count(name, "/") < mostNameParts
 }
 
 // bounded ends a stream that goes on for too long.
