@@ -210,6 +210,40 @@ func TestUnpackingAnEntryGivesThePolicyFilesBack(t *testing.T) {
 	}
 }
 
+func TestADirectoryOfLinksIsKeptAsTheFilesThatItMeant(t *testing.T) {
+	dir := t.TempDir()
+	written := files{"..1/p.rego": good, "..1/data.json": `{"v": 1}`, "team/q.rego": "package q\n\nx := data.other.v\n"}
+	for name, text := range written {
+		if err := errors.Join(os.MkdirAll(path.Join(dir, path.Dir(name)), 0o700), os.WriteFile(path.Join(dir, name), []byte(text), 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	links := files{"..data": "..1", "p.rego": "..data/p.rego", "data.json": "..data/data.json", "again": "team", "other": "..data"}
+	for name, target := range links {
+		if err := os.Symlink(target, path.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	d, err := engine.OpenDir(dir, engine.DirConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	g := load(t, d)
+	e := save(t, newStore(t, history.Config{}), g)
+	sameForOPA(t, e, g)
+	if err := os.RemoveAll(dir); err != nil {
+		t.Fatal(err)
+	}
+	src, err := e.FS(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again := load(t, src); again.Revision() != g.Revision() || whole(t, again).Compare(whole(t, g)) != 0 {
+		t.Errorf("%v; want %v", whole(t, again), whole(t, g))
+	}
+}
+
 func TestTheSameGenerationGivesTheSameBytes(t *testing.T) {
 	for name, tree := range trees(t) {
 		e := runEngine(t, engine.Config{Source: source(tree).open})

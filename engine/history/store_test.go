@@ -3,6 +3,7 @@ package history_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -213,7 +214,7 @@ func TestNewestGoesOnToTheEntryThatIsAccepted(t *testing.T) {
 	if err := os.WriteFile(all[1].Path, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	no := errors.New("not on a Friday")
+	no := fmt.Errorf("not on a Friday: %w", fs.ErrNotExist) // which tells nothing of the entry's own file
 	accept := func(f history.Found) error {
 		g, err := engine.Load(t.Context(), f.FS, nil)
 		if err != nil {
