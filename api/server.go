@@ -32,6 +32,7 @@ type Config struct {
 	Token     string                // required
 	BindHost  string                // the host the listener was bound to, for the Host gate
 	Watch     func() Watch          // the watch's health; nil when nothing is watched
+	LastGood  func() *LastGood      // what is kept for the next start; nil when nothing is
 	Logger    *zap.Logger           // nil: nothing is logged
 }
 

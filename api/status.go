@@ -37,6 +37,9 @@ func (s *Server) status(w http.ResponseWriter, _ *http.Request) error {
 	} else {
 		answer.Watch.State = "off"
 	}
+	if s.cfg.LastGood != nil {
+		answer.LastGood = s.cfg.LastGood()
+	}
 	if s.cfg.Engine != nil {
 		s.describe(&answer, s.cfg.Engine.Status())
 	}

@@ -42,6 +42,16 @@ type StatusAnswer struct {
 	DataFiles  int        `json:"data_files"`
 	LastReload LastReload `json:"last_reload"`
 	Watch      Watch      `json:"watch"`
+	LastGood   *LastGood  `json:"last_good,omitempty"` // left out when nothing is kept
+}
+
+// LastGood is what is kept on disk for a start on a broken directory.
+type LastGood struct {
+	File       string     `json:"file"`             // the newest, in the data directory; empty before the first
+	Generation uint64     `json:"saved_generation"` // the number of the generation it was saved for
+	SavedAt    *time.Time `json:"saved_at"`
+	Pending    bool       `json:"pending"` // a newer one is to be saved
+	Error      string     `json:"error"`   // why the last save failed; empty when it did not
 }
 
 // LastReload is how the newest attempt went.

@@ -94,6 +94,9 @@ func printStatus(w io.Writer, s api.StatusAnswer) {
 		watch += ": " + s.Watch.Reason
 	}
 	line("watch", "%s", watch)
+	if s.LastGood != nil && s.LastGood.Error != "" {
+		line("last good", "not kept for the next start: %s", s.LastGood.Error)
+	}
 	if s.LastReload.Error != "" {
 		fmt.Fprintln(w)
 		if len(s.LastReload.Diagnostics) == 0 {

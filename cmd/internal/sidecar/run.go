@@ -5,23 +5,28 @@ import (
 	"errors"
 
 	"defenseclaw/engine"
+	"defenseclaw/engine/history"
 	"defenseclaw/watcher"
 
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
 )
 
-// Run serves until ctx ends, then drains requests and stops the parts, those that ask before the
-// one that is asked. ready is called once the first load has ended, well or not. The error is nil
+// Run serves until ctx ends, then drains requests and stops the parts: those that ask, the engine
+// that is asked, and last the keeper of what the engine made. ready is called once the first load has ended, well or not. The error is nil
 // after a clean stop.
 func (s *Sidecar) Run(ctx context.Context, ready func()) (err error) {
 	defer func() { err = errors.Join(err, unpublish(s.cfg.Settings.DataDir), s.release()) }()
 	upstreamCtx, stopUpstream := context.WithCancel(ctx)
 	defer stopUpstream()
 	downstream, stopDownstream := context.WithCancel(context.WithoutCancel(ctx))
-	down := errgroup.Group{}
+	var down, last errgroup.Group
 	if s.engine != nil {
 		down.Go(func() error { return s.engine.Run(downstream) })
+	}
+	lastCtx, stopLast := context.WithCancel(context.WithoutCancel(ctx))
+	if s.keeper != nil {
+		last.Go(func() error { return s.keeper.Run(lastCtx) })
 	}
 
 	loaded := make(chan struct{}) // the first load has ended: what came before is part of it
@@ -44,14 +49,33 @@ func (s *Sidecar) Run(ctx context.Context, ready func()) (err error) {
 	}
 	err = up.Wait()
 	stopDownstream()
-	return errors.Join(err, down.Wait())
+	err = errors.Join(err, down.Wait())
+	stopLast()
+	return errors.Join(err, last.Wait())
 }
 
+// firstLoad loads the directory or, where it is broken, the newest sound policy of an earlier run.
 func (s *Sidecar) firstLoad(ctx context.Context) {
 	if s.engine == nil {
 		return
 	}
 	s.reload(ctx, engine.Trigger{Kind: engine.TriggerStartup})
+	if s.engine.Current() != nil || s.history == nil {
+		return
+	}
+	found, err := s.history.Newest(ctx, func(f history.Found) error {
+		_, err := s.engine.Reload(ctx, engine.Trigger{Kind: engine.TriggerStartup, Source: f.FS})
+		return err
+	})
+	for _, skipped := range found.Skipped {
+		s.cfg.Logger.Warn("a kept policy was passed over", zap.String("file", skipped.Entry.Name), zap.Error(skipped.Err))
+	}
+	switch {
+	case err == nil:
+		s.cfg.Logger.Warn("the last good policy of an earlier run serves", zap.String("file", found.Entry.Name))
+	case !errors.Is(err, history.ErrNone):
+		s.cfg.Logger.Error("no policy of an earlier run could be looked for", zap.Error(err))
+	}
 }
 
 // reloadOnChange joins watcher and engine. While a reload runs, the watcher merges what it sees.

@@ -5,16 +5,20 @@ package sidecar
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"net"
 	"os"
+	"path/filepath"
 	"strconv"
 
 	"defenseclaw/api"
 	"defenseclaw/engine"
+	"defenseclaw/engine/history"
 	"defenseclaw/policies"
 	"defenseclaw/watcher"
 
@@ -26,6 +30,7 @@ type Config struct {
 	Settings Settings
 	Getenv   func(string) string
 	HUP      <-chan os.Signal // asks for a reload; may be nil
+	Version  string           // of the program, for the record
 	Logger   *zap.Logger
 }
 
@@ -37,6 +42,8 @@ type Sidecar struct {
 	release  func() error
 
 	engine  *engine.Engine   // nil when validating only
+	history *history.Store   // nil when there is no policy directory to restore
+	keeper  *history.Keeper  // the same
 	watcher *watcher.Watcher // nil when nothing is watched
 	server  *api.Server
 }
@@ -45,6 +52,9 @@ type Sidecar struct {
 // nothing is left taken. A sidecar that was made is to be run.
 func New(cfg Config) (_ *Sidecar, err error) {
 	s := &Sidecar{cfg: cfg}
+	if err := s.openHistory(); err != nil {
+		return nil, err
+	}
 	if err := s.checkPolicyDir(); err != nil {
 		return nil, err
 	}
@@ -72,12 +82,38 @@ func New(cfg Config) (_ *Sidecar, err error) {
 // Addr is where the sidecar listens, host:port.
 func (s *Sidecar) Addr() string { return s.listener.Addr().String() }
 
+// openHistory makes the store of what served before. Each policy directory has its own: what
+// another directory held is not this one's last good.
+func (s *Sidecar) openHistory() (err error) {
+	settings := s.cfg.Settings
+	if settings.PolicyDir == "" || settings.ValidateOnly {
+		return nil
+	}
+	dir, err := filepath.Abs(settings.PolicyDir)
+	if err != nil {
+		return fmt.Errorf("policy directory %s: %w", settings.PolicyDir, err)
+	}
+	name := sha256.Sum256([]byte(dir))
+	s.history, err = history.New(history.Config{Dir: filepath.Join(settings.DataDir, "history", hex.EncodeToString(name[:6])), Version: s.cfg.Version})
+	if err != nil {
+		return err
+	}
+	s.keeper, err = history.NewKeeper(history.KeeperConfig{Store: s.history})
+	return err
+}
+
 // checkPolicyDir refuses a directory that can only be a mistake. One whose policy is broken is not
-// refused: it may be repaired while the sidecar runs.
+// refused, since it may be repaired while the sidecar runs, nor is any whose policy of an earlier
+// run can serve meanwhile.
 func (s *Sidecar) checkPolicyDir() error {
 	dir := s.cfg.Settings.PolicyDir
 	if dir == "" {
 		return nil
+	}
+	if s.history != nil {
+		if kept, err := s.history.Entries(); err == nil && len(kept) > 0 {
+			return nil
+		}
 	}
 	src, err := engine.OpenDir(dir, engine.DirConfig{})
 	if err != nil {

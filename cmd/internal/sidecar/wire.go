@@ -15,12 +15,7 @@ import (
 func (s *Sidecar) wire() (err error) {
 	settings := s.cfg.Settings
 	if !settings.ValidateOnly {
-		s.engine, err = engine.New(engine.Config{
-			Source: s.source,
-			Announcements: []engine.Announcement{
-				{Name: "log", Run: s.logReport},
-			},
-		})
+		s.engine, err = engine.New(engine.Config{Source: s.source, Announcements: s.announcements()})
 		if err != nil {
 			return err
 		}
@@ -43,9 +38,32 @@ func (s *Sidecar) wire() (err error) {
 		Token:     s.token,
 		BindHost:  settings.APIBind,
 		Watch:     s.watchHealth,
+		LastGood:  s.lastGood,
 		Logger:    s.cfg.Logger,
 	})
 	return err
+}
+
+// announcements are made after every attempt that has something to say, in this order.
+func (s *Sidecar) announcements() []engine.Announcement {
+	list := []engine.Announcement{{Name: "log", Run: s.logReport}}
+	if s.keeper != nil {
+		list = append(list, engine.Announcement{Name: "history", Run: s.keeper.Announce})
+	}
+	return list
+}
+
+// lastGood tells what is kept for the next start.
+func (s *Sidecar) lastGood() *api.LastGood {
+	if s.keeper == nil {
+		return nil
+	}
+	h := s.keeper.Health()
+	kept := &api.LastGood{File: h.Entry.Name, Generation: h.Generation, SavedAt: timeOrNil(h.SavedAt), Pending: h.Pending}
+	if h.Err != nil {
+		kept.Error = h.Err.Error()
+	}
+	return kept
 }
 
 func (s *Sidecar) watchHealth() api.Watch {
