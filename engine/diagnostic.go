@@ -95,7 +95,13 @@ func fromOPA(errs ast.Errors, source func(file string) []byte) Diagnostics {
 		d := Diagnostic{Code: e.Code, Message: e.Message}
 		if e.Location != nil {
 			d.File, d.Line, d.Column = e.Location.File, e.Location.Row, e.Location.Col
-			d.Text = lineOf(source(d.File), d.Line)
+			text := source(d.File)
+			// OPA places what is missing at the end behind the last line, where there is nothing to show.
+			end := bytes.TrimRight(text, " \t\r\n")
+			if line, column := position(end, int64(len(end))); d.Line > line && len(end) > 0 {
+				d.Line, d.Column = line, column
+			}
+			d.Text = lineOf(text, d.Line)
 		}
 		// A parse error's details are the line and a caret, which Text and Column already say.
 		if e.Details != nil && e.Code != ast.ParseErr {
