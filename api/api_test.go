@@ -8,6 +8,9 @@ import (
 	"io/fs"
 	"net"
 	"net/http"
+	"os"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -303,6 +306,29 @@ func TestTheClientTellsRefusedFromUnreachableFromTimedOut(t *testing.T) {
 	for bind, want := range map[string]string{"0.0.0.0:80": "127.0.0.1:80", "[::]:80": "[::1]:80", ":80": "127.0.0.1:80", "[::1]:80": "[::1]:80", "10.1.2.3:80": "10.1.2.3:80"} {
 		if got := api.ReachableAddr(bind); got != want {
 			t.Errorf("ReachableAddr(%s) is %s; want %s", bind, got, want)
+		}
+	}
+}
+
+func TestEveryRouteIsDocumentedAndEveryDocumentedRouteExists(t *testing.T) {
+	document, err := os.ReadFile("../docs/API.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := start(t, domains, nil)
+	described := regexp.MustCompile("`(GET|POST) (/[^` ?]*)").FindAllStringSubmatch(string(document), -1)
+	var paths []string
+	for _, m := range described {
+		path := strings.NewReplacer("{path}", "p/x").Replace(m[2])
+		paths = append(paths, path)
+		if status, _, _ := s.request(m[1], path, "", "X-DefenseClaw-Client: t"); status == 404 || status == 405 {
+			t.Errorf("%s %s is documented and answers %d", m[1], path, status)
+		}
+	}
+	for _, pattern := range api.Routes() {
+		path := strings.NewReplacer("{path...}", "p/x").Replace(pattern)
+		if path != "/v1/data" && !slices.Contains(paths, path) {
+			t.Errorf("%s is not in docs/API.md", pattern)
 		}
 	}
 }

@@ -41,6 +41,14 @@ func (s *Server) table() []route {
 	}
 }
 
+// Routes lists the pattern of every route.
+func Routes() (patterns []string) {
+	for _, r := range (&Server{}).table() {
+		patterns = append(patterns, r.pattern)
+	}
+	return patterns
+}
+
 func plain(h http.HandlerFunc) handlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) error { h(w, r); return nil }
 }

@@ -1,0 +1,116 @@
+package cli
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"defenseclaw/cmd/internal/sidecar"
+
+	"github.com/urfave/cli/v2"
+)
+
+func readDocs(t *testing.T) (all, readme string) {
+	t.Helper()
+	const top = "../../../"
+	names, err := filepath.Glob(top + "docs/*.md")
+	if err != nil || len(names) == 0 {
+		t.Fatalf("no docs: %v", err)
+	}
+	for _, name := range append(names, top+"README.md", top+"policies/rego/README.md", top+".github/CONTRIBUTING.md") {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all += string(text)
+		if strings.HasSuffix(name, top+"README.md") {
+			readme = string(text)
+		}
+	}
+	return all, readme
+}
+
+// flagsOf lists every flag of the command tree, and the commands by their full names.
+func flagsOf(commands []*cli.Command, prefix string) (flags, names []string) {
+	for _, c := range commands {
+		name := strings.TrimSpace(prefix + " " + c.Name)
+		if len(c.Subcommands) == 0 {
+			names = append(names, name)
+		}
+		for _, f := range c.Flags {
+			flags = append(flags, f.Names()...)
+		}
+		moreFlags, moreNames := flagsOf(c.Subcommands, name)
+		flags, names = append(flags, moreFlags...), append(names, moreNames...)
+	}
+	return flags, names
+}
+
+func TestTheDocumentsNameWhatExistsAndNothingElse(t *testing.T) {
+	all, readme := readDocs(t)
+	flags, commands := flagsOf(newApp().Commands, "")
+	for _, name := range flags {
+		if name = "-" + name; !strings.Contains(readme, "`-"+name) && !strings.Contains(readme, "`"+name) {
+			t.Errorf("README.md does not tell of the flag -%s", name)
+		}
+	}
+	for _, name := range commands {
+		if !strings.Contains(readme, "`"+name) {
+			t.Errorf("README.md does not tell of the command %s", name)
+		}
+	}
+	for _, s := range sidecar.Table {
+		for _, name := range []string{s.Env, s.Key} {
+			if name != "" && !strings.Contains(readme, "`"+name+"`") {
+				t.Errorf("README.md does not tell of %s", name)
+			}
+		}
+		if s.Default != "" && !strings.Contains(readme, "`"+s.Default+"`") {
+			t.Errorf("README.md does not tell of --%s's default %s", s.Flag, s.Default)
+		}
+	}
+	known := append([]string{"help", "version"}, flags...)
+	for _, m := range regexp.MustCompile("`--([a-z][a-z-]*)").FindAllStringSubmatch(all, -1) {
+		if !slices.Contains(known, m[1]) {
+			t.Errorf("the documents tell of --%s, which does not exist", m[1])
+		}
+	}
+	for _, m := range regexp.MustCompile(`DEFENSECLAW_[A-Z_]+`).FindAllString(all, -1) {
+		if m != "DEFENSECLAW_GATEWAY_TOKEN" && !slices.ContainsFunc(sidecar.Table, func(s sidecar.Setting) bool { return s.Env == m }) {
+			t.Errorf("the documents tell of %s, which does not exist", m)
+		}
+	}
+}
+
+// TestTheArchitectureNamesSymbolsThatExist keeps docs/ARCHITECTURE.md from telling of yesterday's code.
+func TestTheArchitectureNamesSymbolsThatExist(t *testing.T) {
+	const top = "../../../"
+	text, err := os.ReadFile(top + "docs/ARCHITECTURE.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var code strings.Builder
+	err = filepath.WalkDir(top, func(path string, d os.DirEntry, err error) error {
+		if err == nil && strings.HasSuffix(path, ".go") && !strings.HasSuffix(path, "_test.go") {
+			source, err := os.ReadFile(path)
+			code.Write(source)
+			return err
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range regexp.MustCompile("`([A-Za-z]+\\.)?([A-Za-z]+)`").FindAllStringSubmatch(string(text), -1) {
+		name := m[2]
+		if name == strings.ToLower(name) && m[1] == "" {
+			continue // a folder, a command, a word
+		}
+		if !regexp.MustCompile(`\b` + name + `\b`).MatchString(code.String()) {
+			t.Errorf("docs/ARCHITECTURE.md tells of %s%s, which is not in the code", m[1], name)
+		}
+	}
+}
