@@ -146,7 +146,7 @@ func TestAnyMixtureOfDataFilesIsTheSameForOPAAndAfterARestore(t *testing.T) {
 
 func randomTree(t *rapid.T) files {
 	scalar := rapid.SampledFrom([]string{"1", "1.50", `"s"`, "null", "[1]", "{}"})
-	object := func(depth int) string { return "" }
+	var object func(depth int) string
 	object = func(depth int) string {
 		var members []string
 		for _, key := range rapid.SliceOfNDistinct(rapid.SampledFrom([]string{"a", "b", "rego", "v"}), 0, 3, rapid.ID).Draw(t, "keys") {

@@ -93,7 +93,7 @@ func TestTheArchitectureNamesSymbolsThatExist(t *testing.T) {
 		t.Fatal(err)
 	}
 	var code strings.Builder
-	err = filepath.WalkDir(top, func(path string, d os.DirEntry, err error) error {
+	err = filepath.WalkDir(top, func(path string, _ os.DirEntry, err error) error {
 		if err == nil && strings.HasSuffix(path, ".go") && !strings.HasSuffix(path, "_test.go") {
 			source, err := os.ReadFile(path)
 			code.Write(source)
