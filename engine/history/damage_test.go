@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 
 	"defenseclaw/engine/history"
@@ -125,7 +124,7 @@ func TestWhateverLiesInAnEntrysPlaceIsPassedOver(t *testing.T) {
 		"a link to a sound one": func(victim, sound string) error { return os.Symlink(sound, victim) },
 		"a link to nothing":     func(victim, _ string) error { return os.Symlink(outside, victim) },
 		"a link to itself":      func(victim, _ string) error { return os.Symlink(victim, victim) },
-		"a FIFO":                func(victim, _ string) error { return syscall.Mkfifo(victim, 0o600) },
+		"a FIFO":                func(victim, _ string) error { return makeFIFO(victim) },
 		"another's entry": func(victim, sound string) error {
 			text, err := os.ReadFile(sound)
 			return errors.Join(err, os.WriteFile(victim, text, 0o600))

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 
+	"defenseclaw/engine"
+
 	"go.yaml.in/yaml/v3"
 )
 
@@ -34,6 +36,13 @@ var Table = []Setting{
 	{Flag: "watch", Env: "DEFENSECLAW_WATCH", Key: "watch.enabled", Default: "true", Bool: true, Usage: "reload when files change"},
 	{Flag: "watch-mode", Env: "DEFENSECLAW_WATCH_MODE", Key: "watch.mode", Default: "auto", Usage: "watch by `MODE`: auto, notify or poll"},
 	{Flag: "debounce", Env: "DEFENSECLAW_DEBOUNCE", Key: "watch.debounce", Default: "20ms", Usage: "take an in-place write as complete after `DURATION` of quiet"},
+	{Flag: "poll-interval", Env: "DEFENSECLAW_POLL_INTERVAL", Key: "watch.poll_interval", Default: "1s", Usage: "scan the directory every `DURATION` where there are no events"},
+	{Flag: "safety-interval", Env: "DEFENSECLAW_SAFETY_INTERVAL", Key: "watch.safety_interval", Default: "30s", Usage: "scan the directory every `DURATION` under the events"},
+	{Flag: "full-check-interval", Env: "DEFENSECLAW_FULL_CHECK_INTERVAL", Key: "watch.full_check_interval", Default: "10m", Usage: "compare the contents of all files every `DURATION`"},
+	{Flag: "max-file-bytes", Env: "DEFENSECLAW_MAX_FILE_BYTES", Key: "engine.max_file_bytes", Default: "536870912", Usage: "refuse a policy or data file of more than `N` bytes"},
+	{Flag: "max-files", Env: "DEFENSECLAW_MAX_FILES", Key: "engine.max_files", Default: "100000", Usage: "refuse a directory with more than `N` policy and data files"},
+	{Flag: "max-depth", Env: "DEFENSECLAW_MAX_DEPTH", Key: "engine.max_depth", Default: "64", Usage: "refuse folders more than `N` deep"},
+	{Flag: "allow-outside-links", Env: "DEFENSECLAW_ALLOW_OUTSIDE_LINKS", Key: "engine.allow_outside_links", Default: "false", Bool: true, Usage: "follow symbolic links that lead out of the policy directory"},
 	{Flag: "validate-only", Key: "engine.validate_only", Default: "false", Bool: true, Usage: "serve no decisions; POST /policy/reload only checks the directory"},
 	{Flag: "log-format", Env: "DEFENSECLAW_LOG_FORMAT", Key: "log.format", Default: "auto", Usage: "log as `FORMAT`: console, json, or auto for console on a terminal and json elsewhere"},
 	{Flag: "log-level", Env: "DEFENSECLAW_LOG_LEVEL", Key: "log.level", Default: "info", Usage: "log from `LEVEL` up: debug, info, warn or error"},
@@ -49,6 +58,11 @@ type Settings struct {
 	Watch        bool
 	WatchMode    string
 	Debounce     time.Duration
+	Poll         time.Duration // between scans where there are no events
+	Safety       time.Duration // between scans under the events
+	FullCheck    time.Duration // between comparisons of contents
+	Limits       engine.Limits
+	OutsideLinks bool // follow links out of the policy directory
 	ValidateOnly bool
 	LogFormat    string
 	LogLevel     string
@@ -80,14 +94,35 @@ func Resolve(flag func(name string) (string, bool), getenv func(string) string) 
 	s.WatchMode = parse(&r, "watch-mode", "auto, notify or poll", oneOf("auto", "notify", "poll"))
 	s.LogFormat = parse(&r, "log-format", "auto, console or json", oneOf("auto", "console", "json"))
 	s.LogLevel = parse(&r, "log-level", "debug, info, warn or error", oneOf("debug", "info", "warn", "error"))
-	s.Debounce = parse(&r, "debounce", "a duration such as 20ms", func(v string) (time.Duration, error) {
-		d, err := time.ParseDuration(v)
-		if err == nil && d <= 0 {
-			err = errors.New("not more than zero")
-		}
-		return d, err
-	})
+	s.Debounce = parse(&r, "debounce", "a duration such as 20ms", duration)
+	s.Poll = parse(&r, "poll-interval", "a duration such as 1s", duration)
+	s.Safety = parse(&r, "safety-interval", "a duration such as 30s", duration)
+	s.FullCheck = parse(&r, "full-check-interval", "a duration such as 10m", duration)
+	s.OutsideLinks = parse(&r, "allow-outside-links", "true or false", strconv.ParseBool)
+	s.Limits = engine.Limits{
+		FileBytes: int64(parse(&r, "max-file-bytes", "a number of bytes", count)),
+		Files:     parse(&r, "max-files", "a number", count),
+		Depth:     parse(&r, "max-depth", "a number", count),
+	}
 	return s, errors.Join(r.wrong...)
+}
+
+var errNotPositive = errors.New("not more than zero")
+
+func duration(v string) (time.Duration, error) {
+	d, err := time.ParseDuration(v)
+	if err == nil && d <= 0 {
+		err = errNotPositive
+	}
+	return d, err
+}
+
+func count(v string) (int, error) {
+	n, err := strconv.Atoi(v)
+	if err == nil && n <= 0 {
+		err = errNotPositive
+	}
+	return n, err
 }
 
 type resolver struct {

@@ -115,7 +115,7 @@ func (s *Sidecar) checkPolicyDir() error {
 			return nil
 		}
 	}
-	src, err := engine.OpenDir(dir, engine.DirConfig{})
+	src, err := engine.OpenDir(dir, s.dirConfig())
 	if err != nil {
 		return err
 	}
@@ -149,12 +149,16 @@ func (s *Sidecar) close() error {
 	return errors.Join(err, s.release())
 }
 
+func (s *Sidecar) dirConfig() engine.DirConfig {
+	return engine.DirConfig{AllowOutside: s.cfg.Settings.OutsideLinks}
+}
+
 // source opens the policy directory anew, or gives the embedded pack.
 func (s *Sidecar) source() (fs.FS, error) {
 	if s.cfg.Settings.PolicyDir == "" {
 		return policies.FS(), nil
 	}
-	dir, err := engine.OpenDir(s.cfg.Settings.PolicyDir, engine.DirConfig{})
+	dir, err := engine.OpenDir(s.cfg.Settings.PolicyDir, s.dirConfig())
 	if err != nil {
 		return nil, err // not dir: a nil *Dir in an fs.FS is not nil
 	}

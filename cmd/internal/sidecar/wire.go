@@ -15,17 +15,21 @@ import (
 func (s *Sidecar) wire() (err error) {
 	settings := s.cfg.Settings
 	if !settings.ValidateOnly {
-		s.engine, err = engine.New(engine.Config{Source: s.source, Announcements: s.announcements()})
+		s.engine, err = engine.New(engine.Config{Source: s.source, Limits: settings.Limits, Announcements: s.announcements()})
 		if err != nil {
 			return err
 		}
 	}
 	if s.engine != nil && settings.PolicyDir != "" && settings.Watch {
 		s.watcher, err = watcher.New(watcher.Config{
-			Root:     settings.PolicyDir,
-			Relevant: engine.Relevant,
-			Mode:     watcher.Mode(settings.WatchMode),
-			Debounce: settings.Debounce,
+			Root:              settings.PolicyDir,
+			Relevant:          engine.Relevant,
+			Mode:              watcher.Mode(settings.WatchMode),
+			Debounce:          settings.Debounce,
+			PollInterval:      settings.Poll,
+			SafetyInterval:    settings.Safety,
+			FullCheckInterval: settings.FullCheck,
+			MaxDepth:          settings.Limits.Depth,
 		})
 		if err != nil {
 			return err
