@@ -63,10 +63,8 @@ func scan(cfg *Config, watch func(dir string, inTree bool)) *snapshot {
 	s := &scanner{cfg: cfg, watch: watch, visited: map[fileID]bool{}, snap: &snapshot{
 		files: map[string]stamp{}, dirs: map[string]string{}, anchors: anchors{},
 	}}
-	root, err := resolve(cfg.Root, s.snap.anchors)
-	for dir := range s.snap.anchors {
-		watch(dir, false)
-	}
+	root, passed, err := s.follow(cfg.Root, func(dir string) (inTree, wanted bool) { return false, true })
+	s.snap.anchors = passed
 	if err != nil {
 		return s.snap
 	}
@@ -77,6 +75,31 @@ func scan(cfg *Config, watch func(dir string, inTree bool)) *snapshot {
 	s.snap.root = root
 	s.dir(root, "", info, 0)
 	return s.snap
+}
+
+// follow resolves a path after it has watched the places that the path passes, so that a change of
+// any of them either is seen here or causes an event.
+func (s *scanner) follow(path string, which func(dir string) (inTree, wanted bool)) (target string, passed anchors, err error) {
+	watched := map[string]bool{}
+	for {
+		passed = anchors{}
+		target, err = resolve(path, passed)
+		news := false
+		for dir := range passed {
+			inTree, wanted := which(dir)
+			if !wanted {
+				delete(passed, dir)
+				continue
+			}
+			if !watched[dir] {
+				watched[dir], news = true, true
+				s.watch(dir, inTree)
+			}
+		}
+		if !news {
+			return target, passed, err
+		}
+	}
 }
 
 func (s *scanner) limit(format string, args ...any) {
@@ -131,8 +154,11 @@ func (s *scanner) entry(real, rel string, entry fs.DirEntry, depth int) {
 
 // link follows a symbolic link of the tree and notes where its meaning can change.
 func (s *scanner) link(real, rel string, depth int) {
-	passed := anchors{}
-	target, err := resolve(real, passed)
+	inside := func(path string) bool {
+		return path == s.snap.root || strings.HasPrefix(path, s.snap.root+string(filepath.Separator))
+	}
+	// Above the root, links of the tree lead nowhere that its reader would follow.
+	target, passed, err := s.follow(real, func(dir string) (inTree, wanted bool) { return true, inside(dir) })
 	var info fs.FileInfo
 	if err == nil {
 		info, err = os.Lstat(target)
@@ -141,19 +167,13 @@ func (s *scanner) link(real, rel string, depth int) {
 	if !isDir && !s.cfg.Relevant(rel) {
 		return
 	}
-	inside := strings.HasPrefix(target, s.snap.root+string(filepath.Separator))
 	for dir, entries := range passed {
-		// Above the root, links of the tree lead nowhere that its reader would follow.
-		if dir != s.snap.root && !strings.HasPrefix(dir, s.snap.root+string(filepath.Separator)) {
-			continue
-		}
 		for name := range entries {
 			s.snap.anchors.add(dir, name)
 		}
-		s.watch(dir, true)
 	}
 	switch {
-	case isDir && inside:
+	case isDir && inside(target):
 		s.dir(target, rel, info, depth+1)
 	case err != nil:
 		s.snap.files[rel] = stamp{} // dangling: it is a change when it no longer is
