@@ -36,6 +36,9 @@ fuzz: ## every fuzz target for FUZZTIME=30s each
 bench: ## every benchmark, with its allocations; some: ARGS='-bench=Decide -count=6'
 	go test -run='^$$' -bench=. -benchmem $(ARGS) $(PKG)
 
+soak: ## edit for SOAK=10m, and see that no goroutine, descriptor or memory is lost
+	SOAK=$(or $(SOAK),10m) go test ./cmd/internal/sidecar -count=1 -timeout=0 -run=ALongLife -v
+
 fmt: ## format the Go files
 	$(GOLANGCI) fmt ./...
 
@@ -74,4 +77,4 @@ readme:
 	.ci/readme.sh
 
 .NOTPARALLEL:
-.PHONY: help build run test race fuzz bench fmt vet lint ci hooks clean formatted tidy paths cross readme
+.PHONY: help build run test race fuzz bench soak fmt vet lint ci hooks clean formatted tidy paths cross readme

@@ -63,7 +63,7 @@ func scan(cfg *Config, watch func(dir string, inTree bool)) *snapshot {
 	s := &scanner{cfg: cfg, watch: watch, visited: map[fileID]bool{}, snap: &snapshot{
 		files: map[string]stamp{}, dirs: map[string]string{}, anchors: anchors{},
 	}}
-	root, passed, err := s.follow(cfg.Root, func(dir string) (inTree, wanted bool) { return false, true })
+	root, passed, err := s.follow(cfg.Root, func(string) (inTree, wanted bool) { return false, true })
 	s.snap.anchors = passed
 	if err != nil {
 		return s.snap
