@@ -22,7 +22,7 @@ build: ## both programs into bin/
 	go build $(STAMP) -trimpath -o bin/ ./cmd/defenseclaw ./cmd/defenseclaw-gateway
 
 run: build ## serve policies/rego and watch it; more flags: ARGS='--api-port 0'
-	bin/defenseclaw-gateway serve --policy-dir policies/rego $(ARGS)
+	bin/defenseclaw-gateway serve --policy-dir policies/rego --log-format console $(ARGS)
 
 test: ## every test; some: PKG=./engine ARGS='-run Storm -v'
 	go test $(ARGS) $(PKG)

@@ -27,6 +27,8 @@ type sidecar struct {
 	t     *testing.T
 	addr  string
 	files fstest.MapFS
+
+	stopServer context.CancelFunc // ends the server, not the engine
 }
 
 func policy(files map[string]string) fstest.MapFS {
@@ -47,6 +49,8 @@ func start(t *testing.T, files map[string]string, change func(*api.Config, *engi
 		change(&apiConfig, &engineConfig)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
+	serverCtx, stopServer := context.WithCancel(ctx)
+	s.stopServer = stopServer
 	done := make(chan error, 2)
 	eng, err := engine.New(engineConfig)
 	if err != nil {
@@ -68,7 +72,7 @@ func start(t *testing.T, files map[string]string, change func(*api.Config, *engi
 		t.Fatal(err)
 	}
 	s.addr = listener.Addr().String()
-	go func() { done <- server.Run(ctx, listener) }()
+	go func() { done <- server.Run(serverCtx, listener) }()
 	t.Cleanup(func() {
 		http.DefaultClient.CloseIdleConnections()
 		cancel()
@@ -330,5 +334,29 @@ func TestEveryRouteIsDocumentedAndEveryDocumentedRouteExists(t *testing.T) {
 		if path != "/v1/data" && !slices.Contains(paths, path) {
 			t.Errorf("%s is not in docs/API.md", pattern)
 		}
+	}
+}
+
+func TestRequestsUnderWayAreAnsweredBeforeTheServerEnds(t *testing.T) {
+	entered, release := make(chan struct{}), make(chan struct{})
+	s := start(t, domains, func(_ *api.Config, e *engine.Config) {
+		e.Announcements = []engine.Announcement{{Name: "slow", Run: func(_ context.Context, r engine.Report) error {
+			if r.Trigger.Kind == engine.TriggerAPI {
+				close(entered)
+				<-release
+			}
+			return nil
+		}}}
+	})
+	answer := make(chan int)
+	go func() {
+		status, _, _ := s.request("POST", "/policy/reload", "", "X-DefenseClaw-Client: t")
+		answer <- status
+	}()
+	<-entered
+	s.stopServer()
+	close(release)
+	if status := <-answer; status != 200 {
+		t.Errorf("the request under way was answered with %d; want 200", status)
 	}
 }
