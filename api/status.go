@@ -53,7 +53,7 @@ func (s *Server) describe(answer *StatusAnswer, now *engine.EngineStatus) {
 		answer.State = "embedded"
 	}
 	if g := now.Generation; g != nil {
-		answer.Generation, answer.Revision, answer.LoadedAt = g.Number(), g.Revision(), timeOrNull(g.LoadedAt())
+		answer.Generation, answer.Revision, answer.LoadedAt = g.Number(), g.Revision(), OptionalTime(g.LoadedAt())
 		answer.Modules, answer.DataFiles = g.Counts()
 		if s.cfg.PolicyDir != "" {
 			answer.RegoDir = filepath.Join(s.cfg.PolicyDir, g.Root())
@@ -61,7 +61,7 @@ func (s *Server) describe(answer *StatusAnswer, now *engine.EngineStatus) {
 	}
 	last := now.Last
 	answer.LastReload = LastReload{
-		Status: string(last.Status), Trigger: string(last.Trigger.Kind), StartedAt: timeOrNull(last.StartedAt),
+		Status: string(last.Status), Trigger: string(last.Trigger.Kind), StartedAt: OptionalTime(last.StartedAt),
 		DurationMS: milliseconds(last.Duration), Changed: last.Changed(), Diagnostics: []Diagnostic{},
 	}
 	if now.Refused != nil {

@@ -102,8 +102,8 @@ func milliseconds(d time.Duration) float64 {
 	return float64(d.Microseconds()) / 1000
 }
 
-// timeOrNull keeps the year 1 out of answers.
-func timeOrNull(t time.Time) *time.Time {
+// OptionalTime keeps the year 1 out of answers: nil stands for the zero time.
+func OptionalTime(t time.Time) *time.Time {
 	if t.IsZero() {
 		return nil
 	}

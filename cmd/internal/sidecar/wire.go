@@ -2,7 +2,6 @@ package sidecar
 
 import (
 	"context"
-	"time"
 
 	"defenseclaw/api"
 	"defenseclaw/engine"
@@ -63,7 +62,7 @@ func (s *Sidecar) lastGood() *api.LastGood {
 		return nil
 	}
 	h := s.keeper.Health()
-	kept := &api.LastGood{File: h.Entry.Name, Generation: h.Generation, SavedAt: timeOrNil(h.SavedAt), Pending: h.Pending}
+	kept := &api.LastGood{File: h.Entry.Name, Generation: h.Generation, SavedAt: api.OptionalTime(h.SavedAt), Pending: h.Pending}
 	if h.Err != nil {
 		kept.Error = h.Err.Error()
 	}
@@ -78,15 +77,8 @@ func (s *Sidecar) watchHealth() api.Watch {
 	return api.Watch{
 		Enabled: true, Mode: string(h.Mode), State: string(h.State), Reason: h.Reason,
 		Directories: h.Directories, Events: h.Events, EventsDropped: h.Dropped,
-		LastScan: timeOrNil(h.LastScan), NextPoll: timeOrNil(h.NextPoll),
+		LastScan: api.OptionalTime(h.LastScan), NextPoll: api.OptionalTime(h.NextPoll),
 	}
-}
-
-func timeOrNil(t time.Time) *time.Time {
-	if t.IsZero() {
-		return nil
-	}
-	return &t
 }
 
 // logReport is the announcement that people read.
