@@ -10,35 +10,95 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
+	"defenseclaw/api/metrics"
 	"defenseclaw/engine"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"go.uber.org/zap"
 )
 
-// decideDomain evaluates the whole package data.defenseclaw.<domain>: the values of its rules.
-func (s *Server) decideDomain(ctx context.Context, domain string, input any) (rules, error) {
+// domain is one of the six packages data.defenseclaw.<name>.
+type domain struct {
+	name    string
+	metric  string
+	verdict func(rules) string // for the metrics
+}
+
+func rule(name string) func(rules) string { return func(r rules) string { return r.text(name) } }
+
+func either(name, yes, no string) func(rules) string {
+	return func(r rules) string {
+		if r.flag(name) {
+			return yes
+		}
+		return no
+	}
+}
+
+var (
+	admission    = domain{"admission", metrics.DomainAdmission, rule("verdict")}
+	guardrail    = domain{"guardrail", metrics.DomainGuardrail, rule("action")}
+	firewall     = domain{"firewall", metrics.DomainFirewall, rule("action")}
+	audit        = domain{"audit", metrics.DomainAudit, either("retain", "retain", "expire")}
+	skillActions = domain{"skill_actions", metrics.DomainSkillActions, either("should_block", "block", "allow")}
+	sandbox      = domain{"sandbox", metrics.DomainSandbox, func(r rules) string {
+		if len(r.list("denied_from_request")) > 0 {
+			return "restrict"
+		}
+		return "allow"
+	}}
+)
+
+// decide evaluates the whole package of a domain: the values of its rules.
+func (s *Server) decide(ctx context.Context, d domain, input any) (rules, error) {
 	g := s.current()
 	if g == nil {
 		return nil, errNoPolicy
 	}
+	ctx, measured := s.cfg.Metrics.StartDecision(ctx, d.metric, g.Number())
+	got, err := evaluate(ctx, g, d.name, input)
+	if err != nil {
+		measured.End(metrics.VerdictError)
+		return nil, err
+	}
+	measured.End(d.verdict(got))
+	return got, nil
+}
+
+func evaluate(ctx context.Context, g *engine.Generation, name string, input any) (rules, error) {
 	value, err := ast.InterfaceToValue(input)
 	if err != nil {
-		return nil, fmt.Errorf("input of %s: %w", domain, err)
+		return nil, fmt.Errorf("input of %s: %w", name, err)
 	}
-	result, defined, err := g.Decide(ctx, engine.Path{"defenseclaw", domain}, value)
+	result, defined, err := g.Decide(ctx, engine.Path{"defenseclaw", name}, value)
 	if err != nil {
 		return nil, err
 	}
 	if !defined {
-		return nil, fmt.Errorf("package defenseclaw.%s is not in the policy", domain)
+		return nil, fmt.Errorf("package defenseclaw.%s is not in the policy", name)
 	}
 	object, ok := result.(map[string]any)
 	if !ok {
-		return nil, fmt.Errorf("data.defenseclaw.%s is %T; an object was expected", domain, result)
+		return nil, fmt.Errorf("data.defenseclaw.%s is %T; an object was expected", name, result)
 	}
 	return object, nil
+}
+
+// beginDataDecision measures a decision of OPA's API.
+func (s *Server) beginDataDecision(ctx context.Context, g *engine.Generation) (context.Context, func(defined bool, err error)) {
+	ctx, measured := s.cfg.Metrics.StartDecision(ctx, metrics.DomainData, g.Number())
+	return ctx, func(defined bool, err error) {
+		switch {
+		case err != nil:
+			measured.End(metrics.VerdictError)
+		case defined:
+			measured.End(metrics.VerdictDefined)
+		default:
+			measured.End(metrics.VerdictUndefined)
+		}
+	}
 }
 
 // rules are the values of a package's rules, by name. A rule that is not defined reads as the zero
@@ -137,7 +197,8 @@ func (s *Server) evaluateAdmission(w http.ResponseWriter, r *http.Request) error
 	if in.ScanResult != nil {
 		input["scan_result"] = in.ScanResult
 	}
-	got, err := s.decideDomain(r.Context(), "admission", input)
+	start := time.Now()
+	got, err := s.decide(r.Context(), admission, input)
 	if errors.Is(err, errNoPolicy) {
 		return err
 	}
@@ -149,6 +210,7 @@ func (s *Server) evaluateAdmission(w http.ResponseWriter, r *http.Request) error
 		s.cfg.Logger.Error("admission fails closed", zap.Error(err))
 		verdict = AdmissionVerdict{"rejected", "policy evaluation failed: denied by default", "quarantine", "block", "block"}
 	}
+	s.cfg.Metrics.Admission(r.Context(), in.TargetType, verdict.Verdict, time.Since(start))
 	writeJSON(w, http.StatusOK, map[string]any{"ok": true, "data": verdict})
 	return nil
 }
@@ -166,7 +228,7 @@ func (s *Server) evaluateFirewall(w http.ResponseWriter, r *http.Request) error 
 	if in.Destination == "" {
 		return badRequest("destination is required")
 	}
-	got, err := s.decideDomain(r.Context(), "firewall", in)
+	got, err := s.decide(r.Context(), firewall, in)
 	if err != nil {
 		return err
 	}
@@ -186,7 +248,7 @@ func (s *Server) evaluateSandbox(w http.ResponseWriter, r *http.Request) error {
 	if in.SkillName == "" {
 		return badRequest("skill_name is required")
 	}
-	got, err := s.decideDomain(r.Context(), "sandbox", map[string]any{
+	got, err := s.decide(r.Context(), sandbox, map[string]any{
 		"skill_name":          in.SkillName,
 		"requested_endpoints": orEmpty(in.RequestedEndpoints), "requested_permissions": orEmpty(in.RequestedPermissions),
 	})
@@ -211,7 +273,7 @@ func (s *Server) evaluateAudit(w http.ResponseWriter, r *http.Request) error {
 	if err := decode(r, &in); err != nil {
 		return err
 	}
-	got, err := s.decideDomain(r.Context(), "audit", map[string]any{
+	got, err := s.decide(r.Context(), audit, map[string]any{
 		"event_type": in.EventType, "severity": in.Severity, "age_days": in.AgeDays, "export_targets": orEmpty(in.ExportTargets),
 	})
 	if err != nil {
@@ -234,7 +296,7 @@ func (s *Server) evaluateSkillActions(w http.ResponseWriter, r *http.Request) er
 	if in.Severity == "" {
 		return badRequest("severity is required")
 	}
-	got, err := s.decideDomain(r.Context(), "skill_actions", in)
+	got, err := s.decide(r.Context(), skillActions, in)
 	if err != nil {
 		return err
 	}
@@ -307,7 +369,7 @@ func (s *Server) evaluateGuardrail(w http.ResponseWriter, r *http.Request) error
 	if err := request.validate(); err != nil {
 		return err
 	}
-	got, err := s.decideDomain(r.Context(), "guardrail", request)
+	got, err := s.decide(r.Context(), guardrail, request)
 	if errors.Is(err, errNoPolicy) {
 		return err
 	}

@@ -24,10 +24,11 @@ type route struct {
 // table is every route there is.
 func (s *Server) table() []route {
 	get, post := []string{http.MethodGet, http.MethodHead}, []string{http.MethodPost}
-	data := opa.Data{Current: s.current}
+	data := opa.Data{Current: s.current, Begin: s.beginDataDecision}
 	return []route{
 		{"/health", accessOpen, get, s.health},
 		{"/health/ready", accessOpen, get, s.ready},
+		{"/metrics", accessRead, get, s.metrics},
 		{"/policy/reload", accessChange, post, s.reload},
 		{"/policy/status", accessRead, get, s.status},
 		{"/policy/evaluate", accessDecide, post, s.evaluateAdmission},
@@ -67,7 +68,9 @@ func (s *Server) routes() http.Handler {
 // guard puts the gates before a route.
 func (s *Server) guard(rt route) http.Handler {
 	gates := s.gates()
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return http.HandlerFunc(func(inner http.ResponseWriter, r *http.Request) {
+		w := &countingWriter{ResponseWriter: inner, status: http.StatusOK}
+		defer func() { s.cfg.Metrics.Request(r.Context(), rt.pattern, w.status) }()
 		safe := r.Method == http.MethodGet || r.Method == http.MethodHead
 		if rt.access != accessOpen || !safe {
 			for _, g := range gates {
@@ -88,6 +91,21 @@ func (s *Server) guard(rt route) http.Handler {
 		}
 	})
 }
+
+// countingWriter remembers the status for the metrics.
+type countingWriter struct {
+	http.ResponseWriter
+	status int
+}
+
+// WriteHeader passes the status on.
+func (w *countingWriter) WriteHeader(status int) {
+	w.status = status
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// Unwrap lets http.ResponseController reach what the server made.
+func (w *countingWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // withRequestID gives every answer an id that log and caller share: the caller's, or a new one.
 func (s *Server) withRequestID(next http.Handler) http.Handler {

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"time"
 
+	"defenseclaw/api/metrics"
 	"defenseclaw/engine"
 
 	"go.uber.org/zap"
@@ -32,6 +33,7 @@ type Config struct {
 	Token     string                // required
 	BindHost  string                // the host the listener was bound to, for the Host gate
 	Watch     func() Watch          // the watch's health; nil when nothing is watched
+	Metrics   *metrics.Metrics      // what is measured; nil: a set of its own
 	LastGood  func() *LastGood      // what is kept for the next start; nil when nothing is
 	Logger    *zap.Logger           // nil: nothing is logged
 }
@@ -53,6 +55,13 @@ func New(cfg Config) (*Server, error) {
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = zap.NewNop()
+	}
+	if cfg.Metrics == nil {
+		own, err := metrics.New(metrics.Config{Routes: Routes()})
+		if err != nil {
+			return nil, fmt.Errorf("api: %w", err)
+		}
+		cfg.Metrics = own
 	}
 	s := &Server{cfg: cfg, tokenDigest: sha256.Sum256([]byte(cfg.Token))}
 	s.handler = s.routes()

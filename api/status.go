@@ -29,6 +29,12 @@ func (s *Server) ready(w http.ResponseWriter, _ *http.Request) error {
 	return nil
 }
 
+// metrics is GET /metrics.
+func (s *Server) metrics(w http.ResponseWriter, r *http.Request) error {
+	s.cfg.Metrics.Handler().ServeHTTP(w, r)
+	return nil
+}
+
 func (s *Server) status(w http.ResponseWriter, _ *http.Request) error {
 	answer := StatusAnswer{PolicyDir: s.cfg.PolicyDir, RegoDir: s.cfg.PolicyDir, State: string(engine.StateEmpty)}
 	answer.LastReload = LastReload{Changed: []string{}, Diagnostics: []Diagnostic{}}

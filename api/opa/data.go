@@ -3,6 +3,7 @@
 package opa
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -24,6 +25,9 @@ const codeNoPolicy = "policy_unavailable"
 // Data answers GET and POST of /v1/data/{path}.
 type Data struct {
 	Current func() *engine.Generation // nil while nothing serves
+
+	// Begin is told of every decision before it is made, and end of how it went.
+	Begin func(ctx context.Context, g *engine.Generation) (_ context.Context, end func(defined bool, err error))
 }
 
 type dataAnswer struct {
@@ -52,7 +56,9 @@ func (d Data) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		writeError(w, status, types.CodeInvalidParameter, err.Error())
 		return
 	}
-	result, defined, err := g.Decide(r.Context(), path, input)
+	ctx, end := d.Begin(r.Context(), g)
+	result, defined, err := g.Decide(ctx, path, input)
+	end(defined, err)
 	if err != nil {
 		writeError(w, http.StatusInternalServerError, types.CodeInternal, err.Error())
 		return

@@ -13,7 +13,7 @@ import (
 )
 
 // Run serves until ctx ends, then drains requests and stops the parts: those that ask, the engine
-// that is asked, and last the keeper of what the engine made. ready is called once the first load has ended, well or not. The error is nil
+// that is asked, and last those that keep and export what it made. ready is called once the first load has ended, well or not. The error is nil
 // after a clean stop.
 func (s *Sidecar) Run(ctx context.Context, ready func()) (err error) {
 	defer func() { err = errors.Join(err, unpublish(s.cfg.Settings.DataDir), s.release()) }()
@@ -25,6 +25,7 @@ func (s *Sidecar) Run(ctx context.Context, ready func()) (err error) {
 		down.Go(func() error { return s.engine.Run(downstream) })
 	}
 	lastCtx, stopLast := context.WithCancel(context.WithoutCancel(ctx))
+	last.Go(func() error { return s.metrics.Run(lastCtx) })
 	if s.keeper != nil {
 		last.Go(func() error { return s.keeper.Run(lastCtx) })
 	}

@@ -17,6 +17,7 @@ import (
 	"strconv"
 
 	"defenseclaw/api"
+	"defenseclaw/api/metrics"
 	"defenseclaw/engine"
 	"defenseclaw/engine/history"
 	"defenseclaw/policies"
@@ -46,6 +47,7 @@ type Sidecar struct {
 	keeper  *history.Keeper  // the same
 	watcher *watcher.Watcher // nil when nothing is watched
 	server  *api.Server
+	metrics *metrics.Metrics
 }
 
 // New takes the data directory, the token and the address, and makes the parts. On an error

@@ -2,8 +2,10 @@ package sidecar
 
 import (
 	"context"
+	"fmt"
 
 	"defenseclaw/api"
+	"defenseclaw/api/metrics"
 	"defenseclaw/engine"
 	"defenseclaw/watcher"
 
@@ -13,6 +15,13 @@ import (
 // wire makes the parts and joins them. The two lists of the engine are the whole extension surface.
 func (s *Sidecar) wire() (err error) {
 	settings := s.cfg.Settings
+	s.metrics, err = metrics.New(metrics.Config{
+		Version: s.cfg.Version, Routes: api.Routes(), Snapshot: s.snapshot,
+		OnError: func(err error) { s.cfg.Logger.Warn("metrics or traces could not be exported", zap.Error(err)) },
+	})
+	if err != nil {
+		return fmt.Errorf("metrics: %w", err)
+	}
 	if !settings.ValidateOnly {
 		s.engine, err = engine.New(engine.Config{Source: s.source, Limits: settings.Limits, Announcements: s.announcements()})
 		if err != nil {
@@ -42,6 +51,7 @@ func (s *Sidecar) wire() (err error) {
 		BindHost:  settings.APIBind,
 		Watch:     s.watchHealth,
 		LastGood:  s.lastGood,
+		Metrics:   s.metrics,
 		Logger:    s.cfg.Logger,
 	})
 	return err
@@ -49,7 +59,7 @@ func (s *Sidecar) wire() (err error) {
 
 // announcements are made after every attempt that has something to say, in this order.
 func (s *Sidecar) announcements() []engine.Announcement {
-	list := []engine.Announcement{{Name: "log", Run: s.logReport}}
+	list := []engine.Announcement{{Name: "metrics", Run: s.countReport}, {Name: "log", Run: s.logReport}}
 	if s.keeper != nil {
 		list = append(list, engine.Announcement{Name: "history", Run: s.keeper.Announce})
 	}
@@ -79,6 +89,46 @@ func (s *Sidecar) watchHealth() api.Watch {
 		Directories: h.Directories, Events: h.Events, EventsDropped: h.Dropped,
 		LastScan: api.OptionalTime(h.LastScan), NextPoll: api.OptionalTime(h.NextPoll),
 	}
+}
+
+// snapshot is what the metrics tell of states.
+func (s *Sidecar) snapshot() metrics.Snapshot {
+	now := metrics.Snapshot{State: string(engine.StateEmpty), Watch: metrics.Watch{Mode: "off", State: "off"}}
+	if s.engine != nil {
+		status := s.engine.Status()
+		now.State, now.Since = string(status.State), status.Since
+		if s.cfg.Settings.PolicyDir == "" && status.State == engine.StateCurrent {
+			now.State = "embedded"
+		}
+		if status.Generation != nil {
+			now.Generation = status.Generation.Number()
+		}
+	}
+	if s.watcher != nil {
+		h := s.watcher.Health()
+		now.Watch = metrics.Watch{
+			Mode: string(h.Mode), State: string(h.State), Directories: h.Directories,
+			Events: h.Events, Dropped: h.Dropped, LastScan: h.LastScan,
+		}
+	}
+	return now
+}
+
+// countReport is the announcement that is counted and traced.
+func (s *Sidecar) countReport(ctx context.Context, r engine.Report) error {
+	done := metrics.Reload{Trigger: string(r.Trigger.Kind), Status: string(r.Status), Start: r.StartedAt, Duration: r.Duration}
+	if r.Generation != nil {
+		done.Generation, done.Revision = r.Generation.Number(), r.Generation.Revision()
+	}
+	for _, p := range r.Phases {
+		done.Phases = append(done.Phases, metrics.Phase{Name: p.Name, Start: p.Start, Duration: p.Duration})
+	}
+	if r.Refused != nil {
+		done.Error = r.Refused.Error()
+	}
+	s.metrics.ReloadDone(ctx, done)
+	s.metrics.TraceReload(ctx, done)
+	return nil
 }
 
 // logReport is the announcement that people read.

@@ -1,0 +1,39 @@
+package metrics
+
+import "time"
+
+// Snapshot is one moment of what the sidecar is, as GET /policy/status tells it.
+type Snapshot struct {
+	State      string    // current, stale, restored, embedded or empty
+	Since      time.Time // when State came to be
+	Generation uint64    // serves; 0 when none does
+	Watch      Watch
+	Audit      Audit
+}
+
+// Watch is the health of the watch.
+type Watch struct {
+	Mode        string // notify, poll, or off
+	State       string // starting, watching, root-missing, stopped, or off
+	Directories int
+	Events      uint64 // since the start
+	Dropped     uint64 // since the start
+	LastScan    time.Time
+}
+
+// Audit is the health of the audit log.
+type Audit struct {
+	Written uint64 // since the start
+	Lost    uint64 // since the start
+	Backlog int    // wait to be written
+}
+
+// stale is how long the policy directory has held something that does not serve.
+func (m *moment) stale() time.Duration {
+	switch m.State {
+	case "stale", "restored", "empty":
+		return max(0, m.time.Sub(m.Since))
+	default:
+		return 0
+	}
+}
