@@ -401,3 +401,28 @@ func TestReloadAfterTheEndSaysSo(t *testing.T) {
 		t.Errorf("%v; want ErrStopped", err)
 	}
 }
+
+func TestNoDecisionWaitsForAReload(t *testing.T) {
+	src := &source{files: tree{"p.rego": good}.fs()}
+	e := run(t, engine.Config{Source: src.open})
+	reload(t, e, engine.TriggerStartup)
+	entered, release := make(chan struct{}), make(chan struct{})
+	src.set(tree{"p.rego": better})
+	src.setGate(func() { close(entered); <-release })
+	done := make(chan engine.Report)
+	go func() {
+		report, _ := e.Reload(t.Context(), engine.Trigger{Kind: engine.TriggerAPI})
+		done <- report
+	}()
+	<-entered // and the reload goes on for as long as this test likes
+	for range 1000 {
+		if got := answer(t, e.Current(), "p/x"); got != "1" {
+			t.Fatalf("a decision during the reload answers %s", got)
+		}
+	}
+	src.setGate(nil)
+	close(release)
+	if report := <-done; report.Status != engine.StatusSuccess {
+		t.Errorf("%s", report.Status)
+	}
+}
