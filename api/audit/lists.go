@@ -1,0 +1,274 @@
+package audit
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+)
+
+// The lists.
+const (
+	ListBlock = "block"
+	ListAllow = "allow"
+)
+
+// Entry is one target on a list. Its fields are the ones that admission's policy reads.
+type Entry struct {
+	List       string    `json:"list"`        // [ListBlock] or [ListAllow]
+	TargetType string    `json:"target_type"` // such as skill; at most 64 bytes
+	TargetName string    `json:"target_name"` // at most 512 bytes
+	Reason     string    `json:"reason"`
+	SourcePath string    `json:"source_path,omitempty"` // an allow entry holds for what comes from there only; empty: from anywhere
+	Actor      string    `json:"actor"`
+	CreatedAt  time.Time `json:"created_at"`
+}
+
+// Lists are both lists at one moment, ordered by type and name. They are shared: nobody changes them.
+type Lists struct {
+	Block, Allow []Entry
+}
+
+// For gives the entries for one target, at most one of each list.
+func (l *Lists) For(targetType, targetName string) (block, allow []Entry) {
+	find := func(entries []Entry) []Entry {
+		i, found := slices.BinarySearchFunc(entries, Entry{TargetType: targetType, TargetName: targetName}, byTarget)
+		if !found {
+			return nil
+		}
+		return entries[i : i+1 : i+1]
+	}
+	return find(l.Block), find(l.Allow)
+}
+
+func byTarget(a, b Entry) int {
+	return cmp.Or(strings.Compare(a.TargetType, b.TargetType), strings.Compare(a.TargetName, b.TargetName))
+}
+
+// Lists gives both lists, without a look at the database. The error says that they could not be read
+// since the start: who decides by them must refuse then.
+func (l *Log) Lists() (*Lists, error) {
+	if lists := l.lists.Load(); lists != nil {
+		return lists, nil
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return nil, fmt.Errorf("the block and allow lists could not be read: %w", l.err)
+}
+
+// AddEntry puts e on its list, in one transaction with the record of it, and reports whether that
+// changed anything: the same entry again does not. An entry for the same target is replaced. On an
+// error nothing was changed, unless it says that this is not known.
+func (l *Log) AddEntry(ctx context.Context, e Entry, requestID string) (changed bool, err error) {
+	if err := e.check(); err != nil {
+		return false, err
+	}
+	e.Actor = cmp.Or(e.Actor, DefaultActor)
+	e.CreatedAt = parseTime(timeText(time.Now()))
+	err = l.change(ctx, "add "+e.name()+" to", e.List, func(ctx context.Context, a *appender) error {
+		before, err := findEntry(ctx, a.tx, e)
+		if err != nil {
+			return err
+		}
+		details := map[string]any{"list": e.List, "target_type": e.TargetType, "target_name": e.TargetName, "reason": e.Reason, "source_path": e.SourcePath}
+		if before != nil {
+			if before.Reason == e.Reason && before.SourcePath == e.SourcePath {
+				return &declined{errAsBefore}
+			}
+			details["replaced"] = before
+		}
+		if err := insertEntry(ctx, a.tx, e); err != nil {
+			return err
+		}
+		action := ActionListBlock
+		if e.List == ListAllow {
+			action = ActionListAllow
+		}
+		return l.recordChange(ctx, a, Record{Action: action, Actor: e.Actor, Target: e.name(), Message: e.Reason, RequestID: requestID}, details)
+	})
+	if errors.Is(err, errAsBefore) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// RemoveEntry takes the target of e off e.List, in one transaction with the record of it; e.Actor is
+// who did it and e.Reason why. The error is [ErrNotListed] when there was no such entry. On an error
+// nothing was changed, unless it says that this is not known.
+func (l *Log) RemoveEntry(ctx context.Context, e Entry, requestID string) error {
+	if err := e.check(); err != nil {
+		return err
+	}
+	return l.change(ctx, "remove "+e.name()+" from", e.List, func(ctx context.Context, a *appender) error {
+		before, err := findEntry(ctx, a.tx, e)
+		if err != nil {
+			return err
+		}
+		if before == nil {
+			return &declined{ErrNotListed}
+		}
+		const remove = "DELETE FROM list_entries WHERE list = ? AND target_type = ? AND target_name = ?"
+		if _, err := a.tx.ExecContext(ctx, remove, e.List, e.TargetType, e.TargetName); err != nil {
+			return err
+		}
+		return l.recordChange(ctx, a, Record{Action: ActionListRemove, Actor: e.Actor, Target: e.name(), Message: e.Reason, RequestID: requestID},
+			map[string]any{"list": e.List, "target_type": e.TargetType, "target_name": e.TargetName, "removed": before})
+	})
+}
+
+// declined ends a change that changes nothing, and leaves the transaction whole.
+type declined struct{ err error }
+
+func (d *declined) Error() string { return d.err.Error() }
+
+var errAsBefore = errors.New("on the list already")
+
+// change has do made in one transaction, in its place among the records.
+func (l *Log) change(ctx context.Context, what, list string, do func(context.Context, *appender) error) error {
+	it := newItem()
+	it.change = do
+	err := ErrNotRunning
+	if l.enqueue(it) {
+		select {
+		case err = <-it.done:
+		case <-ctx.Done():
+			if err = ctx.Err(); !l.withdraw(it) {
+				err = fmt.Errorf("it is being done, and whether it succeeds is not known: %w", err)
+			}
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("%s the %s list: %w", what, list, err)
+	}
+	return nil
+}
+
+// recordChange adds the record of a change, with the hash of what the lists are after it: an entry
+// that somebody changed behind the log's back is found by that.
+func (l *Log) recordChange(ctx context.Context, a *appender, r Record, details map[string]any) error {
+	hash, err := listsHash(ctx, a.tx)
+	if err != nil {
+		return err
+	}
+	details[listsHashKey] = hash
+	r.Details = JSON(details)
+	v, err := prepare(r, l.cfg.RunID)
+	if err != nil {
+		return err
+	}
+	return a.add(ctx, &v)
+}
+
+func (e *Entry) name() string { return e.TargetType + "/" + e.TargetName }
+
+func (e *Entry) check() error {
+	if e.List != ListBlock && e.List != ListAllow {
+		return fmt.Errorf("list is %q: block or allow was expected", e.List)
+	}
+	for _, f := range []struct {
+		name, value string
+		longest     int
+		required    bool
+	}{
+		{"target_type", e.TargetType, 64, true},
+		{"target_name", e.TargetName, 512, true},
+		{"reason", e.Reason, 1024, false},
+		{"source_path", e.SourcePath, 4096, false},
+		{"actor", e.Actor, 512, false},
+	} {
+		switch {
+		case f.value == "" && f.required:
+			return fmt.Errorf("%s is required", f.name)
+		case len(f.value) > f.longest:
+			return fmt.Errorf("%s has %d bytes: %d at most", f.name, len(f.value), f.longest)
+		case !utf8.ValidString(f.value) || strings.ContainsFunc(f.value, unicode.IsControl):
+			return fmt.Errorf("%s has characters that are not text", f.name)
+		}
+	}
+	return nil
+}
+
+const entryColumns = "list, target_type, target_name, reason, source_path, actor, created_at"
+
+func insertEntry(ctx context.Context, tx *sql.Tx, e Entry) error {
+	_, err := tx.ExecContext(ctx, "INSERT OR REPLACE INTO list_entries ("+entryColumns+") VALUES (?, ?, ?, ?, ?, ?, ?)",
+		e.List, e.TargetType, e.TargetName, e.Reason, e.SourcePath, e.Actor, timeText(e.CreatedAt))
+	return err
+}
+
+// findEntry is nil when the target of e is not on its list.
+func findEntry(ctx context.Context, db querier, e Entry) (*Entry, error) {
+	found, err := entries(ctx, db, "WHERE list = ? AND target_type = ? AND target_name = ?", e.List, e.TargetType, e.TargetName)
+	if err != nil || len(found) == 0 {
+		return nil, err
+	}
+	return &found[0], nil
+}
+
+func entries(ctx context.Context, db querier, where string, args ...any) (all []Entry, err error) {
+	rows, err := db.QueryContext(ctx, "SELECT "+entryColumns+" FROM list_entries "+where, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for rows.Next() {
+		var e Entry
+		var createdAt string
+		if err := rows.Scan(&e.List, &e.TargetType, &e.TargetName, &e.Reason, &e.SourcePath, &e.Actor, &createdAt); err != nil {
+			return nil, err
+		}
+		e.CreatedAt = parseTime(createdAt)
+		all = append(all, e)
+	}
+	return all, rows.Err()
+}
+
+func readLists(ctx context.Context, db querier) (*Lists, error) {
+	all, err := entries(ctx, db, "")
+	if err != nil {
+		return nil, err
+	}
+	lists := &Lists{Block: []Entry{}, Allow: []Entry{}}
+	for _, e := range all {
+		if e.List == ListBlock {
+			lists.Block = append(lists.Block, e)
+		} else {
+			lists.Allow = append(lists.Allow, e)
+		}
+	}
+	slices.SortFunc(lists.Block, byTarget)
+	slices.SortFunc(lists.Allow, byTarget)
+	return lists, nil
+}
+
+// listsHashKey is where a record's details hold what listsHash gave.
+const listsHashKey = "lists_sha256"
+
+// emptyLists is what listsHash gives for no entries.
+func emptyLists() string { return digest(domainLists) }
+
+// listsHash is the same for the same entries, and for no others.
+func listsHash(ctx context.Context, db querier) (hash string, err error) {
+	rows, err := db.QueryContext(ctx, "SELECT "+entryColumns+" FROM list_entries ORDER BY list, target_type, target_name")
+	if err != nil {
+		return "", err
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	b := []byte(domainLists)
+	for rows.Next() {
+		var v [7]any // one for each column
+		if err := rows.Scan(&v[0], &v[1], &v[2], &v[3], &v[4], &v[5], &v[6]); err != nil {
+			return "", err
+		}
+		for _, column := range v {
+			b = appendValue(b, column)
+		}
+	}
+	return digest(string(b)), rows.Err()
+}

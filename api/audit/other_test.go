@@ -1,0 +1,8 @@
+//go:build !unix
+
+package audit_test
+
+import "errors"
+
+func appendUntilKilled(string) error  { return errors.New("for Unix") }
+func appendUntilLimited(string) error { return errors.New("for Unix") }

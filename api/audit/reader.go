@@ -1,0 +1,103 @@
+package audit
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	sqlite3 "modernc.org/sqlite/lib"
+)
+
+// Reader reads a database without a [Log]: of a sidecar that does not run, of a copy, of a disk that
+// cannot be written to. Its methods may be called concurrently.
+type Reader struct {
+	db   *sql.DB
+	path string
+}
+
+// OpenReadOnly opens the database at path and changes nothing in it. (Where the directory can be
+// written to, SQLite may leave an empty file beside it, which the next sidecar removes.) It may be
+// used while a sidecar runs. Close the Reader.
+func OpenReadOnly(ctx context.Context, path string) (*Reader, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return nil, fmt.Errorf("read audit records: %w", err)
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, fmt.Errorf("read audit records: %w", err)
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("read audit records from %s: %w: it is not a regular file", path, ErrNotOurs)
+	}
+	r, err := openReader(ctx, path, false)
+	if needsToWrite(err) && nothingInWAL(path) {
+		// SQLite needs to write beside a database in WAL mode, unless it is told that nobody writes.
+		if still, e := openReader(ctx, path, true); e == nil {
+			return still, nil
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read audit records from %s: %w", path, explain(err))
+	}
+	return r, nil
+}
+
+func openReader(ctx context.Context, path string, immutable bool) (*Reader, error) {
+	settings := reading(time.Second)
+	if immutable {
+		settings.Set("immutable", "1")
+	}
+	db, err := openDB(path, settings)
+	if err != nil {
+		return nil, err
+	}
+	version, err := versionOf(ctx, db, path)
+	if err == nil && version < len(migrations) {
+		err = &VersionError{Path: path, Found: version, Known: len(migrations)}
+	}
+	if err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return &Reader{db, path}, nil
+}
+
+// needsToWrite tells that from a lock, under which somebody writes just now.
+func needsToWrite(err error) bool {
+	switch code(err) {
+	case sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN:
+		return true
+	}
+	return false
+}
+
+// nothingInWAL reports whether all that was written lies in the database itself.
+func nothingInWAL(path string) bool {
+	info, err := os.Stat(path + "-wal")
+	return errors.Is(err, fs.ErrNotExist) || err == nil && info.Size() == 0
+}
+
+// Query is [Log.Query].
+func (r *Reader) Query(ctx context.Context, f Filter) ([]Record, error) { return query(ctx, r.db, f) }
+
+// Verify is [Log.Verify].
+func (r *Reader) Verify(ctx context.Context, noted ...Head) (VerifyReport, error) {
+	return verify(ctx, r.db, noted)
+}
+
+// Lists reads both lists.
+func (r *Reader) Lists(ctx context.Context) (*Lists, error) {
+	lists, err := readLists(ctx, r.db)
+	if err != nil {
+		return nil, fmt.Errorf("read the block and allow lists from %s: %w", r.path, explain(err))
+	}
+	return lists, nil
+}
+
+// Close closes the database.
+func (r *Reader) Close() error { return r.db.Close() }

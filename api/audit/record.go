@@ -1,0 +1,223 @@
+package audit
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/google/uuid"
+)
+
+// What is recorded. The log itself writes those from [ActionPrune] on.
+const (
+	ActionStart                = "start"
+	ActionStop                 = "stop"
+	ActionPolicyReload         = "policy-reload"          // target: the policy directory
+	ActionPolicyReloadRejected = "policy-reload-rejected" // the same; what served before serves on
+	ActionAuthRefused          = "auth-refused"           // actor: the address
+	ActionListBlock            = "list-block"             // target: TYPE/NAME, as for the next two
+	ActionListAllow            = "list-allow"
+	ActionListRemove           = "list-remove"
+	ActionPrune                = "audit-prune"    // retention removed the oldest records
+	ActionGap                  = "audit-gap"      // records were lost here; details say how many and when
+	ActionReplaced             = "audit-replaced" // the database was moved away or replaced while in use
+	ActionAdopted              = "audit-adopted"  // a database of an earlier system was taken over
+)
+
+// How it ended.
+const (
+	OutcomeApplied   = "applied"
+	OutcomeFailed    = "failed"
+	OutcomeRefused   = "refused"
+	OutcomeUnchanged = "unchanged"
+)
+
+// How much it matters.
+const (
+	SeverityInfo = "INFO"
+	SeverityWarn = "WARN"
+	SeverityHigh = "HIGH"
+)
+
+// DefaultActor is who did what nobody is named for.
+const DefaultActor = "defenseclaw"
+
+// Record is one thing that happened. Append needs Action only; the other fields get what is said
+// here. A text longer than 4 KiB is cut and ends with an ellipsis then; details longer than 16 KiB
+// are replaced by an object that tells their length, their SHA-256 and their beginning.
+type Record struct {
+	Seq          int64           `json:"seq"` // its place in the chain, from 1; set by the log
+	ID           string          `json:"id"`  // a UUID; set by the log
+	Time         time.Time       `json:"time"`
+	Action       string          `json:"action"`
+	Actor        string          `json:"actor"` // default [DefaultActor]
+	Target       string          `json:"target"`
+	Outcome      string          `json:"outcome"`  // default [OutcomeApplied]
+	Severity     string          `json:"severity"` // default HIGH when failed, WARN when refused, else INFO
+	RevisionFrom string          `json:"revision_from,omitempty"`
+	RevisionTo   string          `json:"revision_to,omitempty"`
+	Generation   uint64          `json:"generation,omitempty"`
+	RequestID    string          `json:"request_id,omitempty"`
+	RunID        string          `json:"run_id,omitempty"` // of the process; set by the log
+	Message      string          `json:"message,omitempty"`
+	Details      json.RawMessage `json:"details,omitempty"` // any JSON; see [JSON]
+	Hash         string          `json:"hash"`              // hexadecimal SHA-256; set by the log
+}
+
+// JSON is v for [Record.Details]. What cannot be encoded gives an object that says why: no record
+// fails because of it.
+func JSON(v any) json.RawMessage {
+	b, err := json.Marshal(v)
+	if err != nil {
+		b, _ = json.Marshal(map[string]string{"not_encodable": err.Error()}) // a map of strings always can be
+	}
+	return b
+}
+
+const (
+	longestText    = 4 << 10
+	longestDetails = 16 << 10
+	// timeLayout has a fixed width, so that text order is time order.
+	timeLayout = "2006-01-02T15:04:05.000000000Z"
+)
+
+func timeText(t time.Time) string { return t.UTC().Format(timeLayout) }
+
+// columns of audit_events that a record's hash covers, in the order of its encoding.
+const columns = "id, timestamp, action, target, actor, details, structured_json, severity, run_id, " +
+	"outcome, revision_from, revision_to, generation, request_id"
+
+const columnCount = 14
+
+// values are the columns of one row, as the database gives them back: string, int64 or nil in what
+// the log wrote, anything SQLite knows in what somebody else did.
+type values [columnCount]any
+
+// prepare makes a row of r. The error says what a caller must mend; nothing else is refused.
+func prepare(r Record, runID string) (values, error) {
+	if r.Action == "" {
+		return values{}, errors.New("audit record without an action")
+	}
+	if r.Generation > math.MaxInt64 {
+		return values{}, fmt.Errorf("audit record %s: generation %d does not fit a signed 64-bit integer", r.Action, r.Generation)
+	}
+	if len(r.Details) > 0 && !json.Valid(r.Details) {
+		return values{}, fmt.Errorf("audit record %s: its details are not JSON", r.Action)
+	}
+	id, err := uuid.NewV7()
+	if err != nil {
+		return values{}, fmt.Errorf("audit record %s: make an id: %w", r.Action, err)
+	}
+	if r.Time.IsZero() {
+		r.Time = time.Now()
+	}
+	if r.Actor == "" {
+		r.Actor = DefaultActor
+	}
+	if r.Outcome == "" {
+		r.Outcome = OutcomeApplied
+	}
+	if r.Severity == "" {
+		r.Severity = severityOf(r.Outcome)
+	}
+	return values{
+		id.String(), timeText(r.Time), fit(r.Action), fit(r.Target), fit(r.Actor), fit(r.Message),
+		fitDetails(r.Details), fit(r.Severity), runID, fit(r.Outcome),
+		fit(r.RevisionFrom), fit(r.RevisionTo), int64(r.Generation), fit(r.RequestID), // checked above
+	}, nil
+}
+
+func severityOf(outcome string) string {
+	switch outcome {
+	case OutcomeFailed:
+		return SeverityHigh
+	case OutcomeRefused:
+		return SeverityWarn
+	default:
+		return SeverityInfo
+	}
+}
+
+// fit makes text that any reader of the database can take.
+func fit(s string) string {
+	s = strings.ToValidUTF8(s, "\uFFFD")
+	s = strings.ReplaceAll(s, "\x00", "\uFFFD") // where C programs would end it
+	return cut(s, longestText)
+}
+
+func cut(s string, longest int) string {
+	if len(s) <= longest {
+		return s
+	}
+	end := longest
+	for end > 0 && !utf8.RuneStart(s[end]) {
+		end--
+	}
+	return s[:end] + "…"
+}
+
+// fitDetails is nil for none: an empty text would not be JSON to readers that take it apart.
+func fitDetails(d json.RawMessage) any {
+	if len(d) == 0 {
+		return nil
+	}
+	var b bytes.Buffer
+	if err := json.Compact(&b, d); err != nil { // not after json.Valid
+		return nil
+	}
+	text := strings.ToValidUTF8(b.String(), "\uFFFD")
+	if len(text) <= longestDetails {
+		return text
+	}
+	return string(JSON(map[string]any{
+		"truncated": true, "bytes": len(text), "sha256": digest(text), "begins": cut(text, longestText),
+	}))
+}
+
+// record is the row as callers see it. Nothing in a row that somebody tampered with makes it fail.
+func (row *row) record() Record {
+	v := &row.values
+	r := Record{
+		Seq: row.seq, ID: text(v[0]), Time: parseTime(text(v[1])), Action: text(v[2]), Target: text(v[3]),
+		Actor: text(v[4]), Message: text(v[5]), Severity: text(v[7]), RunID: text(v[8]),
+		Outcome: text(v[9]), RevisionFrom: text(v[10]), RevisionTo: text(v[11]), RequestID: text(v[13]),
+		Hash: row.hash,
+	}
+	if details := text(v[6]); json.Valid([]byte(details)) {
+		r.Details = json.RawMessage(details)
+	} else if details != "" {
+		r.Details = JSON(details)
+	}
+	if n, ok := v[12].(int64); ok && n > 0 {
+		r.Generation = uint64(n)
+	}
+	return r
+}
+
+func text(v any) string {
+	switch v := v.(type) {
+	case nil:
+		return ""
+	case string:
+		return v
+	case []byte:
+		return string(v)
+	default:
+		return fmt.Sprint(v)
+	}
+}
+
+// parseTime knows the log's own times and those that earlier systems wrote; the zero time is any other.
+func parseTime(s string) time.Time {
+	for _, layout := range []string{time.RFC3339Nano, "2006-01-02 15:04:05.999999999Z07:00", "2006-01-02 15:04:05.999999999", "2006-01-02T15:04:05.999999999"} {
+		if t, err := time.Parse(layout, s); err == nil {
+			return t.UTC()
+		}
+	}
+	return time.Time{}
+}

@@ -1,0 +1,174 @@
+package audit
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+)
+
+const (
+	pruneBatch = 10_000 // records removed in one transaction, between which others are written
+	pruneKeeps = 64     // records that no limit of size removes
+)
+
+// pruned is what the record of a removal tells. The newest one must agree with where the chain begins.
+type pruned struct {
+	From    int64  `json:"from"`
+	Through int64  `json:"through"`
+	Hash    string `json:"hash"` // of the record Through
+	Records int64  `json:"records"`
+	Why     string `json:"why"`
+	Lists   string `json:"lists_sha256"`
+}
+
+// retain removes what is too old or too much, and gives the time until it is to look again.
+func (l *Log) retain(ctx context.Context) time.Duration {
+	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
+	defer cancel()
+	more, err := l.pruneOnce(ctx)
+	now := time.Now()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.health.RetentionDone, l.health.RetentionErr = &now, inWords(err)
+	if more && err == nil {
+		return time.Millisecond // what waits to be written comes first
+	}
+	return l.cfg.PruneEvery
+}
+
+// pruneOnce removes a batch and reports whether there may be more.
+func (l *Log) pruneOnce(ctx context.Context) (more bool, err error) {
+	s, _, err := l.open(ctx)
+	if err != nil {
+		return false, fmt.Errorf("remove old audit records: %w", err)
+	}
+	if l.previous != nil {
+		return false, nil // flush has to say so first
+	}
+	var p *pruned
+	var head Head
+	err = inTx(ctx, s.write, func(tx *sql.Tx) (err error) {
+		c, err := readChain(ctx, tx)
+		if err != nil {
+			return err
+		}
+		if p, err = l.choose(ctx, tx, c); err != nil || p == nil {
+			return err
+		}
+		head, err = l.prune(ctx, tx, p)
+		return err
+	})
+	if err != nil {
+		s.forgetWriter()
+		return false, fmt.Errorf("remove old audit records from %s: %w", s.path, explain(err))
+	}
+	if p != nil {
+		l.mu.Lock()
+		l.health.Head = head
+		l.health.Written++
+		l.mu.Unlock()
+	}
+	left, err := s.shrink(ctx)
+	return left || p != nil && p.Records == pruneBatch, err
+}
+
+// choose finds what is to be removed; nil when that is nothing.
+func (l *Log) choose(ctx context.Context, tx *sql.Tx, c chain) (*pruned, error) {
+	p := &pruned{From: c.anchor.Seq + 1, Through: c.anchor.Seq}
+	if l.cfg.MaxAge > 0 {
+		const young = "SELECT coalesce((SELECT seq FROM audit_events WHERE seq > ? AND +timestamp >= ? ORDER BY seq LIMIT 1), ? + 1) - 1" // + keeps SQLite off the wrong index
+		oldest := timeText(time.Now().Add(-l.cfg.MaxAge))
+		if err := tx.QueryRowContext(ctx, young, c.anchor.Seq, oldest, c.head.Seq).Scan(&p.Through); err != nil {
+			return nil, err
+		}
+		p.Why = "age"
+	}
+	if l.cfg.MaxBytes > 0 {
+		through, err := l.tooMuch(ctx, tx, c)
+		if err != nil {
+			return nil, err
+		}
+		if through > p.Through {
+			p.Through, p.Why = through, "size"
+		}
+	}
+	p.Through = min(p.Through, c.anchor.Seq+pruneBatch)
+	// Where somebody removed the record, the one before it ends what is removed.
+	const last = "SELECT seq, hash FROM audit_events WHERE seq <= ? ORDER BY seq DESC LIMIT 1"
+	err := tx.QueryRowContext(ctx, last, p.Through).Scan(&p.Through, &p.Hash)
+	if errors.Is(err, sql.ErrNoRows) || err == nil && p.Through < p.From {
+		return nil, nil
+	}
+	return p, err
+}
+
+// tooMuch gives the newest record that must go for the others to take nine tenths of what they may.
+func (l *Log) tooMuch(ctx context.Context, tx *sql.Tx, c chain) (through int64, err error) {
+	const pages = "SELECT (SELECT page_count FROM pragma_page_count) - (SELECT freelist_count FROM pragma_freelist_count), (SELECT page_size FROM pragma_page_size)"
+	var used, size int64
+	if err := tx.QueryRowContext(ctx, pages).Scan(&used, &size); err != nil || used*size <= l.cfg.MaxBytes {
+		return 0, err
+	}
+	// Only now is it worth counting what the records take, among all else that may lie in the file.
+	const ours = "SELECT sum(pgsize) FROM dbstat WHERE aggregate = TRUE AND name IN (SELECT name FROM sqlite_schema WHERE tbl_name = 'audit_events')"
+	var bytes sql.NullInt64
+	if err := tx.QueryRowContext(ctx, ours).Scan(&bytes); err != nil || bytes.Int64 <= l.cfg.MaxBytes {
+		return 0, err
+	}
+	records := c.head.Seq - c.anchor.Seq
+	keep := int64(float64(records) * 0.9 * float64(l.cfg.MaxBytes) / float64(bytes.Int64))
+	return c.head.Seq - max(keep, pruneKeeps), nil
+}
+
+// prune removes the records, moves the anchor and records both.
+func (l *Log) prune(ctx context.Context, tx *sql.Tx, p *pruned) (Head, error) {
+	if _, err := tx.ExecContext(ctx, "UPDATE audit_chain SET anchor_seq = ?, anchor_hash = ?", p.Through, p.Hash); err != nil {
+		return Head{}, err
+	}
+	result, err := tx.ExecContext(ctx, "DELETE FROM audit_events WHERE seq <= ?", p.Through)
+	if err != nil {
+		return Head{}, err
+	}
+	if p.Records, err = result.RowsAffected(); err != nil {
+		return Head{}, err
+	}
+	if p.Lists, err = listsHash(ctx, tx); err != nil {
+		return Head{}, err
+	}
+	v, err := prepare(Record{
+		Action: ActionPrune, Message: fmt.Sprintf("%d records up to %d were removed: %s", p.Records, p.Through, p.Why), Details: JSON(p),
+	}, l.cfg.RunID)
+	if err != nil {
+		return Head{}, err
+	}
+	a, err := appendTo(ctx, tx)
+	if err != nil {
+		return Head{}, err
+	}
+	if err := a.add(ctx, &v); err != nil {
+		return Head{}, err
+	}
+	return a.head, a.saveHead(ctx)
+}
+
+// shrink gives some of the room that nothing takes back to the file system, and reports whether there
+// is more. A database of an earlier system keeps its room, for new records.
+func (s *store) shrink(ctx context.Context) (more bool, err error) {
+	const state = "SELECT (SELECT freelist_count FROM pragma_freelist_count), (SELECT auto_vacuum FROM pragma_auto_vacuum)"
+	const incremental, most = 2, 4096
+	var free, mode int
+	if err = s.write.QueryRowContext(ctx, state).Scan(&free, &mode); err == nil && (free == 0 || mode != incremental) {
+		return false, nil
+	}
+	for _, pragma := range []string{fmt.Sprintf("PRAGMA incremental_vacuum(%d)", most), "PRAGMA wal_checkpoint(TRUNCATE)"} {
+		if err == nil {
+			_, err = s.write.ExecContext(ctx, pragma)
+		}
+	}
+	if err != nil {
+		return false, fmt.Errorf("give room of %s back: %w", s.path, explain(err))
+	}
+	return free > most, nil
+}

@@ -1,0 +1,256 @@
+package audit
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
+
+const (
+	writeTimeout = 10 * time.Second // of one attempt to write a batch
+	lastTimeout  = 5 * time.Second  // of all attempts once Run is to end
+)
+
+// Run opens the database and writes what is appended until ctx ends; then it writes what was
+// appended before, closes the database and returns nil, or an [*UnwrittenError] with the records
+// that it could not write. Call it once, and end it after those who append.
+func (l *Log) Run(ctx context.Context) error {
+	retry, prune, fold := time.NewTimer(0), time.NewTimer(0), time.NewTimer(l.limited.window())
+	defer retry.Stop()
+	defer prune.Stop()
+	defer fold.Stop()
+	working := context.WithoutCancel(ctx) // what was begun is ended
+	for {
+		select {
+		case <-ctx.Done():
+			return l.finish(working)
+		case <-l.wake:
+			l.flush(working)
+		case <-retry.C: // at once at first, which opens the database
+			l.flush(working)
+			retry.Reset(l.cfg.RetryEvery)
+		case <-prune.C:
+			prune.Reset(l.retain(working))
+		case <-fold.C:
+			l.fold()
+			fold.Reset(l.limited.window())
+		}
+	}
+}
+
+// flush writes all that is in the queue, until that fails. With an empty queue it only looks whether
+// the database is there, and whether it can be written to when it could not before.
+func (l *Log) flush(ctx context.Context) {
+	for {
+		batch := l.take()
+		w, err := l.write(ctx, batch)
+		if err != nil {
+			l.failed(err)
+			return
+		}
+		l.written(batch, w)
+		if len(batch) == 0 {
+			return
+		}
+	}
+}
+
+// finish takes no more records and writes those it has.
+func (l *Log) finish(ctx context.Context) error {
+	l.fold()
+	ctx, cancel := context.WithTimeout(ctx, lastTimeout)
+	defer cancel()
+	l.mu.Lock()
+	l.ended = true
+	l.mu.Unlock()
+	l.flush(ctx)
+
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var err error
+	if left := l.leftover(); len(left) > 0 {
+		err = &UnwrittenError{Records: left, Err: l.err}
+	}
+	l.health.Lost += uint64(l.orphans) // a count
+	l.queue, l.orphans, l.err = nil, 0, ErrNotRunning
+	if s := l.store.Swap(nil); s != nil {
+		if e := s.close(); e != nil {
+			err = errors.Join(err, fmt.Errorf("close %s: %w", s.path, e))
+		}
+	}
+	return err
+}
+
+// leftover are the records in the queue. Called with mu held.
+func (l *Log) leftover() []Record {
+	var all []Record
+	for _, it := range l.queue {
+		v := it.values
+		if it.gap != nil {
+			v, _ = it.gap.record(l.cfg.RunID)
+		}
+		all = append(all, (&row{values: v}).record())
+	}
+	return all
+}
+
+// written is what one transaction did.
+type written struct {
+	head     Head
+	chainID  string
+	records  int64
+	declined map[*item]error // changes that changed nothing, and why
+	changed  bool            // the lists
+	lists    *Lists          // as they are now; nil when they are as before
+}
+
+// write brings the batch to disk in one transaction, in the database that lies at the path now.
+func (l *Log) write(ctx context.Context, batch []*item) (*written, error) {
+	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
+	defer cancel()
+	s, fresh, err := l.open(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("write audit records: %w", err)
+	}
+	if len(batch) == 0 && !fresh && l.writable() {
+		return nil, nil
+	}
+	w := &written{declined: map[*item]error{}}
+	err = inTx(ctx, s.write, func(tx *sql.Tx) error { return l.writeAll(ctx, tx, batch, w) })
+	if err != nil {
+		s.forgetWriter()
+		return nil, fmt.Errorf("write audit records to %s: %w", s.path, explain(err))
+	}
+	l.previous = nil
+	if w.lists != nil {
+		l.lists.Store(w.lists)
+	}
+	return w, nil
+}
+
+func (l *Log) writeAll(ctx context.Context, tx *sql.Tx, batch []*item, w *written) error {
+	c, err := readChain(ctx, tx)
+	if err != nil {
+		return err
+	}
+	a := &appender{tx, c.head}
+	if l.previous != nil {
+		if err := l.takeOver(ctx, a); err != nil {
+			return err
+		}
+	}
+	for _, it := range batch {
+		if err := l.writeItem(ctx, a, it, w); err != nil {
+			return err
+		}
+	}
+	w.head, w.chainID, w.records = a.head, c.id, a.head.Seq-c.head.Seq
+	if w.changed || l.previous != nil || l.lists.Load() == nil {
+		if w.lists, err = readLists(ctx, tx); err != nil {
+			return err
+		}
+	}
+	return a.saveHead(ctx)
+}
+
+func (l *Log) writeItem(ctx context.Context, a *appender, it *item, w *written) error {
+	v := it.values
+	switch {
+	case it.change != nil:
+		err := it.change(ctx, a)
+		if d := new(declined); errors.As(err, &d) {
+			w.declined[it] = d.err
+			return nil
+		}
+		w.changed = true
+		return err
+	case it.gap != nil:
+		var err error
+		if v, err = it.gap.record(l.cfg.RunID); err != nil {
+			return err
+		}
+	case it.tried: // an error of a commit does not always mean that nothing was committed
+		there, err := columnOf[int](ctx, a.tx, "SELECT 1 FROM audit_events WHERE id = ?", v[0])
+		if err != nil || len(there) > 0 {
+			return err
+		}
+	}
+	return a.add(ctx, &v)
+}
+
+// open gives the open database; fresh, when it was opened just now. A file that was moved away or
+// replaced is not written to any more: nobody would find the records.
+func (l *Log) open(ctx context.Context) (s *store, fresh bool, err error) {
+	s = l.store.Load()
+	if s != nil && !s.vanished() {
+		return s, false, nil
+	}
+	if s != nil {
+		l.store.Store(nil)
+		if err := s.close(); err != nil {
+			return nil, false, fmt.Errorf("close %s, which was moved away: %w", s.path, err)
+		}
+	}
+	if s, err = openStore(ctx, l.cfg.Path, l.cfg.BusyTimeout); err != nil {
+		return nil, false, err
+	}
+	c, err := readChain(ctx, s.read)
+	if err != nil {
+		return nil, false, errors.Join(err, s.close())
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if known := l.health; known.ChainID != "" && (known.ChainID != c.id || known.Head != c.head) {
+		l.previous = &chain{id: known.ChainID, head: known.Head}
+	}
+	l.store.Store(s)
+	return s, true, nil
+}
+
+// takeOver begins to write into another database than before: it says so there and, where that one
+// has just been made, brings the lists into it, which decisions rest on.
+func (l *Log) takeOver(ctx context.Context, a *appender) error {
+	restored := 0
+	if lists := l.lists.Load(); lists != nil && a.head.Seq == 0 {
+		for _, e := range append(slices.Clone(lists.Block), lists.Allow...) {
+			if err := insertEntry(ctx, a.tx, e); err != nil {
+				return err
+			}
+			restored++
+		}
+	}
+	hash, err := listsHash(ctx, a.tx)
+	if err != nil {
+		return err
+	}
+	v, err := prepare(Record{
+		Action: ActionReplaced, Severity: SeverityHigh, Target: l.cfg.Path,
+		Message: fmt.Sprintf("the database was moved away or replaced while in use, after record %d", l.previous.head.Seq),
+		Details: JSON(map[string]any{
+			"previous_chain": l.previous.id, "previous_head": l.previous.head,
+			"entries_restored": restored, listsHashKey: hash,
+		}),
+	}, l.cfg.RunID)
+	if err != nil {
+		return err
+	}
+	return a.add(ctx, &v)
+}
+
+// record is what is written in place of the records that were lost.
+func (g *gap) record(runID string) (values, error) {
+	return prepare(Record{
+		Time: g.last, Action: ActionGap, Outcome: OutcomeFailed,
+		Message: fmt.Sprintf("%d records could not be written and were lost", g.count),
+		Details: JSON(map[string]any{"lost": g.count, "first": g.first, "last": g.last}),
+	}, runID)
+}
+
+func (l *Log) writable() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.err == nil
+}

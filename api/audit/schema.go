@@ -1,0 +1,212 @@
+package audit
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// applicationID marks a database as the log's own ("DCAu"), whatever wrote to its path before.
+const applicationID = 0x44434175
+
+// migrations bring a database from each version to the next, in this order, each in one transaction.
+// New ones are added at the end; what is here is never changed.
+var migrations = []func(context.Context, *sql.Tx) error{
+	createEvents, // 1: records and their chain
+	createLists,  // 2: the block and allow lists
+}
+
+// migrate brings the database up to date, and refuses one that is newer or not ours.
+func migrate(ctx context.Context, db *sql.DB, path string) error {
+	for {
+		version, err := versionOf(ctx, db, path)
+		if err != nil || version == len(migrations) {
+			return err
+		}
+		err = inTx(ctx, db, func(tx *sql.Tx) error {
+			if err := migrations[version](ctx, tx); err != nil {
+				return err
+			}
+			_, err := tx.ExecContext(ctx, fmt.Sprintf("PRAGMA application_id=%d; PRAGMA user_version=%d", applicationID, version+1))
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("bring its schema to version %d: %w", version+1, err)
+		}
+	}
+}
+
+// querier is what *sql.DB, *sql.Conn and *sql.Tx have in common.
+type querier interface {
+	QueryContext(context.Context, string, ...any) (*sql.Rows, error)
+	QueryRowContext(context.Context, string, ...any) *sql.Row
+}
+
+// versionOf is 0 for an empty database and for one of an earlier system that can be taken over.
+func versionOf(ctx context.Context, db querier, path string) (version int, err error) {
+	var application, tables int
+	const state = "SELECT (SELECT application_id FROM pragma_application_id), (SELECT user_version FROM pragma_user_version), (SELECT count(*) FROM sqlite_schema)"
+	if err := db.QueryRowContext(ctx, state).Scan(&application, &version, &tables); err != nil {
+		return 0, err
+	}
+	switch {
+	case application == applicationID && version > len(migrations):
+		return 0, &VersionError{Path: path, Found: version, Known: len(migrations)}
+	case application == applicationID:
+		return version, nil
+	case application != 0 || version != 0:
+		return 0, fmt.Errorf("%w: its application id is %d and its version %d; move it away", ErrNotOurs, application, version)
+	case tables == 0:
+		return 0, nil
+	}
+	found, err := columnsOf(ctx, db)
+	if err != nil {
+		return 0, err
+	}
+	for _, c := range []string{"id", "timestamp", "action", "target", "actor", "details", "severity"} {
+		if !slices.Contains(found, c) {
+			return 0, fmt.Errorf("%w: it has tables, but no audit_events with a column %s; move it away", ErrNotOurs, c)
+		}
+	}
+	return 0, nil
+}
+
+// columnsOf is empty where there is no table audit_events.
+func columnsOf(ctx context.Context, db querier) ([]string, error) {
+	return columnOf[string](ctx, db, "SELECT name FROM pragma_table_info('audit_events')")
+}
+
+// The columns that earlier systems' readers select, in their types, and then the log's own.
+const (
+	baseTable = `CREATE TABLE IF NOT EXISTS audit_events (
+	id TEXT PRIMARY KEY,
+	timestamp DATETIME NOT NULL,
+	action TEXT NOT NULL,
+	target TEXT,
+	actor TEXT NOT NULL DEFAULT 'defenseclaw',
+	details TEXT,
+	structured_json TEXT,
+	severity TEXT,
+	run_id TEXT
+)`
+	ownColumns = "structured_json TEXT, run_id TEXT, outcome TEXT, revision_from TEXT, revision_to TEXT, " +
+		"generation INTEGER, request_id TEXT, seq INTEGER, prev_hash TEXT, hash TEXT"
+
+	// The triggers keep people from accidents; who wants to tamper drops them.
+	chainTables = `
+CREATE INDEX IF NOT EXISTS idx_audit_timestamp ON audit_events(timestamp);
+CREATE INDEX IF NOT EXISTS idx_audit_action ON audit_events(action);
+CREATE INDEX IF NOT EXISTS idx_audit_severity_timestamp ON audit_events(severity, timestamp);
+CREATE UNIQUE INDEX audit_events_seq ON audit_events(seq);
+CREATE TABLE audit_chain (
+	one INTEGER PRIMARY KEY CHECK (one = 1),
+	id TEXT NOT NULL,
+	started_at TEXT NOT NULL,
+	head_seq INTEGER NOT NULL,
+	head_hash TEXT NOT NULL,
+	anchor_seq INTEGER NOT NULL,
+	anchor_hash TEXT NOT NULL
+);`
+	triggers = `
+CREATE TRIGGER audit_events_unchanged BEFORE UPDATE ON audit_events WHEN OLD.seq IS NOT NULL
+BEGIN SELECT RAISE(ABORT, 'audit records are not changed'); END;
+CREATE TRIGGER audit_events_kept BEFORE DELETE ON audit_events
+WHEN OLD.seq > (SELECT anchor_seq FROM audit_chain)
+BEGIN SELECT RAISE(ABORT, 'audit records are removed by retention only'); END;`
+)
+
+func createEvents(ctx context.Context, tx *sql.Tx) error {
+	if _, err := tx.ExecContext(ctx, baseTable); err != nil {
+		return err
+	}
+	found, err := columnsOf(ctx, tx)
+	if err != nil {
+		return err
+	}
+	for _, column := range strings.Split(ownColumns, ", ") {
+		if name, _, _ := strings.Cut(column, " "); slices.Contains(found, name) {
+			continue
+		}
+		if _, err := tx.ExecContext(ctx, "ALTER TABLE audit_events ADD COLUMN "+column); err != nil {
+			return err
+		}
+	}
+	if _, err := tx.ExecContext(ctx, chainTables); err != nil {
+		return err
+	}
+	id, startedAt := uuid.NewString(), timeText(time.Now())
+	first := genesis(id, startedAt)
+	if _, err := tx.ExecContext(ctx, "INSERT INTO audit_chain VALUES (1, ?, ?, 0, ?, 0, ?)", id, startedAt, first, first); err != nil {
+		return err
+	}
+	if err := adopt(ctx, tx); err != nil {
+		return fmt.Errorf("take over the records that were there: %w", err)
+	}
+	_, err = tx.ExecContext(ctx, triggers)
+	return err
+}
+
+func createLists(ctx context.Context, tx *sql.Tx) error {
+	_, err := tx.ExecContext(ctx, `CREATE TABLE list_entries (
+	list TEXT NOT NULL CHECK (list IN ('block', 'allow')),
+	target_type TEXT NOT NULL,
+	target_name TEXT NOT NULL,
+	reason TEXT NOT NULL,
+	source_path TEXT NOT NULL,
+	actor TEXT NOT NULL,
+	created_at TEXT NOT NULL,
+	PRIMARY KEY (list, target_type, target_name)
+)`)
+	return err
+}
+
+// adopt chains the records of an earlier system, in the order they were written in.
+func adopt(ctx context.Context, tx *sql.Tx) error {
+	a, err := appendTo(ctx, tx)
+	if err != nil {
+		return err
+	}
+	adopted, after := 0, int64(math.MinInt64)
+	for {
+		var batch []row // with the rowid as seq
+		err := eachRow(ctx, tx, "rowid", "WHERE rowid > ? ORDER BY rowid LIMIT 1000", []any{after}, func(r *row) error {
+			batch = append(batch, *r)
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		if len(batch) == 0 {
+			break
+		}
+		for i := range batch {
+			prev := a.head
+			a.head = Head{Seq: prev.Seq + 1, Hash: chainHash(prev.Hash, prev.Seq+1, &batch[i].values)}
+			const chain = "UPDATE audit_events SET seq = ?, prev_hash = ?, hash = ? WHERE rowid = ?"
+			if _, err := tx.ExecContext(ctx, chain, a.head.Seq, prev.Hash, a.head.Hash, batch[i].seq); err != nil {
+				return err
+			}
+		}
+		adopted, after = adopted+len(batch), batch[len(batch)-1].seq
+	}
+	if adopted == 0 {
+		return nil
+	}
+	v, err := prepare(Record{
+		Action: ActionAdopted, Message: fmt.Sprintf("%d records of an earlier system begin this chain", adopted),
+		Details: JSON(map[string]any{"records": adopted}),
+	}, "")
+	if err != nil {
+		return err
+	}
+	if err := a.add(ctx, &v); err != nil {
+		return err
+	}
+	return a.saveHead(ctx)
+}
