@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -8,8 +9,11 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"time"
+
+	"defenseclaw/api/audit"
 )
 
 // DefaultClientTimeout bounds a call of a [Client] that was given no other time-out. It is longer
@@ -60,38 +64,92 @@ func (e *AnswerError) Error() string {
 
 // Reload asks for a reload and returns the answer's body as it came. A refusal is an *[AnswerError].
 func (c *Client) Reload(ctx context.Context) ([]byte, error) {
-	return c.call(ctx, http.MethodPost, "/policy/reload")
+	return c.call(ctx, http.MethodPost, "/policy/reload", nil)
 }
 
 // Status asks what serves.
-func (c *Client) Status(ctx context.Context) (StatusAnswer, error) {
-	var answer StatusAnswer
-	body, err := c.call(ctx, http.MethodGet, "/policy/status")
+func (c *Client) Status(ctx context.Context) (answer StatusAnswer, err error) {
+	return answer, c.get(ctx, "/policy/status", &answer)
+}
+
+// Lists asks for the block and the allow list.
+func (c *Client) Lists(ctx context.Context) (answer ListsAnswer, err error) {
+	return answer, c.get(ctx, "/policy/lists", &answer)
+}
+
+// AddToList puts a target on a list, block or allow, and reports whether that changed anything.
+func (c *Client) AddToList(ctx context.Context, list string, entry ListRequest) (changed bool, err error) {
+	return c.changeList(ctx, http.MethodPost, list, entry)
+}
+
+// RemoveFromList takes a target off a list. It is an error that it is not on it.
+func (c *Client) RemoveFromList(ctx context.Context, list string, entry ListRequest) error {
+	_, err := c.changeList(ctx, http.MethodDelete, list, entry)
+	return err
+}
+
+func (c *Client) changeList(ctx context.Context, method, list string, entry ListRequest) (bool, error) {
+	path := "/policy/lists/" + url.PathEscape(list)
+	body, err := json.Marshal(entry)
 	if err != nil {
-		return answer, err
+		return false, err
 	}
-	if err := json.Unmarshal(body, &answer); err != nil {
-		return answer, fmt.Errorf("read the answer of %s: %w", c.url("/policy/status"), err)
+	var answer ListAnswer
+	text, err := c.call(ctx, method, path, body)
+	if err == nil {
+		err = c.read(path, text, &answer)
 	}
-	return answer, nil
+	return answer.Changed, err
+}
+
+// Records asks for audit records, newest first.
+func (c *Client) Records(ctx context.Context, filter audit.Filter) (answer RecordsAnswer, err error) {
+	return answer, c.get(ctx, "/audit/records?"+filter.Values().Encode(), &answer)
+}
+
+// Verify has the chain of audit records checked, against heads that were noted elsewhere.
+func (c *Client) Verify(ctx context.Context, noted ...audit.Head) (answer audit.VerifyReport, err error) {
+	query := url.Values{}
+	for _, head := range noted {
+		query.Add("head", fmt.Sprintf("%d:%s", head.Seq, head.Hash))
+	}
+	return answer, c.get(ctx, "/audit/verify?"+query.Encode(), &answer)
+}
+
+func (c *Client) get(ctx context.Context, path string, answer any) error {
+	body, err := c.call(ctx, http.MethodGet, path, nil)
+	if err != nil {
+		return err
+	}
+	return c.read(path, body, answer)
+}
+
+func (c *Client) read(path string, body []byte, answer any) error {
+	if err := json.Unmarshal(body, answer); err != nil {
+		return fmt.Errorf("read the answer of %s: %w", c.url(path), err)
+	}
+	return nil
 }
 
 func (c *Client) url(path string) string { return "http://" + ReachableAddr(c.Addr) + path }
 
-func (c *Client) call(ctx context.Context, method, path string) ([]byte, error) {
+func (c *Client) call(ctx context.Context, method, path string, body []byte) ([]byte, error) {
 	timeout := c.Timeout
 	if timeout == 0 {
 		timeout = DefaultClientTimeout
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, method, c.url(path), nil)
+	request, err := http.NewRequestWithContext(ctx, method, c.url(path), bytes.NewReader(body))
 	if err != nil {
 		return nil, fmt.Errorf("address %s: %w", c.Addr, err)
 	}
 	request.Header.Set("Authorization", "Bearer "+c.Token)
 	request.Header.Set(HeaderToken, c.Token)
 	request.Header.Set(HeaderClient, "cli")
+	if len(body) > 0 {
+		request.Header.Set("Content-Type", "application/json")
+	}
 	transport := &http.Transport{DisableKeepAlives: true} // no proxy: the sidecar is our neighbour
 	response, err := (&http.Client{Transport: transport}).Do(request)
 	if err != nil {
@@ -99,14 +157,14 @@ func (c *Client) call(ctx context.Context, method, path string) ([]byte, error) 
 	}
 	defer response.Body.Close() //nolint:errcheck // it was only read
 	const mostAnswerBytes = 64 << 20
-	body, err := io.ReadAll(io.LimitReader(response.Body, mostAnswerBytes))
+	answer, err := io.ReadAll(io.LimitReader(response.Body, mostAnswerBytes))
 	if err != nil {
 		return nil, c.unreachable(path, timeout, err)
 	}
 	if response.StatusCode != http.StatusOK {
-		return nil, &AnswerError{URL: c.url(path), StatusCode: response.StatusCode, Body: body}
+		return nil, &AnswerError{URL: c.url(path), StatusCode: response.StatusCode, Body: answer}
 	}
-	return body, nil
+	return answer, nil
 }
 
 func (c *Client) unreachable(path string, timeout time.Duration, err error) error {

@@ -1,15 +1,13 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"net/http"
-	"slices"
-	"strings"
 	"time"
 
 	"defenseclaw/api/metrics"
@@ -41,7 +39,7 @@ var (
 	admission    = domain{"admission", metrics.DomainAdmission, rule("verdict")}
 	guardrail    = domain{"guardrail", metrics.DomainGuardrail, rule("action")}
 	firewall     = domain{"firewall", metrics.DomainFirewall, rule("action")}
-	audit        = domain{"audit", metrics.DomainAudit, either("retain", "retain", "expire")}
+	auditDomain  = domain{"audit", metrics.DomainAudit, either("retain", "retain", "expire")}
 	skillActions = domain{"skill_actions", metrics.DomainSkillActions, either("should_block", "block", "allow")}
 	sandbox      = domain{"sandbox", metrics.DomainSandbox, func(r rules) string {
 		if len(r.list("denied_from_request")) > 0 {
@@ -189,11 +187,8 @@ func (s *Server) evaluateAdmission(w http.ResponseWriter, r *http.Request) error
 	if in.TargetType == "" || in.TargetName == "" {
 		return badRequest("input.target_type and input.target_name are required")
 	}
-	// The lists are the sidecar's own: a caller cannot allow itself.
-	input := map[string]any{
-		"target_type": in.TargetType, "target_name": in.TargetName, "path": in.Path,
-		"block_list": []any{}, "allow_list": []any{},
-	}
+	input := map[string]any{"target_type": in.TargetType, "target_name": in.TargetName, "path": in.Path}
+	listed := s.addLists(input, in.TargetType, in.TargetName)
 	if in.ScanResult != nil {
 		input["scan_result"] = in.ScanResult
 	}
@@ -202,6 +197,7 @@ func (s *Server) evaluateAdmission(w http.ResponseWriter, r *http.Request) error
 	if errors.Is(err, errNoPolicy) {
 		return err
 	}
+	err = cmp.Or(listed, err)
 	verdict := AdmissionVerdict{got.text("verdict"), got.text("reason"), got.text("file_action"), got.text("install_action"), got.text("runtime_action")}
 	if err == nil && verdict.Verdict == "" {
 		err = errors.New("data.defenseclaw.admission.verdict is not defined")
@@ -273,7 +269,7 @@ func (s *Server) evaluateAudit(w http.ResponseWriter, r *http.Request) error {
 	if err := decode(r, &in); err != nil {
 		return err
 	}
-	got, err := s.decide(r.Context(), audit, map[string]any{
+	got, err := s.decide(r.Context(), auditDomain, map[string]any{
 		"event_type": in.EventType, "severity": in.Severity, "age_days": in.AgeDays, "export_targets": orEmpty(in.ExportTargets),
 	})
 	if err != nil {
@@ -304,90 +300,6 @@ func (s *Server) evaluateSkillActions(w http.ResponseWriter, r *http.Request) er
 		"runtime_action": got.text("runtime_action"), "file_action": got.text("file_action"),
 		"install_action": got.text("install_action"), "should_block": got.flag("should_block"),
 	})
-	return nil
-}
-
-// GuardrailRequest is the body of POST /v1/guardrail/evaluate.
-type GuardrailRequest struct {
-	EvaluationID  string         `json:"evaluation_id"`
-	Direction     string         `json:"direction"`
-	Mode          string         `json:"mode"`
-	Model         string         `json:"model"`
-	ScannerMode   string         `json:"scanner_mode"`
-	LocalResult   map[string]any `json:"local_result,omitempty"`
-	CiscoResult   map[string]any `json:"cisco_result,omitempty"`
-	ContentLength float64        `json:"content_length"`
-	ElapsedMS     float64        `json:"elapsed_ms,omitempty"`
-	HILT          map[string]any `json:"hilt,omitempty"`
-}
-
-func (g *GuardrailRequest) validate() error {
-	for _, field := range []struct {
-		name, value string
-		required    bool
-		allowed     []string
-	}{
-		{"evaluation_id", g.EvaluationID, true, nil},
-		{"direction", g.Direction, true, []string{"prompt", "completion"}},
-		{"mode", g.Mode, true, []string{"observe", "action"}},
-		{"scanner_mode", g.ScannerMode, false, []string{"local", "remote", "both"}},
-	} {
-		switch {
-		case field.value == "" && field.required:
-			return badRequest("%s is required", field.name)
-		case field.value != "" && field.allowed != nil && !slices.Contains(field.allowed, field.value):
-			return badRequest("%s is %q; one of %s was expected", field.name, field.value, strings.Join(field.allowed, ", "))
-		}
-	}
-	if g.ContentLength < 0 {
-		return badRequest("content_length is negative")
-	}
-	if g.ElapsedMS < 0 || math.IsInf(g.ElapsedMS, 0) || math.IsNaN(g.ElapsedMS) {
-		return badRequest("elapsed_ms must be a finite number of at least 0")
-	}
-	return nil
-}
-
-// GuardrailVerdict is its answer.
-type GuardrailVerdict struct {
-	Action         string `json:"action"`
-	Severity       string `json:"severity"`
-	Reason         string `json:"reason"`
-	ScannerSources []any  `json:"scanner_sources"`
-}
-
-var (
-	guardrailActions    = []string{"allow", "alert", "block", "confirm", "deny", "redact"}
-	guardrailSeverities = []string{"NONE", "INFO", "LOW", "MEDIUM", "HIGH", "CRITICAL"}
-)
-
-func (s *Server) evaluateGuardrail(w http.ResponseWriter, r *http.Request) error {
-	var request GuardrailRequest
-	if err := decode(r, &request); err != nil {
-		return err
-	}
-	if err := request.validate(); err != nil {
-		return err
-	}
-	got, err := s.decide(r.Context(), guardrail, request)
-	if errors.Is(err, errNoPolicy) {
-		return err
-	}
-	verdict := GuardrailVerdict{got.text("action"), got.text("severity"), got.text("reason"), got.list("scanner_sources")}
-	if err == nil && !slices.Contains(guardrailActions, verdict.Action) {
-		err = fmt.Errorf("data.defenseclaw.guardrail.action is %q; one of %s was expected", verdict.Action, strings.Join(guardrailActions, ", "))
-	}
-	if err == nil && !slices.Contains(guardrailSeverities, verdict.Severity) {
-		err = fmt.Errorf("data.defenseclaw.guardrail.severity is %q; one of %s was expected", verdict.Severity, strings.Join(guardrailSeverities, ", "))
-	}
-	if err != nil {
-		s.cfg.Logger.Error("guardrail fails closed", zap.String("evaluation_id", request.EvaluationID), zap.Error(err))
-		verdict = GuardrailVerdict{"block", "HIGH", "guardrail failing closed: the policy could not be evaluated", []any{"policy-outage"}}
-		if request.Mode == "observe" {
-			verdict.Action = "alert"
-		}
-	}
-	writeJSON(w, http.StatusOK, verdict)
 	return nil
 }
 

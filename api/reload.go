@@ -22,7 +22,7 @@ func (s *Server) reload(w http.ResponseWriter, r *http.Request) error {
 		return s.validate(w, r)
 	}
 	// The attempt goes on when the caller leaves; so does our wait, which ends with the server.
-	report, err := s.cfg.Engine.Reload(r.Context(), engine.Trigger{Kind: engine.TriggerAPI, Actor: actor(r)})
+	report, err := s.cfg.Engine.Reload(r.Context(), engine.Trigger{Kind: engine.TriggerAPI, Actor: actor(r), RequestID: r.Header.Get(HeaderRequestID)})
 	var refused *engine.Refused
 	switch {
 	case errors.As(err, &refused):
@@ -31,40 +31,51 @@ func (s *Server) reload(w http.ResponseWriter, r *http.Request) error {
 	case err != nil:
 		return err
 	}
-	answer := ReloadAnswer{
-		Status: "reloaded", PolicyDir: s.cfg.PolicyDir,
+	s.reloaded(w, ReloadAnswer{
 		Generation: report.Generation.Number(), Revision: report.Generation.Revision(),
 		Changed: report.Changed(), DurationMS: milliseconds(report.Duration),
-	}
-	status := http.StatusOK
-	if report.Outcome(AnnounceAudit) != nil {
-		status, answer.Status, answer.Error = http.StatusInternalServerError, "", "policy reloaded but compliance logging failed"
-	}
-	writeJSON(w, status, answer)
+	}, report.Outcome(AnnounceAudit))
 	return nil
 }
 
 // validate is the reload of a sidecar without an engine: the directory is loaded and thrown away.
 func (s *Server) validate(w http.ResponseWriter, r *http.Request) error {
-	start := time.Now()
+	report := engine.Report{
+		Trigger:   engine.Trigger{Kind: engine.TriggerAPI, Actor: actor(r), RequestID: r.Header.Get(HeaderRequestID)},
+		Status:    engine.StatusSuccess,
+		StartedAt: time.Now(),
+	}
 	g, err := loadOnce(r.Context(), s.cfg)
-	if err == nil {
-		writeJSON(w, http.StatusOK, ReloadAnswer{
-			Status: "reloaded", PolicyDir: s.cfg.PolicyDir, Revision: g.Revision(),
-			Changed: []string{}, DurationMS: milliseconds(time.Since(start)),
-		})
-		return nil
+	report.Duration = time.Since(report.StartedAt)
+	if err != nil {
+		report.Status = engine.StatusFailed
+		if !errors.As(err, &report.Refused) {
+			report.Refused = &engine.Refused{Stage: engine.StageRead, Err: err}
+		}
 	}
-	var refused *engine.Refused
-	if !errors.As(err, &refused) {
-		refused = &engine.Refused{Stage: engine.StageRead, Err: err}
+	var unrecorded error
+	if s.cfg.Validated != nil {
+		unrecorded = s.cfg.Validated(r.Context(), report)
 	}
-	if isLoadFailure(refused) {
-		writeJSON(w, http.StatusInternalServerError, s.failed("reload failed: ", refused))
-	} else {
-		writeJSON(w, http.StatusBadRequest, s.failed("compilation failed: ", refused))
+	switch {
+	case report.Refused != nil && isLoadFailure(report.Refused):
+		writeJSON(w, http.StatusInternalServerError, s.failed("reload failed: ", report.Refused))
+	case report.Refused != nil:
+		writeJSON(w, http.StatusBadRequest, s.failed("compilation failed: ", report.Refused))
+	default:
+		s.reloaded(w, ReloadAnswer{Revision: g.Revision(), Changed: []string{}, DurationMS: milliseconds(report.Duration)}, unrecorded)
 	}
 	return nil
+}
+
+// reloaded answers a reload that went well, unless nobody will be able to tell that it was made.
+func (s *Server) reloaded(w http.ResponseWriter, answer ReloadAnswer, unrecorded error) {
+	status := http.StatusOK
+	answer.Status, answer.PolicyDir = "reloaded", s.cfg.PolicyDir
+	if unrecorded != nil {
+		status, answer.Status, answer.Error = http.StatusInternalServerError, "", "policy reloaded but compliance logging failed"
+	}
+	writeJSON(w, status, answer)
 }
 
 func loadOnce(ctx context.Context, cfg Config) (*engine.Generation, error) {

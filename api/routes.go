@@ -31,12 +31,18 @@ func (s *Server) table() []route {
 		{"/metrics", accessRead, get, s.metrics},
 		{"/policy/reload", accessChange, post, s.reload},
 		{"/policy/status", accessRead, get, s.status},
+		{"/policy/events", accessRead, get, s.events},
+		{"/policy/lists", accessRead, get, s.lists},
+		{"/policy/lists/{list}", accessChange, []string{http.MethodPost, http.MethodDelete}, s.changeList},
+		{"/audit/records", accessRead, get, s.records},
+		{"/audit/verify", accessRead, get, s.verifyRecords},
 		{"/policy/evaluate", accessDecide, post, s.evaluateAdmission},
 		{"/policy/evaluate/firewall", accessDecide, post, s.evaluateFirewall},
 		{"/policy/evaluate/sandbox", accessDecide, post, s.evaluateSandbox},
 		{"/policy/evaluate/audit", accessDecide, post, s.evaluateAudit},
 		{"/policy/evaluate/skill-actions", accessDecide, post, s.evaluateSkillActions},
 		{"/v1/guardrail/evaluate", accessDecide, post, s.evaluateGuardrail},
+		{"/v1/guardrail/judge", accessDecide, post, s.judgeText},
 		{"/v1/data", accessRead, append(get, http.MethodPost), plain(data.ServeHTTP)},
 		{"/v1/data/{path...}", accessRead, append(get, http.MethodPost), plain(data.ServeHTTP)},
 	}
@@ -75,6 +81,7 @@ func (s *Server) guard(rt route) http.Handler {
 		if rt.access != accessOpen || !safe {
 			for _, g := range gates {
 				if d, ok := g(r, rt.access); !ok {
+					s.recordRefused(r, d)
 					writeJSON(w, d.status, errorAnswer{d.message})
 					return
 				}

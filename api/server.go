@@ -10,6 +10,8 @@ import (
 	"net/http"
 	"time"
 
+	"defenseclaw/api/audit"
+	"defenseclaw/api/judge"
 	"defenseclaw/api/metrics"
 	"defenseclaw/engine"
 
@@ -35,13 +37,21 @@ type Config struct {
 	Watch     func() Watch          // the watch's health; nil when nothing is watched
 	Metrics   *metrics.Metrics      // what is measured; nil: a set of its own
 	LastGood  func() *LastGood      // what is kept for the next start; nil when nothing is
-	Logger    *zap.Logger           // nil: nothing is logged
+	Audit     *audit.Log            // where it is recorded who was refused, and where the lists are; nil: nowhere
+	Judge     *judge.Judge          // nil: it is off
+	Events    http.Handler          // GET /policy/events; nil: there are none
+	// Validated is told of every reload of a validate-only sidecar; its error says that the reload
+	// is not on record. Nil: nobody is told.
+	Validated func(context.Context, engine.Report) error
+	Version   string      // of the program, for the status
+	Logger    *zap.Logger // nil: nothing is logged
 }
 
 // Server answers HTTP for one engine.
 type Server struct {
 	cfg         Config
 	tokenDigest [sha256.Size]byte
+	started     time.Time
 	handler     http.Handler
 }
 
@@ -63,7 +73,7 @@ func New(cfg Config) (*Server, error) {
 		}
 		cfg.Metrics = own
 	}
-	s := &Server{cfg: cfg, tokenDigest: sha256.Sum256([]byte(cfg.Token))}
+	s := &Server{cfg: cfg, tokenDigest: sha256.Sum256([]byte(cfg.Token)), started: time.Now().UTC()}
 	s.handler = s.routes()
 	return s, nil
 }

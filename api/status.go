@@ -2,6 +2,7 @@ package api
 
 import (
 	"net/http"
+	"os"
 	"path/filepath"
 
 	"defenseclaw/engine"
@@ -42,6 +43,15 @@ func (s *Server) status(w http.ResponseWriter, _ *http.Request) error {
 		answer.Watch = s.cfg.Watch()
 	} else {
 		answer.Watch.State = "off"
+	}
+	answer.Process = Process{PID: os.Getpid(), Version: s.cfg.Version, StartedAt: s.started}
+	answer.Judge = "off"
+	if s.cfg.Judge != nil {
+		answer.Judge = s.cfg.Judge.Model()
+	}
+	if s.cfg.Audit != nil {
+		health := s.cfg.Audit.Health()
+		answer.Audit = &health
 	}
 	if s.cfg.LastGood != nil {
 		answer.LastGood = s.cfg.LastGood()

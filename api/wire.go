@@ -3,6 +3,7 @@ package api
 import (
 	"time"
 
+	"defenseclaw/api/audit"
 	"defenseclaw/engine"
 )
 
@@ -31,18 +32,28 @@ type ReloadAnswer struct {
 
 // StatusAnswer is the body of GET /policy/status.
 type StatusAnswer struct {
-	PolicyDir  string     `json:"policy_dir"`
-	RegoDir    string     `json:"rego_dir"`
-	State      string     `json:"state"` // current, stale, restored, embedded or empty
-	StateSince time.Time  `json:"state_since"`
-	Generation uint64     `json:"generation"`
-	Revision   string     `json:"revision"`
-	LoadedAt   *time.Time `json:"loaded_at"` // null when nothing serves
-	Modules    int        `json:"modules"`
-	DataFiles  int        `json:"data_files"`
-	LastReload LastReload `json:"last_reload"`
-	Watch      Watch      `json:"watch"`
-	LastGood   *LastGood  `json:"last_good,omitempty"` // left out when nothing is kept
+	PolicyDir  string        `json:"policy_dir"`
+	RegoDir    string        `json:"rego_dir"`
+	State      string        `json:"state"` // current, stale, restored, embedded or empty
+	StateSince time.Time     `json:"state_since"`
+	Generation uint64        `json:"generation"`
+	Revision   string        `json:"revision"`
+	LoadedAt   *time.Time    `json:"loaded_at"` // null when nothing serves
+	Modules    int           `json:"modules"`
+	DataFiles  int           `json:"data_files"`
+	LastReload LastReload    `json:"last_reload"`
+	Watch      Watch         `json:"watch"`
+	LastGood   *LastGood     `json:"last_good,omitempty"` // left out when nothing is kept
+	Process    Process       `json:"process"`
+	Audit      *audit.Health `json:"audit,omitempty"` // left out when nothing is recorded
+	Judge      string        `json:"judge"`           // off, or the model that is asked
+}
+
+// Process is the sidecar itself.
+type Process struct {
+	PID       int       `json:"pid"`
+	Version   string    `json:"version"`
+	StartedAt time.Time `json:"started_at"`
 }
 
 // LastGood is what is kept on disk for a start on a broken directory.

@@ -37,9 +37,10 @@ func (k TriggerKind) explicit() bool { return k.rank() >= TriggerStartup.rank() 
 
 // Trigger asks for a reload.
 type Trigger struct {
-	Kind  TriggerKind
-	Actor string   // who asked, for the record; may be empty
-	Paths []string // what is known to have changed; a hint, never the whole truth
+	Kind      TriggerKind
+	Actor     string   // who asked, for the record; may be empty
+	RequestID string   // of the request that asked; may be empty
+	Paths     []string // what is known to have changed; a hint, never the whole truth
 
 	// Source is loaded in place of the engine's own when it is set: the last good policy of an
 	// earlier run. What it loads serves as [StateRestored] until the engine's own source is sound.

@@ -66,7 +66,7 @@ func (l *Log) Lists() (*Lists, error) {
 // changed anything: the same entry again does not. An entry for the same target is replaced. On an
 // error nothing was changed, unless it says that this is not known.
 func (l *Log) AddEntry(ctx context.Context, e Entry, requestID string) (changed bool, err error) {
-	if err := e.check(); err != nil {
+	if err := e.Validate(); err != nil {
 		return false, err
 	}
 	e.Actor = cmp.Or(e.Actor, DefaultActor)
@@ -102,7 +102,7 @@ func (l *Log) AddEntry(ctx context.Context, e Entry, requestID string) (changed 
 // who did it and e.Reason why. The error is [ErrNotListed] when there was no such entry. On an error
 // nothing was changed, unless it says that this is not known.
 func (l *Log) RemoveEntry(ctx context.Context, e Entry, requestID string) error {
-	if err := e.check(); err != nil {
+	if err := e.Validate(); err != nil {
 		return err
 	}
 	return l.change(ctx, "remove "+e.name()+" from", e.List, func(ctx context.Context, a *appender) error {
@@ -167,7 +167,8 @@ func (l *Log) recordChange(ctx context.Context, a *appender, r Record, details m
 
 func (e *Entry) name() string { return e.TargetType + "/" + e.TargetName }
 
-func (e *Entry) check() error {
+// Validate says what is wrong with an entry before it is added or removed; nil when nothing is.
+func (e *Entry) Validate() error {
 	if e.List != ListBlock && e.List != ListAllow {
 		return fmt.Errorf("list is %q: block or allow was expected", e.List)
 	}

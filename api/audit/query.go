@@ -118,6 +118,14 @@ func (f Filter) Values() url.Values {
 	return q
 }
 
+// Most is how many records a query gives at most.
+func (f Filter) Most() int {
+	if f.Limit <= 0 {
+		return defaultLimit
+	}
+	return min(f.Limit, highestLimit)
+}
+
 // query never gives nil records: in JSON an empty list is a list.
 func query(ctx context.Context, db querier, f Filter) ([]Record, error) {
 	conditions, args := []string{"seq > ?"}, []any{f.After}
@@ -138,12 +146,8 @@ func query(ctx context.Context, db querier, f Filter) ([]Record, error) {
 	if f.Before > 0 {
 		where("seq < ?", f.Before)
 	}
-	limit := defaultLimit
-	if f.Limit > 0 {
-		limit = min(f.Limit, highestLimit)
-	}
 	records := []Record{}
-	err := eachRow(ctx, db, "seq", "WHERE "+strings.Join(conditions, " AND ")+" ORDER BY seq DESC LIMIT "+strconv.Itoa(limit), args, func(r *row) error {
+	err := eachRow(ctx, db, "seq", "WHERE "+strings.Join(conditions, " AND ")+" ORDER BY seq DESC LIMIT "+strconv.Itoa(f.Most()), args, func(r *row) error {
 		records = append(records, r.record())
 		return nil
 	})

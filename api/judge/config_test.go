@@ -70,7 +70,8 @@ func TestTheManualNamesTheSettingsThatExist(t *testing.T) {
 		slices.Sort(names)
 		return slices.Compact(names)
 	}
-	if in, of := settings(manual), settings(source); !slices.Equal(in, of) {
+	const others = "judge.api_key_env" // whoever makes the Config looks the key up
+	if in, of := settings(manual), settings(append(source, others...)); !slices.Equal(in, of) {
 		t.Errorf("the manual names\n%v\nand there are\n%v", in, of)
 	}
 }

@@ -55,6 +55,9 @@ func (j *Judge) Run(ctx context.Context) error {
 	return nil
 }
 
+// Model is the model that is asked.
+func (j *Judge) Model() string { return j.cfg.Model }
+
 // InvalidateJudgeVerdictCache makes every verdict that is kept a miss, in constant time. A call that
 // is under way still answers its caller, and is not kept. Call it when the policy has changed.
 func (j *Judge) InvalidateJudgeVerdictCache() { j.verdicts.invalidate() }

@@ -184,17 +184,16 @@ func (m *Metrics) CacheMiss(ctx context.Context, kind string) {
 	m.vecs[cacheMisses].add(ctx, "verdict", scannerOf(kind), "none", m.ttl)
 }
 
-// JudgeCall counts a call to the judge that gave a verdict.
+// JudgeCall counts a call to the judge: one that gave no verdict has the action [VerdictError] and the
+// severity NONE.
 func (m *Metrics) JudgeCall(ctx context.Context, kind, action, severity string, took time.Duration) {
 	m.vecs[judgeInvocations].add(ctx, kind, action, severity)
 	m.vecs[judgeLatency].took(ctx, took, kind)
 }
 
-// JudgeError counts a call to the judge that gave none, as an invocation too. The reason is timeout,
-// canceled, provider, empty or unparsable.
-func (m *Metrics) JudgeError(ctx context.Context, kind, reason string, took time.Duration) {
+// JudgeError counts that no verdict came of a question, by the judge's own word for why.
+func (m *Metrics) JudgeError(ctx context.Context, kind, reason string) {
 	m.vecs[judgeErrors].add(ctx, kind, reason)
-	m.JudgeCall(ctx, kind, VerdictError, "NONE", took)
 }
 
 // Request counts an answered HTTP request. The route is its pattern, never its path.

@@ -77,7 +77,8 @@ func everything(ctx context.Context, m *Metrics) {
 	m.CacheHit(ctx, "pii", "block")
 	m.CacheMiss(ctx, "injection")
 	m.JudgeCall(ctx, "injection", "alert", "MEDIUM", 700*time.Millisecond)
-	m.JudgeError(ctx, "exfil", "timeout", 30*time.Second)
+	m.JudgeCall(ctx, "exfil", VerdictError, "NONE", 30*time.Second)
+	m.JudgeError(ctx, "exfil", "timeout")
 	m.Request(ctx, "/policy/reload", http.StatusOK)
 }
 
@@ -224,13 +225,14 @@ func TestTheJudgeAndItsCacheAreCounted(t *testing.T) {
 	m.CacheHit(t.Context(), "pii", "block")
 	m.CacheMiss(t.Context(), "pii")
 	m.JudgeCall(t.Context(), "injection", "alert", "MEDIUM", 700*time.Millisecond)
-	m.JudgeError(t.Context(), "injection", "unparsable", 2*time.Second)
+	m.JudgeCall(t.Context(), "injection", VerdictError, "NONE", 2*time.Second)
+	m.JudgeError(t.Context(), "injection", "malformed")
 	expect(t, m,
 		`defenseclaw_guardrail_cache_hits_total{cache="verdict",scanner="llm-judge-pii",ttl_bucket="100ms",verdict="block"} 1`,
 		`defenseclaw_guardrail_cache_misses_total{cache="verdict",scanner="llm-judge-pii",ttl_bucket="100ms",verdict="none"} 1`,
 		`defenseclaw_gateway_judge_invocations_total{judge_action="alert",judge_kind="injection",judge_severity="MEDIUM"} 1`,
 		`defenseclaw_gateway_judge_invocations_total{judge_action="error",judge_kind="injection",judge_severity="NONE"} 1`,
-		`defenseclaw_gateway_judge_errors_total{judge_kind="injection",judge_reason="unparsable"} 1`,
+		`defenseclaw_gateway_judge_errors_total{judge_kind="injection",judge_reason="malformed"} 1`,
 		`defenseclaw_gateway_judge_latency_seconds_count{judge_kind="injection"} 2`,
 		`defenseclaw_gateway_judge_latency_seconds_bucket{judge_kind="injection",le="1"} 1`)
 }
@@ -312,7 +314,7 @@ func TestNoCallerAndNoPolicyMakesTheSeriesGrow(t *testing.T) {
 		m.CacheHit(ctx, s, s)
 		m.CacheMiss(ctx, s)
 		m.JudgeCall(ctx, s, s, s, time.Second)
-		m.JudgeError(ctx, s, s, time.Second)
+		m.JudgeError(ctx, s, s)
 		m.ReloadDone(ctx, Reload{Trigger: s, Status: s, Start: time.Now()})
 	}
 	strange(0)

@@ -174,8 +174,9 @@ func judgeTable(ttl string) []instrument {
 		{name: judgeLatency, unit: "ms", kind: histogram, buckets: slowBuckets, labels: of(judgeKinds),
 			help: "How long calls to the judge took, by what was asked."},
 		{name: judgeErrors, unit: "{error}", kind: counter,
-			labels: of(judgeKinds, one("judge.reason", "timeout", "canceled", "provider", "empty", "unparsable")),
-			help:   "Calls to the judge that gave no verdict, by why."},
+			labels: of(judgeKinds, one("judge.reason", "busy", "timeout", "unreachable", "status", "too_large",
+				"truncated", "refused", "malformed", "panic", "canceled")),
+			help: "Questions to the judge that got no verdict, by why; docs/JUDGE.md says what to do about each."},
 	}
 }
 

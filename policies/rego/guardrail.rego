@@ -18,6 +18,9 @@ heard["cisco"] := rated(input.cisco_result) if {
 	trust != "none"
 }
 
+# The sidecar's own judge, where it is on: it is asked whatever the scanner mode.
+heard["judge"] := rated(input.judge_result) if is_object(input.judge_result)
+
 trust := level if {
 	level := data.guardrail.cisco_trust_level
 	level in {"full", "advisory", "none"}
@@ -122,7 +125,7 @@ said(r) := r.severity if {
 	r.reason in {"", null}
 } else := sprintf("%s: %v", [r.severity, r.reason])
 
-source_names := {"local": "local-pattern", "cisco": "ai-defense"}
+source_names := {"local": "local-pattern", "cisco": "ai-defense", "judge": "llm-judge"}
 
 loud := [source_names[name] | some name, r in heard; r.rank > 0]
 

@@ -57,6 +57,14 @@ test_the_scanner_mode_says_who_is_heard if {
 	ask(object.union(both, {"scanner_mode": ""})).action == "block"
 }
 
+test_the_judge_is_heard_in_every_mode if {
+	both := {"mode": "action", "local_result": found("LOW"), "judge_result": found("CRITICAL")}
+	ask(both).action == "block"
+	ask(object.union(both, {"scanner_mode": "remote"})).action == "block"
+	ask(object.union(both, {"scanner_mode": "local"})).sources == ["llm-judge", "local-pattern"]
+	asked(both, {"cisco_trust_level": "advisory"}).action == "block"
+}
+
 test_observing_never_interferes if {
 	ask({"mode": "observe", "local_result": found("CRITICAL")}).action == "alert"
 	asked({"mode": "observe", "local_result": found("HIGH")}, {"hilt": {"enabled": true}}).action == "alert"

@@ -60,7 +60,7 @@ func newApp() *cli.App {
 		Version:                version(),
 		Flags:                  settingFlags(),
 		Action:                 serve,
-		Commands:               []*cli.Command{serveCommand(), policyCommand(), tokenCommand()},
+		Commands:               []*cli.Command{serveCommand(), overviewCommand(), policyCommand(), listCommand(), auditCommand(), tokenCommand()},
 		HideHelpCommand:        true,
 		UseShortOptionHandling: false,
 		ExitErrHandler:         func(*cli.Context, error) {}, // Main prints and decides
@@ -77,13 +77,16 @@ func policyCommand() *cli.Command {
 		},
 		HideHelpCommand: true,
 		OnUsageError:    usageError,
-		Action: func(c *cli.Context) error {
-			if c.Args().Present() {
-				return fmt.Errorf("policy has no command %q; see policy --help", c.Args().First())
-			}
-			return cli.ShowSubcommandHelp(c)
-		},
+		Action:          needsCommand,
 	}
+}
+
+// needsCommand is the action of a command that only holds others.
+func needsCommand(c *cli.Context) error {
+	if c.Args().Present() {
+		return fmt.Errorf("%[1]s has no command %[2]q; see %[1]s --help", c.Command.Name, c.Args().First())
+	}
+	return cli.ShowSubcommandHelp(c)
 }
 
 func usageError(_ *cli.Context, err error, _ bool) error { return err }
@@ -93,7 +96,7 @@ func usageError(_ *cli.Context, err error, _ bool) error { return err }
 func settingFlags(names ...string) []cli.Flag {
 	var flags []cli.Flag
 	for _, s := range sidecar.Table {
-		if len(names) > 0 && !slices.Contains(names, s.Flag) {
+		if s.Flag == "" || len(names) > 0 && !slices.Contains(names, s.Flag) {
 			continue
 		}
 		usage := s.Usage

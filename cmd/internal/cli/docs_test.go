@@ -53,8 +53,8 @@ func TestTheDocumentsNameWhatExistsAndNothingElse(t *testing.T) {
 	all, readme := readDocs(t)
 	flags, commands := flagsOf(newApp().Commands, "")
 	for _, name := range flags {
-		if name = "-" + name; !strings.Contains(readme, "`-"+name) && !strings.Contains(readme, "`"+name) {
-			t.Errorf("README.md does not tell of the flag -%s", name)
+		if name = "-" + name; !strings.Contains(all, "`-"+name) && !strings.Contains(all, "`"+name) {
+			t.Errorf("no document tells of the flag -%s", name)
 		}
 	}
 	for _, name := range commands {
@@ -63,13 +63,17 @@ func TestTheDocumentsNameWhatExistsAndNothingElse(t *testing.T) {
 		}
 	}
 	for _, s := range sidecar.Table {
+		told, where := readme, "README.md"
+		if s.Flag == "" { // told where its subject is
+			told, where = all, "no document"
+		}
 		for _, name := range []string{s.Env, s.Key} {
-			if name != "" && !strings.Contains(readme, "`"+name+"`") {
-				t.Errorf("README.md does not tell of %s", name)
+			if name != "" && !strings.Contains(told, "`"+name+"`") {
+				t.Errorf("%s does not tell of %s", where, name)
 			}
 		}
-		if s.Default != "" && !strings.Contains(readme, "`"+s.Default+"`") {
-			t.Errorf("README.md does not tell of --%s's default %s", s.Flag, s.Default)
+		if s.Default != "" && !strings.Contains(told, "`"+s.Default+"`") {
+			t.Errorf("%s does not tell of the default %s of %s%s", where, s.Default, s.Flag, s.Key)
 		}
 	}
 	known := append([]string{"help", "version"}, flags...)
@@ -79,7 +83,7 @@ func TestTheDocumentsNameWhatExistsAndNothingElse(t *testing.T) {
 		}
 	}
 	for _, m := range regexp.MustCompile(`DEFENSECLAW_[A-Z_]+`).FindAllString(all, -1) {
-		if m != "DEFENSECLAW_GATEWAY_TOKEN" && !slices.ContainsFunc(sidecar.Table, func(s sidecar.Setting) bool { return s.Env == m }) {
+		if m != "DEFENSECLAW_GATEWAY_TOKEN" && m != "DEFENSECLAW_LLM_KEY" && !slices.ContainsFunc(sidecar.Table, func(s sidecar.Setting) bool { return s.Env == m }) {
 			t.Errorf("the documents tell of %s, which does not exist", m)
 		}
 	}

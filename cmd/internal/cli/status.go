@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
@@ -15,41 +14,46 @@ import (
 
 func statusCommand() *cli.Command {
 	return &cli.Command{
-		Name:  "status",
-		Usage: "show what the running sidecar serves: exit 0 when current, 3 when the last good policy serves, 1 otherwise",
-		Flags: append(clientFlags(), &cli.BoolFlag{Name: "json", Usage: "print the sidecar's JSON"}),
-		Action: func(c *cli.Context) error {
-			if err := noArguments(c); err != nil {
-				return err
-			}
-			sidecar, err := client(c)
-			if err != nil {
-				return err
-			}
-			sidecar.Timeout = 10 * time.Second
-			status, err := sidecar.Status(c.Context)
-			if err != nil {
-				return err
-			}
-			if c.Bool("json") {
-				body, err := json.MarshalIndent(status, "", "  ")
-				if err != nil {
-					return err
-				}
-				fmt.Fprintln(c.App.Writer, string(body))
-			} else {
-				printStatus(c.App.Writer, status)
-			}
-			switch status.State {
-			case "stale", "restored":
-				return &exitError{code: exitStale}
-			case "empty":
-				return &exitError{code: exitFailure}
-			default:
-				return nil
-			}
-		},
+		Name:         "status",
+		Usage:        "show what the running sidecar serves: exit 0 when current, 3 when the last good policy serves, 1 otherwise",
+		Flags:        statusFlags(),
 		OnUsageError: usageError,
+		Action:       func(c *cli.Context) error { return showStatus(c, printStatus) },
+	}
+}
+
+func statusFlags() []cli.Flag {
+	return append(clientFlags(), &cli.BoolFlag{Name: "json", Usage: "print the sidecar's JSON"})
+}
+
+// showStatus prints the sidecar's status for people or programs; the exit code is for both.
+func showStatus(c *cli.Context, print func(w io.Writer, addr string, s api.StatusAnswer)) error {
+	if err := noArguments(c); err != nil {
+		return err
+	}
+	sidecar, err := client(c)
+	if err != nil {
+		return err
+	}
+	sidecar.Timeout = 10 * time.Second
+	status, err := sidecar.Status(c.Context)
+	if err != nil {
+		return err
+	}
+	if c.Bool("json") {
+		if err := indented(c.App.Writer, status); err != nil {
+			return err
+		}
+	} else {
+		print(c.App.Writer, sidecar.Addr, status)
+	}
+	switch status.State {
+	case "stale", "restored":
+		return &exitError{code: exitStale}
+	case "empty":
+		return &exitError{code: exitFailure}
+	default:
+		return nil
 	}
 }
 
@@ -62,7 +66,7 @@ var meanings = map[string]string{
 	"empty":    "no policy is loaded; decisions are answered with 503",
 }
 
-func printStatus(w io.Writer, s api.StatusAnswer) {
+func printStatus(w io.Writer, _ string, s api.StatusAnswer) {
 	line := func(name, format string, args ...any) {
 		fmt.Fprintf(w, "%-12s %s\n", name, fmt.Sprintf(format, args...))
 	}
@@ -86,14 +90,10 @@ func printStatus(w io.Writer, s api.StatusAnswer) {
 			line("changed", "%s%s", strings.Join(shown, ", "), more)
 		}
 	}
-	watch := s.Watch.State
-	if s.Watch.Enabled {
-		watch = fmt.Sprintf("%s by %s, %d directories, %d events dropped", s.Watch.State, s.Watch.Mode, s.Watch.Directories, s.Watch.EventsDropped)
+	line("watch", "%s", watchLine(s.Watch))
+	if s.Audit != nil && (!s.Audit.OK || s.Audit.Lost > 0) {
+		line("audit", "%s", auditLine(s))
 	}
-	if s.Watch.Reason != "" {
-		watch += ": " + s.Watch.Reason
-	}
-	line("watch", "%s", watch)
 	if s.LastGood != nil && s.LastGood.Error != "" {
 		line("last good", "not kept for the next start: %s", s.LastGood.Error)
 	}

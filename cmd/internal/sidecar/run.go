@@ -3,7 +3,9 @@ package sidecar
 import (
 	"context"
 	"errors"
+	"time"
 
+	"defenseclaw/api/audit"
 	"defenseclaw/engine"
 	"defenseclaw/engine/history"
 	"defenseclaw/watcher"
@@ -26,6 +28,8 @@ func (s *Sidecar) Run(ctx context.Context, ready func()) (err error) {
 	}
 	lastCtx, stopLast := context.WithCancel(context.WithoutCancel(ctx))
 	last.Go(func() error { return s.metrics.Run(lastCtx) })
+	last.Go(func() error { return s.runAudit(lastCtx) })
+	s.record(ctx, audit.Record{Action: audit.ActionStart, Target: s.Addr(), Message: "version " + s.cfg.Version})
 	if s.keeper != nil {
 		last.Go(func() error { return s.keeper.Run(lastCtx) })
 	}
@@ -33,6 +37,10 @@ func (s *Sidecar) Run(ctx context.Context, ready func()) (err error) {
 	loaded := make(chan struct{}) // the first load has ended: what came before is part of it
 	up, upstream := errgroup.WithContext(upstreamCtx)
 	up.Go(func() error { return s.server.Run(upstream, s.listener) })
+	up.Go(func() error { return s.events.Run(upstream) })
+	if s.judge != nil {
+		up.Go(func() error { return s.judge.Run(upstream) })
+	}
 	up.Go(func() error {
 		if err := publish(s.cfg.Settings.DataDir, s.Addr()); err != nil {
 			return err
@@ -51,8 +59,40 @@ func (s *Sidecar) Run(ctx context.Context, ready func()) (err error) {
 	err = up.Wait()
 	stopDownstream()
 	err = errors.Join(err, down.Wait())
+	s.record(ctx, stopRecord(err))
 	stopLast()
 	return errors.Join(err, last.Wait())
+}
+
+// runAudit runs the audit log. What it cannot write to the end is kept in the program's log at least.
+func (s *Sidecar) runAudit(ctx context.Context) error {
+	err := s.audit.Run(ctx)
+	var unwritten *audit.UnwrittenError
+	if errors.As(err, &unwritten) {
+		for _, r := range unwritten.Records {
+			s.cfg.Logger.Error("an audit record could not be written", zap.Any("record", r))
+		}
+	}
+	return err
+}
+
+// record appends one of the sidecar's own records, whose failure stops nothing.
+func (s *Sidecar) record(ctx context.Context, r audit.Record) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
+	defer cancel()
+	if err := s.audit.Append(ctx, r); err != nil {
+		s.cfg.Logger.Error("an audit record is not on disk", zap.String("action", r.Action), zap.Error(err))
+	}
+}
+
+const recordTimeout = 5 * time.Second
+
+func stopRecord(err error) audit.Record {
+	r := audit.Record{Action: audit.ActionStop}
+	if err != nil {
+		r.Outcome, r.Message = audit.OutcomeFailed, err.Error()
+	}
+	return r
 }
 
 // firstLoad loads the directory or, where it is broken, the newest sound policy of an earlier run.

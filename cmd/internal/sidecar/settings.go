@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"defenseclaw/api/judge"
 	"defenseclaw/engine"
 
 	"go.yaml.in/yaml/v3"
@@ -19,7 +20,7 @@ import (
 // A Setting is one thing an operator can choose: by flag, environment, config.yaml or not at all,
 // in this order.
 type Setting struct {
-	Flag    string // without dashes
+	Flag    string // without dashes; empty: not by flag, and known by its Key
 	Env     string // empty: not by environment
 	Key     string // dotted path in config.yaml; empty: not there
 	Default string
@@ -45,6 +46,20 @@ var Table = []Setting{
 	{Flag: "allow-outside-links", Env: "DEFENSECLAW_ALLOW_OUTSIDE_LINKS", Key: "engine.allow_outside_links", Default: "false", Bool: true, Usage: "follow symbolic links that lead out of the policy directory"},
 	{Flag: "validate-only", Key: "engine.validate_only", Default: "false", Bool: true, Usage: "serve no decisions; POST /policy/reload only checks the directory"},
 	{Flag: "log-format", Env: "DEFENSECLAW_LOG_FORMAT", Key: "log.format", Default: "auto", Usage: "log as `FORMAT`: console, json, or auto for console on a terminal and json elsewhere"},
+	{Key: "audit.max_age", Default: "2160h", Usage: "remove audit records that are older"},
+	{Key: "audit.max_bytes", Default: "268435456", Usage: "remove the oldest audit records while all take more"},
+	{Key: "judge.base_url", Usage: "turn the judge on and ask the OpenAI-compatible endpoint here"},
+	{Key: "judge.model", Usage: "ask this model"},
+	{Key: "judge.api_key_env", Default: "DEFENSECLAW_LLM_KEY", Usage: "take the endpoint's key from the environment variable of this name"},
+	{Key: "judge.fail_mode", Default: "open", Usage: "what a text gets that could not be judged: open or closed"},
+	{Key: "judge.kinds", Default: "injection, exfil, pii", Usage: "ask for these kinds"},
+	{Key: "judge.timeout", Default: "30s", Usage: "judge one text for this long at most"},
+	{Key: "judge.max_retries", Default: "2", Usage: "send a request again so many times; -1: never"},
+	{Key: "judge.max_concurrent", Default: "16", Usage: "so many requests may be under way"},
+	{Key: "judge.max_content_bytes", Default: "131072", Usage: "refuse longer texts"},
+	{Key: "judge.max_answer_tokens", Default: "1024", Usage: "let the model write so much"},
+	{Key: "judge.cache_ttl", Default: "30s", Usage: "keep verdicts for this long"},
+	{Key: "judge.cache_entries", Default: "4096", Usage: "keep so many verdicts"},
 	{Flag: "log-level", Env: "DEFENSECLAW_LOG_LEVEL", Key: "log.level", Default: "info", Usage: "log from `LEVEL` up: debug, info, warn or error"},
 }
 
@@ -66,6 +81,9 @@ type Settings struct {
 	ValidateOnly bool
 	LogFormat    string
 	LogLevel     string
+	AuditAge     time.Duration // audit records are kept for
+	AuditBytes   int64         // and may take
+	Judge        judge.Config  // without BaseURL: there is none
 
 	config map[string]any // config.yaml
 }
@@ -104,6 +122,9 @@ func Resolve(flag func(name string) (string, bool), getenv func(string) string) 
 		Files:     parse(&r, "max-files", "a number", count),
 		Depth:     parse(&r, "max-depth", "a number", count),
 	}
+	s.AuditAge = parse(&r, "audit.max_age", "a duration such as 2160h", duration)
+	s.AuditBytes = int64(parse(&r, "audit.max_bytes", "a number of bytes", count))
+	s.Judge = resolveJudge(&r, getenv)
 	return s, errors.Join(r.wrong...)
 }
 
@@ -134,10 +155,12 @@ type resolver struct {
 
 // find returns a setting's value and where it came from; from is empty for the default.
 func (r *resolver) find(name string) (value, from string) {
-	i := slices.IndexFunc(Table, func(s Setting) bool { return s.Flag == name })
+	i := slices.IndexFunc(Table, func(s Setting) bool { return s.Flag == name || s.Key == name })
 	setting := Table[i]
-	if v, ok := r.flag(name); ok {
-		return v, "--" + name
+	if setting.Flag != "" {
+		if v, ok := r.flag(name); ok {
+			return v, "--" + name
+		}
 	}
 	if setting.Env != "" {
 		if v := r.getenv(setting.Env); v != "" {

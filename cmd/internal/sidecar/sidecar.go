@@ -17,6 +17,9 @@ import (
 	"strconv"
 
 	"defenseclaw/api"
+	"defenseclaw/api/audit"
+	"defenseclaw/api/events"
+	"defenseclaw/api/judge"
 	"defenseclaw/api/metrics"
 	"defenseclaw/engine"
 	"defenseclaw/engine/history"
@@ -48,6 +51,9 @@ type Sidecar struct {
 	watcher *watcher.Watcher // nil when nothing is watched
 	server  *api.Server
 	metrics *metrics.Metrics
+	audit   *audit.Log
+	events  *events.Hub
+	judge   *judge.Judge // nil when it is off
 }
 
 // New takes the data directory, the token and the address, and makes the parts. On an error
@@ -69,6 +75,12 @@ func New(cfg Config) (_ *Sidecar, err error) {
 		}
 	}()
 	if err := s.findToken(); err != nil {
+		return nil, err
+	}
+	s.audit, err = audit.New(audit.Config{
+		Path: filepath.Join(cfg.Settings.DataDir, "audit.db"), MaxAge: cfg.Settings.AuditAge, MaxBytes: cfg.Settings.AuditBytes,
+	})
+	if err != nil {
 		return nil, err
 	}
 	addr := net.JoinHostPort(cfg.Settings.APIBind, strconv.Itoa(cfg.Settings.APIPort))

@@ -1,10 +1,10 @@
 package sidecar
 
 import (
-	"context"
 	"fmt"
 
 	"defenseclaw/api"
+	"defenseclaw/api/events"
 	"defenseclaw/api/metrics"
 	"defenseclaw/engine"
 	"defenseclaw/watcher"
@@ -16,11 +16,17 @@ import (
 func (s *Sidecar) wire() (err error) {
 	settings := s.cfg.Settings
 	s.metrics, err = metrics.New(metrics.Config{
-		Version: s.cfg.Version, Routes: api.Routes(), Snapshot: s.snapshot,
+		Version: s.cfg.Version, Routes: api.Routes(), VerdictTTL: settings.Judge.CacheTTL, Snapshot: s.snapshot,
 		OnError: func(err error) { s.cfg.Logger.Warn("metrics or traces could not be exported", zap.Error(err)) },
 	})
 	if err != nil {
 		return fmt.Errorf("metrics: %w", err)
+	}
+	if s.events, err = events.New(events.Config{}); err != nil {
+		return err
+	}
+	if err := s.makeJudge(); err != nil {
+		return err
 	}
 	if !settings.ValidateOnly {
 		s.engine, err = engine.New(engine.Config{Source: s.source, Limits: settings.Limits, Announcements: s.announcements()})
@@ -52,18 +58,14 @@ func (s *Sidecar) wire() (err error) {
 		Watch:     s.watchHealth,
 		LastGood:  s.lastGood,
 		Metrics:   s.metrics,
+		Audit:     s.audit,
+		Judge:     s.judge,
+		Events:    s.events,
+		Validated: s.announceValidated,
+		Version:   s.cfg.Version,
 		Logger:    s.cfg.Logger,
 	})
 	return err
-}
-
-// announcements are made after every attempt that has something to say, in this order.
-func (s *Sidecar) announcements() []engine.Announcement {
-	list := []engine.Announcement{{Name: "metrics", Run: s.countReport}, {Name: "log", Run: s.logReport}}
-	if s.keeper != nil {
-		list = append(list, engine.Announcement{Name: "history", Run: s.keeper.Announce})
-	}
-	return list
 }
 
 // lastGood tells what is kept for the next start.
@@ -93,16 +95,18 @@ func (s *Sidecar) watchHealth() api.Watch {
 
 // snapshot is what the metrics tell of states.
 func (s *Sidecar) snapshot() metrics.Snapshot {
-	now := metrics.Snapshot{State: string(engine.StateEmpty), Watch: metrics.Watch{Mode: "off", State: "off"}}
+	kept := s.audit.Health()
+	now := metrics.Snapshot{
+		State: string(engine.StateEmpty), Watch: metrics.Watch{Mode: "off", State: "off"},
+		Audit: metrics.Audit{Written: kept.Written, Lost: kept.Lost, Backlog: kept.Backlog},
+	}
 	if s.engine != nil {
 		status := s.engine.Status()
 		now.State, now.Since = string(status.State), status.Since
 		if s.cfg.Settings.PolicyDir == "" && status.State == engine.StateCurrent {
 			now.State = "embedded"
 		}
-		if status.Generation != nil {
-			now.Generation = status.Generation.Number()
-		}
+		now.Generation = s.generation()
 	}
 	if s.watcher != nil {
 		h := s.watcher.Health()
@@ -114,47 +118,13 @@ func (s *Sidecar) snapshot() metrics.Snapshot {
 	return now
 }
 
-// countReport is the announcement that is counted and traced.
-func (s *Sidecar) countReport(ctx context.Context, r engine.Report) error {
-	done := metrics.Reload{Trigger: string(r.Trigger.Kind), Status: string(r.Status), Start: r.StartedAt, Duration: r.Duration}
-	if r.Generation != nil {
-		done.Generation, done.Revision = r.Generation.Number(), r.Generation.Revision()
+// generation is the number of the generation that serves, 0 when none does.
+func (s *Sidecar) generation() uint64 {
+	if s.engine == nil {
+		return 0
 	}
-	for _, p := range r.Phases {
-		done.Phases = append(done.Phases, metrics.Phase{Name: p.Name, Start: p.Start, Duration: p.Duration})
+	if g := s.engine.Current(); g != nil {
+		return g.Number()
 	}
-	if r.Refused != nil {
-		done.Error = r.Refused.Error()
-	}
-	s.metrics.ReloadDone(ctx, done)
-	s.metrics.TraceReload(ctx, done)
-	return nil
-}
-
-// logReport is the announcement that people read.
-func (s *Sidecar) logReport(_ context.Context, r engine.Report) error {
-	fields := []zap.Field{
-		zap.String("trigger", string(r.Trigger.Kind)),
-		zap.Duration("duration", r.Duration),
-	}
-	if r.Generation != nil {
-		fields = append(fields, zap.Uint64("generation", r.Generation.Number()), zap.String("revision", r.Generation.Revision()))
-	}
-	switch r.Status {
-	case engine.StatusSuccess:
-		s.cfg.Logger.Info("policy reloaded", append(fields, zap.Strings("changed", r.Changed()))...)
-	case engine.StatusUnchanged:
-		s.cfg.Logger.Info("policy unchanged", append(fields, zap.Bool("healed", r.Healed))...)
-	case engine.StatusFailed:
-		lines := make([]string, 0, len(r.Refused.Diagnostics))
-		for _, d := range r.Refused.Diagnostics {
-			lines = append(lines, d.String())
-		}
-		message := "policy reload refused; the last good policy serves"
-		if r.Generation == nil {
-			message = "policy refused; no decisions are served until it is repaired"
-		}
-		s.cfg.Logger.Error(message, append(fields, zap.String("stage", string(r.Refused.Stage)), zap.Error(r.Refused), zap.Strings("diagnostics", lines))...)
-	}
-	return nil
+	return 0
 }

@@ -1,0 +1,104 @@
+package api
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"net/http"
+	"slices"
+	"strings"
+
+	"defenseclaw/api/judge"
+
+	"go.uber.org/zap"
+)
+
+// GuardrailRequest is the body of POST /v1/guardrail/evaluate.
+type GuardrailRequest struct {
+	EvaluationID  string         `json:"evaluation_id"`
+	Direction     string         `json:"direction"`
+	Mode          string         `json:"mode"`
+	Model         string         `json:"model"`
+	ScannerMode   string         `json:"scanner_mode"`
+	LocalResult   map[string]any `json:"local_result,omitempty"`
+	CiscoResult   map[string]any `json:"cisco_result,omitempty"`
+	ContentLength float64        `json:"content_length"`
+	ElapsedMS     float64        `json:"elapsed_ms,omitempty"`
+	HILT          map[string]any `json:"hilt,omitempty"`
+
+	Content     string               `json:"content,omitempty"` // for the judge; the policy does not see it
+	JudgeResult *judge.ScannerResult `json:"judge_result,omitempty"`
+}
+
+func (g *GuardrailRequest) validate() error {
+	for _, field := range []struct {
+		name, value string
+		required    bool
+		allowed     []string
+	}{
+		{"evaluation_id", g.EvaluationID, true, nil},
+		{"direction", g.Direction, true, []string{"prompt", "completion"}},
+		{"mode", g.Mode, true, []string{"observe", "action"}},
+		{"scanner_mode", g.ScannerMode, false, []string{"local", "remote", "both"}},
+	} {
+		switch {
+		case field.value == "" && field.required:
+			return badRequest("%s is required", field.name)
+		case field.value != "" && field.allowed != nil && !slices.Contains(field.allowed, field.value):
+			return badRequest("%s is %q; one of %s was expected", field.name, field.value, strings.Join(field.allowed, ", "))
+		}
+	}
+	if g.ContentLength < 0 {
+		return badRequest("content_length is negative")
+	}
+	if g.ElapsedMS < 0 || math.IsInf(g.ElapsedMS, 0) || math.IsNaN(g.ElapsedMS) {
+		return badRequest("elapsed_ms must be a finite number of at least 0")
+	}
+	return nil
+}
+
+// GuardrailVerdict is its answer.
+type GuardrailVerdict struct {
+	Action         string `json:"action"`
+	Severity       string `json:"severity"`
+	Reason         string `json:"reason"`
+	ScannerSources []any  `json:"scanner_sources"`
+}
+
+var (
+	guardrailActions    = []string{"allow", "alert", "block", "confirm", "deny", "redact"}
+	guardrailSeverities = []string{"NONE", "INFO", "LOW", "MEDIUM", "HIGH", "CRITICAL"}
+)
+
+func (s *Server) evaluateGuardrail(w http.ResponseWriter, r *http.Request) error {
+	var request GuardrailRequest
+	if err := decode(r, &request); err != nil {
+		return err
+	}
+	if err := request.validate(); err != nil {
+		return err
+	}
+	if err := s.askJudge(r.Context(), &request); err != nil {
+		return err
+	}
+	got, err := s.decide(r.Context(), guardrail, request)
+	if errors.Is(err, errNoPolicy) {
+		return err
+	}
+	verdict := GuardrailVerdict{got.text("action"), got.text("severity"), got.text("reason"), got.list("scanner_sources")}
+	if err == nil && !slices.Contains(guardrailActions, verdict.Action) {
+		err = fmt.Errorf("data.defenseclaw.guardrail.action is %q; one of %s was expected", verdict.Action, strings.Join(guardrailActions, ", "))
+	}
+	if err == nil && !slices.Contains(guardrailSeverities, verdict.Severity) {
+		err = fmt.Errorf("data.defenseclaw.guardrail.severity is %q; one of %s was expected", verdict.Severity, strings.Join(guardrailSeverities, ", "))
+	}
+	if err != nil {
+		s.cfg.Logger.Error("guardrail fails closed", zap.String("evaluation_id", request.EvaluationID), zap.Error(err))
+		verdict = GuardrailVerdict{"block", "HIGH", "guardrail failing closed: the policy could not be evaluated", []any{"policy-outage"}}
+		if request.Mode == "observe" {
+			verdict.Action = "alert"
+		}
+	}
+	writeJSON(w, http.StatusOK, verdict)
+	return nil
+}

@@ -1,0 +1,182 @@
+package sidecar
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"defenseclaw/api"
+	"defenseclaw/api/audit"
+	"defenseclaw/api/events"
+	"defenseclaw/api/judge"
+	"defenseclaw/api/metrics"
+	"defenseclaw/engine"
+
+	"go.uber.org/zap"
+)
+
+// announcements are made after every attempt that has something to say, in the contract's order.
+func (s *Sidecar) announcements() []engine.Announcement {
+	list := []engine.Announcement{
+		{Name: "judge", Run: s.invalidateVerdicts},
+		{Name: "metrics", Run: s.countReport},
+		{Name: api.AnnounceAudit, Run: s.recordReport},
+		{Name: "events", Run: s.publishReport},
+		{Name: "log", Run: s.logReport},
+	}
+	if s.keeper != nil {
+		list = append(list, engine.Announcement{Name: "history", Run: s.keeper.Announce})
+	}
+	return list
+}
+
+// announceValidated tells of a reload that only checked: nothing was swapped, so there are no
+// verdicts to invalidate and nothing to keep. The error is that of the audit record.
+func (s *Sidecar) announceValidated(ctx context.Context, r engine.Report) error {
+	err := s.countReport(ctx, r)
+	recorded := s.recordReport(ctx, r)
+	if recorded != nil {
+		r.Outcomes = append(r.Outcomes, engine.Outcome{Name: api.AnnounceAudit, Err: recorded})
+	}
+	err = errors.Join(err, s.publishReport(ctx, r), s.logReport(ctx, r))
+	if err != nil {
+		s.cfg.Logger.Error("a reload could not be announced", zap.Error(err))
+	}
+	return recorded
+}
+
+// invalidateVerdicts makes the judge ask again under a new policy.
+func (s *Sidecar) invalidateVerdicts(_ context.Context, r engine.Report) error {
+	if s.judge != nil && r.Status == engine.StatusSuccess {
+		s.judge.InvalidateJudgeVerdictCache()
+	}
+	return nil
+}
+
+// countReport counts and traces.
+func (s *Sidecar) countReport(ctx context.Context, r engine.Report) error {
+	done := metrics.Reload{Trigger: string(r.Trigger.Kind), Status: string(r.Status), Start: r.StartedAt, Duration: r.Duration}
+	if r.Generation != nil {
+		done.Generation, done.Revision = r.Generation.Number(), r.Generation.Revision()
+	}
+	for _, p := range r.Phases {
+		done.Phases = append(done.Phases, metrics.Phase{Name: p.Name, Start: p.Start, Duration: p.Duration})
+	}
+	if r.Refused != nil {
+		done.Error = r.Refused.Error()
+	}
+	s.metrics.ReloadDone(ctx, done)
+	s.metrics.TraceReload(ctx, done)
+	return nil
+}
+
+// recordReport brings the attempt to disk.
+func (s *Sidecar) recordReport(ctx context.Context, r engine.Report) error {
+	record := audit.Record{
+		Time: r.StartedAt.Add(r.Duration), Action: audit.ActionPolicyReload, Actor: actor(r.Trigger),
+		Target: s.cfg.Settings.PolicyDir, RequestID: r.Trigger.RequestID, Details: audit.JSON(s.lifecycle(r).Details),
+	}
+	switch r.Status {
+	case engine.StatusUnchanged:
+		record.Outcome = audit.OutcomeUnchanged
+	case engine.StatusFailed:
+		record.Action, record.Outcome, record.Message = audit.ActionPolicyReloadRejected, audit.OutcomeFailed, r.Refused.Error()
+	}
+	if r.Previous != nil {
+		record.RevisionFrom = r.Previous.Revision()
+	}
+	if r.Generation != nil {
+		record.Generation, record.RevisionTo = r.Generation.Number(), r.Generation.Revision()
+	}
+	return s.audit.Append(ctx, record)
+}
+
+// actor is who asked for a reload, or what did.
+func actor(t engine.Trigger) string {
+	if t.Actor != "" {
+		return t.Actor
+	}
+	return string(t.Kind)
+}
+
+// publishReport tells those who watch GET /policy/events.
+func (s *Sidecar) publishReport(_ context.Context, r engine.Report) error {
+	s.events.Publish(s.lifecycle(r))
+	return nil
+}
+
+// The transitions of the subsystem policy.
+const (
+	transitionReloaded  = "reloaded"
+	transitionUnchanged = "unchanged" // somebody asked, and there was nothing to do
+	transitionRecovered = "recovered" // the directory is sound again, and holds what serves
+	transitionFailed    = "reload-failed"
+	transitionRestored  = "restored" // the last good policy of an earlier run serves
+)
+
+// lifecycle is what an attempt came to, as one event for the stream, the log and the record.
+func (s *Sidecar) lifecycle(r engine.Report) events.Event {
+	e := events.Event{Time: r.StartedAt.Add(r.Duration).UTC(), Subsystem: "policy", Transition: transitionReloaded}
+	switch {
+	case r.Status == engine.StatusFailed:
+		e.Transition = transitionFailed
+	case r.Status == engine.StatusSuccess && r.Trigger.Source != nil:
+		e.Transition = transitionRestored
+	case r.Status == engine.StatusUnchanged && r.Healed:
+		e.Transition = transitionRecovered
+	case r.Status == engine.StatusUnchanged:
+		e.Transition = transitionUnchanged
+	}
+	e.Details = map[string]any{
+		"trigger": string(r.Trigger.Kind), "policy_dir": s.cfg.Settings.PolicyDir,
+		"duration_ms": float64(r.Duration.Microseconds()) / float64(time.Millisecond/time.Microsecond),
+	}
+	if r.Generation != nil {
+		e.Details["generation"], e.Details["revision"] = r.Generation.Number(), r.Generation.Revision()
+	}
+	if r.Status == engine.StatusSuccess {
+		e.Details["changed"] = r.Changed()
+	}
+	if r.Refused != nil {
+		e.Details["error"], e.Details["stage"] = r.Refused.Error(), string(r.Refused.Stage)
+		e.Details["diagnostics"] = api.Diagnostics(r.Refused.Diagnostics)
+	}
+	return e
+}
+
+// logReport is for people and for those who collect what they read.
+func (s *Sidecar) logReport(_ context.Context, r engine.Report) error {
+	e := s.lifecycle(r)
+	fields := []zap.Field{zap.String("subsystem", e.Subsystem), zap.String("transition", e.Transition), zap.String("trigger", string(r.Trigger.Kind)), zap.Duration("duration", r.Duration)}
+	if r.Generation != nil {
+		fields = append(fields, zap.Uint64("generation", r.Generation.Number()), zap.String("revision", r.Generation.Revision()))
+	}
+	for _, o := range r.Outcomes {
+		if o.Err != nil {
+			s.cfg.Logger.Error("a reload could not be announced", zap.String("to", o.Name), zap.Error(o.Err))
+		}
+	}
+	switch r.Status {
+	case engine.StatusSuccess:
+		s.cfg.Logger.Info("policy reloaded", append(fields, zap.Strings("changed", r.Changed()))...)
+	case engine.StatusUnchanged:
+		s.cfg.Logger.Info("policy unchanged", append(fields, zap.Bool("healed", r.Healed))...)
+	case engine.StatusFailed:
+		lines := make([]string, 0, len(r.Refused.Diagnostics))
+		for _, d := range r.Refused.Diagnostics {
+			lines = append(lines, d.String())
+		}
+		message := "policy reload refused; the last good policy serves"
+		if r.Generation == nil {
+			message = "policy refused; no decisions are served until it is repaired"
+		}
+		s.cfg.Logger.Error(message, append(fields, zap.String("stage", string(r.Refused.Stage)), zap.Error(r.Refused), zap.Strings("diagnostics", lines))...)
+	}
+	return nil
+}
+
+// judgeFailed counts a question without a verdict, and says why: the caller is told only that.
+func (s *Sidecar) judgeFailed(kind judge.Kind, e *judge.CallError) {
+	s.metrics.JudgeError(context.Background(), string(kind), string(e.Reason))
+	s.cfg.Logger.Warn("the judge gave no verdict", zap.String("kind", string(kind)), zap.String("reason", string(e.Reason)), zap.Error(e))
+}
