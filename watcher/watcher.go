@@ -53,6 +53,10 @@ type Config struct {
 	FullCheckInterval time.Duration // between two requests to compare contents; negative: never
 	MaxDirectories    int           // the rest is not watched, and Health says so
 	MaxDepth          int           // the same
+
+	// Changed is told when Mode, State or Reason of the health are others than before. It runs on
+	// the goroutine that watches and must not block. Nil: nobody is told.
+	Changed func(now Health)
 }
 
 // Change says that something in the directory is different now. It is a hint: what is different is
@@ -122,8 +126,15 @@ func (w *Watcher) Health() Health { return *w.health.Load() }
 // changes merge into one; none is lost. Run is the only sender and does not close out. It returns
 // nil when ctx ends. Call it once.
 func (w *Watcher) Run(ctx context.Context, out chan<- Change) error {
-	l := newLoop(w.cfg, w.open, func(h Health) { w.health.Store(&h) })
+	l := newLoop(w.cfg, w.open, w.publish)
 	defer l.close()
 	l.run(ctx, out)
 	return nil
+}
+
+func (w *Watcher) publish(now Health) {
+	before := w.health.Swap(&now)
+	if w.cfg.Changed != nil && (now.Mode != before.Mode || now.State != before.State || now.Reason != before.Reason) {
+		w.cfg.Changed(now)
+	}
 }

@@ -11,6 +11,7 @@ import (
 	"defenseclaw/api/judge"
 	"defenseclaw/api/metrics"
 	"defenseclaw/engine"
+	"defenseclaw/watcher"
 
 	"go.uber.org/zap"
 )
@@ -142,6 +143,31 @@ func (s *Sidecar) lifecycle(r engine.Report) events.Event {
 		e.Details["diagnostics"] = api.Diagnostics(r.Refused.Diagnostics)
 	}
 	return e
+}
+
+// The transitions of the subsystem watch.
+const (
+	transitionWatching = "watching" // by events
+	transitionDegraded = "degraded" // by polling, or not everything, or the directory is gone
+	transitionStopped  = "stopped"
+)
+
+// tellWatch tells how the watch is when that is different from before: nobody is to find out by
+// an edit that did not serve.
+func (s *Sidecar) tellWatch(h watcher.Health) {
+	e := events.Event{Subsystem: "watch", Transition: transitionWatching, Details: map[string]any{
+		"mode": string(h.Mode), "state": string(h.State), "reason": h.Reason, "directories": h.Directories,
+	}}
+	level := zap.InfoLevel
+	switch {
+	case h.State == watcher.StateStopped:
+		e.Transition = transitionStopped
+	case h.Reason != "" || h.State == watcher.StateMissing:
+		e.Transition, level = transitionDegraded, zap.WarnLevel
+	}
+	s.events.Publish(e)
+	s.cfg.Logger.Log(level, "watch "+e.Transition, zap.String("subsystem", e.Subsystem), zap.String("transition", e.Transition),
+		zap.String("mode", string(h.Mode)), zap.String("state", string(h.State)), zap.String("reason", h.Reason), zap.Int("directories", h.Directories))
 }
 
 // logReport is for people and for those who collect what they read.

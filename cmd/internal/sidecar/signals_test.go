@@ -219,7 +219,7 @@ func (r *rig) stream(ctx context.Context, t *testing.T) <-chan struct{} {
 			}
 			data, ok := strings.CutPrefix(lines.Text(), "data: ")
 			var e events.Event
-			if ok && kind == "lifecycle" && json.Unmarshal([]byte(data), &e) == nil {
+			if ok && kind == "lifecycle" && json.Unmarshal([]byte(data), &e) == nil && e.Subsystem == "policy" {
 				r.events <- e
 			}
 		}

@@ -44,6 +44,7 @@ func (s *Sidecar) wire() (err error) {
 			SafetyInterval:    settings.Safety,
 			FullCheckInterval: settings.FullCheck,
 			MaxDepth:          settings.Limits.Depth,
+			Changed:           s.tellWatch,
 		})
 		if err != nil {
 			return err
