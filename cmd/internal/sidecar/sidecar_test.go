@@ -18,15 +18,9 @@ import (
 	"defenseclaw/cmd/internal/sidecar"
 	"defenseclaw/engine"
 
-	"go.uber.org/goleak"
 	"go.uber.org/zap"
 	"pgregory.net/rapid"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-// patience is how long something may take; it only matters when it does not happen.
-const patience = 30 * time.Second
 
 // start runs a sidecar on top/pol, with the polls out of reach, so that it is the events that must
 // tell. It gives a client and what ends it.
