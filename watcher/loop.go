@@ -52,7 +52,7 @@ func (l *loop) run(ctx context.Context, out chan<- Change) {
 	now := time.Now()
 	l.fullCheck = now.Add(l.cfg.FullCheckInterval)
 	l.rescan(now)
-	l.mark(now, 0, Change{Rescan: true, Reason: "the watch is set"})
+	l.mark(now, 0, Change{Rescan: true, Polled: l.mode() == ModePoll, Reason: "the watch is set"})
 	settle, poll := time.NewTimer(0), time.NewTimer(l.pollInterval())
 	defer settle.Stop()
 	defer poll.Stop()

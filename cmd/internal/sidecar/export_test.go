@@ -1,9 +1,9 @@
 package sidecar
 
-// Announced are the names of the announcements that the newest attempt made, in their order.
+// Announced are the names of the announcements that every attempt makes, in their order.
 func (s *Sidecar) Announced() (names []string) {
-	for _, o := range s.engine.Status().Last.Outcomes {
-		names = append(names, o.Name)
+	for _, a := range s.announcements() {
+		names = append(names, a.Name)
 	}
 	return names
 }
