@@ -1,0 +1,178 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"defenseclaw/engine/internal/unit"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/types"
+	"pgregory.net/rapid"
+)
+
+var thorough = flag.Bool("thorough", false, "prove sameness at length")
+
+// tB is what testing.TB and *rapid.T have in common.
+type tB interface {
+	Helper()
+	Fatalf(format string, args ...any)
+	Logf(format string, args ...any)
+}
+
+// loadBoth loads a source by splicing into previous and afresh, and compares what comes of it. It
+// returns the spliced generation, nil when the source is refused.
+func loadBoth(t tB, w *wild, previous *Generation) *Generation {
+	t.Helper()
+	ctx := context.Background()
+	spliced, err1 := Load(ctx, w.fs(), previous)
+	fresh, err2 := Load(ctx, w.fs(), nil)
+	if a, b := problems(err1), problems(err2); a != b {
+		t.Fatalf("%s\nspliced is refused for:\n%s\nfresh for:\n%s\n%v\n%v", show(w.files), a, b, err1, err2)
+	}
+	if err2 != nil {
+		return nil
+	}
+	if a, b := describe(spliced.policy), describe(fresh.policy); a != b {
+		t.Fatalf("%s\nspliced:\n%s\nfresh:\n%s", show(w.files), a, b)
+	}
+	compareAnswers(t, w, spliced, fresh)
+	return spliced
+}
+
+func show(files map[string]string) string {
+	var b strings.Builder
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		fmt.Fprintf(&b, "-- %s --\n%s\n", name, files[name])
+	}
+	return b.String()
+}
+
+// cycle is how a recursion error says by which rules it found it; which of several is chance.
+var cycle = regexp.MustCompile(`(recursive): .*`)
+
+func problems(err error) string {
+	if err == nil {
+		return ""
+	}
+	refused := new(Refused)
+	if !errors.As(err, &refused) {
+		return err.Error()
+	}
+	var b strings.Builder
+	for _, d := range refused.Diagnostics {
+		fmt.Fprintln(&b, cycle.ReplaceAllString(d.String(), "$1"), d.Details, d.Text)
+	}
+	if refused.Err != nil {
+		fmt.Fprintln(&b, refused.Err)
+	}
+	return fmt.Sprintln(refused.Stage) + b.String()
+}
+
+var generated = regexp.MustCompile(`__local\d+__`)
+
+// describe writes down everything of a policy that evaluation looks at, but for the numbers of
+// generated variables.
+func describe(p *policy) string {
+	var b strings.Builder
+	describeNode(&b, p.compiler, p.compiler.RuleTree, 0)
+	fmt.Fprintln(&b, slices.Sorted(maps.Keys(p.compiler.Modules)))
+	for _, key := range p.graph.Keys() {
+		fmt.Fprintf(&b, "%q\n", key)
+		exports := p.packages[key].exports
+		for _, place := range slices.Sorted(maps.Keys(exports)) {
+			e := exports[place]
+			_, function := p.compiler.TypeEnv.GetByRef(e.ref).(*types.Function)
+			fmt.Fprintf(&b, "  %s kind %v arity %d type %v function %v\n", e.ref, e.kind, e.arity, e.tpe, function)
+		}
+	}
+	return b.String()
+}
+
+func describeNode(b *strings.Builder, c *ast.Compiler, node *ast.TreeNode, depth int) {
+	fmt.Fprintf(b, "%s%v sorted %v hidden %v indexed %v\n", strings.Repeat(" ", depth), node.Key, node.Sorted, node.Hide, node.Index != nil)
+	for _, rule := range node.Values {
+		names := map[string]string{}
+		text := generated.ReplaceAllStringFunc(rule.String(), func(v string) string {
+			if names[v] == "" {
+				names[v] = fmt.Sprintf("v%d", len(names))
+			}
+			return names[v]
+		})
+		indices := 0
+		ast.WalkTerms(rule, func(t *ast.Term) bool {
+			if c.ComprehensionIndex(t) != nil {
+				indices++
+			}
+			return false
+		})
+		fmt.Fprintf(b, "%s- %s %s comprehension indices %d\n", strings.Repeat(" ", depth), rule.Loc(), text, indices)
+	}
+	for _, key := range slices.SortedFunc(maps.Keys(node.Children), ast.Value.Compare) {
+		describeNode(b, c, node.Children[key], depth+1)
+	}
+}
+
+// compareAnswers asks both generations for data, every package and every rule.
+func compareAnswers(t tB, w *wild, spliced, fresh *Generation) {
+	t.Helper()
+	paths := map[string]bool{"": true, "base": true, "gone/away": true}
+	for _, key := range fresh.policy.graph.Keys() {
+		paths[slashed(key)] = true
+		for place := range fresh.policy.packages[key].exports {
+			paths[slashed(place)] = true
+			paths[slashed(place)+"/x"] = true
+		}
+	}
+	for _, input := range []ast.Value{nil, ast.MustParseTerm(`{"x": 1, "k": "x"}`).Value} {
+		for path := range paths {
+			if a, b := answerOf(t, spliced, path, input), answerOf(t, fresh, path, input); a != b {
+				t.Fatalf("%s\ndata/%s with input %v: spliced says\n%s\nfresh says\n%s", show(w.files), path, input, a, b)
+			}
+		}
+	}
+}
+
+func slashed(key unit.Key) string {
+	return strings.ReplaceAll(strings.TrimSuffix(string(key), "\x00"), "\x00", "/")
+}
+
+func answerOf(t tB, g *Generation, path string, input ast.Value) string {
+	t.Helper()
+	p, err := ParsePath(path)
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	result, defined, err := g.Decide(context.Background(), p, input)
+	if err != nil {
+		code, _, _ := strings.Cut(strings.TrimPrefix(err.Error(), "evaluate "+p.String()+": "), ":")
+		if strings.HasPrefix(err.Error(), "prepare") {
+			return err.Error()
+		}
+		return "error " + code // which of several conflicts is met first is chance
+	}
+	if !defined {
+		return "undefined"
+	}
+	return ast.MustInterfaceToValue(result).String()
+}
+
+func TestASplicedGenerationIsTheSameAsAFreshOne(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		w := newWild(t)
+		g := loadBoth(t, w, nil)
+		for range 6 {
+			w.edit()
+			if next := loadBoth(t, w, g); next != nil {
+				g = next
+			}
+		}
+	})
+}
