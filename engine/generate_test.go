@@ -16,7 +16,7 @@ type wild struct {
 }
 
 var (
-	wildPackages = []string{"lib", "a", "a.b", "a.b.c", "b", "c.d", "c.e", "c", "system.s", "top"}
+	wildPackages = []string{"lib", "a.b.c", "a.b", "a", "b", "c.d", "c.e", "c", "system.s", "top"}
 	wildNames    = []string{"x", "y", "b", "p", "s", "f", "g", "n"}
 	wildFiles    = []string{"m0.rego", "m1.rego", "m2.rego", "m3.rego", "m4.rego", "d/m5.rego", "d/m6.rego", "m7.rego", "m8.rego"}
 	wildData     = []string{
@@ -109,6 +109,16 @@ func (*wild) rankOf(pkg string) int {
 	return 0
 }
 
+// defines tells whether calling the function is not a mistake, and now and then lies.
+func (w *wild) defines(pkg, function string) bool {
+	for _, text := range w.files {
+		if strings.Contains(text, "package "+pkg+"\n") && strings.Contains(text, "\n"+function+"(") {
+			return true
+		}
+	}
+	return w.oneIn(60)
+}
+
 func (w *wild) module() string {
 	rank := w.intn(len(wildPackages))
 	var b strings.Builder
@@ -116,16 +126,13 @@ func (w *wild) module() string {
 		fmt.Fprintf(&b, "# METADATA\n# scope: subpackages\n# title: t%d\n", w.intn(3))
 	}
 	fmt.Fprintf(&b, "package %s\n", wildPackages[rank])
-	if w.oneIn(2) {
-		b.WriteString("import data.lib\n")
-	}
-	if w.oneIn(3) {
-		fmt.Fprintf(&b, "import data.%s as other\n", w.below(rank))
+	if !w.oneIn(20) {
+		fmt.Fprintf(&b, "import data.lib\nimport data.%s as other\n", w.below(rank))
 	}
 	for range w.intn(5) {
 		b.WriteString(w.rule(rank) + "\n")
 	}
-	if w.oneIn(60) {
+	if w.oneIn(200) {
 		b.WriteString("broken := {\n")
 	}
 	return b.String()
@@ -133,20 +140,20 @@ func (w *wild) module() string {
 
 // below names a package that modules of rank may mostly refer to without going round in a circle.
 func (w *wild) below(rank int) string {
-	if rank == 0 || w.oneIn(40) {
+	if w.oneIn(100) {
 		return w.one(wildPackages)
 	}
-	return wildPackages[w.intn(rank)]
+	return wildPackages[w.intn(max(rank, 1))]
 }
 
 func (w *wild) rule(rank int) string {
 	e := func() string { return w.expr(rank, 2) }
-	name := w.one(wildNames[:3])
+	name := w.one(wildNames[:2])
 	switch w.intn(16) {
 	case 0, 1, 2:
 		return fmt.Sprintf("%s := %s if %s", name, e(), w.condition(rank))
 	case 3:
-		return fmt.Sprintf("default %s := %d", name, w.intn(3))
+		return fmt.Sprintf("default %s := %d", w.one([]string{"x", "y", "q", "r", "t", "u"}), w.intn(3))
 	case 4:
 		return fmt.Sprintf("s contains %s if %s", e(), w.condition(rank))
 	case 5:
@@ -160,15 +167,21 @@ func (w *wild) rule(rank int) string {
 	case 9:
 		return fmt.Sprintf("n.c.%s := %s", w.one(wildNames), e())
 	case 10:
+		if w.oneIn(3) {
+			return fmt.Sprintf("b := %s", e())
+		}
+		if !w.oneIn(4) {
+			return fmt.Sprintf("q.%s := %s", w.one([]string{"c", "n", "x"}), e())
+		}
 		return fmt.Sprintf("b.%s := %s", w.one([]string{"c", "n", "x"}), e())
 	case 11:
 		return fmt.Sprintf("n[k].z := 1 if { some k in [\"q\", %s] }", e())
 	case 12:
 		return fmt.Sprintf("%s := %s if { %s } else := %s", name, e(), w.condition(rank), e())
 	case 13:
-		return fmt.Sprintf("y := [v | some i; v := [w | some w in [1, 2, %s]; w == base[i]]] if { base := [1, 2]; some base_i in base }", e())
+		return fmt.Sprintf("s contains found if { some v in [1, 2, %s]; found := [i | some i; data.base.list[i] = v] }", e())
 	case 14:
-		if w.oneIn(4) {
+		if w.oneIn(12) {
 			return fmt.Sprintf("%s := unknown_%d", name, w.intn(3))
 		}
 		return "x := rego.metadata.chain()"
@@ -179,7 +192,10 @@ func (w *wild) rule(rank int) string {
 
 func (w *wild) condition(rank int) string {
 	if w.oneIn(3) {
-		return fmt.Sprintf("not %s == 3", w.expr(rank, 1))
+		if w.oneIn(15) {
+			return fmt.Sprintf("not %s == 3", w.expr(rank, 1))
+		}
+		return fmt.Sprintf("not %s == input.y", w.expr(rank, 1))
 	}
 	return fmt.Sprintf("%s != \"no\"", w.expr(rank, 1))
 }
@@ -189,6 +205,9 @@ func (w *wild) expr(rank, depth int) string {
 		return w.one([]string{"1", `"one"`, "[1, 2]", "input.x", "true"})
 	}
 	pkg, name := w.below(rank), w.one(wildNames)
+	if (name == "f" || name == "g") && !w.oneIn(12) {
+		name = "x"
+	}
 	inner := func() string { return w.expr(rank, depth-1) }
 	switch w.intn(19) {
 	case 0, 1:
@@ -202,25 +221,41 @@ func (w *wild) expr(rank, depth int) string {
 	case 7:
 		return fmt.Sprintf("data.%s[input.k]", pkg)
 	case 8:
+		if !w.defines(pkg, "f") {
+			return inner()
+		}
 		return fmt.Sprintf("data.%s.f(%s)", pkg, inner())
 	case 9:
+		if !w.defines(pkg, "g") {
+			return inner()
+		}
 		return fmt.Sprintf("data.%s.g(%s, 1)", pkg, inner())
 	case 10:
 		return fmt.Sprintf("{\"v\": %s}", inner())
 	case 11:
+		if name == "f" || name == "g" {
+			return inner()
+		}
 		return fmt.Sprintf("[v | v := data.%s.%s with data.%s.%s as %s]", pkg, name, w.below(rank), w.one(wildNames), inner())
 	case 12:
-		return fmt.Sprintf("[v | v := data.%s.f(1) with data.%s.f as data.%s.f]", pkg, pkg, w.below(rank))
+		by := w.below(rank)
+		if !w.defines(pkg, "f") || !w.defines(by, "f") {
+			return inner()
+		}
+		return fmt.Sprintf("[v | v := data.%s.f(1) with data.%s.f as data.%s.f]", pkg, pkg, by)
 	case 13:
 		return "data.base.x"
 	case 14:
-		if w.oneIn(3) {
+		if w.oneIn(12) {
 			return fmt.Sprintf("data.%s.%s + 1", pkg, name)
 		}
 		return fmt.Sprintf("[data.%s.%s]", pkg, name)
 	case 15:
 		return fmt.Sprintf("data.%s.n.c.%s", pkg, name)
 	case 16:
+		if !w.defines(pkg, "f") {
+			return inner()
+		}
 		return fmt.Sprintf("[v | v := count([1]) with count as data.%s.f]", pkg)
 	case 17:
 		if w.oneIn(6) {

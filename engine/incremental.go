@@ -5,6 +5,7 @@ import (
 	"errors"
 	"runtime"
 	"slices"
+	"sync"
 
 	"defenseclaw/engine/internal/unit"
 
@@ -12,6 +13,28 @@ import (
 	"github.com/open-policy-agent/opa/v1/types"
 	"golang.org/x/sync/errgroup"
 )
+
+// fromNothing is the change that makes everything.
+func fromNothing(all []*parsed, data *store) *change {
+	empty := newCompiler()
+	empty.Compile(nil)
+	c := &change{data: data, before: &policy{
+		compiler: sealed(empty), graph: unit.New(nil), packages: map[unit.Key]*compiledPackage{},
+	}}
+	c.graph = unit.New(unitsOf(all))
+	c.packages = unit.SetOf(c.graph.Keys()...)
+	return c
+}
+
+func unitsOf(all []*parsed) []*unit.Module {
+	var units []*unit.Module
+	for _, p := range all {
+		if p.unit != nil {
+			units = append(units, p.unit)
+		}
+	}
+	return units
+}
 
 // change is what lies between a policy and the files as they are now.
 type change struct {
@@ -108,19 +131,7 @@ func (c *change) splice(ctx context.Context) (*policy, error) {
 		if err := c.compileAll(ctx, wave, s); err != nil {
 			return nil, err
 		}
-		var places []unit.Key
-		for key := range wave {
-			places = append(places, moved(key, c.before.packages[key], s.packages[key])...)
-		}
-		wave = unit.Set{}
-		if len(places) == 0 {
-			break
-		}
-		for key := range c.entangled(c.graph.Dependents(sortedPlaces(places))) {
-			if _, done := s.packages[key]; !done {
-				wave[key] = true
-			}
-		}
+		wave = c.nextWave(wave, s)
 	}
 	next := c.before.splice(s)
 	if c.newData && len(conflicts(next.compiler.RuleTree, c.data.root)) > 0 {
@@ -129,36 +140,59 @@ func (c *change) splice(ctx context.Context) (*policy, error) {
 	return next, nil
 }
 
+// nextWave is the packages yet to compile that can see the signatures which the last wave changed.
+func (c *change) nextWave(wave unit.Set, s *spliced) unit.Set {
+	next := unit.Set{}
+	if len(s.packages) >= len(c.graph.Keys()) && !slices.ContainsFunc(c.graph.Keys(), func(key unit.Key) bool { return s.packages[key] == nil }) {
+		return next
+	}
+	var places []unit.Key
+	for key := range wave {
+		places = append(places, moved(key, c.before.packages[key], s.packages[key])...)
+	}
+	if len(places) == 0 {
+		return next
+	}
+	for key := range c.entangled(c.graph.Dependents(sortedPlaces(places))) {
+		if _, done := s.packages[key]; !done {
+			next[key] = true
+		}
+	}
+	return next
+}
+
 // compileAll compiles the packages, in parallel parts, into s.
 func (c *change) compileAll(ctx context.Context, packages unit.Set, s *spliced) error {
-	parts := c.parts(packages)
-	done := make([]*ast.Compiler, len(parts))
+	var mu sync.Mutex
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(runtime.GOMAXPROCS(0))
-	for i, part := range parts {
+	for _, part := range c.parts(packages) {
 		group.Go(func() (err error) {
 			defer containPanic("compile", &err)
-			done[i], _, err = compileOnce(ctx, modulesIn(c.graph, c.graph.Closure(part)), c.data)
-			if err == nil && done[i].Failed() {
+			compiler, _, err := compileOnce(ctx, modulesIn(c.graph, c.graph.Closure(part)), c.data)
+			if err == nil && compiler.Failed() {
 				err = errDoesNotFit
 			}
-			return err
+			if err != nil {
+				return err
+			}
+			compiled := make(map[unit.Key]*compiledPackage, len(part))
+			for key := range part {
+				compiled[key] = nil
+				if p := c.graph.Package(key); p != nil {
+					compiled[key] = packageOf(compiler, p)
+				}
+			}
+			tree := sealed(compiler).RuleTree
+			mu.Lock()
+			defer mu.Unlock()
+			for key, p := range compiled {
+				s.packages[key], s.trees[key] = p, tree
+			}
+			return nil
 		})
 	}
-	if err := group.Wait(); err != nil {
-		return err
-	}
-	for i, part := range parts {
-		for key := range part {
-			s.packages[key] = nil
-			if p := c.graph.Package(key); p != nil {
-				s.packages[key] = packageOf(done[i], p)
-				s.trees[key] = done[i].RuleTree
-			}
-		}
-		sealed(done[i])
-	}
-	return nil
+	return group.Wait()
 }
 
 // parts divides packages so that entangled ones stay together.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io/fs"
 	"maps"
 	"regexp"
 	"slices"
@@ -33,7 +34,7 @@ func loadBoth(t tB, w *wild, previous *Generation) *Generation {
 	t.Helper()
 	ctx := context.Background()
 	spliced, err1 := Load(ctx, w.fs(), previous)
-	fresh, err2 := Load(ctx, w.fs(), nil)
+	fresh, err2 := loadWhole(ctx, w.fs())
 	if a, b := problems(err1), problems(err2); a != b {
 		t.Fatalf("%s\nspliced is refused for:\n%s\nfresh for:\n%s\n%v\n%v", show(w.files), a, b, err1, err2)
 	}
@@ -45,6 +46,11 @@ func loadBoth(t tB, w *wild, previous *Generation) *Generation {
 	}
 	compareAnswers(t, w, spliced, fresh)
 	return spliced
+}
+
+// loadWhole has one compiler compile everything: what every other way of loading has to equal.
+func loadWhole(ctx context.Context, src fs.FS) (*Generation, error) {
+	return Load(ctx, src, &Generation{files: &files{}, policy: &policy{whole: "the test wants it"}})
 }
 
 func show(files map[string]string) string {

@@ -108,11 +108,17 @@ func compileSound(ctx context.Context, all []*parsed, data *store, f *files, con
 	return nil, refused
 }
 
-// compileNext splices the change into previous's policy, or compiles everything where there is
-// nothing to splice into or splicing cannot be shown to be safe.
+// compileNext splices the change into previous's policy, and compiles everything as one where
+// splicing cannot be shown to be safe; see whyWhole.
 func compileNext(ctx context.Context, all []*parsed, data *store, previous *Generation, someBroke bool) (*policy, error) {
-	if previous != nil && previous.policy.whole == "" {
-		c := changeSince(previous, all, data)
+	var c *change
+	switch {
+	case previous == nil:
+		c = fromNothing(all, data)
+	case previous.policy.whole == "":
+		c = changeSince(previous, all, data)
+	}
+	if c != nil {
 		if next, err := c.compile(ctx, someBroke); err != nil || next.whole == "" {
 			return next, err
 		}
@@ -121,13 +127,7 @@ func compileNext(ctx context.Context, all []*parsed, data *store, previous *Gene
 	if err != nil {
 		return nil, err
 	}
-	var units []*unit.Module
-	for _, p := range all {
-		if p.unit != nil {
-			units = append(units, p.unit)
-		}
-	}
-	return newPolicy(compiler, unit.New(units)), nil
+	return newPolicy(compiler, unit.New(unitsOf(all))), nil
 }
 
 // errCutShort is wrapped when a file looks as if its writer were not done.

@@ -13,7 +13,7 @@ import (
 // to each change, once, and shares the rest.
 type treeEditor struct {
 	root *ast.TreeNode
-	own  map[*ast.TreeNode]bool // made here, so they may be changed
+	own  map[*ast.TreeNode]bool // made here, so they may be changed; true when their Sorted may be, too
 }
 
 func newTreeEditor(root *ast.TreeNode) *treeEditor {
@@ -27,8 +27,22 @@ func (e *treeEditor) copy(node *ast.TreeNode) *ast.TreeNode {
 		Values: node.Values, Sorted: node.Sorted, Key: node.Key, External: node.External,
 		Index: node.Index, Children: maps.Clone(node.Children), Hide: node.Hide,
 	}
-	e.own[n] = true
+	e.own[n] = false
 	return n
+}
+
+func (e *treeEditor) owns(node *ast.TreeNode) bool {
+	_, ok := e.own[node]
+	return ok
+}
+
+// sorted is node.Sorted for changing.
+func (e *treeEditor) sorted(node *ast.TreeNode) []ast.Value {
+	if !e.own[node] {
+		e.own[node] = true
+		return slices.Clone(node.Sorted)
+	}
+	return node.Sorted
 }
 
 // at returns the node at path for changing; nil when there is none and it is not to be made.
@@ -43,8 +57,8 @@ func (e *treeEditor) at(path ast.Ref, create bool) *ast.TreeNode {
 			child = &ast.TreeNode{Key: part.Value, Hide: i == 1 && ast.SystemDocumentKey.Compare(part.Value) == 0}
 			e.own[child] = true
 			at, _ := slices.BinarySearchFunc(node.Sorted, part.Value, ast.Value.Compare)
-			node.Sorted = slices.Insert(slices.Clone(node.Sorted), at, part.Value)
-		case !e.own[child]:
+			node.Sorted = slices.Insert(e.sorted(node), at, part.Value)
+		case !e.owns(child):
 			child = e.copy(child)
 		}
 		if node.Children == nil {
@@ -107,6 +121,6 @@ func (e *treeEditor) pruneAt(graph *unit.Graph, path ast.Ref) {
 		}
 		parent, key := e.at(path[:len(path)-1], false), path[len(path)-1].Value
 		delete(parent.Children, key)
-		parent.Sorted = slices.DeleteFunc(slices.Clone(parent.Sorted), func(v ast.Value) bool { return v.Compare(key) == 0 })
+		parent.Sorted = slices.DeleteFunc(e.sorted(parent), func(v ast.Value) bool { return v.Compare(key) == 0 })
 	}
 }

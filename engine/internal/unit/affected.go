@@ -104,18 +104,28 @@ func (g *Graph) Entangled(with Set) Set {
 	return group
 }
 
-// Dependents is the packages that refer to what is at, above or below one of the places, their own
-// apart: a package is compiled as a whole.
+// Dependents is the packages that refer to what is at, above or below one of the places.
 func (g *Graph) Dependents(places []Key) Set {
+	sorted := slices.Sorted(slices.Values(places))
+	named := SetOf(places...)
+	met := map[Key]bool{} // by reference: most are to the same few libraries
+	meets := func(ref Key) bool {
+		is, known := met[ref]
+		if known {
+			return is
+		}
+		at, _ := slices.BinarySearch(sorted, ref)
+		is = at < len(sorted) && ref.Holds(sorted[at])
+		if !is {
+			ref.above(func(above Key) { is = is || named[above] })
+		}
+		met[ref] = is
+		return is
+	}
 	found := Set{}
 	for key, p := range g.packages {
-		for _, place := range places {
-			if p.any(func(m *Module) bool {
-				return slices.ContainsFunc(m.Refs, func(ref Key) bool { return ref.Meets(place) })
-			}) {
-				found[key] = true
-				break
-			}
+		if p.any(func(m *Module) bool { return slices.ContainsFunc(m.Refs, meets) }) {
+			found[key] = true
 		}
 	}
 	return found
