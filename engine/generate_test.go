@@ -175,6 +175,9 @@ func (w *wild) rule(rank int) string {
 		}
 		return fmt.Sprintf("b.%s := %s", w.one([]string{"c", "n", "x"}), e())
 	case 11:
+		if !w.oneIn(12) {
+			return fmt.Sprintf("p[k] := 1 if { some k in [\"q\", %s] }", e())
+		}
 		return fmt.Sprintf("n[k].z := 1 if { some k in [\"q\", %s] }", e())
 	case 12:
 		return fmt.Sprintf("%s := %s if { %s } else := %s", name, e(), w.condition(rank), e())

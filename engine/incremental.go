@@ -52,11 +52,13 @@ type change struct {
 func changeSince(previous *Generation, all []*parsed, data *store) *change {
 	c := &change{before: previous.policy, data: data}
 	var removed, added []*unit.Module
-	kept := 0
+	stayed := 0
 	for _, p := range all {
 		old := previous.parsed[p.file.Path]
+		if old != nil {
+			stayed++
+		}
 		if old == p {
-			kept++
 			continue
 		}
 		c.newData = c.newData || p.data != nil || old != nil && old.data != nil
@@ -67,7 +69,7 @@ func changeSince(previous *Generation, all []*parsed, data *store) *change {
 			added = append(added, p.unit)
 		}
 	}
-	if kept < len(previous.parsed) {
+	if stayed < len(previous.parsed) {
 		now := make(map[string]bool, len(all))
 		for _, p := range all {
 			now[p.file.Path] = true

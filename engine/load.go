@@ -109,7 +109,7 @@ func compileSound(ctx context.Context, all []*parsed, data *store, f *files, con
 }
 
 // compileNext splices the change into previous's policy, and compiles everything as one where
-// splicing cannot be shown to be safe; see whyWhole.
+// splicing cannot be shown to be safe: see [unit.Graph.WhyWhole] and whyWhole.
 func compileNext(ctx context.Context, all []*parsed, data *store, previous *Generation, someBroke bool) (*policy, error) {
 	var c *change
 	switch {
@@ -118,7 +118,7 @@ func compileNext(ctx context.Context, all []*parsed, data *store, previous *Gene
 	case previous.policy.whole == "":
 		c = changeSince(previous, all, data)
 	}
-	if c != nil {
+	if c != nil && c.graph.WhyWhole(c.packages) == "" {
 		if next, err := c.compile(ctx, someBroke); err != nil || next.whole == "" {
 			return next, err
 		}

@@ -32,6 +32,9 @@ func (g *Generation) plan(ctx context.Context, path Path) (*rego.PreparedEvalQue
 		return p.(*rego.PreparedEvalQuery), nil //nolint:errcheck,forcetypeassert // nothing else is stored
 	}
 	if err := g.policy.checkPath(ctx, path.ref()); err != nil {
+		if ctx.Err() != nil {
+			err = fmt.Errorf("%w: %w", ErrDecisionTimeout, context.Cause(ctx))
+		}
 		return nil, fmt.Errorf("prepare %s: %w", path, err)
 	}
 	prepared, err := rego.New(

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"slices"
+	"strings"
 
 	"defenseclaw/engine/internal/unit"
 
@@ -26,6 +27,8 @@ type compiledPackage struct {
 	modules map[string]*ast.Module
 	exports map[unit.Key]export // by the rule's place
 	indexed []*ast.Rule         // those with comprehensions that the evaluator looks up an index of
+	declare []*ast.Builtin      // the functions among the exports, by name
+	whole   string              // why a corpus that has it is compiled as one, "" when it need not be
 }
 
 // export is what other packages can see of the rules at one place: its package's signature.
@@ -50,15 +53,38 @@ func packageOf(compiler *ast.Compiler, p *unit.Package) *compiledPackage {
 		c.modules[name] = module
 		for _, rule := range module.Rules {
 			ref := rule.Ref().GroundPrefix()
-			c.exports[unit.PathKey(ref)] = export{
-				ref: ref, kind: rule.Head.RuleKind(), arity: len(rule.Head.Args), tpe: compiler.TypeEnv.GetByRef(ref),
+			if place := unit.PathKey(ref); c.exports[place].ref == nil {
+				c.exports[place] = export{
+					ref: ref, kind: rule.Head.RuleKind(), arity: len(rule.Head.Args), tpe: compiler.TypeEnv.GetByRef(ref),
+				}
+				c.declareFunction(c.exports[place])
 			}
 			if hasComprehensionIndex(compiler, rule) {
 				c.indexed = append(c.indexed, rule)
 			}
 		}
 	}
+	c.findWhole()
 	return c
+}
+
+// declareFunction says of a function what the evaluator needs to know, in the way OPA's type
+// environment is told of functions: as of a builtin, by a name whose parts are joined by dots.
+func (c *compiledPackage) declareFunction(e export) {
+	f, ok := e.tpe.(*types.Function)
+	if !ok {
+		return
+	}
+	name := "data"
+	for _, t := range e.ref[1:] {
+		part, isString := t.Value.(ast.String)
+		if !isString || strings.Contains(string(part), ".") {
+			c.whole = "the function " + e.ref.String() + " cannot be declared by name"
+			return
+		}
+		name += "." + string(part)
+	}
+	c.declare = append(c.declare, &ast.Builtin{Name: name, Decl: f})
 }
 
 func hasComprehensionIndex(compiler *ast.Compiler, rule *ast.Rule) bool {
@@ -106,7 +132,9 @@ func newPolicy(compiler *ast.Compiler, graph *unit.Graph) *policy {
 	for _, key := range graph.Keys() {
 		p.packages[key] = packageOf(compiler, graph.Package(key))
 	}
-	p.whole = whyWhole(p.packages)
+	if p.whole = graph.WhyWhole(unit.SetOf(graph.Keys()...)); p.whole == "" {
+		p.whole = whyWhole(p.packages)
+	}
 	p.compiler = sealed(compiler)
 	if p.whole == "" {
 		p.compiler.TypeEnv = functionTypes(p.packages)
@@ -115,30 +143,28 @@ func newPolicy(compiler *ast.Compiler, graph *unit.Graph) *policy {
 }
 
 // whyWhole tells what makes a corpus one that is only ever compiled as a whole; "" for nothing.
+// There are two such things, both strange names: a rule whose name holds a composite value, and a
+// function whose path has a part with a dot or that is no string.
 func whyWhole(packages map[unit.Key]*compiledPackage) string {
 	for _, p := range packages {
-		if why := p.whyWhole(); why != "" {
-			return why
+		if p.whole != "" {
+			return p.whole
 		}
 	}
 	return ""
 }
 
-func (p *compiledPackage) whyWhole() string {
-	for _, e := range p.exports {
+// findWhole looks for a rule's name that the rule tree finds by its address, which a copy has not.
+func (c *compiledPackage) findWhole() {
+	for _, e := range c.exports {
 		for _, part := range e.ref[1:] {
 			switch part.Value.(type) {
 			case ast.String, ast.Number, ast.Boolean, ast.Null:
 			default:
-				// The rule tree finds such a part by its address, which a copy does not have.
-				return "the name of rule " + e.ref.String() + " holds a composite value"
+				c.whole = "the name of rule " + e.ref.String() + " holds a composite value"
 			}
 		}
-		if _, ok := e.tpe.(*types.Function); ok && !canDeclare(e.ref) {
-			return "the function " + e.ref.String() + " cannot be declared by name"
-		}
 	}
-	return ""
 }
 
 // sortedPlaces makes the order of places, and with it of messages, the same each time.

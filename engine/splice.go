@@ -3,7 +3,6 @@ package engine
 import (
 	"maps"
 	"slices"
-	"strings"
 
 	"defenseclaw/engine/internal/unit"
 
@@ -30,8 +29,8 @@ func (p *policy) splice(s *spliced) *policy {
 		} else {
 			next.packages[key] = after
 		}
-		if next.whole == "" && after != nil {
-			next.whole = after.whyWhole()
+		if after != nil && after.whole != "" {
+			next.whole = after.whole
 		}
 		indexMoved = indexMoved || before.hasIndexes() || after.hasIndexes()
 		functionsMoved = functionsMoved || !sameFunctions(before, after)
@@ -92,44 +91,32 @@ func (p *policy) spliceModules(s *spliced) (modules map[string]*ast.Module, name
 }
 
 func sameFunctions(before, after *compiledPackage) bool {
-	a, b := before.functions(), after.functions()
-	return maps.EqualFunc(a, b, func(x, y *types.Function) bool { return types.Compare(x, y) == 0 })
+	byName := map[string]*types.Function{}
+	for _, f := range before.functions() {
+		byName[f.Name] = f.Decl
+	}
+	same := len(byName) == len(after.functions())
+	for _, f := range after.functions() {
+		same = same && byName[f.Name] != nil && types.Compare(byName[f.Name], f.Decl) == 0
+	}
+	return same
 }
 
-func (c *compiledPackage) functions() map[unit.Key]*types.Function {
-	var functions map[unit.Key]*types.Function
+func (c *compiledPackage) functions() []*ast.Builtin {
 	if c == nil {
 		return nil
 	}
-	for place, e := range c.exports {
-		if f, ok := e.tpe.(*types.Function); ok {
-			if functions == nil {
-				functions = map[unit.Key]*types.Function{}
-			}
-			functions[place] = f
-		}
-	}
-	return functions
-}
-
-// canDeclare reports whether a builtin's name, whose parts are joined by dots, can say the path.
-func canDeclare(path ast.Ref) bool {
-	return !slices.ContainsFunc(path[1:], func(t *ast.Term) bool {
-		s, ok := t.Value.(ast.String)
-		return !ok || strings.Contains(string(s), ".")
-	})
+	return c.declare
 }
 
 // functionTypes makes a type environment that knows the functions and takes everything else under
 // data for any. That is all that evaluation asks of it: whether the target of a with is a function,
 // and of what arity. Types of rules are checked where they are compiled.
 func functionTypes(packages map[unit.Key]*compiledPackage) *ast.TypeEnv {
-	declared := map[string]*ast.Builtin{}
+	declared := make(map[string]*ast.Builtin, len(packages))
 	for _, p := range packages {
-		for place, f := range p.functions() {
-			parts := strings.Split(strings.TrimSuffix(string(place), "\x00"), "\x00")
-			name := "data." + strings.Join(parts, ".")
-			declared[name] = &ast.Builtin{Name: name, Decl: f}
+		for _, f := range p.declare {
+			declared[f.Name] = f
 		}
 	}
 	compiler := newCompiler().WithBuiltins(declared)

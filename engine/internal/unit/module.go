@@ -73,8 +73,9 @@ type Module struct {
 
 // A Rule is what the source says of one rule, before any type is known.
 type Rule struct {
-	Path    Key // up to the first part that is not written out
-	Whole   bool
+	Path    Key  // up to the first part that is not written out
+	Whole   bool // every part is written out
+	General bool // a part that is written out follows one that is not
 	Kind    ast.RuleKind
 	Arity   int
 	Default bool
@@ -89,7 +90,7 @@ func Scan(parsed *ast.Module) *Module {
 		key, whole := KeyOf(ref[1:])
 		name := m.Package + Key(nameOf(ref[0])+endMark)
 		m.Rules = append(m.Rules, Rule{
-			Path: name + key, Whole: whole, first: name,
+			Path: name + key, Whole: whole, General: !whole && isGeneral(ref[1:]), first: name,
 			Kind: rule.Head.RuleKind(), Arity: len(rule.Head.Args), Default: rule.Default,
 		})
 	}
@@ -98,6 +99,18 @@ func Scan(parsed *ast.Module) *Module {
 	}
 	m.scanRefs()
 	return m
+}
+
+func isGeneral(parts []*ast.Term) bool {
+	open := false
+	for _, t := range parts {
+		_, written := KeyOf([]*ast.Term{t})
+		if open && written {
+			return true
+		}
+		open = open || !written
+	}
+	return false
 }
 
 func nameOf(t *ast.Term) string {
