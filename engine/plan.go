@@ -31,10 +31,7 @@ func (g *Generation) plan(ctx context.Context, path Path) (*rego.PreparedEvalQue
 	if p, ok := g.plans.byPath.Load(key); ok {
 		return p.(*rego.PreparedEvalQuery), nil //nolint:errcheck,forcetypeassert // nothing else is stored
 	}
-	if err := g.policy.checkPath(ctx, path.ref()); err != nil {
-		if ctx.Err() != nil {
-			err = fmt.Errorf("%w: %w", ErrDecisionTimeout, context.Cause(ctx))
-		}
+	if err := g.policy.checkPath(path.ref()); err != nil {
 		return nil, fmt.Errorf("prepare %s: %w", path, err)
 	}
 	prepared, err := rego.New(

@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"context"
 	"slices"
 	"strings"
 
@@ -175,7 +174,7 @@ func sortedPlaces(places []unit.Key) []unit.Key {
 
 // checkPath refuses a path whose last parts the type of a rule rules out, as the type checker of a
 // compiler that knows all types does.
-func (p *policy) checkPath(ctx context.Context, ref ast.Ref) error {
+func (p *policy) checkPath(ref ast.Ref) error {
 	node := p.compiler.RuleTree
 	var at export
 	tail, found := ast.Ref{}, false
@@ -192,12 +191,32 @@ func (p *policy) checkPath(ctx context.Context, ref ast.Ref) error {
 	if !found || at.tpe == nil || selects(at.tpe, tail) {
 		return nil
 	}
-	compiler, err := p.closureCompiler(ctx, ref)
-	if err != nil {
-		return err
-	}
-	_, err = compiler.QueryCompiler().Compile(ast.NewBody(ast.NewExpr(ast.NewTerm(ref))))
+	compiler := knowing(at)
+	_, err := compiler.QueryCompiler().Compile(ast.NewBody(ast.NewExpr(ast.NewTerm(ref))))
 	return err
+}
+
+// knowing makes a compiler that knows the type at one place and nothing else.
+func knowing(e export) *ast.Compiler {
+	value := ast.VarTerm("v")
+	rule := &ast.Rule{
+		Head: ast.RefHead(ast.Ref{ast.VarTerm(nameOf(e.ref[len(e.ref)-1]))}, value),
+		Body: ast.NewBody(ast.NewExpr([]*ast.Term{ast.RefTerm(ast.VarTerm("type_at_place")), value})),
+	}
+	module := &ast.Module{Package: &ast.Package{Path: e.ref[:len(e.ref)-1]}, Rules: []*ast.Rule{rule}}
+	rule.Module = module
+	compiler := newCompiler().WithBuiltins(map[string]*ast.Builtin{
+		"type_at_place": {Name: "type_at_place", Decl: types.NewFunction(nil, e.tpe)},
+	})
+	compiler.Compile(map[string]*ast.Module{"": module})
+	return compiler
+}
+
+func nameOf(t *ast.Term) string {
+	if s, ok := t.Value.(ast.String); ok {
+		return string(s)
+	}
+	return t.Value.String()
 }
 
 func (p *policy) exportOf(rule *ast.Rule, place unit.Key) (export, bool) {
@@ -217,16 +236,6 @@ func selects(tpe types.Type, tail ast.Ref) bool {
 		}
 	}
 	return true
-}
-
-// closureCompiler compiles what a query about one place needs, with all its types.
-func (p *policy) closureCompiler(ctx context.Context, ref ast.Ref) (*ast.Compiler, error) {
-	place, _ := unit.KeyOf(ref[1:])
-	compiler, _, err := compileOnce(ctx, modulesIn(p.graph, p.graph.ClosureOf(place)), &store{root: ast.NewObject()})
-	if err == nil && compiler.Failed() {
-		err = compiler.Errors
-	}
-	return compiler, err
 }
 
 // modulesIn are the parsed modules of the packages, by file.

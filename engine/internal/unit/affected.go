@@ -60,13 +60,6 @@ func (g *Graph) Closure(of Set) Set {
 	return closure
 }
 
-// ClosureOf is all that a reference to place needs.
-func (g *Graph) ClosureOf(place Key) Set {
-	found := Set{}
-	g.reached(place, func(key Key) { found[key] = true })
-	return g.Closure(found)
-}
-
 // Entangled is the packages given and all whose rules share places with theirs: a rule a.b.c of
 // package x and the package x.a have one subtree of data between them. They can only be compiled,
 // and swapped, together.
