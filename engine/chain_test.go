@@ -118,9 +118,9 @@ func TestDecisionsOnEveryGenerationRunBesideSplices(t *testing.T) {
 }
 
 func TestAChainOfSplicesKeepsNoOldGeneration(t *testing.T) {
-	edits := 1000
-	if testing.Short() {
-		edits = 200
+	edits := 200
+	if *thorough {
+		edits = 1000
 	}
 	src := tenants(8)
 	g := reload(t, src, nil)

@@ -208,7 +208,11 @@ func TestASplicedGenerationIsTheSameAsAFreshOne(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := newWild(t)
 		g := loadBoth(t, w, nil)
-		for range 6 {
+		edits := 3
+		if *thorough {
+			edits = 10
+		}
+		for range edits {
 			w.edit()
 			next := loadBoth(t, w, g)
 			if next == nil {
