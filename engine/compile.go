@@ -22,7 +22,8 @@ var unsafeBuiltins = map[string]struct{}{
 
 // compile checks the modules against one another and against the data, and prepares them for
 // evaluation. The modules are not changed. When they do not fit, the error is [ast.Errors] with
-// every error that can be found. Cancelling ctx stops it after the stage it is in.
+// every error that can be found, and the compiler is the last one, which compiled what was left
+// without the rules at fault. Cancelling ctx stops it after the stage it is in.
 func compile(ctx context.Context, modules map[string]*ast.Module, data *store, someAreMissing bool) (*ast.Compiler, error) {
 	compiler, complete, err := compileOnce(ctx, modules, data)
 	if err != nil || !compiler.Failed() {
@@ -45,7 +46,7 @@ func compile(ctx context.Context, modules map[string]*ast.Module, data *store, s
 		}
 		errs = append(errs, withoutFollowUps(compiler.Errors)...)
 	}
-	return nil, errs
+	return compiler, errs
 }
 
 // compileOnce also tells whether every stage ran.

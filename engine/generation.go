@@ -17,16 +17,16 @@ type Generation struct {
 	files    *files
 	revision string
 	parsed   map[string]*parsed
-	compiler *ast.Compiler
+	policy   *policy
 	data     *store
 	changed  []string
 
 	plans plans // the only part that grows: prepared queries, by path
 }
 
-func newGeneration(f *files, all []*parsed, compiler *ast.Compiler, data *store, previous *Generation) *Generation {
+func newGeneration(f *files, all []*parsed, policy *policy, data *store, previous *Generation) *Generation {
 	g := &Generation{
-		number: 1, files: f, revision: f.revision, compiler: compiler, data: data,
+		number: 1, files: f, revision: f.revision, policy: policy, data: data,
 		parsed: make(map[string]*parsed, len(all)),
 		plans:  plans{mu: &sync.Mutex{}},
 	}

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"io/fs"
 
+	"defenseclaw/engine/internal/unit"
+
 	"github.com/open-policy-agent/opa/v1/ast"
 )
 
@@ -56,11 +58,11 @@ func (l *loader) build(ctx context.Context, f *files, previous *Generation) (*Ge
 	data := &store{root: root}
 
 	l.phase(phaseCompile)
-	compiler, err := compileSound(ctx, all, data, f, conflicts)
+	policy, err := compileSound(ctx, all, data, f, conflicts, previous)
 	if err != nil {
 		return nil, err
 	}
-	return newGeneration(f, all, compiler, data, previous), nil
+	return newGeneration(f, all, policy, data, previous), nil
 }
 
 func (l *loader) phase(name string) {
@@ -79,22 +81,22 @@ func needModules(f *files) error {
 }
 
 // compileSound compiles the files that parsed even when others did not, so that an author sees the
-// errors of all of them at once. conflicts are what joining the data found.
-func compileSound(ctx context.Context, all []*parsed, data *store, f *files, conflicts Diagnostics) (*ast.Compiler, error) {
+// errors of all of them at once. conflicts are what joining the data found. previous may be nil.
+func compileSound(ctx context.Context, all []*parsed, data *store, f *files, conflicts Diagnostics, previous *Generation) (*policy, error) {
 	var broken Diagnostics
 	cutShort := false
 	for _, p := range all {
 		broken = append(broken, p.wrong...)
 		cutShort = cutShort || len(p.wrong) > 0 && p.looksCutShort()
 	}
-	compiler, err := compile(ctx, modulesOf(all), data, len(broken) > 0)
+	policy, err := compileNext(ctx, all, data, previous, len(broken) > 0)
 	var errs ast.Errors
 	if err != nil && !errors.As(err, &errs) {
 		return nil, err
 	}
 	wrong := append(append(broken, conflicts...), fromOPA(errs, f.source)...)
 	if len(wrong) == 0 {
-		return compiler, nil
+		return policy, nil
 	}
 	refused := &Refused{Stage: StageCompile, Diagnostics: wrong.sorted()}
 	if len(broken) > 0 || len(conflicts) > 0 {
@@ -104,6 +106,28 @@ func compileSound(ctx context.Context, all []*parsed, data *store, f *files, con
 		refused.Err = errCutShort
 	}
 	return nil, refused
+}
+
+// compileNext splices the change into previous's policy, and compiles everything as one where
+// splicing cannot be shown to be safe: see [unit.Graph.WhyWhole] and whyWhole.
+func compileNext(ctx context.Context, all []*parsed, data *store, previous *Generation, someBroke bool) (*policy, error) {
+	var c *change
+	switch {
+	case previous == nil:
+		c = fromNothing(all, data)
+	case previous.policy.whole == "":
+		c = changeSince(previous, all, data)
+	}
+	if c != nil && c.graph.WhyWhole(c.packages) == "" {
+		if next, err := c.compile(ctx, someBroke); err != nil || next.whole == "" {
+			return next, err
+		}
+	}
+	compiler, err := compile(ctx, modulesOf(all), data, someBroke)
+	if err != nil {
+		return nil, err
+	}
+	return newPolicy(compiler, unit.New(unitsOf(all))), nil
 }
 
 // errCutShort is wrapped when a file looks as if its writer were not done.

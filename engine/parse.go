@@ -7,6 +7,8 @@ import (
 	"runtime"
 	"strings"
 
+	"defenseclaw/engine/internal/unit"
+
 	"github.com/open-policy-agent/opa/v1/ast"
 	"golang.org/x/sync/errgroup"
 )
@@ -14,7 +16,8 @@ import (
 // parsed is one file after parsing: exactly one of module, data and wrong is set.
 type parsed struct {
 	file   *File
-	module *ast.Module // shared between generations; compilers copy it before they change it
+	module *ast.Module  // shared between generations; compilers copy it before they change it
+	unit   *unit.Module // what the module and others can see of one another
 	data   ast.Object
 	wrong  Diagnostics
 }
@@ -57,7 +60,7 @@ func parseModule(file *File) *parsed {
 		ProcessAnnotation: true, // rego.metadata.* answer from them
 	})
 	if err == nil && module != nil {
-		return &parsed{file: file, module: module}
+		return &parsed{file: file, module: module, unit: unit.Scan(module)}
 	}
 	var errs ast.Errors
 	var one *ast.Error

@@ -31,9 +31,12 @@ func (g *Generation) plan(ctx context.Context, path Path) (*rego.PreparedEvalQue
 	if p, ok := g.plans.byPath.Load(key); ok {
 		return p.(*rego.PreparedEvalQuery), nil //nolint:errcheck,forcetypeassert // nothing else is stored
 	}
+	if err := g.policy.checkPath(path.ref()); err != nil {
+		return nil, fmt.Errorf("prepare %s: %w", path, err)
+	}
 	prepared, err := rego.New(
 		rego.ParsedQuery(ast.NewBody(ast.NewExpr(ast.NewTerm(path.ref())))),
-		rego.Compiler(g.compiler),
+		rego.Compiler(g.policy.compiler),
 		rego.Store(g.data),
 		rego.Transaction(transaction{}),
 		rego.StrictBuiltinErrors(true),

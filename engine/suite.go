@@ -32,7 +32,7 @@ func LoadSuite(ctx context.Context, src fs.FS) (_ *Suite, err error) {
 	}
 	root, conflicts := mergeData(all)
 	data := &store{root: root}
-	if _, err := compileSound(ctx, all, data, f, conflicts); err != nil {
+	if _, err := compileSound(ctx, all, data, f, conflicts, nil); err != nil {
 		return nil, err
 	}
 	return &Suite{Modules: modulesOf(all), Compiler: newCompiler().WithEnablePrintStatements(true), Store: data}, nil

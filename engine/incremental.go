@@ -1,0 +1,348 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"runtime"
+	"slices"
+	"sync"
+
+	"defenseclaw/engine/internal/unit"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/types"
+	"golang.org/x/sync/errgroup"
+)
+
+// fromNothing is the change that makes everything.
+func fromNothing(all []*parsed, data *store) *change {
+	empty := newCompiler()
+	empty.Compile(nil)
+	c := &change{data: data, before: &policy{
+		compiler: sealed(empty), graph: unit.New(nil), packages: map[unit.Key]*compiledPackage{},
+	}}
+	c.graph = unit.New(unitsOf(all))
+	c.packages = unit.SetOf(c.graph.Keys()...)
+	return c
+}
+
+func unitsOf(all []*parsed) []*unit.Module {
+	var units []*unit.Module
+	for _, p := range all {
+		if p.unit != nil {
+			units = append(units, p.unit)
+		}
+	}
+	return units
+}
+
+// change is what lies between a policy and the files as they are now.
+type change struct {
+	before *policy
+	graph  *unit.Graph // of the files as they are now, broken ones left out
+	data   *store
+
+	packages  unit.Set // with altered, new or missing modules, and all that are entangled with one
+	newData   bool     // some data file is another one
+	someBroke bool     // some file does not parse
+}
+
+// changeSince compares the files with those of previous, by identity: unchanged ones were not
+// parsed again.
+func changeSince(previous *Generation, all []*parsed, data *store) *change {
+	c := &change{before: previous.policy, data: data}
+	var removed, added []*unit.Module
+	stayed := 0
+	for _, p := range all {
+		old := previous.parsed[p.file.Path]
+		if old != nil {
+			stayed++
+		}
+		if old == p {
+			continue
+		}
+		c.newData = c.newData || p.data != nil || old != nil && old.data != nil
+		if old != nil && old.unit != nil {
+			removed = append(removed, old.unit)
+		}
+		if p.unit != nil {
+			added = append(added, p.unit)
+		}
+	}
+	if stayed < len(previous.parsed) {
+		now := make(map[string]bool, len(all))
+		for _, p := range all {
+			now[p.file.Path] = true
+		}
+		for path, old := range previous.parsed {
+			if now[path] {
+				continue
+			}
+			c.newData = c.newData || old.data != nil
+			if old.unit != nil {
+				removed = append(removed, old.unit)
+			}
+		}
+	}
+	c.graph = c.before.graph.With(removed, added)
+	c.packages = unit.Set{}
+	for _, m := range slices.Concat(removed, added) {
+		c.packages[m.Package] = true
+	}
+	c.packages.Add(c.graph.ChainReaders(c.packages, c.before.graph))
+	c.packages = c.entangled(c.packages)
+	return c
+}
+
+// entangled adds what is entangled now or was before: their rules left, or come to, shared places.
+func (c *change) entangled(packages unit.Set) unit.Set {
+	for {
+		size := len(packages)
+		packages = c.before.graph.Entangled(c.graph.Entangled(packages))
+		if len(packages) == size {
+			return packages
+		}
+	}
+}
+
+// mostTogether is how many packages one small compiler takes: enough that those which refer to the
+// same libraries compile them once, few enough that all processors have work.
+const mostTogether = 32
+
+// errDoesNotFit says that a part did not compile, or conflicts with the data.
+var errDoesNotFit = errors.New("the change does not compile")
+
+// compile makes the next policy in time that follows the change. When something is wrong with it,
+// the error is ast.Errors, the same that compiling everything would list.
+func (c *change) compile(ctx context.Context, someBroke bool) (*policy, error) {
+	c.someBroke = someBroke
+	if someBroke { // nothing can come of it but a list of errors
+		return c.before, c.explain(ctx)
+	}
+	next, err := c.splice(ctx)
+	if errors.Is(err, errDoesNotFit) {
+		return c.before, c.explain(ctx)
+	}
+	return next, err
+}
+
+// splice compiles what changed, then what can see that a signature changed, and so on.
+func (c *change) splice(ctx context.Context) (*policy, error) {
+	s := &spliced{graph: c.graph, packages: map[unit.Key]*compiledPackage{}, trees: map[unit.Key]*ast.TreeNode{}}
+	for wave := c.packages; len(wave) > 0; {
+		if err := c.compileAll(ctx, wave, s); err != nil {
+			return nil, err
+		}
+		wave = c.nextWave(wave, s)
+	}
+	next := c.before.splice(s)
+	if c.newData && len(conflicts(next.compiler.RuleTree, c.data.root)) > 0 {
+		return nil, errDoesNotFit
+	}
+	return next, nil
+}
+
+// nextWave is the packages yet to compile that can see the signatures which the last wave changed.
+func (c *change) nextWave(wave unit.Set, s *spliced) unit.Set {
+	next := unit.Set{}
+	if len(s.packages) >= len(c.graph.Keys()) && !slices.ContainsFunc(c.graph.Keys(), func(key unit.Key) bool { return s.packages[key] == nil }) {
+		return next
+	}
+	var places []unit.Key
+	for key := range wave {
+		places = append(places, moved(key, c.before.packages[key], s.packages[key])...)
+	}
+	if len(places) == 0 {
+		return next
+	}
+	for key := range c.entangled(c.graph.Dependents(sortedPlaces(places))) {
+		if _, done := s.packages[key]; !done {
+			next[key] = true
+		}
+	}
+	return next
+}
+
+// compileAll compiles the packages, in parallel parts, into s.
+func (c *change) compileAll(ctx context.Context, packages unit.Set, s *spliced) error {
+	var mu sync.Mutex
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(runtime.GOMAXPROCS(0))
+	for _, part := range c.parts(packages) {
+		group.Go(func() (err error) {
+			defer containPanic("compile", &err)
+			compiler, _, err := compileOnce(ctx, modulesIn(c.graph, c.graph.Closure(part)), c.data)
+			if err == nil && compiler.Failed() {
+				err = errDoesNotFit
+			}
+			if err != nil {
+				return err
+			}
+			compiled := make(map[unit.Key]*compiledPackage, len(part))
+			for key := range part {
+				compiled[key] = nil
+				if p := c.graph.Package(key); p != nil {
+					compiled[key] = packageOf(compiler, p)
+				}
+			}
+			tree := sealed(compiler).RuleTree
+			mu.Lock()
+			defer mu.Unlock()
+			for key, p := range compiled {
+				s.packages[key], s.trees[key] = p, tree
+			}
+			return nil
+		})
+	}
+	return group.Wait()
+}
+
+// parts divides packages so that entangled ones stay together.
+func (c *change) parts(packages unit.Set) []unit.Set {
+	var parts []unit.Set
+	part := unit.Set{}
+	placed := unit.Set{}
+	for _, key := range packages.Sorted() {
+		if placed[key] {
+			continue
+		}
+		for mate := range c.entangled(unit.SetOf(key)) {
+			placed[mate], part[mate] = true, true
+		}
+		if len(part) >= mostTogether {
+			parts, part = append(parts, part), unit.Set{}
+		}
+	}
+	if len(part) > 0 {
+		parts = append(parts, part)
+	}
+	return parts
+}
+
+// explain lists what is wrong. It compiles the packages that an error can be in: those that
+// changed, those that refer to something of them which is there and is not what it was, and so on.
+// The others have no error. One that refers to what does not compile, or is not there because its
+// file does not parse, sees a value of any type, and calls of such a function are not reported.
+func (c *change) explain(ctx context.Context) error {
+	at := c.packages
+	if c.newData {
+		found := conflicts(c.before.compiler.RuleTree, c.data.root)
+		at = unit.SetOf(found...)
+		at.Add(c.packages)
+		at = c.entangled(at)
+	}
+	for {
+		compiler, err := compile(ctx, modulesIn(c.graph, c.graph.Closure(at)), c.data, c.someBroke)
+		var errs ast.Errors
+		if err != nil && !errors.As(err, &errs) {
+			return err
+		}
+		var places []unit.Key
+		for key := range at {
+			places = append(places, c.visiblyMoved(key, compiler)...)
+		}
+		if len(places) == 0 || !at.Add(c.entangled(c.graph.Dependents(sortedPlaces(places)))) {
+			return err
+		}
+	}
+}
+
+// visiblyMoved lists the places where a package's signature, as far as the source and a compiler
+// that met errors know it, is not what it was.
+func (c *change) visiblyMoved(key unit.Key, compiler *ast.Compiler) []unit.Key {
+	before, now := c.before.graph.Package(key), c.graph.Package(key)
+	type shape struct {
+		kind  ast.RuleKind
+		arity int
+	}
+	shapes := func(p *unit.Package) map[unit.Key]map[shape]bool {
+		all := map[unit.Key]map[shape]bool{}
+		for _, r := range p.Rules() {
+			if all[r.Path] == nil {
+				all[r.Path] = map[shape]bool{}
+			}
+			all[r.Path][shape{r.Kind, r.Arity}] = true
+		}
+		return all
+	}
+	was, is := shapes(before), shapes(now)
+	var places []unit.Key
+	if (before == nil) != (now == nil) && (now != nil || !c.someBroke) {
+		places = append(places, key)
+	}
+	for place := range was {
+		if is[place] == nil && !c.someBroke {
+			places = append(places, place)
+		}
+	}
+	for place, s := range is {
+		if len(s) != len(was[place]) {
+			places = append(places, place)
+			continue
+		}
+		for one := range s {
+			if !was[place][one] {
+				places = append(places, place)
+			}
+		}
+	}
+	if old := c.before.packages[key]; old != nil {
+		for place, e := range old.exports {
+			if tpe := compiler.TypeEnv.GetByRef(e.ref); !isAny(tpe) && types.Compare(tpe, e.tpe) != 0 {
+				places = append(places, place)
+			}
+		}
+	}
+	return places
+}
+
+func isAny(tpe types.Type) bool {
+	a, ok := tpe.(types.Any)
+	return tpe == nil || ok && len(a) == 0
+}
+
+// conflicts lists the packages of the rules whose place the data holds something at.
+func conflicts(tree *ast.TreeNode, data ast.Object) []unit.Key {
+	var found []unit.Key
+	if root := tree.Child(ast.DefaultRootDocument.Value); root != nil {
+		walkConflicts(root, data, func(rule *ast.Rule) {
+			found = append(found, unit.PathKey(rule.Module.Package.Path))
+		})
+	}
+	return found
+}
+
+// walkConflicts goes only where both the rules and the data have something.
+func walkConflicts(node *ast.TreeNode, data ast.Object, found func(*ast.Rule)) {
+	visit := func(child *ast.TreeNode, v ast.Value) {
+		if object, ok := v.(ast.Object); ok && len(child.Values) == 0 {
+			walkConflicts(child, object, found)
+			return
+		}
+		child.DepthFirst(func(n *ast.TreeNode) bool {
+			for _, rule := range n.Values {
+				found(rule)
+			}
+			return false
+		})
+	}
+	if len(node.Children) < data.Len() {
+		for key, child := range node.Children {
+			if _, ok := key.(ast.String); !ok {
+				continue
+			}
+			if t := data.Get(ast.NewTerm(key)); t != nil {
+				visit(child, t.Value)
+			}
+		}
+		return
+	}
+	data.Foreach(func(k, v *ast.Term) {
+		if _, ok := k.Value.(ast.String); !ok {
+			return
+		}
+		if child := node.Child(k.Value); child != nil {
+			visit(child, v.Value)
+		}
+	})
+}

@@ -1,0 +1,142 @@
+package unit
+
+import (
+	"maps"
+	"slices"
+)
+
+// Set is a set of packages.
+type Set map[Key]bool
+
+// SetOf makes a set.
+func SetOf(keys ...Key) Set {
+	s := make(Set, len(keys))
+	for _, key := range keys {
+		s[key] = true
+	}
+	return s
+}
+
+// Add adds other's members and tells whether any was new.
+func (s Set) Add(other Set) bool {
+	before := len(s)
+	maps.Copy(s, other)
+	return len(s) > before
+}
+
+// Sorted lists the members.
+func (s Set) Sorted() []Key { return slices.Sorted(maps.Keys(s)) }
+
+// Closure is the packages given and all that they refer to, directly or through others: compiled
+// together they need nothing else. Members that the graph does not hold are left out.
+func (g *Graph) Closure(of Set) Set {
+	closure := make(Set, 2*len(of))
+	var todo []Key
+	visit := func(key Key) {
+		if !closure[key] && g.packages[key] != nil {
+			closure[key] = true
+			todo = append(todo, key)
+		}
+	}
+	for key := range of {
+		visit(key)
+	}
+	seen := map[Key]bool{}
+	for len(todo) > 0 {
+		p := g.packages[todo[len(todo)-1]]
+		todo = todo[:len(todo)-1]
+		for _, m := range p.Modules {
+			for _, ref := range m.Refs {
+				if !seen[ref] {
+					seen[ref] = true
+					g.reached(ref, visit)
+				}
+			}
+			if m.ReadsChain {
+				p.Key.above(visit)
+			}
+		}
+	}
+	return closure
+}
+
+// Entangled is the packages given and all whose rules share places with theirs: a rule a.b.c of
+// package x and the package x.a have one subtree of data between them. They can only be compiled,
+// and swapped, together.
+func (g *Graph) Entangled(with Set) Set {
+	group := make(Set, len(with))
+	todo := with.Sorted()
+	visit := func(key Key) {
+		if !group[key] {
+			group[key] = true
+			todo = append(todo, key)
+		}
+	}
+	for _, key := range todo {
+		group[key] = true
+	}
+	for len(todo) > 0 {
+		key := todo[len(todo)-1]
+		todo = todo[:len(todo)-1]
+		if below := g.below(key); len(below) > 1 || len(below) == 1 && below[0] != key {
+			for _, rule := range g.packages[key].Rules() {
+				for _, mate := range g.below(rule.first) {
+					visit(mate)
+				}
+			}
+		}
+		key.above(func(above Key) {
+			for _, rule := range g.packages[above].Rules() {
+				if above != key && rule.first.Holds(key) {
+					visit(above)
+					return
+				}
+			}
+		})
+	}
+	return group
+}
+
+// Dependents is the packages that refer to what is at, above or below one of the places.
+func (g *Graph) Dependents(places []Key) Set {
+	sorted := slices.Sorted(slices.Values(places))
+	named := SetOf(places...)
+	met := map[Key]bool{} // by reference: most are to the same few libraries
+	meets := func(ref Key) bool {
+		is, known := met[ref]
+		if known {
+			return is
+		}
+		at, _ := slices.BinarySearch(sorted, ref)
+		is = at < len(sorted) && ref.Holds(sorted[at])
+		if !is {
+			ref.above(func(above Key) { is = is || named[above] })
+		}
+		met[ref] = is
+		return is
+	}
+	found := Set{}
+	for key, p := range g.packages {
+		if p.any(func(m *Module) bool { return slices.ContainsFunc(m.Refs, meets) }) {
+			found[key] = true
+		}
+	}
+	return found
+}
+
+// ChainReaders is the packages that ask for metadata of one of the packages given, which lie above
+// them and have some to tell, in this graph or in before.
+func (g *Graph) ChainReaders(of Set, before *Graph) Set {
+	found := Set{}
+	for key := range of {
+		if !g.packages[key].any(tellsBelow) && !before.packages[key].any(tellsBelow) {
+			continue
+		}
+		for _, reader := range g.below(key) {
+			if g.packages[reader].any(readsChain) {
+				found[reader] = true
+			}
+		}
+	}
+	return found
+}

@@ -1,0 +1,179 @@
+package unit
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+)
+
+// A Key names a place under data: its parts, each with an end mark, so that one key is a prefix of
+// another exactly when its place holds the other's. The empty key is data itself.
+type Key string
+
+// Holds reports whether k is at or above other.
+func (k Key) Holds(other Key) bool { return strings.HasPrefix(string(other), string(k)) }
+
+// Meets reports whether one of k and other holds the other.
+func (k Key) Meets(other Key) bool { return k.Holds(other) || other.Holds(k) }
+
+const (
+	endMark     = "\x00"
+	notAString  = "\x01" // before a part that is a number, a boolean or null
+	firstInPath = 1      // the part after data
+)
+
+// above calls f with every key above k, data first, k last.
+func (k Key) above(f func(Key)) {
+	f("")
+	for i := range len(k) {
+		if k[i] == endMark[0] {
+			f(k[:i+1])
+		}
+	}
+}
+
+// KeyOf is the key of the longest prefix of terms, which follow data, that is written out. whole
+// tells whether that is all of them.
+func KeyOf(terms []*ast.Term) (key Key, whole bool) {
+	var b strings.Builder
+	for _, t := range terms {
+		switch v := t.Value.(type) {
+		case ast.String:
+			b.WriteString(string(v))
+		case ast.Number, ast.Boolean, ast.Null:
+			b.WriteString(notAString)
+			b.WriteString(v.String())
+		default:
+			return Key(b.String()), false
+		}
+		b.WriteString(endMark)
+	}
+	return Key(b.String()), true
+}
+
+// PathKey is the key of a path that begins with data.
+func PathKey(path ast.Ref) Key {
+	key, _ := KeyOf(path[firstInPath:])
+	return key
+}
+
+// Module is what of a parsed module matters to others, and what of others matters to it.
+type Module struct {
+	Parsed  *ast.Module
+	Package Key
+	Rules   []Rule
+	Refs    []Key // what it may refer to under data, sorted, each once; names of its own package are left out
+
+	// ReadsChain: it asks for the metadata of the packages above it.
+	ReadsChain bool
+	// TellsBelow: it has metadata that packages below it can ask for.
+	TellsBelow bool
+}
+
+// A Rule is what the source says of one rule, before any type is known.
+type Rule struct {
+	Path    Key  // up to the first part that is not written out
+	Whole   bool // every part is written out
+	General bool // a part that is written out follows one that is not
+	Kind    ast.RuleKind
+	Arity   int
+	Default bool
+	first   Key // the package and the first part of the rule's name
+}
+
+// Scan reads a parsed module. The module is not changed, and must not be afterwards.
+func Scan(parsed *ast.Module) *Module {
+	m := &Module{Parsed: parsed, Package: PathKey(parsed.Package.Path)}
+	for _, rule := range parsed.Rules {
+		ref := rule.Head.Ref()
+		key, whole := KeyOf(ref[1:])
+		name := m.Package + Key(nameOf(ref[0])+endMark)
+		m.Rules = append(m.Rules, Rule{
+			Path: name + key, Whole: whole, General: !whole && isGeneral(ref[1:]), first: name,
+			Kind: rule.Head.RuleKind(), Arity: len(rule.Head.Args), Default: rule.Default,
+		})
+	}
+	for _, a := range parsed.Annotations {
+		m.TellsBelow = m.TellsBelow || a.Scope == "subpackages"
+	}
+	m.scanRefs()
+	return m
+}
+
+func isGeneral(parts []*ast.Term) bool {
+	open := false
+	for _, t := range parts {
+		_, written := KeyOf([]*ast.Term{t})
+		if open && written {
+			return true
+		}
+		open = open || !written
+	}
+	return false
+}
+
+func nameOf(t *ast.Term) string {
+	switch v := t.Value.(type) {
+	case ast.Var:
+		return string(v)
+	case ast.String:
+		return string(v)
+	default:
+		return v.String()
+	}
+}
+
+// scanRefs collects the references. A name that an import brings in counts as the import even
+// where a local variable hides it: that can only add a dependency.
+func (m *Module) scanRefs() {
+	imports := map[ast.Var]Key{}
+	for _, imp := range m.Parsed.Imports {
+		if path, ok := imp.Path.Value.(ast.Ref); ok && path[0].Equal(ast.DefaultRootDocument) {
+			imports[imp.Name()] = PathKey(path)
+		}
+	}
+	seen := map[Key]bool{}
+	add := func(key Key) {
+		if !seen[key] {
+			seen[key] = true
+			m.Refs = append(m.Refs, key)
+		}
+	}
+	var visitor *ast.GenericVisitor
+	visitor = ast.NewGenericVisitor(func(x any) bool {
+		switch x := x.(type) {
+		case ast.Var:
+			if x == dataVar {
+				add("")
+			} else if key, ok := imports[x]; ok {
+				add(key)
+			}
+		case ast.Ref:
+			head, ok := x[0].Value.(ast.Var)
+			if !ok {
+				return false
+			}
+			m.ReadsChain = m.ReadsChain || x.HasPrefix(chainRef)
+			base, imported := imports[head]
+			if head == dataVar || imported {
+				tail, _ := KeyOf(x[1:])
+				add(base + tail)
+			}
+			for _, t := range x[1:] {
+				visitor.Walk(t)
+			}
+			return true
+		}
+		return false
+	})
+	for _, rule := range m.Parsed.Rules {
+		visitor.Walk(rule)
+	}
+	slices.Sort(m.Refs)
+}
+
+var (
+	dataVar  = ast.DefaultRootDocument.Value.(ast.Var)      //nolint:errcheck,forcetypeassert // OPA's constant
+	chainRef = ast.MustParseRef(ast.RegoMetadataChain.Name) // rego.metadata.chain
+)

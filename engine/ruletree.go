@@ -1,0 +1,126 @@
+package engine
+
+import (
+	"maps"
+	"slices"
+
+	"defenseclaw/engine/internal/unit"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+)
+
+// treeEditor makes a changed rule tree out of one that others read: it copies the nodes on the way
+// to each change, once, and shares the rest.
+type treeEditor struct {
+	root *ast.TreeNode
+	own  map[*ast.TreeNode]bool // made here, so they may be changed; true when their Sorted may be, too
+}
+
+func newTreeEditor(root *ast.TreeNode) *treeEditor {
+	e := &treeEditor{own: map[*ast.TreeNode]bool{}}
+	e.root = e.copy(root)
+	return e
+}
+
+func (e *treeEditor) copy(node *ast.TreeNode) *ast.TreeNode {
+	n := &ast.TreeNode{
+		Values: node.Values, Sorted: node.Sorted, Key: node.Key, External: node.External,
+		Index: node.Index, Children: maps.Clone(node.Children), Hide: node.Hide,
+	}
+	e.own[n] = false
+	return n
+}
+
+func (e *treeEditor) owns(node *ast.TreeNode) bool {
+	_, ok := e.own[node]
+	return ok
+}
+
+// sorted is node.Sorted for changing.
+func (e *treeEditor) sorted(node *ast.TreeNode) []ast.Value {
+	if !e.own[node] {
+		e.own[node] = true
+		return slices.Clone(node.Sorted)
+	}
+	return node.Sorted
+}
+
+// at returns the node at path for changing; nil when there is none and it is not to be made.
+func (e *treeEditor) at(path ast.Ref, create bool) *ast.TreeNode {
+	node := e.root
+	for i, part := range path {
+		child := node.Child(part.Value)
+		switch {
+		case child == nil && !create:
+			return nil
+		case child == nil:
+			child = &ast.TreeNode{Key: part.Value, Hide: i == 1 && ast.SystemDocumentKey.Compare(part.Value) == 0}
+			e.own[child] = true
+			at, _ := slices.BinarySearchFunc(node.Sorted, part.Value, ast.Value.Compare)
+			node.Sorted = slices.Insert(e.sorted(node), at, part.Value)
+		case !e.owns(child):
+			child = e.copy(child)
+		}
+		if node.Children == nil {
+			node.Children = map[ast.Value]*ast.TreeNode{}
+		}
+		node.Children[part.Value] = child
+		node = child
+	}
+	return node
+}
+
+// remove takes a package's rules out. Nodes stay, for prune.
+func (e *treeEditor) remove(p *compiledPackage) {
+	if p == nil {
+		return
+	}
+	for _, export := range p.exports {
+		if node := e.at(export.ref, false); node != nil {
+			node.Values, node.Index = nil, nil
+		}
+	}
+}
+
+// add puts a package's rules in as they lie in the tree of its own compiler.
+func (e *treeEditor) add(p *unit.Package, c *compiledPackage, from *ast.TreeNode) {
+	for _, export := range c.exports {
+		compiled := from.Find(export.ref)
+		node := e.at(export.ref, true)
+		node.Values, node.Index = compiled.Values, compiled.Index
+	}
+	if p.Bare() {
+		e.at(p.Modules[0].Parsed.Package.Path, true)
+	}
+}
+
+// prune takes out the nodes that only what was removed needed.
+func (e *treeEditor) prune(graph *unit.Graph, before *compiledPackage) {
+	if before == nil {
+		return
+	}
+	for _, export := range before.exports {
+		e.pruneAt(graph, export.ref)
+	}
+	for _, module := range before.modules {
+		e.pruneAt(graph, module.Package.Path)
+	}
+}
+
+func (e *treeEditor) pruneAt(graph *unit.Graph, path ast.Ref) {
+	for ; len(path) > 0; path = path[:len(path)-1] {
+		node := e.root.Find(path)
+		if node == nil {
+			continue
+		}
+		if len(node.Values) > 0 || len(node.Children) > 0 || node.External != nil {
+			return
+		}
+		if graph.Package(unit.PathKey(path)).Bare() {
+			return
+		}
+		parent, key := e.at(path[:len(path)-1], false), path[len(path)-1].Value
+		delete(parent.Children, key)
+		parent.Sorted = slices.DeleteFunc(e.sorted(parent), func(v ast.Value) bool { return v.Compare(key) == 0 })
+	}
+}

@@ -1,0 +1,179 @@
+package engine
+
+import (
+	"maps"
+	"slices"
+
+	"defenseclaw/engine/internal/unit"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/types"
+)
+
+// spliced is packages that were compiled anew, each by a small compiler that held all it refers to.
+type spliced struct {
+	graph    *unit.Graph
+	packages map[unit.Key]*compiledPackage // nil for one that is gone
+	trees    map[unit.Key]*ast.TreeNode    // the rule tree of the small compiler that compiled it
+}
+
+// splice returns the policy that holds s.packages in place of p's. What is not in s is shared with
+// p, which stays as it was.
+func (p *policy) splice(s *spliced) *policy {
+	next := &policy{graph: s.graph, packages: maps.Clone(p.packages)}
+	indexMoved, functionsMoved := false, false
+	for key, after := range s.packages {
+		before := p.packages[key]
+		if after == nil {
+			delete(next.packages, key)
+		} else {
+			next.packages[key] = after
+		}
+		if after != nil && after.whole != "" {
+			next.whole = after.whole
+		}
+		indexMoved = indexMoved || before.hasIndexes() || after.hasIndexes()
+		functionsMoved = functionsMoved || !sameFunctions(before, after)
+	}
+	// A copy of the compiler shares what evaluation only reads: builtins, capabilities, indices.
+	compiler := *p.compiler
+	compiler.RuleTree = p.spliceTree(s)
+	modules, namesMoved := p.spliceModules(s)
+	compiler.Modules = modules
+	if namesMoved || indexMoved {
+		compiler = *newCarrier(modules, compiler.RuleTree, next.packages)
+		compiler.TypeEnv = p.compiler.TypeEnv
+	}
+	if functionsMoved && next.whole == "" {
+		compiler.TypeEnv = functionTypes(next.packages)
+	}
+	next.compiler = &compiler
+	return next
+}
+
+func (c *compiledPackage) hasIndexes() bool { return c != nil && len(c.indexed) > 0 }
+
+func (p *policy) spliceTree(s *spliced) *ast.TreeNode {
+	tree := newTreeEditor(p.compiler.RuleTree)
+	for key := range s.packages {
+		tree.remove(p.packages[key])
+	}
+	for key, after := range s.packages {
+		if after != nil {
+			tree.add(s.graph.Package(key), after, s.trees[key])
+		}
+	}
+	for key := range s.packages {
+		tree.prune(s.graph, p.packages[key])
+	}
+	return tree.root
+}
+
+// spliceModules also tells whether the set of names changed.
+func (p *policy) spliceModules(s *spliced) (modules map[string]*ast.Module, namesMoved bool) {
+	modules = maps.Clone(p.compiler.Modules)
+	for key := range s.packages {
+		if before := p.packages[key]; before != nil {
+			for name := range before.modules {
+				delete(modules, name)
+			}
+		}
+	}
+	for _, after := range s.packages {
+		if after != nil {
+			maps.Copy(modules, after.modules)
+			for name := range after.modules {
+				namesMoved = namesMoved || p.compiler.Modules[name] == nil
+			}
+		}
+	}
+	return modules, namesMoved || len(modules) != len(p.compiler.Modules)
+}
+
+func sameFunctions(before, after *compiledPackage) bool {
+	byName := map[string]*types.Function{}
+	for _, f := range before.functions() {
+		byName[f.Name] = f.Decl
+	}
+	same := len(byName) == len(after.functions())
+	for _, f := range after.functions() {
+		same = same && byName[f.Name] != nil && types.Compare(byName[f.Name], f.Decl) == 0
+	}
+	return same
+}
+
+func (c *compiledPackage) functions() []*ast.Builtin {
+	if c == nil {
+		return nil
+	}
+	return c.declare
+}
+
+// functionTypes makes a type environment that knows the functions and takes everything else under
+// data for any. That is all that evaluation asks of it: whether the target of a with is a function,
+// and of what arity. Types of rules are checked where they are compiled.
+func functionTypes(packages map[unit.Key]*compiledPackage) *ast.TypeEnv {
+	declared := make(map[string]*ast.Builtin, len(packages))
+	for _, p := range packages {
+		for _, f := range p.declare {
+			declared[f.Name] = f
+		}
+	}
+	compiler := newCompiler().WithBuiltins(declared) //nolint:staticcheck // capabilities would take the place of OPA's own builtins
+	compiler.QueryCompiler()                         // makes the environment
+	return compiler.TypeEnv
+}
+
+// carried is what a carrier's one stage uses, until it has run.
+type carried struct {
+	tree    *ast.TreeNode
+	indexed []*ast.Rule
+}
+
+// newCarrier makes a compiler whose unexported parts, the sorted names of modules and the indices
+// of comprehensions, are those of the modules and of the packages, and whose rule tree is tree. It
+// compiles nothing: of all stages only the one that makes the indices runs, on compiled rules.
+func newCarrier(modules map[string]*ast.Module, tree *ast.TreeNode, packages map[unit.Key]*compiledPackage) *ast.Compiler {
+	in := &carried{tree: tree}
+	for _, p := range packages {
+		in.indexed = append(in.indexed, p.indexed...)
+	}
+	const first = ast.StageCheckUnusedImports // does nothing unless strict
+	skipped := slices.DeleteFunc(ast.AllStages(), func(id ast.StageID) bool {
+		return id == first || id == ast.StageBuildComprehensionIndices
+	})
+	carrier := newCompiler().WithSkipStages(skipped...)
+	carrier.WithStageAfterID(first, ast.CompilerStageDefinition{
+		Name: "UseCompiledRules", MetricName: "use_compiled_rules", Stage: in.use,
+	})
+	stub := &ast.Module{Package: &ast.Package{Path: ast.Ref{ast.DefaultRootDocument}}}
+	stubs := make(map[string]*ast.Module, len(modules))
+	for name := range modules {
+		stubs[name] = stub
+	}
+	carrier.Compile(stubs)
+	*in = carried{} // the compiler keeps its stages, and must not keep an old generation by them
+	carrier.Modules = modules
+	return sealed(carrier)
+}
+
+func (in *carried) use(carrier *ast.Compiler) *ast.Error {
+	carrier.RuleTree = in.tree
+	holder := &ast.Module{Package: &ast.Package{Path: ast.Ref{ast.DefaultRootDocument}}, Rules: in.indexed}
+	for name := range carrier.Modules {
+		carrier.Modules[name] = holder
+		holder = &ast.Module{Package: holder.Package}
+	}
+	return nil
+}
+
+// sealed returns a compiler to evaluate with, and empties the one given: rule indices keep the
+// compiler that made them, and with it everything that it holds. Of the maps that only serve to
+// compile, none is kept. Variables keep their generated names in traces, since two compilers
+// generate the same ones for different variables.
+func sealed(c *ast.Compiler) *ast.Compiler {
+	result := *c
+	*c = ast.Compiler{}
+	result.ModuleTree, result.Graph, result.RewrittenVars = nil, nil, nil
+	return &result
+}
