@@ -41,7 +41,7 @@ type gate func(r *http.Request, a access) (denial, bool)
 
 // gates are the gates in the order in which they stand.
 func (s *Server) gates() []gate {
-	return []gate{s.tokenGate, s.hostGate, originGate(s.hostAllowed), fetchGate, clientGate, contentTypeGate}
+	return []gate{s.rateGate, s.tokenGate, s.hostGate, originGate(s.hostAllowed), fetchGate, clientGate, contentTypeGate}
 }
 
 // tokenGate stands against everybody who cannot read the operator's files.
@@ -53,7 +53,10 @@ func (s *Server) tokenGate(r *http.Request, _ access) (denial, bool) {
 			ok = true
 		}
 	}
-	return denial{http.StatusUnauthorized, "unauthorized"}, ok
+	if !ok {
+		return s.wrongToken(r), false
+	}
+	return denial{}, true
 }
 
 func tokensOf(h http.Header) (tokens []string) {
@@ -72,7 +75,14 @@ func tokensOf(h http.Header) (tokens []string) {
 
 // hostGate stands against DNS rebinding: a page whose name was made to resolve to this machine.
 func (s *Server) hostGate(r *http.Request, _ access) (denial, bool) {
-	return denial{http.StatusForbidden, "Host is neither the bound address nor a loopback name"}, s.hostAllowed(hostname(r.Host))
+	return denial{http.StatusForbidden, "Host is neither the bound address nor a loopback name"}, overUnix(r) || s.hostAllowed(hostname(r.Host))
+}
+
+// overUnix reports whether a request came by a Unix socket. No page can make a browser call one, and
+// clients send any name as the host.
+func overUnix(r *http.Request) bool {
+	addr, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
+	return ok && addr.Network() == "unix"
 }
 
 // originGate stands against pages of other sites that know the port.

@@ -24,7 +24,7 @@ const token = "a-token-for-tests"
 
 // sidecar is a server on a real listener over a real engine; files may be edited between calls.
 type sidecar struct {
-	t     *testing.T
+	t     testing.TB
 	addr  string
 	files fstest.MapFS
 
@@ -39,7 +39,7 @@ func policy(files map[string]string) fstest.MapFS {
 	return m
 }
 
-func start(t *testing.T, files map[string]string, change func(*api.Config, *engine.Config)) *sidecar {
+func start(t testing.TB, files map[string]string, change func(*api.Config, *engine.Config)) *sidecar {
 	t.Helper()
 	s := &sidecar{t: t, files: policy(files)}
 	source := func() (fs.FS, error) { return s.files, nil }

@@ -3,6 +3,7 @@ package api
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"strings"
 	"time"
 
 	"defenseclaw/api/audit"
@@ -22,7 +24,8 @@ const DefaultClientTimeout = 150 * time.Second
 
 // Client calls a running sidecar. Safe for concurrent use.
 type Client struct {
-	Addr    string // host:port; a wildcard host is reached over loopback
+	Addr    string      // host:port, or unix:PATH; a wildcard host is reached over loopback
+	TLS     *tls.Config // nil: plain HTTP
 	Token   string
 	Timeout time.Duration // of one call; 0: [DefaultClientTimeout]
 }
@@ -131,7 +134,36 @@ func (c *Client) read(path string, body []byte, answer any) error {
 	return nil
 }
 
-func (c *Client) url(path string) string { return "http://" + ReachableAddr(c.Addr) + path }
+// url is for messages and, but for a Unix socket, for calling.
+func (c *Client) url(path string) string {
+	switch {
+	case c.socket() != "":
+		return c.Addr + ":" + path
+	case c.TLS != nil:
+		return "https://" + ReachableAddr(c.Addr) + path
+	default:
+		return "http://" + ReachableAddr(c.Addr) + path
+	}
+}
+
+// socket is the path of the Unix socket to call, empty when it is not one.
+func (c *Client) socket() string {
+	path, _ := strings.CutPrefix(c.Addr, "unix:")
+	if path == c.Addr {
+		return ""
+	}
+	return path
+}
+
+func (c *Client) transport() *http.Transport {
+	t := &http.Transport{DisableKeepAlives: true, TLSClientConfig: c.TLS} // no proxy: the sidecar is our neighbour
+	if path := c.socket(); path != "" {
+		t.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, "unix", path)
+		}
+	}
+	return t
+}
 
 func (c *Client) call(ctx context.Context, method, path string, body []byte) ([]byte, error) {
 	timeout := c.Timeout
@@ -140,7 +172,14 @@ func (c *Client) call(ctx context.Context, method, path string, body []byte) ([]
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, method, c.url(path), bytes.NewReader(body))
+	target := c.url(path)
+	if c.socket() != "" {
+		target = "http://localhost" + path
+		if c.TLS != nil {
+			target = "https://localhost" + path
+		}
+	}
+	request, err := http.NewRequestWithContext(ctx, method, target, bytes.NewReader(body))
 	if err != nil {
 		return nil, fmt.Errorf("address %s: %w", c.Addr, err)
 	}
@@ -150,8 +189,7 @@ func (c *Client) call(ctx context.Context, method, path string, body []byte) ([]
 	if len(body) > 0 {
 		request.Header.Set("Content-Type", "application/json")
 	}
-	transport := &http.Transport{DisableKeepAlives: true} // no proxy: the sidecar is our neighbour
-	response, err := (&http.Client{Transport: transport}).Do(request)
+	response, err := (&http.Client{Transport: c.transport()}).Do(request)
 	if err != nil {
 		return nil, c.unreachable(path, timeout, err)
 	}

@@ -82,6 +82,9 @@ func (s *Server) guard(rt route) http.Handler {
 			for _, g := range gates {
 				if d, ok := g(r, rt.access); !ok {
 					s.recordRefused(r, d)
+					if d.status == http.StatusTooManyRequests {
+						w.Header().Set("Retry-After", retryAfter)
+					}
 					writeJSON(w, d.status, errorAnswer{d.message})
 					return
 				}

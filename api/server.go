@@ -1,8 +1,10 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -23,9 +25,13 @@ const (
 	mostBodyBytes     = 1 << 20
 	readHeaderTimeout = 5 * time.Second
 	readTimeout       = 30 * time.Second
+	writeTimeout      = 3 * time.Minute // longer than a reload may take; event streams have their own
 	idleTimeout       = 2 * time.Minute
 	drainTimeout      = 10 * time.Second
 )
+
+// DefaultRequestsPerSecond is what one address beyond this machine may ask for, twice of it at once.
+const DefaultRequestsPerSecond = 100
 
 // Config is what a Server needs.
 type Config struct {
@@ -42,9 +48,11 @@ type Config struct {
 	Events    http.Handler          // GET /policy/events; nil: there are none
 	// Validated is told of every reload of a validate-only sidecar; its error says that the reload
 	// is not on record. Nil: nobody is told.
-	Validated func(context.Context, engine.Report) error
-	Version   string      // of the program, for the status
-	Logger    *zap.Logger // nil: nothing is logged
+	Validated         func(context.Context, engine.Report) error
+	Version           string      // of the program, for the status
+	TLS               *tls.Config // nil: plain HTTP
+	RequestsPerSecond int         // of one address beyond this machine; 0: DefaultRequestsPerSecond
+	Logger            *zap.Logger // nil: nothing is logged
 }
 
 // Server answers HTTP for one engine.
@@ -52,6 +60,7 @@ type Server struct {
 	cfg         Config
 	tokenDigest [sha256.Size]byte
 	started     time.Time
+	throttle    *throttle
 	handler     http.Handler
 }
 
@@ -73,7 +82,7 @@ func New(cfg Config) (*Server, error) {
 		}
 		cfg.Metrics = own
 	}
-	s := &Server{cfg: cfg, tokenDigest: sha256.Sum256([]byte(cfg.Token)), started: time.Now().UTC()}
+	s := &Server{cfg: cfg, tokenDigest: sha256.Sum256([]byte(cfg.Token)), started: time.Now().UTC(), throttle: newThrottle(cmp.Or(cfg.RequestsPerSecond, DefaultRequestsPerSecond))}
 	s.handler = s.routes()
 	return s, nil
 }
@@ -88,6 +97,7 @@ func (s *Server) Run(ctx context.Context, listener net.Listener) error {
 		Handler:           s,
 		ReadHeaderTimeout: readHeaderTimeout,
 		ReadTimeout:       readTimeout,
+		WriteTimeout:      writeTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    64 << 10,
 		ErrorLog:          zap.NewStdLog(s.cfg.Logger.Named("http")),
@@ -107,7 +117,12 @@ func (s *Server) Run(ctx context.Context, listener net.Listener) error {
 		}
 		drained <- err
 	}()
-	err := server.Serve(listener)
+	serve := server.Serve
+	if s.cfg.TLS != nil {
+		server.TLSConfig = s.cfg.TLS
+		serve = func(l net.Listener) error { return server.ServeTLS(l, "", "") }
+	}
+	err := serve(listener)
 	close(ended)
 	if drainErr := <-drained; errors.Is(err, http.ErrServerClosed) {
 		return drainErr

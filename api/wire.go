@@ -92,7 +92,8 @@ type Watch struct {
 // GatewayFile is <data-dir>/gateway.json, by which commands find the running sidecar.
 type GatewayFile struct {
 	PID       int       `json:"pid"`
-	APIAddr   string    `json:"api_addr"` // host:port
+	APIAddr   string    `json:"api_addr"`           // host:port, or unix:PATH
+	TLSCert   string    `json:"tls_cert,omitempty"` // the file of the certificate that is served; empty: plain HTTP
 	StartedAt time.Time `json:"started_at"`
 }
 

@@ -116,7 +116,9 @@ func settingFlags(names ...string) []cli.Flag {
 }
 
 // clientFlags are what a command needs to find the running sidecar.
-func clientFlags() []cli.Flag { return settingFlags("data-dir", "api-bind", "api-port") }
+func clientFlags() []cli.Flag {
+	return settingFlags("data-dir", "api-bind", "api-port", "api-socket", "tls-cert", "client-cert", "client-key")
+}
 
 func settings(c *cli.Context) (sidecar.Settings, error) {
 	return sidecar.Resolve(func(name string) (string, bool) {
@@ -139,7 +141,7 @@ func client(c *cli.Context) (*api.Client, error) {
 	if err != nil && !errors.Is(err, sidecar.ErrNoToken) {
 		return nil, err
 	}
-	return &api.Client{Addr: s.Addr(), Token: token}, nil
+	return s.Client(token)
 }
 
 func noArguments(c *cli.Context) error {

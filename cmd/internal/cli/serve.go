@@ -42,14 +42,15 @@ func serve(c *cli.Context) error {
 	}
 	logger.Info("starting", zap.String("version", version()), zap.String("policy_dir", s.PolicyDir),
 		zap.String("data_dir", s.DataDir), zap.String("address", side.Addr()), zap.Bool("watch", s.Watch))
-	err = side.Run(ctx, func() { greet(s, side.Addr(), logger) })
+	err = side.Run(ctx, func() { greet(s, side, logger) })
 	logger.Info("stopped", zap.Error(err))
 	return err
 }
 
 // greet tells where the sidecar is and, to a person, what to try first.
-func greet(s sidecar.Settings, addr string, logger *zap.Logger) {
-	logger.Info("listening", zap.String("url", "http://"+addr))
+func greet(s sidecar.Settings, side *sidecar.Sidecar, logger *zap.Logger) {
+	url := side.URL()
+	logger.Info("listening", zap.String("url", url))
 	if !logsToPeople(s.LogFormat) {
 		return
 	}
@@ -57,12 +58,19 @@ func greet(s sidecar.Settings, addr string, logger *zap.Logger) {
 	if dir == "" {
 		dir = "the embedded default pack"
 	}
+	how, base := "", url
+	switch {
+	case s.APISocket != "":
+		how, base = " --unix-socket "+s.APISocket, "http://localhost"
+	case s.TLSCert != "":
+		how = " --cacert " + s.TLSCert
+	}
 	fmt.Fprintf(os.Stderr, `
-  Serving %s on http://%s
+  Serving %s on %s
   Try, in another terminal:
-    curl -s http://%s/policy/evaluate/firewall \
+    curl -s%s %s/policy/evaluate/firewall \
       -H "Authorization: Bearer $(%s token)" -H "Content-Type: application/json" \
       -d '{"target_type":"skill","destination":"example.com","port":443,"protocol":"tcp"}'
 
-`, dir, addr, addr, os.Args[0])
+`, dir, url, how, base, os.Args[0])
 }

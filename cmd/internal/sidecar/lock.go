@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -46,8 +45,8 @@ func claim(dataDir string) (release func() error, err error) {
 func gatewayFile(dataDir string) string { return filepath.Join(dataDir, "gateway.json") }
 
 // publish tells commands where the sidecar listens.
-func publish(dataDir, addr string) error {
-	text, err := json.Marshal(api.GatewayFile{PID: os.Getpid(), APIAddr: addr, StartedAt: time.Now().UTC()})
+func publish(dataDir, addr, tlsCert string) error {
+	text, err := json.Marshal(api.GatewayFile{PID: os.Getpid(), APIAddr: addr, TLSCert: tlsCert, StartedAt: time.Now().UTC()})
 	if err != nil {
 		return err
 	}
@@ -62,17 +61,4 @@ func unpublish(dataDir string) error {
 		return err
 	}
 	return nil
-}
-
-// Addr is where the running sidecar listens, host:port: as the settings say or, where nobody chose,
-// or the port was left open, as gateway.json does.
-func (s Settings) Addr() string {
-	if !s.AddrChosen || s.APIPort == 0 {
-		var running api.GatewayFile
-		text, err := os.ReadFile(gatewayFile(s.DataDir))
-		if err == nil && json.Unmarshal(text, &running) == nil && running.APIAddr != "" {
-			return running.APIAddr
-		}
-	}
-	return net.JoinHostPort(s.APIBind, strconv.Itoa(s.APIPort))
 }

@@ -3,6 +3,8 @@ package sidecar
 import (
 	"context"
 	"errors"
+	"path/filepath"
+	"strings"
 	"time"
 
 	"defenseclaw/api/audit"
@@ -42,11 +44,12 @@ func (s *Sidecar) Run(ctx context.Context, ready func()) (err error) {
 		up.Go(func() error { return s.judge.Run(upstream) })
 	}
 	up.Go(func() error {
-		if err := publish(s.cfg.Settings.DataDir, s.Addr()); err != nil {
+		if err := publish(s.cfg.Settings.DataDir, s.Addr(), absolute(s.cfg.Settings.TLSCert)); err != nil {
 			return err
 		}
 		s.firstLoad(upstream)
 		close(loaded)
+		s.tellSystemd(notifyReady, s.doing())
 		ready()
 		return nil
 	})
@@ -56,6 +59,7 @@ func (s *Sidecar) Run(ctx context.Context, ready func()) (err error) {
 		up.Go(func() error { return s.watcher.Run(upstream, changes) })
 		up.Go(func() error { s.reloadOnChange(upstream, loaded, changes); return nil })
 	}
+	context.AfterFunc(upstream, func() { s.tellSystemd(notifyStopping, "draining requests") })
 	err = up.Wait()
 	stopDownstream()
 	err = errors.Join(err, down.Wait())
@@ -148,9 +152,11 @@ func (s *Sidecar) reloadOnHUP(ctx context.Context, loaded <-chan struct{}) {
 		case <-ctx.Done():
 			return
 		case <-s.cfg.HUP:
+			s.tellSystemd(notifyReloading, "reloading")
 			if s.engine != nil {
 				s.reload(ctx, engine.Trigger{Kind: engine.TriggerSignal, Actor: "SIGHUP"})
 			}
+			s.tellSystemd(notifyReady, s.doing())
 		}
 	}
 }
@@ -172,4 +178,21 @@ func (s *Sidecar) reload(ctx context.Context, trigger engine.Trigger) {
 	if err != nil && !errors.As(err, &refused) && ctx.Err() == nil {
 		s.cfg.Logger.Error("reload could not be asked for", zap.Error(err))
 	}
+}
+
+// absolute is for those who read gateway.json elsewhere.
+func absolute(path string) string {
+	if path == "" {
+		return ""
+	}
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return path
+	}
+	return abs
+}
+
+func firstLine(text string) string {
+	line, _, _ := strings.Cut(text, "\n")
+	return line
 }

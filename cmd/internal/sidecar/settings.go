@@ -34,6 +34,13 @@ var Table = []Setting{
 	{Flag: "data-dir", Env: "DEFENSECLAW_HOME", Default: "~/.defenseclaw", Usage: "keep the token and the sidecar's own files in `DIR`"},
 	{Flag: "api-bind", Env: "DEFENSECLAW_API_BIND", Key: "gateway.api_bind", Default: "127.0.0.1", Usage: "listen on `ADDRESS`"},
 	{Flag: "api-port", Env: "DEFENSECLAW_API_PORT", Key: "gateway.api_port", Default: "18970", Usage: "listen on `PORT`; 0 picks a free one"},
+	{Flag: "api-socket", Env: "DEFENSECLAW_API_SOCKET", Key: "gateway.api_socket", Usage: "listen on the Unix socket `PATH` in place of an address"},
+	{Flag: "tls-cert", Env: "DEFENSECLAW_TLS_CERT", Key: "gateway.tls_cert", Usage: "serve TLS with the certificate in `FILE`, which is read again when it changes"},
+	{Flag: "tls-key", Env: "DEFENSECLAW_TLS_KEY", Key: "gateway.tls_key", Usage: "its key is in `FILE`"},
+	{Flag: "client-ca", Env: "DEFENSECLAW_CLIENT_CA", Key: "gateway.client_ca", Usage: "let in only callers with a certificate of the authorities in `FILE`"},
+	{Flag: "client-cert", Env: "DEFENSECLAW_CLIENT_CERT", Key: "gateway.client_cert", Usage: "commands show the sidecar the certificate in `FILE`"},
+	{Flag: "client-key", Env: "DEFENSECLAW_CLIENT_KEY", Key: "gateway.client_key", Usage: "its key is in `FILE`"},
+	{Flag: "rate-limit", Env: "DEFENSECLAW_RATE_LIMIT", Key: "gateway.rate_limit", Default: "100", Usage: "answer one address beyond this machine `N` requests a second"},
 	{Flag: "watch", Env: "DEFENSECLAW_WATCH", Key: "watch.enabled", Default: "true", Bool: true, Usage: "reload when files change"},
 	{Flag: "watch-mode", Env: "DEFENSECLAW_WATCH_MODE", Key: "watch.mode", Default: "auto", Usage: "watch by `MODE`: auto, notify or poll"},
 	{Flag: "debounce", Env: "DEFENSECLAW_DEBOUNCE", Key: "watch.debounce", Default: "20ms", Usage: "take an in-place write as complete after `DURATION` of quiet"},
@@ -69,6 +76,13 @@ type Settings struct {
 	DataDir      string
 	APIBind      string
 	APIPort      int
+	APISocket    string // empty: TCP
+	TLSCert      string // empty: plain HTTP
+	TLSKey       string
+	ClientCA     string // empty: callers need no certificate
+	ClientCert   string // of commands; may be empty
+	ClientKey    string
+	RateLimit    int  // requests a second
 	AddrChosen   bool // bind or port was set by somebody, so gateway.json is not asked
 	Watch        bool
 	WatchMode    string
@@ -107,6 +121,11 @@ func Resolve(flag func(name string) (string, bool), getenv func(string) string) 
 		return int(port), err
 	})
 	s.AddrChosen = r.chosen("api-bind") || r.chosen("api-port")
+	s.APISocket = r.path("api-socket", s.DataDir)
+	s.TLSCert, s.TLSKey = r.path("tls-cert", s.DataDir), r.path("tls-key", s.DataDir)
+	s.ClientCA = r.path("client-ca", s.DataDir)
+	s.ClientCert, s.ClientKey = r.path("client-cert", s.DataDir), r.path("client-key", s.DataDir)
+	s.RateLimit = parse(&r, "rate-limit", "a number", count)
 	s.Watch = parse(&r, "watch", "true or false", strconv.ParseBool)
 	s.ValidateOnly = parse(&r, "validate-only", "true or false", strconv.ParseBool)
 	s.WatchMode = parse(&r, "watch-mode", "auto, notify or poll", oneOf("auto", "notify", "poll"))

@@ -14,7 +14,6 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"strconv"
 
 	"defenseclaw/api"
 	"defenseclaw/api/audit"
@@ -54,6 +53,9 @@ type Sidecar struct {
 	audit   *audit.Log
 	events  *events.Hub
 	judge   *judge.Judge // nil when it is off
+
+	certificates *certificates // nil without TLS
+	handedOver   bool          // systemd made the listener
 }
 
 // New takes the data directory, the token and the address, and makes the parts. On an error
@@ -74,27 +76,26 @@ func New(cfg Config) (_ *Sidecar, err error) {
 			err = errors.Join(err, s.close())
 		}
 	}()
-	if err := s.findToken(); err != nil {
-		return nil, err
-	}
 	s.audit, err = audit.New(audit.Config{
 		Path: filepath.Join(cfg.Settings.DataDir, "audit.db"), MaxAge: cfg.Settings.AuditAge, MaxBytes: cfg.Settings.AuditBytes,
 	})
 	if err != nil {
 		return nil, err
 	}
-	addr := net.JoinHostPort(cfg.Settings.APIBind, strconv.Itoa(cfg.Settings.APIPort))
-	if s.listener, err = net.Listen("tcp", addr); err != nil { //nolint:noctx // it does not wait
-		return nil, fmt.Errorf("listen on %s: %w", addr, cause(err))
+	if s.certificates, err = newCertificates(cfg.Settings.TLSCert, cfg.Settings.TLSKey, cfg.Settings.ClientCA, cfg.Logger); err != nil {
+		return nil, err
+	}
+	if err := s.listen(); err != nil {
+		return nil, err
+	}
+	if err := s.findToken(); err != nil {
+		return nil, err
 	}
 	if err := s.wire(); err != nil {
 		return nil, err
 	}
 	return s, nil
 }
-
-// Addr is where the sidecar listens, host:port.
-func (s *Sidecar) Addr() string { return s.listener.Addr().String() }
 
 // openHistory makes the store of what served before. Each policy directory has its own: what
 // another directory held is not this one's last good.
@@ -145,8 +146,8 @@ func (s *Sidecar) findToken() error {
 	if err != nil && !errors.Is(err, ErrNoToken) {
 		return err
 	}
-	if bind := s.cfg.Settings.APIBind; !explicit && !api.IsLoopback(bind) {
-		return fmt.Errorf("%s is not a loopback address: set %s before the API is opened to others", bind, tokenVariable)
+	if !explicit && !s.onlyLocal() {
+		return fmt.Errorf("%s is not a loopback address: set %s before the API is opened to others", s.bindHost(), tokenVariable)
 	}
 	if err != nil {
 		token, err = s.cfg.Settings.makeToken()

@@ -1,6 +1,7 @@
 package sidecar
 
 import (
+	"crypto/tls"
 	"fmt"
 
 	"defenseclaw/api"
@@ -55,7 +56,7 @@ func (s *Sidecar) wire() (err error) {
 		Source:    s.source,
 		PolicyDir: settings.PolicyDir,
 		Token:     s.token,
-		BindHost:  settings.APIBind,
+		BindHost:  s.bindHost(),
 		Watch:     s.watchHealth,
 		LastGood:  s.lastGood,
 		Metrics:   s.metrics,
@@ -65,6 +66,9 @@ func (s *Sidecar) wire() (err error) {
 		Validated: s.announceValidated,
 		Version:   s.cfg.Version,
 		Logger:    s.cfg.Logger,
+		TLS:       s.tlsConfig(),
+
+		RequestsPerSecond: settings.RateLimit,
 	})
 	return err
 }
@@ -128,4 +132,11 @@ func (s *Sidecar) generation() uint64 {
 		return g.Number()
 	}
 	return 0
+}
+
+func (s *Sidecar) tlsConfig() *tls.Config {
+	if s.certificates == nil {
+		return nil
+	}
+	return s.certificates.config()
 }

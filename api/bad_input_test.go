@@ -1,0 +1,211 @@
+package api_test
+
+import (
+	"context"
+	"encoding/json"
+	"maps"
+	"net/http"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"defenseclaw/api"
+	"defenseclaw/api/audit"
+	"defenseclaw/api/events"
+	"defenseclaw/api/judge"
+	"defenseclaw/engine"
+)
+
+// full is a sidecar's API with all its parts.
+func full(t testing.TB) *sidecar {
+	t.Helper()
+	log, err := audit.New(audit.Config{Path: filepath.Join(t.TempDir(), "audit.db")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	hub, err := events.New(events.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Nothing listens at the discard port: whatever reaches the judge fails open, quickly.
+	j, err := judge.New(judge.Config{BaseURL: "http://127.0.0.1:9/v1", Model: "m", MaxRetries: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 2)
+	go func() { done <- log.Run(ctx) }()
+	go func() { done <- hub.Run(ctx) }()
+	t.Cleanup(func() { // after the server's own end
+		cancel()
+		for range 2 {
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	files := maps.Clone(domains)
+	files["p.rego"] = "package p\nx := input.x"
+	return start(t, files, func(c *api.Config, _ *engine.Config) { c.Audit, c.Events, c.Judge = log, hub, j })
+}
+
+// taker is a route that takes a body.
+type taker struct {
+	route, path string
+	good        string            // a body that it takes
+	required    []string          // fields of good that may not be missing
+	wrong       map[string]string // field → a value of a wrong type
+	opa         bool              // it answers errors as OPA does
+	headers     []string
+}
+
+var takers = []taker{
+	{route: "/policy/evaluate", good: `{"domain":"admission","input":{"target_type":"skill","target_name":"n","scan_result":{"verdict":"clean"}}}`,
+		required: []string{"input"}, wrong: map[string]string{"domain": `7`, "input": `[]`}},
+	{route: "/policy/evaluate/firewall", good: `{"destination":"d","port":1,"protocol":"tcp","target_type":"skill"}`,
+		required: []string{"destination"}, wrong: map[string]string{"destination": `{}`, "port": `"x"`, "protocol": `1`, "target_type": `[]`}},
+	{route: "/policy/evaluate/sandbox", good: `{"skill_name":"s","requested_endpoints":["a"],"requested_permissions":["b"]}`,
+		required: []string{"skill_name"}, wrong: map[string]string{"skill_name": `1`, "requested_endpoints": `"a"`, "requested_permissions": `{}`}},
+	{route: "/policy/evaluate/audit", good: `{"event_type":"e","severity":"LOW","age_days":1,"export_targets":[]}`,
+		wrong: map[string]string{"event_type": `1`, "severity": `[]`, "age_days": `"x"`, "export_targets": `{}`}},
+	{route: "/policy/evaluate/skill-actions", good: `{"severity":"HIGH","target_type":"skill"}`,
+		required: []string{"severity"}, wrong: map[string]string{"severity": `1`, "target_type": `[]`}},
+	{route: "/v1/guardrail/evaluate", good: `{"evaluation_id":"e","direction":"prompt","mode":"action","local_result":{"action":"alert","severity":"LOW"}}`,
+		required: []string{"evaluation_id", "direction", "mode"},
+		wrong:    map[string]string{"evaluation_id": `1`, "direction": `"up"`, "mode": `"x"`, "local_result": `[]`, "content_length": `-1`, "hilt": `"x"`, "content": `7`}},
+	{route: "/v1/guardrail/judge", good: `{"direction":"prompt","content":"short"}`,
+		required: []string{"direction", "content"}, wrong: map[string]string{"direction": `"up"`, "content": `[]`, "kind": `"poetry"`}},
+	{route: "/policy/lists/{list}", path: "/policy/lists/block", good: `{"target_type":"skill","target_name":"n","reason":"r"}`,
+		required: []string{"target_type", "target_name"}, wrong: map[string]string{"target_type": `1`, "target_name": `"a\u0000b"`, "reason": `{}`, "source_path": `1`},
+		headers: []string{api.HeaderClient + ": test"}},
+	{route: "/v1/data", good: `{"input":{"x":1}}`, opa: true},
+	{route: "/v1/data/{path...}", path: "/v1/data/p/x", good: `{"input":{"x":1}}`, opa: true},
+}
+
+// others are routes that take no body, with what they must refuse.
+var others = map[string][]string{
+	"/health": nil, "/health/ready": nil, "/metrics": nil, "/policy/status": nil, "/policy/lists": nil, "/policy/reload": nil, "/policy/events": nil,
+	"/audit/records": {"?limit=0", "?limit=x", "?limit=1e9", "?since=yesterday", "?before=-1", "?colour=red", "?action=a&action=b", "?action=" + strings.Repeat("a", 5000)},
+	"/audit/verify":  {"?head=1", "?head=x:y", "?head=:", "?head=-1:00"},
+}
+
+func TestEveryRouteIsTriedWithBadInput(t *testing.T) {
+	var tried []string
+	for _, tt := range takers {
+		tried = append(tried, tt.route)
+	}
+	for route := range others {
+		tried = append(tried, route)
+	}
+	for _, route := range api.Routes() {
+		if !slices.Contains(tried, route) {
+			t.Errorf("%s has no row in the tables of bad input", route)
+		}
+	}
+}
+
+// hostile are bodies that are no request of anybody's, whatever the route.
+func hostile() map[string]string {
+	return map[string]string{
+		"cut short":         `{"a":`,
+		"not JSON":          `<xml/>`,
+		"two values":        `{} {}`,
+		"a list":            `[1,2]`,
+		"a text":            `"text"`,
+		"a nest":            strings.Repeat("[", 200_000),
+		"a closed nest":     strings.Repeat(`{"a":`, 50_000) + `1` + strings.Repeat("}", 50_000),
+		"no UTF-8":          "{\"a\":\"\xff\xfe\"",
+		"a number too long": `{"a":1e` + strings.Repeat("9", 1000) + `x}`,
+		"NUL":               "\x00",
+	}
+}
+
+func TestBadBodiesAreRefusedAndNameWhatIsWrong(t *testing.T) {
+	s := full(t)
+	for _, tt := range takers {
+		path := tt.path
+		if path == "" {
+			path = tt.route
+		}
+		refused := func(what, body string, statuses []int, names string) {
+			t.Helper()
+			status, answer, header := s.request(http.MethodPost, path, body, tt.headers...)
+			var said struct{ Error, Code, Message string }
+			err := json.Unmarshal([]byte(answer), &said)
+			if !slices.Contains(statuses, status) || err != nil || said.Error == "" && said.Message == "" || !strings.HasPrefix(header.Get("Content-Type"), "application/json") {
+				t.Errorf("%s, %s: %d %.300s", path, what, status, answer)
+			}
+			if !strings.Contains(answer, names) {
+				t.Errorf("%s, %s: %.300s does not name %s", path, what, answer, names)
+			}
+		}
+		if status, answer, _ := s.request(http.MethodPost, path, tt.good, tt.headers...); status != http.StatusOK {
+			t.Errorf("%s, good: %d %s", path, status, answer)
+		}
+		refused("oversize", `{"input":"`+strings.Repeat("a", 1<<20)+`"}`, []int{http.StatusRequestEntityTooLarge}, "")
+		for what, body := range hostile() {
+			if tt.opa && (what == "a closed nest" || what == "a list") {
+				continue // OPA takes a body without input for one without input
+			}
+			refused(what, body, []int{http.StatusBadRequest}, "")
+		}
+		for _, field := range tt.required {
+			refused("without "+field, without(t, tt.good, field, "null"), []int{http.StatusBadRequest}, field)
+		}
+		for field, value := range tt.wrong {
+			refused("wrong "+field, without(t, tt.good, field, value), []int{http.StatusBadRequest}, field)
+		}
+	}
+	for route, queries := range others {
+		for _, query := range queries {
+			s.expect(http.MethodGet, route+query, "", http.StatusBadRequest, `"error":"`)
+		}
+	}
+	s.expect(http.MethodPost, "/policy/lists/grey", takers[7].good, http.StatusBadRequest, `list is \"grey\"`, api.HeaderClient+": test")
+	s.expect(http.MethodGet, "/health", "", http.StatusOK, "{}")
+}
+
+// without is the body with another value for the field; null is none.
+func without(t *testing.T, good, field, value string) string {
+	t.Helper()
+	var all map[string]json.RawMessage
+	if err := json.Unmarshal([]byte(good), &all); err != nil {
+		t.Fatal(err)
+	}
+	all[field] = json.RawMessage(value)
+	if value == "null" {
+		delete(all, field)
+	}
+	body, err := json.Marshal(all)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(body)
+}
+
+// FuzzBodies gives any body to every route that takes one: an answer of JSON, and never a failure of
+// the server's.
+func FuzzBodies(f *testing.F) {
+	for i, tt := range takers {
+		f.Add(i, []byte(tt.good))
+	}
+	for _, body := range hostile() {
+		if len(body) < 10_000 {
+			f.Add(0, []byte(body))
+		}
+	}
+	s := full(f)
+	f.Fuzz(func(t *testing.T, i int, body []byte) {
+		s.t = t
+		tt := takers[uint(i)%uint(len(takers))]
+		path := tt.path
+		if path == "" {
+			path = tt.route
+		}
+		status, answer, _ := s.request(http.MethodPost, path, string(body), tt.headers...)
+		if !json.Valid([]byte(answer)) || status >= http.StatusInternalServerError {
+			t.Errorf("%s: %d %s", path, status, answer)
+		}
+	})
+}

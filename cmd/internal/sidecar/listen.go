@@ -1,0 +1,126 @@
+package sidecar
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+
+	"github.com/coreos/go-systemd/v22/activation"
+)
+
+// unixScheme begins the address of a Unix socket, as gateway.json and messages write it.
+const unixScheme = "unix:"
+
+// listen takes the address: the socket that systemd hands over, a Unix socket, or TCP.
+func (s *Sidecar) listen() error {
+	settings := s.cfg.Settings
+	handed, err := activation.Listeners()
+	switch {
+	case err != nil:
+		return fmt.Errorf("take the socket that systemd hands over: %w", err)
+	case len(handed) > 1:
+		for _, l := range handed {
+			err = errors.Join(err, l.Close())
+		}
+		return errors.Join(fmt.Errorf("systemd hands over %d sockets: one was expected", len(handed)), err)
+	case len(handed) == 1 && handed[0] == nil:
+		return errors.New("systemd hands over something that is no stream socket: ListenStream= was expected")
+	case len(handed) == 1:
+		s.listener, s.handedOver = handed[0], true
+	case settings.APISocket != "":
+		s.listener, err = listenUnix(settings.APISocket)
+	default:
+		addr := net.JoinHostPort(settings.APIBind, strconv.Itoa(settings.APIPort))
+		if s.listener, err = net.Listen("tcp", addr); err != nil { //nolint:noctx // it does not wait
+			err = fmt.Errorf("listen on %s: %w", addr, cause(err))
+		}
+	}
+	return err
+}
+
+// longestSocketPath is what a socket's address holds on every Unix, its end mark left out.
+const longestSocketPath = 103
+
+// listenUnix listens on a socket that only its owner can reach. One that a process left behind which
+// was killed is replaced; one that somebody listens on, or another kind of file, is not.
+func listenUnix(path string) (net.Listener, error) {
+	if len(path) > longestSocketPath {
+		return nil, fmt.Errorf("listen on %s: the path of a socket has at most %d bytes", path, longestSocketPath)
+	}
+	info, err := os.Lstat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+	case err != nil:
+		return nil, fmt.Errorf("listen on %s: %w", path, err)
+	case info.Mode()&fs.ModeSocket == 0:
+		return nil, fmt.Errorf("listen on %s: it is there and is no socket", path)
+	default:
+		conn, err := net.Dial("unix", path) //nolint:noctx // it does not wait
+		if err == nil {
+			return nil, errors.Join(fmt.Errorf("listen on %s: address already in use", path), conn.Close())
+		}
+		if err := os.Remove(path); err != nil {
+			return nil, fmt.Errorf("replace the socket of a process that is gone: %w", err)
+		}
+	}
+	l, err := net.Listen("unix", path) //nolint:noctx // it does not wait
+	if err != nil {
+		return nil, fmt.Errorf("listen on %s: %w", path, cause(err))
+	}
+	if err := os.Chmod(path, 0o600); err != nil {
+		return nil, errors.Join(fmt.Errorf("listen on %s: %w", path, err), l.Close())
+	}
+	return l, nil
+}
+
+// Addr is where the sidecar listens: host:port, or unix:PATH.
+func (s *Sidecar) Addr() string {
+	addr := s.listener.Addr()
+	if addr.Network() == "unix" {
+		return unixScheme + absolute(addr.String())
+	}
+	return addr.String()
+}
+
+// URL is where the sidecar is called.
+func (s *Sidecar) URL() string {
+	switch addr := s.Addr(); {
+	case strings.HasPrefix(addr, unixScheme):
+		return addr
+	case s.cfg.Settings.TLSCert != "":
+		return "https://" + addr
+	default:
+		return "http://" + addr
+	}
+}
+
+// onlyLocal reports whether only this machine reaches the listener, and with it the token that a
+// first start made.
+func (s *Sidecar) onlyLocal() bool {
+	switch addr := s.listener.Addr().(type) {
+	case *net.TCPAddr:
+		return addr.IP.IsLoopback()
+	case *net.UnixAddr:
+		return true
+	default:
+		return false
+	}
+}
+
+// bindHost is the host that the listener was bound to: as the operator wrote it, for a socket that
+// systemd handed over its address, and nothing for a Unix socket.
+func (s *Sidecar) bindHost() string {
+	tcp, ok := s.listener.Addr().(*net.TCPAddr)
+	switch {
+	case !ok:
+		return ""
+	case s.handedOver:
+		return tcp.IP.String()
+	default:
+		return s.cfg.Settings.APIBind
+	}
+}

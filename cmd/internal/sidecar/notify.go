@@ -1,0 +1,37 @@
+package sidecar
+
+import (
+	"github.com/coreos/go-systemd/v22/daemon"
+	"go.uber.org/zap"
+)
+
+// The states that systemd is told where it asked to be, by Type=notify-reload. Elsewhere nothing
+// is told.
+const (
+	notifyReady     = daemon.SdNotifyReady
+	notifyReloading = daemon.SdNotifyReloading
+	notifyStopping  = daemon.SdNotifyStopping
+)
+
+// tellSystemd also tells what the sidecar is doing, which systemctl status shows.
+func (s *Sidecar) tellSystemd(state, doing string) {
+	if state == notifyReloading {
+		state += "\n" + daemon.SdNotifyMonotonicUsec()
+	}
+	if _, err := daemon.SdNotify(false, state+"\nSTATUS="+doing); err != nil {
+		s.cfg.Logger.Warn("systemd could not be told", zap.String("state", state), zap.Error(err))
+	}
+}
+
+// doing is what serves, in a few words.
+func (s *Sidecar) doing() string {
+	if s.engine == nil {
+		return "validating only"
+	}
+	status := s.engine.Status()
+	text := string(status.State)
+	if status.Refused != nil {
+		text += ": " + status.Refused.Error()
+	}
+	return firstLine(text)
+}
