@@ -39,6 +39,9 @@ bench: ## every benchmark, with its allocations; some: ARGS='-bench=Decide -coun
 soak: ## edit for SOAK=10m, and see that no goroutine, descriptor or memory is lost
 	SOAK=$(or $(SOAK),10m) go test ./cmd/internal/sidecar -count=1 -timeout=0 -run=ALongLife -v
 
+docs: ## write docs/CLI.md from the command tree
+	go test ./cmd/internal/cli -run=TheCommandsAreDocumented -count=1 -update
+
 fmt: ## format the Go files
 	$(GOLANGCI) fmt ./...
 
@@ -77,4 +80,4 @@ readme:
 	.ci/readme.sh
 
 .NOTPARALLEL:
-.PHONY: help build run test race fuzz bench soak fmt vet lint ci hooks clean formatted tidy paths cross readme
+.PHONY: docs help build run test race fuzz bench soak fmt vet lint ci hooks clean formatted tidy paths cross readme

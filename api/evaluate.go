@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"time"
 
+	"defenseclaw/api/audit"
 	"defenseclaw/api/metrics"
 	"defenseclaw/engine"
 
@@ -157,13 +158,31 @@ func decode(r *http.Request, v any) error {
 
 // AdmissionRequest is the body of POST /policy/evaluate.
 type AdmissionRequest struct {
-	Domain string `json:"domain"`
-	Input  struct {
-		TargetType string         `json:"target_type"`
-		TargetName string         `json:"target_name"`
-		Path       string         `json:"path"`
-		ScanResult map[string]any `json:"scan_result"`
-	} `json:"input"`
+	Domain string         `json:"domain"`
+	Input  AdmissionInput `json:"input"`
+}
+
+// AdmissionInput is what is to be admitted. The lists are the sidecar's own: a caller cannot allow
+// itself.
+type AdmissionInput struct {
+	TargetType string         `json:"target_type"`
+	TargetName string         `json:"target_name"`
+	Path       string         `json:"path"`
+	ScanResult map[string]any `json:"scan_result,omitempty"`
+
+	BlockList []audit.Entry `json:"-"`
+	AllowList []audit.Entry `json:"-"`
+}
+
+func (in *AdmissionInput) forPolicy() map[string]any {
+	input := map[string]any{
+		"target_type": in.TargetType, "target_name": in.TargetName, "path": in.Path,
+		"block_list": orNone(in.BlockList), "allow_list": orNone(in.AllowList),
+	}
+	if in.ScanResult != nil {
+		input["scan_result"] = in.ScanResult
+	}
+	return input
 }
 
 // AdmissionVerdict is the data of its answer.
@@ -175,6 +194,24 @@ type AdmissionVerdict struct {
 	RuntimeAction string `json:"runtime_action"`
 }
 
+// EvaluateAdmission asks a generation's admission policy. Without a verdict the error says why, and
+// the verdict is to refuse.
+func EvaluateAdmission(ctx context.Context, g *engine.Generation, in AdmissionInput) (AdmissionVerdict, error) {
+	got, err := evaluate(ctx, g, admission.name, in.forPolicy())
+	return admissionVerdict(got, err)
+}
+
+func admissionVerdict(got rules, err error) (AdmissionVerdict, error) {
+	verdict := AdmissionVerdict{got.text("verdict"), got.text("reason"), got.text("file_action"), got.text("install_action"), got.text("runtime_action")}
+	if err == nil && verdict.Verdict == "" {
+		err = errors.New("data.defenseclaw.admission.verdict is not defined")
+	}
+	if err != nil {
+		verdict = AdmissionVerdict{"rejected", "policy evaluation failed: denied by default", "quarantine", "block", "block"}
+	}
+	return verdict, err
+}
+
 func (s *Server) evaluateAdmission(w http.ResponseWriter, r *http.Request) error {
 	var request AdmissionRequest
 	if err := decode(r, &request); err != nil {
@@ -183,41 +220,47 @@ func (s *Server) evaluateAdmission(w http.ResponseWriter, r *http.Request) error
 	if request.Domain != "" && request.Domain != "admission" {
 		return badRequest("unsupported policy domain %q: admission was expected", request.Domain)
 	}
-	in := request.Input
+	in := &request.Input
 	if in.TargetType == "" || in.TargetName == "" {
 		return badRequest("input.target_type and input.target_name are required")
 	}
-	input := map[string]any{"target_type": in.TargetType, "target_name": in.TargetName, "path": in.Path}
-	listed := s.addLists(input, in.TargetType, in.TargetName)
-	if in.ScanResult != nil {
-		input["scan_result"] = in.ScanResult
-	}
+	listed := s.addLists(in)
 	start := time.Now()
-	got, err := s.decide(r.Context(), admission, input)
+	got, err := s.decide(r.Context(), admission, in.forPolicy())
 	if errors.Is(err, errNoPolicy) {
 		return err
 	}
-	err = cmp.Or(listed, err)
-	verdict := AdmissionVerdict{got.text("verdict"), got.text("reason"), got.text("file_action"), got.text("install_action"), got.text("runtime_action")}
-	if err == nil && verdict.Verdict == "" {
-		err = errors.New("data.defenseclaw.admission.verdict is not defined")
-	}
+	verdict, err := admissionVerdict(got, cmp.Or(listed, err))
 	if err != nil {
 		s.cfg.Logger.Error("admission fails closed", zap.Error(err))
-		verdict = AdmissionVerdict{"rejected", "policy evaluation failed: denied by default", "quarantine", "block", "block"}
 	}
 	s.cfg.Metrics.Admission(r.Context(), in.TargetType, verdict.Verdict, time.Since(start))
 	writeJSON(w, http.StatusOK, map[string]any{"ok": true, "data": verdict})
 	return nil
 }
 
+// FirewallRequest is the body of POST /policy/evaluate/firewall.
+type FirewallRequest struct {
+	TargetType  string `json:"target_type"`
+	Destination string `json:"destination"`
+	Port        int    `json:"port"`
+	Protocol    string `json:"protocol"`
+}
+
+// FirewallAnswer is the body of its answer.
+type FirewallAnswer struct {
+	Action   string `json:"action"`
+	RuleName string `json:"rule_name"`
+}
+
+// EvaluateFirewall asks a generation's firewall policy.
+func EvaluateFirewall(ctx context.Context, g *engine.Generation, in FirewallRequest) (FirewallAnswer, error) {
+	got, err := evaluate(ctx, g, firewall.name, in)
+	return FirewallAnswer{got.text("action"), got.text("rule_name")}, err
+}
+
 func (s *Server) evaluateFirewall(w http.ResponseWriter, r *http.Request) error {
-	var in struct {
-		TargetType  string `json:"target_type"`
-		Destination string `json:"destination"`
-		Port        int    `json:"port"`
-		Protocol    string `json:"protocol"`
-	}
+	var in FirewallRequest
 	if err := decode(r, &in); err != nil {
 		return err
 	}
@@ -228,7 +271,7 @@ func (s *Server) evaluateFirewall(w http.ResponseWriter, r *http.Request) error 
 	if err != nil {
 		return err
 	}
-	writeJSON(w, http.StatusOK, map[string]any{"action": got.text("action"), "rule_name": got.text("rule_name")})
+	writeJSON(w, http.StatusOK, FirewallAnswer{got.text("action"), got.text("rule_name")})
 	return nil
 }
 

@@ -9,8 +9,6 @@ import (
 	"strings"
 
 	"defenseclaw/api/audit"
-
-	"go.uber.org/zap"
 )
 
 var errNoAudit = &httpError{http.StatusServiceUnavailable, "there is no audit log"}
@@ -168,20 +166,17 @@ func (s *Server) changeList(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// addLists puts the entries for a target into an admission's input. The lists are the sidecar's own:
-// a caller cannot allow itself. Where they cannot be read, nobody knows what they forbid.
-func (s *Server) addLists(input map[string]any, targetType, targetName string) error {
-	input["block_list"], input["allow_list"] = []audit.Entry{}, []audit.Entry{}
+// addLists puts the entries for a target into an admission's input. Where they cannot be read, nobody
+// knows what they forbid.
+func (s *Server) addLists(in *AdmissionInput) error {
 	if s.cfg.Audit == nil {
 		return nil
 	}
 	lists, err := s.cfg.Audit.Lists()
 	if err != nil {
-		s.cfg.Logger.Error("admission without its lists", zap.Error(err))
 		return err
 	}
-	block, allow := lists.For(targetType, targetName)
-	input["block_list"], input["allow_list"] = orNone(block), orNone(allow)
+	in.BlockList, in.AllowList = lists.For(in.TargetType, in.TargetName)
 	return nil
 }
 

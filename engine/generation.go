@@ -4,6 +4,8 @@ import (
 	"sync"
 	"time"
 
+	"defenseclaw/engine/internal/unit"
+
 	"github.com/open-policy-agent/opa/v1/ast"
 )
 
@@ -72,6 +74,11 @@ func (g *Generation) Counts() (modules, dataFiles int) {
 		}
 	}
 	return modules, dataFiles
+}
+
+// HasPackage reports whether some module declares the package at path.
+func (g *Generation) HasPackage(path Path) bool {
+	return g.policy.graph.Package(unit.PathKey(path.ref())) != nil
 }
 
 // Data is the whole document that the data files make. Not to be changed.

@@ -18,3 +18,9 @@ func FS() fs.FS {
 	}
 	return sub
 }
+
+//go:embed data.schema.json
+var dataSchema []byte
+
+// DataSchema is the JSON Schema of the pack's data, for whoever changes it. Not to be changed.
+func DataSchema() []byte { return dataSchema }

@@ -60,8 +60,9 @@ func newApp() *cli.App {
 		Version:                version(),
 		Flags:                  settingFlags(),
 		Action:                 serve,
-		Commands:               []*cli.Command{serveCommand(), overviewCommand(), policyCommand(), listCommand(), auditCommand(), tokenCommand()},
+		Commands:               []*cli.Command{serveCommand(), overviewCommand(), policyCommand(), listCommand(), auditCommand(), tokenCommand(), completionCommand()},
 		HideHelpCommand:        true,
+		EnableBashCompletion:   true,
 		UseShortOptionHandling: false,
 		ExitErrHandler:         func(*cli.Context, error) {}, // Main prints and decides
 		OnUsageError:           usageError,
@@ -74,6 +75,7 @@ func policyCommand() *cli.Command {
 		Usage: "check, test, reload and inspect policy",
 		Subcommands: []*cli.Command{
 			reloadCommand(), statusCommand(), validateCommand(), testCommand(),
+			evaluateCommand(), evaluateFirewallCommand(), showCommand(), domainsCommand(),
 		},
 		HideHelpCommand: true,
 		OnUsageError:    usageError,

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 	"strings"
 
@@ -12,33 +13,40 @@ import (
 	"defenseclaw/engine"
 )
 
-// verdict is what validate found: a generation, or why there is none.
+// verdict is what validate found: a generation, or why there is none, and what is wrong.
 type verdict struct {
 	generation  *engine.Generation
 	refused     *engine.Refused
 	diagnostics []api.Diagnostic
 }
 
+func (v verdict) ok() bool { return v.generation != nil && len(v.diagnostics) == 0 }
+
 var formats = map[string]func(io.Writer, string, verdict) error{
 	"pretty": printPretty, "json": printJSON, "sarif": printSARIF, "github": printGitHub,
 }
 
 func printPretty(w io.Writer, _ string, v verdict) error {
-	if v.generation == nil {
+	if !v.ok() {
 		frame.Write(w, v.diagnostics)
 		return nil
 	}
 	modules, dataFiles := v.generation.Counts()
-	_, err := fmt.Fprintf(w, "All Rego modules compiled successfully.\n%d modules, %d data files, revision %s\n", modules, dataFiles, v.generation.Revision())
+	schema := ""
+	if v.generation.HasPackage(engine.Path{"defenseclaw", "admission"}) {
+		schema = "data.json schema: OK\n"
+	}
+	_, err := fmt.Fprintf(w, "All Rego modules compiled successfully.\n%s%d modules, %d data files, revision %s\n", schema, modules, dataFiles, v.generation.Revision())
 	return err
 }
 
 func printJSON(w io.Writer, _ string, v verdict) error {
-	answer := map[string]any{"ok": v.generation != nil, "diagnostics": v.diagnostics}
+	answer := map[string]any{"ok": v.ok(), "diagnostics": append([]api.Diagnostic{}, v.diagnostics...)}
 	if v.generation != nil {
 		answer["modules"], answer["data_files"] = v.generation.Counts()
-		answer["revision"], answer["diagnostics"] = v.generation.Revision(), []api.Diagnostic{}
-	} else {
+		answer["revision"] = v.generation.Revision()
+	}
+	if v.refused != nil {
 		answer["error"] = v.refused.Error()
 	}
 	return indented(w, answer)
@@ -90,6 +98,9 @@ func printSARIF(w io.Writer, dir string, v verdict) error {
 		}},
 	})
 }
+
+// drawProblems is for commands whose result is not the problems themselves.
+func drawProblems(ds []api.Diagnostic) { frame.Write(os.Stderr, ds) }
 
 func indented(w io.Writer, v any) error {
 	body, err := json.MarshalIndent(v, "", "  ")

@@ -33,18 +33,27 @@ func validateCommand() *cli.Command {
 				return err
 			}
 			g, err := engine.Load(c.Context, src, nil)
+			found := verdict{generation: g}
 			if err == nil {
-				return print(c.App.Writer, dir, verdict{generation: g})
+				found.diagnostics, err = checkSchema(g)
+				if err != nil {
+					return err
+				}
+			} else {
+				found.refused = &engine.Refused{Err: err}
+				errors.As(err, &found.refused)
+				found.diagnostics = api.Diagnostics(found.refused.Diagnostics)
 			}
-			refused := &engine.Refused{Err: err}
-			errors.As(err, &refused)
-			if err := print(c.App.Writer, dir, verdict{refused: refused, diagnostics: api.Diagnostics(refused.Diagnostics)}); err != nil {
+			if err := print(c.App.Writer, dir, found); err != nil {
 				return err
 			}
-			if len(refused.Diagnostics) == 0 {
-				return fmt.Errorf("%s: %w", dir, refused)
+			switch {
+			case len(found.diagnostics) > 0:
+				return &exitError{code: exitFailure, err: fmt.Errorf("%s: %d problems", dir, len(found.diagnostics))}
+			case found.refused != nil:
+				return fmt.Errorf("%s: %w", dir, found.refused)
 			}
-			return &exitError{code: exitFailure, err: fmt.Errorf("%s: %d problems", dir, len(refused.Diagnostics))}
+			return nil
 		},
 		OnUsageError: usageError,
 	}
