@@ -209,3 +209,16 @@ func FuzzBodies(f *testing.F) {
 		}
 	})
 }
+
+// FuzzParseHead reads any text: what it takes is a place and a hash.
+func FuzzParseHead(f *testing.F) {
+	for _, seed := range []string{"1:ab", ":", "-1:00", "9223372036854775808:x", "1:", "x"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		head, err := api.ParseHead(text)
+		if err == nil && (head.Seq < 1 || head.Hash == "") {
+			t.Errorf("%q is %+v", text, head)
+		}
+	})
+}
