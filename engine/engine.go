@@ -190,7 +190,7 @@ func (e *Engine) candidate(ctx context.Context, trigger Trigger, watch *stopwatc
 	e.left.Go(func() {
 		defer cancel()
 		var own stopwatch
-		g, err := e.loadAndCheck(ctx, trigger, &loader{limits: e.cfg.Limits, known: known, begin: own.begin}, previous)
+		g, err := e.loadAndCheck(ctx, trigger, &loader{limits: e.cfg.Limits, known: known, trusted: trust(trigger, previous), begin: own.begin}, previous)
 		own.end()
 		done <- loaded{g, err, own.phases}
 	})

@@ -12,6 +12,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"time"
 )
 
 // ErrNoPolicy is wrapped by a refusal of a source that holds no .rego file.
@@ -108,6 +109,7 @@ type files struct {
 	root     string // "." or "rego": where in the policy directory the policy lies
 	list     []*File
 	revision string
+	begun    time.Time // before the first file was looked at
 }
 
 // nestedRoot is the folder of a policy directory that holds the policy when it has any .rego file.
@@ -115,12 +117,12 @@ const nestedRoot = "rego"
 
 // readFiles reads every relevant file of src, again from the start when something moved meanwhile,
 // so that the result is what the directory held at one moment. A *Refused lists every file that
-// could not be read.
-func readFiles(ctx context.Context, src fs.FS, limits Limits, kinds ...kind) (*files, error) {
+// could not be read. What known vouches for is not read.
+func readFiles(ctx context.Context, src fs.FS, limits Limits, known trusted, kinds ...kind) (*files, error) {
 	const tries = 5
 	var last error
 	for range tries {
-		f, err := readOnce(ctx, src, limits, kinds)
+		f, err := readOnce(ctx, src, limits, known, kinds)
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
@@ -146,15 +148,20 @@ func (f *files) sameAs(g *files) bool {
 // isOS reports whether info can be compared by os.SameFile at all; embedded and in-memory files cannot.
 func isOS(info fs.FileInfo) bool { return os.SameFile(info, info) }
 
-func readOnce(ctx context.Context, src fs.FS, limits Limits, kinds []kind) (*files, error) {
+func readOnce(ctx context.Context, src fs.FS, limits Limits, known trusted, kinds []kind) (*files, error) {
+	begun := time.Now()
 	f, err := list(ctx, src, limits, kinds)
 	if err != nil {
 		return nil, err
 	}
+	f.begun = begun
 	var wrong Diagnostics
 	for _, file := range f.list {
 		if err := ctx.Err(); err != nil {
 			return nil, err
+		}
+		if known.take(file) {
+			continue
 		}
 		if err := file.read(src, limits.FileBytes); err != nil {
 			wrong = append(wrong, fileDiagnostic(file.Path, err))

@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,13 +16,17 @@ import (
 func list(ctx context.Context, src fs.FS, limits Limits, kinds []kind) (*files, error) {
 	if info, err := fs.Stat(src, nestedRoot); err == nil && info.IsDir() {
 		w := newWalker(ctx, src, limits, nestedRoot, kinds)
-		w.dir(nestedRoot, 0)
+		w.dir(nestedRoot, info, 0)
 		if w.rego || len(w.wrong) > 0 {
 			return w.files()
 		}
 	}
 	w := newWalker(ctx, src, limits, ".", kinds)
-	w.dir(".", 0)
+	if info, err := fs.Stat(src, "."); err != nil {
+		w.unreadable(".", err)
+	} else {
+		w.dir(".", info, 0)
+	}
 	return w.files()
 }
 
@@ -59,7 +62,7 @@ func (w *walker) files() (*files, error) {
 	return &files{root: w.root, list: w.found}, nil
 }
 
-func (w *walker) dir(dir string, depth int) {
+func (w *walker) dir(dir string, info fs.FileInfo, depth int) {
 	if w.err == nil {
 		w.err = w.ctx.Err()
 	}
@@ -70,13 +73,12 @@ func (w *walker) dir(dir string, depth int) {
 		w.refuse(dir, CodeTooDeep, fmt.Sprintf("is more than %d directories deep", w.limits.Depth))
 		return
 	}
-	info, err := fs.Stat(w.src, dir)
-	if err == nil && slices.ContainsFunc(w.chain, func(above fs.FileInfo) bool { return os.SameFile(above, info) }) {
+	if slices.ContainsFunc(w.chain, func(above fs.FileInfo) bool { return os.SameFile(above, info) }) {
 		w.refuse(dir, CodeLinkRefused, errLink.Error()+": it leads to a directory that holds it")
 		return
 	}
-	entries, err2 := fs.ReadDir(w.src, dir)
-	if err = cmp.Or(err, err2); err != nil {
+	entries, err := fs.ReadDir(w.src, dir)
+	if err != nil {
 		w.unreadable(dir, err)
 		return
 	}
@@ -91,17 +93,20 @@ func (w *walker) dir(dir string, depth int) {
 
 func (w *walker) entry(p string, entry fs.DirEntry, depth int) {
 	k := kindOf(entry.Name())
-	switch {
-	case entry.IsDir():
-		w.dir(p, depth+1)
-	case entry.Type()&fs.ModeSymlink != 0:
+	if entry.Type()&fs.ModeSymlink != 0 {
 		w.link(p, k, depth)
-	case k != kindOther:
-		info, err := fs.Stat(w.src, p)
-		if err != nil {
-			w.unreadable(p, err)
-			return
-		}
+		return
+	}
+	if !entry.IsDir() && k == kindOther {
+		return
+	}
+	info, err := entry.Info() // costs nothing after ReadDir of a [Dir], unlike a walk along the path
+	switch {
+	case err != nil:
+		w.unreadable(p, err)
+	case entry.IsDir():
+		w.dir(p, info, depth+1)
+	default:
 		w.file(p, k, info)
 	}
 }
@@ -119,7 +124,7 @@ func (w *walker) link(p string, k kind, depth int) {
 	defer func() { w.inLink-- }()
 	switch {
 	case info.IsDir():
-		w.dir(p, depth+1)
+		w.dir(p, info, depth+1)
 	case k != kindOther:
 		w.file(p, k, info)
 	}

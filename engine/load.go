@@ -20,15 +20,16 @@ func Load(ctx context.Context, src fs.FS, previous *Generation) (*Generation, er
 
 // loader is one call of Load, with what only an Engine has to say about it.
 type loader struct {
-	limits Limits
-	known  *Refused           // a refusal that the same content would only repeat; may be nil
-	begin  func(phase string) // told the name of each phase that begins; may be nil
+	limits  Limits
+	known   *Refused           // a refusal that the same content would only repeat; may be nil
+	trusted trusted            // what need not be read again
+	begin   func(phase string) // told the name of each phase that begins; may be nil
 }
 
 func (l *loader) load(ctx context.Context, src fs.FS, previous *Generation) (_ *Generation, err error) {
 	defer containPanic("load the policy", &err)
 	l.phase(phaseRead)
-	f, err := readFiles(ctx, src, l.limits.withDefaults(), kindModule, kindData, kindOverlay)
+	f, err := readFiles(ctx, src, l.limits.withDefaults(), l.trusted, kindModule, kindData, kindOverlay)
 	if err != nil {
 		return nil, err
 	}

@@ -86,6 +86,7 @@ func mergeTriggers(batch []request) Trigger {
 	var paths []string
 	for _, r := range batch {
 		paths = append(paths, r.trigger.Paths...)
+		most.Recheck = most.Recheck || r.trigger.Recheck
 	}
 	slices.Sort(paths)
 	most.Paths = slices.Compact(paths)

@@ -19,7 +19,7 @@ type Suite struct {
 // tests taken into account, as a *[Refused].
 func LoadSuite(ctx context.Context, src fs.FS) (_ *Suite, err error) {
 	defer containPanic("load the tests", &err)
-	f, err := readFiles(ctx, src, Limits{}.withDefaults(), kindModule, kindTest, kindData, kindOverlay)
+	f, err := readFiles(ctx, src, Limits{}.withDefaults(), trusted{}, kindModule, kindTest, kindData, kindOverlay)
 	if err != nil {
 		return nil, err
 	}

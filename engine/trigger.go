@@ -42,6 +42,10 @@ type Trigger struct {
 	RequestID string   // of the request that asked; may be empty
 	Paths     []string // what is known to have changed; a hint, never the whole truth
 
+	// Recheck has every file read. Otherwise a watch or a poll has those read that Paths names or
+	// whose stats differ; whoever else asks has all of them read.
+	Recheck bool
+
 	// Source is loaded in place of the engine's own when it is set: the last good policy of an
 	// earlier run. What it loads serves as [StateRestored] until the engine's own source is sound.
 	Source fs.FS

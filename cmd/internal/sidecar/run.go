@@ -138,7 +138,7 @@ func (s *Sidecar) reloadOnChange(ctx context.Context, loaded <-chan struct{}, ch
 				kind = engine.TriggerPoll
 			}
 			s.cfg.Logger.Debug("files changed", zap.Strings("paths", change.Paths), zap.Bool("rescan", change.Rescan), zap.String("reason", change.Reason))
-			s.reload(ctx, engine.Trigger{Kind: kind, Paths: change.Paths})
+			s.reload(ctx, engine.Trigger{Kind: kind, Paths: change.Paths, Recheck: change.Rescan})
 		}
 	}
 }

@@ -1,0 +1,53 @@
+package engine
+
+import (
+	"io/fs"
+	"os"
+	"time"
+)
+
+// racy is how young a change of a file may be for its stat to miss the next one: two writes within
+// one tick of a file system's clock leave the same times. Two seconds are FAT's.
+const racy = 2 * time.Second
+
+// trusted is an earlier reading whose files need not be read again where their stats are the same.
+// The zero value trusts nothing.
+type trusted struct {
+	files *files
+	not   map[string]bool // paths that are known to have changed, whatever their stats say
+}
+
+// trust says what of previous need not be read again for the trigger. Whoever asks for a reload, and
+// a full check, has everything read: a stat can be made to lie.
+func trust(trigger Trigger, previous *Generation) trusted {
+	if previous == nil || trigger.Kind.explicit() || trigger.Recheck || trigger.Source != nil {
+		return trusted{}
+	}
+	t := trusted{files: previous.files, not: make(map[string]bool, len(trigger.Paths))}
+	for _, p := range trigger.Paths {
+		t.not[p] = true
+	}
+	return t
+}
+
+// take gives file what it held when it was read before, and reports whether that still holds.
+func (t trusted) take(file *File) bool {
+	if t.files == nil || t.not[file.Path] {
+		return false
+	}
+	old := t.files.find(file.Path)
+	if old == nil || old.kind != file.kind || old.rel != file.rel || !sameStat(old.info, file.info) {
+		return false
+	}
+	settled := t.files.begun.Add(-racy)
+	if !file.info.ModTime().Before(settled) || !changeTime(file.info).Before(settled) {
+		return false
+	}
+	file.Bytes, file.hash, file.info = old.Bytes, old.hash, old.info
+	return true
+}
+
+// sameStat holds for files of the operating system only: others have no identity.
+func sameStat(a, b fs.FileInfo) bool {
+	return os.SameFile(a, b) && a.Size() == b.Size() && a.ModTime().Equal(b.ModTime()) && changeTime(a).Equal(changeTime(b))
+}

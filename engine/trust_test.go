@@ -1,0 +1,184 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+// opens counts which files are opened.
+type opens struct {
+	*Dir
+	paths []string
+}
+
+func (o *opens) Open(name string) (fs.File, error) {
+	if filepath.Ext(name) == ".rego" || filepath.Ext(name) == ".json" {
+		o.paths = append(o.paths, name)
+	}
+	return o.Dir.Open(name)
+}
+
+// diskLoad loads dir as an attempt for the trigger would, and tells which files it opened.
+func diskLoad(t tB, dir string, trigger Trigger, previous *Generation) (*Generation, []string) {
+	t.Helper()
+	d, err := OpenDir(dir, DirConfig{})
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	defer d.Close()
+	src := &opens{Dir: d}
+	g, err := (&loader{trusted: trust(trigger, previous)}).load(context.Background(), src, previous)
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	slices.Sort(src.paths)
+	return g, slices.Compact(src.paths)
+}
+
+// later makes a generation one that was read when all that it holds was old already.
+func later(g *Generation) *Generation {
+	f := *g.files
+	f.begun = f.begun.Add(time.Hour)
+	g.files = &f
+	return g
+}
+
+func writeFile(t tB, dir, name, text string) {
+	t.Helper()
+	path := filepath.Join(dir, name)
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		t.Fatalf("%v", err)
+	}
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatalf("%v", err)
+	}
+}
+
+func TestAWatchReadsWhatChangedAndAnythingElseReadsAll(t *testing.T) {
+	dir := t.TempDir()
+	all := []string{"a.rego", "b.rego", "c/data.json"}
+	writeFile(t, dir, "a.rego", "package a\nx := 1\n")
+	writeFile(t, dir, "b.rego", "package b\nx := 1\n")
+	writeFile(t, dir, "c/data.json", `{"y": 1}`)
+	first, read := diskLoad(t, dir, Trigger{Kind: TriggerStartup}, nil)
+	if !slices.Equal(read, all) {
+		t.Errorf("the first load read %v", read)
+	}
+	young, read := diskLoad(t, dir, Trigger{Kind: TriggerWatch}, first)
+	if !slices.Equal(read, all) || young != first {
+		t.Errorf("files that changed just now are read again, since their stats may be too coarse: %v", read)
+	}
+	first = later(first)
+	for name, tt := range map[string]struct {
+		trigger Trigger
+		want    []string
+	}{
+		"watch":         {Trigger{Kind: TriggerWatch}, nil},
+		"poll":          {Trigger{Kind: TriggerPoll}, nil},
+		"watch, a path": {Trigger{Kind: TriggerWatch, Paths: []string{"b.rego"}}, []string{"b.rego"}},
+		"recheck":       {Trigger{Kind: TriggerPoll, Recheck: true}, all},
+		"api":           {Trigger{Kind: TriggerAPI}, all},
+		"signal":        {Trigger{Kind: TriggerSignal}, all},
+	} {
+		if g, read := diskLoad(t, dir, tt.trigger, first); !slices.Equal(read, tt.want) || g != first {
+			t.Errorf("%s read %v; want %v", name, read, tt.want)
+		}
+	}
+	writeFile(t, dir, "b.rego", "package b\nx := 2\n") // the same size
+	second, read := diskLoad(t, dir, Trigger{Kind: TriggerWatch}, first)
+	if runtime.GOOS == "linux" && !slices.Equal(read, []string{"b.rego"}) || !slices.Equal(second.Changed(), []string{"b.rego"}) {
+		t.Errorf("read %v, changed %v", read, second.Changed())
+	}
+	if got := answerOf(t, second, "a/x", nil) + answerOf(t, second, "b/x", nil); got != "12" {
+		t.Errorf("%s", got)
+	}
+}
+
+// TestWhatIsTakenWithoutReadingIsWhatReadingWouldGive whatever is done to the files, their times
+// set back included.
+func TestWhatIsTakenWithoutReadingIsWhatReadingWouldGive(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("times can be set back unseen here: what is taken is right from the next full check on")
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		dir, err := os.MkdirTemp("", "trust") //nolint:usetesting // one for each check
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer os.RemoveAll(dir)
+		names := []string{"a.rego", "b.rego", "c/d.rego", "data.json"}
+		text := func(name string) string {
+			n := rapid.IntRange(0, 9).Draw(t, "n")
+			if filepath.Ext(name) == ".json" {
+				return fmt.Sprintf(`{"n": %d}`, n)
+			}
+			return fmt.Sprintf("package p\nx%d := %d\n", len(name), n)
+		}
+		writeFile(t, dir, "keep.rego", "package keep\n")
+		g, _ := diskLoad(t, dir, Trigger{Kind: TriggerStartup}, nil)
+		for range rapid.IntRange(1, 8).Draw(t, "steps") {
+			time.Sleep(5 * time.Millisecond) // a tick of the file system's clock, which later(g) does not wait for
+			name := rapid.SampledFrom(names).Draw(t, "name")
+			path := filepath.Join(dir, name)
+			before, statErr := os.Stat(path)
+			switch rapid.IntRange(0, 5).Draw(t, "what") {
+			case 0:
+				_ = os.Remove(path) // or it is not there
+			case 1: // by a rename, with the old file's times
+				writeFile(t, dir, "new", text(name))
+				_ = os.MkdirAll(filepath.Dir(path), 0o700) // or it is there
+				if statErr == nil {
+					_ = os.Chtimes(filepath.Join(dir, "new"), before.ModTime(), before.ModTime())
+				}
+				if err := os.Rename(filepath.Join(dir, "new"), path); err != nil {
+					t.Fatal(err)
+				}
+			case 2:
+				_ = os.Rename(path, filepath.Join(dir, "c", "moved"+filepath.Ext(name))) // or one of them is not there
+			default: // in place, with its old times
+				writeFile(t, dir, name, text(name))
+				if statErr == nil && rapid.Bool().Draw(t, "back") {
+					if err := os.Chtimes(path, before.ModTime(), before.ModTime()); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			next, _ := diskLoad(t, dir, Trigger{Kind: TriggerWatch}, later(g))
+			fresh, _ := diskLoad(t, dir, Trigger{Kind: TriggerStartup}, nil)
+			if next.Revision() != fresh.Revision() {
+				t.Fatalf("%s: taken without reading %s; read %s", name, next.Revision(), fresh.Revision())
+			}
+			g = next
+		}
+	})
+}
+
+// BenchmarkReloadOfOneFileAmongMany is what a watch's reload costs on a real disk: with every file
+// read, and with those taken that did not change.
+func BenchmarkReloadOfOneFileAmongMany(b *testing.B) {
+	const n = 5000
+	dir := b.TempDir()
+	for i := range n {
+		writeFile(b, dir, fmt.Sprintf("t%d/p.rego", i), fmt.Sprintf("package t%d\nallow if input.x == %d\n", i, i))
+	}
+	for name, trigger := range map[string]Trigger{"all read": {Kind: TriggerPoll, Recheck: true}, "only the changed": {Kind: TriggerWatch}} {
+		g, _ := diskLoad(b, dir, Trigger{Kind: TriggerStartup}, nil)
+		b.Run(name, func(b *testing.B) {
+			for i := 0; b.Loop(); i++ {
+				b.StopTimer()
+				writeFile(b, dir, "t7/p.rego", fmt.Sprintf("package t7\nallow if input.x == %d\n", 1000+i%1000))
+				b.StartTimer()
+				g, _ = diskLoad(b, dir, trigger, later(g))
+			}
+		})
+	}
+}
