@@ -1,6 +1,7 @@
 package sidecar
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -8,6 +9,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"github.com/coreos/go-systemd/v22/activation"
 )
@@ -59,15 +61,12 @@ func listenUnix(path string) (net.Listener, error) {
 	case info.Mode()&fs.ModeSocket == 0:
 		return nil, fmt.Errorf("listen on %s: it is there and is no socket", path)
 	default:
-		conn, err := net.Dial("unix", path) //nolint:noctx // it does not wait
-		if err == nil {
-			return nil, errors.Join(fmt.Errorf("listen on %s: address already in use", path), conn.Close())
-		}
-		if err := os.Remove(path); err != nil {
-			return nil, fmt.Errorf("replace the socket of a process that is gone: %w", err)
+		if err := removeAbandoned(path); err != nil {
+			return nil, err
 		}
 	}
-	l, err := net.Listen("unix", path) //nolint:noctx // it does not wait
+	private := net.ListenConfig{Control: onlyForOwner}
+	l, err := private.Listen(context.Background(), "unix", path)
 	if err != nil {
 		return nil, fmt.Errorf("listen on %s: %w", path, cause(err))
 	}
@@ -75,6 +74,24 @@ func listenUnix(path string) (net.Listener, error) {
 		return nil, errors.Join(fmt.Errorf("listen on %s: %w", path, err), l.Close())
 	}
 	return l, nil
+}
+
+// removeAbandoned removes a socket on which nobody listens, and no other: a process that is busy has
+// its queue full, and one of another user may not be asked, so only a refusal says that nobody is there.
+func removeAbandoned(path string) error {
+	conn, err := net.Dial("unix", path) //nolint:noctx // it does not wait
+	switch {
+	case err == nil:
+		return errors.Join(fmt.Errorf("listen on %s: address already in use", path), conn.Close())
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case !errors.Is(err, syscall.ECONNREFUSED):
+		return fmt.Errorf("listen on %s: a socket is there, and whether anybody listens on it cannot be told: %w", path, cause(err))
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("replace the socket of a process that is gone: %w", err)
+	}
+	return nil
 }
 
 // Addr is where the sidecar listens: host:port, or unix:PATH.
