@@ -24,14 +24,25 @@ type certificates struct {
 
 	mu      sync.Mutex // guards the fields below
 	serving *tls.Config
-	seen    [3]stamp // of the files when they were last read, fitting or not
+	seen    stamps // of the files when they were last read, fitting or not
 	looked  time.Time
 }
 
-// stamp is what tells one version of a file from another.
-type stamp struct {
-	modified time.Time
-	size     int64
+// stamps tell one version of the files from another, in the order certificate, key, authorities; nil
+// for one that is not there. Time and size are not enough: images and stores give all files one time.
+type stamps [3]os.FileInfo
+
+func (s stamps) same(other stamps) bool {
+	for i, a := range s {
+		b := other[i]
+		if (a == nil) != (b == nil) {
+			return false
+		}
+		if a != nil && (!os.SameFile(a, b) || !a.ModTime().Equal(b.ModTime()) || a.Size() != b.Size()) {
+			return false
+		}
+	}
+	return true
 }
 
 // newCertificates reads the files; all problems are errors at the start.
@@ -70,7 +81,7 @@ func (c *certificates) current() *tls.Config {
 	}
 	c.looked = now
 	seen := c.stamps()
-	if seen == c.seen {
+	if seen.same(c.seen) {
 		return c.serving
 	}
 	c.seen = seen
@@ -84,11 +95,11 @@ func (c *certificates) current() *tls.Config {
 	return config
 }
 
-// stamps follow links, as mounted secrets are. A file that is not there has the zero stamp.
-func (c *certificates) stamps() (all [3]stamp) {
+// stamps follow links, as mounted secrets are.
+func (c *certificates) stamps() (all stamps) {
 	for i, path := range []string{c.cert, c.key, c.ca} {
 		if info, err := os.Stat(path); err == nil {
-			all[i] = stamp{info.ModTime(), info.Size()}
+			all[i] = info
 		}
 	}
 	return all
