@@ -32,6 +32,7 @@ type Config struct {
 type Engine struct {
 	cfg      Config
 	requests chan request
+	pings    chan struct{}
 	stopped  chan struct{} // closed when Run has ended
 	left     sync.WaitGroup
 
@@ -71,7 +72,7 @@ func New(cfg Config) (*Engine, error) {
 	if cfg.Settle == 0 {
 		cfg.Settle = 500 * time.Millisecond
 	}
-	e := &Engine{cfg: cfg, requests: make(chan request), stopped: make(chan struct{})}
+	e := &Engine{cfg: cfg, requests: make(chan request), pings: make(chan struct{}), stopped: make(chan struct{})}
 	e.status.Store(&EngineStatus{State: StateEmpty, Since: time.Now()})
 	return e, nil
 }

@@ -29,6 +29,8 @@ func (e *Engine) Run(ctx context.Context) error {
 			return nil
 		case r := <-e.requests:
 			batch = append(batch, r)
+		case <-e.pings:
+			continue
 		case <-again.C:
 		}
 		batch = e.takeWaiting(batch)

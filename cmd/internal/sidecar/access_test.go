@@ -273,7 +273,7 @@ func TestSystemdIsToldWhatHappens(t *testing.T) {
 		return string(buffer[:n])
 	}
 	t.Run("running", func(t *testing.T) {
-		_, _, _, hup := startWith(t, map[string]string{"DEFENSECLAW_POLICY_DIR": policy, "DEFENSECLAW_WATCH": "false"})
+		settings, _, _, hup := startWith(t, map[string]string{"DEFENSECLAW_POLICY_DIR": policy, "DEFENSECLAW_WATCH": "false"})
 		if got := told(); got != "READY=1\nSTATUS=current" {
 			t.Errorf("%q", got)
 		}
@@ -285,8 +285,45 @@ func TestSystemdIsToldWhatHappens(t *testing.T) {
 		if got := told(); !strings.HasPrefix(got, "READY=1\nSTATUS=stale: p.rego:2:6: ") || strings.Count(got, "\n") != 1 {
 			t.Errorf("%q", got)
 		}
+		// A reload that systemd did not ask for changes what it shows as well.
+		replace(t, filepath.Join(policy, "p.rego"), []byte("package p\nx := 2\n"))
+		client, err := settings.Client("t")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := client.Reload(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if got := told(); got != "STATUS=current" {
+			t.Errorf("%q", got)
+		}
 	})
 	if got := told(); got != "STOPPING=1\nSTATUS=draining requests" {
 		t.Errorf("%q", got)
+	}
+}
+
+// TestSystemdsWatchdogIsTold where it asks, by a running sidecar.
+func TestSystemdsWatchdogIsTold(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "notify")
+	socket, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
+	if err != nil {
+		t.Skipf("no datagram sockets here: %v", err)
+	}
+	defer socket.Close()
+	t.Setenv("NOTIFY_SOCKET", path)
+	t.Setenv("WATCHDOG_USEC", "20000")
+	startWith(t, nil)
+	if err := socket.SetReadDeadline(time.Now().Add(patience)); err != nil {
+		t.Fatal(err)
+	}
+	for told, buffer := 0, make([]byte, 4096); told < 3; {
+		n, err := socket.Read(buffer)
+		if err != nil {
+			t.Fatalf("told %d times: %v", told, err)
+		}
+		if string(buffer[:n]) == "WATCHDOG=1" {
+			told++
+		}
 	}
 }

@@ -1,6 +1,11 @@
 package sidecar
 
 import (
+	"context"
+	"os"
+
+	"defenseclaw/engine"
+
 	"github.com/coreos/go-systemd/v22/daemon"
 	"go.uber.org/zap"
 )
@@ -21,6 +26,19 @@ func (s *Sidecar) tellSystemd(state, doing string) {
 	if _, err := daemon.SdNotify(false, state+"\nSTATUS="+doing); err != nil {
 		s.cfg.Logger.Warn("systemd could not be told", zap.String("state", state), zap.Error(err))
 	}
+}
+
+// underSystemd reports whether somebody is told.
+func underSystemd() bool { return os.Getenv("NOTIFY_SOCKET") != "" }
+
+// tellReport keeps what systemctl status shows true after the reloads that systemd did not ask for;
+// it is told of the others when they are over.
+func (s *Sidecar) tellReport(_ context.Context, r engine.Report) error {
+	if r.Trigger.Kind == engine.TriggerStartup || r.Trigger.Kind == engine.TriggerSignal {
+		return nil
+	}
+	_, err := daemon.SdNotify(false, "STATUS="+s.doing())
+	return err
 }
 
 // doing is what serves, in a few words.

@@ -59,7 +59,14 @@ func (s *Sidecar) Run(ctx context.Context, ready func()) (err error) {
 		up.Go(func() error { return s.watcher.Run(upstream, changes) })
 		up.Go(func() error { s.reloadOnChange(upstream, loaded, changes); return nil })
 	}
-	context.AfterFunc(upstream, func() { s.tellSystemd(notifyStopping, "draining requests") })
+	up.Go(func() error {
+		if waitFor(upstream, loaded) {
+			s.runWatchdog(upstream)
+		}
+		<-upstream.Done()
+		s.tellSystemd(notifyStopping, "draining requests")
+		return nil
+	})
 	err = up.Wait()
 	stopDownstream()
 	err = errors.Join(err, down.Wait())
@@ -156,7 +163,9 @@ func (s *Sidecar) reloadOnHUP(ctx context.Context, loaded <-chan struct{}) {
 			if s.engine != nil {
 				s.reload(ctx, engine.Trigger{Kind: engine.TriggerSignal, Actor: "SIGHUP"})
 			}
-			s.tellSystemd(notifyReady, s.doing())
+			if ctx.Err() == nil { // else it is stopping, which is the last word
+				s.tellSystemd(notifyReady, s.doing())
+			}
 		}
 	}
 }
