@@ -24,7 +24,8 @@ const token = "a-token-for-tests"
 
 // sidecar is a server on a real listener over a real engine; files may be edited between calls.
 type sidecar struct {
-	t     testing.TB
+	t testing.TB
+	http.Handler
 	addr  string
 	files fstest.MapFS
 
@@ -67,6 +68,7 @@ func start(t testing.TB, files map[string]string, change func(*api.Config, *engi
 	if err != nil {
 		t.Fatal(err)
 	}
+	s.Handler = server
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -325,13 +327,14 @@ func TestEveryRouteIsDocumentedAndEveryDocumentedRouteExists(t *testing.T) {
 	for _, m := range described {
 		path := strings.NewReplacer("{path}", "p/x").Replace(m[2])
 		paths = append(paths, path)
-		if status, _, _ := s.request(m[1], path, "", "X-DefenseClaw-Client: t"); status == 404 || status == 405 {
+		status, answer, _ := s.request(m[1], path, "", "X-DefenseClaw-Client: t")
+		if status == 405 || status == 404 && !strings.Contains(answer, `"code":`) { // OPA's 404 is of a document
 			t.Errorf("%s %s is documented and answers %d", m[1], path, status)
 		}
 	}
 	for _, pattern := range api.Routes() {
-		path := strings.NewReplacer("{path...}", "p/x").Replace(pattern)
-		if path != "/v1/data" && !slices.Contains(paths, path) {
+		path := strings.NewReplacer("{path...}", "p/x", "{$}", "").Replace(pattern)
+		if !slices.Contains(paths, path) && !slices.Contains(paths, path+"/p/x") {
 			t.Errorf("%s is not in docs/API.md", pattern)
 		}
 	}

@@ -81,13 +81,20 @@ var takers = []taker{
 		headers: []string{api.HeaderClient + ": test"}},
 	{route: "/v1/data", good: `{"input":{"x":1}}`, opa: true},
 	{route: "/v1/data/{path...}", path: "/v1/data/p/x", good: `{"input":{"x":1}}`, opa: true},
+	{route: "/v0/data", good: `{"x":1}`, opa: true},
+	{route: "/v0/data/{path...}", path: "/v0/data/p/x", good: `{"x":1}`, opa: true},
+	{route: "/v1/query", good: `{"query":"x := 1"}`, opa: true},
+	{route: "/v1/compile", good: `{"query":"input.x == 1"}`, opa: true, required: []string{"query"}, wrong: map[string]string{"query": `1`, "unknowns": `"input"`}},
+	{route: "/v1/batch/data", good: `{"inputs":{}}`, opa: true, required: []string{"inputs"}, wrong: map[string]string{"inputs": `[]`}},
+	{route: "/v1/batch/data/{path...}", path: "/v1/batch/data/p/x", good: `{"inputs":{"a":{}}}`, opa: true, required: []string{"inputs"}, wrong: map[string]string{"inputs": `[]`}},
 }
 
 // others are routes that take no body, with what they must refuse.
 var others = map[string][]string{
 	"/health": nil, "/health/ready": nil, "/metrics": nil, "/policy/status": nil, "/policy/lists": nil, "/policy/reload": nil, "/policy/events": nil,
 	"/audit/records": {"?limit=0", "?limit=x", "?limit=1e9", "?since=yesterday", "?before=-1", "?colour=red", "?action=a&action=b", "?action=" + strings.Repeat("a", 5000)},
-	"/audit/verify":  {"?head=1", "?head=x:y", "?head=:", "?head=-1:00"},
+	"/{$}":           nil, "/v1/policies": nil, "/v1/policies/{path...}": nil, // oracle_test.go has their answers
+	"/audit/verify": {"?head=1", "?head=x:y", "?head=:", "?head=-1:00"},
 }
 
 func TestEveryRouteIsTriedWithBadInput(t *testing.T) {
@@ -145,8 +152,11 @@ func TestBadBodiesAreRefusedAndNameWhatIsWrong(t *testing.T) {
 		}
 		refused("oversize", `{"input":"`+strings.Repeat("a", 1<<20)+`"}`, []int{http.StatusRequestEntityTooLarge}, "")
 		for what, body := range hostile() {
-			if tt.opa && (what == "a closed nest" || what == "a list") {
-				continue // OPA takes a body without input for one without input
+			if what == "a text" && strings.HasPrefix(path, "/v0/") {
+				continue // a text is as good an input as any
+			}
+			if tt.opa && (what == "a closed nest" || what == "a list" || what == "two values") {
+				continue // OPA takes a body without input for one without input, and reads no further than its end
 			}
 			refused(what, body, []int{http.StatusBadRequest}, "")
 		}

@@ -24,9 +24,7 @@ type route struct {
 // table is every route there is.
 func (s *Server) table() []route {
 	get, post := []string{http.MethodGet, http.MethodHead}, []string{http.MethodPost}
-	data := opa.Data{Current: s.current, Begin: s.beginDataDecision}
-	return []route{
-		{"/health", accessOpen, get, s.health},
+	return append(s.opaRoutes(), []route{
 		{"/health/ready", accessOpen, get, s.ready},
 		{"/metrics", accessRead, get, s.metrics},
 		{"/policy/reload", accessChange, post, s.reload},
@@ -43,8 +41,25 @@ func (s *Server) table() []route {
 		{"/policy/evaluate/skill-actions", accessDecide, post, s.evaluateSkillActions},
 		{"/v1/guardrail/evaluate", accessDecide, post, s.evaluateGuardrail},
 		{"/v1/guardrail/judge", accessDecide, post, s.judgeText},
-		{"/v1/data", accessRead, append(get, http.MethodPost), plain(data.ServeHTTP)},
-		{"/v1/data/{path...}", accessRead, append(get, http.MethodPost), plain(data.ServeHTTP)},
+	}...)
+}
+
+// opaRoutes are the routes that OPA's clients know. They answer for all methods themselves, as OPA does.
+func (s *Server) opaRoutes() []route {
+	a := &opa.API{Current: s.current, Begin: s.beginDataDecision}
+	return []route{
+		{"/health", accessOpen, []string{http.MethodGet, http.MethodHead}, plain(a.Health())},
+		{"/v1/data", accessRead, nil, plain(a.Data())},
+		{"/v1/data/{path...}", accessRead, nil, plain(a.Data())},
+		{"/v0/data", accessRead, nil, plain(a.DataV0())},
+		{"/v0/data/{path...}", accessRead, nil, plain(a.DataV0())},
+		{"/{$}", accessRead, nil, plain(a.Default())},
+		{"/v1/query", accessRead, nil, plain(a.Query())},
+		{"/v1/compile", accessRead, nil, plain(a.Compile())},
+		{"/v1/policies", accessRead, nil, plain(a.Policies())},
+		{"/v1/policies/{path...}", accessRead, nil, plain(a.Policy())},
+		{"/v1/batch/data", accessRead, nil, plain(a.Batch())},
+		{"/v1/batch/data/{path...}", accessRead, nil, plain(a.Batch())},
 	}
 }
 
@@ -56,8 +71,8 @@ func Routes() (patterns []string) {
 	return patterns
 }
 
-func plain(h http.HandlerFunc) handlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) error { h(w, r); return nil }
+func plain(h http.Handler) handlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) error { h.ServeHTTP(w, r); return nil }
 }
 
 func (s *Server) routes() http.Handler {

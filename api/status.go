@@ -15,12 +15,6 @@ func (s *Server) current() *engine.Generation {
 	return s.cfg.Engine.Current()
 }
 
-// health says that the process lives; nothing more.
-func (s *Server) health(w http.ResponseWriter, _ *http.Request) error {
-	writeJSON(w, http.StatusOK, struct{}{})
-	return nil
-}
-
 // ready says that decisions are answered.
 func (s *Server) ready(w http.ResponseWriter, _ *http.Request) error {
 	if s.current() == nil {

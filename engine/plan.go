@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -31,15 +32,20 @@ func (g *Generation) plan(ctx context.Context, path Path) (*rego.PreparedEvalQue
 	if p, ok := g.plans.byPath.Load(key); ok {
 		return p.(*rego.PreparedEvalQuery), nil //nolint:errcheck,forcetypeassert // nothing else is stored
 	}
+	query, err := ast.ParseBody(path.String()) // parsed, it has the locations that traces and errors name
+	if err != nil {
+		return nil, fmt.Errorf("%w: %q", ErrPath, []string(path))
+	}
 	if err := g.policy.checkPath(path.ref()); err != nil {
-		return nil, fmt.Errorf("prepare %s: %w", path, err)
+		return nil, fmt.Errorf("prepare %s: %w", path, locate(err, query))
 	}
 	prepared, err := rego.New(
-		rego.ParsedQuery(ast.NewBody(ast.NewExpr(ast.NewTerm(path.ref())))),
+		rego.ParsedQuery(query),
 		rego.Compiler(g.policy.compiler),
 		rego.Store(g.data),
 		rego.Transaction(transaction{}),
 		rego.StrictBuiltinErrors(true),
+		rego.StackTraces(true),
 		rego.SetRegoVersion(ast.RegoV1),
 	).PrepareForEval(ctx)
 	if err != nil {
@@ -50,4 +56,17 @@ func (g *Generation) plan(ctx context.Context, path Path) (*rego.PreparedEvalQue
 		g.plans.count.Add(1)
 	}
 	return &prepared, nil
+}
+
+// locate puts the errors of a check that knew no text where the query is.
+func locate(err error, query ast.Body) error {
+	var errs ast.Errors
+	if errors.As(err, &errs) {
+		for _, e := range errs {
+			if e.Location == nil {
+				e.Location = query.Loc()
+			}
+		}
+	}
+	return err
 }

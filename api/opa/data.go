@@ -1,118 +1,125 @@
-// Package opa answers OPA's REST API over one generation of the engine, so that whoever calls OPA
-// today can call the sidecar instead.
 package opa
 
 import (
-	"context"
-	"encoding/json"
-	"errors"
-	"fmt"
-	"io"
 	"net/http"
-	"strings"
 
 	"defenseclaw/engine"
 
-	"github.com/google/uuid"
 	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/metrics"
 	"github.com/open-policy-agent/opa/v1/server/types"
-	"github.com/open-policy-agent/opa/v1/util"
+	"github.com/open-policy-agent/opa/v1/server/writer"
 )
 
-// codeNoPolicy is the one error code that OPA does not have: its own server always has a policy.
-const codeNoPolicy = "policy_unavailable"
+// defaultDecision is what POST / decides, as OPA does when nobody configures another.
+var defaultDecision = engine.Path{"system", "main"}
 
-// Data answers GET and POST of /v1/data/{path}.
-type Data struct {
-	Current func() *engine.Generation // nil while nothing serves
-
-	// Begin is told of every decision before it is made, and end of how it went.
-	Begin func(ctx context.Context, g *engine.Generation) (_ context.Context, end func(defined bool, err error))
-}
-
+// dataAnswer is [types.DataResponseV1] with a provenance that knows generations.
 type dataAnswer struct {
-	DecisionID string `json:"decision_id"`
-	Result     *any   `json:"result,omitempty"` // left out when undefined
+	DecisionID  string           `json:"decision_id,omitempty"`
+	Provenance  *provenance      `json:"provenance,omitempty"`
+	Explanation types.TraceV1    `json:"explanation,omitempty"`
+	Metrics     types.MetricsV1  `json:"metrics,omitempty"`
+	Result      *any             `json:"result,omitempty"` // left out when undefined
+	RuleLabels  []map[string]any `json:"rule_labels,omitempty"`
+	Warning     *types.Warning   `json:"warning,omitempty"`
 }
 
-// ServeHTTP decides the document at the path that follows /v1/data. Undefined is 200 without result.
-func (d Data) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	g := d.Current()
-	if g == nil {
-		writeError(w, http.StatusServiceUnavailable, codeNoPolicy, "no policy loaded")
-		return
-	}
-	path, err := engine.ParsePath(strings.TrimPrefix(r.URL.EscapedPath(), "/v1/data"))
+// Data answers GET and POST of /v1/data/{path}: the document there. Undefined is 200 without result.
+func (a *API) Data() http.Handler {
+	return a.handler((*exchange).data, http.MethodGet, http.MethodPost)
+}
+
+// DataV0 answers POST of /v0/data/{path}: the document alone, for a body that is the input alone.
+// Undefined is 404.
+func (a *API) DataV0() http.Handler {
+	return a.handler(func(x *exchange) {
+		path, err := x.path(2)
+		x.dataV0(path, err)
+	}, http.MethodPost)
+}
+
+// Default answers POST of /: the default decision, system.main, as [API.DataV0] does.
+func (a *API) Default() http.Handler {
+	return a.handler(func(x *exchange) { x.dataV0(defaultDecision, nil) }, http.MethodPost)
+}
+
+func (x *exchange) data() {
+	o := x.observation()
+	o.metrics.Timer(metrics.ServerHandler).Start()
+	o.metrics.Timer(metrics.RegoInputParse).Start()
+	input, err := x.dataInput()
 	if err != nil {
-		writeError(w, http.StatusBadRequest, types.CodeInvalidParameter, err.Error())
+		x.failRequest(err)
 		return
 	}
-	input, err := readInput(r)
+	o.metrics.Timer(metrics.RegoInputParse).Stop()
+	path, err := x.path(2)
 	if err != nil {
-		status := http.StatusBadRequest
-		if errors.As(err, new(*http.MaxBytesError)) {
-			status = http.StatusRequestEntityTooLarge
-		}
-		writeError(w, status, types.CodeInvalidParameter, err.Error())
+		x.failDecision(err)
 		return
 	}
-	ctx, end := d.Begin(r.Context(), g)
-	result, defined, err := g.Decide(ctx, path, input)
-	end(defined, err)
+	answer := dataAnswer{DecisionID: decisionID(x.g)}
+	result, defined, err := x.decide(path, input, o)
+	o.metrics.Timer(metrics.ServerHandler).Stop()
 	if err != nil {
-		writeError(w, http.StatusInternalServerError, types.CodeInternal, err.Error())
+		x.failDecision(err)
 		return
 	}
-	answer := dataAnswer{DecisionID: uuid.NewString()}
+	answer.Provenance, answer.Metrics = x.provenance(), o.measured()
+	if input == nil && x.r.Method == http.MethodPost {
+		answer.Warning = types.NewWarning(types.CodeAPIUsageWarn, types.MsgInputKeyMissing)
+	}
 	if defined {
-		answer.Result = &result
+		answer.Result, answer.RuleLabels = &result, o.labels()
 	}
-	write(w, http.StatusOK, answer)
+	if defined || o.explain == types.ExplainFullV1 {
+		if answer.Explanation, err = o.explanation(x.pretty()); err != nil {
+			x.failDecision(err)
+			return
+		}
+	}
+	x.write(answer)
 }
 
-// readInput takes the input of a GET from its query and of a POST from its body; nil is none.
-func readInput(r *http.Request) (ast.Value, error) {
-	if r.Method == http.MethodPost {
-		body, err := io.ReadAll(r.Body)
-		if err != nil {
-			return nil, fmt.Errorf("read the body: %w", err)
-		}
-		if len(body) == 0 {
-			return nil, nil
-		}
-		var request struct {
-			Input *any `json:"input"`
-		}
-		if err := util.UnmarshalJSON(body, &request); err != nil {
-			return nil, fmt.Errorf("body contains malformed input document: %w", err)
-		}
-		if request.Input == nil {
-			return nil, nil
-		}
-		return ast.InterfaceToValue(*request.Input)
+func (x *exchange) dataV0(path engine.Path, err error) {
+	var document any
+	if err := x.decodeInput(&document); err != nil {
+		x.failInputV0(err)
+		return
 	}
-	text := r.URL.Query().Get("input")
-	if text == "" {
-		return nil, nil
+	input, err2 := ast.InterfaceToValue(document)
+	if err2 != nil {
+		x.failInputV0(err2)
+		return
 	}
-	var v any
-	if err := util.UnmarshalJSON([]byte(text), &v); err != nil {
-		return nil, fmt.Errorf("parameter contains malformed input document: %w", err)
-	}
-	return ast.InterfaceToValue(v)
-}
-
-func writeError(w http.ResponseWriter, status int, code, message string) {
-	write(w, status, types.ErrorV1{Code: code, Message: message})
-}
-
-func write(w http.ResponseWriter, status int, v any) {
-	body, err := json.Marshal(v)
 	if err != nil {
-		status = http.StatusInternalServerError
-		body = []byte(`{"code":"` + types.CodeInternal + `","message":"the result could not be written as JSON"}`)
+		x.failDecision(err)
+		return
 	}
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	_, _ = w.Write(append(body, '\n')) // the caller went away; there is nobody to tell
+	result, defined, err := x.decide(path, input, observation{})
+	switch {
+	case err != nil:
+		x.failDecision(err)
+	case defined:
+		x.write(result)
+	default:
+		message := types.MsgMissingError
+		if x.g.HasRules(path) {
+			message = types.MsgFoundUndefinedError
+		}
+		writer.Error(x.w, http.StatusNotFound, types.NewErrorV1(types.CodeUndefinedDocument, "%s: %s", message, path))
+	}
+}
+
+// decide makes one decision, watched where the caller wants to see more than the result.
+func (x *exchange) decide(path engine.Path, input ast.Value, o observation) (result any, defined bool, err error) {
+	ctx, end := x.Begin(x.r.Context(), x.g)
+	if o.wanted {
+		result, defined, err = x.g.Observe(ctx, path, input, o.Observation)
+	} else {
+		result, defined, err = x.g.Decide(ctx, path, input)
+	}
+	end(defined, err)
+	return result, defined, err
 }

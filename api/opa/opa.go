@@ -1,0 +1,104 @@
+// Package opa answers OPA's REST API over one generation of the engine, so that whoever calls OPA
+// today can call the sidecar instead.
+//
+// Statuses and bodies are OPA's, down to its error messages; the types and writers are OPA's own
+// where it exports them. What differs, differs because the sidecar's contract says so: errors of
+// builtins are always errors, more builtins are forbidden, bodies are bounded, and policies and data
+// come from files alone.
+package opa
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+
+	"defenseclaw/engine"
+
+	"github.com/google/uuid"
+	"github.com/open-policy-agent/opa/v1/server/handlers"
+	"github.com/open-policy-agent/opa/v1/server/types"
+	"github.com/open-policy-agent/opa/v1/server/writer"
+)
+
+// The headers that name the generation that decided.
+const (
+	HeaderGeneration = "X-DefenseClaw-Generation"
+	HeaderRevision   = "X-DefenseClaw-Revision"
+)
+
+// codeNoPolicy is the one error code that OPA does not have: its own server always has a policy.
+const codeNoPolicy = "policy_unavailable"
+
+// What OPA compresses when nobody configures it: answers from this size on, as small as can be.
+const (
+	gzipMinBytes = 1024
+	gzipLevel    = 9
+)
+
+// API is OPA's REST API. Both fields are required.
+type API struct {
+	Current func() *engine.Generation // nil while nothing serves
+
+	// Begin is told of every decision before it is made, and end of how it went.
+	Begin func(ctx context.Context, g *engine.Generation) (_ context.Context, end func(defined bool, err error))
+}
+
+// exchange is one request with the one generation that answers it.
+type exchange struct {
+	*API
+	w http.ResponseWriter
+	r *http.Request
+	g *engine.Generation
+}
+
+// handler puts around a route what OPA has around all of its: redirects, compressed answers, and
+// which methods there are.
+func (a *API) handler(answer func(*exchange), methods ...string) http.Handler {
+	route := handlers.DefaultHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !slices.Contains(methods, r.Method) {
+			refuseMethod(w, r, methods)
+			return
+		}
+		g := a.Current()
+		if g == nil {
+			writer.Error(w, http.StatusServiceUnavailable, types.NewErrorV1(codeNoPolicy, "no policy loaded"))
+			return
+		}
+		w.Header().Set(HeaderGeneration, strconv.FormatUint(g.Number(), 10))
+		w.Header().Set(HeaderRevision, g.Revision())
+		answer(&exchange{a, w, r, g})
+	}))
+	return handlers.CompressHandler(route, gzipMinBytes, gzipLevel)
+}
+
+// refuseMethod tells those who would write where policies and data come from.
+func refuseMethod(w http.ResponseWriter, r *http.Request, methods []string) {
+	w.Header().Set("Allow", strings.Join(methods, ", "))
+	switch r.Method {
+	case http.MethodPut, http.MethodPatch, http.MethodDelete:
+		writer.Error(w, http.StatusMethodNotAllowed, types.NewErrorV1(types.CodeInvalidOperation,
+			"%s is not allowed: the files of the policy directory are the only source of policies and data; change them there", r.Method))
+	default:
+		w.WriteHeader(http.StatusMethodNotAllowed)
+	}
+}
+
+// decisionID is a new identifier that also names the generation and, by the beginning of its hash,
+// the revision that decided.
+func decisionID(g *engine.Generation) string {
+	_, hash, _ := strings.Cut(g.Revision(), ":")
+	return uuid.NewString() + "." + strconv.FormatUint(g.Number(), 10) + "." + hash[:min(12, len(hash))]
+}
+
+// flag reads a parameter that is on when it is there without a value or with true.
+func (x *exchange) flag(name string) bool {
+	values := x.r.URL.Query()[name]
+	return len(values) == 1 && values[0] == "" ||
+		slices.ContainsFunc(values, func(v string) bool { return strings.EqualFold(v, "true") })
+}
+
+func (x *exchange) pretty() bool { return x.flag(types.ParamPrettyV1) }
+
+func (x *exchange) write(v any) { writer.JSONOK(x.w, v, x.pretty()) }

@@ -1,0 +1,114 @@
+package opa
+
+import (
+	"errors"
+	"net/http"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/metrics"
+	"github.com/open-policy-agent/opa/v1/server/types"
+	"github.com/open-policy-agent/opa/v1/server/writer"
+)
+
+// Query answers GET and POST of /v1/query: the bindings that make a query true that the caller wrote.
+func (a *API) Query() http.Handler {
+	return a.handler((*exchange).query, http.MethodGet, http.MethodPost)
+}
+
+func (x *exchange) query() {
+	o := x.observation()
+	if x.r.Method == http.MethodPost {
+		o.metrics.Timer(metrics.ServerHandler).Start()
+	}
+	query, input, failed := x.queryRequest()
+	if failed != nil {
+		failed()
+		return
+	}
+	if len(query) == 0 {
+		x.failDecision(errors.New("cannot evaluate empty query"))
+		return
+	}
+	ctx, end := x.Begin(x.r.Context(), x.g)
+	set, err := x.g.Query(ctx, query, input, o.Observation)
+	end(len(set) > 0, err)
+	if err != nil {
+		x.failQuery(err, types.MsgCompileQueryError)
+		return
+	}
+	var answer types.QueryResponseV1
+	for _, row := range set {
+		answer.Result = append(answer.Result, row.Bindings.WithoutWildcards())
+	}
+	answer.RuleLabels = o.labels()
+	if answer.Explanation, err = o.explanation(x.pretty()); err != nil {
+		x.failDecision(err)
+		return
+	}
+	if x.r.Method == http.MethodPost {
+		o.metrics.Timer(metrics.ServerHandler).Stop()
+	}
+	answer.Metrics = o.measured()
+	x.write(answer)
+}
+
+// queryRequest reads the query and its input; failed, where it is not nil, answers instead.
+func (x *exchange) queryRequest() (query ast.Body, input ast.Value, failed func()) {
+	var request types.QueryRequestV1
+	if x.r.Method == http.MethodPost {
+		if err := x.decodeRequest(&request); err != nil {
+			return nil, nil, func() { x.failRequest(err) }
+		}
+	} else {
+		texts := x.r.URL.Query()[types.ParamQueryV1]
+		if len(texts) == 0 {
+			return nil, nil, func() { x.failRequest(errors.New("missing parameter 'q'")) }
+		}
+		request.Query = texts[len(texts)-1]
+	}
+	query, err := parseQuery(request.Query)
+	if err != nil {
+		return nil, nil, func() { x.failQuery(err, types.MsgParseQueryError) }
+	}
+	if input, err = valueOf(request.Input); err != nil {
+		return nil, nil, func() { x.failDecision(err) }
+	}
+	return query, input, nil
+}
+
+func parseQuery(text string) (ast.Body, error) {
+	return ast.ParseBodyWithOpts(text, ast.ParserOptions{RegoVersion: ast.RegoV1})
+}
+
+// Compile answers POST of /v1/compile: what is left of a query when all that is known is evaluated.
+func (a *API) Compile() http.Handler { return a.handler((*exchange).compile, http.MethodPost) }
+
+func (x *exchange) compile() {
+	o := x.observation()
+	o.metrics.Timer(metrics.ServerHandler).Start()
+	o.metrics.Timer(metrics.RegoQueryParse).Start()
+	var request types.CompileRequestV1
+	if err := x.decodeRequest(&request); err != nil {
+		x.failRequest(err)
+		return
+	}
+	partial, invalid := partialOf(request)
+	if invalid != nil {
+		writer.Error(x.w, http.StatusBadRequest, invalid)
+		return
+	}
+	o.metrics.Timer(metrics.RegoQueryParse).Stop()
+	left, err := x.g.Partial(x.r.Context(), partial, o.Observation)
+	if err != nil {
+		x.failQuery(err, types.MsgCompileModuleError)
+		return
+	}
+	o.metrics.Timer(metrics.ServerHandler).Stop()
+	var result any = types.PartialEvaluationResultV1{Queries: left.Queries, Support: left.Support}
+	answer := types.CompileResponseV1{Result: &result, Metrics: o.measured()}
+	if answer.Explanation, err = o.explanation(x.pretty()); err != nil {
+		x.failDecision(err)
+		return
+	}
+	x.write(answer)
+}
