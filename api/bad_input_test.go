@@ -176,6 +176,48 @@ func TestBadBodiesAreRefusedAndNameWhatIsWrong(t *testing.T) {
 	s.expect(http.MethodGet, "/health", "", http.StatusOK, "{}")
 }
 
+// TestHostileValuesAreRefusedOrAnsweredAtOnce in every field of every route: a number that would fill the
+// memory if it were written out is nobody's, whatever takes it, and a NUL is text or refused.
+func TestHostileValuesAreRefusedOrAnsweredAtOnce(t *testing.T) {
+	s := full(t)
+	for _, tt := range takers {
+		path := tt.path
+		if path == "" {
+			path = tt.route
+		}
+		var fields map[string]json.RawMessage
+		if err := json.Unmarshal([]byte(tt.good), &fields); err != nil {
+			t.Fatal(err)
+		}
+		for field := range fields {
+			status, answer, _ := s.request(http.MethodPost, path, without(t, tt.good, field, "1e999999999"), tt.headers...)
+			if status != http.StatusBadRequest || !json.Valid([]byte(answer)) {
+				t.Errorf("%s, a huge %s: %d %.300s", path, field, status, answer)
+			}
+			for what, value := range map[string]string{"NUL": `"a\u0000b"`, "many digits": strings.Repeat("9", 100_000)} {
+				status, answer, _ := s.request(http.MethodPost, path, without(t, tt.good, field, value), tt.headers...)
+				if status != http.StatusOK && status != http.StatusBadRequest || !json.Valid([]byte(answer)) {
+					t.Errorf("%s, %s in %s: %d %.300s", path, what, field, status, answer)
+				}
+			}
+		}
+	}
+	for path, body := range map[string]string{
+		"/policy/evaluate":       `{"domain":"admission","input":{"target_type":"skill","target_name":"n","scan_result":{"n":1e999999999}}}`,
+		"/v1/guardrail/evaluate": `{"evaluation_id":"e","direction":"prompt","mode":"action","local_result":{"n":1e999999999}}`,
+		"/v1/data/p/x":           `{"input":{"x":[{"y":1e999999999}]}}`,
+	} {
+		s.expect(http.MethodPost, path, body, http.StatusBadRequest, `"`)
+	}
+}
+
+// TestTheLastOfFieldsOfOneNameCounts as in Go's and OPA's decoders, so that all routes agree.
+func TestTheLastOfFieldsOfOneNameCounts(t *testing.T) {
+	s := full(t)
+	s.expect(http.MethodPost, "/policy/evaluate/firewall", `{"destination":"first","port":1,"destination":"last"}`, http.StatusOK, `"action":"last"`)
+	s.expect(http.MethodPost, "/v1/data/p/x", `{"input":{"x":1,"x":2},"input":{"x":3,"x":4}}`, http.StatusOK, `"result":4`)
+}
+
 // without is the body with another value for the field; null is none.
 func without(t *testing.T, good, field, value string) string {
 	t.Helper()
