@@ -64,7 +64,7 @@ func (w watchdog) run(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			if !asked.IsZero() {
-				_ = <-answers // only that it ended matters
+				<-answers //nolint:errcheck // only that it ended matters
 			}
 			return
 		case err := <-answers:
