@@ -33,7 +33,7 @@ func printPretty(w io.Writer, _ string, v verdict) error {
 	}
 	modules, dataFiles := v.generation.Counts()
 	schema := ""
-	if v.generation.HasPackage(engine.Path{"defenseclaw", "admission"}) {
+	if hasSchema(v.generation) {
 		schema = "data.json schema: OK\n"
 	}
 	_, err := fmt.Fprintf(w, "All Rego modules compiled successfully.\n%s%d modules, %d data files, revision %s\n", schema, modules, dataFiles, v.generation.Revision())

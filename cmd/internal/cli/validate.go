@@ -36,13 +36,14 @@ func validateCommand() *cli.Command {
 			found := verdict{generation: g}
 			if err == nil {
 				found.diagnostics, err = checkSchema(g)
-				if err != nil {
-					return err
-				}
 			} else {
 				found.refused = &engine.Refused{Err: err}
 				errors.As(err, &found.refused)
-				found.diagnostics = api.Diagnostics(found.refused.Diagnostics)
+				found.diagnostics, err = checkDraft(c.Context, src)
+				found.diagnostics = inOrder(append(api.Diagnostics(found.refused.Diagnostics), found.diagnostics...))
+			}
+			if err != nil {
+				return err
 			}
 			if err := print(c.App.Writer, dir, found); err != nil {
 				return err

@@ -1,0 +1,171 @@
+package cli
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+
+	"defenseclaw/engine"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// dataFile is a data file by the part that it has in the whole document.
+type dataFile struct {
+	*engine.File
+	folders []string // the path below which its content lies
+	rank    int      // as the engine joins them: the root's own, then its overlays, then the folders'
+}
+
+const (
+	rankRoot = iota
+	rankOverlay
+	rankFolder
+)
+
+func dataFiles(dir content) []dataFile {
+	var all []dataFile
+	for _, f := range dir.Files() {
+		if path.Ext(f.Path) == ".rego" {
+			continue
+		}
+		d := dataFile{File: f}
+		rel := strings.TrimPrefix(f.Path, dir.Root()+"/")
+		switch folder := path.Dir(rel); {
+		case folder != ".":
+			d.folders, d.rank = strings.Split(folder, "/"), rankFolder
+		case strings.HasPrefix(rel, "data-"):
+			d.rank = rankOverlay
+		}
+		all = append(all, d)
+	}
+	slices.SortStableFunc(all, func(a, b dataFile) int { return cmp.Compare(a.rank, b.rank) })
+	return all
+}
+
+// placeInData finds where in which data file a value stands, or the innermost one around it that a
+// file has. The last overlay with a top-level key is the only one at the root that has a say in it.
+func placeInData(dir content, location []string) (file string, line, column int, text string) {
+	most := -1
+	for _, f := range dataFiles(dir) {
+		shared := min(len(f.folders), len(location))
+		if !slices.Equal(f.folders[:shared], location[:shared]) {
+			continue
+		}
+		atLine, atColumn, depth := find(f.File, location[shared:])
+		depth += shared
+		if f.rank != rankRoot && depth == 0 {
+			continue // what the whole document lacks belongs into data.json
+		}
+		if depth > most || f.rank == rankOverlay {
+			most = depth
+			file, line, column, text = f.Path, atLine, atColumn, lineOf(f.Bytes, atLine)
+		}
+	}
+	return file, line, column, text
+}
+
+// find is where the value at location begins in a file, by its key where it has one; depth is how
+// many parts of location lead to what was found.
+func find(f *engine.File, location []string) (line, column, depth int) {
+	text := bytes.TrimPrefix(f.Bytes, []byte(byteOrderMark))
+	if path.Ext(f.Path) != ".json" {
+		return findYAML(text, location)
+	}
+	offset, depth := findJSON(text, location)
+	before := text[:offset]
+	return bytes.Count(before, []byte("\n")) + 1, offset - bytes.LastIndexByte(before, '\n'), depth
+}
+
+const byteOrderMark = "\xef\xbb\xbf"
+
+func findJSON(text []byte, location []string) (offset, depth int) {
+	value := bytes.TrimLeft(text, " \t\r\n")
+	start := len(text) - len(value)
+	if len(location) == 0 || len(value) == 0 || value[0] != '{' && value[0] != '[' {
+		return start, 0
+	}
+	inArray := value[0] == '['
+	offset = start
+	decoder := json.NewDecoder(bytes.NewReader(value))
+	if _, err := decoder.Token(); err != nil {
+		return start, 0
+	}
+	// To the end, since the last of several equal keys is the one that counts.
+	for index := 0; decoder.More(); index++ {
+		name, keyAt := strconv.Itoa(index), int(decoder.InputOffset())
+		if !inArray {
+			key, err := decoder.Token()
+			if err != nil {
+				return offset, depth
+			}
+			name, _ = key.(string)
+		}
+		var inner json.RawMessage
+		if err := decoder.Decode(&inner); err != nil {
+			return offset, depth
+		}
+		if name != location[0] {
+			continue
+		}
+		at, deeper := findJSON(inner, location[1:])
+		if offset, depth = start+int(decoder.InputOffset())-len(inner)+at, 1+deeper; deeper == 0 && !inArray {
+			offset = start + keyAt + bytes.IndexByte(value[keyAt:], '"')
+		}
+	}
+	return offset, depth
+}
+
+func findYAML(text []byte, location []string) (line, column, depth int) {
+	var document yaml.Node
+	if err := yaml.Unmarshal(text, &document); err != nil || len(document.Content) == 0 {
+		return 0, 0, 0
+	}
+	at, inner := document.Content[0], document.Content[0]
+	for depth < len(location) {
+		key, value := child(inner, location[depth])
+		if value == nil {
+			break
+		}
+		at, inner, depth = key, value, depth+1
+	}
+	// Its columns count characters; those of diagnostics count bytes.
+	before := []rune(lineOf(text, at.Line))
+	before = before[:min(max(at.Column-1, 0), len(before))]
+	return at.Line, len(string(before)) + 1, depth
+}
+
+// child is the value of that name in a node, and what to point at for it; nil without one.
+func child(node *yaml.Node, name string) (key, value *yaml.Node) {
+	if node.Kind == yaml.AliasNode {
+		node = node.Alias
+	}
+	switch node.Kind {
+	case yaml.MappingNode:
+		for i := 0; i+1 < len(node.Content); i += 2 {
+			if node.Content[i].Value == name {
+				key, value = node.Content[i], node.Content[i+1]
+			}
+		}
+	case yaml.SequenceNode:
+		if i, err := strconv.Atoi(name); err == nil && i >= 0 && i < len(node.Content) {
+			key, value = node.Content[i], node.Content[i]
+		}
+	}
+	return key, value
+}
+
+// lineOf is a line, counted from 1; the beginning of one that is too long to be shown.
+func lineOf(text []byte, n int) string {
+	for ; n > 1; n-- {
+		_, text, _ = bytes.Cut(text, []byte("\n"))
+	}
+	line, _, _ := bytes.Cut(text, []byte("\n"))
+	const longest = 1024
+	line = bytes.TrimPrefix(bytes.TrimSuffix(line, []byte("\r")), []byte(byteOrderMark))
+	return strings.ToValidUTF8(string(line[:min(len(line), longest)]), "\uFFFD")
+}

@@ -1,0 +1,84 @@
+package engine
+
+import (
+	"context"
+	"io/fs"
+	"regexp"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+)
+
+// Draft is what the files of a source say each for itself, before anybody compiles them together.
+// It is for saying more about a source that [Load] refused; nothing decides by it.
+type Draft struct {
+	files    *files
+	parsed   []*parsed
+	data     ast.Object
+	complete bool
+}
+
+// LoadDraft reads and parses a source. An error is a *[Refused] that says what could not be read, or
+// ctx's when it ended; that a file does not parse is no error.
+func LoadDraft(ctx context.Context, src fs.FS) (_ *Draft, err error) {
+	defer containPanic("read the policy", &err)
+	f, err := readFiles(ctx, src, Limits{}.withDefaults(), trusted{}, kindModule, kindData, kindOverlay)
+	if err != nil {
+		return nil, err
+	}
+	all, err := parseAll(ctx, f, nil)
+	if err != nil {
+		return nil, err
+	}
+	d := &Draft{files: f, parsed: all}
+	root, conflicts := mergeData(all)
+	d.data, d.complete = root, len(conflicts) == 0
+	for _, p := range all {
+		if p.file.kind != kindModule && len(p.wrong) > 0 {
+			d.complete = false
+		}
+	}
+	return d, nil
+}
+
+// Root is as [Generation.Root].
+func (d *Draft) Root() string { return d.files.root }
+
+// Files are as [Generation.Files].
+func (d *Draft) Files() []*File { return d.files.list }
+
+// Data is as [Generation.Data], but lacks what a file holds that does not parse or that says
+// otherwise than another one; see [Draft.DataComplete].
+func (d *Draft) Data() ast.Object { return d.data }
+
+// DataComplete reports whether every data file is sound, alone and with the others.
+func (d *Draft) DataComplete() bool { return d.complete }
+
+// HasPackage is as [Generation.HasPackage]. A module that does not parse is taken at the word of
+// the first line that looks like a package clause.
+func (d *Draft) HasPackage(path Path) bool {
+	want := path.ref()
+	for _, p := range d.parsed {
+		switch {
+		case p.module != nil && p.module.Package.Path.Equal(want):
+			return true
+		case p.module == nil && p.file.kind == kindModule && clause(p.file.Bytes).Equal(want):
+			return true
+		}
+	}
+	return false
+}
+
+var packageLine = regexp.MustCompile(`(?m)^[ \t]*(package[ \t]+[^\s#;]+)`)
+
+// clause is the path of a package clause in text that does not parse as a whole; nil without one.
+func clause(text []byte) ast.Ref {
+	m := packageLine.FindSubmatch(text)
+	if m == nil {
+		return nil
+	}
+	pkg, err := ast.ParsePackage(string(m[1]))
+	if err != nil {
+		return nil
+	}
+	return pkg.Path
+}
