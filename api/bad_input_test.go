@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net/http"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -256,11 +257,14 @@ func FuzzBodies(f *testing.F) {
 			path = tt.route
 		}
 		status, answer, _ := s.request(http.MethodPost, path, string(body), tt.headers...)
-		if !json.Valid([]byte(answer)) || status >= http.StatusInternalServerError {
+		if !json.Valid([]byte(answer)) || status >= http.StatusInternalServerError && !queryFailed.MatchString(answer) {
 			t.Errorf("%s: %d %s", path, status, answer)
 		}
 	})
 }
+
+// queryFailed is what OPA answers with 500, and so do we, of a query that is empty or cannot be evaluated.
+var queryFailed = regexp.MustCompile(`"message": ?"(cannot evaluate empty query|error\(s\) occurred while evaluating query)"`)
 
 // FuzzParseHead reads any text: what it takes is a place and a hash.
 func FuzzParseHead(f *testing.F) {
