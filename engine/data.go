@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 
+	"defenseclaw/engine/internal/jsonast"
+
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/util"
 )
@@ -19,37 +21,51 @@ func trimSpace(b []byte) []byte {
 	return bytes.TrimSpace(bytes.TrimPrefix(b, []byte("\xef\xbb\xbf")))
 }
 
-func parseData(file *File) *parsed {
-	value, d := decodeData(file)
+func parseData(file *File, before *parsed) *parsed {
+	p := &parsed{file: file}
+	value, d := p.decode(before)
 	if d != nil {
 		d.File = file.Path
 		d.Text = lineOf(file.Bytes, d.Line)
-		return &parsed{file: file, wrong: Diagnostics{*d}}
+		p.wrong = Diagnostics{*d}
+		return p
 	}
 	object, ok := value.(ast.Object)
 	if !ok {
-		return &parsed{file: file, wrong: Diagnostics{{
+		p.wrong = Diagnostics{{
 			File: file.Path, Line: 1, Column: 1, Code: CodeDataNotObject, Text: lineOf(file.Bytes, 1),
 			Message: fmt.Sprintf("the top level is of type %s; an object was expected", ast.ValueName(value)),
-		}}}
+		}}
+		return p
 	}
-	return &parsed{file: file, data: object}
+	p.data = object
+	return p
 }
 
-func decodeData(file *File) (ast.Value, *Diagnostic) {
-	text := bytes.TrimPrefix(file.Bytes, []byte("\xef\xbb\xbf"))
+func (p *parsed) decode(before *parsed) (ast.Value, *Diagnostic) {
+	text := bytes.TrimPrefix(p.file.Bytes, []byte("\xef\xbb\xbf"))
 	if len(trimSpace(text)) == 0 {
 		return nil, &Diagnostic{Line: 1, Column: 1, Code: CodeDataParse, Message: "the file is empty; an object was expected"}
 	}
-	var v any
-	var d *Diagnostic
-	if path.Ext(file.Path) == ".json" {
-		d = decodeJSON(text, &v)
-	} else if err := util.Unmarshal(text, &v); err != nil {
-		d = &Diagnostic{Line: yamlLine(err), Code: CodeDataParse, Message: err.Error()}
+	isJSON := path.Ext(p.file.Path) == ".json"
+	if isJSON {
+		var previous *jsonast.Document
+		if before != nil {
+			previous = before.json
+		}
+		if document, err := jsonast.Parse(text, previous); err == nil {
+			p.json = document
+			return document.Value(), nil
+		}
 	}
-	if d != nil {
-		return nil, d
+	// The slow way, for YAML and to say what is wrong.
+	var v any
+	if isJSON {
+		if d := decodeJSON(text, &v); d != nil {
+			return nil, d
+		}
+	} else if err := util.Unmarshal(text, &v); err != nil {
+		return nil, &Diagnostic{Line: yamlLine(err), Code: CodeDataParse, Message: err.Error()}
 	}
 	value, err := ast.InterfaceToValue(v)
 	if err != nil {

@@ -1,9 +1,11 @@
 package engine_test
 
 import (
+	"bytes"
 	"fmt"
 	"maps"
 	"testing"
+	"testing/fstest"
 
 	"defenseclaw/engine"
 	"defenseclaw/engine/internal/corpus"
@@ -75,4 +77,49 @@ func benchmarkEdit(b *testing.B, path string, version func(int) string) {
 			}
 		})
 	}
+}
+
+// userData is JSON of at least size bytes: records as a directory service would export them.
+func userData(size int) []byte {
+	var b bytes.Buffer
+	b.WriteString(`{"users": {`)
+	for i := 0; b.Len() < size; i++ {
+		if i > 0 {
+			b.WriteString(",\n")
+		}
+		fmt.Fprintf(&b, `"user-%06d": {"id": %d, "name": "User Number %d", "team": "team-%d", "active": %t, "roles": ["reader", "writer-%d"], "limits": {"requests": %d, "burst": 0.5}}`,
+			i, i, i, i%40, i%3 == 0, i%7, 100*(i%9))
+	}
+	b.WriteString(`}}`)
+	return b.Bytes()
+}
+
+// BenchmarkLoadDataEdit is an edit of one value among 12 MB of data, beside reading all of it anew.
+func BenchmarkLoadDataEdit(b *testing.B) {
+	text := userData(12 << 20)
+	files := tree(maps.Clone(corpus.Tenants(100)))
+	files["data.json"] = string(text)
+	src := files.fs()
+	g, err := engine.Load(b.Context(), src, nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	edit := func(i int) {
+		src["data.json"] = &fstest.MapFile{Data: bytes.Replace(text, []byte(`"id": 5000,`), fmt.Appendf(nil, `"id": %d,`, 1_000_000+i), 1)}
+	}
+	b.Run("One", func(b *testing.B) {
+		for i := 0; b.Loop(); i++ {
+			edit(i)
+			if g, err = engine.Load(b.Context(), src, g); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("Whole", func(b *testing.B) {
+		for b.Loop() {
+			if _, err := engine.Load(b.Context(), src, nil); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
 }

@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"strings"
 
+	"defenseclaw/engine/internal/jsonast"
 	"defenseclaw/engine/internal/unit"
 
 	"github.com/open-policy-agent/opa/v1/ast"
@@ -19,6 +20,7 @@ type parsed struct {
 	module *ast.Module  // shared between generations; compilers copy it before they change it
 	unit   *unit.Module // what the module and others can see of one another
 	data   ast.Object
+	json   *jsonast.Document // of a JSON data file, for the next one to share what did not change
 	wrong  Diagnostics
 }
 
@@ -29,8 +31,9 @@ func parseAll(ctx context.Context, f *files, previous map[string]*parsed) ([]*pa
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(runtime.GOMAXPROCS(0))
 	for i, file := range f.list {
-		if p := previous[file.Path]; p != nil && p.file.hash == file.hash && p.file.rel == file.rel {
-			all[i] = p
+		before := previous[file.Path]
+		if before != nil && before.file.hash == file.hash && before.file.rel == file.rel {
+			all[i] = before
 			continue
 		}
 		group.Go(func() (err error) {
@@ -38,19 +41,20 @@ func parseAll(ctx context.Context, f *files, previous map[string]*parsed) ([]*pa
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			all[i] = parse(file)
+			all[i] = parse(file, before)
 			return nil
 		})
 	}
 	return all, group.Wait()
 }
 
-func parse(file *File) *parsed {
+// parse parses a file; before is what the same file was in the last generation, nil when it is new.
+func parse(file *File, before *parsed) *parsed {
 	switch file.kind {
 	case kindModule, kindTest:
 		return parseModule(file)
 	default:
-		return parseData(file)
+		return parseData(file, before)
 	}
 }
 
