@@ -11,6 +11,7 @@ import (
 	"os"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -104,10 +105,13 @@ type File struct {
 	info fs.FileInfo
 }
 
+func (f *File) path() string { return f.Path }
+
 // files is one consistent reading of a source.
 type files struct {
 	root     string // "." or "rego": where in the policy directory the policy lies
 	list     []*File
+	dirs     map[string]*listing // those that list was made from
 	revision string
 	begun    time.Time // before the first file was looked at
 }
@@ -127,7 +131,7 @@ func readFiles(ctx context.Context, src fs.FS, limits Limits, known trusted, kin
 			return nil, ctx.Err()
 		}
 		if err == nil {
-			if again, err := list(ctx, src, limits, kinds); err == nil && again.sameAs(f) {
+			if again, err := list(ctx, src, limits, known, kinds); err == nil && again.sameAs(f) {
 				return f, nil
 			}
 		} else if last != nil && last.Error() == err.Error() {
@@ -140,7 +144,7 @@ func readFiles(ctx context.Context, src fs.FS, limits Limits, known trusted, kin
 
 func (f *files) sameAs(g *files) bool {
 	return f.root == g.root && slices.EqualFunc(f.list, g.list, func(a, b *File) bool {
-		return a.Path == b.Path && a.info.Size() == b.info.Size() && a.info.ModTime().Equal(b.info.ModTime()) &&
+		return a == b || a.Path == b.Path && a.info.Size() == b.info.Size() && a.info.ModTime().Equal(b.info.ModTime()) &&
 			(os.SameFile(a.info, b.info) || !isOS(a.info))
 	})
 }
@@ -150,7 +154,7 @@ func isOS(info fs.FileInfo) bool { return os.SameFile(info, info) }
 
 func readOnce(ctx context.Context, src fs.FS, limits Limits, known trusted, kinds []kind) (*files, error) {
 	begun := time.Now()
-	f, err := list(ctx, src, limits, kinds)
+	f, err := list(ctx, src, limits, known, kinds)
 	if err != nil {
 		return nil, err
 	}
@@ -160,8 +164,8 @@ func readOnce(ctx context.Context, src fs.FS, limits Limits, known trusted, kind
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		if known.take(file) {
-			continue
+		if file.Bytes != nil || known.take(file) {
+			continue // it came with its directory, or did not change
 		}
 		if err := file.read(src, limits.FileBytes); err != nil {
 			wrong = append(wrong, fileDiagnostic(file.Path, err))
@@ -223,8 +227,12 @@ func readAll(in io.Reader, buf []byte, most int64) ([]byte, error) {
 // hashAll hashes paths and bytes, so that the same bytes give the same revision on every machine.
 func (f *files) hashAll() string {
 	h := sha256.New()
+	var line []byte
 	for _, file := range f.list {
-		fmt.Fprintf(h, "%d:%s\n%x\n", len(file.rel), file.rel, file.hash)
+		line = strconv.AppendInt(line[:0], int64(len(file.rel)), 10)
+		line = append(append(append(line, ':'), file.rel...), '\n')
+		line = append(hex.AppendEncode(line, file.hash[:]), '\n')
+		h.Write(line) // a hash takes everything
 	}
 	return "sha256:" + hex.EncodeToString(h.Sum(nil))
 }
@@ -249,18 +257,48 @@ func (f *files) source(p string) []byte {
 // changedSince lists the paths that were added, altered or removed since previous, sorted.
 func (f *files) changedSince(previous *files) []string {
 	var changed []string
-	for _, file := range f.list {
-		if old := previous.find(file.Path); old == nil || old.hash != file.hash {
-			changed = append(changed, file.Path)
-		}
-	}
-	for _, old := range previous.list {
-		if f.find(old.Path) == nil {
+	eachPair(previous.list, f.list, func(old, now *File) {
+		switch {
+		case old == now:
+		case now == nil:
 			changed = append(changed, old.Path)
+		case old == nil || old.hash != now.hash:
+			changed = append(changed, now.Path)
+		}
+	})
+	return changed
+}
+
+// eachPair calls do for each path of two lists that are in file order, with nil in place of what one
+// of them does not have.
+func eachPair[T interface {
+	comparable
+	path() string
+}](before, after []T, do func(before, after T)) {
+	var none T
+	for len(before) > 0 && len(after) > 0 {
+		order := 0
+		if before[0] != after[0] {
+			order = strings.Compare(before[0].path(), after[0].path())
+		}
+		switch {
+		case order == 0:
+			do(before[0], after[0])
+			before, after = before[1:], after[1:]
+		case order < 0:
+			do(before[0], none)
+			before = before[1:]
+		default:
+			do(none, after[0])
+			after = after[1:]
 		}
 	}
-	slices.Sort(changed)
-	return changed
+	for _, one := range before {
+		do(one, none)
+	}
+	for _, one := range after {
+		do(none, one)
+	}
 }
 
 var errNotRegular = errors.New("is not a regular file")
@@ -296,6 +334,6 @@ func fileDiagnostic(p string, err error) Diagnostic {
 // HasPolicy reports whether src holds any .rego file that [Load] would read, broken ones included,
 // or something that cannot be listed and so may hold one.
 func HasPolicy(ctx context.Context, src fs.FS) bool {
-	f, err := list(ctx, src, Limits{}.withDefaults(), []kind{kindModule})
+	f, err := list(ctx, src, Limits{}.withDefaults(), trusted{}, []kind{kindModule})
 	return err != nil || len(f.list) > 0
 }

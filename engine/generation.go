@@ -18,7 +18,7 @@ type Generation struct {
 
 	files    *files
 	revision string
-	parsed   map[string]*parsed
+	parsed   []*parsed // of the files, in their order
 	policy   *policy
 	data     *store
 	changed  []string
@@ -29,11 +29,7 @@ type Generation struct {
 func newGeneration(f *files, all []*parsed, policy *policy, data *store, previous *Generation) *Generation {
 	g := &Generation{
 		number: 1, files: f, revision: f.revision, policy: policy, data: data,
-		parsed: make(map[string]*parsed, len(all)),
-		plans:  plans{mu: &sync.Mutex{}},
-	}
-	for _, p := range all {
-		g.parsed[p.file.Path] = p
+		parsed: all, plans: plans{mu: &sync.Mutex{}},
 	}
 	before := &files{}
 	if previous != nil {
@@ -84,7 +80,7 @@ func (g *Generation) HasPackage(path Path) bool {
 // Data is the whole document that the data files make. Not to be changed.
 func (g *Generation) Data() ast.Object { return g.data.root }
 
-func (g *Generation) parsedFiles() map[string]*parsed {
+func (g *Generation) parsedFiles() []*parsed {
 	if g == nil {
 		return nil
 	}

@@ -52,38 +52,20 @@ type change struct {
 func changeSince(previous *Generation, all []*parsed, data *store) *change {
 	c := &change{before: previous.policy, data: data}
 	var removed, added []*unit.Module
-	stayed := 0
-	for _, p := range all {
-		old := previous.parsed[p.file.Path]
-		if old != nil {
-			stayed++
+	eachPair(previous.parsed, all, func(old, now *parsed) {
+		if old == now {
+			return
 		}
-		if old == p {
-			continue
+		for _, p := range []*parsed{old, now} {
+			c.newData = c.newData || p != nil && p.data != nil
 		}
-		c.newData = c.newData || p.data != nil || old != nil && old.data != nil
 		if old != nil && old.unit != nil {
 			removed = append(removed, old.unit)
 		}
-		if p.unit != nil {
-			added = append(added, p.unit)
+		if now != nil && now.unit != nil {
+			added = append(added, now.unit)
 		}
-	}
-	if stayed < len(previous.parsed) {
-		now := make(map[string]bool, len(all))
-		for _, p := range all {
-			now[p.file.Path] = true
-		}
-		for path, old := range previous.parsed {
-			if now[path] {
-				continue
-			}
-			c.newData = c.newData || old.data != nil
-			if old.unit != nil {
-				removed = append(removed, old.unit)
-			}
-		}
-	}
+	})
 	c.graph = c.before.graph.With(removed, added)
 	c.packages = unit.Set{}
 	for _, m := range slices.Concat(removed, added) {

@@ -141,9 +141,9 @@ func compareAnswers(t tB, w *wild, spliced, fresh *Generation) {
 	// OPA's own compiler, with the types of everything, says which paths cannot be asked for.
 	opa := newCompiler()
 	modules := map[string]*ast.Module{}
-	for name, p := range fresh.parsed {
+	for _, p := range fresh.parsed {
 		if p.module != nil {
-			modules[name] = p.module
+			modules[p.file.Path] = p.module
 		}
 	}
 	opa.Compile(modules)

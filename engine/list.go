@@ -13,15 +13,16 @@ import (
 )
 
 // list finds the files of src that are of the wanted kinds, by name and stat alone, sorted by path.
-func list(ctx context.Context, src fs.FS, limits Limits, kinds []kind) (*files, error) {
+// What known vouches for is taken from there, with what was read of it.
+func list(ctx context.Context, src fs.FS, limits Limits, known trusted, kinds []kind) (*files, error) {
 	if info, err := fs.Stat(src, nestedRoot); err == nil && info.IsDir() {
-		w := newWalker(ctx, src, limits, nestedRoot, kinds)
+		w := newWalker(ctx, src, limits, known, nestedRoot, kinds)
 		w.dir(nestedRoot, info, 0)
 		if w.rego || len(w.wrong) > 0 {
 			return w.files()
 		}
 	}
-	w := newWalker(ctx, src, limits, ".", kinds)
+	w := newWalker(ctx, src, limits, known, ".", kinds)
 	if info, err := fs.Stat(src, "."); err != nil {
 		w.unreadable(".", err)
 	} else {
@@ -34,11 +35,13 @@ type walker struct {
 	ctx    context.Context //nolint:containedctx // the walker lives for one call of list
 	src    fs.FS
 	limits Limits
+	known  trusted
 	root   string
 	kinds  []kind
 
 	rego   bool // a .rego file was seen, tests included
 	found  []*File
+	dirs   map[string]*listing
 	linked map[*File]bool // reached through a symbolic link
 	chain  []fs.FileInfo  // the directories above, to see a link that leads back to one
 	inLink int            // how many links were followed to come here
@@ -46,8 +49,20 @@ type walker struct {
 	err    error
 }
 
-func newWalker(ctx context.Context, src fs.FS, limits Limits, root string, kinds []kind) *walker {
-	return &walker{ctx: ctx, src: src, limits: limits, root: root, kinds: kinds, linked: map[*File]bool{}}
+// listing is what one directory was found to hold.
+type listing struct {
+	info  fs.FileInfo // of the directory, from before it was listed
+	files []*File
+	dirs  []string
+	rego  bool // has a .rego file, tests included
+	links bool // has symbolic links, which lead to what changes without it
+}
+
+func newWalker(ctx context.Context, src fs.FS, limits Limits, known trusted, root string, kinds []kind) *walker {
+	return &walker{
+		ctx: ctx, src: src, limits: limits, known: known, root: root, kinds: kinds,
+		dirs: map[string]*listing{}, linked: map[*File]bool{},
+	}
 }
 
 func (w *walker) files() (*files, error) {
@@ -59,7 +74,7 @@ func (w *walker) files() (*files, error) {
 	}
 	w.dropAliases()
 	slices.SortFunc(w.found, func(a, b *File) int { return strings.Compare(a.Path, b.Path) })
-	return &files{root: w.root, list: w.found}, nil
+	return &files{root: w.root, list: w.found, dirs: w.dirs}, nil
 }
 
 func (w *walker) dir(dir string, info fs.FileInfo, depth int) {
@@ -77,24 +92,52 @@ func (w *walker) dir(dir string, info fs.FileInfo, depth int) {
 		w.refuse(dir, CodeLinkRefused, errLink.Error()+": it leads to a directory that holds it")
 		return
 	}
+	w.chain = append(w.chain, info)
+	if l := w.known.listing(dir, info); l != nil && w.inLink == 0 {
+		w.again(dir, l, depth)
+	} else {
+		w.entries(dir, &listing{info: info}, depth)
+	}
+	w.chain = w.chain[:len(w.chain)-1]
+}
+
+// again takes over what a directory was found to hold before, and looks into those inside of it.
+func (w *walker) again(dir string, l *listing, depth int) {
+	w.dirs[dir] = l
+	w.rego = w.rego || l.rego
+	for _, f := range l.files {
+		w.add(f)
+	}
+	for _, p := range l.dirs {
+		info, err := fs.Stat(w.src, p)
+		if err != nil {
+			w.unreadable(p, err)
+			continue
+		}
+		w.dir(p, info, depth+1)
+	}
+}
+
+func (w *walker) entries(dir string, l *listing, depth int) {
 	entries, err := fs.ReadDir(w.src, dir)
 	if err != nil {
 		w.unreadable(dir, err)
 		return
 	}
-	w.chain = append(w.chain, info)
 	for _, entry := range entries {
 		if !strings.HasPrefix(entry.Name(), ".") {
-			w.entry(path.Join(dir, entry.Name()), entry, depth)
+			w.entry(path.Join(dir, entry.Name()), entry, l, depth)
 		}
 	}
-	w.chain = w.chain[:len(w.chain)-1]
+	w.rego = w.rego || l.rego
+	w.dirs[dir] = l
 }
 
-func (w *walker) entry(p string, entry fs.DirEntry, depth int) {
+func (w *walker) entry(p string, entry fs.DirEntry, l *listing, depth int) {
 	k := kindOf(entry.Name())
 	if entry.Type()&fs.ModeSymlink != 0 {
-		w.link(p, k, depth)
+		l.links = true
+		w.link(p, k, l, depth)
 		return
 	}
 	if !entry.IsDir() && k == kindOther {
@@ -105,13 +148,14 @@ func (w *walker) entry(p string, entry fs.DirEntry, depth int) {
 	case err != nil:
 		w.unreadable(p, err)
 	case entry.IsDir():
+		l.dirs = append(l.dirs, p)
 		w.dir(p, info, depth+1)
 	default:
-		w.file(p, k, info)
+		w.file(p, k, info, l)
 	}
 }
 
-func (w *walker) link(p string, k kind, depth int) {
+func (w *walker) link(p string, k kind, l *listing, depth int) {
 	info, err := fs.Stat(w.src, p)
 	if err != nil {
 		// A dangling link that is named like nothing of ours is nobody's policy.
@@ -126,16 +170,16 @@ func (w *walker) link(p string, k kind, depth int) {
 	case info.IsDir():
 		w.dir(p, info, depth+1)
 	case k != kindOther:
-		w.file(p, k, info)
+		w.file(p, k, info, l)
 	}
 }
 
-func (w *walker) file(p string, k kind, info fs.FileInfo) {
+func (w *walker) file(p string, k kind, info fs.FileInfo, l *listing) {
 	rel := strings.TrimPrefix(p, w.root+"/")
 	if k == kindOverlay && strings.Contains(rel, "/") {
 		return
 	}
-	w.rego = w.rego || k == kindModule || k == kindTest
+	l.rego = l.rego || k == kindModule || k == kindTest
 	if !slices.Contains(w.kinds, k) {
 		return
 	}
@@ -143,13 +187,21 @@ func (w *walker) file(p string, k kind, info fs.FileInfo) {
 		w.refuse(p, CodeFileNotRegular, errNotRegular.Error())
 		return
 	}
+	f := &File{Path: p, rel: rel, kind: k, info: info}
+	l.files = append(l.files, f)
+	w.add(f)
+}
+
+func (w *walker) add(f *File) {
+	if w.err != nil {
+		return
+	}
 	if len(w.found) == w.limits.Files {
 		w.err = &Refused{Stage: StageRead, Diagnostics: Diagnostics{{
-			File: p, Code: CodeTooManyFiles, Message: fmt.Sprintf("is one more than the limit of %d policy and data files", w.limits.Files),
+			File: f.Path, Code: CodeTooManyFiles, Message: fmt.Sprintf("is one more than the limit of %d policy and data files", w.limits.Files),
 		}}}
 		return
 	}
-	f := &File{Path: p, rel: rel, kind: k, info: info}
 	w.found = append(w.found, f)
 	if w.inLink > 0 {
 		w.linked[f] = true

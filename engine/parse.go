@@ -24,14 +24,17 @@ type parsed struct {
 	wrong  Diagnostics
 }
 
-// parseAll parses every file, those that previous holds with the same bytes for free, on all
-// processors. The result is in file order.
-func parseAll(ctx context.Context, f *files, previous map[string]*parsed) ([]*parsed, error) {
+func (p *parsed) path() string { return p.file.Path }
+
+// parseAll parses every file, those that previous has with the same bytes for free, on all
+// processors. previous and the result are in file order.
+func parseAll(ctx context.Context, f *files, previous []*parsed) ([]*parsed, error) {
 	all := make([]*parsed, len(f.list))
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(runtime.GOMAXPROCS(0))
+	was := ascending(previous)
 	for i, file := range f.list {
-		before := previous[file.Path]
+		before := was(file.Path)
 		if before != nil && before.file.hash == file.hash && before.file.rel == file.rel {
 			all[i] = before
 			continue
@@ -46,6 +49,20 @@ func parseAll(ctx context.Context, f *files, previous map[string]*parsed) ([]*pa
 		})
 	}
 	return all, group.Wait()
+}
+
+// ascending finds files by path in all, which is in file order, as long as each path asked for comes
+// after the one before.
+func ascending(all []*parsed) func(path string) *parsed {
+	return func(path string) *parsed {
+		for len(all) > 0 && all[0].file.Path < path {
+			all = all[1:]
+		}
+		if len(all) > 0 && all[0].file.Path == path {
+			return all[0]
+		}
+		return nil
+	}
 }
 
 // parse parses a file; before is what the same file was in the last generation, nil when it is new.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/metrics"
@@ -132,14 +134,14 @@ func (g *Generation) HasRules(path Path) bool {
 // Module is the module of a file, as it was compiled where that is known; nil when the file is not
 // a module that serves. Not to be changed.
 func (g *Generation) Module(path string) *ast.Module {
-	p := g.parsed[path]
-	if p == nil || p.file.kind != kindModule {
+	i, ok := slices.BinarySearchFunc(g.parsed, path, func(p *parsed, path string) int { return strings.Compare(p.file.Path, path) })
+	if !ok || g.parsed[i].file.kind != kindModule {
 		return nil
 	}
 	if m := g.policy.compiler.Modules[path]; m != nil {
 		return m
 	}
-	return p.module
+	return g.parsed[i].module
 }
 
 func withDeadline(ctx context.Context) (context.Context, context.CancelFunc) {

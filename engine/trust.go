@@ -3,6 +3,8 @@ package engine
 import (
 	"io/fs"
 	"os"
+	"path"
+	"slices"
 	"time"
 )
 
@@ -15,6 +17,11 @@ const racy = 2 * time.Second
 type trusted struct {
 	files *files
 	not   map[string]bool // paths that are known to have changed, whatever their stats say
+
+	// Directories that hold one of them are listed again, as are those whose stats differ. Others hold
+	// the same names as before, and events would have told had one of their files been written to; so
+	// they are not listed where it was events that told. nil: all are listed.
+	notDirs map[string]bool
 }
 
 // trust says what of previous need not be read again for the trigger. Whoever asks for a reload, and
@@ -24,10 +31,38 @@ func trust(trigger Trigger, previous *Generation) trusted {
 		return trusted{}
 	}
 	t := trusted{files: previous.files, not: make(map[string]bool, len(trigger.Paths))}
+	if trigger.Kind == TriggerWatch {
+		t.notDirs = make(map[string]bool, len(trigger.Paths))
+	}
 	for _, p := range trigger.Paths {
 		t.not[p] = true
+		if t.notDirs != nil {
+			t.notDirs[path.Dir(p)] = true
+		}
 	}
 	return t
+}
+
+// listing is what the directory, whose stat is info, was found to hold when it was listed before;
+// nil when it has to be listed.
+func (t trusted) listing(dir string, info fs.FileInfo) *listing {
+	if t.notDirs == nil || t.notDirs[dir] {
+		return nil
+	}
+	l := t.files.dirs[dir]
+	if l == nil || l.links || !sameStat(l.info, info) || !t.settled(info) {
+		return nil
+	}
+	if slices.ContainsFunc(l.files, func(f *File) bool { return !t.settled(f.info) }) {
+		return nil
+	}
+	return l
+}
+
+// settled reports whether what has that stat was old already when the earlier reading began.
+func (t trusted) settled(info fs.FileInfo) bool {
+	settled := t.files.begun.Add(-racy)
+	return info.ModTime().Before(settled) && changeTime(info).Before(settled)
 }
 
 // take gives file what it held when it was read before, and reports whether that still holds.
@@ -39,8 +74,7 @@ func (t trusted) take(file *File) bool {
 	if old == nil || old.kind != file.kind || old.rel != file.rel || !sameStat(old.info, file.info) {
 		return false
 	}
-	settled := t.files.begun.Add(-racy)
-	if !file.info.ModTime().Before(settled) || !changeTime(file.info).Before(settled) {
+	if !t.settled(file.info) {
 		return false
 	}
 	file.Bytes, file.hash, file.info = old.Bytes, old.hash, old.info

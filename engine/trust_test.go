@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"defenseclaw/engine/internal/corpus"
+
 	"pgregory.net/rapid"
 )
 
@@ -94,7 +96,7 @@ func TestAWatchReadsWhatChangedAndAnythingElseReadsAll(t *testing.T) {
 		}
 	}
 	writeFile(t, dir, "b.rego", "package b\nx := 2\n") // the same size
-	second, read := diskLoad(t, dir, Trigger{Kind: TriggerWatch}, first)
+	second, read := diskLoad(t, dir, Trigger{Kind: TriggerPoll}, first)
 	if runtime.GOOS == "linux" && !slices.Equal(read, []string{"b.rego"}) || !slices.Equal(second.Changed(), []string{"b.rego"}) {
 		t.Errorf("read %v, changed %v", read, second.Changed())
 	}
@@ -104,7 +106,7 @@ func TestAWatchReadsWhatChangedAndAnythingElseReadsAll(t *testing.T) {
 }
 
 // TestWhatIsTakenWithoutReadingIsWhatReadingWouldGive whatever is done to the files, their times
-// set back included.
+// set back included. Events tell at least of what was written in place.
 func TestWhatIsTakenWithoutReadingIsWhatReadingWouldGive(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("times can be set back unseen here: what is taken is right from the next full check on")
@@ -130,6 +132,7 @@ func TestWhatIsTakenWithoutReadingIsWhatReadingWouldGive(t *testing.T) {
 			name := rapid.SampledFrom(names).Draw(t, "name")
 			path := filepath.Join(dir, name)
 			before, statErr := os.Stat(path)
+			trigger := rapid.SampledFrom([]Trigger{{Kind: TriggerPoll}, {Kind: TriggerWatch}}).Draw(t, "trigger")
 			switch rapid.IntRange(0, 5).Draw(t, "what") {
 			case 0:
 				_ = os.Remove(path) // or it is not there
@@ -145,6 +148,9 @@ func TestWhatIsTakenWithoutReadingIsWhatReadingWouldGive(t *testing.T) {
 			case 2:
 				_ = os.Rename(path, filepath.Join(dir, "c", "moved"+filepath.Ext(name))) // or one of them is not there
 			default: // in place, with its old times
+				if trigger.Kind == TriggerWatch {
+					trigger.Paths = []string{name}
+				}
 				writeFile(t, dir, name, text(name))
 				if statErr == nil && rapid.Bool().Draw(t, "back") {
 					if err := os.Chtimes(path, before.ModTime(), before.ModTime()); err != nil {
@@ -152,7 +158,7 @@ func TestWhatIsTakenWithoutReadingIsWhatReadingWouldGive(t *testing.T) {
 					}
 				}
 			}
-			next, _ := diskLoad(t, dir, Trigger{Kind: TriggerWatch}, later(g))
+			next, _ := diskLoad(t, dir, trigger, later(g))
 			fresh, _ := diskLoad(t, dir, Trigger{Kind: TriggerStartup}, nil)
 			if next.Revision() != fresh.Revision() {
 				t.Fatalf("%s: taken without reading %s; read %s", name, next.Revision(), fresh.Revision())
@@ -160,6 +166,84 @@ func TestWhatIsTakenWithoutReadingIsWhatReadingWouldGive(t *testing.T) {
 			g = next
 		}
 	})
+}
+
+func TestAWatchListsTheFoldersThatChanged(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"a/p.rego", "a/sub/q.rego", "b/p.rego", "b/sub/data.json"} {
+		text := fmt.Sprintf("package p%d\nx := 1\n", len(name))
+		if filepath.Ext(name) == ".json" {
+			text = `{"y": 1}`
+		}
+		writeFile(t, dir, name, text)
+	}
+	if err := os.Symlink("a/sub/q.rego", filepath.Join(dir, "r.rego")); err != nil {
+		t.Skip("symbolic links are needed:", err)
+	}
+	all := []string{".", "a", "a/sub", "b", "b/sub"}
+	for name, tt := range map[string]struct {
+		change  func()
+		trigger Trigger
+		want    []string
+	}{
+		"nothing": {func() {}, Trigger{Kind: TriggerWatch}, []string{"."}}, // it has a link
+		"a path":  {func() {}, Trigger{Kind: TriggerWatch, Paths: []string{"b/sub/data.json"}}, []string{".", "b/sub"}},
+		"a file more": {
+			func() { writeFile(t, dir, "a/sub/more.rego", "package more\nx := 1\n") }, Trigger{Kind: TriggerWatch}, []string{".", "a/sub"},
+		},
+		"a folder more": {
+			func() { writeFile(t, dir, "b/new/more.rego", "package new\nx := 1\n") }, Trigger{Kind: TriggerWatch}, []string{".", "b", "b/new"},
+		},
+		"a folder less": {
+			func() { _ = os.RemoveAll(filepath.Join(dir, "b/new")) }, Trigger{Kind: TriggerWatch}, []string{".", "b"},
+		},
+		"poll": {func() {}, Trigger{Kind: TriggerPoll}, all},
+		"api":  {func() {}, Trigger{Kind: TriggerAPI}, all},
+	} {
+		_ = os.RemoveAll(filepath.Join(dir, "b/new"))
+		_ = os.Remove(filepath.Join(dir, "a/sub/more.rego"))
+		if name == "a folder less" {
+			writeFile(t, dir, "b/new/more.rego", "package new\nx := 1\n")
+		}
+		before, _ := diskLoad(t, dir, Trigger{Kind: TriggerStartup}, nil)
+		tt.change()
+		listed := listedBy(t, dir, tt.trigger, later(before))
+		if !slices.Equal(listed, tt.want) {
+			t.Errorf("%s: listed %v; want %v", name, listed, tt.want)
+		}
+	}
+}
+
+// listedBy tells which directories a load for the trigger lists.
+func listedBy(t tB, dir string, trigger Trigger, previous *Generation) []string {
+	t.Helper()
+	d, err := OpenDir(dir, DirConfig{})
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	defer d.Close()
+	src := &listings{Dir: d}
+	g, err := (&loader{trusted: trust(trigger, previous)}).load(context.Background(), src, previous)
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	fresh, _ := diskLoad(t, dir, Trigger{Kind: TriggerStartup}, nil)
+	if g.Revision() != fresh.Revision() {
+		t.Fatalf("%s is not what the directory holds, %s", g.Revision(), fresh.Revision())
+	}
+	slices.Sort(src.dirs)
+	return slices.Compact(src.dirs)
+}
+
+// listings notes which directories are listed.
+type listings struct {
+	*Dir
+	dirs []string
+}
+
+func (l *listings) ReadDir(name string) ([]fs.DirEntry, error) {
+	l.dirs = append(l.dirs, name)
+	return fs.ReadDir(l.Dir, name)
 }
 
 // BenchmarkReloadOfOneFileAmongMany is what a watch's reload costs on a real disk: with every file
@@ -178,6 +262,30 @@ func BenchmarkReloadOfOneFileAmongMany(b *testing.B) {
 				writeFile(b, dir, "t7/p.rego", fmt.Sprintf("package t7\nallow if input.x == %d\n", 1000+i%1000))
 				b.StartTimer()
 				g, _ = diskLoad(b, dir, trigger, later(g))
+			}
+		})
+	}
+}
+
+// BenchmarkReloadLeafOnDisk is a watch's reload of one module of corpora of several sizes, without
+// the watcher: what is read, parsed, compiled and spliced.
+func BenchmarkReloadLeafOnDisk(b *testing.B) {
+	for _, n := range []int{10, 1000, 10_000} {
+		b.Run(fmt.Sprintf("N=%d", n), func(b *testing.B) {
+			dir := b.TempDir()
+			for name, text := range corpus.Tenants(n) {
+				writeFile(b, dir, name, text)
+			}
+			g, _ := diskLoad(b, dir, Trigger{Kind: TriggerStartup}, nil)
+			edited := corpus.TenantPath(5)
+			for i := 0; b.Loop(); i++ {
+				b.StopTimer()
+				writeFile(b, dir, "next", corpus.Tenant(5, i))
+				if err := os.Rename(filepath.Join(dir, "next"), filepath.Join(dir, edited)); err != nil {
+					b.Fatal(err)
+				}
+				b.StartTimer()
+				g, _ = diskLoad(b, dir, Trigger{Kind: TriggerWatch, Paths: []string{edited}}, later(g))
 			}
 		})
 	}
