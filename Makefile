@@ -4,6 +4,9 @@ PKG      = ./...
 FUZZTIME = 100000x
 ARGS     =
 
+# The opa that bench-peers measures is the version that the sidecar embeds.
+OPA = $(shell go list -m -f '{{.Version}}' github.com/open-policy-agent/opa)
+
 # The product has no cgo, and neither have its checks, but for the race detector.
 export CGO_ENABLED := 0
 
@@ -16,7 +19,7 @@ GOLANGCI = go tool -modfile=.ci/tools/go.mod golangci-lint
 STAMP = $(if $(shell git log -1 --format=%H 2>/dev/null),-buildvcs=auto,-buildvcs=false)
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## both programs into bin/
 	go build $(STAMP) -trimpath -o bin/ ./cmd/defenseclaw ./cmd/defenseclaw-gateway
@@ -35,6 +38,11 @@ fuzz: ## every fuzz target FUZZTIME=100000x times each
 
 bench: ## every benchmark, with its allocations; some: ARGS='-bench=Decide -count=6'
 	go test -run='^$$' -bench=. -benchmem $(ARGS) $(PKG)
+
+bench-peers: build ## measure this sidecar beside opa, about 15 minutes; more: ARGS='-full -json FILE'
+	GOBIN=$(CURDIR)/bin/peers go install github.com/open-policy-agent/opa@$(OPA)
+	go build $(STAMP) -trimpath -o bin/ ./cmd/policybench
+	bin/policybench $(ARGS)
 
 soak: ## edit for SOAK=10m, and see that no goroutine, descriptor or memory is lost
 	SOAK=$(or $(SOAK),10m) go test ./cmd/internal/sidecar -count=1 -timeout=0 -run=ALongLife -v
@@ -80,4 +88,4 @@ readme:
 	.ci/readme.sh
 
 .NOTPARALLEL:
-.PHONY: docs help build run test race fuzz bench soak fmt vet lint ci hooks clean formatted tidy paths cross readme
+.PHONY: docs help build run test race fuzz bench bench-peers soak fmt vet lint ci hooks clean formatted tidy paths cross readme

@@ -12,7 +12,7 @@ import (
 	"testing/fstest"
 	"weak"
 
-	"defenseclaw/engine/internal/corpus"
+	"defenseclaw/engine/corpus"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"pgregory.net/rapid"

@@ -5,7 +5,7 @@ import (
 	"testing"
 	"testing/fstest"
 
-	"defenseclaw/engine/internal/corpus"
+	"defenseclaw/engine/corpus"
 )
 
 // BenchmarkCompileLeafEdit is the part of a reload between reading files and the swap: parse what

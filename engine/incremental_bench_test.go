@@ -8,7 +8,7 @@ import (
 	"testing/fstest"
 
 	"defenseclaw/engine"
-	"defenseclaw/engine/internal/corpus"
+	"defenseclaw/engine/corpus"
 )
 
 var sizes = []int{10, 100, 1000, 5000}

@@ -1,0 +1,177 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// A bench is one run of the command.
+type bench struct {
+	options
+	report *report
+	dir    string // temporary
+	say    io.Writer
+	begun  time.Time
+}
+
+// run does what the arguments say: results to stdout, how far it is to stderr. It returns the exit
+// code: 0 when everything was measured and all answers agreed. When ctx ends, what was started is stopped,
+// the temporary files are removed, and what was measured so far is printed.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	o, err := parseOptions(args, stderr)
+	if errors.Is(err, flag.ErrHelp) {
+		return 0
+	}
+	if err != nil {
+		fmt.Fprintln(stderr, "policybench:", err)
+		return 2
+	}
+	b := &bench{options: o, report: newReport(), say: stderr, begun: time.Now()}
+	err = b.run(ctx)
+	b.report.Took = time.Since(b.begun).Round(time.Second).String()
+	if len(b.report.Rows) > 0 {
+		b.report.table(stdout)
+		if o.json != "" {
+			err = errors.Join(err, b.report.writeJSON(o.json))
+		}
+	}
+	if err != nil {
+		fmt.Fprintln(stderr, "policybench:", err)
+		return 1
+	}
+	if len(b.report.Disagreements) > 0 {
+		return 1
+	}
+	return 0
+}
+
+func (b *bench) run(ctx context.Context) (err error) {
+	if err := b.findPrograms(ctx); err != nil {
+		return err
+	}
+	if b.dir, err = os.MkdirTemp("", "policybench-"); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(b.dir)) }()
+	for _, n := range b.sizes {
+		if b.wants("start", "edit", "storm", "memory") {
+			if err := b.editing(ctx, tenants(n)); err != nil {
+				return fmt.Errorf("%d tenants: %w", n, err)
+			}
+		}
+	}
+	for _, mb := range b.data {
+		if b.wants("data") {
+			if err := b.editing(ctx, users(mb)); err != nil {
+				return fmt.Errorf("%d MB of data: %w", mb, err)
+			}
+		}
+	}
+	if b.wants("throughput") {
+		return b.throughput(ctx)
+	}
+	return nil
+}
+
+func (b *bench) wants(measures ...string) bool {
+	for _, m := range measures {
+		if b.only.MatchString(m) {
+			return true
+		}
+	}
+	return false
+}
+
+// findPrograms makes the programs' paths good in every directory and asks for their versions.
+// Where opa is not, the sidecar is measured alone, and that is said.
+func (b *bench) findPrograms(ctx context.Context) error {
+	for _, p := range []struct {
+		path     *string
+		name     string
+		ask      string
+		required bool
+	}{{&b.sidecar, sidecarName, "--version", true}, {&b.opa, opaName, "version", false}} {
+		if *p.path == "" {
+			continue
+		}
+		path, err := exec.LookPath(*p.path)
+		if err == nil {
+			path, err = filepath.Abs(path)
+		}
+		if err != nil && p.required {
+			return fmt.Errorf("find the sidecar (make build): %w", err)
+		}
+		if err != nil {
+			fmt.Fprintf(b.say, "policybench: NO OPA, NO COMPARISON: %v; `make bench-peers` installs it\n", err)
+			*p.path = ""
+			continue
+		}
+		*p.path = path
+		said, err := exec.CommandContext(ctx, path, p.ask).Output()
+		if err != nil {
+			return fmt.Errorf("ask %s for its version: %w", p.name, err)
+		}
+		b.report.Versions[p.name] = versionOf(string(said))
+	}
+	if b.opa == "" {
+		b.report.Versions[opaName] = "not measured"
+	}
+	return nil
+}
+
+// versionOf takes the version, and the Go that built it where that is told, from what a program says.
+func versionOf(said string) string {
+	var parts []string
+	for line := range strings.Lines(said) {
+		if v, ok := strings.CutPrefix(line, "Version: "); ok {
+			parts = append(parts, strings.TrimSpace(v))
+		} else if v, ok := strings.CutPrefix(line, "Go Version: "); ok {
+			parts = append(parts, strings.TrimSpace(v))
+		}
+	}
+	if len(parts) == 0 {
+		return oneLine(said)
+	}
+	return strings.Join(parts, ", ")
+}
+
+func (b *bench) peers() []peer {
+	if b.opa == "" {
+		return []peer{b.sidecarPeer()}
+	}
+	return []peer{b.opaPeer(opaName, nil), b.sidecarPeer()}
+}
+
+// inTurns does one round of a measure after the other, and in each the programs one after the other,
+// beginning with another each time, so that what else the machine does hits all alike.
+func inTurns[P any](ctx context.Context, b *bench, name string, programs []P, do func(P) error, after func() error) error {
+	begun := time.Now()
+	for round := range b.rounds {
+		if round >= b.minRounds && time.Since(begun) > b.budget {
+			break
+		}
+		for i := range programs {
+			if err := do(programs[(round+i)%len(programs)]); err != nil {
+				return err
+			}
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+		}
+		if after != nil {
+			if err := after(); err != nil {
+				return err
+			}
+		}
+	}
+	fmt.Fprintf(b.say, "%6.0fs  %s: done in %s\n", time.Since(b.begun).Seconds(), name, time.Since(begun).Round(time.Millisecond))
+	return nil
+}

@@ -1,0 +1,17 @@
+// Command policybench measures this sidecar and opa side by side, on the same policies and the same machine.
+// `make bench-peers` builds what it needs and runs it; docs/PERFORMANCE.md says what it measures, and how.
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}

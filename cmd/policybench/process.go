@@ -1,0 +1,198 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// A peer is a program to be measured, in one way of running it.
+type peer struct {
+	name    string
+	program string
+	env     []string
+	args    func(addr, policy, home string) []string
+}
+
+// token is what callers show. It opens nothing: the programs live as long as the measurement, on loopback.
+const token = "policybench"
+
+func (o options) sidecarPeer() peer {
+	return peer{
+		name: sidecarName, program: o.sidecar,
+		env: []string{"DEFENSECLAW_GATEWAY_TOKEN=" + token},
+		args: func(addr, policy, home string) []string {
+			host, port, _ := net.SplitHostPort(addr)
+			return []string{"serve", "--policy-dir", policy, "--data-dir", home, "--api-bind", host, "--api-port", port, "--log-level", "error"}
+		},
+	}
+}
+
+func (o options) opaPeer(name string, env []string, more ...string) peer {
+	return peer{name: name, program: o.opa, env: env, args: func(addr, policy, _ string) []string {
+		args := []string{"run", "--server", "--watch", "--addr", addr, "--log-level", "error", "--skip-version-check"}
+		return append(append(args, more...), policy)
+	}}
+}
+
+const (
+	sidecarName = "defenseclaw"
+	opaName     = "opa"
+)
+
+// A process is a peer that runs.
+type process struct {
+	peer
+	addr, token string
+	policy      string // the directory it serves
+	cmd         *exec.Cmd
+	cancel      context.CancelFunc
+	ended       chan struct{} // closed when the program has
+	log         string
+}
+
+// start runs a peer on policy and returns once it runs, before it answers. It ends with ctx, or by
+// stop, which must be called.
+func (p peer) start(ctx context.Context, policy, home string) (*process, error) {
+	addr, err := freeAddr(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(home, 0o700); err != nil {
+		return nil, err
+	}
+	logPath := filepath.Join(home, "output.log")
+	log, err := os.Create(logPath)
+	if err != nil {
+		return nil, err
+	}
+	defer log.Close() //nolint:errcheck // the program has its own descriptor of it
+	ctx, cancel := context.WithCancel(ctx)
+	cmd := exec.CommandContext(ctx, p.program, p.args(addr, policy, home)...)
+	cmd.Env = append(plainEnv(), append([]string{"HOME=" + home}, p.env...)...)
+	cmd.Stdout, cmd.Stderr = log, log
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	cmd.WaitDelay = 5 * time.Second
+	if err := cmd.Start(); err != nil {
+		cancel()
+		return nil, fmt.Errorf("start %s: %w", p.name, err)
+	}
+	r := &process{peer: p, addr: addr, token: token, policy: policy, cmd: cmd, cancel: cancel, ended: make(chan struct{}), log: logPath}
+	go func() {
+		defer close(r.ended)
+		_ = cmd.Wait() // whoever asks it finds out, and says what its log says
+	}()
+	return r, nil
+}
+
+// stop ends the program and waits until it has ended.
+func (p *process) stop() {
+	p.cancel()
+	<-p.ended
+}
+
+// lost is err with what the program last said, for when it does not answer as it must.
+func (p *process) lost(err error) error {
+	text, _ := os.ReadFile(p.log)
+	if len(text) > 2000 {
+		text = text[len(text)-2000:]
+	}
+	return fmt.Errorf("%s: %w; it last said: %s", p.name, err, strings.TrimSpace(string(text)))
+}
+
+func plainEnv() []string {
+	return slices.DeleteFunc(os.Environ(), func(v string) bool {
+		for _, prefix := range []string{"DEFENSECLAW_", "OPA_", "GOGC=", "GOMEMLIMIT=", "HOME="} {
+			if strings.HasPrefix(v, prefix) {
+				return true
+			}
+		}
+		return false
+	})
+}
+
+// freeAddr is an address on loopback where nobody listened a moment ago.
+func freeAddr(ctx context.Context) (string, error) {
+	var lc net.ListenConfig
+	l, err := lc.Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	return l.Addr().String(), l.Close()
+}
+
+var errNoProc = errors.New("memory and processor time of other processes are read from /proc, which is not here")
+
+// memory is what the program has in memory now, and the most it ever had, in bytes.
+func (p *process) memory() (now, peak float64, err error) {
+	f, err := os.Open(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
+	if err != nil {
+		return 0, 0, errors.Join(errNoProc, err)
+	}
+	defer f.Close() //nolint:errcheck // read only
+	for s := bufio.NewScanner(f); s.Scan(); {
+		fields := strings.Fields(s.Text())
+		if len(fields) < 2 {
+			continue
+		}
+		kB, _ := strconv.ParseFloat(fields[1], 64)
+		switch fields[0] {
+		case "VmRSS:":
+			now = kB * 1024
+		case "VmHWM:":
+			peak = kB * 1024
+		}
+	}
+	if now == 0 {
+		return 0, 0, p.lost(errors.New("the program has ended"))
+	}
+	return now, peak, nil
+}
+
+// processorTime is how long the program has computed, in ticks of the kernel.
+func (p *process) processorTime() (int, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
+	if err != nil {
+		return 0, errors.Join(errNoProc, err)
+	}
+	fields := strings.Fields(string(text[strings.LastIndexByte(string(text), ')')+1:]))
+	if len(fields) < 13 {
+		return 0, errNoProc
+	}
+	user, err1 := strconv.Atoi(fields[11])
+	system, err2 := strconv.Atoi(fields[12])
+	return user + system, errors.Join(err1, err2)
+}
+
+// rest waits until the program does nothing any more: opa reloads several times for one save, and
+// goes on after the first has gone live. Gives up after limit.
+func (p *process) rest(ctx context.Context, limit time.Duration) error {
+	const look = 100 * time.Millisecond
+	last, calm := -1, 0
+	for until := time.Now().Add(limit); calm < 2 && time.Now().Before(until); {
+		if err := pause(ctx, look); err != nil {
+			return err
+		}
+		ticks, err := p.processorTime()
+		if err != nil {
+			return pause(ctx, 5*look)
+		}
+		if last >= 0 && ticks-last <= 1 {
+			calm++
+		} else {
+			calm = 0
+		}
+		last = ticks
+	}
+	return nil
+}

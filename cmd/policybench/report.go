@@ -1,0 +1,172 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"runtime"
+	"strings"
+	"text/tabwriter"
+	"time"
+	"unicode/utf8"
+)
+
+// A report is everything that was measured.
+type report struct {
+	Began         time.Time         `json:"began"`
+	Took          string            `json:"took"`
+	OS            string            `json:"os"`
+	Arch          string            `json:"arch"`
+	CPUs          int               `json:"cpus"`
+	Versions      map[string]string `json:"versions"`
+	Rows          []row             `json:"rows"`
+	Agreed        int               `json:"answers_compared"`
+	Disagreements []string          `json:"disagreements"` // each an answer in which the programs differ
+	Failed        int               `json:"failed_decisions"`
+	Failures      []string          `json:"failures"` // the last of each session
+}
+
+// A row is one measure on one corpus.
+type row struct {
+	Measure  string             `json:"measure"`
+	Corpus   string             `json:"corpus"`
+	Unit     string             `json:"unit"`
+	More     bool               `json:"more_is_better"`
+	Programs map[string]summary `json:"programs"`
+	Best     string             `json:"best_opa,omitempty"` // the way of running opa that Ratio counts
+	Ratio    *float64           `json:"ratio,omitempty"`    // this sidecar's median, divided by opa's
+	Note     string             `json:"note,omitempty"`
+}
+
+// add completes a row and keeps it.
+func (r *report) add(w row) {
+	for name, s := range w.Programs {
+		if name == sidecarName || s.Count == 0 {
+			continue
+		}
+		best, known := w.Programs[w.Best]
+		if !known || (s.Median < best.Median) != w.More {
+			w.Best = name
+		}
+	}
+	ours, opa := w.Programs[sidecarName], w.Programs[w.Best]
+	if ours.Count > 0 && opa.Count > 0 && opa.Median != 0 {
+		ratio := ours.Median / opa.Median
+		w.Ratio = &ratio
+	}
+	r.Rows = append(r.Rows, w)
+}
+
+// table writes the rows as a Markdown table whose columns stand in line.
+func (r *report) table(w io.Writer) {
+	fmt.Fprintf(w, "%s, %s/%s, %d CPUs, took %s\n", r.Began.UTC().Format(time.DateTime+" MST"), r.OS, r.Arch, r.CPUs, r.Took)
+	for _, name := range []string{opaName, sidecarName} {
+		fmt.Fprintf(w, "%s: %s\n", name, r.Versions[name])
+	}
+	fmt.Fprintln(w)
+	t := tabwriter.NewWriter(w, 0, 0, 1, ' ', 0)
+	fmt.Fprintln(t, "| measure\t| corpus\t| opa\t| defenseclaw\t| ratio\t|")
+	fmt.Fprintln(t, "|---\t|---\t|---\t|---\t|---\t|")
+	for _, row := range r.Rows {
+		ratio := "–"
+		if row.Ratio != nil {
+			ratio = ratioText(*row.Ratio)
+		}
+		opa := cell(row.Programs[row.Best], row.Unit)
+		if row.Best != "" && row.Best != opaName {
+			opa += ", " + strings.TrimPrefix(row.Best, opaName+" ")
+		}
+		if row.Best == "" {
+			opa = cell(row.Programs[opaName], row.Unit)
+		}
+		fmt.Fprintf(t, "| %s\t| %s\t| %s\t| %s\t| %s\t|\n", row.Measure, row.Corpus, opa, cell(row.Programs[sidecarName], row.Unit), ratio)
+	}
+	_ = t.Flush()
+	fmt.Fprintf(w, "\nMedian [lower quartile, upper quartile] ×count. ratio: defenseclaw / opa.\n")
+	for _, row := range r.Rows {
+		if row.Note != "" {
+			fmt.Fprintf(w, "%s, %s: %s.\n", row.Measure, row.Corpus, row.Note)
+		}
+	}
+	fmt.Fprintf(w, "Answers compared: %d. Different: %d. Decisions that failed while edits were made: %d.\n", r.Agreed, len(r.Disagreements), r.Failed)
+	for _, text := range append(r.Disagreements, r.Failures...) {
+		fmt.Fprintf(w, "  %s\n", text)
+	}
+}
+
+func cell(s summary, unit string) string {
+	if s.Count == 0 && s.NeverLive == 0 {
+		return "–"
+	}
+	var text string
+	if s.Count > 0 {
+		text = number(s.Median) + " " + unit
+	}
+	if s.Count > 1 {
+		text = fmt.Sprintf("%s [%s, %s] ×%d", strings.TrimSpace(text), number(s.Q1), number(s.Q3), s.Count)
+	}
+	if s.NeverLive > 0 {
+		text += fmt.Sprintf(" %d never live", s.NeverLive)
+	}
+	return strings.TrimSpace(text)
+}
+
+// number shows three digits or all before the point, those in groups of three; a whole number without a point.
+func number(f float64) string {
+	digits := 0
+	if f == math.Trunc(f) {
+		return grouped(fmt.Sprintf("%.0f", f))
+	}
+	for limit := 100.0; digits < 3 && math.Abs(f) < limit; limit /= 10 {
+		digits++
+	}
+	return grouped(fmt.Sprintf("%.*f", min(digits, 2), f))
+}
+
+func grouped(text string) string {
+	whole, rest, _ := strings.Cut(text, ".")
+	for i := len(whole) - 3; i > 0 && whole[i-1] != '-'; i -= 3 {
+		whole = whole[:i] + "," + whole[i:]
+	}
+	if rest != "" {
+		whole += "." + rest
+	}
+	return whole
+}
+
+func ratioText(f float64) string {
+	if f >= 1 || f <= 0 {
+		return number(f)
+	}
+	if f > 0.1 {
+		return fmt.Sprintf("%.2f", f)
+	}
+	return fmt.Sprintf("%.2g (1/%s)", f, number(math.Round(1/f)))
+}
+
+// writeJSON writes everything, with every sample.
+func (r *report) writeJSON(path string) error {
+	text, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(path, append(text, '\n'), 0o644) //nolint:gosec // results are for reading
+}
+
+func newReport() *report {
+	return &report{
+		Began: time.Now(), OS: runtime.GOOS, Arch: runtime.GOARCH, CPUs: runtime.NumCPU(),
+		Versions: map[string]string{}, Disagreements: []string{}, Failures: []string{},
+	}
+}
+
+// oneLine shortens what a program said to what fits a table's foot.
+func oneLine(text string) string {
+	text = strings.Join(strings.Fields(text), " ")
+	if utf8.RuneCountInString(text) > 300 {
+		text = string([]rune(text)[:300]) + "…"
+	}
+	return text
+}

@@ -1,0 +1,245 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"defenseclaw/engine/corpus"
+)
+
+// patience is how long something may take; it only matters when it does not happen.
+const patience = time.Minute
+
+func sidecar(t *testing.T) string {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv(asSidecar, "1")
+	return self
+}
+
+// begin starts a sidecar on a corpus of ten tenants in which the file at path reads text.
+func begin(t *testing.T, path, text string) *session {
+	t.Helper()
+	home := t.TempDir()
+	files := corpus.Tenants(10)
+	if path != "" {
+		files[path] = text
+	}
+	if err := writeFiles(filepath.Join(home, "policy"), files); err != nil {
+		t.Fatal(err)
+	}
+	p, err := options{sidecar: sidecar(t)}.sidecarPeer().start(t.Context(), filepath.Join(home, "policy"), home)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := newSession(p)
+	t.Cleanup(s.end)
+	if live, err := s.waitFor(t.Context(), s.steadyDecision(), patience); !live {
+		t.Fatal(s.lost(errors.Join(errors.New("does not answer"), err)))
+	}
+	return s
+}
+
+func (s *session) steadyDecision() question {
+	d := steadyDecision()
+	return s.ask(d[0], d[1], d[2])
+}
+
+var quick = []string{
+	"-sizes", "10", "-data", "1", "-rounds", "2", "-storm", "300ms", "-load", "200ms", "-connections", "2", "-deadline", patience.String(),
+}
+
+func small(t *testing.T, more ...string) (report, string) {
+	t.Helper()
+	t.Setenv("TMPDIR", t.TempDir())
+	path := filepath.Join(t.TempDir(), "report.json")
+	var out, progress strings.Builder
+	args := slices.Concat(quick, []string{"-sidecar", sidecar(t), "-json", path}, more)
+	if code := run(t.Context(), args, &out, &progress); code != 0 {
+		t.Fatalf("exit %d:\n%s%s", code, out.String(), progress.String())
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var r report
+	if err := json.Unmarshal(text, &r); err != nil {
+		t.Fatal(err)
+	}
+	if left, err := filepath.Glob(filepath.Join(os.TempDir(), "*")); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v %v", left, err)
+	}
+	return r, out.String() + progress.String()
+}
+
+func TestASmallRunMeasuresEverythingOfTheSidecarAlone(t *testing.T) {
+	r, said := small(t, "-opa", "", "-edits", "20")
+	var measured []string
+	for _, w := range r.Rows {
+		s := w.Programs[sidecarName]
+		if s.Count == 0 || s.Median <= 0 || s.NeverLive > 0 {
+			t.Errorf("%s, %s: %+v", w.Measure, w.Corpus, s)
+		}
+		if w.Ratio != nil {
+			t.Errorf("%s has a ratio to nothing", w.Measure)
+		}
+		measured = append(measured, w.Measure)
+	}
+	for _, want := range []string{
+		"start to first answer", "memory at start", "edit to live: a leaf, rename-save", "edit to live: a leaf, in-place save",
+		"edit to live: a leaf, moved in from elsewhere",
+		"edit to live: a library, signature unchanged", "edit to live: a library, signature changed", "longest decision during these edits",
+		"quiet: 99.9th percentile of decisions", "storm of edits: 99.9th percentile", "storm of edits: longest decision",
+		"memory after 20 edits", "edit to live: one key of data.json, rename-save", "throughput", "allocations per decision",
+	} {
+		if strings.HasPrefix(want, "memory") && runtime.GOOS != "linux" {
+			continue
+		}
+		if !slices.Contains(measured, want) {
+			t.Errorf("nothing says %q:\n%s", want, said)
+		}
+	}
+	if r.Failed > 0 {
+		t.Errorf("decisions failed: %v", r.Failures)
+	}
+}
+
+func TestASmallRunComparesWithOPA(t *testing.T) {
+	opa, err := exec.LookPath("../../bin/peers/opa")
+	if err != nil {
+		if opa, err = exec.LookPath("opa"); err != nil {
+			t.Skip("NO OPA HERE, NOTHING IS COMPARED: `make bench-peers` installs it")
+		}
+	}
+	r, said := small(t, "-opa", opa)
+	if r.Agreed == 0 || len(r.Disagreements) > 0 {
+		t.Errorf("%d answers compared, %v differ", r.Agreed, r.Disagreements)
+	}
+	for _, w := range r.Rows {
+		if w.Ratio == nil && w.Programs[opaName].NeverLive == 0 {
+			t.Errorf("%s, %s has no ratio:\n%s", w.Measure, w.Corpus, said)
+		}
+	}
+}
+
+func TestAnInterruptedRunStopsWhatItStartedAndCleansUp(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir())
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var out strings.Builder
+	said := writerFunc(func(text []byte) (int, error) {
+		cancel() // as soon as the first measure is done
+		return len(text), nil
+	})
+	args := slices.Concat(quick, []string{"-sidecar", sidecar(t), "-opa", ""})
+	if code := run(ctx, args, &out, said); code != 1 {
+		t.Errorf("exit %d", code)
+	}
+	if !strings.Contains(out.String(), "start to first answer") {
+		t.Errorf("what was measured is lost:\n%s", out.String())
+	}
+	if left, err := filepath.Glob(filepath.Join(os.TempDir(), "*")); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v %v", left, err)
+	}
+}
+
+type writerFunc func([]byte) (int, error)
+
+func (f writerFunc) Write(text []byte) (int, error) { return f(text) }
+
+func TestASidecarThatIsNotThereIsSaid(t *testing.T) {
+	var out strings.Builder
+	if code := run(t.Context(), []string{"-sidecar", filepath.Join(t.TempDir(), "none")}, &out, &out); code != 1 || !strings.Contains(out.String(), "make build") {
+		t.Errorf("exit %d: %s", code, out.String())
+	}
+}
+
+func TestAProgramThatEndsIsSaidWithItsLastWords(t *testing.T) {
+	home := t.TempDir()
+	p := peer{name: "broken", program: sidecar(t), args: func(_, _, _ string) []string { return []string{"serve", "--api-port", "x"} }}
+	running, err := p.start(t.Context(), home, home)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := newSession(running)
+	defer s.end()
+	_, err = s.waitFor(t.Context(), s.steadyDecision(), patience)
+	if err == nil || !strings.Contains(err.Error(), "api-port") {
+		t.Errorf("the error is %v", err)
+	}
+}
+
+func TestAnEditThatNoAnswerShowsNeverWentLive(t *testing.T) {
+	s := begin(t, "", "")
+	path, text, probe, want := leafEdit(3)
+	c := change{path: path, text: text + "\nbroken := := 1\n", shows: s.ask(probe, "", want)}
+	e, err := s.edit(t.Context(), c, renameSave, s.steadyDecision(), 300*time.Millisecond)
+	if err != nil || e.live {
+		t.Errorf("a broken edit went live: %+v, %v", e, err)
+	}
+	if s.failed > 0 {
+		t.Errorf("decisions failed meanwhile: %v", s.failure)
+	}
+	c.text = text
+	if e, err = s.edit(t.Context(), c, renameSave, s.steadyDecision(), patience); err != nil || !e.live || e.longest == 0 {
+		t.Errorf("a good edit: %+v, %v", e, err)
+	}
+}
+
+func TestAnswersThatDifferAreReported(t *testing.T) {
+	one, other := begin(t, "", ""), begin(t, corpus.TenantPath(2), corpus.Tenant(2, 9))
+	sc := tenants(10)
+	sc.questions = [][2]string{{"tenants/t2/version", ""}, {"tenants/t3/version", ""}}
+	r := &editRun{bench: &bench{report: newReport()}, scenario: sc, sessions: []*session{one, other}}
+	if err := r.compare(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := r.report.Disagreements; r.report.Agreed != 2 || len(got) != 1 || !strings.Contains(got[0], "t2/version") {
+		t.Errorf("%d compared, and different are %v", r.report.Agreed, got)
+	}
+}
+
+func TestWrongDecisionsAreCounted(t *testing.T) {
+	s := begin(t, "", "")
+	q := s.steadyDecision()
+	q.want = "false"
+	took, err := s.meanwhile(t.Context(), q, func() error { return pause(t.Context(), 50*time.Millisecond) })
+	if err != nil || s.failed == 0 || s.failed != len(took) || s.failure == nil {
+		t.Errorf("%d of %d failed: %v, %v", s.failed, len(took), s.failure, err)
+	}
+}
+
+func TestALostConnectionIsOpenedAnew(t *testing.T) {
+	s := begin(t, "", "")
+	c := conn{addr: s.addr}
+	defer c.close()
+	for range 3 {
+		if _, err := c.do(t.Context(), s.steadyDecision()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c.net.Close()
+	if _, err := c.do(t.Context(), s.steadyDecision()); err == nil {
+		t.Error("a closed connection answered")
+	}
+	if got, err := c.result(t.Context(), s.steadyDecision()); err != nil || got != "true" {
+		t.Errorf("%s, %v", got, err)
+	}
+	cancelled, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := c.do(cancelled, s.steadyDecision()); !errors.Is(err, context.Canceled) {
+		t.Errorf("asked although nobody waits: %v", err)
+	}
+}
