@@ -46,6 +46,7 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 	f.DurationVar(&o.deadline, "deadline", 90*time.Second, "an edit that no answer shows after `DURATION` never went live")
 	f.DurationVar(&o.storm, "storm", 5*time.Second, "let a storm of edits, and the quiet before it, last `DURATION`")
 	f.DurationVar(&o.load, "load", 2*time.Second, "measure throughput for `DURATION` a round")
+	f.IntVar(&o.heavyBytes, "heavy", 12, "let a decision of the data-heavy policy walk `MB` of data")
 	f.IntVar(&o.connections, "connections", 4, "measure throughput with `N` connections")
 	f.IntVar(&o.edits, "edits", 0, "read this sidecar's memory again after `N` edits of it alone")
 	f.StringVar(&only, "only", "", "make only measures whose name matches `REGEXP`: start, edit, storm, memory, data, throughput")
@@ -58,12 +59,13 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 		return o, fmt.Errorf("unexpected argument %q", f.Arg(0))
 	}
 	var errs [4]error
-	o.minRounds, o.heavyBytes, o.agree = 1, 12*megabyte, 10*time.Second
+	o.minRounds, o.agree = 1, 10*time.Second
+	o.heavyBytes *= megabyte
 	o.sizes, errs[0] = numbers("sizes", sizes)
 	o.data, errs[1] = numbers("data", data)
 	o.only, errs[2] = regexp.Compile(only)
-	if o.rounds < 1 || o.connections < 1 || o.budget <= 0 || o.deadline <= 0 || o.storm <= 0 || o.load <= 0 {
-		errs[3] = errors.New("rounds, connections and durations must be more than zero")
+	if o.rounds < 1 || o.heavyBytes < 1 || o.connections < 1 || o.budget <= 0 || o.deadline <= 0 || o.storm <= 0 || o.load <= 0 {
+		errs[3] = errors.New("rounds, connections, data and durations must be more than zero")
 	}
 	if full {
 		o.sizes, o.data = append(o.sizes, 10_000), append(o.data, 120)

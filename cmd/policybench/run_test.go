@@ -58,7 +58,7 @@ func (s *session) steadyDecision() question {
 }
 
 var quick = []string{
-	"-sizes", "10", "-data", "1", "-rounds", "2", "-storm", "300ms", "-load", "200ms", "-connections", "2", "-deadline", patience.String(),
+	"-sizes", "10", "-data", "1", "-heavy", "1", "-rounds", "2", "-storm", "300ms", "-load", "200ms", "-connections", "2", "-deadline", patience.String(),
 }
 
 func small(t *testing.T, more ...string) (report, string) {
