@@ -11,8 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"defenseclaw/engine/internal/corpus"
-
 	"pgregory.net/rapid"
 )
 
@@ -262,30 +260,6 @@ func BenchmarkReloadOfOneFileAmongMany(b *testing.B) {
 				writeFile(b, dir, "t7/p.rego", fmt.Sprintf("package t7\nallow if input.x == %d\n", 1000+i%1000))
 				b.StartTimer()
 				g, _ = diskLoad(b, dir, trigger, later(g))
-			}
-		})
-	}
-}
-
-// BenchmarkReloadLeafOnDisk is a watch's reload of one module of corpora of several sizes, without
-// the watcher: what is read, parsed, compiled and spliced.
-func BenchmarkReloadLeafOnDisk(b *testing.B) {
-	for _, n := range []int{10, 1000, 10_000} {
-		b.Run(fmt.Sprintf("N=%d", n), func(b *testing.B) {
-			dir := b.TempDir()
-			for name, text := range corpus.Tenants(n) {
-				writeFile(b, dir, name, text)
-			}
-			g, _ := diskLoad(b, dir, Trigger{Kind: TriggerStartup}, nil)
-			edited := corpus.TenantPath(5)
-			for i := 0; b.Loop(); i++ {
-				b.StopTimer()
-				writeFile(b, dir, "next", corpus.Tenant(5, i))
-				if err := os.Rename(filepath.Join(dir, "next"), filepath.Join(dir, edited)); err != nil {
-					b.Fatal(err)
-				}
-				b.StartTimer()
-				g, _ = diskLoad(b, dir, Trigger{Kind: TriggerWatch, Paths: []string{edited}}, later(g))
 			}
 		})
 	}
