@@ -7,6 +7,7 @@ import (
 	"os/signal"
 	"syscall"
 
+	"defenseclaw/cmd/internal/collector"
 	"defenseclaw/cmd/internal/earlysignal"
 	"defenseclaw/cmd/internal/sidecar"
 
@@ -32,6 +33,8 @@ func serve(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	pacer := collector.New(os.Getenv)
+	defer pacer.Release()
 	logger := newLogger(s.LogFormat, s.LogLevel)
 	ctx, stop := signal.NotifyContext(c.Context, syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
@@ -42,7 +45,10 @@ func serve(c *cli.Context) error {
 	}
 	logger.Info("starting", zap.String("version", version()), zap.String("policy_dir", s.PolicyDir),
 		zap.String("data_dir", s.DataDir), zap.String("address", side.Addr()), zap.Bool("watch", s.Watch))
-	err = side.Run(ctx, func() { greet(s, side, logger) })
+	err = side.Run(ctx, func() {
+		greet(s, side, logger)
+		pacer.Serve()
+	})
 	logger.Info("stopped", zap.Error(err))
 	return err
 }

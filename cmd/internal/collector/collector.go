@@ -1,0 +1,126 @@
+// Package collector sets the target of Go's garbage collector by what is live and by what the
+// machine has. Its own target, room for as much garbage as is live, has the collector take more than
+// half of the time of a first load, and run all the time beside decisions while little is live.
+package collector
+
+import (
+	"runtime"
+	"runtime/debug"
+	"runtime/metrics"
+	"sync"
+
+	"github.com/KimMachineGun/automemlimit/memlimit"
+)
+
+const (
+	mib = 1 << 20
+
+	// The room for garbage is this part of the machine's memory, and at most so much.
+	loadingPart, mostLoading = 8, 2048 * mib
+	servingPart, mostServing = 16, 512 * mib
+
+	// While it serves, the room is between half of what is live and four times that.
+	leastPercent, mostPercent = 50, 400
+
+	// What a container's limit is lowered by, for what is no heap.
+	limitRatio = 0.9
+)
+
+// Pacer holds the collector's target at what is live and some room. Safe for concurrent use.
+type Pacer struct {
+	memory uint64 // of the machine or container, in bytes
+
+	mu      sync.Mutex
+	serving bool
+	percent int // as set last
+	before  int // to be set when the pacer is released
+	done    bool
+}
+
+// New sets the target for a first load: much room, since most of what it makes stays. A Pacer is one
+// for the process. It does nothing where GOGC is set, and leaves the memory limit alone where
+// GOMEMLIMIT is; otherwise that is nine tenths of a container's limit.
+func New(getenv func(string) string) *Pacer {
+	memory, err := memlimit.FromCgroup()
+	if err == nil && getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(int64(limitRatio * float64(memory)))
+	}
+	if err != nil {
+		if memory, err = memlimit.FromSystem(); err != nil {
+			memory = 0 // unknown: little room
+		}
+	}
+	p := &Pacer{memory: memory, done: getenv("GOGC") != ""}
+	if p.done {
+		return p
+	}
+	p.percent = p.target(0)
+	p.before = debug.SetGCPercent(p.percent)
+	p.follow()
+	return p
+}
+
+// Serve sets the target for what comes after the first load, and gives the system back what that
+// needed beside what stays.
+func (p *Pacer) Serve() {
+	p.mu.Lock()
+	p.serving = true
+	done := p.done
+	p.mu.Unlock()
+	if done {
+		return
+	}
+	debug.FreeOSMemory() // collects, so the target follows
+	p.adjust()
+}
+
+// Release sets the target that was there before.
+func (p *Pacer) Release() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.done {
+		p.done = true
+		debug.SetGCPercent(p.before)
+	}
+}
+
+// follow has the target adjusted at each collection, by an object that only ever lives until the next.
+func (p *Pacer) follow() {
+	type collected struct{ _ [32]byte } // larger than what shares its memory with others
+	runtime.AddCleanup(new(collected), func(p *Pacer) {
+		if p.adjust() {
+			p.follow()
+		}
+	}, p)
+}
+
+// adjust reports whether there is a next time.
+func (p *Pacer) adjust() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.done {
+		return false
+	}
+	percent := p.target(live())
+	if moved := percent - p.percent; moved*10 > p.percent || -moved*10 > p.percent { // each setting stops the world for a moment
+		p.percent = percent
+		debug.SetGCPercent(percent)
+	}
+	return true
+}
+
+// target is the percentage of garbage to what is live.
+func (p *Pacer) target(live uint64) int {
+	live = max(live, 4*mib) // Go's own least heap
+	if !p.serving {
+		return int(max(leastPercent, 100*min(p.memory/loadingPart, mostLoading)/live))
+	}
+	return int(min(max(leastPercent, 100*min(p.memory/servingPart, mostServing)/live), mostPercent))
+}
+
+// live is what the last collection left, in bytes.
+func live() uint64 {
+	sample := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
+	metrics.Read(sample)
+	return sample[0].Value.Uint64()
+}
