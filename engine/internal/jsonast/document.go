@@ -33,10 +33,8 @@ const (
 	// Parts are looked for so deep: the document itself is 1. Each level may cost those that did
 	// change another look at their text.
 	deepestPart = 4
-	// A part has at least so many bytes, and there are at most about so many on each level, so that
-	// they stay few beside the values.
+	// A part has at least so many bytes, so that what is kept of it is little beside its value.
 	smallestPart = 64
-	mostParts    = 1 << 18
 )
 
 // Parse reads exactly one JSON value, as encoding/json and [ast.InterfaceToValue] do: of equal keys
@@ -46,7 +44,7 @@ const (
 func Parse(text []byte, previous *Document) (*Document, error) {
 	d := &Document{text: text}
 	d.index = sync.OnceValue(d.makeIndex)
-	p := parser{text: text, document: d, smallest: max(smallestPart, len(text)/mostParts)}
+	p := parser{text: text, document: d}
 	if previous != nil {
 		p.previous, p.unpaired = previous, siblings{end: len(previous.parts)}
 	}

@@ -18,7 +18,6 @@ type parser struct {
 	at       int // what of text was read
 	depth    int
 	document *Document
-	smallest int // in bytes, of the parts
 
 	previous *Document
 	unpaired siblings // previous's parts inside of what is being read, behind those that were seen
@@ -113,7 +112,7 @@ func (p *parser) container() (*ast.Term, error) {
 	if err != nil {
 		return nil, err
 	}
-	if p.at-start < p.smallest {
+	if p.at-start < smallestPart {
 		p.document.parts = p.document.parts[:i] // what is inside of it is smaller still
 		return term, nil
 	}
@@ -123,7 +122,10 @@ func (p *parser) container() (*ast.Term, error) {
 }
 
 // siblings are parts beside each other, from next on.
-type siblings struct{ next, end int }
+type siblings struct {
+	next, end int
+	missed    bool // the one before next was not what stood there
+}
 
 func (s siblings) empty() bool { return s.next >= s.end }
 
@@ -132,7 +134,7 @@ func (s siblings) inside(d *Document) siblings {
 	if s.empty() {
 		return siblings{}
 	}
-	return siblings{s.next + 1, d.parts[s.next].after}
+	return siblings{next: s.next + 1, end: d.parts[s.next].after}
 }
 
 func (s *siblings) skip(d *Document) {
@@ -146,7 +148,8 @@ func (s *siblings) skip(d *Document) {
 const largestSought = 1 << 14
 
 // known takes the object or array from the previous document. Most are where they were: the next one
-// of the same siblings. After others were added, removed or moved, the text leads to it.
+// of the same siblings. Where one is not, it was edited; where a second one is not, others were added,
+// removed or moved, and the text leads to it.
 func (p *parser) known() *ast.Term {
 	if p.previous == nil {
 		return nil
@@ -156,12 +159,14 @@ func (p *parser) known() *ast.Term {
 		if bytes.HasPrefix(p.text[p.at:], was) { // brackets close, so nothing can follow in it
 			return p.take(p.unpaired.next)
 		}
-		if len(was) > largestSought {
+		missed := p.unpaired.missed
+		p.unpaired.missed = true
+		if !missed || len(was) > largestSought {
 			return nil
 		}
 	}
 	end, ok := endOf(p.text, p.at)
-	if !ok || end-p.at < p.smallest {
+	if !ok || end-p.at < smallestPart {
 		return nil
 	}
 	i, ok := p.previous.find(p.text[p.at:end])
@@ -177,6 +182,7 @@ func (p *parser) take(i int) *ast.Term {
 	part := p.previous.parts[i]
 	term := p.document.adopt(p.previous, i, p.at)
 	p.at += part.end - part.start
+	p.unpaired.missed = false
 	if p.unpaired.next <= i && i < p.unpaired.end {
 		p.unpaired.next = part.after
 	}
