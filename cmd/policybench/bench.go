@@ -43,6 +43,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 			err = errors.Join(err, b.report.writeJSON(o.json))
 		}
 	}
+	if ctx.Err() != nil {
+		fmt.Fprintln(stderr, "policybench: interrupted; everything that was started has been stopped")
+		return 1
+	}
 	if err != nil {
 		fmt.Fprintln(stderr, "policybench:", err)
 		return 1

@@ -146,7 +146,7 @@ func (r *editRun) memory(when string, sessions []*session) error {
 }
 
 func (r *editRun) edits(ctx context.Context) error {
-	longest := map[string][]float64{}
+	longest, first := map[string][]float64{}, map[string][]float64{}
 	for _, k := range r.kinds {
 		took, never := map[string][]float64{}, map[string]int{}
 		err := inTurns(ctx, r.bench, r.corpus+": "+k.name, r.sessions, func(s *session) error {
@@ -157,6 +157,7 @@ func (r *editRun) edits(ctx context.Context) error {
 			longest[s.name] = append(longest[s.name], milliseconds(e.longest))
 			if e.live {
 				took[s.name] = append(took[s.name], milliseconds(e.took))
+				first[s.name] = append(first[s.name], milliseconds(e.first))
 			} else {
 				never[s.name]++
 			}
@@ -173,14 +174,16 @@ func (r *editRun) edits(ctx context.Context) error {
 		}
 		r.row(k.measure(), "ms", programs)
 	}
-	r.row(r.stalled(), "ms", summaries(longest))
+	r.row("longest decision during these edits", "ms", summaries(longest))
+	r.row("first decision after these edits", "ms", summaries(first))
 	return nil
 }
 
 func (r *editRun) editOnce(ctx context.Context, s *session, k kind) (edited, error) {
 	s.version++
 	path, text, probe, want := k.next(s.version)
-	c := change{path: path, text: text, shows: s.ask(probe, "", want)}
+	rule := r.questions[firstQuestion]
+	c := change{path: path, text: text, shows: s.ask(probe, "", want), first: s.ask(rule[0], rule[1], "")}
 	return s.edit(ctx, c, k.by(elsewhere(r.home(s.name))), s.ask(r.steady[0], r.steady[1], r.steady[2]), r.deadline)
 }
 

@@ -100,7 +100,7 @@ func TestASmallRunMeasuresEverythingOfTheSidecarAlone(t *testing.T) {
 	for _, want := range []string{
 		"start to first answer", "memory at start", "edit to live: a leaf, rename-save", "edit to live: a leaf, in-place save",
 		"edit to live: a leaf, moved in from elsewhere",
-		"edit to live: a library, signature unchanged", "edit to live: a library, signature changed", "longest decision during these edits",
+		"edit to live: a library, signature unchanged", "edit to live: a library, signature changed", "longest decision during these edits", "first decision after these edits",
 		"quiet: 99.9th percentile of decisions", "storm of edits: 99.9th percentile", "storm of edits: longest decision",
 		"memory after 20 edits", "edit to live: one key of data.json, rename-save", "throughput", "allocations per decision",
 	} {
@@ -184,7 +184,7 @@ func TestAProgramThatEndsIsSaidWithItsLastWords(t *testing.T) {
 func TestAnEditThatNoAnswerShowsNeverWentLive(t *testing.T) {
 	s := begin(t, "", "")
 	path, text, probe, want := leafEdit(3)
-	c := change{path: path, text: text + "\nbroken := := 1\n", shows: s.ask(probe, "", want)}
+	c := change{path: path, text: text + "\nbroken := := 1\n", shows: s.ask(probe, "", want), first: s.steadyDecision()}
 	e, err := s.edit(t.Context(), c, renameSave, s.steadyDecision(), 300*time.Millisecond)
 	if err != nil || e.live {
 		t.Errorf("a broken edit went live: %+v, %v", e, err)
@@ -193,7 +193,7 @@ func TestAnEditThatNoAnswerShowsNeverWentLive(t *testing.T) {
 		t.Errorf("decisions failed meanwhile: %v", s.failure)
 	}
 	c.text = text
-	if e, err = s.edit(t.Context(), c, renameSave, s.steadyDecision(), patience); err != nil || !e.live || e.longest == 0 {
+	if e, err = s.edit(t.Context(), c, renameSave, s.steadyDecision(), patience); err != nil || !e.live || e.longest == 0 || e.first == 0 {
 		t.Errorf("a good edit: %+v, %v", e, err)
 	}
 }
@@ -241,5 +241,17 @@ func TestALostConnectionIsOpenedAnew(t *testing.T) {
 	cancel()
 	if _, err := c.do(cancelled, s.steadyDecision()); !errors.Is(err, context.Canceled) {
 		t.Errorf("asked although nobody waits: %v", err)
+	}
+}
+
+func TestTheLoadRefusesAWrongAnswer(t *testing.T) {
+	l := &loaded{session: begin(t, "", "")}
+	q := corpus.Question{Path: "tenants/t5/version", Input: "{}", Result: "0"}
+	if took, err := l.load(t.Context(), 2, 50*time.Millisecond, []corpus.Question{q}); err != nil || len(took) == 0 || !slices.IsSorted(took) {
+		t.Errorf("%d answers, %v", len(took), err)
+	}
+	q.Result = "1"
+	if _, err := l.load(t.Context(), 2, 50*time.Millisecond, []corpus.Question{q}); err == nil || !strings.Contains(err.Error(), "t5/version") {
+		t.Errorf("a wrong answer counts: %v", err)
 	}
 }

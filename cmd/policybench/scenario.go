@@ -29,7 +29,6 @@ func inPlace(string) save              { return inPlaceSave }
 func moving(elsewhere string) save     { return moveSave(elsewhere) }
 func elsewhere(home string) string     { return filepath.Join(home, "elsewhere") }
 func (k kind) measure() string         { return "edit to live: " + k.name }
-func (s scenario) stalled() string     { return "longest decision during these edits" }
 func (s scenario) leaf() kind          { return s.kinds[0] }
 func dataPath(key string) string       { return "users/" + key + "/level" }
 func tenantDoc(i int, r string) string { return fmt.Sprintf("tenants/t%d/%s", i, r) }
@@ -100,6 +99,9 @@ func steadyDecision() [3]string {
 		"true",
 	}
 }
+
+// firstQuestion is the one of [tenantQuestions] that is asked first after an edit.
+const firstQuestion = 3
 
 // tenantQuestions are the paths and inputs by which the programs' answers are compared.
 func tenantQuestions(n int) [][2]string {

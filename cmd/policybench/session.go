@@ -127,10 +127,10 @@ func moveSave(elsewhere string) save {
 // inPlaceSave truncates the old file and writes it: cp, many IDEs.
 func inPlaceSave(path, text string) error { return os.WriteFile(path, []byte(text), 0o600) }
 
-// A change is an edit, and the question whose answer shows that it is live.
+// A change is an edit, the question whose answer shows that it is live, and one that is asked then.
 type change struct {
-	path, text string
-	shows      question
+	path, text   string
+	shows, first question
 }
 
 // edited is what an edit was seen to do.
@@ -138,6 +138,7 @@ type edited struct {
 	live    bool
 	took    time.Duration // from the save to the first new answer, when live
 	longest time.Duration // that a decision took meanwhile
+	first   time.Duration // that the first decision by a rule took that nobody asked since the edit, when live
 }
 
 func (s *session) edit(ctx context.Context, c change, by save, steady question, deadline time.Duration) (e edited, err error) {
@@ -151,7 +152,15 @@ func (s *session) edit(ctx context.Context, c change, by save, steady question, 
 		}
 		e.live, err = s.waitFor(ctx, c.shows, deadline)
 		e.took = time.Since(begun)
-		return err
+		if err != nil || !e.live {
+			return err
+		}
+		begun = time.Now()
+		if _, err := s.poll.result(ctx, c.first); err != nil {
+			return s.lost(err)
+		}
+		e.first = time.Since(begun)
+		return nil
 	})
 	s.edits++
 	for _, d := range took {
