@@ -85,7 +85,7 @@ func small(t *testing.T, more ...string) (report, string) {
 }
 
 func TestASmallRunMeasuresEverythingOfTheSidecarAlone(t *testing.T) {
-	r, said := small(t, "-opa", "", "-edits", "20")
+	r, said := small(t, "-opa", "", "-edits", "60")
 	var measured []string
 	for _, w := range r.Rows {
 		s := w.Programs[sidecarName]
@@ -102,7 +102,7 @@ func TestASmallRunMeasuresEverythingOfTheSidecarAlone(t *testing.T) {
 		"edit to live: a leaf, moved in from elsewhere",
 		"edit to live: a library, signature unchanged", "edit to live: a library, signature changed", "longest decision during these edits", "first decision after these edits",
 		"quiet: 99.9th percentile of decisions", "storm of edits: 99.9th percentile", "storm of edits: longest decision",
-		"memory after 20 edits", "edit to live: one key of data.json, rename-save", "throughput", "allocations per decision",
+		"memory after 60 edits", "edit to live: one key of data.json, rename-save", "throughput", "allocations per decision",
 	} {
 		if strings.HasPrefix(want, "memory") && runtime.GOOS != "linux" {
 			continue
