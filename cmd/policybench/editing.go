@@ -49,6 +49,7 @@ type editRun struct {
 	scenario
 	dir      string
 	sessions []*session
+	slowest  time.Duration // edit that went live
 }
 
 func (r *editRun) end() {
@@ -157,6 +158,7 @@ func (r *editRun) edits(ctx context.Context) error {
 				}
 				longest[s.name] = append(longest[s.name], milliseconds(e.longest))
 				if e.live {
+					r.slowest = max(r.slowest, e.took)
 					took[s.name] = append(took[s.name], milliseconds(e.took))
 					first[s.name] = append(first[s.name], milliseconds(e.first))
 				} else {

@@ -44,7 +44,7 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 	f.IntVar(&o.rounds, "rounds", 10, "make `N` rounds of each measure, while its budget lasts")
 	f.DurationVar(&o.budget, "budget", 25*time.Second, "begin no round of a measure after `DURATION`, but for its first")
 	f.DurationVar(&o.deadline, "deadline", 90*time.Second, "an edit that no answer shows after `DURATION` never went live")
-	f.DurationVar(&o.storm, "storm", 5*time.Second, "let a storm of edits, and the quiet before it, last `DURATION`")
+	f.DurationVar(&o.storm, "storm", 5*time.Second, "let a storm of edits, and the quiet before it, last `DURATION`, or as long as two of the slowest edits")
 	f.DurationVar(&o.load, "load", 2*time.Second, "measure throughput for `DURATION` a round")
 	f.IntVar(&o.heavyBytes, "heavy", 12, "let a decision of the data-heavy policy walk `MB` of data")
 	f.IntVar(&o.connections, "connections", 4, "measure throughput with `N` connections")

@@ -92,6 +92,7 @@ func (s *session) keepAsking(ctx context.Context, q question, enough <-chan stru
 func (s *session) meanwhile(ctx context.Context, steady question, do func() error) ([]time.Duration, error) {
 	var took []time.Duration
 	var wg sync.WaitGroup
+	s.steady.close() // a server may have closed it, idle as it was while the other program had its turn
 	enough := make(chan struct{})
 	wg.Go(func() { took = s.keepAsking(ctx, steady, enough) })
 	err := do()

@@ -18,10 +18,11 @@ const (
 // storms measures decisions in quiet, and while edits come faster than anybody can make them. The
 // comparison ends with it: opa goes on reloading for minutes.
 func (r *editRun) storms(ctx context.Context) error {
+	lasts := r.stormLasts()
 	quiet, storm := map[string][]float64{}, map[string][]float64{}
 	quietest, longest, last := map[string][]float64{}, map[string][]float64{}, map[string]summary{}
 	for _, s := range r.sessions {
-		took, err := s.meanwhile(ctx, s.ask(r.steady[0], r.steady[1], r.steady[2]), func() error { return pause(ctx, r.bench.storm) })
+		took, err := s.meanwhile(ctx, s.ask(r.steady[0], r.steady[1], r.steady[2]), func() error { return pause(ctx, lasts) })
 		if err != nil {
 			return err
 		}
@@ -32,7 +33,7 @@ func (r *editRun) storms(ctx context.Context) error {
 		s := r.sessions[len(r.sessions)-1-i] // opa last: it would keep the machine busy
 		var newest question
 		took, err := s.meanwhile(ctx, s.ask(r.steady[0], r.steady[1], r.steady[2]), func() (err error) {
-			newest, err = r.saveOn(ctx, s)
+			newest, err = r.saveOn(ctx, s, lasts)
 			return err
 		})
 		if err != nil {
@@ -75,9 +76,15 @@ func tail(took []time.Duration) (p999, longest float64) {
 	return quantile(all, 0.999), quantile(all, 1)
 }
 
-// saveOn saves one tenant after the other as long as a storm lasts, and returns how the last edit shows.
-func (r *editRun) saveOn(ctx context.Context, s *session) (newest question, err error) {
-	for until := time.Now().Add(r.bench.storm); time.Now().Before(until); {
+// stormLasts is how long the storm and the quiet before it last: long enough for a reload of opa's, which
+// makes decisions wait at its end, but no longer than a minute.
+func (r *editRun) stormLasts() time.Duration {
+	return max(r.bench.storm, min(2*r.slowest, time.Minute))
+}
+
+// saveOn saves one tenant after the other for as long, and returns how the last edit shows.
+func (r *editRun) saveOn(ctx context.Context, s *session, lasts time.Duration) (newest question, err error) {
+	for until := time.Now().Add(lasts); time.Now().Before(until); {
 		s.version++
 		s.edits++
 		tenant := editedTenant + s.version%stormFiles
