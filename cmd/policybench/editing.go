@@ -21,14 +21,14 @@ func (b *bench) editing(ctx context.Context, sc scenario) error {
 	if err := run.start(ctx); err != nil {
 		return err
 	}
-	if err := run.memory("at start", run.sessions); err != nil {
+	if err := run.memory(atStart, run.sessions); err != nil {
 		return err
 	}
 	if b.wants("edit", "memory", "data") {
 		if err := run.edits(ctx); err != nil {
 			return err
 		}
-		if err := run.memory(fmt.Sprintf("after %d edits", run.sessions[0].edits), run.sessions); err != nil {
+		if err := run.memory(after(run.sessions[0].edits), run.sessions); err != nil {
 			return err
 		}
 	}
@@ -67,6 +67,15 @@ func (r *editRun) leave(s *session) {
 	if s.failure != nil {
 		r.report.Failures = append(r.report.Failures, oneLine(fmt.Sprintf("%s: %v", r.corpus, s.failure)))
 	}
+}
+
+const atStart = "at start"
+
+func after(edits int) string {
+	if edits == 1 {
+		return "after 1 edit"
+	}
+	return fmt.Sprintf("after %s edits", number(float64(edits)))
 }
 
 func (r *editRun) home(name string) string { return filepath.Join(r.dir, name) }
@@ -142,7 +151,9 @@ func (r *editRun) memory(when string, sessions []*session) error {
 		now[s.name], peak[s.name] = []float64{m / megabyte}, []float64{most / megabyte}
 	}
 	r.row("memory "+when, "MB", summaries(now))
-	r.row("peak memory "+when, "MB", summaries(peak))
+	if when != atStart { // when it is what it is now
+		r.row("peak memory "+when, "MB", summaries(peak))
+	}
 	return nil
 }
 
@@ -249,7 +260,7 @@ func (r *editRun) manyEdits(ctx context.Context) error {
 		if err := s.rest(ctx, r.deadline); err != nil {
 			return err
 		}
-		if err := r.memory(fmt.Sprintf("after %d edits", s.edits), []*session{s}); err != nil {
+		if err := r.memory(after(s.edits), []*session{s}); err != nil {
 			return err
 		}
 	}
