@@ -15,6 +15,7 @@ type Diagnostic struct {
 	Code    string   `json:"code"`
 	Message string   `json:"message"`
 	Details []string `json:"details,omitempty"`
+	Hint    string   `json:"hint,omitempty"`
 	Text    string   `json:"text"`
 }
 

@@ -123,11 +123,20 @@ func mergeData(all []*parsed) (ast.Object, Diagnostics) {
 		}
 	}
 	for _, p := range all {
-		if dir := path.Dir(p.file.rel); p.data != nil && dir != "." {
-			m.add(p, strings.Split(dir, "/"))
+		if p.data != nil && len(p.folders()) > 0 {
+			m.add(p, p.folders())
 		}
 	}
 	return m.root, m.wrong.sorted()
+}
+
+// folders are the path under which the data of the file lies.
+func (p *parsed) folders() []string {
+	dir := path.Dir(p.file.rel)
+	if dir == "." {
+		return nil
+	}
+	return strings.Split(dir, "/")
 }
 
 type merger struct {
@@ -137,8 +146,8 @@ type merger struct {
 }
 
 type mergedFile struct {
-	path string
-	doc  ast.Object // as it lies in the whole document, under its folders
+	*parsed
+	doc ast.Object // as it lies in the whole document, under its folders
 }
 
 func (m *merger) add(p *parsed, folders []string) {
@@ -149,9 +158,9 @@ func (m *merger) add(p *parsed, folders []string) {
 	if p.file.kind == kindOverlay {
 		m.root = replaceKeys(m.root, doc)
 	} else {
-		m.root = m.merge(m.root, doc, p.file.Path, nil)
+		m.root = m.merge(m.root, doc, p, nil)
 	}
-	m.added = append(m.added, mergedFile{p.file.Path, doc})
+	m.added = append(m.added, mergedFile{p, doc})
 }
 
 // replaceKeys returns base with the top-level keys of over in place of its own.
@@ -163,7 +172,7 @@ func replaceKeys(base, over ast.Object) ast.Object {
 }
 
 // merge returns a new object that shares what it can with a and b.
-func (m *merger) merge(a, b ast.Object, file string, at ast.Ref) ast.Object {
+func (m *merger) merge(a, b ast.Object, p *parsed, at ast.Ref) ast.Object {
 	if a.Len() == 0 {
 		return b
 	}
@@ -179,25 +188,44 @@ func (m *merger) merge(a, b ast.Object, file string, at ast.Ref) ast.Object {
 		oldObject, ok1 := old.Value.(ast.Object)
 		newObject, ok2 := v.Value.(ast.Object)
 		if ok1 && ok2 {
-			result.Insert(k, ast.NewTerm(m.merge(oldObject, newObject, file, here)))
+			result.Insert(k, ast.NewTerm(m.merge(oldObject, newObject, p, here)))
 			return
 		}
-		m.wrong = append(m.wrong, Diagnostic{
-			File: file, Code: CodeDataConflict,
-			Message: fmt.Sprintf("%s is set here and in %s", dataPath(here), m.owner(here)),
-		})
+		m.wrong = append(m.wrong, m.conflict(p, here))
 	})
 	return result
 }
 
-// owner names the first file that set the value at a path.
-func (m *merger) owner(at ast.Ref) string {
+// conflict says where both files set the value at a path.
+func (m *merger) conflict(p *parsed, at ast.Ref) Diagnostic {
+	const mostLocated = 100 // each reads its files once more
+	d := Diagnostic{File: p.file.Path, Code: CodeDataConflict}
+	first := m.owner(at)
+	d.Message = fmt.Sprintf("%s is set here and in %s", dataPath(at), first.file.Path)
+	if len(m.wrong) >= mostLocated {
+		return d
+	}
+	keys := make([]string, 0, len(at))
+	for _, t := range at {
+		keys = append(keys, nameOf(t))
+	}
+	d.Line, d.Column, _ = p.locateKey(keys)
+	d.Text = lineOf(p.file.Bytes, d.Line)
+	if place, ok := first.locate(keys); ok {
+		d.Details = []string{"also " + place}
+	}
+	d.Hint = "remove one of them; only data-*.json at the root may replace what data.json says"
+	return d
+}
+
+// owner is the first file that set the value at a path.
+func (m *merger) owner(at ast.Ref) *parsed {
 	for _, f := range m.added {
 		if _, err := f.doc.Find(at); err == nil {
-			return f.path
+			return f.parsed
 		}
 	}
-	return "another file"
+	return m.added[0].parsed
 }
 
 func dataPath(at ast.Ref) string {

@@ -30,7 +30,8 @@ type Diagnostic struct {
 	Column  int      // from 1, in bytes as editors and OPA count them; 0 when unknown
 	Code    string   // stable, for programs
 	Message string   // one sentence, for people
-	Details []string // more lines, such as the types that were had and wanted
+	Details []string // more lines, such as the types that were had and wanted, or the other place of a conflict
+	Hint    string   // what its author may do or may have meant; empty when nothing is known
 	Text    string   // the source line, without its line break
 }
 
@@ -107,9 +108,25 @@ func fromOPA(errs ast.Errors, source func(file string) []byte) Diagnostics {
 		if e.Details != nil && e.Code != ast.ParseErr {
 			d.Details = e.Details.Lines()
 		}
+		d.foldMessage()
 		ds = append(ds, d)
 	}
 	return ds
+}
+
+// foldMessage leaves one line of the message, and makes the others details or, where OPA's parser
+// knows one, the hint.
+func (d *Diagnostic) foldMessage() {
+	message, more, _ := strings.Cut(d.Message, "\n")
+	if before, hint, ok := strings.Cut(message, " (hint: "); ok {
+		message, d.Hint = before, strings.TrimSuffix(hint, ")")
+	}
+	d.Message = strings.TrimSuffix(message, ":")
+	for line := range strings.Lines(more) {
+		if line = strings.TrimSpace(line); line != "" {
+			d.Details = append(d.Details, line)
+		}
+	}
 }
 
 // lineOf returns line n, counted from 1, without its line break; empty when there is none.

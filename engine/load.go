@@ -99,6 +99,7 @@ func compileSound(ctx context.Context, all []*parsed, data *store, f *files, con
 	if len(wrong) == 0 {
 		return policy, nil
 	}
+	wrong = (&advisor{all: all, source: f.source}).advise(wrong)
 	refused := &Refused{Stage: StageCompile, Diagnostics: wrong.sorted()}
 	if len(broken) > 0 || len(conflicts) > 0 {
 		refused.Stage = StageParse

@@ -23,7 +23,7 @@ type verdict struct {
 func (v verdict) ok() bool { return v.generation != nil && len(v.diagnostics) == 0 }
 
 var formats = map[string]func(io.Writer, string, verdict) error{
-	"pretty": printPretty, "json": printJSON, "sarif": printSARIF, "github": printGitHub,
+	"pretty": printPretty, "json": printJSON, "sarif": printSARIF, "github": printGitHub, "line": printLines,
 }
 
 func printPretty(w io.Writer, _ string, v verdict) error {
@@ -40,6 +40,11 @@ func printPretty(w io.Writer, _ string, v verdict) error {
 	return err
 }
 
+func printLines(w io.Writer, dir string, v verdict) error {
+	frame.Lines(w, dir, v.diagnostics)
+	return nil
+}
+
 func printJSON(w io.Writer, _ string, v verdict) error {
 	answer := map[string]any{"ok": v.ok(), "diagnostics": append([]api.Diagnostic{}, v.diagnostics...)}
 	if v.generation != nil {
@@ -50,6 +55,15 @@ func printJSON(w io.Writer, _ string, v verdict) error {
 		answer["error"] = v.refused.Error()
 	}
 	return indented(w, answer)
+}
+
+// explained is the message with what belongs to it, in lines.
+func explained(d api.Diagnostic) []string {
+	lines := append([]string{d.Message}, d.Details...)
+	if d.Hint != "" {
+		lines = append(lines, "hint: "+d.Hint)
+	}
+	return lines
 }
 
 // printGitHub prints workflow commands, which GitHub shows beside the lines of a change.
@@ -64,39 +78,15 @@ func printGitHub(w io.Writer, dir string, v verdict) error {
 		if d.Column > 0 {
 			place += fmt.Sprintf(",col=%d", d.Column)
 		}
-		message := strings.Join(append([]string{d.Message}, d.Details...), "\n")
+		if end := frame.End(d); end > 0 {
+			place += fmt.Sprintf(",endColumn=%d", end-1)
+		}
+		message := strings.Join(explained(d), "\n")
 		if _, err := fmt.Fprintf(w, "::error %s,title=%s::%s\n", place, property.Replace(d.Code), data.Replace(message)); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// printSARIF prints SARIF 2.1.0, which code scanners exchange.
-func printSARIF(w io.Writer, dir string, v verdict) error {
-	type object = map[string]any
-	results := []object{}
-	for _, d := range v.diagnostics {
-		place := object{"artifactLocation": object{"uri": filepath.ToSlash(filepath.Join(dir, d.File))}}
-		if d.Line > 0 {
-			region := object{"startLine": d.Line}
-			if d.Column > 0 {
-				region["startColumn"] = d.Column
-			}
-			place["region"] = region
-		}
-		results = append(results, object{
-			"ruleId": d.Code, "level": "error", "message": object{"text": d.Message},
-			"locations": []object{{"physicalLocation": place}},
-		})
-	}
-	return indented(w, object{
-		"$schema": "https://json.schemastore.org/sarif-2.1.0.json", "version": "2.1.0",
-		"runs": []object{{
-			"tool":    object{"driver": object{"name": "defenseclaw", "version": version()}},
-			"results": results,
-		}},
-	})
 }
 
 // drawProblems is for commands whose result is not the problems themselves.

@@ -18,7 +18,7 @@ func validateCommand() *cli.Command {
 		Name:  "validate",
 		Usage: "parse, compile and check a policy directory; all problems at once",
 		Flags: append(dirFlags(), &cli.StringFlag{
-			Name: "format", Value: "pretty", Usage: "print problems as `FORMAT`: pretty, json, sarif or github",
+			Name: "format", Value: "pretty", Usage: "print problems as `FORMAT`: pretty, line, json, sarif or github",
 		}),
 		Action: func(c *cli.Context) error {
 			if err := noArguments(c); err != nil {
@@ -26,7 +26,7 @@ func validateCommand() *cli.Command {
 			}
 			print, ok := formats[c.String("format")]
 			if !ok {
-				return fmt.Errorf("--format is %q: pretty, json, sarif or github was expected", c.String("format"))
+				return fmt.Errorf("--format is %q: pretty, line, json, sarif or github was expected", c.String("format"))
 			}
 			dir, src, err := source(c)
 			if err != nil {

@@ -193,7 +193,11 @@ func (s *Sidecar) logReport(_ context.Context, r engine.Report) error {
 	case engine.StatusFailed:
 		lines := make([]string, 0, len(r.Refused.Diagnostics))
 		for _, d := range r.Refused.Diagnostics {
-			lines = append(lines, d.String())
+			line := d.String()
+			if d.Hint != "" {
+				line += "; hint: " + d.Hint
+			}
+			lines = append(lines, line)
 		}
 		message := "policy reload refused; the last good policy serves"
 		if r.Generation == nil {

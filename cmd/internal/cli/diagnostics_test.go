@@ -1,0 +1,62 @@
+package cli
+
+import (
+	"errors"
+	"flag"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"defenseclaw/api"
+	"defenseclaw/cmd/internal/frame"
+	"defenseclaw/engine"
+
+	"golang.org/x/tools/txtar"
+)
+
+// Each testdata/diagnostics/*.txtar is a broken policy directory, and in its file "want" what an
+// author is shown of it. -update writes it.
+func TestEveryKindOfErrorIsDrawnWithWhatIsKnownOfIt(t *testing.T) {
+	update := flag.Lookup("update").Value.String() == "true"
+	cases, err := filepath.Glob("testdata/diagnostics/*.txtar")
+	if err != nil || len(cases) == 0 {
+		t.Fatalf("no cases: %v", err)
+	}
+	for _, name := range cases {
+		t.Run(strings.TrimSuffix(filepath.Base(name), ".txtar"), func(t *testing.T) {
+			archive, err := txtar.ParseFile(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			files, want := fstest.MapFS{}, ""
+			for _, f := range archive.Files {
+				if f.Name == "want" {
+					want = string(f.Data)
+				} else {
+					files[f.Name] = &fstest.MapFile{Data: f.Data}
+				}
+			}
+			_, err = engine.Load(t.Context(), files, nil)
+			var refused *engine.Refused
+			if !errors.As(err, &refused) {
+				t.Fatalf("the policy was not refused: %v", err)
+			}
+			var got strings.Builder
+			frame.Write(&got, api.Diagnostics(refused.Diagnostics))
+			if update {
+				archive.Files = slices.DeleteFunc(archive.Files, func(f txtar.File) bool { return f.Name == "want" })
+				archive.Files = append(archive.Files, txtar.File{Name: "want", Data: []byte(got.String())})
+				if err := os.WriteFile(name, txtar.Format(archive), 0o644); err != nil {
+					t.Fatal(err)
+				}
+				return
+			}
+			if got.String() != want {
+				t.Errorf("got\n%s\nwant\n%s", got.String(), want)
+			}
+		})
+	}
+}

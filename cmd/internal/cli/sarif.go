@@ -1,0 +1,59 @@
+package cli
+
+import (
+	"io"
+	"path/filepath"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"defenseclaw/api"
+	"defenseclaw/cmd/internal/frame"
+)
+
+// printSARIF prints SARIF 2.1.0, which code scanners exchange.
+func printSARIF(w io.Writer, dir string, v verdict) error {
+	type object = map[string]any
+	results, codes := []object{}, []string{}
+	for _, d := range v.diagnostics {
+		results = append(results, object{
+			"ruleId": d.Code, "level": "error", "message": object{"text": strings.Join(explained(d), "\n")},
+			"locations": []object{{"physicalLocation": sarifPlace(dir, d)}},
+		})
+		codes = append(codes, d.Code)
+	}
+	slices.Sort(codes)
+	rules := []object{}
+	for _, code := range slices.Compact(codes) {
+		rules = append(rules, object{"id": code})
+	}
+	return indented(w, object{
+		"$schema": "https://json.schemastore.org/sarif-2.1.0.json", "version": "2.1.0",
+		"runs": []object{{
+			"tool":       object{"driver": object{"name": "defenseclaw", "version": version(), "rules": rules}},
+			"columnKind": "unicodeCodePoints",
+			"results":    results,
+		}},
+	})
+}
+
+func sarifPlace(dir string, d api.Diagnostic) map[string]any {
+	place := map[string]any{"artifactLocation": map[string]any{"uri": filepath.ToSlash(filepath.Join(dir, d.File))}}
+	if d.Line == 0 {
+		return place
+	}
+	region := map[string]any{"startLine": d.Line}
+	// Our columns are bytes, SARIF's are characters.
+	characters := func(column int) int { return utf8.RuneCountInString(d.Text[:column-1]) + 1 }
+	if d.Column > 0 && d.Column <= len(d.Text)+1 {
+		region["startColumn"] = characters(d.Column)
+		if end := frame.End(d); end > 0 {
+			region["endColumn"] = characters(end)
+		}
+	}
+	if d.Text != "" {
+		region["snippet"] = map[string]any{"text": d.Text}
+	}
+	place["region"] = region
+	return place
+}

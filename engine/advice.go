@@ -1,0 +1,216 @@
+package engine
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/agnivade/levenshtein"
+	"github.com/open-policy-agent/opa/v1/ast"
+)
+
+// An advisor knows every file of an attempt, and so what an error's author may have meant and where
+// the other place of a conflict is.
+type advisor struct {
+	all    []*parsed
+	source func(file string) []byte
+}
+
+// advice is by the words of OPA's messages, since its errors say what they mean in no other way.
+// Where OPA changes them a hint is missing and the error is not.
+var advice = []struct {
+	pattern *regexp.Regexp
+	give    func(a *advisor, d *Diagnostic, m []string)
+}{
+	{regexp.MustCompile("^`if` keyword is required before"), func(_ *advisor, d *Diagnostic, _ []string) { d.Hint = inVersion1(d.Text) }},
+	{regexp.MustCompile("^`contains` keyword is required"), func(_ *advisor, d *Diagnostic, _ []string) { d.Hint = inVersion1(d.Text) }},
+	{regexp.MustCompile(`cannot be used for rule name$|^package expected$`), (*advisor).misspeltKeyword},
+	{regexp.MustCompile(`^unexpected keyword, must be one of`), (*advisor).futureKeyword},
+	{regexp.MustCompile(`^undefined function (\S+)`), (*advisor).undefinedFunction},
+	{regexp.MustCompile(`^var (\S+) is unsafe`), (*advisor).unsafeVar},
+	{regexp.MustCompile(`^deprecated built-in function calls in expression: (.+)`), deprecated},
+	{regexp.MustCompile(`^unsafe built-in function calls in expression: (.+)`), func(_ *advisor, d *Diagnostic, _ []string) {
+		d.Hint = "a decision depends on policy, data and input alone: let the caller look it up and hand it in as input"
+	}},
+	{regexp.MustCompile(`^multiple default rules (\S+) found`), (*advisor).manyDefaults},
+	{regexp.MustCompile(`^conflicting rules (\S+) found`), (*advisor).conflictingRules},
+	{regexp.MustCompile(`^function (data\.\S+) has arity`), (*advisor).wrongArity},
+	{regexp.MustCompile(`^conflicting rule for data path (\S+) found`), (*advisor).ruleAndData},
+	{regexp.MustCompile(`^package (\S+) conflicts with rule`), (*advisor).packageAndRule},
+	{regexp.MustCompile(`^rule \S+ conflicts with`), func(_ *advisor, d *Diagnostic, _ []string) {
+		d.Hint = "what has a value of its own can have nothing below it: rename one of them"
+	}},
+	{regexp.MustCompile(`^rule \S+ is recursive`), func(_ *advisor, d *Diagnostic, _ []string) {
+		d.Hint = "Rego has no recursion: break the circle, or walk a nested value with graph.reachable or walk"
+	}},
+	{regexp.MustCompile(`^var (\S+) (declared|assigned|referenced) above`), (*advisor).twice},
+	{regexp.MustCompile(`^rules must not shadow (\S+)`), func(_ *advisor, d *Diagnostic, m []string) {
+		d.Hint = m[1] + " is what every rule reads; give the rule another name"
+	}},
+	{regexp.MustCompile(`^unexpected eof token|^the JSON ends in the middle`), func(_ *advisor, d *Diagnostic, _ []string) {
+		d.Hint = "something before it is not closed: a bracket, a brace or a string"
+	}},
+	{regexp.MustCompile(`^not JSON: `), func(_ *advisor, d *Diagnostic, _ []string) { d.Hint = jsonHint(d) }},
+}
+
+// advise adds to the diagnostics what is known beside OPA's words.
+func (a *advisor) advise(ds Diagnostics) Diagnostics {
+	for i := range ds {
+		for _, rule := range advice {
+			if m := rule.pattern.FindStringSubmatch(ds[i].Message); m != nil {
+				rule.give(a, &ds[i], m)
+				break
+			}
+		}
+	}
+	return ds
+}
+
+var (
+	setHead  = regexp.MustCompile(`^(\s*[\w.]+)\[(.+?)\]\s*\{`)
+	ruleHead = regexp.MustCompile(`^(\s*[^{]*[^{\s])\s*\{`)
+)
+
+// inVersion1 is the line of a rule as Rego v1 wants it.
+func inVersion1(line string) string {
+	if m := setHead.FindStringSubmatchIndex(line); m != nil {
+		return "in Rego v1: " + strings.TrimSpace(line[:m[3]]+" contains "+line[m[4]:m[5]]+" if {"+line[m[1]:])
+	}
+	if m := ruleHead.FindStringSubmatchIndex(line); m != nil {
+		return "in Rego v1: " + strings.TrimSpace(line[:m[3]]+" if {"+line[m[1]:])
+	}
+	return "Rego v1 writes a rule as `name if { … }` and a set's as `name contains value if { … }`"
+}
+
+var statements = []string{"package", "import", "default", "else"}
+
+func (a *advisor) misspeltKeyword(d *Diagnostic, _ []string) {
+	word, _, _ := strings.Cut(strings.TrimSpace(d.Text), " ")
+	if near := nearest(word, statements); near != "" && near != word {
+		d.Hint = didYouMean(near)
+	} else if d.Message == "package expected" {
+		d.Hint = "a module begins with its package, such as `package example`"
+	}
+}
+
+func (a *advisor) futureKeyword(d *Diagnostic, _ []string) {
+	d.Hint = "Rego v1 has these keywords without an import: leave the line out"
+}
+
+func (a *advisor) undefinedFunction(d *Diagnostic, m []string) {
+	var names []string
+	for _, b := range ast.Builtins {
+		if !b.IsDeprecated() && b.Infix == "" && !strings.HasPrefix(b.Name, "internal.") {
+			names = append(names, b.Name)
+		}
+	}
+	own := a.module(d.File)
+	for _, p := range a.modules() {
+		for _, rule := range p.module.Rules {
+			if len(rule.Head.Args) == 0 {
+				continue
+			}
+			names = append(names, rule.Ref().String())
+			if p.samePackage(own) {
+				names = append(names, rule.Head.Ref().String())
+			}
+			if own != nil {
+				names = append(names, imported(own.module.Imports, rule.Ref())...)
+			}
+		}
+	}
+	if near := nearest(m[1], names); near != "" {
+		d.Hint = didYouMean(near)
+	}
+}
+
+// imported are the names that the imports give to what is at ref.
+func imported(imports []*ast.Import, ref ast.Ref) []string {
+	var names []string
+	for _, i := range imports {
+		if from, ok := i.Path.Value.(ast.Ref); ok && ref.HasPrefix(from) {
+			names = append(names, string(i.Name())+strings.TrimPrefix(ref.String(), from.String()))
+		}
+	}
+	return names
+}
+
+func (a *advisor) unsafeVar(d *Diagnostic, m []string) {
+	own := a.module(d.File)
+	if own == nil {
+		return
+	}
+	names := []string{"input", "data"}
+	for _, p := range a.modules() {
+		if p.samePackage(own) {
+			for _, rule := range p.module.Rules {
+				names = append(names, rule.Head.Ref()[0].String())
+			}
+		}
+	}
+	for _, i := range own.module.Imports {
+		names = append(names, string(i.Name()))
+	}
+	if near := nearest(m[1], names); near != "" && near != m[1] {
+		d.Hint = didYouMean(near)
+		return
+	}
+	d.Hint = fmt.Sprintf("no rule of %s and no import is named %s, and nothing here gives it a value", own.module.Package, m[1])
+}
+
+// instead are the builtins that Rego v1 no longer takes, and what does their work.
+var instead = map[string]string{
+	"any": "`some x in xs; x`, or `true in xs`", "all": "`every x in xs { x }`",
+	"re_match": "regex.match", "net.cidr_overlap": "net.cidr_contains", "set_diff": "the operator `-`",
+	"cast_array": "a comprehension, `[x | some x in xs]`", "cast_set": "a comprehension, `{x | some x in xs}`",
+	"cast_string": "is_string", "cast_boolean": "is_boolean", "cast_null": "is_null", "cast_object": "is_object",
+}
+
+func deprecated(_ *advisor, d *Diagnostic, m []string) {
+	if better := instead[m[1]]; better != "" {
+		d.Hint = "Rego v1 has no " + m[1] + ": use " + better
+	}
+}
+
+// twice names the line above that the message speaks of, where the text shows it.
+func (a *advisor) twice(d *Diagnostic, m []string) {
+	d.Hint = "a variable has one value: use `==` to compare, or another name"
+	word := regexp.MustCompile(`\b` + regexp.QuoteMeta(m[1]) + `\b`)
+	if place := word.FindStringIndex(d.Text); place != nil && place[0]+1 < d.Column {
+		d.Details = append(d.Details, fmt.Sprintf("%s:%d:%d: %s above", d.File, d.Line, place[0]+1, m[2]))
+	}
+}
+
+func jsonHint(d *Diagnostic) string {
+	if d.Column < 1 || d.Column > len(d.Text) {
+		return ""
+	}
+	before := strings.TrimSpace(d.Text[:d.Column-1])
+	switch c := d.Text[d.Column-1]; {
+	case (c == '}' || c == ']') && (before == "" || strings.HasSuffix(before, ",")):
+		return "JSON allows no comma after the last member: remove it"
+	case c == '\'':
+		return "JSON writes strings in double quotes"
+	case c == '/' || c == '#':
+		return "JSON has no comments; a data.yaml has"
+	case c == '"':
+		return "a comma or a colon is missing before it"
+	default:
+		return ""
+	}
+}
+
+// nearest is the candidate that a misspelt name most likely stands for; empty when none is near.
+func nearest(name string, candidates []string) string {
+	best, least := "", 1+max(1, min(3, len(name)/3))
+	slices.Sort(candidates)
+	for _, c := range candidates {
+		if distance := levenshtein.ComputeDistance(name, c); distance < least {
+			best, least = c, distance
+		}
+	}
+	return best
+}
+
+func didYouMean(name string) string { return fmt.Sprintf("did you mean %s?", name) }
