@@ -119,6 +119,35 @@ func (c *Client) Verify(ctx context.Context, noted ...audit.Head) (answer audit.
 	return answer, c.get(ctx, "/audit/verify?"+query.Encode(), &answer)
 }
 
+// DataAnswer is what the sidecar answers for a document.
+type DataAnswer struct {
+	Result      *json.RawMessage `json:"result"` // nil when undefined
+	Explanation []string         `json:"explanation"`
+}
+
+// Data asks for the document at path with an input, which is JSON or nil for none. explain is a level
+// of OPA's API, such as fails; empty for none.
+func (c *Client) Data(ctx context.Context, path []string, input json.RawMessage, explain string) (answer DataAnswer, err error) {
+	target := "/v1/data"
+	for _, part := range path {
+		target += "/" + url.PathEscape(part)
+	}
+	if explain != "" {
+		target += "?pretty=true&explain=" + url.QueryEscape(explain)
+	}
+	body := []byte("{}")
+	if input != nil {
+		if body, err = json.Marshal(map[string]json.RawMessage{"input": input}); err != nil {
+			return answer, fmt.Errorf("the input: %w", err)
+		}
+	}
+	text, err := c.call(ctx, http.MethodPost, target, body)
+	if err == nil {
+		err = c.read(target, text, &answer)
+	}
+	return answer, err
+}
+
 func (c *Client) get(ctx context.Context, path string, answer any) error {
 	body, err := c.call(ctx, http.MethodGet, path, nil)
 	if err != nil {

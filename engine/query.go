@@ -22,6 +22,7 @@ type Observation struct {
 	Metrics    metrics.Metrics               // how long its parts took; nil: not measured
 	Instrument bool                          // Metrics also holds what the evaluator counts
 	Tracer     *topdown.BufferTracer         // every step; nil: none
+	EveryRule  bool                          // also those are evaluated that an index would have ruled out; of Observe
 	Labels     *topdown.EvaluatedRuleTracker // labels of the rules that were evaluated; nil: none
 }
 
@@ -42,6 +43,7 @@ func (g *Generation) Observe(ctx context.Context, path Path, input ast.Value, o 
 	}
 	options := []rego.EvalOption{
 		rego.EvalTransaction(transaction{}), rego.EvalInstrument(o.Instrument), rego.EvalEvaluatedRuleTracker(o.Labels),
+		rego.EvalRuleIndexing(!o.EveryRule), rego.EvalEarlyExit(!o.EveryRule),
 	}
 	if input != nil {
 		options = append(options, rego.EvalParsedInput(input))

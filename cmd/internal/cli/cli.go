@@ -74,7 +74,7 @@ func policyCommand() *cli.Command {
 		Name:  "policy",
 		Usage: "check, test, reload and inspect policy",
 		Subcommands: []*cli.Command{
-			reloadCommand(), statusCommand(), validateCommand(), testCommand(),
+			reloadCommand(), statusCommand(), validateCommand(), testCommand(), tryCommand(),
 			evaluateCommand(), evaluateFirewallCommand(), showCommand(), domainsCommand(),
 		},
 		HideHelpCommand: true,

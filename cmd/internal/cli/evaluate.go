@@ -145,6 +145,11 @@ func generation(c *cli.Context) (*engine.Generation, error) {
 	if err := noArguments(c); err != nil {
 		return nil, err
 	}
+	return generationOf(c)
+}
+
+// generationOf is generation for a command that has arguments.
+func generationOf(c *cli.Context) (*engine.Generation, error) {
 	dir, src, err := source(c)
 	if err != nil {
 		return nil, err
