@@ -8,12 +8,15 @@ import (
 	"github.com/open-policy-agent/opa/v1/storage"
 )
 
-// Suite is what a source's Rego tests run against: every module, tests included, and the data.
+// Suite is what Rego tests run against: modules, tests included, and the data.
 type Suite struct {
-	Modules  map[string]*ast.Module // by slash path relative to the policy directory; parsed, not compiled
-	Compiler *ast.Compiler          // a fresh one, with the rules of [Load]; compile Modules with it
-	Store    storage.Store          // the data; read only
+	Modules map[string]*ast.Module // by slash path relative to the policy directory; parsed, not compiled
+	Store   storage.Store          // the data; read only
+	Only    []ast.Ref              // the packages whose tests are meant; all when it is empty
 }
+
+// NewCompiler makes a compiler with the rules of [Load], which keeps print; compile Modules with it.
+func (s *Suite) NewCompiler() *ast.Compiler { return newCompiler().WithEnablePrintStatements(true) }
 
 // LoadSuite reads a source with its tests. Everything that [Load] refuses is refused with the
 // tests taken into account, as a *[Refused].
@@ -35,5 +38,5 @@ func LoadSuite(ctx context.Context, src fs.FS) (_ *Suite, err error) {
 	if _, err := compileSound(ctx, all, data, f, conflicts, nil); err != nil {
 		return nil, err
 	}
-	return &Suite{Modules: modulesOf(all), Compiler: newCompiler().WithEnablePrintStatements(true), Store: data}, nil
+	return &Suite{Modules: modulesOf(all), Store: data}, nil
 }

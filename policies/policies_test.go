@@ -40,7 +40,7 @@ func TestThePacksOwnTestsPassAndReachItsLines(t *testing.T) {
 		t.Fatal(err)
 	}
 	coverage := cover.New()
-	results, err := tester.NewRunner().SetCompiler(suite.Compiler).SetStore(suite.Store).SetModules(suite.Modules).
+	results, err := tester.NewRunner().SetCompiler(suite.NewCompiler()).SetStore(suite.Store).SetModules(suite.Modules).
 		SetCoverageQueryTracer(coverage).RaiseBuiltinErrors(true).SetTimeout(time.Minute).SetDefaultRegoVersion(ast.RegoV1).RunTests(t.Context(), txn)
 	if err != nil {
 		t.Fatal(err)

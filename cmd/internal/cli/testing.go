@@ -4,22 +4,24 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
-	"runtime"
+	"regexp"
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"defenseclaw/api"
 	"defenseclaw/cmd/internal/frame"
+	"defenseclaw/cmd/internal/testrun"
 	"defenseclaw/engine"
 	"defenseclaw/watcher"
 
-	"github.com/open-policy-agent/opa/v1/ast"
-	"github.com/open-policy-agent/opa/v1/cover"
 	"github.com/open-policy-agent/opa/v1/tester"
 	"github.com/urfave/cli/v2"
+	"golang.org/x/term"
 )
 
 func testCommand() *cli.Command {
@@ -29,11 +31,15 @@ func testCommand() *cli.Command {
 		Flags: append(dirFlags(),
 			&cli.BoolFlag{Name: "verbose", Aliases: []string{"v"}, Usage: "show passed tests, and the trace of failed ones"},
 			&cli.StringFlag{Name: "run", Usage: "run only tests whose name matches `REGEXP`"},
+			&cli.StringFlag{Name: "format", Value: "pretty", Usage: "print results as `FORMAT`: pretty, json or junit"},
 			&cli.BoolFlag{Name: "coverage", Usage: "say which lines no test reached"},
+			&cli.StringFlag{Name: "coverage-format", Value: "pretty", Usage: "print the coverage as `FORMAT`: pretty, json or lcov; json and lcov go to standard output alone, the results to standard error"},
+			&cli.BoolFlag{Name: "bench", Usage: "repeat each test and say how long it takes"},
+			&cli.BoolFlag{Name: "exit-zero-on-skipped", Usage: "do not fail for tests whose names begin with todo_"},
 			&cli.BoolFlag{Name: "watch", Usage: "run again when files change, until interrupted"},
 		),
 		Action: func(c *cli.Context) error {
-			if err := noArguments(c); err != nil {
+			if err := checkTestFlags(c); err != nil {
 				return err
 			}
 			if c.Bool("watch") {
@@ -46,6 +52,26 @@ func testCommand() *cli.Command {
 }
 
 var errTestsFailed = errors.New("tests failed")
+
+func checkTestFlags(c *cli.Context) error {
+	if err := noArguments(c); err != nil {
+		return err
+	}
+	for name, known := range map[string][]string{"format": {"pretty", "json", "junit"}, "coverage-format": {"pretty", "json", "lcov"}} {
+		if !slices.Contains(known, c.String(name)) {
+			return fmt.Errorf("--%s is %q: %s or %s was expected", name, c.String(name), strings.Join(known[:2], ", "), known[2])
+		}
+	}
+	if _, err := regexp.Compile(c.String("run")); err != nil {
+		return fmt.Errorf("--run: %w", err)
+	}
+	if c.Bool("bench") && withCoverage(c) {
+		return errors.New("--bench and --coverage exclude each other: what is counted takes longer")
+	}
+	return nil
+}
+
+func withCoverage(c *cli.Context) bool { return c.Bool("coverage") || c.IsSet("coverage-format") }
 
 func runTests(ctx context.Context, c *cli.Context) error {
 	_, src, err := source(c)
@@ -60,74 +86,98 @@ func runTests(ctx context.Context, c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	coverage := cover.New()
-	runner := tester.NewRunner().SetCompiler(suite.Compiler).SetStore(suite.Store).SetModules(suite.Modules).
-		CapturePrintOutput(true).RaiseBuiltinErrors(true).SetParallel(runtime.GOMAXPROCS(0)).
-		EnableTracing(c.Bool("verbose")).Filter(c.String("run")).SetDefaultRegoVersion(ast.RegoV1)
-	if c.Bool("coverage") {
-		runner = runner.SetCoverageQueryTracer(coverage)
-	}
-	txn, err := suite.Store.NewTransaction(ctx)
+	shown := newProgress(testrun.Count(suite))
+	outcome, err := testrun.Run(ctx, suite, testrun.Options{
+		Filter: c.String("run"), Cover: withCoverage(c), Bench: c.Bool("bench"),
+		Trace: c.Bool("verbose") && !withCoverage(c), Done: shown.add,
+	})
+	shown.clear()
 	if err != nil {
 		return err
 	}
-	results, err := runner.RunTests(ctx, txn)
-	if err != nil {
-		return err
-	}
-	failed, total := false, 0
-	counted := make(chan *tester.Result)
-	go func() {
-		defer close(counted)
-		for r := range results {
-			total++
-			failed = failed || r.Fail || r.Error != nil
-			counted <- r
+	if !c.Bool("bench") {
+		if err := testrun.Explain(ctx, suite, outcome.Failed()); err != nil {
+			return err
 		}
-	}()
-	// The reporter reads to the end, so what was counted is complete when it returns.
-	err = tester.PrettyReporter{Output: c.App.Writer, Verbose: c.Bool("verbose"), FailureLine: true}.Report(counted)
-	if err != nil {
+	}
+	if err := printTests(c, outcome); err != nil {
 		return err
 	}
-	if total == 0 {
+	switch {
+	case len(outcome.Results) == 0:
 		return errors.New("no tests found: a test is a rule whose name begins with test_ in a *_test.rego file")
-	}
-	if c.Bool("coverage") {
-		printCoverage(c, coverage.Report(suite.Modules))
-	}
-	if failed {
+	case len(outcome.Failed()) > 0:
 		return errTestsFailed
+	case outcome.Skipped() > 0 && !c.Bool("exit-zero-on-skipped"):
+		return errors.New("tests were skipped: their names begin with todo_")
 	}
 	return nil
 }
 
-// printCoverage lists the lines that no test reached, tests themselves left out.
-func printCoverage(c *cli.Context, report cover.Report) {
-	var files []string
-	covered, all := 0, 0
-	for name, f := range report.Files {
-		if !strings.HasSuffix(name, "_test.rego") {
-			files = append(files, name)
-			covered += f.CoveredLines
-			all += f.CoveredLines + f.NotCoveredLines
-		}
+func printTests(c *cli.Context, outcome *testrun.Outcome) error {
+	results, alone := c.App.Writer, withCoverage(c) && c.String("coverage-format") != "pretty"
+	if alone {
+		results = os.Stderr
 	}
-	slices.Sort(files)
-	for _, name := range files {
-		f := report.Files[name]
-		fmt.Fprintf(c.App.Writer, "%6.1f%%  %s", f.Coverage, name)
-		for _, r := range f.NotCovered {
-			if r.Start.Row == r.End.Row {
-				fmt.Fprintf(c.App.Writer, " %d", r.Start.Row)
-			} else {
-				fmt.Fprintf(c.App.Writer, " %d-%d", r.Start.Row, r.End.Row)
+	if err := printResults(c, results, outcome); err != nil || !withCoverage(c) {
+		return err
+	}
+	switch c.String("coverage-format") {
+	case "json":
+		return testrun.JSONCoverage(c.App.Writer, outcome.Coverage)
+	case "lcov":
+		return testrun.LCOV(c.App.Writer, outcome.Coverage)
+	default:
+		if c.String("format") != "pretty" {
+			return testrun.PrettyCoverage(os.Stderr, outcome.Coverage)
+		}
+		return testrun.PrettyCoverage(c.App.Writer, outcome.Coverage)
+	}
+}
+
+func printResults(c *cli.Context, w io.Writer, outcome *testrun.Outcome) error {
+	switch c.String("format") {
+	case "json":
+		if !c.Bool("verbose") {
+			for _, r := range outcome.Results {
+				r.Trace = nil
 			}
 		}
-		fmt.Fprintln(c.App.Writer)
+		return testrun.JSON(w, outcome)
+	case "junit":
+		return testrun.JUnit(w, outcome)
+	default:
+		return testrun.Pretty(w, outcome, c.Bool("verbose"), !c.Bool("bench"), c.Bool("bench"))
 	}
-	if all > 0 {
-		fmt.Fprintf(c.App.Writer, "%6.1f%%  of %d lines\n", 100*float64(covered)/float64(all), all)
+}
+
+// progress is one line on a terminal's standard error that says how far a long run is.
+type progress struct {
+	total, done, failed int
+	terminal            bool
+	shown               time.Time
+}
+
+const progressInterval = 100 * time.Millisecond
+
+func newProgress(total int) *progress {
+	return &progress{total: total, terminal: term.IsTerminal(int(os.Stderr.Fd())), shown: time.Now()}
+}
+
+func (p *progress) add(r *tester.Result) {
+	p.done++
+	if r.Fail || r.Error != nil {
+		p.failed++
+	}
+	if p.terminal && time.Since(p.shown) >= progressInterval {
+		p.shown = time.Now()
+		fmt.Fprintf(os.Stderr, "\r\x1b[K%d of %d tests, %d failed", p.done, p.total, p.failed)
+	}
+}
+
+func (p *progress) clear() {
+	if p.terminal {
+		fmt.Fprint(os.Stderr, "\r\x1b[K")
 	}
 }
 

@@ -1,0 +1,160 @@
+// Package testrun runs Rego tests through OPA's tester, for the commands that do: policy test and
+// policy dev. Most callers need [Run], and [Explain] for the tests that failed.
+package testrun
+
+import (
+	"cmp"
+	"context"
+	"regexp"
+	"runtime"
+	"slices"
+	"strings"
+	"testing" //nolint:depguard // OPA's benchmarks are Go's, whose flags must be set up first
+
+	"defenseclaw/engine"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/cover"
+	"github.com/open-policy-agent/opa/v1/storage"
+	"github.com/open-policy-agent/opa/v1/tester"
+	"github.com/open-policy-agent/opa/v1/topdown"
+	"github.com/open-policy-agent/opa/v1/topdown/lineage"
+)
+
+// Options say what is run, and what is kept of it.
+type Options struct {
+	Filter string // a regular expression that a test's full name must match; "" is all
+	Cover  bool   // keep which lines were reached
+	Trace  bool   // keep the failed expressions and notes of each test; not together with Cover
+	Values bool   // keep them with the values of their variables; not together with Cover
+	Bench  bool   // repeat each test and time it, one after the other
+
+	// Done is told of each result as it comes, one at a time. It may be nil.
+	Done func(*tester.Result)
+}
+
+// Outcome is what a run gave.
+type Outcome struct {
+	Results  []*tester.Result // by file and line
+	Coverage *cover.Report    // nil unless it was asked for
+}
+
+// Failed lists the results of tests that failed or could not be evaluated.
+func (o *Outcome) Failed() []*tester.Result {
+	var failed []*tester.Result
+	for _, r := range o.Results {
+		if r.Fail || r.Error != nil {
+			failed = append(failed, r)
+		}
+	}
+	return failed
+}
+
+// Skipped counts the tests that are still to be written: those whose names begin with todo_.
+func (o *Outcome) Skipped() int {
+	n := 0
+	for _, r := range o.Results {
+		if r.Skip {
+			n++
+		}
+	}
+	return n
+}
+
+// Run runs a suite's tests on all processors and gives their results when all have ended.
+func Run(ctx context.Context, suite *engine.Suite, options Options) (*Outcome, error) {
+	coverage := cover.New()
+	compiler := suite.NewCompiler().WithEnablePrintStatements(!options.Bench).WithRewriteTestRules(options.Values)
+	runner := tester.NewRunner().SetCompiler(compiler).SetStore(suite.Store).SetModules(suite.Modules).
+		CapturePrintOutput(true).RaiseBuiltinErrors(true).StackTraces(true).SetParallel(runtime.GOMAXPROCS(0)).
+		EnableTracing(options.Trace || options.Values).Filter(options.Filter).SetDefaultRegoVersion(ast.RegoV1).
+		SetPrefixMatchers(suite.Only...)
+	if options.Cover {
+		runner = runner.SetCoverageRuns(nil).SetCoverageQueryTracer(coverage)
+	}
+	txn, err := suite.Store.NewTransaction(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer suite.Store.Abort(ctx, txn)
+	start := runner.RunTests
+	if options.Bench {
+		testing.Init()
+		start = func(ctx context.Context, txn storage.Transaction) (chan *tester.Result, error) {
+			return runner.RunBenchmarks(ctx, txn, tester.BenchmarkOptions{ReportAllocations: true})
+		}
+	}
+	results, err := start(ctx, txn)
+	if err != nil {
+		return nil, err
+	}
+	outcome := &Outcome{}
+	for r := range results {
+		r.Trace = lineage.Filter(r.Trace, func(e *topdown.Event) bool {
+			return e.Op == topdown.NoteOp || e.Op == topdown.FailOp
+		})
+		outcome.Results = append(outcome.Results, r)
+		if options.Done != nil {
+			options.Done(r)
+		}
+	}
+	slices.SortFunc(outcome.Results, byPlace)
+	if options.Cover {
+		report := coverage.Report(suite.Modules)
+		outcome.Coverage = &report
+	}
+	return outcome, ctx.Err()
+}
+
+// byPlace orders results as their tests stand in the files.
+func byPlace(a, b *tester.Result) int {
+	if a.Location == nil || b.Location == nil {
+		return strings.Compare(Name(a), Name(b))
+	}
+	return cmp.Or(strings.Compare(a.Location.File, b.Location.File), a.Location.Row-b.Location.Row, strings.Compare(a.Name, b.Name))
+}
+
+// Name is a test's full name.
+func Name(r *tester.Result) string { return r.Package + "." + r.Name }
+
+// Count is how many tests a suite has, those that Options.Filter passes over included.
+func Count(suite *engine.Suite) int {
+	n := 0
+	for _, m := range suite.Modules {
+		if len(suite.Only) > 0 && !slices.ContainsFunc(suite.Only, m.Package.Path.HasPrefix) {
+			continue
+		}
+		for _, rule := range m.Rules {
+			if name := rule.Head.Ref()[0].String(); strings.HasPrefix(name, tester.TestPrefix) || strings.HasPrefix(name, tester.SkipTestPrefix) {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// Explain runs the tests that failed once more, and gives each the trace that says why, with the
+// values of its variables.
+func Explain(ctx context.Context, suite *engine.Suite, failed []*tester.Result) error {
+	if len(failed) == 0 {
+		return nil
+	}
+	names := make([]string, len(failed))
+	for i, r := range failed {
+		names[i] = regexp.QuoteMeta(Name(r))
+	}
+	again, err := Run(ctx, suite, Options{Filter: "^(?:" + strings.Join(names, "|") + ")$", Values: true})
+	if err != nil {
+		return err
+	}
+	byName := make(map[string]*tester.Result, len(again.Results))
+	for _, r := range again.Results {
+		byName[Name(r)] = r
+	}
+	for _, r := range failed {
+		if explained := byName[Name(r)]; explained != nil {
+			r.Trace, r.SubResults = explained.Trace, explained.SubResults
+		}
+	}
+	return nil
+}

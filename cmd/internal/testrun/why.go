@@ -1,0 +1,57 @@
+package testrun
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/tester"
+	"github.com/open-policy-agent/opa/v1/topdown"
+)
+
+// Why says in a few lines why a test failed: the error, or the expression that was not true with
+// the values in it. A result without a trace, which [Explain] gives, has only its place.
+func Why(r *tester.Result) []string {
+	if r.Error != nil {
+		return strings.Split(r.Error.Error(), "\n")
+	}
+	var lines []string
+	for name, sub := range r.SubResults.Iter {
+		if sub.Fail && len(sub.SubResults) == 0 {
+			lines = append(lines, "case "+strings.Join(name, " / "))
+			lines = append(lines, failedExpression(sub.Trace)...)
+		}
+	}
+	if len(lines) == 0 {
+		lines = failedExpression(r.Trace)
+	}
+	if len(lines) == 0 && r.Location != nil {
+		lines = []string{fmt.Sprintf("%s:%d: is not true", r.Location.File, r.Location.Row)}
+	}
+	return lines
+}
+
+// failedExpression is the last expression of a trace that failed, as a frame with its values.
+func failedExpression(trace []*topdown.Event) []string {
+	for _, e := range slices.Backward(trace) {
+		expr, ok := e.Node.(*ast.Expr)
+		if e.Op != topdown.FailOp || e.Location == nil || e.QueryID == 0 || !ok {
+			continue
+		}
+		if _, every := expr.Terms.(*ast.Every); every {
+			continue // what failed is in its body
+		}
+		var text bytes.Buffer
+		if err := topdown.PrettyEvent(&text, e, topdown.PrettyEventOpts{PrettyVars: true}); err != nil {
+			continue
+		}
+		lines := []string{fmt.Sprintf("%s:%d:", e.Location.File, e.Location.Row)}
+		for line := range strings.SplitSeq(strings.TrimRight(text.String(), " \n"), "\n") {
+			lines = append(lines, "  "+line)
+		}
+		return lines
+	}
+	return nil
+}
