@@ -23,6 +23,7 @@ type Config struct {
 	Limits        Limits
 	Timeout       time.Duration // bounds an attempt up to the swap; default two minutes
 	Settle        time.Duration // how long a watched file may look half-written before that is a failure; default 500 ms
+	Tests         bool          // *_test.rego files are modules too: for those who run them, never for what serves
 	Checks        []Check
 	Announcements []Announcement
 }
@@ -191,7 +192,7 @@ func (e *Engine) candidate(ctx context.Context, trigger Trigger, watch *stopwatc
 	e.left.Go(func() {
 		defer cancel()
 		var own stopwatch
-		g, err := e.loadAndCheck(ctx, trigger, &loader{limits: e.cfg.Limits, known: known, trusted: trust(trigger, previous), begin: own.begin}, previous)
+		g, err := e.loadAndCheck(ctx, trigger, &loader{limits: e.cfg.Limits, tests: e.cfg.Tests, known: known, trusted: trust(trigger, previous), begin: own.begin}, previous)
 		own.end()
 		done <- loaded{g, err, own.phases}
 	})

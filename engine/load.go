@@ -23,13 +23,18 @@ type loader struct {
 	limits  Limits
 	known   *Refused           // a refusal that the same content would only repeat; may be nil
 	trusted trusted            // what need not be read again
+	tests   bool               // test files are read too
 	begin   func(phase string) // told the name of each phase that begins; may be nil
 }
 
 func (l *loader) load(ctx context.Context, src fs.FS, previous *Generation) (_ *Generation, err error) {
 	defer containPanic("load the policy", &err)
 	l.phase(phaseRead)
-	f, err := readFiles(ctx, src, l.limits.withDefaults(), l.trusted, kindModule, kindData, kindOverlay)
+	kinds := []kind{kindModule, kindData, kindOverlay}
+	if l.tests {
+		kinds = append(kinds, kindTest)
+	}
+	f, err := readFiles(ctx, src, l.limits.withDefaults(), l.trusted, kinds...)
 	if err != nil {
 		return nil, err
 	}
