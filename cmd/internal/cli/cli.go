@@ -76,6 +76,8 @@ func policyCommand() *cli.Command {
 		Subcommands: []*cli.Command{
 			reloadCommand(), statusCommand(), validateCommand(), testCommand(), tryCommand(),
 			evaluateCommand(), evaluateFirewallCommand(), showCommand(), domainsCommand(),
+			reloadCommand(), statusCommand(), validateCommand(), testCommand(),
+			devCommand(), evaluateCommand(), evaluateFirewallCommand(), showCommand(), domainsCommand(),
 		},
 		HideHelpCommand: true,
 		OnUsageError:    usageError,

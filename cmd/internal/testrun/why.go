@@ -48,10 +48,18 @@ func failedExpression(trace []*topdown.Event) []string {
 			continue
 		}
 		lines := []string{fmt.Sprintf("%s:%d:", e.Location.File, e.Location.Row)}
-		for line := range strings.SplitSeq(strings.TrimRight(text.String(), " \n"), "\n") {
-			lines = append(lines, "  "+line)
-		}
-		return lines
+		return append(lines, dedented(strings.Split(strings.TrimRight(text.String(), " \n"), "\n"))...)
 	}
 	return nil
+}
+
+// dedented moves lines to the left, together, so far that two spaces are before the first.
+func dedented(lines []string) []string {
+	margin := len(lines[0]) - len(strings.TrimLeft(lines[0], " \t"))
+	moved := make([]string, len(lines))
+	for i, line := range lines {
+		in := min(margin, len(line)-len(strings.TrimLeft(line, " \t")))
+		moved[i] = strings.TrimRight("  "+line[in:], " ")
+	}
+	return moved
 }

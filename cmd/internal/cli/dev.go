@@ -1,0 +1,96 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"defenseclaw/cmd/internal/dev"
+	"defenseclaw/cmd/internal/earlysignal"
+	"defenseclaw/cmd/internal/sidecar"
+	"defenseclaw/watcher"
+
+	"github.com/urfave/cli/v2"
+	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/term"
+)
+
+func devCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "dev",
+		Usage:     "watch a policy directory while you edit: compile, run the tests that an edit affects, show how saved inputs are decided",
+		ArgsUsage: "[DIR]",
+		Flags: append(settingFlags(),
+			&cli.BoolFlag{Name: "plain", Usage: "print lines instead of filling the terminal"},
+			&cli.BoolFlag{Name: "serve", Usage: "also run the sidecar on the directory"},
+		),
+		Action:       runDev,
+		OnUsageError: usageError,
+	}
+}
+
+func runDev(c *cli.Context) error {
+	if c.NArg() > 1 {
+		return fmt.Errorf("unexpected argument %q: one directory was expected", c.Args().Get(1))
+	}
+	s, err := settings(c)
+	if err != nil {
+		return err
+	}
+	switch {
+	case c.Args().Present():
+		s.PolicyDir = c.Args().First()
+	case s.PolicyDir == "":
+		s.PolicyDir = "."
+	}
+	loop, err := dev.New(dev.Config{Dir: s.PolicyDir, Mode: watcher.Mode(s.WatchMode)})
+	if err != nil {
+		return err
+	}
+	ctx, stop := signal.NotifyContext(c.Context, syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	screen := !c.Bool("plain") && term.IsTerminal(int(os.Stdin.Fd())) && term.IsTerminal(int(os.Stdout.Fd()))
+	note := ""
+	var side *sidecar.Sidecar
+	if c.Bool("serve") {
+		logger := zap.NewNop() // the screen is taken; what matters of a reload is on it
+		if !screen {
+			logger = newLogger(s.LogFormat, s.LogLevel)
+		}
+		side, err = sidecar.New(sidecar.Config{Settings: s, Getenv: os.Getenv, HUP: earlysignal.HUP, Version: version(), Logger: logger})
+		if err != nil {
+			return err
+		}
+		note = "serving on " + side.URL()
+	}
+	return runBoth(ctx, side, func(ctx context.Context) error {
+		if screen {
+			return dev.Screen(ctx, loop, os.Stdin, os.Stdout, note)
+		}
+		return dev.Plain(ctx, loop, c.App.Writer)
+	})
+}
+
+// runBoth runs the sidecar, when there is one, for as long as the loop.
+func runBoth(ctx context.Context, side *sidecar.Sidecar, loop func(context.Context) error) error {
+	if side == nil {
+		return loop(ctx)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var group errgroup.Group
+	var served error
+	group.Go(func() error {
+		defer cancel()
+		served = side.Run(ctx, func() {})
+		return nil
+	})
+	err := loop(ctx)
+	cancel()
+	_ = group.Wait() // its error is served
+	return errors.Join(err, served)
+}

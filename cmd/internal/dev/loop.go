@@ -1,0 +1,269 @@
+// Package dev is the author's loop: a save becomes a compiled policy, the tests that the save can
+// affect are run, and what came of it is told as a [Round]. It uses the watcher and the engine that
+// serve, with tests loaded too. Most callers need [New], [Loop.Run] and a printer: [Plain] or [Screen].
+package dev
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"defenseclaw/api"
+	"defenseclaw/cmd/internal/testrun"
+	"defenseclaw/engine"
+	"defenseclaw/watcher"
+
+	"github.com/open-policy-agent/opa/v1/tester"
+	"golang.org/x/sync/errgroup"
+)
+
+// Config says what a Loop watches.
+type Config struct {
+	Dir  string
+	Mode watcher.Mode // "" is watcher.ModeAuto
+}
+
+// Loop watches one directory and tells of each change what it did.
+type Loop struct {
+	cfg     Config
+	watcher *watcher.Watcher
+	engine  *engine.Engine
+	all     chan struct{} // asks for all tests; holds one
+
+	// Owned by Run.
+	tested  *engine.Generation // the one that failing speaks of
+	failing map[string]Failure // by name
+	total   int
+	inputs  *inputs
+}
+
+// Round is what one change, or one request for all tests, did.
+type Round struct {
+	Changed []string      // slash paths relative to the directory
+	Took    time.Duration // from the save to this result
+	All     bool          // all tests ran, not only those that the change can affect
+
+	Problems []api.Diagnostic // why the policy does not compile; the rest is of the last one that did
+	Err      error            // why nothing could be done at all
+
+	Ran, Total, Skipped int
+	Failing             []Failure // of this round and of earlier ones that nothing has repaired, by place
+	Lines               []Lines   // of the policy files that changed
+	Decisions           []Decision
+}
+
+// OK reports whether nothing is wrong.
+func (r *Round) OK() bool {
+	return r.Err == nil && len(r.Problems) == 0 && len(r.Failing) == 0 &&
+		!slices.ContainsFunc(r.Decisions, func(d Decision) bool { return !d.OK() })
+}
+
+// Failure is one test that does not pass.
+type Failure struct {
+	Name   string
+	File   string
+	Line   int
+	Why    []string // the expression that was not true and its values
+	Output string   // what it printed
+	Before bool     // it failed in an earlier round, and this one did not run it
+}
+
+// New opens nothing but checks that the directory is there.
+func New(cfg Config) (*Loop, error) {
+	info, err := os.Stat(cfg.Dir)
+	if err != nil {
+		return nil, fmt.Errorf("policy directory: %w", err)
+	}
+	if !info.IsDir() {
+		return nil, fmt.Errorf("policy directory %s: it is not a directory", cfg.Dir)
+	}
+	l := &Loop{cfg: cfg, all: make(chan struct{}, 1), failing: map[string]Failure{}, inputs: &inputs{dir: cfg.Dir}}
+	l.engine, err = engine.New(engine.Config{Tests: true, Source: func() (fs.FS, error) {
+		dir, err := engine.OpenDir(cfg.Dir, engine.DirConfig{})
+		if err != nil {
+			return nil, err // not dir: a nil *Dir in an fs.FS is not nil
+		}
+		return dir, nil
+	}})
+	if err != nil {
+		return nil, err
+	}
+	l.watcher, err = watcher.New(watcher.Config{Root: cfg.Dir, Mode: cfg.Mode, Relevant: func(rel string) bool {
+		return engine.RelevantToTests(rel) || isInput(rel)
+	}})
+	return l, err
+}
+
+// All asks for a round of all tests. It never blocks.
+func (l *Loop) All() {
+	select {
+	case l.all <- struct{}{}:
+	default: // one is asked for already
+	}
+}
+
+// Run tells of a first round of all tests, and then of every change, until ctx ends. tell is called
+// by one goroutine; busy, which may be nil, is called when a round begins.
+func (l *Loop) Run(ctx context.Context, busy func(), tell func(Round)) error {
+	engineCtx, stopEngine := context.WithCancel(context.WithoutCancel(ctx))
+	var down errgroup.Group
+	down.Go(func() error { return l.engine.Run(engineCtx) })
+	changes := make(chan watcher.Change)
+	up, ctx := errgroup.WithContext(ctx)
+	up.Go(func() error { return l.watcher.Run(ctx, changes) })
+	up.Go(func() error {
+		for {
+			var change watcher.Change
+			select {
+			case <-ctx.Done():
+				return nil
+			case change = <-changes: // the first comes when the watch is set
+			case <-l.all:
+				change = watcher.Change{At: time.Now(), Rescan: true}
+				l.tested = nil
+			}
+			if busy != nil {
+				busy()
+			}
+			if r := l.round(ctx, change); r != nil && ctx.Err() == nil {
+				tell(*r)
+			}
+		}
+	})
+	err := up.Wait()
+	stopEngine()
+	return errors.Join(err, down.Wait())
+}
+
+// round is one way through the loop; nil when there is nothing to tell.
+func (l *Loop) round(ctx context.Context, change watcher.Change) *Round {
+	r := &Round{All: l.tested == nil}
+	start := l.savedAt(change)
+	trigger := engine.Trigger{Kind: engine.TriggerWatch, Paths: change.Paths, Recheck: change.Rescan}
+	if l.tested == nil {
+		trigger.Kind = engine.TriggerStartup
+	}
+	report, err := l.engine.Reload(ctx, trigger)
+	var refused *engine.Refused
+	switch {
+	case errors.As(err, &refused):
+		r.Changed = change.Paths
+		r.Problems = api.Diagnostics(refused.Diagnostics)
+		if len(r.Problems) == 0 {
+			r.Err = refused
+		}
+	case err != nil:
+		r.Err = err
+	default:
+		if r.Err = l.test(ctx, report.Generation, r); r.Err != nil {
+			break
+		}
+		inputsChanged := l.inputs.find(change)
+		if !r.All && report.Generation == l.tested && !inputsChanged && !report.Healed {
+			return nil // a file that was touched, or one that matters to nobody
+		}
+		if r.Changed == nil {
+			r.Changed = slices.DeleteFunc(slices.Clone(change.Paths), func(p string) bool { return !isInput(p) })
+		}
+		r.Decisions = l.inputs.decide(ctx, report.Generation)
+		l.tested = report.Generation
+	}
+	r.Total, r.Failing = l.total, l.stillFailing(r)
+	r.Took = time.Since(start)
+	return r
+}
+
+// savedAt is when the change was written, as far as the files tell.
+func (l *Loop) savedAt(change watcher.Change) time.Time {
+	at := change.At
+	for _, p := range change.Paths {
+		info, err := os.Stat(filepath.Join(l.cfg.Dir, filepath.FromSlash(p)))
+		if err == nil && info.ModTime().Before(at) && at.Sub(info.ModTime()) < time.Second {
+			at = info.ModTime()
+		}
+	}
+	return at
+}
+
+// test runs the tests that can have other results in g than before.
+func (l *Loop) test(ctx context.Context, g *engine.Generation, r *Round) error {
+	if g == l.tested {
+		return nil
+	}
+	before := l.tested
+	suite := g.Affected(before)
+	l.total = testrun.Count(g.Tests())
+	if before != nil {
+		r.Changed = changedSince(before, g)
+	}
+	var outcome *testrun.Outcome
+	if suite != nil {
+		var err error
+		outcome, err = testrun.Run(ctx, suite, testrun.Options{Cover: true})
+		if err != nil {
+			return fmt.Errorf("run the tests: %w", err)
+		}
+		if err := testrun.Explain(ctx, suite, outcome.Failed()); err != nil {
+			return fmt.Errorf("explain what failed: %w", err)
+		}
+		r.Ran, r.Skipped = len(outcome.Results), outcome.Skipped()
+		l.remember(g, suite, outcome)
+	} else {
+		l.remember(g, &engine.Suite{}, &testrun.Outcome{})
+	}
+	if before != nil {
+		r.Lines = linesOf(before, g, outcome)
+	}
+	return nil
+}
+
+// remember replaces what is known of the packages that were tested, and drops what is gone.
+func (l *Loop) remember(g *engine.Generation, suite *engine.Suite, outcome *testrun.Outcome) {
+	files := map[string]bool{}
+	for _, f := range g.Files() {
+		files[f.Path] = true
+	}
+	for name, f := range l.failing {
+		f.Before = true
+		l.failing[name] = f
+		tested := len(suite.Only) == 0 && len(suite.Modules) > 0
+		for _, pkg := range suite.Only {
+			tested = tested || strings.HasPrefix(name, pkg.String()+".")
+		}
+		if tested || !files[f.File] {
+			delete(l.failing, name)
+		}
+	}
+	for _, result := range outcome.Failed() {
+		f := failure(result)
+		l.failing[f.Name] = f
+	}
+}
+
+func failure(r *tester.Result) Failure {
+	f := Failure{Name: testrun.Name(r), Why: testrun.Why(r), Output: strings.TrimSpace(string(r.Output))}
+	if r.Location != nil {
+		f.File, f.Line = r.Location.File, r.Location.Row
+	}
+	return f
+}
+
+func (l *Loop) stillFailing(r *Round) []Failure {
+	failing := slices.SortedFunc(maps.Values(l.failing), func(a, b Failure) int {
+		if c := strings.Compare(a.File, b.File); c != 0 {
+			return c
+		}
+		return a.Line - b.Line
+	})
+	for i := range failing {
+		failing[i].Before = failing[i].Before || r.Ran == 0
+	}
+	return failing
+}

@@ -1,0 +1,31 @@
+package dev
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+)
+
+// Plain runs the loop and prints each round to w, without colours: for logs, pipes and editors.
+func Plain(ctx context.Context, l *Loop, w io.Writer) error {
+	return l.Run(ctx, nil, func(r Round) {
+		if len(r.Changed) > 0 {
+			fmt.Fprintf(w, "\n%s\n", changed(r.Changed))
+		}
+		fmt.Fprintln(w, noPaint.headline(&r))
+		for _, line := range noPaint.body(&r) {
+			fmt.Fprintln(w, strings.TrimRight("  "+line, " "))
+		}
+	})
+}
+
+// mostNamed is how many changed files are named.
+const mostNamed = 3
+
+func changed(files []string) string {
+	if len(files) <= mostNamed {
+		return strings.Join(files, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(files[:mostNamed], ", "), len(files)-mostNamed)
+}

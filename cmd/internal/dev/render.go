@@ -1,0 +1,192 @@
+package dev
+
+import (
+	"bytes"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"defenseclaw/cmd/internal/frame"
+
+	"github.com/charmbracelet/lipgloss"
+)
+
+// paint is how parts of the text look. Only the terminal's own colours are used, which its owner
+// chose to be readable on his background, light or dark. The zero paint changes nothing.
+type paint struct{ good, bad, quiet, strong func(...string) string }
+
+func plainly(s ...string) string { return strings.Join(s, " ") }
+
+var noPaint = paint{plainly, plainly, plainly, plainly}
+
+func colours(r *lipgloss.Renderer) paint {
+	return paint{
+		good:   r.NewStyle().Foreground(lipgloss.Color("2")).Render,
+		bad:    r.NewStyle().Foreground(lipgloss.Color("1")).Render,
+		quiet:  r.NewStyle().Faint(true).Render,
+		strong: r.NewStyle().Bold(true).Render,
+	}
+}
+
+// headline is a round in one line.
+func (p paint) headline(r *Round) string {
+	took := took(r.Took)
+	switch {
+	case r.Err != nil:
+		return p.bad("✗ "+r.Err.Error()) + "  " + p.quiet(took)
+	case len(r.Problems) > 0:
+		return p.bad(fmt.Sprintf("✗ does not compile: %s", count(len(r.Problems), "problem"))) + "  " + p.quiet(took)
+	}
+	scope := fmt.Sprintf("%d of %d tests ran", r.Ran, r.Total)
+	switch {
+	case r.Total == 0:
+		scope = "no tests"
+	case r.Ran == r.Total:
+		scope = "all tests ran (" + strconv.Itoa(r.Total) + ")"
+	case r.Ran == 0:
+		scope = fmt.Sprintf("none of %s can be affected", count(r.Total, "test"))
+	}
+	if r.Skipped > 0 {
+		scope += fmt.Sprintf(", %d skipped", r.Skipped)
+	}
+	missed := 0
+	for _, d := range r.Decisions {
+		if !d.OK() {
+			missed++
+		}
+	}
+	verdict := p.good("✓ " + scope)
+	if !r.OK() {
+		verdict = p.bad("✗ " + scope)
+		if n := len(r.Failing); n > 0 {
+			verdict += p.bad(fmt.Sprintf(", %d failing", n))
+		}
+		if missed > 0 {
+			verdict += p.bad(", " + count(missed, "decision") + " not as expected")
+		}
+	}
+	return verdict + "  " + p.quiet(took)
+}
+
+// took is how long the author waited, to a tenth of a millisecond.
+func took(d time.Duration) string {
+	return strconv.FormatFloat(float64(d.Microseconds())/1000, 'f', 1, 64) + " ms"
+}
+
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+// body is what a round has to tell beside its headline.
+func (p paint) body(r *Round) []string {
+	var lines []string
+	block := func(more ...string) {
+		if len(more) > 0 && len(lines) > 0 {
+			lines = append(lines, "")
+		}
+		lines = append(lines, more...)
+	}
+	if len(r.Problems) > 0 {
+		var text bytes.Buffer
+		frame.Write(&text, r.Problems)
+		block(strings.Split(strings.TrimRight(text.String(), "\n"), "\n")...)
+	}
+	for _, f := range r.Failing {
+		block(p.failure(f)...)
+	}
+	var reached []string
+	for _, l := range r.Lines {
+		reached = append(reached, p.lines(l)...)
+	}
+	block(reached...)
+	for _, d := range r.Decisions {
+		block(p.decision(d)...)
+	}
+	return lines
+}
+
+func (p paint) failure(f Failure) []string {
+	title := p.bad("FAIL ") + p.strong(f.Name)
+	if f.Before {
+		title += p.quiet("  since an earlier change")
+	}
+	lines := []string{title, p.quiet(fmt.Sprintf("  %s:%d", f.File, f.Line))}
+	for _, why := range f.Why {
+		lines = append(lines, "    "+strings.ReplaceAll(why, "\t", "  "))
+	}
+	if f.Output != "" {
+		lines = append(lines, p.quiet("  printed:"))
+		for line := range strings.SplitSeq(f.Output, "\n") {
+			lines = append(lines, "    "+line)
+		}
+	}
+	return lines
+}
+
+func (p paint) lines(l Lines) []string {
+	if len(l.Reached)+len(l.NotReached) == 0 {
+		return nil
+	}
+	text := fmt.Sprintf("%s: %d of %s covered", l.File, len(l.Reached), count(len(l.Reached)+len(l.NotReached), "changed line"))
+	if len(l.NotReached) == 0 {
+		return []string{p.good(text)}
+	}
+	return []string{p.bad(text + "; no test reaches " + ranges(l.NotReached))}
+}
+
+// ranges is a list of lines with runs drawn together: 3, 5-7.
+func ranges(rows []int) string {
+	var parts []string
+	for i := 0; i < len(rows); {
+		last := i
+		for last+1 < len(rows) && rows[last+1] == rows[last]+1 {
+			last++
+		}
+		part := strconv.Itoa(rows[i])
+		if last > i {
+			part += "-" + strconv.Itoa(rows[last])
+		}
+		parts = append(parts, part)
+		i = last + 1
+	}
+	return strings.Join(parts, ", ")
+}
+
+func (p paint) decision(d Decision) []string {
+	switch {
+	case d.Err != nil:
+		return []string{p.bad(d.Input + ": " + d.Err.Error())}
+	case d.New:
+		return append([]string{p.strong(d.Input) + "  " + p.quiet(compact(d.Answer))}, p.missed(d)...)
+	case len(d.Changed) == 0 && d.OK():
+		return nil
+	}
+	lines := []string{p.strong(d.Input)}
+	if len(d.Changed) > 0 {
+		lines[0] += ": the decision changed"
+	}
+	return append(append(lines, p.diff(d.Changed)...), p.missed(d)...)
+}
+
+func (p paint) missed(d Decision) []string {
+	if len(d.Missed) == 0 {
+		return nil
+	}
+	return append([]string{p.bad("  not as expected (- expected, + is)")}, p.diff(d.Missed)...)
+}
+
+func (p paint) diff(diff []string) []string {
+	lines := make([]string, len(diff))
+	for i, line := range diff {
+		if strings.HasPrefix(line, "-") {
+			lines[i] = "  " + p.bad(line)
+		} else {
+			lines[i] = "  " + p.good(line)
+		}
+	}
+	return lines
+}
