@@ -1,0 +1,45 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+
+	"github.com/urfave/cli/v2"
+)
+
+// exitMissing is the shell's own code for a program that is not there.
+const exitMissing = 127
+
+func lintCommand() *cli.Command {
+	return &cli.Command{
+		Name:         "lint",
+		Usage:        "run regal, the linter for Rego, where it is installed: its exit code, or 127 without it",
+		ArgsUsage:    "[FILE or DIR…]",
+		Action:       lint,
+		OnUsageError: usageError,
+	}
+}
+
+func lint(c *cli.Context) error {
+	regal, err := exec.LookPath("regal")
+	if err != nil {
+		return &exitError{code: exitMissing, err: errors.New("regal is not on the PATH: install it with `go install github.com/open-policy-agent/regal@latest`, or see https://www.openpolicyagent.org/projects/regal")}
+	}
+	paths := c.Args().Slice()
+	if len(paths) == 0 {
+		paths = []string{"."}
+	}
+	command := exec.CommandContext(c.Context, regal, append([]string{"lint", "--"}, paths...)...)
+	command.Stdin, command.Stdout, command.Stderr = os.Stdin, c.App.Writer, os.Stderr
+	err = command.Run()
+	var ended *exec.ExitError
+	if errors.As(err, &ended) {
+		return &exitError{code: ended.ExitCode()}
+	}
+	if err != nil {
+		return fmt.Errorf("run regal: %w", err)
+	}
+	return nil
+}
