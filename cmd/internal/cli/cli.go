@@ -74,7 +74,7 @@ func policyCommand() *cli.Command {
 		Name:  "policy",
 		Usage: "check, test, reload and inspect policy",
 		Subcommands: []*cli.Command{
-			reloadCommand(), statusCommand(), validateCommand(), testCommand(), tryCommand(), fmtCommand(), lintCommand(),
+			reloadCommand(), statusCommand(), validateCommand(), testCommand(), tryCommand(), fmtCommand(), lintCommand(), initCommand(),
 			evaluateCommand(), evaluateFirewallCommand(), showCommand(), domainsCommand(),
 			reloadCommand(), statusCommand(), validateCommand(), testCommand(),
 			devCommand(), evaluateCommand(), evaluateFirewallCommand(), showCommand(), domainsCommand(),
