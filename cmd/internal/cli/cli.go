@@ -74,10 +74,8 @@ func policyCommand() *cli.Command {
 		Name:  "policy",
 		Usage: "check, test, reload and inspect policy",
 		Subcommands: []*cli.Command{
-			reloadCommand(), statusCommand(), validateCommand(), testCommand(), tryCommand(), fmtCommand(), lintCommand(), initCommand(),
+			reloadCommand(), statusCommand(), validateCommand(), testCommand(), initCommand(), devCommand(), tryCommand(), fmtCommand(), lintCommand(),
 			evaluateCommand(), evaluateFirewallCommand(), showCommand(), domainsCommand(),
-			reloadCommand(), statusCommand(), validateCommand(), testCommand(),
-			devCommand(), evaluateCommand(), evaluateFirewallCommand(), showCommand(), domainsCommand(),
 		},
 		HideHelpCommand: true,
 		OnUsageError:    usageError,
