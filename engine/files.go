@@ -134,6 +134,7 @@ func readFiles(ctx context.Context, src fs.FS, limits Limits, known trusted, kin
 			if again, err := list(ctx, src, limits, known, kinds); err == nil && again.sameAs(f) {
 				return f, nil
 			}
+			known = trusted{files: f} // read just now: the next try is as short as what moves meanwhile
 		} else if last != nil && last.Error() == err.Error() {
 			return nil, err // not a file caught between two states: the directory is like this
 		}

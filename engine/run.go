@@ -44,7 +44,7 @@ func (e *Engine) Run(ctx context.Context) error {
 			if held == nil {
 				heldSince = report.StartedAt
 			}
-			if time.Since(heldSince) < e.cfg.Settle {
+			if time.Since(heldSince) < e.patience(report.Refused) {
 				held = batch
 				again.Reset(e.cfg.Settle / 10)
 				continue
@@ -56,6 +56,15 @@ func (e *Engine) Run(ctx context.Context) error {
 			r.reply <- report
 		}
 	}
+}
+
+// patience is how long a refusal may be waited for to pass. Files that keep changing say nothing about
+// what they will hold, so that the last good generation serves on, and nothing is said, for longer.
+func (e *Engine) patience(r *Refused) time.Duration {
+	if errors.Is(r, errUnsettled) {
+		return 10 * e.cfg.Settle
+	}
+	return e.cfg.Settle
 }
 
 // takeWaiting adds everybody who waits now, before reading begins: so each answer speaks of files
