@@ -61,7 +61,7 @@ func initPack(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(c.App.Writer, "\nNext:    defenseclaw policy test --rego-dir %s\n", filepath.Join(dir, "policy"))
+	fmt.Fprintf(c.App.Writer, "\nNext:    defenseclaw policy dev %s\n", filepath.Join(dir, "policy"))
 	return nil
 }
 
