@@ -80,6 +80,10 @@ var takers = []taker{
 	{route: "/policy/lists/{list}", path: "/policy/lists/block", good: `{"target_type":"skill","target_name":"n","reason":"r"}`,
 		required: []string{"target_type", "target_name"}, wrong: map[string]string{"target_type": `1`, "target_name": `"a\u0000b"`, "reason": `{}`, "source_path": `1`},
 		headers: []string{api.HeaderClient + ": test"}},
+	{route: "/access/v1/evaluation", good: `{"subject":{"type":"user","id":"u"},"action":{"name":"a"},"resource":{"type":"t","id":"1"},"context":{}}`,
+		required: []string{"subject", "action", "resource"}, wrong: map[string]string{"subject": `7`, "action": `"a"`, "resource": `[]`, "context": `true`}},
+	{route: "/access/v1/evaluations", good: `{"subject":{"type":"user","id":"u"},"action":{"name":"a"},"resource":{"type":"t","id":"1"},"context":{},"evaluations":[{}],"options":{}}`,
+		wrong: map[string]string{"subject": `7`, "context": `"c"`, "evaluations": `{}`, "options": `[]`}},
 	{route: "/v1/data", good: `{"input":{"x":1}}`, opa: true},
 	{route: "/v1/data/{path...}", path: "/v1/data/p/x", good: `{"input":{"x":1}}`, opa: true},
 	{route: "/v0/data", good: `{"x":1}`, opa: true},
@@ -95,7 +99,8 @@ var others = map[string][]string{
 	"/health": nil, "/health/ready": nil, "/metrics": nil, "/policy/status": nil, "/policy/lists": nil, "/policy/reload": nil, "/policy/events": nil,
 	"/audit/records": {"?limit=0", "?limit=x", "?limit=1e9", "?since=yesterday", "?before=-1", "?colour=red", "?action=a&action=b", "?action=" + strings.Repeat("a", 5000)},
 	"/{$}":           nil, "/v1/policies": nil, "/v1/policies/{path...}": nil, // oracle_test.go has their answers
-	"/audit/verify": {"?head=1", "?head=x:y", "?head=:", "?head=-1:00"},
+	"/.well-known/authzen-configuration": nil,
+	"/audit/verify":                      {"?head=1", "?head=x:y", "?head=:", "?head=-1:00"},
 }
 
 func TestEveryRouteIsTriedWithBadInput(t *testing.T) {

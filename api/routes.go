@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"defenseclaw/api/authzen"
 	"defenseclaw/api/opa"
 
 	"github.com/google/uuid"
@@ -24,7 +25,7 @@ type route struct {
 // table is every route there is.
 func (s *Server) table() []route {
 	get, post := []string{http.MethodGet, http.MethodHead}, []string{http.MethodPost}
-	return append(s.opaRoutes(), []route{
+	return slices.Concat(s.opaRoutes(), s.authzenRoutes(), []route{
 		{"/health/ready", accessOpen, get, s.ready},
 		{"/metrics", accessRead, get, s.metrics},
 		{"/policy/reload", accessChange, post, s.reload},
@@ -41,7 +42,17 @@ func (s *Server) table() []route {
 		{"/policy/evaluate/skill-actions", accessDecide, post, s.evaluateSkillActions},
 		{"/v1/guardrail/evaluate", accessDecide, post, s.evaluateGuardrail},
 		{"/v1/guardrail/judge", accessDecide, post, s.judgeText},
-	}...)
+	})
+}
+
+// authzenRoutes are the routes of AuthZEN's Authorization API.
+func (s *Server) authzenRoutes() []route {
+	a := &authzen.API{Current: s.current, Policy: s.cfg.AuthZEN, Begin: s.beginDataDecision}
+	return []route{
+		{"/access/v1/evaluation", accessDecide, []string{http.MethodPost}, plain(a.Evaluation())},
+		{"/access/v1/evaluations", accessDecide, []string{http.MethodPost}, plain(a.Evaluations())},
+		{"/.well-known/authzen-configuration", accessRead, []string{http.MethodGet, http.MethodHead}, plain(a.Metadata())},
+	}
 }
 
 // opaRoutes are the routes that OPA's clients know. They answer for all methods themselves, as OPA does.
@@ -132,9 +143,13 @@ func (w *countingWriter) WriteHeader(status int) {
 // Unwrap lets http.ResponseController reach what the server made.
 func (w *countingWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// withRequestID gives every answer an id that log and caller share: the caller's, or a new one.
+// withRequestID gives every answer an id that log and caller share: the caller's, or a new one. A
+// caller that uses AuthZEN's name for it finds it under that name too.
 func (s *Server) withRequestID(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if own := r.Header.Get(headerAuthZENRequestID); own != "" {
+			w.Header().Set(headerAuthZENRequestID, own)
+		}
 		id := requestID(r)
 		r.Header.Set(HeaderRequestID, id)
 		w.Header().Set(HeaderRequestID, id)
@@ -142,8 +157,10 @@ func (s *Server) withRequestID(next http.Handler) http.Handler {
 	})
 }
 
+const headerAuthZENRequestID = "X-Request-Id"
+
 func requestID(r *http.Request) string {
-	for _, name := range []string{HeaderRequestID, "X-Request-Id", "X-Correlation-Id"} {
+	for _, name := range []string{HeaderRequestID, headerAuthZENRequestID, "X-Correlation-Id"} {
 		id := r.Header.Get(name)
 		printable := strings.IndexFunc(id, func(c rune) bool { return c <= ' ' || c > '~' }) < 0
 		if id != "" && len(id) <= 128 && printable {

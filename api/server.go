@@ -46,6 +46,7 @@ type Config struct {
 	Audit     *audit.Log            // where it is recorded who was refused, and where the lists are; nil: nowhere
 	Judge     *judge.Judge          // nil: it is off
 	Events    http.Handler          // GET /policy/events; nil: there are none
+	AuthZEN   engine.Path           // the document that decides AuthZEN's evaluations; empty: authzen/allow
 	// Validated is told of every reload of a validate-only sidecar; its error says that the reload
 	// is not on record. Nil: nobody is told.
 	Validated         func(context.Context, engine.Report) error
@@ -74,6 +75,9 @@ func New(cfg Config) (*Server, error) {
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = zap.NewNop()
+	}
+	if len(cfg.AuthZEN) == 0 {
+		cfg.AuthZEN = engine.Path{"authzen", "allow"}
 	}
 	if cfg.Metrics == nil {
 		own, err := metrics.New(metrics.Config{Routes: Routes()})

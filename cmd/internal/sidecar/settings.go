@@ -53,6 +53,7 @@ var Table = []Setting{
 	{Flag: "allow-outside-links", Env: "DEFENSECLAW_ALLOW_OUTSIDE_LINKS", Key: "engine.allow_outside_links", Default: "false", Bool: true, Usage: "follow symbolic links that lead out of the policy directory"},
 	{Flag: "validate-only", Key: "engine.validate_only", Default: "false", Bool: true, Usage: "serve no decisions; POST /policy/reload only checks the directory"},
 	{Flag: "log-format", Env: "DEFENSECLAW_LOG_FORMAT", Key: "log.format", Default: "auto", Usage: "log as `FORMAT`: console, json, or auto for console on a terminal and json elsewhere"},
+	{Flag: "authzen-policy", Env: "DEFENSECLAW_AUTHZEN_POLICY", Key: "authzen.policy", Default: "authzen/allow", Usage: "answer AuthZEN's evaluations by the document at `PATH`"},
 	{Key: "audit.max_age", Default: "2160h", Usage: "remove audit records that are older"},
 	{Key: "audit.max_bytes", Default: "268435456", Usage: "remove the oldest audit records while all take more"},
 	{Key: "judge.base_url", Usage: "turn the judge on and ask the OpenAI-compatible endpoint here"},
@@ -93,6 +94,7 @@ type Settings struct {
 	Limits       engine.Limits
 	OutsideLinks bool // follow links out of the policy directory
 	ValidateOnly bool
+	AuthZEN      engine.Path // the document that decides AuthZEN's evaluations
 	LogFormat    string
 	LogLevel     string
 	AuditAge     time.Duration // audit records are kept for
@@ -141,6 +143,7 @@ func Resolve(flag func(name string) (string, bool), getenv func(string) string) 
 		Files:     parse(&r, "max-files", "a number", count),
 		Depth:     parse(&r, "max-depth", "a number", count),
 	}
+	s.AuthZEN = parse(&r, "authzen-policy", "a path such as authzen/allow", document)
 	s.AuditAge = parse(&r, "audit.max_age", "a duration such as 2160h", duration)
 	s.AuditBytes = int64(parse(&r, "audit.max_bytes", "a number of bytes", count))
 	s.Judge = resolveJudge(&r, getenv)
@@ -163,6 +166,15 @@ func count(v string) (int, error) {
 		err = errNotPositive
 	}
 	return n, err
+}
+
+// document reads a path that names something.
+func document(v string) (engine.Path, error) {
+	path, err := engine.ParsePath(v)
+	if err == nil && len(path) == 0 {
+		err = errors.New("it is empty")
+	}
+	return path, err
 }
 
 type resolver struct {

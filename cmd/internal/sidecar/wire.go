@@ -63,6 +63,7 @@ func (s *Sidecar) wire() (err error) {
 		Audit:     s.audit,
 		Judge:     s.judge,
 		Events:    s.events,
+		AuthZEN:   settings.AuthZEN,
 		Validated: s.announceValidated,
 		Version:   s.cfg.Version,
 		Logger:    s.cfg.Logger,

@@ -1,0 +1,205 @@
+// Package authzen answers the OpenID AuthZEN Authorization API 1.0 over one generation of the engine:
+// single evaluations, batches of them, and the metadata by which enforcement points find both.
+//
+// Every evaluation is one decision by one document of the policy, whose input is the evaluation's
+// subject, action, resource and context. The document is true or false, or an object whose decision is
+// true or false and whose context, where there is one, is handed on. Undefined denies.
+package authzen
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strconv"
+
+	"defenseclaw/engine"
+)
+
+// batchTimeout bounds a whole batch; each decision of it has the deadline that it would have alone.
+const batchTimeout = 10 * engine.DecisionTimeout
+
+// The headers that name the generation that decided.
+const (
+	headerGeneration = "X-DefenseClaw-Generation"
+	headerRevision   = "X-DefenseClaw-Revision"
+)
+
+// The paths that the specification gives the two endpoints.
+const (
+	evaluationPath  = "/access/v1/evaluation"
+	evaluationsPath = "/access/v1/evaluations"
+)
+
+// API is the Authorization API. All fields are required.
+type API struct {
+	Current func() *engine.Generation // nil while nothing serves
+	Policy  engine.Path               // the document that decides
+
+	// Begin is told of every decision before it is made, and end of how it went.
+	Begin func(ctx context.Context, g *engine.Generation) (_ context.Context, end func(defined bool, err error))
+}
+
+// exchange is one request with the one generation that answers it.
+type exchange struct {
+	*API
+	w http.ResponseWriter
+	r *http.Request
+	g *engine.Generation
+}
+
+// Evaluation answers POST of /access/v1/evaluation: one decision.
+func (a *API) Evaluation() http.Handler {
+	return a.handler(func(x *exchange, body map[string]any) {
+		e, err := readEvaluation(body, "")
+		if err != nil {
+			x.fail(err)
+			return
+		}
+		x.answerOne(e)
+	})
+}
+
+// Evaluations answers POST of /access/v1/evaluations: many decisions, all by one generation, whose
+// requests share what the body says beside them. Without any it answers as [API.Evaluation] does.
+func (a *API) Evaluations() http.Handler {
+	return a.handler(func(x *exchange, body map[string]any) {
+		all, err := readEvaluations(body)
+		if err != nil {
+			x.fail(err)
+			return
+		}
+		last, err := all.last()
+		switch {
+		case err != nil:
+			x.fail(err)
+		case len(all.list) == 0:
+			x.answerOne(all.defaults)
+		default:
+			x.answerAll(all, last)
+		}
+	})
+}
+
+// Metadata answers GET of /.well-known/authzen-configuration, for the address that the caller used.
+func (a *API) Metadata() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		scheme := "http"
+		if r.TLS != nil {
+			scheme = "https"
+		}
+		base := scheme + "://" + r.Host
+		write(w, http.StatusOK, map[string]string{
+			"policy_decision_point":       base,
+			"access_evaluation_endpoint":  base + evaluationPath,
+			"access_evaluations_endpoint": base + evaluationsPath,
+		})
+	})
+}
+
+func (a *API) handler(answer func(x *exchange, body map[string]any)) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		g := a.Current()
+		if g == nil {
+			write(w, http.StatusServiceUnavailable, refusal{"no policy loaded"})
+			return
+		}
+		w.Header().Set(headerGeneration, strconv.FormatUint(g.Number(), 10))
+		w.Header().Set(headerRevision, g.Revision())
+		x := &exchange{a, w, r, g}
+		body, err := decode(r)
+		if err != nil {
+			x.fail(err)
+			return
+		}
+		answer(x, body)
+	})
+}
+
+func (x *exchange) answerOne(e evaluation) {
+	d, err := x.decide(x.r.Context(), e)
+	if err != nil {
+		x.fail(err)
+		return
+	}
+	write(x.w, http.StatusOK, d)
+}
+
+// answerAll decides in order, up to the first decision that equals last, where that is given. What
+// could not be decided is denied, and says why.
+func (x *exchange) answerAll(all evaluations, last *bool) {
+	ctx, cancel := context.WithTimeout(x.r.Context(), batchTimeout)
+	defer cancel()
+	answer := struct {
+		Evaluations []decision `json:"evaluations"`
+	}{make([]decision, 0, len(all.list))}
+	for _, e := range all.list {
+		d, err := x.decideWithin(ctx, e.or(all.defaults))
+		if err != nil {
+			d = decision{Context: map[string]any{"error": itemError{statusOf(err), err.Error()}}}
+		}
+		answer.Evaluations = append(answer.Evaluations, d)
+		if last != nil && d.Decision == *last {
+			break
+		}
+	}
+	write(x.w, http.StatusOK, answer)
+}
+
+func (x *exchange) decideWithin(ctx context.Context, e evaluation) (decision, error) {
+	ctx, cancel := context.WithTimeout(ctx, engine.DecisionTimeout)
+	defer cancel()
+	return x.decide(ctx, e)
+}
+
+// decide makes one decision.
+func (x *exchange) decide(ctx context.Context, e evaluation) (decision, error) {
+	input, err := e.input()
+	if err != nil {
+		return decision{}, err
+	}
+	ctx, end := x.Begin(ctx, x.g)
+	result, defined, err := x.g.Decide(ctx, x.Policy, input)
+	end(defined, err)
+	if err != nil || !defined {
+		return decision{}, err
+	}
+	return read(x.Policy, result)
+}
+
+// fail answers for a request that was not decided.
+func (x *exchange) fail(err error) {
+	write(x.w, statusOf(err), refusal{err.Error()})
+}
+
+func statusOf(err error) int {
+	switch {
+	case errors.As(err, new(*http.MaxBytesError)):
+		return http.StatusRequestEntityTooLarge
+	case errors.As(err, new(*requestError)):
+		return http.StatusBadRequest
+	default:
+		return http.StatusInternalServerError
+	}
+}
+
+type refusal struct {
+	Error string `json:"error"`
+}
+
+// itemError is why one evaluation of a batch was denied without a decision.
+type itemError struct {
+	Status  int    `json:"status"`
+	Message string `json:"message"`
+}
+
+func write(w http.ResponseWriter, status int, v any) {
+	body, err := json.Marshal(v)
+	if err != nil {
+		status, body = http.StatusInternalServerError, []byte(`{"error":"the answer could not be written as JSON"}`)
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(status)
+	_, _ = w.Write(append(body, '\n')) // the caller went away; there is nobody to tell
+}

@@ -1,0 +1,209 @@
+package authzen
+
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+
+	"defenseclaw/engine"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+)
+
+// evaluation is one question: may this subject do this action to this resource. An entity that was not
+// given is nil; what one says beyond what is required is the policy's affair.
+type evaluation struct{ subject, action, resource, context map[string]any }
+
+// evaluations are questions with what they share.
+type evaluations struct {
+	defaults evaluation
+	list     []evaluation
+	semantic string
+}
+
+// readEvaluation takes an evaluation out of a JSON object. Fields are read by their exact names, so
+// that a body says the same to everybody who looks at it on its way.
+func readEvaluation(body map[string]any, place string) (e evaluation, err error) {
+	for name, entity := range map[string]*map[string]any{
+		"subject": &e.subject, "action": &e.action, "resource": &e.resource, "context": &e.context,
+	} {
+		value, err := object(body[name], place+name)
+		if err != nil {
+			return evaluation{}, err
+		}
+		*entity = value
+	}
+	return e, nil
+}
+
+func readEvaluations(body map[string]any) (all evaluations, err error) {
+	if all.defaults, err = readEvaluation(body, ""); err != nil {
+		return all, err
+	}
+	chosen, err := object(body["options"], "options")
+	if err != nil {
+		return all, err
+	}
+	var ok bool
+	if all.semantic, ok = cmp.Or[any](chosen["evaluations_semantic"], executeAll).(string); !ok {
+		return all, wrong("options.evaluations_semantic is not a string")
+	}
+	list, ok := body["evaluations"].([]any)
+	if !ok && body["evaluations"] != nil {
+		return all, wrong("evaluations is not an array")
+	}
+	for i, item := range list {
+		place := fmt.Sprintf("evaluations[%d]", i)
+		fields, err := object(item, place)
+		if err != nil {
+			return all, err
+		}
+		e, err := readEvaluation(fields, place+".")
+		if err != nil {
+			return all, err
+		}
+		all.list = append(all.list, e)
+	}
+	return all, nil
+}
+
+// object is nil for a value that is not there.
+func object(value any, place string) (map[string]any, error) {
+	o, ok := value.(map[string]any)
+	if !ok && value != nil {
+		return nil, wrong("%s is not an object", place)
+	}
+	return o, nil
+}
+
+const executeAll = "execute_all"
+
+// last is the decision after which a batch ends; nil when it has none.
+func (all evaluations) last() (*bool, error) {
+	yes, no := true, false
+	switch all.semantic {
+	case executeAll:
+		return nil, nil
+	case "deny_on_first_deny":
+		return &no, nil
+	case "permit_on_first_permit":
+		return &yes, nil
+	default:
+		return nil, wrong("options.evaluations_semantic is %q; one of execute_all, deny_on_first_deny, permit_on_first_permit was expected", all.semantic)
+	}
+}
+
+// or takes from defaults each entity that e does not have. Entities are taken whole.
+func (e evaluation) or(defaults evaluation) evaluation {
+	pick := func(own, other map[string]any) map[string]any {
+		if own == nil {
+			return other
+		}
+		return own
+	}
+	return evaluation{
+		subject: pick(e.subject, defaults.subject), action: pick(e.action, defaults.action),
+		resource: pick(e.resource, defaults.resource), context: pick(e.context, defaults.context),
+	}
+}
+
+// input is what the policy sees; an error says what the specification misses in e.
+func (e evaluation) input() (ast.Value, error) {
+	input := map[string]any{}
+	for _, entity := range []struct {
+		name     string
+		value    map[string]any
+		required []string
+	}{
+		{"subject", e.subject, []string{"type", "id"}},
+		{"action", e.action, []string{"name"}},
+		{"resource", e.resource, []string{"type", "id"}},
+	} {
+		if entity.value == nil {
+			return nil, wrong("%s is required", entity.name)
+		}
+		for _, field := range entity.required {
+			if text, ok := entity.value[field].(string); !ok || text == "" {
+				return nil, wrong("%s.%s is required, and is a string", entity.name, field)
+			}
+		}
+		if properties, ok := entity.value["properties"]; ok {
+			if _, ok := properties.(map[string]any); !ok {
+				return nil, wrong("%s.properties is not an object", entity.name)
+			}
+		}
+		input[entity.name] = entity.value
+	}
+	if e.context != nil {
+		input["context"] = e.context
+	}
+	value, err := ast.InterfaceToValue(input)
+	if err != nil {
+		return nil, wrong("%s", err)
+	}
+	return value, nil
+}
+
+// decision is the answer to one evaluation.
+type decision struct {
+	Decision bool           `json:"decision"`
+	Context  map[string]any `json:"context,omitempty"`
+}
+
+// read takes what the policy's document says. What it cannot read is an error, and so no permission.
+func read(policy engine.Path, result any) (decision, error) {
+	switch result := result.(type) {
+	case bool:
+		return decision{Decision: result}, nil
+	case map[string]any:
+		yes, ok := result["decision"].(bool)
+		if !ok {
+			return decision{}, fmt.Errorf("%s is an object whose decision is neither true nor false", policy)
+		}
+		d := decision{Decision: yes}
+		if said, ok := result["context"]; ok {
+			if d.Context, ok = said.(map[string]any); !ok {
+				return decision{}, fmt.Errorf("%s is an object whose context is not an object", policy)
+			}
+		}
+		return d, nil
+	default:
+		return decision{}, fmt.Errorf("%s is neither true nor false, nor an object with a decision", policy)
+	}
+}
+
+// requestError is the caller's fault.
+type requestError struct{ message string }
+
+func (e *requestError) Error() string { return e.message }
+
+func wrong(format string, args ...any) error { return &requestError{fmt.Sprintf(format, args...)} }
+
+// decode reads exactly one JSON object, numbers as they were written. Of fields of one name the last
+// counts, whole.
+func decode(r *http.Request) (map[string]any, error) {
+	decoder := json.NewDecoder(r.Body)
+	decoder.UseNumber()
+	var body any
+	if err := decoder.Decode(&body); err != nil {
+		return nil, malformed(err)
+	}
+	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
+		return nil, malformed(cmp.Or(err, errors.New("more text after the first value")))
+	}
+	fields, ok := body.(map[string]any)
+	if !ok {
+		return nil, wrong("the body is not a JSON object")
+	}
+	return fields, nil
+}
+
+func malformed(err error) error {
+	if errors.As(err, new(*http.MaxBytesError)) {
+		return err
+	}
+	return wrong("invalid JSON body: %s", err)
+}
