@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"encoding/json"
+	"errors"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -16,6 +17,7 @@ import (
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/plugins"
 	"github.com/open-policy-agent/opa/v1/server"
+	"github.com/open-policy-agent/opa/v1/storage"
 	"github.com/open-policy-agent/opa/v1/storage/inmem"
 	"github.com/open-policy-agent/opa/v1/util"
 )
@@ -112,7 +114,13 @@ type oracle struct {
 
 func newOracle(t testing.TB) *oracle {
 	t.Helper()
-	files := maps.Clone(oraclePolicies)
+	return newOracleOf(t, oraclePolicies, func(s *server.Server) *server.Server { return s })
+}
+
+// newOracleOf asks OPA as change sets it up.
+func newOracleOf(t testing.TB, policies map[string]string, change func(*server.Server) *server.Server) *oracle {
+	t.Helper()
+	files := maps.Clone(policies)
 	files["data.json"] = oracleData
 	o := &oracle{ours: start(t, files, nil)}
 
@@ -121,6 +129,15 @@ func newOracle(t testing.TB) *oracle {
 		t.Fatal(err)
 	}
 	store := inmem.NewFromObject(data)
+	err := storage.Txn(t.Context(), store, storage.WriteParams, func(txn storage.Transaction) (err error) {
+		for name, text := range policies {
+			err = errors.Join(err, store.UpsertPolicy(t.Context(), txn, name, []byte(text)))
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 	manager, err := plugins.New(nil, "oracle", store, plugins.WithParserOptions(ast.ParserOptions{ProcessAnnotation: true})) // as its files are read
 	if err != nil {
 		t.Fatal(err)
@@ -129,17 +146,12 @@ func newOracle(t testing.TB) *oracle {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { manager.Stop(t.Context()) })
-	s, err := server.New().WithStore(store).WithManager(manager).
+	s, err := change(server.New().WithStore(store).WithManager(manager)).
 		WithDecisionIDFactory(func() string { return "id" }).Init(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	o.opa = s.Handler
-	for name, text := range oraclePolicies {
-		if status, _, body := ask(t, o.opa, question{method: "PUT", target: "/v1/policies/" + name, body: text}); status != 200 {
-			t.Fatalf("PUT %s: %d %s", name, status, body)
-		}
-	}
 	return o
 }
 

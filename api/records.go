@@ -76,9 +76,9 @@ func ParseHead(text string) (audit.Head, error) {
 	return audit.Head{Seq: n, Hash: hash}, nil
 }
 
-// recordRefused leaves a trace of a caller without the token.
-func (s *Server) recordRefused(r *http.Request, d denial) {
-	if s.cfg.Audit == nil || d.status != http.StatusUnauthorized {
+// recordRefused leaves a trace of a caller without the token, or whom the policy does not let in.
+func (s *Server) recordRefused(r *http.Request, status int, why string) {
+	if s.cfg.Audit == nil || status != http.StatusUnauthorized {
 		return
 	}
 	address := r.RemoteAddr
@@ -87,7 +87,7 @@ func (s *Server) recordRefused(r *http.Request, d denial) {
 	}
 	s.cfg.Audit.AppendLimited(r.RemoteAddr, audit.Record{
 		Action: audit.ActionAuthRefused, Actor: address, Target: r.Method + " " + r.URL.Path, Outcome: audit.OutcomeRefused,
-		RequestID: r.Header.Get(HeaderRequestID), Message: "no token, or a wrong one",
+		RequestID: r.Header.Get(HeaderRequestID), Message: why,
 	})
 }
 

@@ -22,6 +22,9 @@ type route struct {
 	handle  handlerFunc
 }
 
+// opa says that the route is one of OPA's, which answer all methods themselves, and errors as OPA does.
+func (rt route) opa() bool { return rt.pattern != "" && rt.methods == nil }
+
 // table is every route there is.
 func (s *Server) table() []route {
 	get, post := []string{http.MethodGet, http.MethodHead}, []string{http.MethodPost}
@@ -103,11 +106,12 @@ func (s *Server) guard(rt route) http.Handler {
 	return http.HandlerFunc(func(inner http.ResponseWriter, r *http.Request) {
 		w := &countingWriter{ResponseWriter: inner, status: http.StatusOK}
 		defer func() { s.cfg.Metrics.Request(r.Context(), rt.pattern, w.status) }()
+		r.Body = http.MaxBytesReader(w, r.Body, mostBodyBytes)
 		safe := r.Method == http.MethodGet || r.Method == http.MethodHead
 		if rt.access != accessOpen || !safe {
 			for _, g := range gates {
 				if d, ok := g(r, rt.access); !ok {
-					s.recordRefused(r, d)
+					s.recordRefused(r, d.status, "no token, or a wrong one")
 					if d.status == http.StatusTooManyRequests {
 						w.Header().Set("Retry-After", retryAfter)
 					}
@@ -115,13 +119,17 @@ func (s *Server) guard(rt route) http.Handler {
 					return
 				}
 			}
+			allowed := s.authorize(w, r, rt)
+			if allowed == nil {
+				return
+			}
+			r = allowed
 		}
 		if rt.methods != nil && !slices.Contains(rt.methods, r.Method) {
 			w.Header().Set("Allow", strings.Join(rt.methods, ", "))
 			http.Error(w, "method not allowed", http.StatusMethodNotAllowed)
 			return
 		}
-		r.Body = http.MaxBytesReader(w, r.Body, mostBodyBytes)
 		if err := rt.handle(w, r); err != nil {
 			s.writeError(w, r, err)
 		}

@@ -36,11 +36,11 @@ func (x *exchange) path(segments int) (engine.Path, error) {
 	return engine.ParsePath(rest)
 }
 
-// body reads the request's body, which may be compressed. OPA's own reader crashes on a body that only
-// says it is.
-func (x *exchange) body() ([]byte, error) {
-	body, err := io.ReadAll(x.r.Body)
-	if err != nil || !strings.Contains(x.r.Header.Get("Content-Encoding"), "gzip") {
+// Body reads a request's body, which may be compressed, up to 1 MiB of it. OPA's own reader crashes on a
+// body that only says it is compressed.
+func Body(r *http.Request) ([]byte, error) {
+	body, err := io.ReadAll(r.Body)
+	if err != nil || !strings.Contains(r.Header.Get("Content-Encoding"), "gzip") {
 		return body, err
 	}
 	packed, err := gzip.NewReader(bytes.NewReader(body))
@@ -60,7 +60,7 @@ func (x *exchange) body() ([]byte, error) {
 // decodeInput reads a body that holds an input: JSON, or YAML where its type says so. An empty body
 // leaves v as it is.
 func (x *exchange) decodeInput(v any) error {
-	body, err := x.body()
+	body, err := Body(x.r)
 	if err != nil {
 		return err
 	}
@@ -79,7 +79,7 @@ func (x *exchange) decodeInput(v any) error {
 
 // decodeRequest reads a body that must be there.
 func (x *exchange) decodeRequest(v any) error {
-	body, err := x.body()
+	body, err := Body(x.r)
 	if err != nil {
 		return err
 	}
