@@ -14,7 +14,8 @@ import (
 	"github.com/open-policy-agent/opa/v1/util"
 )
 
-// DecisionTimeout bounds a decision whose context has no deadline of its own.
+// DecisionTimeout bounds a decision whose context has no deadline of its own, unless
+// [Config.DecisionTimeout] says otherwise.
 const DecisionTimeout = time.Second
 
 // ErrDecisionTimeout is wrapped when a decision's deadline passed or its caller went away.
@@ -68,11 +69,8 @@ func (p Path) ref() ast.Ref {
 // [ErrDecisionTimeout]. Decide reads no file, takes no lock that a reload holds, and needs nothing
 // but this generation.
 func (g *Generation) Decide(ctx context.Context, path Path, input ast.Value) (result any, defined bool, err error) {
-	if _, ok := ctx.Deadline(); !ok {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, DecisionTimeout)
-		defer cancel()
-	}
+	ctx, cancel := g.withDeadline(ctx)
+	defer cancel()
 	defer containPanic("evaluate "+path.String(), &err)
 	plan, err := g.plan(ctx, path)
 	if err != nil {

@@ -20,12 +20,13 @@ type Config struct {
 	// use when it is an io.Closer. Required.
 	Source func() (fs.FS, error)
 
-	Limits        Limits
-	Timeout       time.Duration // bounds an attempt up to the swap; default two minutes
-	Settle        time.Duration // how long a watched file may look half-written before that is a failure; default 500 ms
-	Tests         bool          // *_test.rego files are modules too: for those who run them, never for what serves
-	Checks        []Check
-	Announcements []Announcement
+	Limits          Limits
+	Timeout         time.Duration // bounds an attempt up to the swap; default two minutes
+	Settle          time.Duration // how long a watched file may look half-written before that is a failure; default 500 ms
+	Tests           bool          // *_test.rego files are modules too: for those who run them, never for what serves
+	DecisionTimeout time.Duration // bounds a decision whose context has no deadline; default [DecisionTimeout]
+	Checks          []Check
+	Announcements   []Announcement
 }
 
 // Engine keeps one generation serving and replaces it when asked. All methods may be called from
@@ -126,7 +127,7 @@ func (e *Engine) attempt(ctx context.Context, trigger Trigger) Report {
 		report.Status = StatusUnchanged
 	default:
 		watch.begin(phaseSwap)
-		candidate.loadedAt = time.Now()
+		candidate.loadedAt, candidate.timeout = time.Now(), e.cfg.DecisionTimeout
 		e.current.Store(candidate)
 		report.Status = StatusSuccess
 	}

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"sync"
 	"time"
 
@@ -22,6 +23,8 @@ type Generation struct {
 	policy   *policy
 	data     *store
 	changed  []string
+
+	timeout time.Duration // of a decision; 0: DecisionTimeout
 
 	plans plans // the only part that grows: prepared queries, by path
 }
@@ -49,6 +52,9 @@ func (g *Generation) Revision() string { return g.revision }
 
 // LoadedAt is when the generation began to serve; zero for one that [Load] made and nobody serves.
 func (g *Generation) LoadedAt() time.Time { return g.loadedAt }
+
+// Timeout is how long a decision may take whose context has no deadline of its own.
+func (g *Generation) Timeout() time.Duration { return cmp.Or(g.timeout, DecisionTimeout) }
 
 // Changed lists the files that were added, altered or removed since the generation before, as
 // slash paths relative to the policy directory, sorted. Not to be changed.

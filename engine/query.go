@@ -28,7 +28,7 @@ type Observation struct {
 
 // Observe is [Generation.Decide] with an eye on how the decision comes about.
 func (g *Generation) Observe(ctx context.Context, path Path, input ast.Value, o Observation) (result any, defined bool, err error) {
-	ctx, cancel := withDeadline(ctx)
+	ctx, cancel := g.withDeadline(ctx)
 	defer cancel()
 	defer containPanic("evaluate "+path.String(), &err)
 	if o.Metrics != nil {
@@ -69,7 +69,7 @@ func (g *Generation) Observe(ctx context.Context, path Path, input ast.Value, o 
 // and the deadline is that of [Generation.Decide]. A query that does not compile is an error that
 // wraps [ast.Errors]. The query is changed. Nothing of it is kept.
 func (g *Generation) Query(ctx context.Context, query ast.Body, input ast.Value, o Observation) (_ rego.ResultSet, err error) {
-	ctx, cancel := withDeadline(ctx)
+	ctx, cancel := g.withDeadline(ctx)
 	defer cancel()
 	defer containPanic("evaluate a query", &err)
 	set, err := rego.New(append(g.adHoc(o), rego.ParsedQuery(query), rego.ParsedInput(input))...).Eval(ctx)
@@ -92,7 +92,7 @@ type Partial struct {
 // [Generation.Query]. OPA reads the compiler to do this and does not change it, unlike for a partial
 // result that is to be evaluated later; so this is safe beside decisions.
 func (g *Generation) Partial(ctx context.Context, p Partial, o Observation) (_ *rego.PartialQueries, err error) {
-	ctx, cancel := withDeadline(ctx)
+	ctx, cancel := g.withDeadline(ctx)
 	defer cancel()
 	defer containPanic("partially evaluate a query", &err)
 	left, err := rego.New(append(g.adHoc(o),
@@ -146,11 +146,11 @@ func (g *Generation) Module(path string) *ast.Module {
 	return g.parsed[i].module
 }
 
-func withDeadline(ctx context.Context) (context.Context, context.CancelFunc) {
+func (g *Generation) withDeadline(ctx context.Context) (context.Context, context.CancelFunc) {
 	if _, ok := ctx.Deadline(); ok {
 		return ctx, func() {}
 	}
-	return context.WithTimeout(ctx, DecisionTimeout)
+	return context.WithTimeout(ctx, g.Timeout())
 }
 
 // evaluationError says that a deadline passed where that is why the evaluation ended.

@@ -16,8 +16,8 @@ import (
 	"defenseclaw/engine"
 )
 
-// batchTimeout bounds a whole batch; each decision of it has the deadline that it would have alone.
-const batchTimeout = 10 * engine.DecisionTimeout
+// A whole batch may take so many times the deadline of one decision; each decision of it has the deadline that it would have alone.
+const batchDeadlines = 10
 
 // The headers that name the generation that decided.
 const (
@@ -128,7 +128,7 @@ func (x *exchange) answerOne(e evaluation) {
 // answerAll decides in order, up to the first decision that equals last, where that is given. What
 // could not be decided is denied, and says why.
 func (x *exchange) answerAll(all evaluations, last *bool) {
-	ctx, cancel := context.WithTimeout(x.r.Context(), batchTimeout)
+	ctx, cancel := context.WithTimeout(x.r.Context(), batchDeadlines*x.g.Timeout())
 	defer cancel()
 	answer := struct {
 		Evaluations []decision `json:"evaluations"`
@@ -147,7 +147,7 @@ func (x *exchange) answerAll(all evaluations, last *bool) {
 }
 
 func (x *exchange) decideWithin(ctx context.Context, e evaluation) (decision, error) {
-	ctx, cancel := context.WithTimeout(ctx, engine.DecisionTimeout)
+	ctx, cancel := context.WithTimeout(ctx, x.g.Timeout())
 	defer cancel()
 	return x.decide(ctx, e)
 }

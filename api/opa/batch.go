@@ -15,8 +15,8 @@ import (
 	"github.com/open-policy-agent/opa/v1/server/writer"
 )
 
-// batchTimeout bounds a whole batch; each decision of it has the deadline that it would have alone.
-const batchTimeout = 10 * engine.DecisionTimeout
+// A whole batch may take so many times the deadline of one decision; each decision of it has the deadline that it would have alone.
+const batchDeadlines = 10
 
 type batchRequest struct {
 	Inputs map[string]any `json:"inputs"`
@@ -63,7 +63,7 @@ func (x *exchange) batch() {
 		x.failRequest(err)
 		return
 	}
-	ctx, cancel := context.WithTimeout(x.r.Context(), batchTimeout)
+	ctx, cancel := context.WithTimeout(x.r.Context(), batchDeadlines*x.g.Timeout())
 	defer cancel()
 	results, failures := map[string]*batchResult{}, map[string]*batchError{}
 	for _, name := range slices.Sorted(maps.Keys(request.Inputs)) {
@@ -85,7 +85,7 @@ func (x *exchange) batchDecision(ctx context.Context, path engine.Path, document
 	if err != nil {
 		return answer, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, engine.DecisionTimeout)
+	ctx, cancel := context.WithTimeout(ctx, x.g.Timeout())
 	defer cancel()
 	one := *x
 	one.r = x.r.WithContext(ctx)

@@ -50,6 +50,7 @@ var Table = []Setting{
 	{Flag: "max-file-bytes", Env: "DEFENSECLAW_MAX_FILE_BYTES", Key: "engine.max_file_bytes", Default: "536870912", Usage: "refuse a policy or data file of more than `N` bytes"},
 	{Flag: "max-files", Env: "DEFENSECLAW_MAX_FILES", Key: "engine.max_files", Default: "100000", Usage: "refuse a directory with more than `N` policy and data files"},
 	{Flag: "max-depth", Env: "DEFENSECLAW_MAX_DEPTH", Key: "engine.max_depth", Default: "64", Usage: "refuse folders more than `N` deep"},
+	{Flag: "decision-timeout", Env: "DEFENSECLAW_DECISION_TIMEOUT", Key: "engine.decision_timeout", Default: "1s", Usage: "end a decision that takes longer than `DURATION`"},
 	{Flag: "allow-outside-links", Env: "DEFENSECLAW_ALLOW_OUTSIDE_LINKS", Key: "engine.allow_outside_links", Default: "false", Bool: true, Usage: "follow symbolic links that lead out of the policy directory"},
 	{Flag: "validate-only", Key: "engine.validate_only", Default: "false", Bool: true, Usage: "serve no decisions; POST /policy/reload only checks the directory"},
 	{Flag: "log-format", Env: "DEFENSECLAW_LOG_FORMAT", Key: "log.format", Default: "auto", Usage: "log as `FORMAT`: console, json, or auto for console on a terminal and json elsewhere"},
@@ -73,33 +74,34 @@ var Table = []Setting{
 
 // Settings are the choices, resolved and checked.
 type Settings struct {
-	PolicyDir    string // empty: the embedded pack
-	DataDir      string
-	APIBind      string
-	APIPort      int
-	APISocket    string // empty: TCP
-	TLSCert      string // empty: plain HTTP
-	TLSKey       string
-	ClientCA     string // empty: callers need no certificate
-	ClientCert   string // of commands; may be empty
-	ClientKey    string
-	RateLimit    int  // requests a second
-	AddrChosen   bool // bind or port was set by somebody, so gateway.json is not asked
-	Watch        bool
-	WatchMode    string
-	Debounce     time.Duration
-	Poll         time.Duration // between scans where there are no events
-	Safety       time.Duration // between scans under the events
-	FullCheck    time.Duration // between comparisons of contents
-	Limits       engine.Limits
-	OutsideLinks bool // follow links out of the policy directory
-	ValidateOnly bool
-	AuthZEN      engine.Path // the document that decides AuthZEN's evaluations
-	LogFormat    string
-	LogLevel     string
-	AuditAge     time.Duration // audit records are kept for
-	AuditBytes   int64         // and may take
-	Judge        judge.Config  // without BaseURL: there is none
+	PolicyDir       string // empty: the embedded pack
+	DataDir         string
+	APIBind         string
+	APIPort         int
+	APISocket       string // empty: TCP
+	TLSCert         string // empty: plain HTTP
+	TLSKey          string
+	ClientCA        string // empty: callers need no certificate
+	ClientCert      string // of commands; may be empty
+	ClientKey       string
+	RateLimit       int  // requests a second
+	AddrChosen      bool // bind or port was set by somebody, so gateway.json is not asked
+	Watch           bool
+	WatchMode       string
+	Debounce        time.Duration
+	Poll            time.Duration // between scans where there are no events
+	Safety          time.Duration // between scans under the events
+	FullCheck       time.Duration // between comparisons of contents
+	Limits          engine.Limits
+	DecisionTimeout time.Duration
+	OutsideLinks    bool // follow links out of the policy directory
+	ValidateOnly    bool
+	AuthZEN         engine.Path // the document that decides AuthZEN's evaluations
+	LogFormat       string
+	LogLevel        string
+	AuditAge        time.Duration // audit records are kept for
+	AuditBytes      int64         // and may take
+	Judge           judge.Config  // without BaseURL: there is none
 
 	config map[string]any // config.yaml
 }
@@ -137,6 +139,7 @@ func Resolve(flag func(name string) (string, bool), getenv func(string) string) 
 	s.Poll = parse(&r, "poll-interval", "a duration such as 1s", duration)
 	s.Safety = parse(&r, "safety-interval", "a duration such as 30s", duration)
 	s.FullCheck = parse(&r, "full-check-interval", "a duration such as 10m", duration)
+	s.DecisionTimeout = parse(&r, "decision-timeout", "a duration such as 1s", duration)
 	s.OutsideLinks = parse(&r, "allow-outside-links", "true or false", strconv.ParseBool)
 	s.Limits = engine.Limits{
 		FileBytes: int64(parse(&r, "max-file-bytes", "a number of bytes", count)),
