@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"fmt"
 	"testing"
+	"time"
 )
 
 // Rehash does to the records from seq on what somebody would do who alters one and knows how the
@@ -47,11 +48,17 @@ func (l *Log) Busy() bool {
 	return len(l.queue) > 0 && l.queue[0].taken
 }
 
-// WriteBehindItsBack writes the queue and leaves it as it is.
+// WriteBehindItsBack writes the queue and leaves it as it is, once Run has ended the try that it may
+// be at.
 func (l *Log) WriteBehindItsBack(t testing.TB) {
 	t.Helper()
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	for len(l.queue) > 0 && l.queue[0].taken {
+		l.mu.Unlock()
+		time.Sleep(time.Millisecond)
+		l.mu.Lock()
+	}
 	err := inTx(t.Context(), l.store.Load().write, func(tx *sql.Tx) error {
 		a, err := appendTo(t.Context(), tx)
 		if err != nil {
