@@ -17,7 +17,7 @@ const (
 
 	// The room for garbage is this part of the machine's memory, and at most so much.
 	loadingPart, mostLoading = 8, 2048 * mib
-	servingPart, mostServing = 16, 512 * mib
+	servingPart, mostServing = 16, 64 * mib
 
 	// While it serves, the room is between half of what is live and four times that.
 	leastPercent, mostPercent = 50, 400
