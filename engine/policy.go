@@ -198,7 +198,7 @@ func (p *policy) checkPath(ref ast.Ref) error {
 
 // knowing makes a compiler that knows the type at one place and nothing else.
 func knowing(e export) *ast.Compiler {
-	value := ast.VarTerm("v")
+	value := ast.VarTerm("$value") // no rule has such a name
 	rule := &ast.Rule{
 		Head: ast.RefHead(ast.Ref{ast.VarTerm(nameOf(e.ref[len(e.ref)-1]))}, value),
 		Body: ast.NewBody(ast.NewExpr([]*ast.Term{ast.RefTerm(ast.VarTerm("type_at_place")), value})),
