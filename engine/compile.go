@@ -96,7 +96,8 @@ func withoutRulesAt(modules map[string]*ast.Module, errs ast.Errors) map[string]
 
 func newCompiler() *ast.Compiler {
 	//nolint:staticcheck // leaving them out of the capabilities would call them undefined, not unsafe
-	return ast.NewCompiler().SetErrorLimit(0).WithUnsafeBuiltins(unsafeBuiltins).WithDefaultRegoVersion(ast.RegoV1)
+	return ast.NewCompiler().SetErrorLimit(0).WithUnsafeBuiltins(unsafeBuiltins).
+		WithDefaultRegoVersion(ast.RegoV1).WithCapabilities(capabilities())
 }
 
 // withoutFollowUps drops the errors that the absence of broken modules explains: a call of a

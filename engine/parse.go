@@ -6,6 +6,7 @@ import (
 	"errors"
 	"runtime"
 	"strings"
+	"sync"
 
 	"defenseclaw/engine/internal/jsonast"
 	"defenseclaw/engine/internal/unit"
@@ -75,10 +76,17 @@ func parse(file *File, before *parsed) *parsed {
 	}
 }
 
+// capabilities is OPA's table of what Rego has. OPA makes it anew, sorted, for each parser and each
+// compiler that is given none.
+var capabilities = sync.OnceValue(func() *ast.Capabilities {
+	return ast.CapabilitiesForThisVersion(ast.CapabilitiesRegoVersion(ast.RegoV1))
+})
+
 func parseModule(file *File) *parsed {
 	module, err := ast.ParseModuleWithOpts(file.Path, string(file.Bytes), ast.ParserOptions{
 		RegoVersion:       ast.RegoV1,
 		ProcessAnnotation: true, // rego.metadata.* answer from them
+		Capabilities:      capabilities(),
 	})
 	if err == nil && module != nil {
 		return &parsed{file: file, module: module, unit: unit.Scan(module)}
