@@ -25,7 +25,7 @@ var unsafeBuiltins = map[string]struct{}{
 // every error that can be found, and the compiler is the last one, which compiled what was left
 // without the rules at fault. Cancelling ctx stops it after the stage it is in.
 func compile(ctx context.Context, modules map[string]*ast.Module, data *store, someAreMissing bool) (*ast.Compiler, error) {
-	compiler, complete, err := compileOnce(ctx, modules, data)
+	compiler, complete, err := compileOnce(ctx, modules, data, nil)
 	if err != nil || !compiler.Failed() {
 		return compiler, err
 	}
@@ -41,7 +41,7 @@ func compile(ctx context.Context, modules map[string]*ast.Module, data *store, s
 			break
 		}
 		modules = withoutRulesAt(modules, compiler.Errors)
-		if compiler, complete, err = compileOnce(ctx, modules, data); err != nil {
+		if compiler, complete, err = compileOnce(ctx, modules, data, nil); err != nil {
 			return nil, err
 		}
 		errs = append(errs, withoutFollowUps(compiler.Errors)...)
@@ -49,9 +49,13 @@ func compile(ctx context.Context, modules map[string]*ast.Module, data *store, s
 	return compiler, errs
 }
 
-// compileOnce also tells whether every stage ran.
-func compileOnce(ctx context.Context, modules map[string]*ast.Module, data *store) (_ *ast.Compiler, complete bool, _ error) {
+// compileOnce also tells whether every stage ran. tell, where it is set, tells the compiler of rules
+// beside those of the modules: see [surroundings].
+func compileOnce(ctx context.Context, modules map[string]*ast.Module, data *store, tell *ast.CompilerStageDefinition) (_ *ast.Compiler, complete bool, _ error) {
 	compiler := newCompiler().WithPathConflictsCheck(storage.NonEmpty(ctx, data, transaction{}))
+	if tell != nil {
+		compiler = compiler.WithStageAfterID(ast.StageSetGraph, *tell)
+	}
 	stages := ast.AllStages()
 	for i, stage := range stages {
 		compiler = compiler.WithStageAfterID(stage, ast.CompilerStageDefinition{

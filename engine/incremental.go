@@ -87,9 +87,13 @@ func (c *change) entangled(packages unit.Set) unit.Set {
 	}
 }
 
-// mostTogether is how many packages one small compiler takes: enough that those which refer to the
-// same libraries compile them once, few enough that all processors have work.
-const mostTogether = 32
+// mostTogether is how many packages one small compiler takes: enough that making it, and telling it of
+// others' rules, costs little, few enough that what it works on stays in a processor's cache. It takes
+// fewer where there would be too few compilers for all processors, but not less than leastTogether.
+const (
+	mostTogether  = 64
+	leastTogether = 8
+)
 
 // errDoesNotFit says that a part did not compile, or conflicts with the data.
 var errDoesNotFit = errors.New("the change does not compile")
@@ -145,18 +149,26 @@ func (c *change) nextWave(wave unit.Set, s *spliced) unit.Set {
 	return next
 }
 
-// compileAll compiles the packages, in parallel parts, into s.
+// compileAll compiles the packages, layer by layer, into s.
 func (c *change) compileAll(ctx context.Context, packages unit.Set, s *spliced) error {
+	for l := newLayers(c, packages, s); l.left(); {
+		layer, around := l.next()
+		if err := c.compileParts(ctx, layer, around, s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// compileParts compiles packages that do not wait for one another, in parallel parts, into s.
+func (c *change) compileParts(ctx context.Context, packages unit.Set, around *surroundings, s *spliced) error {
 	var mu sync.Mutex
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(runtime.GOMAXPROCS(0))
 	for _, part := range c.parts(packages) {
 		group.Go(func() (err error) {
 			defer containPanic("compile", &err)
-			compiler, _, err := compileOnce(ctx, modulesIn(c.graph, c.graph.Closure(part)), c.data)
-			if err == nil && compiler.Failed() {
-				err = errDoesNotFit
-			}
+			compiler, err := c.compilePart(ctx, part, around)
 			if err != nil {
 				return err
 			}
@@ -179,8 +191,26 @@ func (c *change) compileAll(ctx context.Context, packages unit.Set, s *spliced) 
 	return group.Wait()
 }
 
+// compilePart compiles packages without others where around tells enough of those. What does not
+// compile so is judged together with all that it refers to.
+func (c *change) compilePart(ctx context.Context, part unit.Set, around *surroundings) (*ast.Compiler, error) {
+	if around != nil {
+		tell := around.tell(part)
+		compiler, _, err := compileOnce(ctx, modulesIn(c.graph, part), c.data, &tell)
+		if err != nil || !compiler.Failed() {
+			return compiler, err
+		}
+	}
+	compiler, _, err := compileOnce(ctx, modulesIn(c.graph, c.graph.Closure(part)), c.data, nil)
+	if err == nil && compiler.Failed() {
+		err = errDoesNotFit
+	}
+	return compiler, err
+}
+
 // parts divides packages so that entangled ones stay together.
 func (c *change) parts(packages unit.Set) []unit.Set {
+	most := min(max(len(packages)/(2*runtime.GOMAXPROCS(0)), leastTogether), mostTogether)
 	var parts []unit.Set
 	part := unit.Set{}
 	placed := unit.Set{}
@@ -191,7 +221,7 @@ func (c *change) parts(packages unit.Set) []unit.Set {
 		for mate := range c.entangled(unit.SetOf(key)) {
 			placed[mate], part[mate] = true, true
 		}
-		if len(part) >= mostTogether {
+		if len(part) >= most {
 			parts, part = append(parts, part), unit.Set{}
 		}
 	}

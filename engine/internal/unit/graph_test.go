@@ -212,3 +212,35 @@ func TestAnEditedGraphEqualsAFreshOne(t *testing.T) {
 		}
 	})
 }
+
+func TestAReferenceIsExactWhenItFindsRulesOnly(t *testing.T) {
+	g := graph(t,
+		"package lib\nf(x) := x\nroles[r] := 1 if { some r in [\"a\"] }\nn.c.x := 1",
+		"package lib\nf(x) := 1 if { x == 2 }",
+		"package lib.sub\ny := 1",
+		"package bare")
+	for place, want := range map[string]struct {
+		packages, rules []string
+		exact           bool
+	}{
+		"lib.f":         {[]string{"lib"}, []string{"lib.f"}, true},
+		"lib.roles.a.b": {[]string{"lib"}, []string{"lib.roles"}, true},
+		"lib.n.c.x":     {[]string{"lib"}, []string{"lib.n.c.x"}, true},
+		"lib.n":         {[]string{"lib"}, nil, false},
+		"lib":           {[]string{"lib", "lib.sub"}, nil, false},
+		"lib.sub.y":     {[]string{"lib.sub"}, []string{"lib.sub.y"}, true},
+		"lib.none":      {nil, nil, true},
+		"bare":          {[]string{"bare"}, nil, false},
+		"base.x":        {nil, nil, true},
+		"":              {[]string{"bare", "lib", "lib.sub"}, nil, false},
+	} {
+		r := g.Reach(key(place))
+		var rules []unit.Key
+		for _, at := range r.Rules {
+			rules = append(rules, at.Place)
+		}
+		if !slices.Equal(dotted(r.Packages), want.packages) || !slices.Equal(dotted(rules), want.rules) || r.Exact != want.exact {
+			t.Errorf("%q reaches packages %v, rules %v, exact %v", place, dotted(r.Packages), dotted(rules), r.Exact)
+		}
+	}
+}

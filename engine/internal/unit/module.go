@@ -69,6 +69,8 @@ type Module struct {
 	ReadsChain bool
 	// TellsBelow: it has metadata that packages below it can ask for.
 	TellsBelow bool
+	// Replaces: it evaluates something with another document in the place of one.
+	Replaces bool
 }
 
 // A Rule is what the source says of one rule, before any type is known.
@@ -143,6 +145,8 @@ func (m *Module) scanRefs() {
 	var visitor *ast.GenericVisitor
 	visitor = ast.NewGenericVisitor(func(x any) bool {
 		switch x := x.(type) {
+		case *ast.With:
+			m.Replaces = true
 		case ast.Var:
 			if x == dataVar {
 				add("")

@@ -1,0 +1,44 @@
+package unit
+
+import "slices"
+
+// Reach is what one reference can find.
+type Reach struct {
+	Packages []Key    // that it finds something of, each once
+	Rules    []RuleAt // at or above the reference's place, each place once
+	Exact    bool     // it finds nothing but Rules: no package as a whole, and no rule below its place
+}
+
+// RuleAt is the rules at one place.
+type RuleAt struct {
+	Package Key
+	Place   Key
+}
+
+// Reach tells what a reference to place can find.
+func (g *Graph) Reach(place Key) Reach {
+	r := Reach{Packages: slices.Clone(g.below(place))}
+	r.Exact = len(r.Packages) == 0
+	place.above(func(key Key) {
+		p := g.packages[key]
+		if p == nil || key == place {
+			return
+		}
+		met := false
+		for _, rule := range p.Rules() {
+			switch at := (RuleAt{Package: key, Place: rule.Path}); {
+			case rule.Path.Holds(place):
+				met = true
+				if !slices.Contains(r.Rules, at) {
+					r.Rules = append(r.Rules, at)
+				}
+			case place.Holds(rule.Path):
+				met, r.Exact = true, false
+			}
+		}
+		if met {
+			r.Packages = append(r.Packages, key)
+		}
+	})
+	return r
+}

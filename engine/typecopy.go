@@ -1,0 +1,45 @@
+package engine
+
+import "github.com/open-policy-agent/opa/v1/types"
+
+// copyOf copies a type as deep as a type checker may write: where it joins the types of several rules
+// at one place, OPA's writes into the dynamic properties of an object that one of them has from
+// elsewhere. Types of other compilers' rules are copied for each compiler that is told of them.
+func copyOf(t types.Type) types.Type {
+	switch t := t.(type) {
+	case *types.Array:
+		static := make([]types.Type, t.Len())
+		for i := range static {
+			static[i] = copyOf(t.Select(i))
+		}
+		return types.NewArray(static, copyOf(t.Dynamic()))
+	case *types.Object:
+		static := make([]*types.StaticProperty, 0, len(t.StaticProperties()))
+		for _, p := range t.StaticProperties() {
+			static = append(static, types.NewStaticProperty(p.Key, copyOf(p.Value)))
+		}
+		dynamic := t.DynamicProperties()
+		if dynamic != nil {
+			dynamic = types.NewDynamicProperty(copyOf(dynamic.Key), copyOf(dynamic.Value))
+		}
+		return types.NewObject(static, dynamic)
+	case *types.Set:
+		return types.NewSet(copyOf(t.Of()))
+	case types.Any:
+		return types.Any(copiesOf(t))
+	case *types.Function:
+		return types.NewFunction(copiesOf(t.Args()), copyOf(t.Result()))
+	case *types.NamedType:
+		return &types.NamedType{Name: t.Name, Descr: t.Descr, Type: copyOf(t.Type)}
+	default: // nothing to write into, or a builtin's, which all compilers share
+		return t
+	}
+}
+
+func copiesOf(all []types.Type) []types.Type {
+	copies := make([]types.Type, len(all))
+	for i, t := range all {
+		copies[i] = copyOf(t)
+	}
+	return copies
+}
