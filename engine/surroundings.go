@@ -89,6 +89,11 @@ func (a *surroundings) tell(part unit.Set) ast.CompilerStageDefinition {
 	}
 }
 
+// typing is what the type checker takes of the compiler's stages, and itself.
+var typing = []ast.StageID{
+	ast.StageInitLocalVarGen, ast.StageSetModuleTree, ast.StageSetRuleTree, ast.StageSetGraph, ast.StageCheckTypes,
+}
+
 // typesOf makes the type environment in which each of the rules is of its type, by type-checking a stub
 // for each: one that gets its value from a builtin declared to give, and to take, what the rule does.
 func typesOf(rules []known) *ast.TypeEnv {
@@ -109,13 +114,9 @@ func typesOf(rules []known) *ast.TypeEnv {
 	for _, stub := range stubs.Rules {
 		stub.Module = stubs
 	}
-	compiler := newCompiler().WithSkipStages(slices.DeleteFunc(ast.AllStages(), func(id ast.StageID) bool {
-		switch id {
-		case ast.StageInitLocalVarGen, ast.StageSetModuleTree, ast.StageSetRuleTree, ast.StageSetGraph, ast.StageCheckTypes:
-			return true
-		}
-		return false
-	})...).WithBuiltins(declared) //nolint:staticcheck // capabilities would take the place of OPA's own builtins
+	skipped := slices.DeleteFunc(ast.AllStages(), func(id ast.StageID) bool { return slices.Contains(typing, id) })
+	compiler := newCompiler().WithBuiltins(declared) //nolint:staticcheck // capabilities would take the place of OPA's own builtins
+	compiler.WithSkipStages(skipped...)
 	compiler.Compile(map[string]*ast.Module{"": stubs})
 	return compiler.TypeEnv
 }

@@ -28,7 +28,7 @@ func copyOf(t types.Type) types.Type {
 	case types.Any:
 		return types.Any(copiesOf(t))
 	case *types.Function:
-		return types.NewFunction(copiesOf(t.Args()), copyOf(t.Result()))
+		return types.NewFunction(copiesOf(t.FuncArgs().Args), copyOf(t.Result()))
 	case *types.NamedType:
 		return &types.NamedType{Name: t.Name, Descr: t.Descr, Type: copyOf(t.Type)}
 	default: // nothing to write into, or a builtin's, which all compilers share
