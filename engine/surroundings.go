@@ -79,6 +79,9 @@ func (a *surroundings) tell(part unit.Set) ast.CompilerStageDefinition {
 					told[at] = a.rules[at]
 				}
 			}
+			if len(told) == 0 {
+				return nil
+			}
 			tree := newTreeEditor(c.RuleTree)
 			for _, k := range told {
 				tree.at(k.ref, true).Values = k.rules
