@@ -50,7 +50,7 @@ func (s *Server) table() []route {
 
 // authzenRoutes are the routes of AuthZEN's Authorization API.
 func (s *Server) authzenRoutes() []route {
-	a := &authzen.API{Current: s.current, Policy: s.cfg.AuthZEN, Begin: s.beginDataDecision}
+	a := &authzen.API{Current: s.current, Policy: s.cfg.AuthZEN, Begin: s.beginDataDecision, NewID: opa.DecisionID}
 	return []route{
 		{"/access/v1/evaluation", accessDecide, []string{http.MethodPost}, plain(a.Evaluation())},
 		{"/access/v1/evaluations", accessDecide, []string{http.MethodPost}, plain(a.Evaluations())},
@@ -125,6 +125,7 @@ func (s *Server) guard(rt route) http.Handler {
 			}
 			r = allowed
 		}
+		r = s.withAsker(r)
 		if rt.methods != nil && !slices.Contains(rt.methods, r.Method) {
 			w.Header().Set("Allow", strings.Join(rt.methods, ", "))
 			http.Error(w, "method not allowed", http.StatusMethodNotAllowed)

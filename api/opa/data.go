@@ -59,7 +59,8 @@ func (x *exchange) data() {
 		x.failDecision(err)
 		return
 	}
-	answer := dataAnswer{DecisionID: decisionID(x.g)}
+	x.id = DecisionID(x.g)
+	answer := dataAnswer{DecisionID: x.id}
 	result, defined, err := x.decide(path, input, o)
 	o.metrics.Timer(metrics.ServerHandler).Stop()
 	if err != nil {
@@ -114,12 +115,15 @@ func (x *exchange) dataV0(path engine.Path, err error) {
 
 // decide makes one decision, watched where the caller wants to see more than the result.
 func (x *exchange) decide(path engine.Path, input ast.Value, o observation) (result any, defined bool, err error) {
-	ctx, end := x.Begin(x.r.Context(), x.g)
+	ctx, end, err := x.Begin(x.r.Context(), x.g, engine.Question{ID: x.id, BatchID: x.batchID, Path: path, Input: input})
+	if err != nil {
+		return nil, false, err
+	}
 	if o.wanted {
 		result, defined, err = x.g.Observe(ctx, path, input, o.Observation)
 	} else {
 		result, defined, err = x.g.Decide(ctx, path, input)
 	}
-	end(defined, err)
+	end(engine.Answer{Result: result, Defined: defined, Err: err})
 	return result, defined, err
 }

@@ -15,7 +15,7 @@ import (
 func (a *API) Health() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		g := a.Current()
-		x := &exchange{a, w, r, g}
+		x := &exchange{API: a, w: w, r: r, g: g}
 		err := x.unready()
 		if err == nil {
 			writer.JSONOK(w, types.HealthResponseV1{}, false)

@@ -8,7 +8,6 @@
 package opa
 
 import (
-	"context"
 	"net/http"
 	"slices"
 	"strconv"
@@ -41,8 +40,7 @@ const (
 type API struct {
 	Current func() *engine.Generation // nil while nothing serves
 
-	// Begin is told of every decision before it is made, and end of how it went.
-	Begin func(ctx context.Context, g *engine.Generation) (_ context.Context, end func(defined bool, err error))
+	Begin engine.BeginFunc // is told of every decision
 }
 
 // exchange is one request with the one generation that answers it.
@@ -51,6 +49,9 @@ type exchange struct {
 	w http.ResponseWriter
 	r *http.Request
 	g *engine.Generation
+
+	id      string // of the decision, where the caller is told it
+	batchID string // of the batch that the decision is a part of
 }
 
 // handler puts around a route what OPA has around all of its: redirects, compressed answers, and
@@ -68,7 +69,7 @@ func (a *API) handler(answer func(*exchange), methods ...string) http.Handler {
 		}
 		w.Header().Set(HeaderGeneration, strconv.FormatUint(g.Number(), 10))
 		w.Header().Set(HeaderRevision, g.Revision())
-		answer(&exchange{a, w, r, g})
+		answer(&exchange{API: a, w: w, r: r, g: g})
 	}))
 	return handlers.CompressHandler(route, gzipMinBytes, gzipLevel)
 }
@@ -85,9 +86,9 @@ func refuseMethod(w http.ResponseWriter, r *http.Request, methods []string) {
 	}
 }
 
-// decisionID is a new identifier that also names the generation and, by the beginning of its hash,
+// DecisionID is a new identifier that also names the generation and, by the beginning of its hash,
 // the revision that decided.
-func decisionID(g *engine.Generation) string {
+func DecisionID(g *engine.Generation) string {
 	_, hash, _ := strings.Cut(g.Revision(), ":")
 	return uuid.NewString() + "." + strconv.FormatUint(g.Number(), 10) + "." + hash[:min(12, len(hash))]
 }

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"net/http"
 
+	"defenseclaw/engine"
+
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/metrics"
 	"github.com/open-policy-agent/opa/v1/server/types"
@@ -29,16 +31,20 @@ func (x *exchange) query() {
 		x.failDecision(errors.New("cannot evaluate empty query"))
 		return
 	}
-	ctx, end := x.Begin(x.r.Context(), x.g)
-	set, err := x.g.Query(ctx, query, input, o.Observation)
-	end(len(set) > 0, err)
+	ctx, end, err := x.Begin(x.r.Context(), x.g, engine.Question{Query: query, Input: input})
 	if err != nil {
-		x.failQuery(err, types.MsgCompileQueryError)
+		x.failDecision(err)
 		return
 	}
+	set, err := x.g.Query(ctx, query, input, o.Observation)
 	var answer types.QueryResponseV1
 	for _, row := range set {
 		answer.Result = append(answer.Result, row.Bindings.WithoutWildcards())
+	}
+	end(engine.Answer{Result: answer.Result, Defined: len(set) > 0, Err: err})
+	if err != nil {
+		x.failQuery(err, types.MsgCompileQueryError)
+		return
 	}
 	answer.RuleLabels = o.labels()
 	if answer.Explanation, err = o.explanation(x.pretty()); err != nil {

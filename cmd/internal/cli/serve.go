@@ -39,7 +39,7 @@ func serve(c *cli.Context) error {
 	ctx, stop := signal.NotifyContext(c.Context, syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
-	side, err := sidecar.New(sidecar.Config{Settings: s, Getenv: os.Getenv, HUP: earlysignal.HUP, Version: version(), Logger: logger})
+	side, err := sidecar.New(sidecar.Config{Settings: s, Getenv: os.Getenv, HUP: earlysignal.HUP, Version: version(), Stdout: os.Stdout, Logger: logger})
 	if err != nil {
 		return err
 	}

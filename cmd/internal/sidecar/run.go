@@ -32,6 +32,9 @@ func (s *Sidecar) Run(ctx context.Context, ready func()) (err error) {
 	last.Go(func() error { return s.metrics.Run(lastCtx) })
 	last.Go(func() error { return s.runAudit(lastCtx) })
 	s.record(ctx, audit.Record{Action: audit.ActionStart, Target: s.Addr(), Message: "version " + s.cfg.Version})
+	if s.decisions != nil {
+		last.Go(func() error { return s.decisions.Run(lastCtx) })
+	}
 	if s.keeper != nil {
 		last.Go(func() error { return s.keeper.Run(lastCtx) })
 	}

@@ -55,6 +55,19 @@ var Table = []Setting{
 	{Flag: "validate-only", Key: "engine.validate_only", Default: "false", Bool: true, Usage: "serve no decisions; POST /policy/reload only checks the directory"},
 	{Flag: "log-format", Env: "DEFENSECLAW_LOG_FORMAT", Key: "log.format", Default: "auto", Usage: "log as `FORMAT`: console, json, or auto for console on a terminal and json elsewhere"},
 	{Flag: "authzen-policy", Env: "DEFENSECLAW_AUTHZEN_POLICY", Key: "authzen.policy", Default: "authzen/allow", Usage: "answer AuthZEN's evaluations by the document at `PATH`"},
+	{Flag: "decision-log", Env: "DEFENSECLAW_DECISION_LOG", Key: "decision_logs.console", Default: "false", Bool: true, Usage: "write each decision to standard output, an event of OPA's decision log per line"},
+	{Flag: "decision-log-file", Env: "DEFENSECLAW_DECISION_LOG_FILE", Key: "decision_logs.file", Usage: "write each decision to `FILE`, which is put aside when it is large"},
+	{Flag: "decision-log-url", Env: "DEFENSECLAW_DECISION_LOG_URL", Key: "decision_logs.url", Usage: "upload each decision to OPA's decision log service at `URL`, below which is /logs"},
+	{Key: "decision_logs.file_max_megabytes", Default: "100", Usage: "put the file aside when it is larger"},
+	{Key: "decision_logs.file_backups", Default: "5", Usage: "keep so many files that were put aside"},
+	{Key: "decision_logs.token_env", Default: "DEFENSECLAW_DECISION_LOG_TOKEN", Usage: "show the service the bearer token in the environment variable of this name"},
+	{Key: "decision_logs.partition", Usage: "upload to /logs/ and this in place of /logs"},
+	{Key: "decision_logs.min_delay", Default: "1s", Usage: "wait so long between uploads at least, unless one is full"},
+	{Key: "decision_logs.max_delay", Default: "10s", Usage: "and so long at most, also after failures"},
+	{Key: "decision_logs.upload_size_limit_bytes", Default: "32768", Usage: "upload so much at once, compressed"},
+	{Key: "decision_logs.buffer_size_limit_bytes", Default: "10485760", Usage: "keep so much that waits to be made into events, and so much that waits to be uploaded"},
+	{Key: "decision_logs.mask_decision", Default: "system/log/mask", Usage: "ask the document here what to mask"},
+	{Key: "decision_logs.drop_decision", Default: "system/log/drop", Usage: "ask the document here whether to drop an event"},
 	{Key: "audit.max_age", Default: "2160h", Usage: "remove audit records that are older"},
 	{Key: "audit.max_bytes", Default: "268435456", Usage: "remove the oldest audit records while all take more"},
 	{Key: "judge.base_url", Usage: "turn the judge on and ask the OpenAI-compatible endpoint here"},
@@ -102,6 +115,7 @@ type Settings struct {
 	AuditAge        time.Duration // audit records are kept for
 	AuditBytes      int64         // and may take
 	Judge           judge.Config  // without BaseURL: there is none
+	Decisions       decisionLog
 
 	config map[string]any // config.yaml
 }
@@ -150,6 +164,7 @@ func Resolve(flag func(name string) (string, bool), getenv func(string) string) 
 	s.AuditAge = parse(&r, "audit.max_age", "a duration such as 2160h", duration)
 	s.AuditBytes = int64(parse(&r, "audit.max_bytes", "a number of bytes", count))
 	s.Judge = resolveJudge(&r, getenv)
+	s.Decisions = resolveDecisionLog(&r, s.DataDir, getenv)
 	return s, errors.Join(r.wrong...)
 }
 

@@ -17,6 +17,7 @@ import (
 
 	"defenseclaw/api"
 	"defenseclaw/api/audit"
+	"defenseclaw/api/decisionlog"
 	"defenseclaw/api/events"
 	"defenseclaw/api/judge"
 	"defenseclaw/api/metrics"
@@ -34,6 +35,7 @@ type Config struct {
 	Getenv   func(string) string
 	HUP      <-chan os.Signal // asks for a reload; may be nil
 	Version  string           // of the program, for the record
+	Stdout   io.Writer        // where the decision log goes when the settings ask for it there; may be nil
 	Logger   *zap.Logger
 }
 
@@ -53,6 +55,8 @@ type Sidecar struct {
 	audit   *audit.Log
 	events  *events.Hub
 	judge   *judge.Judge // nil when it is off
+
+	decisions *decisionlog.Log // nil when it is off
 
 	certificates *certificates // nil without TLS
 	handedOver   bool          // systemd made the listener

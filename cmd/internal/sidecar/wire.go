@@ -29,6 +29,9 @@ func (s *Sidecar) wire() (err error) {
 	if err := s.makeJudge(); err != nil {
 		return err
 	}
+	if err := s.makeDecisionLog(); err != nil {
+		return err
+	}
 	if !settings.ValidateOnly {
 		s.engine, err = engine.New(engine.Config{Source: s.source, Limits: settings.Limits, DecisionTimeout: settings.DecisionTimeout, Announcements: s.announcements()})
 		if err != nil {
@@ -64,6 +67,7 @@ func (s *Sidecar) wire() (err error) {
 		Judge:     s.judge,
 		Events:    s.events,
 		AuthZEN:   settings.AuthZEN,
+		Decisions: s.decisions,
 		Validated: s.announceValidated,
 		Version:   s.cfg.Version,
 		Logger:    s.cfg.Logger,
@@ -104,7 +108,8 @@ func (s *Sidecar) snapshot() metrics.Snapshot {
 	kept := s.audit.Health()
 	now := metrics.Snapshot{
 		State: string(engine.StateEmpty), Watch: metrics.Watch{Mode: "off", State: "off"},
-		Audit: metrics.Audit{Written: kept.Written, Lost: kept.Lost, Backlog: kept.Backlog},
+		Audit:     metrics.Audit{Written: kept.Written, Lost: kept.Lost, Backlog: kept.Backlog},
+		Decisions: s.decisionLogHealth(),
 	}
 	if s.engine != nil {
 		status := s.engine.Status()

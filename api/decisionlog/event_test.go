@@ -1,0 +1,142 @@
+package decisionlog_test
+
+import (
+	"fmt"
+	"reflect"
+	"strings"
+	"testing"
+
+	"defenseclaw/api/decisionlog"
+
+	"github.com/open-policy-agent/opa/v1/plugins/logs"
+)
+
+func TestAnEventHasTheFieldsOfOPAsAndNoOther(t *testing.T) {
+	theirs := map[string]reflect.StructField{}
+	for _, f := range reflect.VisibleFields(reflect.TypeFor[logs.EventV1]()) {
+		theirs[f.Tag.Get("json")] = f
+	}
+	for _, f := range reflect.VisibleFields(reflect.TypeFor[decisionlog.Event]()) {
+		tag := f.Tag.Get("json")
+		their, ok := theirs[tag]
+		if !ok || f.Type.Kind() != their.Type.Kind() {
+			t.Errorf("%s, tagged %q, is %s; OPA's is %v", f.Name, tag, f.Type, their.Type)
+		}
+	}
+}
+
+const drops = `package system.log
+
+drop if input.path == "p/boring"
+drop if input.result.boring
+drop if { input.path == "p/odd"; 1 / input.input.zero == 1 }
+drop := "yes" if input.path == "p/text"
+`
+
+const decisions = `package p
+
+boring := 1
+odd := 2
+text := 3
+object := input
+failing := 1 / input.zero
+two := x if some x in [1, 2]
+`
+
+func TestAnEventTellsWhatWasDecided(t *testing.T) {
+	e := one(t, map[string]string{"p.rego": decisions}, "p/object", `{"a":[1,2.50]}`)
+	for field, want := range map[string]string{
+		"type": `"openpolicyagent.org/decision_logs"`, "path": `"p/object"`, "input": `{"a":[1,2.5]}`, "result": `{"a":[1,2.5]}`, "decision_id": `"an-id"`,
+		"query": "null", "error": "null", "erased": "null", "masked": "null",
+	} {
+		if got := text(t, e[field]); got != want {
+			t.Errorf("%s is %s; %s was expected", field, got, want)
+		}
+	}
+	if revision := fmt.Sprint(e["bundles"]); !strings.Contains(revision, "sha256:") {
+		t.Errorf("bundles is %s", revision)
+	}
+	if fmt.Sprint(e["labels"].(map[string]any)["id"]) == "" || e["timestamp"] == nil {
+		t.Errorf("labels or timestamp are missing: %v", e)
+	}
+}
+
+func TestAnErrorIsInTheEventAsOPAHasIt(t *testing.T) {
+	e := one(t, map[string]string{"p.rego": decisions}, "p/failing", `{"zero":0}`)
+	if got := text(t, e["error"]); !strings.Contains(got, `"code":"eval_builtin_error"`) || !strings.Contains(got, "divide by zero") || e["result"] != nil {
+		t.Errorf("error %s, result %v", got, e["result"])
+	}
+	if got := text(t, one(t, map[string]string{"p.rego": decisions}, "p/nothing", "")); strings.Contains(got, `"result"`) || strings.Contains(got, `"input"`) || strings.Contains(got, `"error"`) {
+		t.Errorf("an undefined decision is %s", got)
+	}
+}
+
+func TestTheDropPolicyDropsAndCountsItself(t *testing.T) {
+	files := map[string]string{"log.rego": drops, "p.rego": decisions}
+	for _, c := range []struct {
+		path, input string
+		events      int
+		reason      string
+	}{
+		{"p/boring", ``, 0, decisionlog.DroppedPolicy},
+		{"p/object", `{"boring":true}`, 0, decisionlog.DroppedPolicy},
+		{"p/object", `{"boring":false}`, 1, ""},
+		{"p/text", ``, 1, ""},
+		{"p/odd", `{"zero":0}`, 0, decisionlog.DroppedDrop},
+		{"p/odd", `{"zero":1}`, 0, decisionlog.DroppedPolicy},
+		{"p/odd", `{"zero":2}`, 1, ""},
+	} {
+		events, dropped := all(t, files, c.path, c.input)
+		if len(events) != c.events || c.reason != "" && dropped[c.reason] != 1 || c.reason == "" && len(dropped) > 0 {
+			t.Errorf("%s %s: %d events, dropped %v", c.path, c.input, len(events), dropped)
+		}
+	}
+}
+
+func TestNothingUnmaskedIsWrittenWhenTheMaskPolicyFails(t *testing.T) {
+	for name, policy := range map[string]string{
+		"a builtin fails":    `mask contains "/input/b" if 1 / input.input.zero == 1`,
+		"a conflict":         "mask := x if some x in [[\"/input/b\"], []]",
+		"no list":            `mask := "/input/b"`,
+		"no slash":           `mask contains "input/b"`,
+		"of something else":  `mask contains "/labels/id"`,
+		"an op of its own":   `mask contains {"op": "replace", "path": "/input/b"}`,
+		"no op":              `mask contains {"path": "/input/b"}`,
+		"no path":            `mask contains {"op": "remove"}`,
+		"a number":           `mask contains 7`,
+		"too long":           `mask contains "/input/b" if count([1 | some i in numbers.range(1, 20000); some j in numbers.range(1, 20000); i * j == input.never]) == 0`,
+		"a bad escape":       `mask contains "/input/%zz"`,
+		"one of them is bad": `mask := ["/input/b", "b"]`,
+	} {
+		files := map[string]string{"log.rego": "package system.log\n" + policy, "p.rego": decisions}
+		events, dropped := all(t, files, "p/object", `{"zero":0,"b":"hidden"}`)
+		if len(events) != 0 || dropped[decisionlog.DroppedMask] != 1 {
+			t.Errorf("%s: %v, dropped %v", name, events, dropped)
+		}
+	}
+}
+
+func TestSecretsAreErasedByTheirNames(t *testing.T) {
+	files := map[string]string{"log.rego": `package system.log
+mask contains {"op": "upsert", "path": "/input/session_token", "value": crypto.sha256(input.input.session_token)}`, "p.rego": decisions + `
+token := "s3cret"
+`}
+	e := one(t, files, "p/object", `{"headers":{"Authorization":"Basic s3cret","x-api-key":["s3cret"],"Accept":"s"},
+		"list":[{"name":"auth","value":"bearer s3cret"},"Bearer s3cret",{"Password":"s3cret"}],
+		"token":{"kind":"kept"},"secret":true,"session_token":"s3cret","client-secret":"s3cret"}`)
+	const input = `{"headers":{"Accept":"s"},"list":[{"name":"auth"},null,{}],"secret":true,"session_token":"1ec1c26b50d5d3c58d9583181af8076655fe00756bf7285940ba3670f99fcba0","token":{"kind":"kept"}}`
+	if got := text(t, e["input"]); got != input {
+		t.Errorf("input is\n%s\n%s was expected", got, input)
+	}
+	if got := text(t, e); strings.Contains(got, "s3cret") {
+		t.Errorf("the secret is in %s", got)
+	}
+	const erased = `["/input/client-secret","/input/headers/Authorization","/input/headers/x-api-key","/input/list/0/value","/input/list/1","/input/list/2/Password",` +
+		`"/result/client-secret","/result/headers/Authorization","/result/headers/x-api-key","/result/list/0/value","/result/list/1","/result/list/2/Password","/result/session_token"]`
+	if got := text(t, e["erased"]); got != erased {
+		t.Errorf("erased is\n%s\n%s was expected", got, erased)
+	}
+	if e := one(t, files, "p/token", `"Bearer s3cret"`); text(t, e["erased"]) != `["/input","/result"]` || strings.Contains(text(t, e), "s3cret") {
+		t.Errorf("a secret as a whole is %v", e)
+	}
+}
