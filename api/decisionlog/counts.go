@@ -26,6 +26,7 @@ const (
 	DroppedFile     = "file"         // nor the file
 	DroppedBuffer   = "buffer"       // too many events waited for the service
 	DroppedTooLarge = "upload_limit" // it alone is larger than an upload may be
+	DroppedRefused  = "refused"      // the service says that it is wrong, whatever that means to it
 	DroppedShutdown = "shutdown"     // it waited still when the sidecar had to end
 )
 
@@ -34,7 +35,7 @@ var (
 	Sinks   = []string{SinkConsole, SinkFile, SinkService}
 	Reasons = []string{
 		DroppedPolicy, DroppedQueue, DroppedDrop, DroppedMask, DroppedEncoding,
-		DroppedConsole, DroppedFile, DroppedBuffer, DroppedTooLarge, DroppedShutdown,
+		DroppedConsole, DroppedFile, DroppedBuffer, DroppedTooLarge, DroppedRefused, DroppedShutdown,
 	}
 )
 

@@ -116,6 +116,17 @@ func TestNothingUnmaskedIsWrittenWhenTheMaskPolicyFails(t *testing.T) {
 	}
 }
 
+func TestAMaskFindsWhatIsNamedAsItIsWrittenOrEncoded(t *testing.T) {
+	for path, want := range map[string]string{
+		"/input/a b": `{"a/b":1,"c%20d":2}`, "/input/a%20b": `{"a/b":1,"c%20d":2}`, "/input/a%2Fb": `{"a b":0,"c%20d":2}`, "/input/c%20d": `{"a b":0,"a/b":1}`,
+	} {
+		e := one(t, map[string]string{"log.rego": fmt.Sprintf("package system.log\nmask := [%q]", path), "p.rego": decisions}, "p/boring", `{"a b":0,"a/b":1,"c%20d":2}`)
+		if got := text(t, e["input"]); got != want {
+			t.Errorf("%s leaves %s; %s was expected", path, got, want)
+		}
+	}
+}
+
 func TestSecretsAreErasedByTheirNames(t *testing.T) {
 	files := map[string]string{"log.rego": `package system.log
 mask contains {"op": "upsert", "path": "/input/session_token", "value": crypto.sha256(input.input.session_token)}`, "p.rego": decisions + `

@@ -3,7 +3,10 @@ package decisionlog_test
 import (
 	"context"
 	"encoding/json"
+	"net/url"
 	"reflect"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -186,14 +189,26 @@ func FuzzMasks(f *testing.F) {
 			t.Skip()
 		}
 		theirs, ours := p.log(t, map[string]any{"doc": doc, "masks": list}, doc)
-		if differs(theirs, ours) {
+		if !encoded(list) && differs(theirs, ours) {
 			t.Errorf("%s masked by %s:\nOPA  %s\nours %s", document, masks, text(t, theirs), text(t, ours))
 		}
 	})
 }
 
+// encoded reports whether a mask's path has parts that OPA encodes before it looks for them, and so does not find.
+func encoded(masks any) bool {
+	list, _ := masks.([]any)
+	return slices.ContainsFunc(list, func(m any) bool {
+		if object, ok := m.(map[string]any); ok {
+			m = object["path"]
+		}
+		path, _ := m.(string)
+		return strings.ReplaceAll(url.PathEscape(path), "%2F", "/") != path
+	})
+}
+
 // differs compares events as far as they are meant to be the same. Ours has less where names say that
-// something is secret, or where a path is percent-encoded, which OPA never finds.
+// something is secret.
 func differs(theirs, ours *fields) bool {
 	switch {
 	case theirs == nil || ours == nil:

@@ -81,9 +81,7 @@ func (u *uploader) putBack(events [][]byte) {
 
 // account counts the bytes of what was added, and drops from the front what is too much.
 func (u *uploader) account(added [][]byte) {
-	for _, e := range added {
-		u.bytes += len(e)
-	}
+	u.bytes += sizeOfAll(added)
 	dropped := 0
 	for ; u.bytes > u.cfg.BufferBytes; dropped++ {
 		u.bytes -= len(u.waiting[dropped])
@@ -150,8 +148,8 @@ func (u *uploader) giveUp(err error) {
 	}
 }
 
-// uploadAll uploads what waits. What is not accepted goes to the end of those that wait, so that a chunk
-// that the service does not like holds up no other.
+// uploadAll uploads what waits. What is not accepted goes to the end of what waits. A chunk that the
+// service finds wrong is halved with each try, until the event is alone that is at fault, and is dropped.
 func (u *uploader) uploadAll(ctx context.Context) error {
 	for {
 		events := u.take(u.chunks.most)
@@ -165,20 +163,29 @@ func (u *uploader) uploadAll(ctx context.Context) error {
 			continue
 		}
 		u.putBack(events[used:])
-		if err := u.post(ctx, chunk); err != nil {
+		wrong, err := u.post(ctx, chunk)
+		switch {
+		case err == nil:
+			u.counts.wrote(SinkService, used)
+		case wrong && used == 1:
+			u.counts.drop(DroppedRefused, 1, err)
+		default:
+			if wrong {
+				u.chunks.most = sizeOfAll(events[:used]) / 2
+			}
 			u.add(events[:used]...)
 			return err
 		}
-		u.counts.wrote(SinkService, used)
 	}
 }
 
 var errTooLarge = errors.New("an event alone is larger than the limit of an upload")
 
-func (u *uploader) post(ctx context.Context, chunk []byte) error {
+// post sends a chunk. wrong says that the service will never accept it.
+func (u *uploader) post(ctx context.Context, chunk []byte) (wrong bool, _ error) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, u.target, bytes.NewReader(chunk))
 	if err != nil {
-		return fmt.Errorf("upload events: %w", err)
+		return false, fmt.Errorf("upload events: %w", err)
 	}
 	r.Header.Set("Content-Type", "application/json")
 	r.Header.Set("Content-Encoding", "gzip")
@@ -187,18 +194,21 @@ func (u *uploader) post(ctx context.Context, chunk []byte) error {
 	}
 	answer, err := u.client.Do(r)
 	if err != nil {
-		return fmt.Errorf("upload events: %w", err)
+		return false, fmt.Errorf("upload events: %w", err)
 	}
 	_, err = io.Copy(io.Discard, io.LimitReader(answer.Body, mostAnswerBytes)) // so that the connection can be used again
 	err = errors.Join(err, answer.Body.Close())
 	if answer.StatusCode < 200 || answer.StatusCode > 299 {
-		return fmt.Errorf("upload events: %s answered %s", u.target, answer.Status)
+		return slices.Contains(wrongEvents, answer.StatusCode), fmt.Errorf("upload events: %s answered %s", u.target, answer.Status)
 	}
 	if err != nil {
 		u.counts.logger.Debug("the answer to an upload broke off", zap.Error(err)) // it was accepted all the same
 	}
-	return nil
+	return false, nil
 }
+
+// wrongEvents are the statuses by which a service says that the next try will be no better.
+var wrongEvents = []int{http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity}
 
 // chunker packs events as OPA's services expect them: compressed JSON arrays of limit bytes at most.
 type chunker struct {
@@ -208,16 +218,13 @@ type chunker struct {
 
 // pack packs as many events as fit, from the first on. None of them does when the first alone is too large.
 func (c *chunker) pack(events [][]byte) (chunk []byte, used int) {
-	raw := 0
-	for _, e := range events {
-		raw += len(e)
-	}
+	raw := sizeOfAll(events)
 	for n := len(events); ; n = (n + 1) / 2 {
 		chunk := compress(events[:n])
 		switch {
 		case len(chunk) <= c.limit:
 			if n == len(events) && len(chunk) < c.limit/2 && raw > c.most/2 {
-				c.most *= 2
+				c.most = max(2*c.most, leastChunkBytes)
 			}
 			return chunk, n
 		case n == 1:
@@ -225,6 +232,13 @@ func (c *chunker) pack(events [][]byte) (chunk []byte, used int) {
 		}
 		c.most = max(c.limit, c.most/2)
 	}
+}
+
+func sizeOfAll(events [][]byte) (size int) {
+	for _, e := range events {
+		size += len(e)
+	}
+	return size
 }
 
 func compress(events [][]byte) []byte {

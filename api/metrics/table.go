@@ -101,7 +101,7 @@ var (
 
 	logSinks   = one("sink", "console", "file", "service")
 	logReasons = one("reason", "policy", "queue", "drop_policy", "mask_policy", "encoding",
-		"console", "file", "buffer", "upload_limit", "shutdown")
+		"console", "file", "buffer", "upload_limit", "refused", "shutdown")
 
 	decisionBuckets = []float64{.01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1000}
 	slowBuckets     = []float64{10, 25, 50, 100, 250, 500, 1000, 2000, 5000, 10000, 30000}
