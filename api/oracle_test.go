@@ -122,8 +122,22 @@ func newOracleOf(t testing.TB, policies map[string]string, change func(*server.S
 	t.Helper()
 	files := maps.Clone(policies)
 	files["data.json"] = oracleData
-	o := &oracle{ours: start(t, files, nil)}
+	manager, store := oracleManager(t, policies)
+	return newOracleWith(t, start(t, files, nil), change(server.New().WithStore(store).WithManager(manager)))
+}
 
+func newOracleWith(t testing.TB, ours http.Handler, opa *server.Server) *oracle {
+	t.Helper()
+	s, err := opa.WithDecisionIDFactory(func() string { return "id" }).Init(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &oracle{ours: ours, opa: s.Handler}
+}
+
+// oracleManager is what OPA's server asks, with the policies and the data.
+func oracleManager(t testing.TB, policies map[string]string) (*plugins.Manager, storage.Store) {
+	t.Helper()
 	var data map[string]any
 	if err := util.UnmarshalJSON([]byte(oracleData), &data); err != nil {
 		t.Fatal(err)
@@ -146,13 +160,7 @@ func newOracleOf(t testing.TB, policies map[string]string, change func(*server.S
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { manager.Stop(t.Context()) })
-	s, err := change(server.New().WithStore(store).WithManager(manager)).
-		WithDecisionIDFactory(func() string { return "id" }).Init(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	o.opa = s.Handler
-	return o
+	return manager, store
 }
 
 // question is one request.
