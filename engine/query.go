@@ -10,6 +10,7 @@ import (
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/metrics"
 	"github.com/open-policy-agent/opa/v1/rego"
+	"github.com/open-policy-agent/opa/v1/storage"
 	"github.com/open-policy-agent/opa/v1/topdown"
 )
 
@@ -131,6 +132,16 @@ func (g *Generation) adHoc(o Observation) []func(*rego.Rego) {
 // of: whether, when it is undefined, another input could define it.
 func (g *Generation) HasRules(path Path) bool {
 	return len(g.policy.compiler.GetRulesForVirtualDocument(path.ref())) > 0
+}
+
+// CouldDefine reports whether there are rules or data at path, above it or below: whether some input
+// could define the document there.
+func (g *Generation) CouldDefine(path Path) bool {
+	if g.HasRules(path) || g.policy.compiler.RuleTree.Find(path.ref()) != nil {
+		return true
+	}
+	_, err := g.data.Read(context.Background(), transaction{}, storage.Path(path))
+	return err == nil
 }
 
 // Module is the module of a file, as it was compiled where that is known; nil when the file is not

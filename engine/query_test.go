@@ -163,3 +163,36 @@ func TestAGenerationKnowsWhichPathsHaveRulesAndWhichFilesAreModules(t *testing.T
 		}
 	}
 }
+
+func TestWhatCouldDefineADocumentIsFoundAfterAnEditToo(t *testing.T) {
+	files := fstest.MapFS{
+		"a.rego":        {Data: []byte("package a.b\nc := 1\nd.e := 2")},
+		"x/y/data.json": {Data: []byte(`{"z":{"list":[1]}}`)},
+	}
+	g, err := Load(t.Context(), files, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	check := func(g *Generation, want map[string]bool) {
+		t.Helper()
+		for text, want := range want {
+			path, err := ParsePath(text)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := g.CouldDefine(path); got != want {
+				t.Errorf("%s: %t", text, got)
+			}
+		}
+	}
+	check(g, map[string]bool{
+		"": true, "a": true, "a/b": true, "a/b/c": true, "a/b/c/deeper": true, "a/b/d": true, "a/b/d/e": true, "a/c": false, "a/b/none": false, "none": false,
+		"x": true, "x/y/z": true, "x/y/z/list/0": true, "x/y/z/list/1": false, "x/y/none": false, "system/log/mask": false,
+	})
+	files["log.rego"] = &fstest.MapFile{Data: []byte("package system.log\nmask contains \"/input/x\" if input.input.x")}
+	delete(files, "a.rego")
+	if g, err = Load(t.Context(), files, g); err != nil {
+		t.Fatal(err)
+	}
+	check(g, map[string]bool{"system/log/mask": true, "system/log": true, "system/log/drop": false, "a/b/c": false, "a/b": false})
+}

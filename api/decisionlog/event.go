@@ -52,20 +52,9 @@ func (l *Log) event(ctx context.Context, r *record) (_ *event, reason string, er
 			return nil, DroppedEncoding, err
 		}
 	}
-	seen, err := e.value(input, result)
-	if err != nil {
-		return nil, DroppedEncoding, err
-	}
-	drop, _, err := r.generation.Decide(ctx, l.cfg.Drop, seen)
-	if err != nil {
-		return nil, DroppedDrop, err
-	}
-	if drop == true || drop == ast.Boolean(true) {
-		return nil, DroppedPolicy, nil
-	}
-	masks, err := l.masks(ctx, r.generation, seen)
-	if err != nil {
-		return nil, DroppedMask, err
+	masks, reason, err := l.ask(ctx, r.generation, func() (ast.Value, error) { return e.value(input, result) })
+	if reason != "" {
+		return nil, reason, err
 	}
 	if e.Input, err = tree(input); err != nil {
 		return nil, DroppedEncoding, err
@@ -80,8 +69,35 @@ func (l *Log) event(ctx context.Context, r *record) (_ *event, reason string, er
 	return e, "", nil
 }
 
-func (l *Log) masks(ctx context.Context, g *engine.Generation, seen ast.Value) ([]mask, error) {
-	asked, defined, err := g.Decide(ctx, l.cfg.Mask, seen)
+// ask asks the policies, where there are any, what is to become of the event that they see. With a reason it is not to be written.
+func (l *Log) ask(ctx context.Context, g *engine.Generation, see func() (ast.Value, error)) (masks []mask, reason string, err error) {
+	drops, hides := g.CouldDefine(l.cfg.Drop), g.CouldDefine(l.cfg.Mask)
+	if !drops && !hides {
+		return nil, "", nil
+	}
+	event, err := see()
+	if err != nil {
+		return nil, DroppedEncoding, err
+	}
+	if drops {
+		drop, _, err := g.Decide(ctx, l.cfg.Drop, event)
+		if err != nil {
+			return nil, DroppedDrop, err
+		}
+		if drop == true || drop == ast.Boolean(true) {
+			return nil, DroppedPolicy, nil
+		}
+	}
+	if hides {
+		if masks, err = l.masks(ctx, g, event); err != nil {
+			return nil, DroppedMask, err
+		}
+	}
+	return masks, "", nil
+}
+
+func (l *Log) masks(ctx context.Context, g *engine.Generation, event ast.Value) ([]mask, error) {
+	asked, defined, err := g.Decide(ctx, l.cfg.Mask, event)
 	if err != nil || !defined {
 		return nil, err
 	}

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"defenseclaw/api/decisionlog"
+	"defenseclaw/engine"
 
 	"github.com/open-policy-agent/opa/v1/plugins/logs"
 )
@@ -113,6 +114,38 @@ func TestNothingUnmaskedIsWrittenWhenTheMaskPolicyFails(t *testing.T) {
 		if len(events) != 0 || dropped[decisionlog.DroppedMask] != 1 {
 			t.Errorf("%s: %v, dropped %v", name, events, dropped)
 		}
+	}
+}
+
+func TestMasksMayBeData(t *testing.T) {
+	e := one(t, map[string]string{"system/log/data.json": `{"mask":["/input/b"]}`, "p.rego": decisions}, "p/boring", `{"a":1,"b":2}`)
+	if got := text(t, e["input"]); got != `{"a":1}` {
+		t.Errorf("input is %s", got)
+	}
+}
+
+func TestTheGenerationThatDecidedMasks(t *testing.T) {
+	var console buffer
+	l := run(t, decisionlog.Config{Console: &console})
+	for _, name := range []string{"a", "b"} {
+		g := load(t, map[string]string{"log.rego": fmt.Sprintf("package system.log\nmask contains \"/input/%s\"", name), "p.rego": decisions})
+		decide(t, l.Log, g, "p/boring", `{"a":1,"b":2}`)
+	}
+	l.stopped()
+	if events := console.lines(t); text(t, events[0]["input"]) != `{"b":2}` || text(t, events[1]["input"]) != `{"a":1}` {
+		t.Errorf("%v", events)
+	}
+}
+
+func TestMaskAndDropMayBeElsewhere(t *testing.T) {
+	var console buffer
+	l := run(t, decisionlog.Config{Console: &console, Mask: engine.Path{"our", "masks"}, Drop: engine.Path{"our", "drop"}})
+	g := load(t, map[string]string{"log.rego": "package our\nmasks := [\"/input/a\"]\ndrop if input.path == \"p/odd\"", "p.rego": decisions})
+	decide(t, l.Log, g, "p/odd", `{"a":1,"b":2}`)
+	decide(t, l.Log, g, "p/boring", `{"a":1,"b":2}`)
+	l.stopped()
+	if events := console.lines(t); len(events) != 1 || text(t, events[0]["input"]) != `{"b":2}` {
+		t.Errorf("%v", events)
 	}
 }
 
