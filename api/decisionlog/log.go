@@ -56,8 +56,9 @@ type Config struct {
 
 // Limits that nobody configures.
 const (
-	mostQueued   = 8192            // decisions that wait to be made into events
-	drainTimeout = 5 * time.Second // for what waits when Run ends, and then for the service
+	mostQueued     = 8192            // decisions that wait to be made into events
+	drainTimeout   = 5 * time.Second // for what waits when Run ends, and then for the service
+	abandonTimeout = time.Second     // for either to give up
 )
 
 // Log is one decision log. All methods are safe for concurrent use.
@@ -105,11 +106,13 @@ func New(cfg Config) (*Log, error) {
 	case cfg.FileMegabytes < 0 || cfg.FileBackups < 0 || cfg.UploadBytes < leastChunkBytes || cfg.BufferBytes < 0:
 		return nil, errors.New("decision log: a limit is too small")
 	}
-	l := &Log{cfg: cfg, labels: map[string]string{"id": uuid.NewString()}, queue: make(chan *record, mostQueued)}
+	l := &Log{
+		cfg: cfg, labels: map[string]string{"id": uuid.NewString()}, queue: make(chan *record, mostQueued),
+		counts: counts{logger: cfg.Logger},
+	}
 	if cfg.Version != "" {
 		l.labels["version"] = cfg.Version
 	}
-	l.counts.logger = cfg.Logger
 	if cfg.File != "" {
 		if err := l.openFile(); err != nil {
 			return nil, err

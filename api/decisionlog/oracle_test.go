@@ -45,7 +45,6 @@ type pair struct {
 	ours   *running
 	out    *buffer
 	g      *engine.Generation
-	read   int
 }
 
 func newPair(t testing.TB) *pair {
@@ -89,7 +88,7 @@ func (p *pair) log(t testing.TB, input, result any) (theirs, ours *fields) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var copied any = input
+	copied := any(input)
 	if err := util.RoundTrip(&copied); err != nil {
 		t.Fatal(err)
 	}

@@ -8,76 +8,76 @@ import (
 	"time"
 )
 
-// Run makes events and writes them until ctx ends, and then what waits still, for ten seconds at most.
-// To be called once. An error says that events were lost because a sink took them no more; only when it
-// is the console, one goroutine is left behind that waits for it.
+// Run makes events and writes them until ctx ends, and then what waits still: for five seconds, and for
+// the service as long again. What is left then is dropped and counted. To be called once. A console that
+// takes nothing leaves one goroutine behind, since a write to it cannot be ended. The error is the file's.
 func (l *Log) Run(ctx context.Context) error {
-	work, abandon := context.WithCancel(context.WithoutCancel(ctx))
-	defer abandon()
-	written := make(chan struct{})
+	writing, abandonWriting := context.WithCancel(context.WithoutCancel(ctx))
+	uploading, abandonUploading := context.WithCancel(context.WithoutCancel(ctx))
+	written, uploaded, stop := make(chan struct{}), make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(written)
-		l.write(ctx, work)
+		l.write(ctx, writing)
 	}()
-	stop, uploaded := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(uploaded)
 		if l.upload != nil {
-			l.upload.run(work, stop)
+			l.upload.run(uploading, stop)
 		}
 	}()
 
 	<-ctx.Done()
-	err := l.await(written, "events are written")
-	close(stop)
-	err = errors.Join(err, l.await(uploaded, "events are uploaded"))
-	abandon()
-	<-uploaded
-	if l.file != nil {
-		err = errors.Join(err, l.closeFile())
+	left := 0
+	if !ended(written, abandonWriting) {
+		left = 1 // which it holds
 	}
-	if left := len(l.queue); left > 0 {
+	if left += len(l.queue); left > 0 {
 		l.drop(DroppedShutdown, left, errStopped)
 	}
-	return err
-}
-
-var errStopped = errors.New("the sidecar stopped before")
-
-func (l *Log) await(done <-chan struct{}, what string) error {
-	grace := time.NewTimer(drainTimeout)
-	defer grace.Stop()
-	select {
-	case <-done:
-		return nil
-	case <-grace.C:
-		return fmt.Errorf("decision log: waited %s in vain until %s", drainTimeout, what)
-	}
-}
-
-func (l *Log) closeFile() error {
-	if err := l.file.Close(); err != nil {
-		return fmt.Errorf("decision log: close %s: %w", l.cfg.File, err)
+	close(stop)
+	ended(uploaded, abandonUploading)
+	if l.file != nil {
+		if err := l.file.Close(); err != nil {
+			return fmt.Errorf("decision log: close %s: %w", l.cfg.File, err)
+		}
 	}
 	return nil
 }
 
-// write turns records into events, in their order, until ctx ends and the queue is empty, or work ends.
-func (l *Log) write(ctx, work context.Context) {
-	for work.Err() == nil {
+var errStopped = errors.New("the sidecar had to end before they were written")
+
+// ended reports whether a part ends, by itself in time or when it is told to give up.
+func ended(done <-chan struct{}, abandon func()) bool {
+	defer abandon()
+	if within(drainTimeout, done) {
+		return true
+	}
+	abandon()
+	return within(abandonTimeout, done)
+}
+
+func within(d time.Duration, done <-chan struct{}) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-done:
+		return true
+	case <-timer.C:
+		return false
+	}
+}
+
+// write turns records into events, in their order, until ctx ends and the queue is empty, or writing ends.
+func (l *Log) write(ctx, writing context.Context) {
+	for writing.Err() == nil {
 		select {
 		case r := <-l.queue:
-			l.writeOne(work, r)
-			continue
-		default:
-		}
-		select {
-		case r := <-l.queue:
-			l.writeOne(work, r)
+			l.writeOne(writing, r)
 		case <-ctx.Done():
 			if len(l.queue) == 0 {
 				return
 			}
+			l.writeOne(writing, <-l.queue)
 		}
 	}
 }

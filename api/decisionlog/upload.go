@@ -29,7 +29,7 @@ const (
 // uploader posts events to a service. Those that wait are bounded; the ones at the front make room for new ones.
 type uploader struct {
 	cfg    Config
-	target string
+	target *url.URL
 	client *http.Client
 	counts *counts
 	chunks chunker
@@ -47,7 +47,7 @@ func newUploader(cfg Config, u *url.URL, c *counts) *uploader {
 	}
 	transport := http.DefaultTransport.(*http.Transport).Clone() //nolint:errcheck,forcetypeassert // net/http says so
 	return &uploader{
-		cfg: cfg, target: target.String(), counts: c, chunks: chunker{limit: cfg.UploadBytes, most: cfg.UploadBytes},
+		cfg: cfg, target: target, counts: c, chunks: chunker{limit: cfg.UploadBytes, most: cfg.UploadBytes},
 		client: &http.Client{Transport: transport, Timeout: requestTimeout, CheckRedirect: func(*http.Request, []*http.Request) error {
 			return http.ErrUseLastResponse // a GET in place of the POST would lose the events
 		}},
@@ -73,6 +73,9 @@ func (u *uploader) add(events ...[]byte) {
 
 // putBack puts events before those that wait.
 func (u *uploader) putBack(events [][]byte) {
+	if len(events) == 0 {
+		return
+	}
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.waiting = slices.Concat(events, u.waiting)
@@ -183,7 +186,7 @@ var errTooLarge = errors.New("an event alone is larger than the limit of an uplo
 
 // post sends a chunk. wrong says that the service will never accept it.
 func (u *uploader) post(ctx context.Context, chunk []byte) (wrong bool, _ error) {
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, u.target, bytes.NewReader(chunk))
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, u.target.String(), bytes.NewReader(chunk))
 	if err != nil {
 		return false, fmt.Errorf("upload events: %w", err)
 	}
@@ -199,7 +202,7 @@ func (u *uploader) post(ctx context.Context, chunk []byte) (wrong bool, _ error)
 	_, err = io.Copy(io.Discard, io.LimitReader(answer.Body, mostAnswerBytes)) // so that the connection can be used again
 	err = errors.Join(err, answer.Body.Close())
 	if answer.StatusCode < 200 || answer.StatusCode > 299 {
-		return slices.Contains(wrongEvents, answer.StatusCode), fmt.Errorf("upload events: %s answered %s", u.target, answer.Status)
+		return slices.Contains(wrongEvents, answer.StatusCode), fmt.Errorf("upload events: %s answered %s", u.target.Redacted(), answer.Status)
 	}
 	if err != nil {
 		u.counts.logger.Debug("the answer to an upload broke off", zap.Error(err)) // it was accepted all the same

@@ -248,3 +248,22 @@ func TestWhatAServiceNeverTakesIsCountedAtTheEnd(t *testing.T) {
 		t.Errorf("dropped %v", got)
 	}
 }
+
+func TestTheEndDoesNotWaitForAServiceThatHangs(t *testing.T) {
+	t.Parallel() // it takes the seconds that the service is given
+	release := make(chan struct{})
+	s := newService(t)
+	s.answer = func(int, []map[string]any) int {
+		<-release
+		return http.StatusOK
+	}
+	l := run(t, decisionlog.Config{URL: s.URL, MinDelay: soon, MaxDelay: often})
+	for range 3 {
+		decide(t, l.Log, load(t, plain), "p/x", "1")
+	}
+	l.stopped()
+	if h := l.Health(); h.Dropped[decisionlog.DroppedShutdown] != 3 || h.Written[decisionlog.SinkService] != 0 {
+		t.Errorf("%v", h)
+	}
+	close(release)
+}

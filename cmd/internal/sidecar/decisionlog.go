@@ -13,8 +13,6 @@ type decisionLog struct {
 	decisionlog.Config
 }
 
-func (d *decisionLog) on() bool { return d.Console || d.File != "" || d.URL != "" }
-
 func resolveDecisionLog(r *resolver, dataDir string, getenv func(string) string) decisionLog {
 	return decisionLog{
 		Console: parse(r, "decision-log", "true or false", strconv.ParseBool),
@@ -38,13 +36,13 @@ func resolveDecisionLog(r *resolver, dataDir string, getenv func(string) string)
 // makeDecisionLog makes the log that the settings ask for, if they ask for one.
 func (s *Sidecar) makeDecisionLog() (err error) {
 	settings := s.cfg.Settings
-	if settings.ValidateOnly || !settings.Decisions.on() {
-		return nil
-	}
 	cfg := settings.Decisions.Config
 	cfg.Version, cfg.Logger = s.cfg.Version, s.cfg.Logger
 	if settings.Decisions.Console {
 		cfg.Console = s.cfg.Stdout
+	}
+	if settings.ValidateOnly || cfg.Console == nil && cfg.File == "" && cfg.URL == "" {
+		return nil
 	}
 	s.decisions, err = decisionlog.New(cfg)
 	return err

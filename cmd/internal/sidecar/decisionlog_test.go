@@ -26,7 +26,7 @@ func TestTheLastDecisionsAreUploadedBeforeTheSidecarEnds(t *testing.T) {
 		Result any    `json:"result"`
 	}
 	uploads := make(chan []event, 10)
-	service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	service := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		var events []event
 		body, err := gzip.NewReader(r.Body)
 		if err == nil {

@@ -2,6 +2,7 @@ package sidecar
 
 import (
 	"crypto/tls"
+	"errors"
 	"fmt"
 
 	"defenseclaw/api"
@@ -26,10 +27,7 @@ func (s *Sidecar) wire() (err error) {
 	if s.events, err = events.New(events.Config{}); err != nil {
 		return err
 	}
-	if err := s.makeJudge(); err != nil {
-		return err
-	}
-	if err := s.makeDecisionLog(); err != nil {
+	if err := errors.Join(s.makeJudge(), s.makeDecisionLog()); err != nil {
 		return err
 	}
 	if !settings.ValidateOnly {
