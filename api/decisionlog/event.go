@@ -69,9 +69,18 @@ func (l *Log) event(ctx context.Context, r *record) (_ *event, reason string, er
 	return e, "", nil
 }
 
+// policies says which there are in a generation of this revision, since most have none.
+type policies struct {
+	revision     string
+	drops, hides bool
+}
+
 // ask asks the policies, where there are any, what is to become of the event that they see. With a reason it is not to be written.
 func (l *Log) ask(ctx context.Context, g *engine.Generation, see func() (ast.Value, error)) (masks []mask, reason string, err error) {
-	drops, hides := g.CouldDefine(l.cfg.Drop), g.CouldDefine(l.cfg.Mask)
+	if l.policies.revision != g.Revision() {
+		l.policies = policies{g.Revision(), g.CouldDefine(l.cfg.Drop), g.CouldDefine(l.cfg.Mask)}
+	}
+	drops, hides := l.policies.drops, l.policies.hides
 	if !drops && !hides {
 		return nil, "", nil
 	}

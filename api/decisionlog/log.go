@@ -71,6 +71,8 @@ type Log struct {
 
 	file   *timberjack.Logger // nil: none
 	upload *uploader          // nil: none
+
+	policies policies // of the newest event; the writing goroutine's own
 	counts
 }
 

@@ -43,7 +43,7 @@ type uploader struct {
 func newUploader(cfg Config, u *url.URL, c *counts) *uploader {
 	target := u.JoinPath("logs")
 	if cfg.Partition != "" {
-		target = target.JoinPath(url.PathEscape(cfg.Partition))
+		target = target.JoinPath(cfg.Partition)
 	}
 	transport := http.DefaultTransport.(*http.Transport).Clone() //nolint:errcheck,forcetypeassert // net/http says so
 	return &uploader{
@@ -89,6 +89,7 @@ func (u *uploader) account(added [][]byte) {
 	for ; u.bytes > u.cfg.BufferBytes; dropped++ {
 		u.bytes -= len(u.waiting[dropped])
 	}
+	clear(u.waiting[:dropped]) // what is dropped takes no memory until the slice moves
 	u.waiting = u.waiting[dropped:]
 	if dropped > 0 {
 		u.counts.drop(DroppedBuffer, dropped, errBufferFull)
@@ -104,7 +105,9 @@ func (u *uploader) take(most int) (taken [][]byte) {
 		size += len(u.waiting[n])
 		n++
 	}
-	taken, u.waiting, u.bytes = u.waiting[:n:n], u.waiting[n:], u.bytes-size
+	taken = slices.Clone(u.waiting[:n])
+	clear(u.waiting[:n])
+	u.waiting, u.bytes = u.waiting[n:], u.bytes-size
 	return taken
 }
 

@@ -87,7 +87,7 @@ const soon, often = time.Millisecond, 20 * time.Millisecond
 func TestEventsAreUploadedAsOPADoes(t *testing.T) {
 	s := newService(t)
 	g := load(t, plain)
-	l := run(t, decisionlog.Config{URL: s.URL + "/base/", Partition: "a b", Token: "a-token", MinDelay: soon, MaxDelay: often})
+	l := run(t, decisionlog.Config{URL: s.URL + "/base/", Partition: "a b/c", Token: "a-token", MinDelay: soon, MaxDelay: often})
 	for _, n := range numbers(3) {
 		decide(t, l.Log, g, "p/x", n)
 	}
@@ -98,7 +98,7 @@ func TestEventsAreUploadedAsOPADoes(t *testing.T) {
 	}
 	r := s.requests[0]
 	got := []string{r.Method, r.URL.EscapedPath(), r.Header.Get("Content-Type"), r.Header.Get("Content-Encoding"), r.Header.Get("Authorization")}
-	if want := []string{"POST", "/base/logs/a%20b", "application/json", "gzip", "Bearer a-token"}; !slices.Equal(got, want) {
+	if want := []string{"POST", "/base/logs/a%20b/c", "application/json", "gzip", "Bearer a-token"}; !slices.Equal(got, want) {
 		t.Errorf("%q; %q was expected", got, want)
 	}
 }
