@@ -88,7 +88,7 @@ func (p *pair) log(t testing.TB, input, result any) (theirs, ours *fields) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	copied := any(input)
+	copied := input
 	if err := util.RoundTrip(&copied); err != nil {
 		t.Fatal(err)
 	}

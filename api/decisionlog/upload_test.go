@@ -107,7 +107,7 @@ func TestChunksKeepToTheLimitAndLoseNothing(t *testing.T) {
 	s := newService(t)
 	g := load(t, map[string]string{"p.rego": "package p\nx := 1"})
 	const limit = 4096
-	l := run(t, decisionlog.Config{URL: s.URL, UploadBytes: limit, MinDelay: soon, MaxDelay: often})
+	l := run(t, decisionlog.Config{URL: s.URL, UploadBytes: limit, MinDelay: time.Hour, MaxDelay: time.Hour})
 	random := rand.New(rand.NewPCG(1, 2))
 	var want []string
 	for i := range 300 {
@@ -138,7 +138,7 @@ func TestChunksKeepToTheLimitAndLoseNothing(t *testing.T) {
 func TestAnEventLargerThanAnUploadIsDroppedAndHoldsUpNoOther(t *testing.T) {
 	s := newService(t)
 	g := load(t, plain)
-	l := run(t, decisionlog.Config{URL: s.URL, UploadBytes: 2048, MinDelay: soon, MaxDelay: often})
+	l := run(t, decisionlog.Config{URL: s.URL, UploadBytes: 2048, MinDelay: time.Hour, MaxDelay: time.Hour})
 	random := rand.New(rand.NewPCG(1, 2))
 	var noise strings.Builder
 	for range 2000 {
