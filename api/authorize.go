@@ -35,7 +35,7 @@ var (
 // answered, since only a plain permission lets it pass.
 func (s *Server) authorize(w http.ResponseWriter, r *http.Request, rt route) *http.Request {
 	g := s.current()
-	if g == nil || !g.HasPackage(authzPackage) && !g.HasRules(authzDecision) {
+	if g == nil || !s.asksAuthz(g) {
 		return r
 	}
 	next, input, err := authzInput(r)
@@ -60,6 +60,22 @@ func (s *Server) authorize(w http.ResponseWriter, r *http.Request, rt route) *ht
 	}
 	refuse(w, rt, code, verdict)
 	return nil
+}
+
+// guarded is what a generation says of requests.
+type guarded struct {
+	generation *engine.Generation
+	asked      bool // its system.authz decides
+}
+
+// asksAuthz finds out once for each generation.
+func (s *Server) asksAuthz(g *engine.Generation) bool {
+	known := s.guarded.Load()
+	if known == nil || known.generation != g {
+		known = &guarded{generation: g, asked: g.HasPackage(authzPackage) || g.HasRules(authzDecision)}
+		s.guarded.Store(known)
+	}
+	return known.asked
 }
 
 // readAuthz is nil for a permission. The rest is OPA's, status by status.
