@@ -149,20 +149,22 @@ func (l *loaded) load(ctx context.Context, connections int, d time.Duration, que
 			for j, q := range questions {
 				asked[j], wants[j] = l.ask(q.Path, q.Input, ""), []byte(`"result":`+q.Result)
 			}
-			for j := i; ; j++ {
-				begun := time.Now()
-				if begun.After(until) {
-					return nil
+			return c.hold(ctx, d+answerLimit, func() error {
+				for j := i; ; j++ {
+					begun := time.Now()
+					if begun.After(until) {
+						return nil
+					}
+					body, err := c.exchange(asked[j%len(asked)])
+					if err != nil {
+						return err
+					}
+					if want := wants[j%len(wants)]; !bytes.Contains(body, want) {
+						return fmt.Errorf("%s: %s is answered %.300s, not %s", l.name, asked[j%len(asked)].name, body, want)
+					}
+					took[i] = append(took[i], milliseconds(time.Since(begun)))
 				}
-				body, err := c.do(ctx, asked[j%len(asked)])
-				if err != nil {
-					return err
-				}
-				if want := wants[j%len(wants)]; !bytes.Contains(body, want) {
-					return fmt.Errorf("%s: %s is answered %.300s, not %s", l.name, asked[j%len(asked)].name, body, want)
-				}
-				took[i] = append(took[i], milliseconds(time.Since(begun)))
-			}
+			})
 		})
 	}
 	err := group.Wait()
