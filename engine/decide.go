@@ -90,6 +90,7 @@ func (g *Generation) Evaluate(ctx context.Context, path Path, input ast.Value) (
 	if err != nil {
 		return nil, err
 	}
+	g.count(plan)
 	limit := g.plans.begin(ctx, g.Timeout())
 	defer g.plans.end(limit)
 	value, err := plan.evaluate(ctx, g, input, limit)

@@ -40,6 +40,7 @@ type Engine struct {
 
 	current atomic.Pointer[Generation]
 	status  atomic.Pointer[EngineStatus]
+	often   chan often
 	refused *Refused // owned by Run: the last attempt's refusal, nil when the source is sound
 }
 
@@ -74,7 +75,7 @@ func New(cfg Config) (*Engine, error) {
 	if cfg.Settle == 0 {
 		cfg.Settle = 500 * time.Millisecond
 	}
-	e := &Engine{cfg: cfg, requests: make(chan request), pings: make(chan struct{}), stopped: make(chan struct{})}
+	e := &Engine{cfg: cfg, often: make(chan often, mostOften), requests: make(chan request), pings: make(chan struct{}), stopped: make(chan struct{})}
 	e.status.Store(&EngineStatus{State: StateEmpty, Since: time.Now()})
 	return e, nil
 }
@@ -127,7 +128,7 @@ func (e *Engine) attempt(ctx context.Context, trigger Trigger) Report {
 		report.Status = StatusUnchanged
 	default:
 		watch.begin(phaseSwap)
-		candidate.loadedAt, candidate.timeout = time.Now(), e.cfg.DecisionTimeout
+		candidate.loadedAt, candidate.timeout, candidate.often = time.Now(), e.cfg.DecisionTimeout, e.askedOften
 		e.current.Store(candidate)
 		report.Status = StatusSuccess
 	}

@@ -31,6 +31,9 @@ type plan struct {
 	body     ast.Body // gives the document to planValue
 	compiler ast.QueryCompiler
 
+	asked   atomic.Uint64
+	partial atomic.Pointer[partialPlan] // the second tier; nil until there is one
+
 	// watched is for those who want to see how an evaluation comes about: it has the locations that
 	// traces and errors name.
 	watched func() (*rego.PreparedEvalQuery, error)
@@ -96,11 +99,28 @@ func (g *Generation) prepareWatched(path Path, query ast.Body) (*rego.PreparedEv
 	return &prepared, nil
 }
 
+// partialAfter is how many decisions by one path make it worth a second tier.
+const partialAfter = 500
+
+// count tells the engine of a path that is asked for often.
+func (g *Generation) count(p *plan) {
+	if p.asked.Add(1) == partialAfter && g.often != nil {
+		g.often(g, p.path)
+	}
+}
+
 // evaluate is nil where the document is undefined.
 func (p *plan) evaluate(ctx context.Context, g *Generation, input ast.Value, limit *deadline) (ast.Value, error) {
-	query := topdown.NewQuery(p.body).
-		WithQueryCompiler(p.compiler).
-		WithCompiler(g.policy.compiler).
+	body, compiler, rules := p.body, p.compiler, g.policy.compiler
+	if partial := p.partial.Load(); partial != nil {
+		if partial.never {
+			return nil, nil
+		}
+		body, compiler, rules = partial.body, partial.query, partial.compiler
+	}
+	query := topdown.NewQuery(body).
+		WithQueryCompiler(compiler).
+		WithCompiler(rules).
 		WithStore(g.data).
 		WithBaseCache(g.data).
 		WithTransaction(transaction{}).
