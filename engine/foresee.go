@@ -33,16 +33,18 @@ type foresight struct {
 
 type ruleFacts struct {
 	refersTo []*ast.Rule
-	unknown  bool   // depends on the input, or on what differs from one evaluation to the next
-	strange  string // a construct whose partial evaluation is not relied on; "" for none
+	unknown  bool      // depends on the input, or on what differs from one evaluation to the next
+	lookups  []ast.Ref // the places in data below which something that varies is looked up
+	strange  string    // a construct whose partial evaluation is not relied on; "" for none
 }
 
-// whyNotForeseen tells why the rules at ref are not to be partially evaluated, "" when they may be.
-func (p *policy) whyNotForeseen(ref ast.Ref) string {
+// foresee tells why the rules at ref are not to be partially evaluated, "" when they may be; and where
+// they look up data by what is not known.
+func (p *policy) foresee(ref ast.Ref) (lookups []ast.Ref, why string) {
 	f := &foresight{compiler: p.compiler, facts: map[*ast.Rule]*ruleFacts{}}
 	asked := p.compiler.GetRulesExact(ref)
 	if len(asked) == 0 {
-		return "there is no rule"
+		return nil, "there is no rule"
 	}
 	f.find(asked)
 	for i := 0; i < len(f.order); i++ { // find adds to it
@@ -56,9 +58,10 @@ func (p *policy) whyNotForeseen(ref ast.Ref) string {
 	for _, rule := range f.order {
 		if f.refuses == "" && f.facts[rule].unknown {
 			f.refuses = f.whyNot(rule, top[rule])
+			lookups = append(lookups, f.facts[rule].lookups...)
 		}
 	}
-	return f.refuses
+	return lookups, f.refuses
 }
 
 func (f *foresight) find(rules []*ast.Rule) {
@@ -80,6 +83,11 @@ func (f *foresight) look(rule *ast.Rule) *ruleFacts {
 		case ast.Ref:
 			facts.unknown = facts.unknown || isInput(x)
 			if x.HasPrefix(ast.DefaultRootRef) {
+				if prefix := x.GroundPrefix(); len(prefix) == 1 {
+					facts.strange = "a look at all of data"
+				} else if len(prefix) < len(x) {
+					facts.lookups = append(facts.lookups, prefix)
+				}
 				facts.refersTo = append(facts.refersTo, f.compiler.GetRulesDynamic(x)...)
 			}
 		case *ast.Expr:

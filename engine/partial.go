@@ -2,14 +2,15 @@ package engine
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/metrics"
 	"github.com/open-policy-agent/opa/v1/topdown"
-	"github.com/open-policy-agent/opa/v1/topdown/copypropagation"
 )
 
 // The second tier of a plan is bounded: by how long making it may take, and by how many rules it may be.
@@ -45,13 +46,19 @@ func (g *Generation) evaluatePartially(ctx context.Context, path Path) (err erro
 	if err != nil {
 		return err
 	}
-	if why := g.policy.whyNotForeseen(path.ref()); why != "" {
+	lookups, why := g.policy.foresee(path.ref())
+	if why != "" {
 		return fmt.Errorf("%w: %s", errNotForeseen, why)
 	}
 	ctx, cancel := context.WithTimeout(ctx, partialTimeout)
 	defer cancel()
 	limit := g.plans.begin(ctx, partialTimeout)
 	defer g.plans.end(limit)
+	for _, ref := range lookups {
+		if name, found := numberName(g.data.Get(ref), limit); found {
+			return fmt.Errorf("%w: %s has a member %q, which a number may mean", errNotForeseen, ref, name)
+		}
+	}
 	left, support, err := topdown.NewQuery(plan.body).
 		WithQueryCompiler(plan.compiler).
 		WithCompiler(g.policy.compiler).
@@ -94,7 +101,7 @@ func (p *policy) compilePartial(ctx context.Context, left []ast.Body, support []
 			return nil, err
 		}
 		for _, rule := range module.Rules {
-			p.propagate(rule)
+			putInputs(rule)
 		}
 		modules[fmt.Sprintf(partialModuleName, i)] = module
 	}
@@ -131,12 +138,76 @@ func (p *policy) onlyData(left any) (err error) {
 	return err
 }
 
-// propagate puts the references in place of the variables that only stand for them: the index of rules
-// looks for those.
-func (p *policy) propagate(rule *ast.Rule) {
-	if !rule.Default {
-		rule.Body = copypropagation.New(rule.Head.Vars()).WithEnsureNonEmptyBody(true).WithCompiler(p.compiler).Apply(rule.Body)
+// numberName finds a member below the value whose name is the text of a number. A look-up of data by a
+// number finds such a member, where a search, which a partial evaluation makes of the look-up, does not.
+func numberName(v ast.Value, limit *deadline) (name ast.String, found bool) {
+	look := func(t *ast.Term) {
+		if !found && !limit.Cancelled() {
+			name, found = numberName(t.Value, limit)
+		}
 	}
+	switch v := v.(type) {
+	case ast.Object:
+		v.Foreach(func(key, member *ast.Term) {
+			if k, ok := key.Value.(ast.String); ok && !found && k != "" && k[0] <= '9' && json.Valid([]byte(k)) && k[0] != '"' {
+				name, found = k, true
+			}
+			look(member)
+		})
+	case *ast.Array:
+		v.Foreach(look)
+	}
+	return name, found
+}
+
+// putInputs puts references to the input in place of the variables that stand for them where those are
+// compared with a constant, since that is what the index of rules looks for.
+func putInputs(rule *ast.Rule) {
+	inputs := map[ast.Var]*ast.Term{}
+	for _, expr := range rule.Body {
+		if v, other := equated(expr); other != nil && isInputTerm(other) {
+			inputs[v] = other
+		}
+	}
+	put := ast.NewVarSet()
+	body := make([]*ast.Expr, 0, len(rule.Body))
+	for _, expr := range rule.Body {
+		if v, other := equated(expr); other != nil && inputs[v] != nil && ast.IsConstant(other.Value) {
+			expr = ast.Equality.Expr(other, inputs[v])
+			put.Add(v)
+		}
+		body = append(body, expr)
+	}
+	used := rule.Head.Vars()
+	for _, expr := range body {
+		if v, other := equated(expr); other == nil || other != inputs[v] {
+			addVars(used, expr)
+		}
+	}
+	rule.Body = slices.DeleteFunc(body, func(expr *ast.Expr) bool {
+		v, other := equated(expr)
+		return other != nil && other == inputs[v] && put.Contains(v) && !used.Contains(v)
+	})
+}
+
+// equated takes apart an equation of a variable with something else; other is nil where there is none.
+func equated(expr *ast.Expr) (v ast.Var, other *ast.Term) {
+	if expr.Negated || !expr.IsEquality() || len(expr.Operands()) != 2 {
+		return "", nil
+	}
+	a, b := expr.Operand(0), expr.Operand(1)
+	if v, ok := a.Value.(ast.Var); ok {
+		return v, b
+	}
+	if v, ok := b.Value.(ast.Var); ok {
+		return v, a
+	}
+	return "", nil
+}
+
+func isInputTerm(t *ast.Term) bool {
+	ref, ok := t.Value.(ast.Ref)
+	return ok && isInput(ref) && ref.IsGround()
 }
 
 // often is a path that a generation is asked for often.
