@@ -44,6 +44,11 @@ func (s *Server) authorize(w http.ResponseWriter, r *http.Request, rt route) *ht
 		return nil
 	}
 	result, defined, err := g.Decide(r.Context(), authzDecision, input)
+	if errors.Is(err, engine.ErrBusy) {
+		w.Header().Set("Retry-After", retryAfter)
+		refuse(w, rt, types.CodeInternal, &httpError{http.StatusServiceUnavailable, err.Error()})
+		return nil
+	}
 	if err != nil {
 		s.cfg.Logger.Error("system.authz could not be evaluated; the request is refused", zap.String("path", r.URL.Path), zap.Error(err))
 		refuse(w, rt, types.CodeInternal, &httpError{http.StatusInternalServerError, types.MsgEvaluationError})

@@ -78,7 +78,7 @@ func (g *Generation) Decide(ctx context.Context, path Path, input ast.Value) (re
 // Evaluate evaluates the document at path with input, which may be nil for none. The value is nil
 // where the document is undefined, which is not an error. It is not to be changed: it may share parts
 // with the generation's data. An error is the policy's (a builtin that failed, a conflict between
-// rules), ctx's, or wraps [ErrDecisionTimeout]. Evaluate reads no file, takes no lock that a reload
+// rules), ctx's, or wraps [ErrDecisionTimeout] or [ErrBusy]. Evaluate reads no file, takes no lock that a reload
 // holds, and needs nothing but this generation.
 func (g *Generation) Evaluate(ctx context.Context, path Path, input ast.Value) (_ ast.Value, err error) {
 	defer func() {
@@ -91,6 +91,10 @@ func (g *Generation) Evaluate(ctx context.Context, path Path, input ast.Value) (
 		return nil, err
 	}
 	g.count(plan)
+	if err := g.limiter.enter(ctx, plan.share, g.Timeout()); err != nil {
+		return nil, fmt.Errorf("evaluate %s: %w", path, err)
+	}
+	defer g.limiter.leave(plan.share)
 	limit := g.plans.begin(ctx, g.Timeout())
 	defer g.plans.end(limit)
 	value, err := plan.evaluate(ctx, g, input, limit)

@@ -31,6 +31,7 @@ type plan struct {
 	body     ast.Body // gives the document to planValue
 	compiler ast.QueryCompiler
 
+	share   chan struct{} // of the places that decisions take; nil where nothing bounds them
 	asked   atomic.Uint64
 	partial atomic.Pointer[partialPlan] // the second tier; nil until there is one
 
@@ -71,7 +72,7 @@ func (g *Generation) newPlan(path Path) (*plan, error) {
 	if err := g.policy.checkPath(ref); err != nil {
 		return nil, fmt.Errorf("prepare %s: %w", path, locate(err, query))
 	}
-	p := &plan{path: path, compiler: g.policy.compiler.QueryCompiler()}
+	p := &plan{path: path, share: g.limiter.share(), compiler: g.policy.compiler.QueryCompiler()}
 	p.watched = sync.OnceValues(func() (*rego.PreparedEvalQuery, error) { return g.prepareWatched(path, query) })
 	p.body, err = p.compiler.Compile(ast.NewBody(ast.Equality.Expr(ast.NewTerm(ref), ast.NewTerm(planValue))))
 	if err != nil {

@@ -31,6 +31,10 @@ func (g *Generation) Observe(ctx context.Context, path Path, input ast.Value, o 
 	ctx, cancel := g.withDeadline(ctx)
 	defer cancel()
 	defer containPanic("evaluate "+path.String(), &err)
+	if err := g.limiter.enter(ctx, g.limiter.queries(), g.Timeout()); err != nil {
+		return nil, fmt.Errorf("evaluate %s: %w", path, err)
+	}
+	defer g.limiter.leave(g.limiter.queries())
 	if o.Metrics != nil {
 		hits := o.Metrics.Counter(metrics.ServerQueryCacheHit)
 		if _, ok := g.plans.byPath.Load(path.key()); ok {
@@ -66,6 +70,10 @@ func (g *Generation) Query(ctx context.Context, query ast.Body, input ast.Value,
 	ctx, cancel := g.withDeadline(ctx)
 	defer cancel()
 	defer containPanic("evaluate a query", &err)
+	if err := g.limiter.enter(ctx, g.limiter.queries(), g.Timeout()); err != nil {
+		return nil, fmt.Errorf("evaluate the query: %w", err)
+	}
+	defer g.limiter.leave(g.limiter.queries())
 	set, err := rego.New(append(g.adHoc(o), rego.ParsedQuery(query), rego.ParsedInput(input))...).Eval(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("evaluate the query: %w", evaluationError(ctx, err))
@@ -89,6 +97,10 @@ func (g *Generation) Partial(ctx context.Context, p Partial, o Observation) (_ *
 	ctx, cancel := g.withDeadline(ctx)
 	defer cancel()
 	defer containPanic("partially evaluate a query", &err)
+	if err := g.limiter.enter(ctx, g.limiter.queries(), g.Timeout()); err != nil {
+		return nil, fmt.Errorf("partially evaluate the query: %w", err)
+	}
+	defer g.limiter.leave(g.limiter.queries())
 	left, err := rego.New(append(g.adHoc(o),
 		rego.ParsedQuery(p.Query), rego.ParsedInput(p.Input), rego.ParsedUnknowns(p.Unknowns),
 		rego.DisableInlining(p.DisableInlining), rego.NondeterministicBuiltins(p.NondeterministicBuiltins),

@@ -33,8 +33,11 @@ const (
 // The same as keys of [http.Header].
 var generationKey, revisionKey = http.CanonicalHeaderKey(HeaderGeneration), http.CanonicalHeaderKey(HeaderRevision)
 
-// codeNoPolicy is the one error code that OPA does not have: its own server always has a policy.
-const codeNoPolicy = "policy_unavailable"
+// The error codes that OPA does not have: its own server always has a policy, and takes what comes.
+const (
+	codeNoPolicy = "policy_unavailable"
+	codeBusy     = "too_many_decisions"
+)
 
 // What OPA compresses when nobody configures it: answers from this size on, as small as can be.
 const (
