@@ -160,8 +160,8 @@ func (s *Server) withRequestID(next http.Handler) http.Handler {
 			w.Header().Set(headerAuthZENRequestID, own)
 		}
 		id := requestID(r)
-		r.Header.Set(HeaderRequestID, id)
-		w.Header().Set(HeaderRequestID, id)
+		r.Header.Set(requestIDKey, id)
+		w.Header().Set(requestIDKey, id)
 		next.ServeHTTP(w, r)
 	})
 }
@@ -169,7 +169,7 @@ func (s *Server) withRequestID(next http.Handler) http.Handler {
 const headerAuthZENRequestID = "X-Request-Id"
 
 func requestID(r *http.Request) string {
-	for _, name := range []string{HeaderRequestID, headerAuthZENRequestID, "X-Correlation-Id"} {
+	for _, name := range [...]string{requestIDKey, headerAuthZENRequestID, "X-Correlation-Id"} {
 		id := r.Header.Get(name)
 		printable := strings.IndexFunc(id, func(c rune) bool { return c <= ' ' || c > '~' }) < 0
 		if id != "" && len(id) <= 128 && printable {

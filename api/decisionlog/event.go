@@ -89,11 +89,11 @@ func (l *Log) ask(ctx context.Context, g *engine.Generation, see func() (ast.Val
 		return nil, DroppedEncoding, err
 	}
 	if drops {
-		drop, _, err := g.Decide(ctx, l.cfg.Drop, event)
+		drop, err := evaluate(ctx, g, l.cfg.Drop, event)
 		if err != nil {
 			return nil, DroppedDrop, err
 		}
-		if drop == true || drop == ast.Boolean(true) {
+		if drop == ast.Boolean(true) {
 			return nil, DroppedPolicy, nil
 		}
 	}
@@ -106,16 +106,28 @@ func (l *Log) ask(ctx context.Context, g *engine.Generation, see func() (ast.Val
 }
 
 func (l *Log) masks(ctx context.Context, g *engine.Generation, event ast.Value) ([]mask, error) {
-	asked, defined, err := g.Decide(ctx, l.cfg.Mask, event)
-	if err != nil || !defined {
+	asked, err := evaluate(ctx, g, l.cfg.Mask, event)
+	if err != nil || asked == nil {
 		return nil, err
 	}
-	if v, ok := asked.(ast.Value); ok {
-		if asked, err = ast.JSON(v); err != nil {
+	list, err := ast.JSON(asked)
+	if err != nil {
+		return nil, fmt.Errorf("masks: %w", err)
+	}
+	return readMasks(list)
+}
+
+// evaluate waits where so many decisions are being made that no more may be: an event has time.
+func evaluate(ctx context.Context, g *engine.Generation, path engine.Path, event ast.Value) (ast.Value, error) {
+	for {
+		value, err := g.Evaluate(ctx, path, event)
+		if !errors.Is(err, engine.ErrBusy) {
+			return value, err
+		}
+		if within(busyDelay, ctx.Done()) {
 			return nil, err
 		}
 	}
-	return readMasks(asked)
 }
 
 // bare is the event without input and result.

@@ -1,14 +1,21 @@
 package decisionlog_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"reflect"
 	"strings"
+	"sync"
 	"testing"
+	"testing/fstest"
+	"time"
 
 	"defenseclaw/api/decisionlog"
 	"defenseclaw/engine"
 
+	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/plugins/logs"
 )
 
@@ -146,6 +153,49 @@ func TestMaskAndDropMayBeElsewhere(t *testing.T) {
 	l.stopped()
 	if events := console.lines(t); len(events) != 1 || text(t, events[0]["input"]) != `{"b":2}` {
 		t.Errorf("%v", events)
+	}
+}
+
+func TestAnEventWaitsWhereTooManyDecisionsAreMade(t *testing.T) {
+	files := fstest.MapFS{
+		"p.rego":   {Data: []byte("package p\nslow if { some i in numbers.range(1, 20000); some j in numbers.range(1, 20000); i * j < 0 }")},
+		"log.rego": {Data: []byte("package system.log\nmask contains \"/input/b\"")},
+	}
+	eng, err := engine.New(engine.Config{Source: func() (fs.FS, error) { return files, nil }, DecisionTimeout: 40 * time.Millisecond, MostDecisions: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	var parts sync.WaitGroup
+	defer parts.Wait()
+	defer cancel()
+	parts.Go(func() { _ = eng.Run(ctx) })
+	if _, err := eng.Reload(ctx, engine.Trigger{Kind: engine.TriggerStartup}); err != nil {
+		t.Fatal(err)
+	}
+	g := eng.Current()
+	long, end := context.WithTimeout(ctx, 10*time.Minute)
+	defer end()
+	parts.Go(func() { _, _ = g.Evaluate(long, engine.Path{"p", "slow"}, nil) })
+	busy := func() bool {
+		_, err := g.Evaluate(ctx, engine.Path{"p", "other"}, nil)
+		return errors.Is(err, engine.ErrBusy)
+	}
+	eventually(t, "the only place is taken", busy)
+
+	var console buffer
+	l := run(t, decisionlog.Config{Console: &console})
+	l.Begin(ctx, g, engine.Question{ID: "id", Path: engine.Path{"p", "x"}, Input: ast.MustParseTerm(`{"a":1,"b":2}`).Value})(engine.Answer{})
+	for range 10 { // meanwhile the log is refused as often
+		if !busy() {
+			t.Fatal("the place is free")
+		}
+	}
+	end()
+	eventually(t, "the event is written", func() bool { return len(console.lines(t)) == 1 })
+	l.stopped()
+	if got := text(t, console.lines(t)[0]["input"]); got != `{"a":1}` {
+		t.Errorf("input is %s", got)
 	}
 }
 

@@ -59,6 +59,7 @@ const (
 	mostQueued     = 8192            // decisions that wait to be made into events
 	drainTimeout   = 5 * time.Second // for what waits when Run ends, and then for the service
 	abandonTimeout = time.Second     // for either to give up
+	busyDelay      = 10 * time.Millisecond
 )
 
 // Log is one decision log. All methods are safe for concurrent use.

@@ -51,6 +51,7 @@ var Table = []Setting{
 	{Flag: "max-files", Env: "DEFENSECLAW_MAX_FILES", Key: "engine.max_files", Default: "100000", Usage: "refuse a directory with more than `N` policy and data files"},
 	{Flag: "max-depth", Env: "DEFENSECLAW_MAX_DEPTH", Key: "engine.max_depth", Default: "64", Usage: "refuse folders more than `N` deep"},
 	{Flag: "decision-timeout", Env: "DEFENSECLAW_DECISION_TIMEOUT", Key: "engine.decision_timeout", Default: "1s", Usage: "end a decision that takes longer than `DURATION`"},
+	{Flag: "max-decisions", Env: "DEFENSECLAW_MAX_DECISIONS", Key: "engine.max_decisions", Default: "0", Usage: "make `N` decisions at once and let more wait a moment; 0: four for each processor, and eight at least"},
 	{Flag: "allow-outside-links", Env: "DEFENSECLAW_ALLOW_OUTSIDE_LINKS", Key: "engine.allow_outside_links", Default: "false", Bool: true, Usage: "follow symbolic links that lead out of the policy directory"},
 	{Flag: "validate-only", Key: "engine.validate_only", Default: "false", Bool: true, Usage: "serve no decisions; POST /policy/reload only checks the directory"},
 	{Flag: "log-format", Env: "DEFENSECLAW_LOG_FORMAT", Key: "log.format", Default: "auto", Usage: "log as `FORMAT`: console, json, or auto for console on a terminal and json elsewhere"},
@@ -107,6 +108,7 @@ type Settings struct {
 	FullCheck       time.Duration // between comparisons of contents
 	Limits          engine.Limits
 	DecisionTimeout time.Duration
+	MostDecisions   int  // at once; 0: by the number of processors
 	OutsideLinks    bool // follow links out of the policy directory
 	ValidateOnly    bool
 	AuthZEN         engine.Path // the document that decides AuthZEN's evaluations
@@ -154,6 +156,10 @@ func Resolve(flag func(name string) (string, bool), getenv func(string) string) 
 	s.Safety = parse(&r, "safety-interval", "a duration such as 30s", duration)
 	s.FullCheck = parse(&r, "full-check-interval", "a duration such as 10m", duration)
 	s.DecisionTimeout = parse(&r, "decision-timeout", "a duration such as 1s", duration)
+	s.MostDecisions = parse(&r, "max-decisions", "a number, or 0", func(v string) (int, error) {
+		n, err := strconv.ParseUint(v, 10, 31)
+		return int(n), err
+	})
 	s.OutsideLinks = parse(&r, "allow-outside-links", "true or false", strconv.ParseBool)
 	s.Limits = engine.Limits{
 		FileBytes: int64(parse(&r, "max-file-bytes", "a number of bytes", count)),
