@@ -39,21 +39,8 @@ func (s *Sidecar) wire() (err error) {
 			return err
 		}
 	}
-	if s.engine != nil && settings.PolicyDir != "" && settings.Watch {
-		s.watcher, err = watcher.New(watcher.Config{
-			Root:              settings.PolicyDir,
-			Relevant:          engine.Relevant,
-			Mode:              watcher.Mode(settings.WatchMode),
-			Debounce:          settings.Debounce,
-			PollInterval:      settings.Poll,
-			SafetyInterval:    settings.Safety,
-			FullCheckInterval: settings.FullCheck,
-			MaxDepth:          settings.Limits.Depth,
-			Changed:           s.tellWatch,
-		})
-		if err != nil {
-			return err
-		}
+	if err := s.makeWatcher(); err != nil {
+		return err
 	}
 	s.server, err = api.New(api.Config{
 		Engine:    s.engine,
@@ -75,6 +62,26 @@ func (s *Sidecar) wire() (err error) {
 		TLS:       s.tlsConfig(),
 
 		RequestsPerSecond: settings.RateLimit,
+	})
+	return err
+}
+
+// makeWatcher makes the watcher where there is a directory to watch.
+func (s *Sidecar) makeWatcher() (err error) {
+	settings := s.cfg.Settings
+	if s.engine == nil || settings.PolicyDir == "" || !settings.Watch {
+		return nil
+	}
+	s.watcher, err = watcher.New(watcher.Config{
+		Root:              settings.PolicyDir,
+		Relevant:          engine.Relevant,
+		Mode:              watcher.Mode(settings.WatchMode),
+		Debounce:          settings.Debounce,
+		PollInterval:      settings.Poll,
+		SafetyInterval:    settings.Safety,
+		FullCheckInterval: settings.FullCheck,
+		MaxDepth:          settings.Limits.Depth,
+		Changed:           s.tellWatch,
 	})
 	return err
 }
