@@ -156,6 +156,20 @@ func TestMaskAndDropMayBeElsewhere(t *testing.T) {
 	}
 }
 
+func TestTextsThatHoldSecretsAreErased(t *testing.T) {
+	for value, erased := range map[string]bool{
+		`Bearer abc`: true, `bearer abc`: true, `Bearer `: false, `Bearers of news`: false,
+		`/path?a=1&access_token=abc`: true, `/path?a=1&Access-Token=abc`: true, `/path?access_token=`: false, `/path?a=token`: false, `/token=abc`: false,
+		`user=alice&password=abc`: true, `user=alice&note=password`: false, `token = abc`: false, `a=b`: false, ``: false, `?`: false,
+		`{"user":{"password":"abc"}}`: true, ` [{"token":"abc"}]`: true, `{"user":"{\"token\":\"abc\"}"}`: true, `{"token":7}`: false, `{"token":"abc"`: false, `{}`: false, `["Bearer abc"]`: true,
+	} {
+		e := one(t, map[string]string{"p.rego": decisions}, "p/boring", text(t, map[string]string{"x": value}))
+		if got := text(t, e["erased"]) == `["/input/x"]`; got != erased {
+			t.Errorf("%s: erased %v, input %v", value, e["erased"], e["input"])
+		}
+	}
+}
+
 func TestAnEventWaitsWhereTooManyDecisionsAreMade(t *testing.T) {
 	files := fstest.MapFS{
 		"p.rego":   {Data: []byte("package p\nslow if { some i in numbers.range(1, 20000); some j in numbers.range(1, 20000); i * j < 0 }")},

@@ -1,6 +1,7 @@
 package decisionlog
 
 import (
+	"encoding/json"
 	"maps"
 	"slices"
 	"strconv"
@@ -74,13 +75,40 @@ func (e *event) eraseAt(path []string) bool {
 }
 
 func isSecret(name string, v any) bool {
-	if text, ok := v.(string); ok && len(text) > len(bearer) && strings.EqualFold(text[:len(bearer)], bearer) {
+	if text, ok := v.(string); ok && holdsSecret(text) {
 		return true
 	}
-	return secretNames[plainName.Replace(strings.ToLower(name))] && isText(v)
+	return isSecretName(name) && isText(v)
 }
 
+func isSecretName(name string) bool { return secretNames[plainName.Replace(strings.ToLower(name))] }
+
 const bearer = "Bearer "
+
+// holdsSecret looks into texts that are more than words, as gateways pass them on: a header's value, a
+// URL with a query, a form, JSON.
+func holdsSecret(text string) bool {
+	if len(text) > len(bearer) && strings.EqualFold(text[:len(bearer)], bearer) {
+		return true
+	}
+	if trimmed := strings.TrimSpace(text); strings.HasPrefix(trimmed, "{") || strings.HasPrefix(trimmed, "[") {
+		var document any
+		found := &event{}
+		if json.Unmarshal([]byte(trimmed), &document) == nil {
+			found.eraseBelow(document, nil)
+		}
+		return len(found.Erased) > 0
+	}
+	if _, query, ok := strings.Cut(text, "?"); ok {
+		text = query
+	}
+	for field := range strings.SplitSeq(text, "&") {
+		if name, value, ok := strings.Cut(field, "="); ok && value != "" && isSecretName(name) {
+			return true
+		}
+	}
+	return false
+}
 
 // isText reports whether v can be a secret: a text, or nothing but texts.
 func isText(v any) bool {
