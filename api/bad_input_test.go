@@ -21,6 +21,14 @@ import (
 // full is a sidecar's API with all its parts.
 func full(t testing.TB) *sidecar {
 	t.Helper()
+	files := maps.Clone(domains)
+	files["p.rego"] = "package p\nx := input.x"
+	return fullOf(t, files)
+}
+
+// fullOf is the same with these files.
+func fullOf(t testing.TB, files map[string]string) *sidecar {
+	t.Helper()
 	log, err := audit.New(audit.Config{Path: filepath.Join(t.TempDir(), "audit.db")})
 	if err != nil {
 		t.Fatal(err)
@@ -46,8 +54,6 @@ func full(t testing.TB) *sidecar {
 			}
 		}
 	})
-	files := maps.Clone(domains)
-	files["p.rego"] = "package p\nx := input.x"
 	return start(t, files, func(c *api.Config, _ *engine.Config) { c.Audit, c.Events, c.Judge = log, hub, j })
 }
 
