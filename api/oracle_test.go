@@ -251,6 +251,9 @@ func normalize(v map[string]any) (different bool) {
 	if p, ok := v["provenance"].(map[string]any); ok {
 		delete(p, "bundles")
 		delete(p, "generation")
+		if p["build_timestamp"] == "" { // which ours leaves out, since OPA's clients do not take it
+			delete(p, "build_timestamp")
+		}
 		different = true
 	}
 	if trace, ok := v["explanation"].([]any); ok && len(trace) > 0 {

@@ -41,7 +41,8 @@ func TestScripts(t *testing.T) { runScripts(t, "testdata") }
 // TestScenarios runs what has happened in the field, one script each, against the built program.
 func TestScenarios(t *testing.T) { runScripts(t, "testdata/scenarios") }
 
-func runScripts(t *testing.T, dir string) {
+// runScripts runs those of a folder, with more variables of the environment as NAME=value.
+func runScripts(t *testing.T, dir string, vars ...string) {
 	testscript.Run(t, testscript.Params{
 		Dir:      dir,
 		Deadline: time.Now().Add(5 * time.Minute), // a script that hangs is stopped and shown
@@ -60,6 +61,7 @@ func runScripts(t *testing.T, dir string) {
 			env.Setenv("DEFENSECLAW_HOME", filepath.Join(env.WorkDir, "state"))
 			env.Setenv("DEFENSECLAW_API_PORT", "0")
 			env.Setenv("NO_COLOR", "1")
+			env.Vars = append(env.Vars, vars...)
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
