@@ -48,12 +48,12 @@ func (s *Server) table() []route {
 	})
 }
 
-// authzenRoutes are the routes of AuthZEN's Authorization API.
+// authzenRoutes are the routes of AuthZEN's Authorization API, which has its own answer to a body that is not JSON.
 func (s *Server) authzenRoutes() []route {
 	a := &authzen.API{Current: s.current, Policy: s.cfg.AuthZEN, Begin: s.beginDataDecision}
 	return []route{
-		{"/access/v1/evaluation", accessDecide, []string{http.MethodPost}, plain(a.Evaluation())},
-		{"/access/v1/evaluations", accessDecide, []string{http.MethodPost}, plain(a.Evaluations())},
+		{"/access/v1/evaluation", accessRead, []string{http.MethodPost}, plain(a.Evaluation())},
+		{"/access/v1/evaluations", accessRead, []string{http.MethodPost}, plain(a.Evaluations())},
 		{"/.well-known/authzen-configuration", accessRead, []string{http.MethodGet, http.MethodHead}, plain(a.Metadata())},
 	}
 }
@@ -94,7 +94,7 @@ func (s *Server) routes() http.Handler {
 	for _, r := range s.table() {
 		mux.Handle(r.pattern, s.guard(r))
 	}
-	mux.Handle("/", s.guard(route{access: accessChange, handle: func(http.ResponseWriter, *http.Request) error {
+	mux.Handle("/", s.guard(route{access: accessRead, handle: func(http.ResponseWriter, *http.Request) error {
 		return &httpError{status: http.StatusNotFound, message: "no such route"}
 	}}))
 	return s.withRequestID(s.withRecovery(mux))
