@@ -56,6 +56,8 @@ var goodRequests = []question{
 	{"GET", "/v1/query?q=x:=1", "", nil},
 	{"POST", "/v1/query", `{"query":"x := input.x","input":{"x":1}}`, nil},
 	{"POST", "/v1/compile", `{"query":"input.x == 1"}`, nil},
+	{"GET", "/v1/compile/filters/include", "", []string{"Accept: application/vnd.opa.ucast.prisma+json"}},
+	{"POST", "/v1/compile/filters/include", `{"unknowns":["input.rows"]}`, []string{"Accept: application/vnd.opa.sql.mysql+json"}},
 	{"GET", "/v1/policies", "", nil},
 	{"GET", "/v1/policies/p.rego", "", nil},
 	{"POST", "/v1/batch/data", `{"inputs":{"a":{"x":1}}}`, nil},
@@ -85,12 +87,28 @@ func TestEveryAnswerIsAsOpenAPISays(t *testing.T) {
 	}
 }
 
+const filtersPolicy = `package filters
+
+# METADATA
+# scope: document
+# compile:
+#   unknowns: [input.rows]
+#   mask_rule: masks
+include if input.rows.x == input.x
+
+masks.rows.secret := {"replace": {"value": "*"}}
+
+misspelt if input.row.x == 1
+
+odd if input.rows.x in input.rows.y`
+
 // openAPIPolicies are everything that the requests need.
 func openAPIPolicies() map[string]string {
 	files := map[string]string{
 		"main.rego": "package system\nmain := {\"x\": input.x}", "authzen.rego": "package authzen\nallow := {\"decision\": true, \"context\": {\"a\": 1}}",
-		"labels.rego": "# METADATA\n# labels:\n#   team: core\npackage labels\nx := 1 if input.on",
-		"fails.rego":  "package fails\ny := 1 / input.zero",
+		"labels.rego":  "# METADATA\n# labels:\n#   team: core\npackage labels\nx := 1 if input.on",
+		"fails.rego":   "package fails\ny := 1 / input.zero\nz if input.rows.x > 1 / input.zero",
+		"filters.rego": filtersPolicy,
 	}
 	for name, text := range domains {
 		files[name] = text
@@ -169,6 +187,10 @@ func answersOfOPA(t *testing.T, o *openAPI) {
 		{"POST", "/v1/compile?metrics&explain=fails&pretty", `{"query":"data.labels.x == 1","unknowns":["input"],"options":{"disableInlining":["data.p"]}}`, nil},
 		{"POST", "/v1/compile", `{"query":"false"}`, nil},
 		{"POST", "/v1/compile", `{"query":"data.labels.x == 1","options":{"disableInlining":["data.labels"]}}`, nil}, // with support
+		{"POST", "/v1/compile/filters/include?pretty&metrics&instrument", `{"input":{"x":1},"options":{"targetDialects":["sql+sqlite","sql+postgresql","sql+mysql","sql+sqlserver","ucast+all"],"targetSQLTableMappings":{"rows":{"x":"y"}}}}`, []string{"Accept: application/vnd.opa.multitarget+json"}},
+		{"POST", "/v1/compile/filters/include", `{"input":{"x":1},"unknowns":null}`, []string{"Accept: application/vnd.opa.ucast.all+json"}},
+		{"POST", "/v1/compile/filters/misspelt", `{"unknowns":["input.rows"]}`, []string{"Accept: application/vnd.opa.sql.sqlserver+json"}}, // a hint
+		{"POST", "/v1/compile/filters/include", gzipped(`{}`), []string{"Accept: application/vnd.opa.ucast.linq+json", "Content-Encoding: gzip"}},
 		{"GET", "/v1/policies?pretty=true", "", nil},
 		{"POST", "/v1/batch/data/p/x?provenance&metrics&instrument&pretty", `{"inputs":{"a":{"x":1}}}`, nil},
 	} {
@@ -185,6 +207,11 @@ func answersOfOPA(t *testing.T, o *openAPI) {
 	o.ask(s, question{"POST", "/", `{}`, nil}, http.StatusNotFound)
 	o.ask(s, question{"GET", "/v1/policies/none.rego", "", nil}, http.StatusNotFound)
 	o.ask(s, question{"GET", "/v1/query", "", nil}, http.StatusBadRequest, true)
+	const sql = "Accept: application/vnd.opa.sql.sqlite+json"
+	o.ask(s, question{"GET", "/v1/compile/filters/include", "", []string{"Accept: text/html"}}, http.StatusBadRequest, true)
+	o.ask(s, question{"POST", "/v1/compile/filters/odd", `{"unknowns":["input.rows"]}`, []string{sql}}, http.StatusBadRequest) // SQL cannot say it
+	o.ask(s, question{"POST", "/v1/compile/filters/include", `{"input":{"x":1},"options":{"targetSQLTableMappings":{"rows":{"x":7}}}}`, []string{sql}}, http.StatusBadRequest)
+	o.ask(s, question{"POST", "/v1/compile/fails/z", `{"unknowns":["input.rows"],"input":{"zero":0}}`, []string{sql}}, http.StatusInternalServerError)
 	for _, target := range []string{"/v1/data?input=%7B", "/v1/data/p?input=%7B"} {
 		o.ask(s, question{"GET", target, "", nil}, http.StatusBadRequest) // the validator takes any text for JSON here
 	}

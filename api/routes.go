@@ -70,6 +70,7 @@ func (s *Server) opaRoutes() []route {
 		{"/{$}", accessRead, nil, plain(a.Default())},
 		{"/v1/query", accessRead, nil, plain(a.Query())},
 		{"/v1/compile", accessRead, nil, plain(a.Compile())},
+		{"/v1/compile/{path...}", accessRead, nil, plain(a.Filters())},
 		{"/v1/policies", accessRead, nil, plain(a.Policies())},
 		{"/v1/policies/{path...}", accessRead, nil, plain(a.Policy())},
 		{"/v1/batch/data", accessRead, nil, plain(a.Batch())},

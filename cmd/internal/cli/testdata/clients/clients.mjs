@@ -154,6 +154,23 @@ test('the low-level client reads provenance, metrics and the explanation', async
   assert.ok(none.provenance.version);
 });
 
+test('a rule becomes filters for a database', async () => {
+  const ask = (target, input) => opa.getFilters('filters/include', input, { target });
+  if (name === '@styra/opa') { // it asks for types of answers that OPA never had
+    const error = await refused(ask('postgresql', { user: 'bob' }), errors.ClientError);
+    assert.match(error.message, /unsupported header: application\/vnd\.styra\./);
+    return;
+  }
+  const masks = { rows: { card: { replace: { value: '*' } } } };
+  assert.deepEqual(await ask('postgresql', { user: 'bob' }), { query: "WHERE rows.owner = E'bob'", masks });
+  assert.deepEqual(await ask('sqlite', { user: 'bob' }), { query: "WHERE rows.owner = 'bob'", masks });
+  assert.deepEqual(await ask('ucastALL', { user: 'bob' }), { query: { type: 'field', operator: 'eq', field: 'rows.owner', value: 'bob' }, masks });
+  assert.deepEqual((await opa.getFilters('filters/include', { user: 'bob' }, 'rows')).query, { owner: { equals: 'bob' } });
+  const mapped = await opa.getFilters('filters/include', { user: 'bob' }, { target: 'mysql', tableMappings: { rows: { $self: 'ROWS', owner: 'OWNER' } } });
+  assert.equal(mapped.query, "WHERE ROWS.OWNER = 'bob'");
+  await assert.rejects(opa.getFilters('filters/none', { user: 'bob' }, { target: 'mysql', unknowns: ['input.rows'] }), /No result for target mysql/);
+});
+
 test('it is healthy', async () => {
   const low = new OpaApiClient({ serverURL: url });
   assert.equal((await low.health()).httpMeta.response.status, 200);
