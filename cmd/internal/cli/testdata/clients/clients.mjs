@@ -168,6 +168,9 @@ test('a rule becomes filters for a database', async () => {
   assert.deepEqual((await opa.getFilters('filters/include', { user: 'bob' }, 'rows')).query, { owner: { equals: 'bob' } });
   const mapped = await opa.getFilters('filters/include', { user: 'bob' }, { target: 'mysql', tableMappings: { rows: { $self: 'ROWS', owner: 'OWNER' } } });
   assert.equal(mapped.query, "WHERE ROWS.OWNER = 'bob'");
+  const several = await opa.getMultipleFilters('filters/include', { user: 'bob' }, { targets: ['sqlite', 'ucastPrisma'] });
+  assert.equal(several.sqlite.query, "WHERE rows.owner = 'bob'");
+  assert.deepEqual(several.ucast.masks, masks);
   await assert.rejects(opa.getFilters('filters/none', { user: 'bob' }, { target: 'mysql', unknowns: ['input.rows'] }), /No result for target mysql/);
 });
 
