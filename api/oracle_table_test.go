@@ -138,7 +138,7 @@ var filterBodies = []string{
 
 // filterQuestions ask for filters.
 func filterQuestions(add func(method, target, body string, headers ...string)) {
-	for _, rule := range []string{"include", "everything", "joined", "odd", "misspelt", "other", "masks", "none", "below/include"} {
+	for _, rule := range []string{"include", "everything", "joined", "odd", "misspelt", "other", "masks", "none", "below/include", "0", "include/x"} {
 		for _, accept := range filterTargets {
 			for _, body := range []string{`{"input":{"user":"alice","least":2,"name":"x"}}`, `{"input":{"user":"bob"},"unknowns":["input.fruits","input.people"],"options":{"targetDialects":["sql+mysql","ucast+all"]}}`} {
 				add("POST", "/v1/compile/filters/"+rule, body, "Accept: "+accept)

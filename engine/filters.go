@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/open-policy-agent/opa/v1/ast"
@@ -28,8 +29,9 @@ type FilterRequest struct {
 type Target struct{ Language, Dialect string }
 
 // Filters partially evaluates a rule and translates what is left of it, under the rules of
-// [Generation.Query]. It also returns the unknowns and the mask that were used. What cannot be said in
-// a target, and what is wrong with the metadata, is an error that wraps [ast.Errors].
+// [Generation.Query]. It also returns the request with the unknowns and the mask that were used. What
+// cannot be said in a target, and what is wrong with the metadata, is an error that wraps [ast.Errors]; no
+// other does.
 func (g *Generation) Filters(ctx context.Context, f FilterRequest, o Observation) (_ *regocompile.Filters, _ FilterRequest, err error) {
 	ctx, cancel := g.withDeadline(ctx)
 	defer cancel()
@@ -54,6 +56,14 @@ func (g *Generation) Filters(ctx context.Context, f FilterRequest, o Observation
 	}
 	o.Metrics.Timer(metrics.CompilePrepPartial).Start()
 	prepared, err := regocompile.New(options...).Prepare(ctx)
+	if err == nil {
+		if err = g.policy.checkPath(f.Path.ref()); err != nil { // which a spliced compiler does not see
+			err = fmt.Errorf("prepare for partial: %w", err)
+		}
+	}
+	if compile := (ast.Errors)(nil); errors.As(err, &compile) {
+		return nil, f, errors.New(err.Error()) // a path that nothing can have is not the target's fault
+	}
 	if err != nil {
 		return nil, f, evaluationError(ctx, err)
 	}

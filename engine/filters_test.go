@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"testing/fstest"
@@ -81,5 +82,21 @@ func TestFiltersAreHeldToThePolicysRules(t *testing.T) {
 	}
 	if _, _, err := g.Filters(t.Context(), FilterRequest{Path: Path{"a", "p", "include"}, Targets: []Target{{"none", ""}}}, Observation{}); err == nil {
 		t.Error("there is a language called none")
+	}
+}
+
+func TestAPathThatNothingCanHaveHasNoFiltersAlsoAfterAReload(t *testing.T) {
+	files := fstest.MapFS{"a.rego": {Data: []byte("package a\nx := 1")}, "b.rego": {Data: []byte("package b\ny := data.a.x")}}
+	var g *Generation
+	for _, text := range []string{"package b\ny := data.a.x", "package b\ny := data.a.x + 1"} {
+		files["b.rego"] = &fstest.MapFile{Data: []byte(text)}
+		var err error
+		if g, err = Load(t.Context(), files, g); err != nil {
+			t.Fatal(err)
+		}
+		_, _, err = g.Filters(t.Context(), FilterRequest{Path: Path{"a", "x", "z"}, Targets: []Target{{"sql", "mysql"}}}, Observation{})
+		if err == nil || !strings.Contains(err.Error(), "undefined ref: data.a.x.z") || errors.As(err, new(ast.Errors)) {
+			t.Errorf("%s: %v", text, err)
+		}
 	}
 }

@@ -177,8 +177,8 @@ func targetsOf(accept string, several []string) (all []engine.Target, err error)
 		return nil, fmt.Errorf("Accept header: unsupported header: %s", accept) //nolint:staticcheck // as above
 	}
 	for _, text := range several {
-		language, dialect, _ := strings.Cut(text, "+")
-		all = append(all, engine.Target{Language: language, Dialect: dialect})
+		parts := append(strings.Split(text, "+"), "")
+		all = append(all, engine.Target{Language: parts[0], Dialect: parts[1]})
 	}
 	return all, nil
 }
