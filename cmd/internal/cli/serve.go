@@ -57,6 +57,9 @@ func serve(c *cli.Context) error {
 func greet(s sidecar.Settings, side *sidecar.Sidecar, logger *zap.Logger) {
 	url := side.URL()
 	logger.Info("listening", zap.String("url", url))
+	if addr := side.EnvoyAddr(); addr != "" {
+		logger.Info("listening for Envoy", zap.String("address", addr), zap.Bool("dry_run", s.ExtAuthz.DryRun))
+	}
 	if !logsToPeople(s.LogFormat) {
 		return
 	}

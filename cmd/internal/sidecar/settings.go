@@ -56,6 +56,9 @@ var Table = []Setting{
 	{Flag: "validate-only", Key: "engine.validate_only", Default: "false", Bool: true, Usage: "serve no decisions; POST /policy/reload only checks the directory"},
 	{Flag: "log-format", Env: "DEFENSECLAW_LOG_FORMAT", Key: "log.format", Default: "auto", Usage: "log as `FORMAT`: console, json, or auto for console on a terminal and json elsewhere"},
 	{Flag: "authzen-policy", Env: "DEFENSECLAW_AUTHZEN_POLICY", Key: "authzen.policy", Default: "authzen/allow", Usage: "answer AuthZEN's evaluations by the document at `PATH`"},
+	{Flag: "ext-authz-addr", Env: "DEFENSECLAW_EXT_AUTHZ_ADDR", Key: "ext_authz.addr", Usage: "answer Envoy's ext_authz over gRPC on `ADDRESS`, HOST:PORT or unix:PATH"},
+	{Flag: "ext-authz-path", Env: "DEFENSECLAW_EXT_AUTHZ_PATH", Key: "ext_authz.path", Default: "envoy/authz/allow", Usage: "answer Envoy by the document at `PATH`"},
+	{Flag: "ext-authz-dry-run", Env: "DEFENSECLAW_EXT_AUTHZ_DRY_RUN", Key: "ext_authz.dry_run", Default: "false", Bool: true, Usage: "let Envoy pass every request, and log which would not have been"},
 	{Key: "audit.max_age", Default: "2160h", Usage: "remove audit records that are older"},
 	{Key: "audit.max_bytes", Default: "268435456", Usage: "remove the oldest audit records while all take more"},
 	{Key: "judge.base_url", Usage: "turn the judge on and ask the OpenAI-compatible endpoint here"},
@@ -99,6 +102,7 @@ type Settings struct {
 	OutsideLinks    bool // follow links out of the policy directory
 	ValidateOnly    bool
 	AuthZEN         engine.Path // the document that decides AuthZEN's evaluations
+	ExtAuthz        ExtAuthz
 	LogFormat       string
 	LogLevel        string
 	AuditAge        time.Duration // audit records are kept for
@@ -153,6 +157,7 @@ func Resolve(flag func(name string) (string, bool), getenv func(string) string) 
 		Depth:     parse(&r, "max-depth", "a number", count),
 	}
 	s.AuthZEN = parse(&r, "authzen-policy", "a path such as authzen/allow", document)
+	s.ExtAuthz = resolveExtAuthz(&r, s.DataDir)
 	s.AuditAge = parse(&r, "audit.max_age", "a duration such as 2160h", duration)
 	s.AuditBytes = int64(parse(&r, "audit.max_bytes", "a number of bytes", count))
 	s.Judge = resolveJudge(&r, getenv)
@@ -228,11 +233,13 @@ func (r *resolver) chosen(name string) bool {
 // path takes a relative path in config.yaml as relative to that file, as its reader would.
 func (r *resolver) path(name, configDir string) string {
 	v, from := r.find(name)
-	if v != "" && !filepath.IsAbs(v) && strings.HasSuffix(from, "config.yaml") {
+	if v != "" && !filepath.IsAbs(v) && fromConfig(from) {
 		return filepath.Join(configDir, v)
 	}
 	return v
 }
+
+func fromConfig(from string) bool { return strings.HasSuffix(from, "config.yaml") }
 
 func parse[T any](r *resolver, name, expected string, read func(string) (T, error)) T {
 	v, from := r.find(name)

@@ -74,6 +74,10 @@ func (s *Sidecar) wire() (err error) {
 
 		RequestsPerSecond: settings.RateLimit,
 	})
+	if err != nil || s.envoyListener == nil {
+		return err
+	}
+	s.envoy, err = s.server.ExtAuthz(settings.ExtAuthz.Policy, settings.ExtAuthz.DryRun)
 	return err
 }
 
