@@ -56,10 +56,10 @@ func respond(policy engine.Path, result any) (*authv3.CheckResponse, error) {
 func (s said) ok() (*authv3.CheckResponse, error) {
 	var err error
 	response := &authv3.OkHttpResponse{}
-	if response.Headers, err = s.headers("headers", true); err != nil {
+	if response.Headers, err = s.headers("headers", wrapperspb.Bool(false), wrapperspb.Bool(true)); err != nil {
 		return nil, err
 	}
-	if response.ResponseHeadersToAdd, err = s.headers("response_headers_to_add", true); err != nil {
+	if response.ResponseHeadersToAdd, err = s.headers("response_headers_to_add", nil, nil); err != nil {
 		return nil, err
 	}
 	if response.HeadersToRemove, err = s.names("request_headers_to_remove"); err != nil {
@@ -81,8 +81,7 @@ func (s said) denied() (*authv3.CheckResponse, error) {
 	if _, given := s["body"]; given && !ok {
 		return nil, fmt.Errorf("body is %s; a string was expected", kindOf(s["body"]))
 	}
-	// The answer of a denial is new: there is nothing that a later value could join.
-	headers, err := s.headers("headers", false)
+	headers, err := s.headers("headers", wrapperspb.Bool(false), nil)
 	if err != nil {
 		return nil, err
 	}
@@ -139,9 +138,11 @@ func (s said) names(field string) ([]string, error) {
 	return names, nil
 }
 
-// headers are an object, or an array of such, of names and their value or values. The first value takes
-// the place of what is there; later ones of the same name join it where append says so.
-func (s said) headers(field string, appended bool) (headers []*corev3.HeaderValueOption, err error) {
+// headers are an object, or an array of such, of names and their value or values. first and later say
+// whether the first value of a name, and those after it, are appended to what is there. Nil leaves it
+// to Envoy, whose versions differ: the newer append, so that a caller's own header of a name that a
+// service trusts would stay beside the policy's.
+func (s said) headers(field string, first, later *wrapperspb.BoolValue) (headers []*corev3.HeaderValueOption, err error) {
 	given, ok := s[field]
 	if !ok {
 		return nil, nil
@@ -154,8 +155,9 @@ func (s said) headers(field string, appended bool) (headers []*corev3.HeaderValu
 	for _, object := range objects {
 		err := pairs(object, func(name, value string) {
 			header := &corev3.HeaderValueOption{Header: &corev3.HeaderValue{Key: name, Value: value}}
-			if appended && seen[http.CanonicalHeaderKey(name)] {
-				header.Append = wrapperspb.Bool(true)
+			header.Append = first //nolint:staticcheck // what took its place is not read by every Envoy
+			if seen[http.CanonicalHeaderKey(name)] {
+				header.Append = later //nolint:staticcheck // as above
 			}
 			seen[http.CanonicalHeaderKey(name)] = true
 			headers = append(headers, header)

@@ -34,13 +34,13 @@ func TestThePolicyOfTheDocumentDecidesAsItSays(t *testing.T) {
 	s := start(t, map[string]string{"p.rego": example(t, "rego"), "data.json": `{"staff": {"k1": "ada"}}`}, nil)
 	const order = `{"request": {"http": {"method": "POST", "path": "/orders", "headers": {"x-api-key": "k1", "content-type": "application/json"}, "body": "{\"amount\": AMOUNT}"}}}`
 	const denied = `{"status":{"code":7},"deniedResponse":{"status":{"code":"Forbidden"},"body":"not allowed\n"},"dynamicMetadata":{}}`
-	if got := s.answer(get("/public/logo.png")); got != `{"status":{},"okResponse":{},"dynamicMetadata":{}}` {
+	if got := s.answer(get("/public/logo.png")); got != `{"status":{},"okResponse":{"headersToRemove":["x-staff"]},"dynamicMetadata":{}}` {
 		t.Error(got)
 	}
 	if got := s.answer(get("/orders")); got != denied {
 		t.Error(got)
 	}
-	if got := s.answer(request(t, strings.Replace(order, "AMOUNT", "100", 1))); got != `{"status":{},"okResponse":{"headers":[{"header":{"key":"x-staff","value":"ada"}}],"headersToRemove":["x-api-key"]},"dynamicMetadata":{}}` {
+	if got := s.answer(request(t, strings.Replace(order, "AMOUNT", "100", 1))); got != `{"status":{},"okResponse":{"headers":[{"header":{"key":"x-staff","value":"ada"},"append":false}],"headersToRemove":["x-api-key"]},"dynamicMetadata":{}}` {
 		t.Error(got)
 	}
 	for _, other := range []string{strings.Replace(order, "AMOUNT", "101", 1), strings.Replace(strings.Replace(order, "AMOUNT", "1", 1), "k1", "k2", 1)} {

@@ -104,13 +104,13 @@ func TestADecisionIsAnsweredAsEnvoyReadsIt(t *testing.T) {
 		"/no":   `{"status":{"code":7},"deniedResponse":{"status":{"code":"Forbidden"}},"dynamicMetadata":{}}`,
 		"/bare": `{"status":{"code":7},"deniedResponse":{"status":{"code":"Forbidden"}},"dynamicMetadata":{}}`,
 		"/ok": `{"status":{},"okResponse":{` +
-			`"headers":[{"header":{"key":"x-role","value":"reader"}},{"header":{"key":"x-role","value":"writer"},"append":true},{"header":{"key":"x-user","value":"alice"}}],` +
+			`"headers":[{"header":{"key":"x-role","value":"reader"},"append":false},{"header":{"key":"x-role","value":"writer"},"append":true},{"header":{"key":"x-user","value":"alice"},"append":false}],` +
 			`"headersToRemove":["authorization"],` +
-			`"responseHeadersToAdd":[{"header":{"key":"x-policy","value":"shop"}},{"header":{"key":"X-Policy","value":"envoy"},"append":true}],` +
+			`"responseHeadersToAdd":[{"header":{"key":"x-policy","value":"shop"}},{"header":{"key":"X-Policy","value":"envoy"}}],` +
 			`"queryParametersToSet":[{"key":"tag","value":"x"},{"key":"tag","value":"y"},{"key":"tenant","value":"a"}],` +
 			`"queryParametersToRemove":["debug"]},"dynamicMetadata":{"list":[true,null],"n":1}}`,
 		"/login": `{"status":{"code":7},"deniedResponse":{"status":{"code":"Found"},` +
-			`"headers":[{"header":{"key":"location","value":"/login"}},{"header":{"key":"set-cookie","value":"a=1"}},{"header":{"key":"set-cookie","value":"b=2"}}],` +
+			`"headers":[{"header":{"key":"location","value":"/login"},"append":false},{"header":{"key":"set-cookie","value":"a=1"},"append":false},{"header":{"key":"set-cookie","value":"b=2"}}],` +
 			`"body":"log in first"},"dynamicMetadata":{"why":"no session"}}`,
 	} {
 		if got := s.answer(get(path)); got != want {

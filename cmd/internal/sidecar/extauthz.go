@@ -70,6 +70,14 @@ func (s *Sidecar) listenForEnvoy() (err error) {
 	return err
 }
 
+// makeEnvoy makes what answers Envoy, where it is to be answered.
+func (s *Sidecar) makeEnvoy() (err error) {
+	if s.envoyListener != nil {
+		s.envoy, err = s.server.ExtAuthz(s.cfg.Settings.ExtAuthz.Policy, s.cfg.Settings.ExtAuthz.DryRun)
+	}
+	return err
+}
+
 // EnvoyAddr is where Envoy is answered, as Addr puts it; empty where it is not.
 func (s *Sidecar) EnvoyAddr() string {
 	if s.envoyListener == nil {

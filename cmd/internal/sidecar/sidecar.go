@@ -101,6 +101,9 @@ func New(cfg Config) (_ *Sidecar, err error) {
 	if err := s.wire(); err != nil {
 		return nil, err
 	}
+	if err := s.makeEnvoy(); err != nil {
+		return nil, err
+	}
 	return s, nil
 }
 

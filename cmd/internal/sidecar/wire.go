@@ -74,10 +74,6 @@ func (s *Sidecar) wire() (err error) {
 
 		RequestsPerSecond: settings.RateLimit,
 	})
-	if err != nil || s.envoyListener == nil {
-		return err
-	}
-	s.envoy, err = s.server.ExtAuthz(settings.ExtAuthz.Policy, settings.ExtAuthz.DryRun)
 	return err
 }
 
