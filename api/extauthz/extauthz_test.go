@@ -311,6 +311,45 @@ func TestTheDeadlineOfADecisionHolds(t *testing.T) {
 	}
 }
 
+func TestACallUnderWayIsAnsweredWhenTheServerEnds(t *testing.T) {
+	begun, stopping := make(chan struct{}), make(chan struct{})
+	s := start(t, map[string]string{"p.rego": policy}, func(c *extauthz.Config, _ *engine.Config) {
+		c.Begin = func(ctx context.Context, _ *engine.Generation) (context.Context, func(bool, error)) {
+			close(begun)
+			<-stopping
+			return ctx, func(bool, error) {}
+		}
+	})
+	answered := make(chan error, 1)
+	go func() {
+		response, err := authv3.NewAuthorizationClient(s.conn).Check(t.Context(), get("/yes"))
+		if err == nil && response.GetOkResponse() == nil {
+			err = errors.New("denied")
+		}
+		answered <- err
+	}()
+	<-begun
+	watch, err := grpc_health_v1.NewHealthClient(s.conn).Watch(t.Context(), &grpc_health_v1.HealthCheckRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := watch.Recv(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- s.stop() }()
+	for err == nil { // until the watch ends, which says that the server is ending
+		_, err = watch.Recv()
+	}
+	close(stopping)
+	if err := <-answered; err != nil {
+		t.Error(err)
+	}
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
 func TestACallThatIsNotAdmittedReachesNothing(t *testing.T) {
 	var asked atomic.Pointer[http.Request]
 	s := start(t, map[string]string{"p.rego": policy}, func(c *extauthz.Config, _ *engine.Config) {
