@@ -66,6 +66,8 @@ func (a authorization) check(ctx context.Context, request *authv3.CheckRequest) 
 		err = status.FromContextError(ctx.Err()).Err()
 	case errors.Is(err, engine.ErrDecisionTimeout):
 		err = status.Error(codes.DeadlineExceeded, err.Error())
+	case errors.Is(err, engine.ErrBusy):
+		err = status.Error(codes.ResourceExhausted, err.Error())
 	case err != nil:
 		err = status.Error(codes.Unknown, err.Error())
 	case !defined:
@@ -93,7 +95,7 @@ func (s *Server) decide(ctx context.Context, g *engine.Generation, input ast.Val
 func (s *Server) logError(request *authv3.CheckRequest, id string, err error) {
 	fields := about(request, id, zap.Error(err))
 	switch status.Code(err) {
-	case codes.Unavailable: // why nothing serves is in the log
+	case codes.Unavailable, codes.ResourceExhausted: // why nothing serves is in the log, and lines make nobody less busy
 	case codes.DeadlineExceeded:
 		s.cfg.Logger.Warn("a decision for Envoy took too long", fields...)
 	default:
