@@ -1,12 +1,14 @@
 package api
 
 import (
+	"context"
 	"net/http"
 
 	"defenseclaw/api/extauthz"
 	"defenseclaw/engine"
 
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 )
 
@@ -14,9 +16,21 @@ import (
 // names: with the token, the certificates and the engine of s, and measured as its decisions are.
 func (s *Server) ExtAuthz(policy engine.Path, dryRun bool) (*extauthz.Server, error) {
 	return extauthz.New(extauthz.Config{
-		Current: s.current, Policy: policy, Admit: s.admitCall, Begin: s.beginDataDecision,
+		Current: s.current, Policy: policy, Admit: s.admitCall, Begin: s.beginCall,
 		TLS: s.cfg.TLS, DryRun: dryRun, Logger: s.cfg.Logger,
 	})
+}
+
+// beginCall measures a decision for a gRPC call, within the caller's trace.
+func (s *Server) beginCall(ctx context.Context, g *engine.Generation) (context.Context, func(defined bool, err error)) {
+	told, _ := metadata.FromIncomingContext(ctx)
+	header := http.Header{}
+	for _, name := range []string{"traceparent", "tracestate"} {
+		for _, value := range told.Get(name) {
+			header.Add(name, value)
+		}
+	}
+	return s.beginDataDecision(s.cfg.Metrics.Continue(ctx, header), g)
 }
 
 // admitCall puts the token before a gRPC call. The other gates stand against pages, which cannot speak

@@ -105,6 +105,9 @@ func (s *Server) guard(rt route) http.Handler {
 	gates := s.gates()
 	return http.HandlerFunc(func(inner http.ResponseWriter, r *http.Request) {
 		w := &countingWriter{ResponseWriter: inner, status: http.StatusOK}
+		if ctx := s.cfg.Metrics.Continue(r.Context(), r.Header); ctx != r.Context() {
+			r = r.WithContext(ctx)
+		}
 		defer func() { s.cfg.Metrics.Request(r.Context(), rt.pattern, w.status) }()
 		r.Body = http.MaxBytesReader(w, r.Body, mostBodyBytes)
 		safe := r.Method == http.MethodGet || r.Method == http.MethodHead

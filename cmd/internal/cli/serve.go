@@ -11,6 +11,7 @@ import (
 	"defenseclaw/cmd/internal/earlysignal"
 	"defenseclaw/cmd/internal/sidecar"
 
+	"github.com/google/uuid"
 	"github.com/urfave/cli/v2"
 	"go.uber.org/zap"
 )
@@ -33,6 +34,7 @@ func serve(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	uuid.EnableRandPool() // two identifiers for each request
 	pacer := collector.New(os.Getenv)
 	defer pacer.Release()
 	logger := newLogger(s.LogFormat, s.LogLevel)
