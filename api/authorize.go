@@ -35,7 +35,7 @@ var (
 // answered, since only a plain permission lets it pass.
 func (s *Server) authorize(w http.ResponseWriter, r *http.Request, rt route) *http.Request {
 	g := s.current()
-	if g == nil || !g.HasPackage(authzPackage) && !g.HasRules(authzDecision) {
+	if g == nil || !s.asksAuthz(g) {
 		return r
 	}
 	next, input, err := authzInput(r)
@@ -44,6 +44,11 @@ func (s *Server) authorize(w http.ResponseWriter, r *http.Request, rt route) *ht
 		return nil
 	}
 	result, defined, err := g.Decide(r.Context(), authzDecision, input)
+	if errors.Is(err, engine.ErrBusy) {
+		w.Header().Set("Retry-After", retryAfter)
+		refuse(w, rt, types.CodeInternal, &httpError{http.StatusServiceUnavailable, err.Error()})
+		return nil
+	}
 	if err != nil {
 		s.cfg.Logger.Error("system.authz could not be evaluated; the request is refused", zap.String("path", r.URL.Path), zap.Error(err))
 		refuse(w, rt, types.CodeInternal, &httpError{http.StatusInternalServerError, types.MsgEvaluationError})
@@ -60,6 +65,22 @@ func (s *Server) authorize(w http.ResponseWriter, r *http.Request, rt route) *ht
 	}
 	refuse(w, rt, code, verdict)
 	return nil
+}
+
+// guarded is what a generation says of requests.
+type guarded struct {
+	generation *engine.Generation
+	asked      bool // its system.authz decides
+}
+
+// asksAuthz finds out once for each generation.
+func (s *Server) asksAuthz(g *engine.Generation) bool {
+	known := s.guarded.Load()
+	if known == nil || known.generation != g {
+		known = &guarded{generation: g, asked: g.HasPackage(authzPackage) || g.HasRules(authzDecision)}
+		s.guarded.Store(known)
+	}
+	return known.asked
 }
 
 // readAuthz is nil for a permission. The rest is OPA's, status by status.

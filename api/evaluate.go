@@ -227,7 +227,7 @@ func (s *Server) evaluateAdmission(w http.ResponseWriter, r *http.Request) error
 	listed := s.addLists(in)
 	start := time.Now()
 	got, err := s.decide(r.Context(), admission, in.forPolicy())
-	if errors.Is(err, errNoPolicy) {
+	if errors.Is(err, errNoPolicy) || errors.Is(err, engine.ErrBusy) { // it was not evaluated
 		return err
 	}
 	verdict, err := admissionVerdict(got, cmp.Or(listed, err))

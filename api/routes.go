@@ -106,6 +106,9 @@ func (s *Server) guard(rt route) http.Handler {
 	gates := s.gates()
 	return http.HandlerFunc(func(inner http.ResponseWriter, r *http.Request) {
 		w := &countingWriter{ResponseWriter: inner, status: http.StatusOK}
+		if ctx := s.cfg.Metrics.Continue(r.Context(), r.Header); ctx != r.Context() {
+			r = r.WithContext(ctx)
+		}
 		defer func() { s.cfg.Metrics.Request(r.Context(), rt.pattern, w.status) }()
 		r.Body = http.MaxBytesReader(w, r.Body, mostBodyBytes)
 		safe := r.Method == http.MethodGet || r.Method == http.MethodHead
@@ -160,8 +163,8 @@ func (s *Server) withRequestID(next http.Handler) http.Handler {
 			w.Header().Set(headerAuthZENRequestID, own)
 		}
 		id := requestID(r)
-		r.Header.Set(HeaderRequestID, id)
-		w.Header().Set(HeaderRequestID, id)
+		r.Header.Set(requestIDKey, id)
+		w.Header().Set(requestIDKey, id)
 		next.ServeHTTP(w, r)
 	})
 }
@@ -169,7 +172,7 @@ func (s *Server) withRequestID(next http.Handler) http.Handler {
 const headerAuthZENRequestID = "X-Request-Id"
 
 func requestID(r *http.Request) string {
-	for _, name := range []string{HeaderRequestID, headerAuthZENRequestID, "X-Correlation-Id"} {
+	for _, name := range [...]string{requestIDKey, headerAuthZENRequestID, "X-Correlation-Id"} {
 		id := r.Header.Get(name)
 		printable := strings.IndexFunc(id, func(c rune) bool { return c <= ' ' || c > '~' }) < 0
 		if id != "" && len(id) <= 128 && printable {

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"defenseclaw/api/audit"
@@ -63,6 +64,7 @@ type Server struct {
 	started     time.Time
 	throttle    *throttle
 	handler     http.Handler
+	guarded     atomic.Pointer[guarded] // of the generation that was asked last
 }
 
 // New makes a server; nothing is served before Run.

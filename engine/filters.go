@@ -36,6 +36,10 @@ func (g *Generation) Filters(ctx context.Context, f FilterRequest, o Observation
 	ctx, cancel := g.withDeadline(ctx)
 	defer cancel()
 	defer containPanic("translate "+f.Path.String(), &err)
+	if err := g.limiter.enter(ctx, g.limiter.queries(), g.Timeout()); err != nil {
+		return nil, f, fmt.Errorf("translate %s: %w", f.Path, err)
+	}
+	defer g.limiter.leave(g.limiter.queries())
 	if err := g.complete(&f); err != nil {
 		return nil, f, err
 	}

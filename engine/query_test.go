@@ -124,9 +124,9 @@ func TestObservingADecisionDoesNotChangeIt(t *testing.T) {
 	tracer := topdown.NewBufferTracer()
 	for i, warm := range []bool{false, true} {
 		m := metrics.New()
-		result, defined, err := g.Observe(t.Context(), Path{"p", "allow"}, input, Observation{Metrics: m, Instrument: true, Tracer: tracer, Labels: &topdown.EvaluatedRuleTracker{}})
-		if result != true || !defined || err != nil {
-			t.Errorf("%d: %v %v %v; want true", i, result, defined, err)
+		result, err := g.Observe(t.Context(), Path{"p", "allow"}, input, Observation{Metrics: m, Instrument: true, Tracer: tracer, Labels: &topdown.EvaluatedRuleTracker{}})
+		if result != ast.Boolean(true) || err != nil {
+			t.Errorf("%d: %v %v; want true", i, result, err)
 		}
 		if got := m.Counter(metrics.ServerQueryCacheHit).Value() == uint64(1); got != warm {
 			t.Errorf("%d: metrics say that the decision was prepared: %v; want %v", i, got, warm)
@@ -135,10 +135,10 @@ func TestObservingADecisionDoesNotChangeIt(t *testing.T) {
 	if len(*tracer) == 0 {
 		t.Error("nothing was traced")
 	}
-	if _, defined, err := g.Observe(t.Context(), Path{"p", "allow"}, nil, Observation{}); defined || err != nil {
-		t.Errorf("undefined: %v %v", defined, err)
+	if result, err := g.Observe(t.Context(), Path{"p", "allow"}, nil, Observation{}); result != nil || err != nil {
+		t.Errorf("undefined: %v %v", result, err)
 	}
-	if _, _, err := g.Observe(t.Context(), Path{"\x00"}, nil, Observation{}); !errors.Is(err, ErrPath) {
+	if _, err := g.Observe(t.Context(), Path{"\x00"}, nil, Observation{}); !errors.Is(err, ErrPath) {
 		t.Errorf("a path that Rego cannot say: %v; want %v", err, ErrPath)
 	}
 }

@@ -169,6 +169,9 @@ func (x *exchange) decide(ctx context.Context, e evaluation) (decision, error) {
 
 // fail answers for a request that was not decided.
 func (x *exchange) fail(err error) {
+	if errors.Is(err, engine.ErrBusy) {
+		x.w.Header().Set("Retry-After", "1")
+	}
 	write(x.w, statusOf(err), refusal{err.Error()})
 }
 
@@ -178,6 +181,8 @@ func statusOf(err error) int {
 		return http.StatusRequestEntityTooLarge
 	case errors.As(err, new(*requestError)):
 		return http.StatusBadRequest
+	case errors.Is(err, engine.ErrBusy):
+		return http.StatusServiceUnavailable
 	default:
 		return http.StatusInternalServerError
 	}

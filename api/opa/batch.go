@@ -89,13 +89,13 @@ func (x *exchange) batchDecision(ctx context.Context, path engine.Path, document
 	defer cancel()
 	one := *x
 	one.r = x.r.WithContext(ctx)
-	result, defined, err := one.decide(path, input, o)
+	value, err := one.decide(path, input, o)
 	if err != nil {
 		return answer, err
 	}
 	answer.Provenance, answer.Metrics = x.provenance(), o.measured()
-	if defined {
-		answer.Result = &result
+	if value != nil {
+		answer.Result = &jsonValue{value}
 	}
 	return answer, nil
 }

@@ -40,7 +40,7 @@ func (x *exchange) observation() observation {
 
 // explain is the first mode asked for that there is.
 func (x *exchange) explain() types.ExplainModeV1 {
-	for _, mode := range x.r.URL.Query()[types.ParamExplainV1] {
+	for _, mode := range x.params[types.ParamExplainV1] {
 		switch mode := types.ExplainModeV1(mode); mode {
 		case types.ExplainNotesV1, types.ExplainFailsV1, types.ExplainFullV1, types.ExplainDebugV1:
 			return mode

@@ -60,7 +60,7 @@ func (x *exchange) queryRequest() (query ast.Body, input ast.Value, failed func(
 			return nil, nil, func() { x.failRequest(err) }
 		}
 	} else {
-		texts := x.r.URL.Query()[types.ParamQueryV1]
+		texts := x.params[types.ParamQueryV1]
 		if len(texts) == 0 {
 			return nil, nil, func() { x.failRequest(errors.New("missing parameter 'q'")) }
 		}

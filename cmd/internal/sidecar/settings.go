@@ -51,10 +51,14 @@ var Table = []Setting{
 	{Flag: "max-files", Env: "DEFENSECLAW_MAX_FILES", Key: "engine.max_files", Default: "100000", Usage: "refuse a directory with more than `N` policy and data files"},
 	{Flag: "max-depth", Env: "DEFENSECLAW_MAX_DEPTH", Key: "engine.max_depth", Default: "64", Usage: "refuse folders more than `N` deep"},
 	{Flag: "decision-timeout", Env: "DEFENSECLAW_DECISION_TIMEOUT", Key: "engine.decision_timeout", Default: "1s", Usage: "end a decision that takes longer than `DURATION`"},
+	{Flag: "max-decisions", Env: "DEFENSECLAW_MAX_DECISIONS", Key: "engine.max_decisions", Default: "0", Usage: "make `N` decisions at once and let more wait a moment; 0: four for each processor, and eight at least"},
 	{Flag: "allow-outside-links", Env: "DEFENSECLAW_ALLOW_OUTSIDE_LINKS", Key: "engine.allow_outside_links", Default: "false", Bool: true, Usage: "follow symbolic links that lead out of the policy directory"},
 	{Flag: "validate-only", Key: "engine.validate_only", Default: "false", Bool: true, Usage: "serve no decisions; POST /policy/reload only checks the directory"},
 	{Flag: "log-format", Env: "DEFENSECLAW_LOG_FORMAT", Key: "log.format", Default: "auto", Usage: "log as `FORMAT`: console, json, or auto for console on a terminal and json elsewhere"},
 	{Flag: "authzen-policy", Env: "DEFENSECLAW_AUTHZEN_POLICY", Key: "authzen.policy", Default: "authzen/allow", Usage: "answer AuthZEN's evaluations by the document at `PATH`"},
+	{Flag: "ext-authz-addr", Env: "DEFENSECLAW_EXT_AUTHZ_ADDR", Key: "ext_authz.addr", Usage: "answer Envoy's ext_authz over gRPC on `ADDRESS`, HOST:PORT or unix:PATH"},
+	{Flag: "ext-authz-path", Env: "DEFENSECLAW_EXT_AUTHZ_PATH", Key: "ext_authz.path", Default: "envoy/authz/allow", Usage: "answer Envoy by the document at `PATH`"},
+	{Flag: "ext-authz-dry-run", Env: "DEFENSECLAW_EXT_AUTHZ_DRY_RUN", Key: "ext_authz.dry_run", Default: "false", Bool: true, Usage: "let Envoy pass every request, and log which would not have been"},
 	{Key: "audit.max_age", Default: "2160h", Usage: "remove audit records that are older"},
 	{Key: "audit.max_bytes", Default: "268435456", Usage: "remove the oldest audit records while all take more"},
 	{Key: "judge.base_url", Usage: "turn the judge on and ask the OpenAI-compatible endpoint here"},
@@ -94,9 +98,11 @@ type Settings struct {
 	FullCheck       time.Duration // between comparisons of contents
 	Limits          engine.Limits
 	DecisionTimeout time.Duration
+	MostDecisions   int  // at once; 0: by the number of processors
 	OutsideLinks    bool // follow links out of the policy directory
 	ValidateOnly    bool
 	AuthZEN         engine.Path // the document that decides AuthZEN's evaluations
+	ExtAuthz        ExtAuthz
 	LogFormat       string
 	LogLevel        string
 	AuditAge        time.Duration // audit records are kept for
@@ -140,6 +146,10 @@ func Resolve(flag func(name string) (string, bool), getenv func(string) string) 
 	s.Safety = parse(&r, "safety-interval", "a duration such as 30s", duration)
 	s.FullCheck = parse(&r, "full-check-interval", "a duration such as 10m", duration)
 	s.DecisionTimeout = parse(&r, "decision-timeout", "a duration such as 1s", duration)
+	s.MostDecisions = parse(&r, "max-decisions", "a number, or 0", func(v string) (int, error) {
+		n, err := strconv.ParseUint(v, 10, 31)
+		return int(n), err
+	})
 	s.OutsideLinks = parse(&r, "allow-outside-links", "true or false", strconv.ParseBool)
 	s.Limits = engine.Limits{
 		FileBytes: int64(parse(&r, "max-file-bytes", "a number of bytes", count)),
@@ -147,6 +157,7 @@ func Resolve(flag func(name string) (string, bool), getenv func(string) string) 
 		Depth:     parse(&r, "max-depth", "a number", count),
 	}
 	s.AuthZEN = parse(&r, "authzen-policy", "a path such as authzen/allow", document)
+	s.ExtAuthz = resolveExtAuthz(&r, s.DataDir)
 	s.AuditAge = parse(&r, "audit.max_age", "a duration such as 2160h", duration)
 	s.AuditBytes = int64(parse(&r, "audit.max_bytes", "a number of bytes", count))
 	s.Judge = resolveJudge(&r, getenv)
@@ -222,11 +233,13 @@ func (r *resolver) chosen(name string) bool {
 // path takes a relative path in config.yaml as relative to that file, as its reader would.
 func (r *resolver) path(name, configDir string) string {
 	v, from := r.find(name)
-	if v != "" && !filepath.IsAbs(v) && strings.HasSuffix(from, "config.yaml") {
+	if v != "" && !filepath.IsAbs(v) && fromConfig(from) {
 		return filepath.Join(configDir, v)
 	}
 	return v
 }
+
+func fromConfig(from string) bool { return strings.HasSuffix(from, "config.yaml") }
 
 func parse[T any](r *resolver, name, expected string, read func(string) (T, error)) T {
 	v, from := r.find(name)

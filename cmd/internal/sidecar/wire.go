@@ -30,7 +30,10 @@ func (s *Sidecar) wire() (err error) {
 		return err
 	}
 	if !settings.ValidateOnly {
-		s.engine, err = engine.New(engine.Config{Source: s.source, Limits: settings.Limits, DecisionTimeout: settings.DecisionTimeout, Announcements: s.announcements()})
+		s.engine, err = engine.New(engine.Config{
+			Source: s.source, Limits: settings.Limits, Announcements: s.announcements(),
+			DecisionTimeout: settings.DecisionTimeout, MostDecisions: settings.MostDecisions,
+		})
 		if err != nil {
 			return err
 		}
