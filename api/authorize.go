@@ -194,8 +194,12 @@ func showsBody(method string, path []string) bool {
 	}
 }
 
-// wireNames are the fields that the routes read, whose decoder does not mind capitals.
-var wireNames = []string{"input", "query", "unknowns", "options", "inputs", "common_input"}
+// wireNames are the fields that the routes read, whose decoder does not mind capitals, and optionNames
+// those of options.
+var (
+	wireNames   = []string{"input", "query", "unknowns", "options", "inputs", "common_input"}
+	optionNames = []string{"disableInlining", "nondeterministicBuiltins", "maskRule", "targetDialects", "targetSQLTableMappings"}
+)
 
 func authzBody(r *http.Request, path []string) (body any, present bool, err error) {
 	text, err := opa.Body(r)
@@ -214,14 +218,24 @@ func authzBody(r *http.Request, path []string) (body any, present bool, err erro
 	if !ok || path[0] != "v1" {
 		return body, true, nil
 	}
+	options, _ := fields["options"].(map[string]any)
+	if err := errors.Join(exactly(fields, wireNames), exactly(options, optionNames)); err != nil {
+		return nil, false, err
+	}
+	return body, true, nil
+}
+
+// exactly refuses fields that differ from a name by their capitals alone: the policy would not know them,
+// and the route would.
+func exactly(fields map[string]any, names []string) error {
 	for _, field := range slices.Sorted(maps.Keys(fields)) {
-		for _, name := range wireNames {
+		for _, name := range names {
 			if field != name && strings.EqualFold(field, name) {
-				return nil, false, fmt.Errorf("the field %q is to be written %q", field, name)
+				return fmt.Errorf("the field %q is to be written %q", field, name)
 			}
 		}
 	}
-	return body, true, nil
+	return nil
 }
 
 // withBody is the request with another body.

@@ -247,13 +247,13 @@ func decideCase(t *testing.T, g *Generation, tc cases.TestCase, how string) {
 	}
 	path := Path(strings.Split(m[1], ".")[1:])
 	decideOnce(t, g, tc, how, path, m[2], input)
-	switch err := g.evaluatePartially(t.Context(), path); {
+	switch err := g.evaluateAhead(t.Context(), path); {
 	case err == nil:
 		secondTiers++
-		decideOnce(t, g, tc, how+", second tier", path, m[2], input)
 	case !errors.Is(err, errNotForeseen):
-		t.Errorf("%s: partially evaluate %s: %v", how, path, err)
+		t.Errorf("%s: evaluate %s ahead: %v", how, path, err)
 	}
+	decideOnce(t, g, tc, how+", second tier", path, m[2], input)
 }
 
 // secondTiers counts the decisions that were made by a second tier.

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/open-policy-agent/opa/v1/ast"
@@ -28,7 +29,6 @@ type foresight struct {
 	compiler *ast.Compiler
 	facts    map[*ast.Rule]*ruleFacts
 	order    []*ast.Rule // as they were found, the rules that were asked about first
-	refuses  string      // why nothing is foreseen, "" when something is
 }
 
 type ruleFacts struct {
@@ -38,30 +38,52 @@ type ruleFacts struct {
 	strange  string    // a construct whose partial evaluation is not relied on; "" for none
 }
 
-// foresee tells why the rules at ref are not to be partially evaluated, "" when they may be; and where
-// they look up data by what is not known.
-func (p *policy) foresee(ref ast.Ref) (lookups []ast.Ref, why string) {
+// foresee looks at the rules of the document at ref, and at all that they refer to.
+func (p *policy) foresee(ref ast.Ref) *foresight {
 	f := &foresight{compiler: p.compiler, facts: map[*ast.Rule]*ruleFacts{}}
-	asked := p.compiler.GetRulesExact(ref)
-	if len(asked) == 0 {
-		return nil, "there is no rule"
-	}
-	f.find(asked)
+	f.find(p.compiler.GetRules(ref))
 	for i := 0; i < len(f.order); i++ { // find adds to it
 		f.find(f.facts[f.order[i]].refersTo)
 	}
 	f.spread()
+	return f
+}
+
+// whyNotPartial tells why the rules at ref are not to be partially evaluated, "" when they may be; and
+// where they look up data by what is not known.
+func (f *foresight) whyNotPartial(ref ast.Ref) (lookups []ast.Ref, why string) {
 	top := map[*ast.Rule]bool{}
-	for _, rule := range asked {
+	for _, rule := range f.compiler.GetRulesExact(ref) {
 		top[rule] = true
 	}
+	if len(top) == 0 {
+		return nil, "there is no rule"
+	}
 	for _, rule := range f.order {
-		if f.refuses == "" && f.facts[rule].unknown {
-			f.refuses = f.whyNot(rule, top[rule])
-			lookups = append(lookups, f.facts[rule].lookups...)
+		if !f.facts[rule].unknown {
+			continue
+		}
+		if why := f.whyNot(rule, top[rule]); why != "" {
+			return nil, why
+		}
+		lookups = append(lookups, f.facts[rule].lookups...)
+	}
+	return lookups, ""
+}
+
+// known are the places of the rules that depend on the data alone.
+func (f *foresight) known() []ast.Ref {
+	var places []ast.Ref
+	for _, rule := range f.order {
+		ref, known := rule.Ref(), true
+		for _, other := range f.compiler.GetRules(ref) {
+			known = known && f.facts[other] != nil && !f.facts[other].unknown
+		}
+		if known && ref.IsGround() && !slices.ContainsFunc(places, func(r ast.Ref) bool { return r.Equal(ref) }) {
+			places = append(places, ref)
 		}
 	}
-	return lookups, f.refuses
+	return places
 }
 
 func (f *foresight) find(rules []*ast.Rule) {
@@ -91,10 +113,7 @@ func (f *foresight) look(rule *ast.Rule) *ruleFacts {
 				facts.refersTo = append(facts.refersTo, f.compiler.GetRulesDynamic(x)...)
 			}
 		case *ast.Expr:
-			if len(x.With) > 0 {
-				f.refuses = fmt.Sprintf("with, at %s", x.Loc())
-			}
-			f.lookAtCall(x, facts)
+			facts.lookAtExpr(x)
 		case *ast.ArrayComprehension, *ast.SetComprehension, *ast.ObjectComprehension, *ast.Every, *ast.Not, *ast.TemplateString, ast.Call:
 			facts.strange = fmt.Sprintf("a construct that is not relied on, %T", x)
 		}
@@ -103,19 +122,22 @@ func (f *foresight) look(rule *ast.Rule) *ruleFacts {
 	return facts
 }
 
-func (f *foresight) lookAtCall(x *ast.Expr, facts *ruleFacts) {
+func (facts *ruleFacts) lookAtExpr(x *ast.Expr) {
+	if len(x.With) > 0 {
+		facts.unknown, facts.strange = true, "with"
+	}
 	if !x.IsCall() || x.Operator().HasPrefix(ast.DefaultRootRef) {
 		return
 	}
 	builtin := builtinOf(x)
 	if builtin == nil {
-		f.refuses = fmt.Sprintf("an unknown builtin, at %s", x.Loc())
+		facts.unknown, facts.strange = true, "a builtin that is not OPA's"
 		return
 	}
 	facts.unknown = facts.unknown || builtin.Nondeterministic
 	for _, prefix := range readsTheClock {
 		if strings.HasPrefix(builtin.Name, prefix) {
-			f.refuses = builtin.Name + ", which reads the clock"
+			facts.unknown, facts.strange = true, builtin.Name
 		}
 	}
 }

@@ -100,7 +100,7 @@ func TestDecisionsAndSecondTiersDoNotDisturbEachOther(t *testing.T) {
 	}
 	for range 5 {
 		for _, path := range paths[:3] {
-			if err := g.evaluatePartially(t.Context(), path); err != nil {
+			if err := g.evaluateAhead(t.Context(), path); err != nil {
 				t.Error(err)
 			}
 		}

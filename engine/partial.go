@@ -33,20 +33,30 @@ type partialPlan struct {
 	query    ast.QueryCompiler
 }
 
-// evaluatePartially makes the second tier of the plan for a path and lets decisions use it. It computes
-// for half a second at most, and shares nothing with the decisions meanwhile. An error wraps
-// [errNotForeseen]; then decisions are made as before.
-func (g *Generation) evaluatePartially(ctx context.Context, path Path) (err error) {
+// evaluateAhead makes the second tier of the plan for a path and lets decisions use it: the query
+// partially evaluated or, where that is not foreseen to change nothing, the values of the rules that
+// depend on the data alone. It computes for a second at most, and shares nothing with the decisions
+// meanwhile. An error says why there is less than a partial evaluation.
+func (g *Generation) evaluateAhead(ctx context.Context, path Path) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			err = crashed("partially evaluate "+path.String(), v)
+			err = crashed("evaluate "+path.String()+" ahead", v)
 		}
 	}()
 	plan, err := g.plan(path)
 	if err != nil {
 		return err
 	}
-	lookups, why := g.policy.foresee(path.ref())
+	foresight := g.policy.foresee(path.ref())
+	if err = g.evaluatePartially(ctx, plan, foresight); err != nil {
+		g.evaluateKnown(ctx, plan, foresight.known())
+	}
+	return err
+}
+
+// evaluatePartially wraps [errNotForeseen] where it does not.
+func (g *Generation) evaluatePartially(ctx context.Context, plan *plan, foresight *foresight) error {
+	lookups, why := foresight.whyNotPartial(plan.path.ref())
 	if why != "" {
 		return fmt.Errorf("%w: %s", errNotForeseen, why)
 	}
@@ -226,16 +236,16 @@ func (e *Engine) askedOften(g *Generation, path Path) {
 	}
 }
 
-// evaluatePartially makes second tiers until ctx ends, one at a time and for what serves alone, beside
-// the decisions and after the swap.
-func (e *Engine) evaluatePartially(ctx context.Context) {
+// evaluateAhead makes second tiers until ctx ends, one at a time and for what serves alone, beside the
+// decisions and after the swap.
+func (e *Engine) evaluateAhead(ctx context.Context) {
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case o := <-e.often:
 			if o.generation == e.Current() {
-				_ = o.generation.evaluatePartially(ctx, o.path) // without it decisions are made as before
+				_ = o.generation.evaluateAhead(ctx, o.path) // without it decisions are made as before
 			}
 		}
 	}

@@ -31,9 +31,12 @@ type plan struct {
 	body     ast.Body // gives the document to planValue
 	compiler ast.QueryCompiler
 
-	share   chan struct{} // of the places that decisions take; nil where nothing bounds them
-	asked   atomic.Uint64
-	partial atomic.Pointer[partialPlan] // the second tier; nil until there is one
+	share chan struct{} // of the places that decisions take; nil where nothing bounds them
+	asked atomic.Uint64
+
+	// The second tier: at most one of them is there.
+	partial atomic.Pointer[partialPlan]
+	known   atomic.Pointer[knownRules]
 
 	// watched is for those who want to see how an evaluation comes about: it has the locations that
 	// traces and errors name.
@@ -128,6 +131,9 @@ func (p *plan) evaluate(ctx context.Context, g *Generation, input ast.Value, lim
 		WithMetrics(metrics.NoOp()).
 		WithStrictBuiltinErrors(true).
 		WithCancel(limit)
+	if known := p.known.Load(); known != nil {
+		query = query.WithVirtualCache(&knowingCache{VirtualCache: topdown.NewVirtualCache(), known: known})
+	}
 	if input != nil {
 		query = query.WithInput(ast.NewTerm(input))
 	}

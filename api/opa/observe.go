@@ -82,6 +82,7 @@ func (o *observation) explanation(pretty bool) (trace types.TraceV1, err error) 
 // provenance is what OPA tells of itself, and the generation that decided, as the one bundle there is.
 type provenance struct {
 	types.ProvenanceV1
+	Timestamp  string `json:"build_timestamp,omitempty"` // OPA's clients take a time or nothing, and a build may know none
 	Generation uint64 `json:"generation"`
 }
 
@@ -92,9 +93,9 @@ func (x *exchange) provenance() *provenance {
 	}
 	return &provenance{
 		ProvenanceV1: types.ProvenanceV1{
-			Version: version.Version, Vcs: version.Vcs, Timestamp: version.Timestamp, Hostname: version.Hostname,
+			Version: version.Version, Vcs: version.Vcs, Hostname: version.Hostname,
 			Bundles: map[string]types.ProvenanceBundleV1{"defenseclaw": {Revision: x.g.Revision()}},
 		},
-		Generation: x.g.Number(),
+		Timestamp: version.Timestamp, Generation: x.g.Number(),
 	}
 }

@@ -42,6 +42,9 @@ func (s *Sidecar) Run(ctx context.Context, ready func()) (err error) {
 	loaded := make(chan struct{}) // the first load has ended: what came before is part of it
 	up, upstream := errgroup.WithContext(upstreamCtx)
 	up.Go(func() error { return s.server.Run(upstream, s.listener) })
+	if s.envoy != nil {
+		up.Go(func() error { return s.envoy.Run(upstream, s.envoyListener) })
+	}
 	up.Go(func() error { return s.events.Run(upstream) })
 	if s.judge != nil {
 		up.Go(func() error { return s.judge.Run(upstream) })

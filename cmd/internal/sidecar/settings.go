@@ -56,6 +56,9 @@ var Table = []Setting{
 	{Flag: "validate-only", Key: "engine.validate_only", Default: "false", Bool: true, Usage: "serve no decisions; POST /policy/reload only checks the directory"},
 	{Flag: "log-format", Env: "DEFENSECLAW_LOG_FORMAT", Key: "log.format", Default: "auto", Usage: "log as `FORMAT`: console, json, or auto for console on a terminal and json elsewhere"},
 	{Flag: "authzen-policy", Env: "DEFENSECLAW_AUTHZEN_POLICY", Key: "authzen.policy", Default: "authzen/allow", Usage: "answer AuthZEN's evaluations by the document at `PATH`"},
+	{Flag: "ext-authz-addr", Env: "DEFENSECLAW_EXT_AUTHZ_ADDR", Key: "ext_authz.addr", Usage: "answer Envoy's ext_authz over gRPC on `ADDRESS`, HOST:PORT or unix:PATH"},
+	{Flag: "ext-authz-path", Env: "DEFENSECLAW_EXT_AUTHZ_PATH", Key: "ext_authz.path", Default: "envoy/authz/allow", Usage: "answer Envoy by the document at `PATH`"},
+	{Flag: "ext-authz-dry-run", Env: "DEFENSECLAW_EXT_AUTHZ_DRY_RUN", Key: "ext_authz.dry_run", Default: "false", Bool: true, Usage: "let Envoy pass every request, and log which would not have been"},
 	{Flag: "decision-log", Env: "DEFENSECLAW_DECISION_LOG", Key: "decision_logs.console", Default: "false", Bool: true, Usage: "write each decision to standard output, an event of OPA's decision log per line"},
 	{Flag: "decision-log-file", Env: "DEFENSECLAW_DECISION_LOG_FILE", Key: "decision_logs.file", Usage: "write each decision to `FILE`, which is put aside when it is large"},
 	{Flag: "decision-log-url", Env: "DEFENSECLAW_DECISION_LOG_URL", Key: "decision_logs.url", Usage: "upload each decision to OPA's decision log service at `URL`, below which is /logs"},
@@ -112,6 +115,7 @@ type Settings struct {
 	OutsideLinks    bool // follow links out of the policy directory
 	ValidateOnly    bool
 	AuthZEN         engine.Path // the document that decides AuthZEN's evaluations
+	ExtAuthz        ExtAuthz
 	LogFormat       string
 	LogLevel        string
 	AuditAge        time.Duration // audit records are kept for
@@ -167,6 +171,7 @@ func Resolve(flag func(name string) (string, bool), getenv func(string) string) 
 		Depth:     parse(&r, "max-depth", "a number", count),
 	}
 	s.AuthZEN = parse(&r, "authzen-policy", "a path such as authzen/allow", document)
+	s.ExtAuthz = resolveExtAuthz(&r, s.DataDir)
 	s.AuditAge = parse(&r, "audit.max_age", "a duration such as 2160h", duration)
 	s.AuditBytes = int64(parse(&r, "audit.max_bytes", "a number of bytes", count))
 	s.Judge = resolveJudge(&r, getenv)
@@ -243,11 +248,13 @@ func (r *resolver) chosen(name string) bool {
 // path takes a relative path in config.yaml as relative to that file, as its reader would.
 func (r *resolver) path(name, configDir string) string {
 	v, from := r.find(name)
-	if v != "" && !filepath.IsAbs(v) && strings.HasSuffix(from, "config.yaml") {
+	if v != "" && !filepath.IsAbs(v) && fromConfig(from) {
 		return filepath.Join(configDir, v)
 	}
 	return v
 }
+
+func fromConfig(from string) bool { return strings.HasSuffix(from, "config.yaml") }
 
 func parse[T any](r *resolver, name, expected string, read func(string) (T, error)) T {
 	v, from := r.find(name)
