@@ -33,7 +33,7 @@ func TestTooManyDecisionsAreShedAndThoseOfCallersThatWentAwayEnd(t *testing.T) {
 					statuses <- 0
 					return
 				}
-				defer answer.Body.Close() //nolint:errcheck // its head is enough
+				defer answer.Body.Close()
 				if answer.StatusCode == http.StatusServiceUnavailable && answer.Header.Get("Retry-After") == "" {
 					t.Error("503 without Retry-After")
 				}

@@ -26,7 +26,7 @@ type Path []string
 // ParsePath splits a slash path, such as a/b, whose parts may be percent-encoded. Empty parts are
 // passed over. A part that cannot be unescaped or holds a quote is an error.
 func ParsePath(s string) (Path, error) {
-	var path Path
+	path := make(Path, 0, strings.Count(s, "/")+1)
 	for part := range strings.SplitSeq(s, "/") {
 		if part == "" {
 			continue

@@ -110,7 +110,7 @@ func (f *foresight) look(rule *ast.Rule) *ruleFacts {
 				} else if len(prefix) < len(x) {
 					facts.lookups = append(facts.lookups, prefix)
 				}
-				facts.refersTo = append(facts.refersTo, f.compiler.GetRulesDynamic(x)...)
+				facts.refersTo = append(facts.refersTo, rulesAt(f.compiler, x)...)
 			}
 		case *ast.Expr:
 			facts.lookAtExpr(x)
@@ -218,7 +218,7 @@ func (f *foresight) isTainted(expr *ast.Expr, tainted ast.VarSet) (found bool) {
 		case ast.Ref:
 			found = found || isInput(x)
 			if x.HasPrefix(ast.DefaultRootRef) {
-				for _, rule := range f.compiler.GetRulesDynamic(x) {
+				for _, rule := range rulesAt(f.compiler, x) {
 					found = found || f.facts[rule].unknown
 				}
 			}
@@ -270,6 +270,11 @@ func searches(rule *ast.Rule) bool {
 		addVars(bound, expr)
 	}
 	return found
+}
+
+// rulesAt are the rules that a reference may mean.
+func rulesAt(compiler *ast.Compiler, ref ast.Ref) []*ast.Rule {
+	return compiler.GetRulesDynamicWithOpts(ref, ast.RulesOptions{IncludeHiddenModules: true})
 }
 
 func isInput(ref ast.Ref) bool { return ref.HasPrefix(ast.InputRootRef) }

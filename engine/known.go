@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/open-policy-agent/opa/v1/ast"
-	"github.com/open-policy-agent/opa/v1/topdown"
 )
 
 // knownTimeout bounds how long the rules of one path that depend on the data alone are evaluated ahead.
@@ -74,34 +73,4 @@ func (g *Generation) evaluateKnown(ctx context.Context, p *plan, places []ast.Re
 	if found {
 		p.known.Store(known)
 	}
-}
-
-// knowingCache is the cache of one evaluation, in which some rules have their values from the start. A
-// with changes what rules depend on: below it, they are evaluated.
-type knowingCache struct {
-	topdown.VirtualCache
-	known *knownRules
-	depth int
-}
-
-// Push is [topdown.VirtualCache]'s.
-func (c *knowingCache) Push() {
-	c.depth++
-	c.VirtualCache.Push()
-}
-
-// Pop is [topdown.VirtualCache]'s.
-func (c *knowingCache) Pop() {
-	c.depth--
-	c.VirtualCache.Pop()
-}
-
-// Get is [topdown.VirtualCache]'s.
-func (c *knowingCache) Get(ref ast.Ref) (value *ast.Term, undefined bool) {
-	if c.depth == 0 {
-		if k := c.known.find(ref); k != nil && (k.value != nil || k.undefined) {
-			return k.value, k.undefined
-		}
-	}
-	return c.VirtualCache.Get(ref)
 }

@@ -140,7 +140,7 @@ func (p *policy) compilePartial(ctx context.Context, left []ast.Body, support []
 func (p *policy) onlyData(left any) (err error) {
 	own := ast.DefaultRootRef.Append(ast.StringTerm(partialNamespace))
 	ast.WalkRefs(left, func(ref ast.Ref) bool {
-		if ref.HasPrefix(ast.DefaultRootRef) && !ref.HasPrefix(own) && len(p.compiler.GetRulesDynamic(ref)) > 0 {
+		if ref.HasPrefix(ast.DefaultRootRef) && !ref.HasPrefix(own) && len(rulesAt(p.compiler, ref)) > 0 {
 			err = fmt.Errorf("%w: %s is left", errNotForeseen, ref)
 		}
 		return err != nil

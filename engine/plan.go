@@ -127,13 +127,11 @@ func (p *plan) evaluate(ctx context.Context, g *Generation, input ast.Value, lim
 		WithCompiler(rules).
 		WithStore(g.data).
 		WithBaseCache(g.data).
+		WithVirtualCache(newRuleCache(p.known.Load())).
 		WithTransaction(transaction{}).
 		WithMetrics(metrics.NoOp()).
 		WithStrictBuiltinErrors(true).
 		WithCancel(limit)
-	if known := p.known.Load(); known != nil {
-		query = query.WithVirtualCache(&knowingCache{VirtualCache: topdown.NewVirtualCache(), known: known})
-	}
 	if input != nil {
 		query = query.WithInput(ast.NewTerm(input))
 	}

@@ -131,14 +131,15 @@ func (x *exchange) postedInput() (ast.Value, error) {
 
 // onlyInput is the input of {"input": …}; nil where the text is anything else. null is no input.
 func onlyInput(text []byte) ast.Value {
-	rest, ok := cutToken(text, `{`)
-	if rest, ok = cutToken(rest, `"input"`); !ok {
-		return nil
+	rest := text
+	for _, token := range []string{`{`, `"input"`, `:`} {
+		after, ok := bytes.CutPrefix(bytes.TrimLeft(rest, jsonSpace), []byte(token))
+		if !ok {
+			return nil
+		}
+		rest = after
 	}
-	if rest, ok = cutToken(rest, `:`); !ok {
-		return nil
-	}
-	rest, ok = bytes.CutSuffix(bytes.TrimRight(rest, jsonSpace), []byte(`}`))
+	rest, ok := bytes.CutSuffix(bytes.TrimRight(rest, jsonSpace), []byte(`}`))
 	if !ok {
 		return nil
 	}
@@ -150,10 +151,6 @@ func onlyInput(text []byte) ast.Value {
 }
 
 const jsonSpace = " \t\r\n"
-
-func cutToken(text []byte, token string) (rest []byte, ok bool) {
-	return bytes.CutPrefix(bytes.TrimLeft(text, jsonSpace), []byte(token))
-}
 
 // mostBuffered is how large a buffer is at most that is used again.
 const mostBuffered = 64 << 10

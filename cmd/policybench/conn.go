@@ -93,7 +93,7 @@ func (c *conn) exchange(q question) (_ []byte, err error) {
 	if _, err = c.net.Write(q.request); err != nil {
 		return nil, err
 	}
-	status := ""
+	var status string
 	if status, c.body, err = readAnswer(c.in, c.body[:0]); err != nil {
 		return nil, err
 	}
