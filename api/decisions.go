@@ -17,13 +17,13 @@ type begun struct {
 }
 
 // begin is where every decision begins, by whatever protocol it is asked for.
-func (s *Server) begin(ctx context.Context, domain string, g *engine.Generation, q engine.Question) (context.Context, begun, error) {
+func (s *Server) begin(ctx context.Context, domain string, g *engine.Generation, q engine.Question) (context.Context, begun) {
 	ctx, measured := s.cfg.Metrics.StartDecision(ctx, domain, g.Number())
 	b := begun{measured: measured}
 	if s.cfg.Decisions != nil {
 		b.logged = s.cfg.Decisions.Begin(ctx, g, identified(ctx, g, q))
 	}
-	return ctx, b, nil
+	return ctx, b
 }
 
 func (b begun) end(verdict string, a engine.Answer) {
@@ -34,11 +34,8 @@ func (b begun) end(verdict string, a engine.Answer) {
 }
 
 // beginDataDecision begins a decision that is not one of the six domains'.
-func (s *Server) beginDataDecision(ctx context.Context, g *engine.Generation, q engine.Question) (context.Context, func(engine.Answer), error) {
-	ctx, begun, err := s.begin(ctx, metrics.DomainData, g, q)
-	if err != nil {
-		return ctx, nil, err
-	}
+func (s *Server) beginDataDecision(ctx context.Context, g *engine.Generation, q engine.Question) (context.Context, func(engine.Answer)) {
+	ctx, begun := s.begin(ctx, metrics.DomainData, g, q)
 	return ctx, func(a engine.Answer) {
 		switch {
 		case a.Err != nil:
@@ -48,7 +45,7 @@ func (s *Server) beginDataDecision(ctx context.Context, g *engine.Generation, q 
 		default:
 			begun.end(metrics.VerdictUndefined, a)
 		}
-	}, nil
+	}
 }
 
 // identified is q with an identifier, and with who asked where the protocol does not know better.

@@ -61,10 +61,7 @@ func (s *Server) decide(ctx context.Context, d domain, input any) (rules, error)
 		return nil, err
 	}
 	path := engine.Path{"defenseclaw", d.name}
-	ctx, begun, err := s.begin(ctx, d.metric, g, engine.Question{Path: path, Input: value})
-	if err != nil {
-		return nil, err
-	}
+	ctx, begun := s.begin(ctx, d.metric, g, engine.Question{Path: path, Input: value})
 	result, defined, err := g.Decide(ctx, path, value)
 	got, err := readRules(d.name, result, defined, err)
 	verdict := metrics.VerdictError

@@ -23,7 +23,7 @@ func (s *Server) ExtAuthz(policy engine.Path, dryRun bool) (*extauthz.Server, er
 }
 
 // beginCall measures a decision for a gRPC call, within the caller's trace.
-func (s *Server) beginCall(ctx context.Context, g *engine.Generation, q engine.Question) (context.Context, func(engine.Answer), error) {
+func (s *Server) beginCall(ctx context.Context, g *engine.Generation, q engine.Question) (context.Context, func(engine.Answer)) {
 	told, _ := metadata.FromIncomingContext(ctx)
 	header := http.Header{}
 	for _, name := range []string{"traceparent", "tracestate"} {

@@ -6,7 +6,7 @@ import (
 	"github.com/open-policy-agent/opa/v1/ast"
 )
 
-// Question is one decision as those see it who measure, limit or log decisions, before it is made.
+// Question is one decision as those see it who measure or log decisions, before it is made.
 // Whoever gets one may keep it: neither Path nor Input is changed or used again for something else.
 type Question struct {
 	ID      string    // that the caller is told; empty: he is told none
@@ -27,5 +27,5 @@ type Answer struct {
 }
 
 // BeginFunc is told of a decision before it is made, and end of how it ended. The context is for the
-// evaluation. An error refuses the decision: it is not made then, and end is nil.
-type BeginFunc func(ctx context.Context, g *Generation, q Question) (_ context.Context, end func(Answer), err error)
+// evaluation.
+type BeginFunc func(ctx context.Context, g *Generation, q Question) (_ context.Context, end func(Answer))

@@ -162,10 +162,7 @@ func (x *exchange) decide(ctx context.Context, e evaluation) (decision, error) {
 	if err != nil {
 		return decision{}, err
 	}
-	ctx, end, err := x.Begin(ctx, x.g, engine.Question{BatchID: x.batch, Path: x.Policy, Input: input})
-	if err != nil {
-		return decision{}, err
-	}
+	ctx, end := x.Begin(ctx, x.g, engine.Question{BatchID: x.batch, Path: x.Policy, Input: input})
 	result, defined, err := x.g.Decide(ctx, x.Policy, input)
 	end(engine.Answer{Result: result, Defined: defined, Err: err})
 	if err != nil || !defined {

@@ -86,10 +86,7 @@ func (a authorization) check(ctx context.Context, request *authv3.CheckRequest) 
 func (s *Server) decide(ctx context.Context, g *engine.Generation, q engine.Question) (result any, defined bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, g.Timeout())
 	defer cancel()
-	ctx, end, err := s.cfg.Begin(ctx, g, q)
-	if err != nil {
-		return nil, false, err
-	}
+	ctx, end := s.cfg.Begin(ctx, g, q)
 	result, defined, err = g.Decide(ctx, q.Path, q.Input)
 	end(engine.Answer{Result: result, Defined: defined, Err: err})
 	return result, defined, err

@@ -228,8 +228,8 @@ func TestADryRunAllowsEverythingAndLogsWhatItWouldNot(t *testing.T) {
 	decisions := make(chan decision, 1)
 	s := start(t, map[string]string{"p.rego": policy}, func(c *extauthz.Config, _ *engine.Config) {
 		c.DryRun = true
-		c.Begin = func(ctx context.Context, _ *engine.Generation, _ engine.Question) (context.Context, func(engine.Answer), error) {
-			return ctx, func(a engine.Answer) { decisions <- decision{a.Defined, a.Err} }, nil
+		c.Begin = func(ctx context.Context, _ *engine.Generation, _ engine.Question) (context.Context, func(engine.Answer)) {
+			return ctx, func(a engine.Answer) { decisions <- decision{a.Defined, a.Err} }
 		}
 	})
 	const allowed = `{"status":{},"okResponse":{}`
@@ -279,9 +279,9 @@ func TestACallThatIsCancelledEndsItsEvaluation(t *testing.T) {
 	begun, ended := make(chan struct{}), make(chan error, 1)
 	s := start(t, map[string]string{"p.rego": policy}, func(c *extauthz.Config, e *engine.Config) {
 		e.DecisionTimeout = time.Hour
-		c.Begin = func(ctx context.Context, _ *engine.Generation, _ engine.Question) (context.Context, func(engine.Answer), error) {
+		c.Begin = func(ctx context.Context, _ *engine.Generation, _ engine.Question) (context.Context, func(engine.Answer)) {
 			close(begun)
-			return ctx, func(a engine.Answer) { ended <- a.Err }, nil
+			return ctx, func(a engine.Answer) { ended <- a.Err }
 		}
 	})
 	ctx, cancel := context.WithCancel(t.Context())
@@ -314,10 +314,10 @@ func TestTheDeadlineOfADecisionHolds(t *testing.T) {
 func TestACallUnderWayIsAnsweredWhenTheServerEnds(t *testing.T) {
 	begun, stopping := make(chan struct{}), make(chan struct{})
 	s := start(t, map[string]string{"p.rego": policy}, func(c *extauthz.Config, _ *engine.Config) {
-		c.Begin = func(ctx context.Context, _ *engine.Generation, _ engine.Question) (context.Context, func(engine.Answer), error) {
+		c.Begin = func(ctx context.Context, _ *engine.Generation, _ engine.Question) (context.Context, func(engine.Answer)) {
 			close(begun)
 			<-stopping
-			return ctx, func(engine.Answer) {}, nil
+			return ctx, func(engine.Answer) {}
 		}
 	})
 	answered := make(chan error, 1)
@@ -354,9 +354,9 @@ func TestACallThatIsNotAdmittedReachesNothing(t *testing.T) {
 	var asked atomic.Pointer[http.Request]
 	s := start(t, map[string]string{"p.rego": policy}, func(c *extauthz.Config, _ *engine.Config) {
 		c.DryRun = true
-		c.Begin = func(ctx context.Context, _ *engine.Generation, _ engine.Question) (context.Context, func(engine.Answer), error) {
+		c.Begin = func(ctx context.Context, _ *engine.Generation, _ engine.Question) (context.Context, func(engine.Answer)) {
 			t.Error("a decision is made")
-			return ctx, func(engine.Answer) {}, nil
+			return ctx, func(engine.Answer) {}
 		}
 		c.Admit = func(r *http.Request) error {
 			asked.Store(r)
@@ -379,11 +379,11 @@ func TestACallThatIsNotAdmittedReachesNothing(t *testing.T) {
 func TestACallThatCrashesEndsNoOther(t *testing.T) {
 	var crashes atomic.Bool
 	s := start(t, map[string]string{"p.rego": policy}, func(c *extauthz.Config, _ *engine.Config) {
-		c.Begin = func(ctx context.Context, _ *engine.Generation, _ engine.Question) (context.Context, func(engine.Answer), error) {
+		c.Begin = func(ctx context.Context, _ *engine.Generation, _ engine.Question) (context.Context, func(engine.Answer)) {
 			if crashes.Load() {
 				panic("a mistake of ours")
 			}
-			return ctx, func(engine.Answer) {}, nil
+			return ctx, func(engine.Answer) {}
 		}
 	})
 	crashes.Store(true)

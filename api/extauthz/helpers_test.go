@@ -46,8 +46,8 @@ func start(t testing.TB, files map[string]string, change func(*extauthz.Config, 
 	config := extauthz.Config{
 		Policy: engine.Path{"envoy", "authz", "allow"},
 		Admit:  func(*http.Request) error { return nil },
-		Begin: func(ctx context.Context, _ *engine.Generation, _ engine.Question) (context.Context, func(engine.Answer), error) {
-			return ctx, func(engine.Answer) {}, nil
+		Begin: func(ctx context.Context, _ *engine.Generation, _ engine.Question) (context.Context, func(engine.Answer)) {
+			return ctx, func(engine.Answer) {}
 		},
 		NewID:   opa.DecisionID,
 		Current: func() *engine.Generation { return s.engine.Current() },

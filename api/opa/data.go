@@ -120,10 +120,7 @@ func (x *exchange) dataV0(path engine.Path, err error) {
 // decide makes one decision, watched where the caller wants to see more than the result. The value is
 // nil where it is undefined.
 func (x *exchange) decide(path engine.Path, input ast.Value, o observation) (value ast.Value, err error) {
-	ctx, end, err := x.Begin(x.r.Context(), x.g, engine.Question{ID: x.id, BatchID: x.batchID, Path: path, Input: input})
-	if err != nil {
-		return nil, err
-	}
+	ctx, end := x.Begin(x.r.Context(), x.g, engine.Question{ID: x.id, BatchID: x.batchID, Path: path, Input: input})
 	if o.wanted {
 		value, err = x.g.Observe(ctx, path, input, o.Observation)
 	} else {

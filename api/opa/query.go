@@ -31,11 +31,7 @@ func (x *exchange) query() {
 		x.failDecision(errors.New("cannot evaluate empty query"))
 		return
 	}
-	ctx, end, err := x.Begin(x.r.Context(), x.g, engine.Question{Query: query, Input: input})
-	if err != nil {
-		x.failDecision(err)
-		return
-	}
+	ctx, end := x.Begin(x.r.Context(), x.g, engine.Question{Query: query, Input: input})
 	set, err := x.g.Query(ctx, query, input, o.Observation)
 	var answer types.QueryResponseV1
 	for _, row := range set {
