@@ -33,6 +33,9 @@ test: ## every test; some: PKG=./engine ARGS='-run Storm -v'
 race: ## every test, afresh, under the race detector (needs a C compiler)
 	CGO_ENABLED=1 go test -race -count=1 -timeout=10m $(ARGS) $(PKG)
 
+clients: ## OPA's clients for JavaScript against the sidecar (needs node and npm; says so where it skips them)
+	go test ./cmd/internal/cli -run=ClientsForJavaScript -count=1 -v
+
 fuzz: ## every fuzz target FUZZTIME=100000x times each
 	.ci/fuzz.sh $(FUZZTIME)
 
@@ -60,7 +63,7 @@ lint: ## the house rules, .golangci.yml
 	$(GOLANGCI) run $(PKG)
 
 ci: FUZZTIME = 2000x
-ci: formatted vet lint tidy paths build cross readme fuzz race ## all that a change must pass, tests last
+ci: formatted vet lint tidy paths build cross readme clients fuzz race ## all that a change must pass, tests last
 
 hooks: ## check what is committed, before each commit (git config core.hooksPath)
 	git config core.hooksPath .ci/hooks
@@ -88,4 +91,4 @@ readme:
 	.ci/readme.sh
 
 .NOTPARALLEL:
-.PHONY: docs help build run test race fuzz bench bench-peers soak fmt vet lint ci hooks clean formatted tidy paths cross readme
+.PHONY: docs help build run test race clients fuzz bench bench-peers soak fmt vet lint ci hooks clean formatted tidy paths cross readme

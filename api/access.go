@@ -20,6 +20,14 @@ const (
 	HeaderRequestID = "X-DefenseClaw-Request-Id"
 )
 
+// The same as keys of [http.Header], which would be made of them for each request.
+var (
+	clientKey    = http.CanonicalHeaderKey(HeaderClient)
+	tokenKey     = http.CanonicalHeaderKey(HeaderToken)
+	authKey      = http.CanonicalHeaderKey(HeaderAuth)
+	requestIDKey = http.CanonicalHeaderKey(HeaderRequestID)
+)
+
 // access says which gates stand before a route.
 type access int
 
@@ -66,10 +74,10 @@ func tokensOf(h http.Header) (tokens []string) {
 		}
 	}
 	bearer(h.Get("Authorization"))
-	if t := h.Get(HeaderToken); t != "" {
+	if t := h.Get(tokenKey); t != "" {
 		tokens = append(tokens, t)
 	}
-	bearer(h.Get(HeaderAuth))
+	bearer(h.Get(authKey))
 	return tokens
 }
 
@@ -110,7 +118,7 @@ func fetchGate(r *http.Request, _ access) (denial, bool) {
 
 // clientGate stands against forms and images: they cannot set a header.
 func clientGate(r *http.Request, a access) (denial, bool) {
-	ok := a != accessChange || r.Method == http.MethodGet || r.Method == http.MethodHead || r.Header.Get(HeaderClient) != ""
+	ok := a != accessChange || r.Method == http.MethodGet || r.Method == http.MethodHead || r.Header.Get(clientKey) != ""
 	return denial{http.StatusForbidden, "missing " + HeaderClient + " header"}, ok
 }
 

@@ -35,7 +35,7 @@ var (
 // answered, since only a plain permission lets it pass.
 func (s *Server) authorize(w http.ResponseWriter, r *http.Request, rt route) *http.Request {
 	g := s.current()
-	if g == nil || !g.HasPackage(authzPackage) && !g.HasRules(authzDecision) {
+	if g == nil || !s.asksAuthz(g) {
 		return r
 	}
 	next, input, err := authzInput(r)
@@ -44,6 +44,11 @@ func (s *Server) authorize(w http.ResponseWriter, r *http.Request, rt route) *ht
 		return nil
 	}
 	result, defined, err := g.Decide(r.Context(), authzDecision, input)
+	if errors.Is(err, engine.ErrBusy) {
+		w.Header().Set("Retry-After", retryAfter)
+		refuse(w, rt, types.CodeInternal, &httpError{http.StatusServiceUnavailable, err.Error()})
+		return nil
+	}
 	if err != nil {
 		s.cfg.Logger.Error("system.authz could not be evaluated; the request is refused", zap.String("path", r.URL.Path), zap.Error(err))
 		refuse(w, rt, types.CodeInternal, &httpError{http.StatusInternalServerError, types.MsgEvaluationError})
@@ -60,6 +65,22 @@ func (s *Server) authorize(w http.ResponseWriter, r *http.Request, rt route) *ht
 	}
 	refuse(w, rt, code, verdict)
 	return nil
+}
+
+// guarded is what a generation says of requests.
+type guarded struct {
+	generation *engine.Generation
+	asked      bool // its system.authz decides
+}
+
+// asksAuthz finds out once for each generation.
+func (s *Server) asksAuthz(g *engine.Generation) bool {
+	known := s.guarded.Load()
+	if known == nil || known.generation != g {
+		known = &guarded{generation: g, asked: g.HasPackage(authzPackage) || g.HasRules(authzDecision)}
+		s.guarded.Store(known)
+	}
+	return known.asked
 }
 
 // readAuthz is nil for a permission. The rest is OPA's, status by status.
@@ -173,8 +194,12 @@ func showsBody(method string, path []string) bool {
 	}
 }
 
-// wireNames are the fields that the routes read, whose decoder does not mind capitals.
-var wireNames = []string{"input", "query", "unknowns", "options", "inputs", "common_input"}
+// wireNames are the fields that the routes read, whose decoder does not mind capitals, and optionNames
+// those of options.
+var (
+	wireNames   = []string{"input", "query", "unknowns", "options", "inputs", "common_input"}
+	optionNames = []string{"disableInlining", "nondeterministicBuiltins", "maskRule", "targetDialects", "targetSQLTableMappings"}
+)
 
 func authzBody(r *http.Request, path []string) (body any, present bool, err error) {
 	text, err := opa.Body(r)
@@ -193,14 +218,24 @@ func authzBody(r *http.Request, path []string) (body any, present bool, err erro
 	if !ok || path[0] != "v1" {
 		return body, true, nil
 	}
+	options, _ := fields["options"].(map[string]any)
+	if err := errors.Join(exactly(fields, wireNames), exactly(options, optionNames)); err != nil {
+		return nil, false, err
+	}
+	return body, true, nil
+}
+
+// exactly refuses fields that differ from a name by their capitals alone: the policy would not know them,
+// and the route would.
+func exactly(fields map[string]any, names []string) error {
 	for _, field := range slices.Sorted(maps.Keys(fields)) {
-		for _, name := range wireNames {
+		for _, name := range names {
 			if field != name && strings.EqualFold(field, name) {
-				return nil, false, fmt.Errorf("the field %q is to be written %q", field, name)
+				return fmt.Errorf("the field %q is to be written %q", field, name)
 			}
 		}
 	}
-	return body, true, nil
+	return nil
 }
 
 // withBody is the request with another body.

@@ -166,6 +166,7 @@ secret if input.body.inputs[_].secret`, "p.rego": "package p\nx := object.get(in
 	s.expect("POST", "/v1/batch/data/p/x", `{"inputs":{"a":{"secret":true}}}`, 401, "")
 	s.expect("POST", "/v1/batch/data/p/x", `{"inputs":{"a":{"secret":true}},"inputs":{"b":{}}}`, 200, `"result":false`)
 	s.expect("POST", "/v1/batch/data/p/x", `{"input\u017f":{"a":{"secret":true}}}`, 400, `is to be written \"inputs\"`)
+	s.expect("POST", "/v1/compile/p/x", `{"options":{"MASKRULE":"m"}}`, 400, `is to be written \"maskRule\"`, "Accept: application/vnd.opa.sql.mysql+json")
 	s.expect("POST", path, `{"input":"`+strings.Repeat("a", 1<<20)+`"}`, 413, "")
 }
 

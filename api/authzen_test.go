@@ -196,7 +196,7 @@ func TestAuthZENNamesWhatIsWrongWithARequest(t *testing.T) {
 		s.expect("POST", "/access/v1/evaluations", `{`+subject+`,`+action+`,`+resource+`,`+more+`}`, http.StatusBadRequest, want)
 	}
 	s.expect("POST", "/access/v1/evaluation", `{}`, http.StatusUnauthorized, "unauthorized", "Authorization: ")
-	s.expect("POST", "/access/v1/evaluation", `{}`, http.StatusUnsupportedMediaType, "", "Content-Type: text/plain")
+	s.expect("POST", "/access/v1/evaluation", `{}`, http.StatusBadRequest, "Content-Type must be application/json", "Content-Type: text/plain")
 	s.expect("GET", "/access/v1/evaluation", "", http.StatusMethodNotAllowed, "")
 	empty := start(t, map[string]string{"p.rego": "package p\nx :="}, nil)
 	empty.expect("POST", "/access/v1/evaluation", `{}`, http.StatusServiceUnavailable, "no policy loaded")

@@ -21,6 +21,15 @@ import (
 // full is a sidecar's API with all its parts.
 func full(t testing.TB) *sidecar {
 	t.Helper()
+	files := maps.Clone(domains)
+	files["p.rego"] = "package p\nx := input.x"
+	files["filters.rego"] = "package filters\ninclude if input.rows.x == input.x"
+	return fullOf(t, files)
+}
+
+// fullOf is the same with these files.
+func fullOf(t testing.TB, files map[string]string) *sidecar {
+	t.Helper()
 	log, err := audit.New(audit.Config{Path: filepath.Join(t.TempDir(), "audit.db")})
 	if err != nil {
 		t.Fatal(err)
@@ -46,8 +55,6 @@ func full(t testing.TB) *sidecar {
 			}
 		}
 	})
-	files := maps.Clone(domains)
-	files["p.rego"] = "package p\nx := input.x"
 	return start(t, files, func(c *api.Config, _ *engine.Config) { c.Audit, c.Events, c.Judge = log, hub, j })
 }
 
@@ -90,6 +97,8 @@ var takers = []taker{
 	{route: "/v0/data/{path...}", path: "/v0/data/p/x", good: `{"x":1}`, opa: true},
 	{route: "/v1/query", good: `{"query":"x := 1"}`, opa: true},
 	{route: "/v1/compile", good: `{"query":"input.x == 1"}`, opa: true, required: []string{"query"}, wrong: map[string]string{"query": `1`, "unknowns": `"input"`}},
+	{route: "/v1/compile/{path...}", path: "/v1/compile/filters/include", good: `{"unknowns":["input.rows"],"input":{"x":1}}`, opa: true, wrong: map[string]string{"unknowns": `"input"`},
+		headers: []string{"Accept: application/vnd.opa.sql.sqlite+json"}},
 	{route: "/v1/batch/data", good: `{"inputs":{}}`, opa: true, required: []string{"inputs"}, wrong: map[string]string{"inputs": `[]`}},
 	{route: "/v1/batch/data/{path...}", path: "/v1/batch/data/p/x", good: `{"inputs":{"a":{}}}`, opa: true, required: []string{"inputs"}, wrong: map[string]string{"inputs": `[]`}},
 }

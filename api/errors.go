@@ -37,6 +37,9 @@ func (s *Server) writeError(w http.ResponseWriter, r *http.Request, err error) {
 		status, message = known.status, known.message
 	case errors.As(err, &tooLarge):
 		status, message = http.StatusRequestEntityTooLarge, fmt.Sprintf("the body is larger than %d bytes", tooLarge.Limit)
+	case errors.Is(err, engine.ErrBusy):
+		status = http.StatusServiceUnavailable
+		w.Header().Set("Retry-After", retryAfter)
 	case errors.Is(err, errNoPolicy), errors.Is(err, engine.ErrStopped):
 		status = http.StatusServiceUnavailable
 	case errors.Is(err, engine.ErrDecisionTimeout):

@@ -56,22 +56,41 @@ func (s *Server) decide(ctx context.Context, d domain, input any) (rules, error)
 	if g == nil {
 		return nil, errNoPolicy
 	}
-	ctx, measured := s.cfg.Metrics.StartDecision(ctx, d.metric, g.Number())
-	got, err := evaluate(ctx, g, d.name, input)
+	value, err := domainInput(d.name, input)
 	if err != nil {
-		measured.End(metrics.VerdictError)
 		return nil, err
 	}
-	measured.End(d.verdict(got))
-	return got, nil
+	path := engine.Path{"defenseclaw", d.name}
+	ctx, begun := s.begin(ctx, d.metric, g, engine.Question{Path: path, Input: value})
+	result, defined, err := g.Decide(ctx, path, value)
+	got, err := readRules(d.name, result, defined, err)
+	verdict := metrics.VerdictError
+	if err == nil {
+		verdict = d.verdict(got)
+	}
+	begun.end(verdict, engine.Answer{Result: result, Defined: defined, Err: err})
+	return got, err
 }
 
 func evaluate(ctx context.Context, g *engine.Generation, name string, input any) (rules, error) {
+	value, err := domainInput(name, input)
+	if err != nil {
+		return nil, err
+	}
+	result, defined, err := g.Decide(ctx, engine.Path{"defenseclaw", name}, value)
+	return readRules(name, result, defined, err)
+}
+
+func domainInput(name string, input any) (ast.Value, error) {
 	value, err := ast.InterfaceToValue(input)
 	if err != nil {
 		return nil, fmt.Errorf("input of %s: %w", name, err)
 	}
-	result, defined, err := g.Decide(ctx, engine.Path{"defenseclaw", name}, value)
+	return value, nil
+}
+
+// readRules takes a package's rules out of what came of evaluating it.
+func readRules(name string, result any, defined bool, err error) (rules, error) {
 	if err != nil {
 		return nil, err
 	}
@@ -83,21 +102,6 @@ func evaluate(ctx context.Context, g *engine.Generation, name string, input any)
 		return nil, fmt.Errorf("data.defenseclaw.%s is %T; an object was expected", name, result)
 	}
 	return object, nil
-}
-
-// beginDataDecision measures a decision of OPA's API.
-func (s *Server) beginDataDecision(ctx context.Context, g *engine.Generation) (context.Context, func(defined bool, err error)) {
-	ctx, measured := s.cfg.Metrics.StartDecision(ctx, metrics.DomainData, g.Number())
-	return ctx, func(defined bool, err error) {
-		switch {
-		case err != nil:
-			measured.End(metrics.VerdictError)
-		case defined:
-			measured.End(metrics.VerdictDefined)
-		default:
-			measured.End(metrics.VerdictUndefined)
-		}
-	}
 }
 
 // rules are the values of a package's rules, by name. A rule that is not defined reads as the zero
@@ -227,7 +231,7 @@ func (s *Server) evaluateAdmission(w http.ResponseWriter, r *http.Request) error
 	listed := s.addLists(in)
 	start := time.Now()
 	got, err := s.decide(r.Context(), admission, in.forPolicy())
-	if errors.Is(err, errNoPolicy) {
+	if errors.Is(err, errNoPolicy) || errors.Is(err, engine.ErrBusy) { // it was not evaluated
 		return err
 	}
 	verdict, err := admissionVerdict(got, cmp.Or(listed, err))

@@ -7,6 +7,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/open-policy-agent/opa/v1/server"
 )
 
 func TestWhereOPADiffersTheContractSaysWhy(t *testing.T) {
@@ -30,6 +32,10 @@ func TestWhereOPADiffersTheContractSaysWhy(t *testing.T) {
 		{"files are the only source", question{"DELETE", "/v1/policies/x.rego", "", nil}, 200, 405, "files of the policy directory are the only source"},
 		{"bodies are bounded", question{"POST", "/v1/data/users", `{"input":"` + strings.Repeat("x", 1<<20) + `"}`, nil}, 200, 413, "invalid_parameter"},
 		{"bodies are bounded", question{"POST", "/v1/data/users", gzipped(`{"input":"` + strings.Repeat("x", 1<<20) + `"}`), []string{"Content-Encoding: gzip"}}, 200, 413, "invalid_parameter"},
+		{"no configuration", question{"GET", "/v1/config", "", nil}, 200, 404, "no such route"},
+		{"the status is another", question{"GET", "/v1/status", "", nil}, 500, 404, "no such route"}, // 500: its plugin is off, as when nobody configures it
+		{"readiness is /health/ready", question{"GET", "/health/live", "", nil}, 500, 404, "no such route"},
+		{"a path after the query", question{"GET", "/v1/query/x", "", nil}, 405, 404, "no such route"},
 		{"no index page", question{"GET", "/", "", nil}, 200, 405, ""},
 		{"a JSON error for what is not there", question{"GET", "/v1/nothing", "", nil}, 404, 404, "no such route"},
 		{"a probe may ask with HEAD", question{"HEAD", "/health", "", nil}, 405, 200, ""},
@@ -116,6 +122,34 @@ func TestABatchTellsEachOutcomeAndItsStatusTellsThemTogether(t *testing.T) {
 	s.expect("POST", "/v1/batch/data/p/fails", `{"inputs":{"a":{"zero":0},"b":{"zero":0}}}`, 500, `"responses":{"a":{"decision_id":"`)
 	s.expect("POST", "/v1/batch/data/p/x?provenance&metrics", `{"inputs":{"a":{}}}`, 200, `"timer_server_handler_ns"`)
 	s.expect("GET", "/v1/batch/data/p/x", "", 405, "")
+}
+
+// TestFiltersFollowTheMetadataThroughReloads, of which each compiles only what changed, as OPA's do that
+// compiles everything.
+func TestFiltersFollowTheMetadataThroughReloads(t *testing.T) {
+	const sql, target = "Accept: application/vnd.opa.sql.postgresql+json", "/v1/compile/shop/orders/include"
+	files := map[string]string{
+		"shop.rego":   "# METADATA\n# scope: subpackages\n# compile:\n#   unknowns: [input.orders]\npackage shop\nlimit := 10",
+		"orders.rego": "package shop.orders\nimport data.shop\ninclude if input.orders.price == shop.limit\nmasks.orders.card := {\"replace\": {\"value\": \"*\"}}",
+		"other.rego":  "package other\nx := 1",
+	}
+	s := start(t, files, nil)
+	for _, edit := range []struct{ file, text, want string }{
+		{"other.rego", "package other\nx := 2", `{"result":{"query":"WHERE orders.price = E'10'"}}`},
+		{"shop.rego", strings.Replace(files["shop.rego"], "10", "20", 1), `{"result":{"query":"WHERE orders.price = E'20'"}}`},
+		{"orders.rego", strings.Replace(files["orders.rego"], "include if", "# METADATA\n# compile:\n#   mask_rule: masks\ninclude if", 1), `{"result":{"query":"WHERE orders.price = E'20'","masks":{"orders":{"card":{"replace":{"value":"*"}}}}}}`},
+		{"shop.rego", strings.Replace(files["shop.rego"], "input.orders", "input.others", 1), `{"hints":[{"message":"input.orders.price undefined, did you mean input.others.price?"`}, // nothing may be seen
+		{"shop.rego", strings.Replace(files["shop.rego"], "input.orders", "x.orders", 1), `"unknowns must be prefixed with`},
+	} {
+		files[edit.file] = edit.text
+		s.files = policy(files)
+		s.expect("POST", "/policy/reload", "", 200, "", "X-DefenseClaw-Client: t")
+		_, _, opa := ask(t, newOracleOf(t, files, func(s *server.Server) *server.Server { return s }).opa, question{"POST", target, "{}", []string{sql}})
+		_, ours, _ := s.request("POST", target, "{}", sql)
+		if strings.TrimSpace(opa) != ours || !strings.Contains(ours, edit.want) {
+			t.Errorf("after %s became %q:\nOPA:  %s\nours: %s\nwant: %s", edit.file, edit.text, opa, ours, edit.want)
+		}
+	}
 }
 
 func TestOPAsRoutesSayThatNothingServes(t *testing.T) {

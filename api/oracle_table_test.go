@@ -103,6 +103,7 @@ func questions() (all []question) {
 		add("POST", "/v1/compile", body)
 		add("POST", "/v1/compile?explain=full&metrics", body)
 	}
+	filterQuestions(add)
 	for _, target := range []string{"/v1/query", "/v1/query?q=", "/v1/query?q=1&q=2", "/v1/policies", "/v1/policies?pretty", "/v1/policies/", "/v1/policies/none.rego", "/v1/policies/a/authz.rego",
 		"/v1/policies/a%2Fauthz.rego", "/v1/policies/a", "/v1/policies/conflict.rego/", "/v1/data?input=", "/v1/data?input=1&input=2", "/health", "/health?bundles", "/health?bundle=true&plugins", "/health?plugins&exclude-plugin=x"} {
 		add("GET", target, "")
@@ -120,6 +121,42 @@ func questions() (all []question) {
 		add("GET", "/v1/policies", "", "Accept-Encoding: "+accept)
 	}
 	return all
+}
+
+var filterTargets = []string{
+	"application/vnd.opa.multitarget+json", "application/vnd.opa.ucast.all+json", "application/vnd.opa.ucast.minimal+json", "application/vnd.opa.ucast.prisma+json", "application/vnd.opa.ucast.linq+json",
+	"application/vnd.opa.sql.postgresql+json", "application/vnd.opa.sql.mysql+json", "application/vnd.opa.sql.sqlserver+json", "application/vnd.opa.sql.sqlite+json", "application/json",
+}
+
+var filterBodies = []string{
+	``, `{}`, `{`, `{"input":{"user":"alice","least":2}}`, `{"input":{"user":"bob","least":2}}`, `{"input":null,"unknowns":[]}`, `{"input":{"user":"alice"},"unknowns":["input.fruits","input.people"]}`,
+	`{"unknowns":["data.users"],"input":{"user":"alice","least":1,"fruits":{"price":2}}}`, `{"unknowns":["input"]}`, `{"unknowns":["fruits"]}`, `{"unknowns":["input.fruits[0]"]}`, `{"unknowns":["x y"]}`, `{"unknowns":["input.baskets"],"later":true}`,
+	`{"input":{"user":"alice"},"options":{"maskRule":"masks"}}`, `{"input":{"user":"bob"},"options":{"maskRule":"data.filters.masks"}}`, `{"options":{"maskRule":"none"}}`, `{"options":{"disableInlining":["data.filters.include"]}}`,
+	`{"input":{"user":"bob"},"options":{"targetSQLTableMappings":{"fruits":{"$self":"f","name":"n"}}}}`, `{"options":{"targetSQLTableMappings":{"sql":{"fruits":{"$self":"f"}}}}}`, `{"options":{"targetSQLTableMappings":{"fruits":7}}}`,
+	`{"input":{"user":"alice","least":3},"options":{"targetDialects":["sql+postgresql","ucast+prisma","sql+sqlite","ucast+all"]}}`, `{"options":{"targetDialects":["sql+none"]}}`,
+}
+
+// filterQuestions ask for filters.
+func filterQuestions(add func(method, target, body string, headers ...string)) {
+	for _, rule := range []string{"include", "everything", "joined", "odd", "misspelt", "other", "masks", "none", "below/include", "0", "include/x"} {
+		for _, accept := range filterTargets {
+			for _, body := range []string{`{"input":{"user":"alice","least":2,"name":"x"}}`, `{"input":{"user":"bob"},"unknowns":["input.fruits","input.people"],"options":{"targetDialects":["sql+mysql","ucast+all"]}}`} {
+				add("POST", "/v1/compile/filters/"+rule, body, "Accept: "+accept)
+			}
+		}
+	}
+	for _, body := range filterBodies {
+		for _, accept := range filterTargets[:6] {
+			add("POST", "/v1/compile/filters/include", body, "Accept: "+accept)
+		}
+	}
+	for _, accept := range []string{"", "*/*", "application/json, text/plain", "application/vnd.opa.sql.none+json"} {
+		add("POST", "/v1/compile/filters/include", "{}", "Accept: "+accept)
+	}
+	for _, target := range []string{"/v1/compile/", "/v1/compile/filters%2Finclude", "/v1/compile/filters/include/", "/v1/compile/filters/%22", "/v1/compile/filters/%2522", "/v1/compile/filters/%25zz", "/v1/compile/filters//include", "/v1/compile/users", "/v1/compile/filters/include?pretty&metrics", "/v1/compile/filters/include?explain=full&instrument"} {
+		add("POST", target, `{"unknowns":["input.fruits"],"options":{"maskRule":"masks"}}`, "Accept: "+filterTargets[1])
+		add("GET", target, "", "Accept: "+filterTargets[5])
+	}
 }
 
 func gzipped(text string) string {

@@ -48,12 +48,12 @@ func (s *Server) table() []route {
 	})
 }
 
-// authzenRoutes are the routes of AuthZEN's Authorization API.
+// authzenRoutes are the routes of AuthZEN's Authorization API, which has its own answer to a body that is not JSON.
 func (s *Server) authzenRoutes() []route {
-	a := &authzen.API{Current: s.current, Policy: s.cfg.AuthZEN, Begin: s.beginDataDecision}
+	a := &authzen.API{Current: s.current, Policy: s.cfg.AuthZEN, Begin: s.beginDataDecision, NewID: opa.DecisionID}
 	return []route{
-		{"/access/v1/evaluation", accessDecide, []string{http.MethodPost}, plain(a.Evaluation())},
-		{"/access/v1/evaluations", accessDecide, []string{http.MethodPost}, plain(a.Evaluations())},
+		{"/access/v1/evaluation", accessRead, []string{http.MethodPost}, plain(a.Evaluation())},
+		{"/access/v1/evaluations", accessRead, []string{http.MethodPost}, plain(a.Evaluations())},
 		{"/.well-known/authzen-configuration", accessRead, []string{http.MethodGet, http.MethodHead}, plain(a.Metadata())},
 	}
 }
@@ -70,6 +70,7 @@ func (s *Server) opaRoutes() []route {
 		{"/{$}", accessRead, nil, plain(a.Default())},
 		{"/v1/query", accessRead, nil, plain(a.Query())},
 		{"/v1/compile", accessRead, nil, plain(a.Compile())},
+		{"/v1/compile/{path...}", accessRead, nil, plain(a.Filters())},
 		{"/v1/policies", accessRead, nil, plain(a.Policies())},
 		{"/v1/policies/{path...}", accessRead, nil, plain(a.Policy())},
 		{"/v1/batch/data", accessRead, nil, plain(a.Batch())},
@@ -94,7 +95,7 @@ func (s *Server) routes() http.Handler {
 	for _, r := range s.table() {
 		mux.Handle(r.pattern, s.guard(r))
 	}
-	mux.Handle("/", s.guard(route{access: accessChange, handle: func(http.ResponseWriter, *http.Request) error {
+	mux.Handle("/", s.guard(route{access: accessRead, handle: func(http.ResponseWriter, *http.Request) error {
 		return &httpError{status: http.StatusNotFound, message: "no such route"}
 	}}))
 	return s.withRequestID(s.withRecovery(mux))
@@ -105,6 +106,9 @@ func (s *Server) guard(rt route) http.Handler {
 	gates := s.gates()
 	return http.HandlerFunc(func(inner http.ResponseWriter, r *http.Request) {
 		w := &countingWriter{ResponseWriter: inner, status: http.StatusOK}
+		if ctx := s.cfg.Metrics.Continue(r.Context(), r.Header); ctx != r.Context() {
+			r = r.WithContext(ctx)
+		}
 		defer func() { s.cfg.Metrics.Request(r.Context(), rt.pattern, w.status) }()
 		r.Body = http.MaxBytesReader(w, r.Body, mostBodyBytes)
 		safe := r.Method == http.MethodGet || r.Method == http.MethodHead
@@ -125,6 +129,7 @@ func (s *Server) guard(rt route) http.Handler {
 			}
 			r = allowed
 		}
+		r = s.withAsker(r)
 		if rt.methods != nil && !slices.Contains(rt.methods, r.Method) {
 			w.Header().Set("Allow", strings.Join(rt.methods, ", "))
 			http.Error(w, "method not allowed", http.StatusMethodNotAllowed)
@@ -159,8 +164,8 @@ func (s *Server) withRequestID(next http.Handler) http.Handler {
 			w.Header().Set(headerAuthZENRequestID, own)
 		}
 		id := requestID(r)
-		r.Header.Set(HeaderRequestID, id)
-		w.Header().Set(HeaderRequestID, id)
+		r.Header.Set(requestIDKey, id)
+		w.Header().Set(requestIDKey, id)
 		next.ServeHTTP(w, r)
 	})
 }
@@ -168,7 +173,7 @@ func (s *Server) withRequestID(next http.Handler) http.Handler {
 const headerAuthZENRequestID = "X-Request-Id"
 
 func requestID(r *http.Request) string {
-	for _, name := range []string{HeaderRequestID, headerAuthZENRequestID, "X-Correlation-Id"} {
+	for _, name := range [...]string{requestIDKey, headerAuthZENRequestID, "X-Correlation-Id"} {
 		id := r.Header.Get(name)
 		printable := strings.IndexFunc(id, func(c rune) bool { return c <= ' ' || c > '~' }) < 0
 		if id != "" && len(id) <= 128 && printable {

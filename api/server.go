@@ -10,9 +10,11 @@ import (
 	"io/fs"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"defenseclaw/api/audit"
+	"defenseclaw/api/decisionlog"
 	"defenseclaw/api/judge"
 	"defenseclaw/api/metrics"
 	"defenseclaw/engine"
@@ -47,6 +49,7 @@ type Config struct {
 	Judge     *judge.Judge          // nil: it is off
 	Events    http.Handler          // GET /policy/events; nil: there are none
 	AuthZEN   engine.Path           // the document that decides AuthZEN's evaluations; empty: authzen/allow
+	Decisions *decisionlog.Log      // where decisions are logged; nil: nowhere
 	// Validated is told of every reload of a validate-only sidecar; its error says that the reload
 	// is not on record. Nil: nobody is told.
 	Validated         func(context.Context, engine.Report) error
@@ -63,6 +66,7 @@ type Server struct {
 	started     time.Time
 	throttle    *throttle
 	handler     http.Handler
+	guarded     atomic.Pointer[guarded] // of the generation that was asked last
 }
 
 // New makes a server; nothing is served before Run.

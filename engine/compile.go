@@ -139,6 +139,10 @@ func (e *panicError) Stack() []byte { return e.stack }
 // that serves the last good policy.
 func containPanic(doing string, err *error) {
 	if v := recover(); v != nil {
-		*err = &panicError{doing: doing, value: v, stack: debug.Stack()}
+		*err = crashed(doing, v)
 	}
+}
+
+func crashed(doing string, recovered any) error {
+	return &panicError{doing: doing, value: recovered, stack: debug.Stack()}
 }

@@ -150,6 +150,10 @@ func TestOPAsConformanceCasesHoldForFreshAndSplicedGenerations(t *testing.T) {
 			}
 		})
 	}
+	t.Logf("%d decisions by a second tier", secondTiers)
+	if secondTiers < 100 && !t.Failed() {
+		t.Errorf("only %d decisions were made by a second tier", secondTiers)
+	}
 	if spliced < 500 && !t.Failed() {
 		t.Errorf("only %d generations were arrived at by splicing", spliced)
 	}
@@ -241,7 +245,23 @@ func decideCase(t *testing.T, g *Generation, tc cases.TestCase, how string) {
 	if term := inputOf(tc); term != nil {
 		input = term.Value
 	}
-	result, defined, err := g.Decide(t.Context(), Path(strings.Split(m[1], ".")[1:]), input)
+	path := Path(strings.Split(m[1], ".")[1:])
+	decideOnce(t, g, tc, how, path, m[2], input)
+	switch err := g.evaluateAhead(t.Context(), path); {
+	case err == nil:
+		secondTiers++
+	case !errors.Is(err, errNotForeseen):
+		t.Errorf("%s: evaluate %s ahead: %v", how, path, err)
+	}
+	decideOnce(t, g, tc, how+", second tier", path, m[2], input)
+}
+
+// secondTiers counts the decisions that were made by a second tier.
+var secondTiers int
+
+func decideOnce(t *testing.T, g *Generation, tc cases.TestCase, how string, path Path, name string, input ast.Value) {
+	t.Helper()
+	result, defined, err := g.Decide(t.Context(), path, input)
 	if err != nil && !tc.StrictError && lenient.MatchString(err.Error()) {
 		return // runCase saw to it
 	}
@@ -251,7 +271,7 @@ func decideCase(t *testing.T, g *Generation, tc cases.TestCase, how string) {
 	}
 	got := ast.NewSet()
 	if defined {
-		got.Add(ast.NewTerm(ast.MustInterfaceToValue(map[string]any{m[2]: result})))
+		got.Add(ast.NewTerm(ast.MustInterfaceToValue(map[string]any{name: result})))
 	}
 	if want := wantedSet(*tc.WantResult); got.Compare(want) != 0 {
 		t.Errorf("%s: Decide gave %v; want %v", how, got, want)

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/open-policy-agent/opa/v1/ast"
-	"github.com/open-policy-agent/opa/v1/rego"
 	"github.com/open-policy-agent/opa/v1/topdown"
 	"github.com/open-policy-agent/opa/v1/util"
 )
@@ -27,7 +26,7 @@ type Path []string
 // ParsePath splits a slash path, such as a/b, whose parts may be percent-encoded. Empty parts are
 // passed over. A part that cannot be unescaped or holds a quote is an error.
 func ParsePath(s string) (Path, error) {
-	var path Path
+	path := make(Path, 0, strings.Count(s, "/")+1)
 	for part := range strings.SplitSeq(s, "/") {
 		if part == "" {
 			continue
@@ -63,32 +62,63 @@ func (p Path) ref() ast.Ref {
 	return ref
 }
 
-// Decide evaluates the document at path with input, which may be nil for none. Undefined is not an
-// error: defined is false then. The result is made of JSON's Go types, numbers as [json.Number].
-// An error is the policy's (a builtin that failed, a conflict between rules), ctx's, or wraps
-// [ErrDecisionTimeout]. Decide reads no file, takes no lock that a reload holds, and needs nothing
-// but this generation.
+// Decide is [Generation.Evaluate] with the result in JSON's Go types, numbers as [json.Number].
+// Undefined is not an error: defined is false then.
 func (g *Generation) Decide(ctx context.Context, path Path, input ast.Value) (result any, defined bool, err error) {
-	ctx, cancel := g.withDeadline(ctx)
-	defer cancel()
-	defer containPanic("evaluate "+path.String(), &err)
-	plan, err := g.plan(ctx, path)
-	if err != nil {
+	value, err := g.Evaluate(ctx, path, input)
+	if err != nil || value == nil {
 		return nil, false, err
 	}
-	options := []rego.EvalOption{rego.EvalTransaction(transaction{})}
-	if input != nil {
-		options = append(options, rego.EvalParsedInput(input))
-	}
-	set, err := plan.Eval(ctx, options...)
-	if err != nil {
-		if topdown.IsCancel(err) {
-			err = fmt.Errorf("%w: %w", ErrDecisionTimeout, context.Cause(ctx))
-		}
+	if result, err = ast.JSON(value); err != nil {
 		return nil, false, fmt.Errorf("evaluate %s: %w", path, err)
 	}
-	if len(set) == 0 || len(set[0].Expressions) == 0 {
-		return nil, false, nil
+	return result, true, nil
+}
+
+// Evaluate evaluates the document at path with input, which may be nil for none. The value is nil
+// where the document is undefined, which is not an error. It is not to be changed: it may share parts
+// with the generation's data. An error is the policy's (a builtin that failed, a conflict between
+// rules), ctx's, or wraps [ErrDecisionTimeout] or [ErrBusy]. Evaluate reads no file, takes no lock that a reload
+// holds, and needs nothing but this generation.
+func (g *Generation) Evaluate(ctx context.Context, path Path, input ast.Value) (_ ast.Value, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = crashed("evaluate "+path.String(), v)
+		}
+	}()
+	plan, err := g.plan(path)
+	if err != nil {
+		return nil, err
 	}
-	return set[0].Expressions[0].Value, true, nil
+	g.count(plan)
+	if err := g.limiter.enter(ctx, plan.share, g.Timeout()); err != nil {
+		return nil, fmt.Errorf("evaluate %s: %w", path, err)
+	}
+	defer g.limiter.leave(plan.share)
+	limit := g.plans.begin(ctx, g.Timeout())
+	defer g.plans.end(limit)
+	value, err := plan.evaluate(ctx, g, input, limit)
+	switch {
+	case err == nil:
+		return value, nil
+	case topdown.IsCancel(err):
+		return nil, fmt.Errorf("evaluate %s: %w: %w", path, ErrDecisionTimeout, limit.cause())
+	default:
+		return plan.tellWell(ctx, input, limit.at, err)
+	}
+}
+
+// tellWell evaluates once more what failed, so that the error has the stack and the text of the query,
+// which a decision that goes well does without.
+func (plan *plan) tellWell(ctx context.Context, input ast.Value, until time.Time, first error) (ast.Value, error) {
+	ctx, cancel := context.WithDeadline(ctx, until)
+	defer cancel()
+	value, err := plan.watch(ctx, input)
+	if topdown.IsCancel(err) {
+		err = first
+	}
+	if err != nil {
+		return nil, fmt.Errorf("evaluate %s: %w", plan.path, err)
+	}
+	return value, nil
 }

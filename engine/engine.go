@@ -23,6 +23,7 @@ type Config struct {
 	Limits          Limits
 	Timeout         time.Duration // bounds an attempt up to the swap; default two minutes
 	Settle          time.Duration // how long a watched file may look half-written before that is a failure; default 500 ms
+	MostDecisions   int           // bounds the decisions that are made at once; default four for each processor, and eight at least
 	Tests           bool          // *_test.rego files are modules too: for those who run them, never for what serves
 	DecisionTimeout time.Duration // bounds a decision whose context has no deadline; default [DecisionTimeout]
 	Checks          []Check
@@ -40,6 +41,8 @@ type Engine struct {
 
 	current atomic.Pointer[Generation]
 	status  atomic.Pointer[EngineStatus]
+	often   chan often
+	limiter *limiter
 	refused *Refused // owned by Run: the last attempt's refusal, nil when the source is sound
 }
 
@@ -74,7 +77,7 @@ func New(cfg Config) (*Engine, error) {
 	if cfg.Settle == 0 {
 		cfg.Settle = 500 * time.Millisecond
 	}
-	e := &Engine{cfg: cfg, requests: make(chan request), pings: make(chan struct{}), stopped: make(chan struct{})}
+	e := &Engine{cfg: cfg, often: make(chan often, mostOften), limiter: newLimiter(cfg.MostDecisions), requests: make(chan request), pings: make(chan struct{}), stopped: make(chan struct{})}
 	e.status.Store(&EngineStatus{State: StateEmpty, Since: time.Now()})
 	return e, nil
 }
@@ -127,7 +130,8 @@ func (e *Engine) attempt(ctx context.Context, trigger Trigger) Report {
 		report.Status = StatusUnchanged
 	default:
 		watch.begin(phaseSwap)
-		candidate.loadedAt, candidate.timeout = time.Now(), e.cfg.DecisionTimeout
+		candidate.loadedAt, candidate.timeout, candidate.often = time.Now(), e.cfg.DecisionTimeout, e.askedOften
+		candidate.limiter = e.limiter
 		e.current.Store(candidate)
 		report.Status = StatusSuccess
 	}

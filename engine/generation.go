@@ -26,6 +26,9 @@ type Generation struct {
 
 	timeout time.Duration // of a decision; 0: DecisionTimeout
 
+	limiter *limiter                // of the engine; nil where nothing bounds the decisions
+	often   func(*Generation, Path) // told once of a path that is asked for often; may be nil
+
 	plans plans // the only part that grows: prepared queries, by path
 }
 

@@ -8,7 +8,9 @@ import (
 	"sync/atomic"
 
 	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/metrics"
 	"github.com/open-policy-agent/opa/v1/rego"
+	"github.com/open-policy-agent/opa/v1/topdown"
 )
 
 // mostPlans bounds how many prepared queries a generation keeps: paths come from callers, and a
@@ -17,28 +19,75 @@ const mostPlans = 4096
 
 // plans are the prepared queries of one generation, made when first asked for.
 type plans struct {
-	byPath sync.Map // string → *rego.PreparedEvalQuery
-	count  atomic.Int64
-	mu     *sync.Mutex // one preparation at a time: a burst after a reload prepares each path once
+	byPath    sync.Map // string → *plan
+	count     atomic.Int64
+	mu        *sync.Mutex // one preparation at a time: a burst after a reload prepares each path once
+	deadlines sync.Pool   // of *deadline, between evaluations
 }
 
-func (g *Generation) plan(ctx context.Context, path Path) (*rego.PreparedEvalQuery, error) {
+// plan is the document at one path, ready to be evaluated.
+type plan struct {
+	path     Path
+	body     ast.Body // gives the document to planValue
+	compiler ast.QueryCompiler
+
+	share chan struct{} // of the places that decisions take; nil where nothing bounds them
+	asked atomic.Uint64
+
+	// The second tier: at most one of them is there.
+	partial atomic.Pointer[partialPlan]
+	known   atomic.Pointer[knownRules]
+
+	// watched is for those who want to see how an evaluation comes about: it has the locations that
+	// traces and errors name.
+	watched func() (*rego.PreparedEvalQuery, error)
+}
+
+const planValue = ast.Var("value")
+
+func (g *Generation) plan(path Path) (*plan, error) {
 	key := path.key()
 	if p, ok := g.plans.byPath.Load(key); ok {
-		return p.(*rego.PreparedEvalQuery), nil //nolint:errcheck,forcetypeassert // nothing else is stored
+		return p.(*plan), nil //nolint:errcheck,forcetypeassert // nothing else is stored
 	}
 	g.plans.mu.Lock()
 	defer g.plans.mu.Unlock()
 	if p, ok := g.plans.byPath.Load(key); ok {
-		return p.(*rego.PreparedEvalQuery), nil //nolint:errcheck,forcetypeassert // nothing else is stored
+		return p.(*plan), nil //nolint:errcheck,forcetypeassert // nothing else is stored
 	}
-	query, err := ast.ParseBody(path.String()) // parsed, it has the locations that traces and errors name
+	p, err := g.newPlan(path)
+	if err != nil {
+		return nil, err
+	}
+	if g.plans.count.Load() < mostPlans {
+		g.plans.byPath.Store(key, p)
+		g.plans.count.Add(1)
+	}
+	return p, nil
+}
+
+func (g *Generation) newPlan(path Path) (*plan, error) {
+	query, err := ast.ParseBody(path.String())
 	if err != nil {
 		return nil, fmt.Errorf("%w: %q", ErrPath, []string(path))
 	}
-	if err := g.policy.checkPath(path.ref()); err != nil {
+	ref := path.ref()
+	if err := g.policy.checkPath(ref); err != nil {
 		return nil, fmt.Errorf("prepare %s: %w", path, locate(err, query))
 	}
+	p := &plan{path: path, share: g.limiter.share(), compiler: g.policy.compiler.QueryCompiler()}
+	p.watched = sync.OnceValues(func() (*rego.PreparedEvalQuery, error) { return g.prepareWatched(path, query) })
+	p.body, err = p.compiler.Compile(ast.NewBody(ast.Equality.Expr(ast.NewTerm(ref), ast.NewTerm(planValue))))
+	if err != nil {
+		if _, told := p.watched(); told != nil { // in the words for the query alone
+			err = told
+		}
+		return nil, err
+	}
+	return p, nil
+}
+
+func (g *Generation) prepareWatched(path Path, query ast.Body) (*rego.PreparedEvalQuery, error) {
 	prepared, err := rego.New(
 		rego.ParsedQuery(query),
 		rego.Compiler(g.policy.compiler),
@@ -47,15 +96,69 @@ func (g *Generation) plan(ctx context.Context, path Path) (*rego.PreparedEvalQue
 		rego.StrictBuiltinErrors(true),
 		rego.StackTraces(true),
 		rego.SetRegoVersion(ast.RegoV1),
-	).PrepareForEval(ctx)
+	).PrepareForEval(context.Background())
 	if err != nil {
 		return nil, fmt.Errorf("prepare %s: %w", path, err)
 	}
-	if g.plans.count.Load() < mostPlans {
-		g.plans.byPath.Store(key, &prepared)
-		g.plans.count.Add(1)
-	}
 	return &prepared, nil
+}
+
+// partialAfter is how many decisions by one path make it worth a second tier.
+const partialAfter = 500
+
+// count tells the engine of a path that is asked for often.
+func (g *Generation) count(p *plan) {
+	if p.asked.Add(1) == partialAfter && g.often != nil {
+		g.often(g, p.path)
+	}
+}
+
+// evaluate is nil where the document is undefined.
+func (p *plan) evaluate(ctx context.Context, g *Generation, input ast.Value, limit *deadline) (ast.Value, error) {
+	body, compiler, rules := p.body, p.compiler, g.policy.compiler
+	if partial := p.partial.Load(); partial != nil {
+		if partial.never {
+			return nil, nil
+		}
+		body, compiler, rules = partial.body, partial.query, partial.compiler
+	}
+	query := topdown.NewQuery(body).
+		WithQueryCompiler(compiler).
+		WithCompiler(rules).
+		WithStore(g.data).
+		WithBaseCache(g.data).
+		WithVirtualCache(newRuleCache(p.known.Load())).
+		WithTransaction(transaction{}).
+		WithMetrics(metrics.NoOp()).
+		WithStrictBuiltinErrors(true).
+		WithCancel(limit)
+	if input != nil {
+		query = query.WithInput(ast.NewTerm(input))
+	}
+	var value ast.Value
+	err := query.Iter(ctx, func(found topdown.QueryResult) error {
+		value = found[planValue].Value
+		return nil
+	})
+	return value, err
+}
+
+// watch evaluates with OPA's own preparation, which leaves its traces.
+func (p *plan) watch(ctx context.Context, input ast.Value, options ...rego.EvalOption) (ast.Value, error) {
+	watched, err := p.watched()
+	if err != nil {
+		return nil, err
+	}
+	var value ast.Value
+	options = append(options, rego.EvalTransaction(transaction{}), rego.EvalGenerateJSON(func(t *ast.Term, _ *rego.EvalContext) (any, error) {
+		value = t.Value
+		return nil, nil //nolint:nilnil // the value is what is wanted
+	}))
+	if input != nil {
+		options = append(options, rego.EvalParsedInput(input))
+	}
+	_, err = watched.Eval(ctx, options...)
+	return value, err
 }
 
 // locate puts the errors of a check that knew no text where the query is.

@@ -10,6 +10,7 @@ import (
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/metrics"
 	"github.com/open-policy-agent/opa/v1/rego"
+	"github.com/open-policy-agent/opa/v1/storage"
 	"github.com/open-policy-agent/opa/v1/topdown"
 )
 
@@ -26,27 +27,28 @@ type Observation struct {
 	Labels     *topdown.EvaluatedRuleTracker // labels of the rules that were evaluated; nil: none
 }
 
-// Observe is [Generation.Decide] with an eye on how the decision comes about.
-func (g *Generation) Observe(ctx context.Context, path Path, input ast.Value, o Observation) (result any, defined bool, err error) {
+// Observe is [Generation.Evaluate] with an eye on how the decision comes about.
+func (g *Generation) Observe(ctx context.Context, path Path, input ast.Value, o Observation) (_ ast.Value, err error) {
 	ctx, cancel := g.withDeadline(ctx)
 	defer cancel()
 	defer containPanic("evaluate "+path.String(), &err)
+	if err := g.limiter.enter(ctx, g.limiter.queries(), g.Timeout()); err != nil {
+		return nil, fmt.Errorf("evaluate %s: %w", path, err)
+	}
+	defer g.limiter.leave(g.limiter.queries())
 	if o.Metrics != nil {
 		hits := o.Metrics.Counter(metrics.ServerQueryCacheHit)
 		if _, ok := g.plans.byPath.Load(path.key()); ok {
 			hits.Incr()
 		}
 	}
-	plan, err := g.plan(ctx, path)
+	plan, err := g.plan(path)
 	if err != nil {
-		return nil, false, err
+		return nil, err
 	}
 	options := []rego.EvalOption{
-		rego.EvalTransaction(transaction{}), rego.EvalInstrument(o.Instrument), rego.EvalEvaluatedRuleTracker(o.Labels),
+		rego.EvalInstrument(o.Instrument), rego.EvalEvaluatedRuleTracker(o.Labels),
 		rego.EvalRuleIndexing(!o.EveryRule), rego.EvalEarlyExit(!o.EveryRule),
-	}
-	if input != nil {
-		options = append(options, rego.EvalParsedInput(input))
 	}
 	if o.Metrics != nil {
 		options = append(options, rego.EvalMetrics(o.Metrics))
@@ -54,14 +56,11 @@ func (g *Generation) Observe(ctx context.Context, path Path, input ast.Value, o 
 	if o.Tracer != nil {
 		options = append(options, rego.EvalQueryTracer(o.Tracer))
 	}
-	set, err := plan.Eval(ctx, options...)
+	value, err := plan.watch(ctx, input, options...)
 	if err != nil {
-		return nil, false, fmt.Errorf("evaluate %s: %w", path, evaluationError(ctx, err))
+		return nil, fmt.Errorf("evaluate %s: %w", path, evaluationError(ctx, err))
 	}
-	if len(set) == 0 || len(set[0].Expressions) == 0 {
-		return nil, false, nil
-	}
-	return set[0].Expressions[0].Value, true, nil
+	return value, nil
 }
 
 // Query evaluates a query that the caller wrote, with an input that may be nil for none. The rules
@@ -72,6 +71,10 @@ func (g *Generation) Query(ctx context.Context, query ast.Body, input ast.Value,
 	ctx, cancel := g.withDeadline(ctx)
 	defer cancel()
 	defer containPanic("evaluate a query", &err)
+	if err := g.limiter.enter(ctx, g.limiter.queries(), g.Timeout()); err != nil {
+		return nil, fmt.Errorf("evaluate the query: %w", err)
+	}
+	defer g.limiter.leave(g.limiter.queries())
 	set, err := rego.New(append(g.adHoc(o), rego.ParsedQuery(query), rego.ParsedInput(input))...).Eval(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("evaluate the query: %w", evaluationError(ctx, err))
@@ -95,6 +98,10 @@ func (g *Generation) Partial(ctx context.Context, p Partial, o Observation) (_ *
 	ctx, cancel := g.withDeadline(ctx)
 	defer cancel()
 	defer containPanic("partially evaluate a query", &err)
+	if err := g.limiter.enter(ctx, g.limiter.queries(), g.Timeout()); err != nil {
+		return nil, fmt.Errorf("partially evaluate the query: %w", err)
+	}
+	defer g.limiter.leave(g.limiter.queries())
 	left, err := rego.New(append(g.adHoc(o),
 		rego.ParsedQuery(p.Query), rego.ParsedInput(p.Input), rego.ParsedUnknowns(p.Unknowns),
 		rego.DisableInlining(p.DisableInlining), rego.NondeterministicBuiltins(p.NondeterministicBuiltins),
@@ -131,6 +138,16 @@ func (g *Generation) adHoc(o Observation) []func(*rego.Rego) {
 // of: whether, when it is undefined, another input could define it.
 func (g *Generation) HasRules(path Path) bool {
 	return len(g.policy.compiler.GetRulesForVirtualDocument(path.ref())) > 0
+}
+
+// CouldDefine reports whether there are rules or data at path, above it or below: whether some input
+// could define the document there.
+func (g *Generation) CouldDefine(path Path) bool {
+	if g.HasRules(path) || g.policy.compiler.RuleTree.Find(path.ref()) != nil {
+		return true
+	}
+	_, err := g.data.Read(context.Background(), transaction{}, storage.Path(path))
+	return err == nil
 }
 
 // Module is the module of a file, as it was compiled where that is known; nil when the file is not

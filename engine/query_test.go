@@ -124,9 +124,9 @@ func TestObservingADecisionDoesNotChangeIt(t *testing.T) {
 	tracer := topdown.NewBufferTracer()
 	for i, warm := range []bool{false, true} {
 		m := metrics.New()
-		result, defined, err := g.Observe(t.Context(), Path{"p", "allow"}, input, Observation{Metrics: m, Instrument: true, Tracer: tracer, Labels: &topdown.EvaluatedRuleTracker{}})
-		if result != true || !defined || err != nil {
-			t.Errorf("%d: %v %v %v; want true", i, result, defined, err)
+		result, err := g.Observe(t.Context(), Path{"p", "allow"}, input, Observation{Metrics: m, Instrument: true, Tracer: tracer, Labels: &topdown.EvaluatedRuleTracker{}})
+		if result != ast.Boolean(true) || err != nil {
+			t.Errorf("%d: %v %v; want true", i, result, err)
 		}
 		if got := m.Counter(metrics.ServerQueryCacheHit).Value() == uint64(1); got != warm {
 			t.Errorf("%d: metrics say that the decision was prepared: %v; want %v", i, got, warm)
@@ -135,10 +135,10 @@ func TestObservingADecisionDoesNotChangeIt(t *testing.T) {
 	if len(*tracer) == 0 {
 		t.Error("nothing was traced")
 	}
-	if _, defined, err := g.Observe(t.Context(), Path{"p", "allow"}, nil, Observation{}); defined || err != nil {
-		t.Errorf("undefined: %v %v", defined, err)
+	if result, err := g.Observe(t.Context(), Path{"p", "allow"}, nil, Observation{}); result != nil || err != nil {
+		t.Errorf("undefined: %v %v", result, err)
 	}
-	if _, _, err := g.Observe(t.Context(), Path{"\x00"}, nil, Observation{}); !errors.Is(err, ErrPath) {
+	if _, err := g.Observe(t.Context(), Path{"\x00"}, nil, Observation{}); !errors.Is(err, ErrPath) {
 		t.Errorf("a path that Rego cannot say: %v; want %v", err, ErrPath)
 	}
 }
@@ -162,4 +162,37 @@ func TestAGenerationKnowsWhichPathsHaveRulesAndWhichFilesAreModules(t *testing.T
 			t.Errorf("%s is no module that serves, and is %v", file, m)
 		}
 	}
+}
+
+func TestWhatCouldDefineADocumentIsFoundAfterAnEditToo(t *testing.T) {
+	files := fstest.MapFS{
+		"a.rego":        {Data: []byte("package a.b\nc := 1\nd.e := 2")},
+		"x/y/data.json": {Data: []byte(`{"z":{"list":[1]}}`)},
+	}
+	g, err := Load(t.Context(), files, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	check := func(g *Generation, want map[string]bool) {
+		t.Helper()
+		for text, want := range want {
+			path, err := ParsePath(text)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := g.CouldDefine(path); got != want {
+				t.Errorf("%s: %t", text, got)
+			}
+		}
+	}
+	check(g, map[string]bool{
+		"": true, "a": true, "a/b": true, "a/b/c": true, "a/b/c/deeper": true, "a/b/d": true, "a/b/d/e": true, "a/c": false, "a/b/none": false, "none": false,
+		"x": true, "x/y/z": true, "x/y/z/list/0": true, "x/y/z/list/1": false, "x/y/none": false, "system/log/mask": false,
+	})
+	files["log.rego"] = &fstest.MapFile{Data: []byte("package system.log\nmask contains \"/input/x\" if input.input.x")}
+	delete(files, "a.rego")
+	if g, err = Load(t.Context(), files, g); err != nil {
+		t.Fatal(err)
+	}
+	check(g, map[string]bool{"system/log/mask": true, "system/log": true, "system/log/drop": false, "a/b/c": false, "a/b": false})
 }

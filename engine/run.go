@@ -17,6 +17,7 @@ type request struct {
 func (e *Engine) Run(ctx context.Context) error {
 	defer close(e.stopped)
 	defer e.left.Wait()
+	e.left.Go(func() { e.evaluateAhead(ctx) })
 	var held []request // asked by the watch for files that look half-written
 	var heldSince time.Time
 	again := time.NewTimer(0)

@@ -51,6 +51,38 @@ func (s *store) Read(_ context.Context, _ storage.Transaction, path storage.Path
 	return v, nil
 }
 
+// Get is [topdown.BaseCache]'s: the store is what the evaluator would keep of it, so that a read needs
+// no path and nothing is kept twice. nil sends the evaluator to [store.Read], which knows the rest: the
+// whole document, and what is not there.
+func (s *store) Get(ref ast.Ref) ast.Value {
+	if len(ref) < 2 {
+		return nil
+	}
+	var v ast.Value = s.root
+	for _, part := range ref[1:] {
+		switch parent := v.(type) {
+		case ast.Object:
+			t := parent.Get(part)
+			if t == nil {
+				return nil
+			}
+			v = t.Value
+		case *ast.Array:
+			t := parent.Get(part)
+			if t == nil {
+				return nil
+			}
+			v = t.Value
+		default:
+			return nil
+		}
+	}
+	return v
+}
+
+// Put is [topdown.BaseCache]'s.
+func (*store) Put(ast.Ref, ast.Value) {}
+
 // child returns the member of v that is called name, nil when there is none. Names of array
 // elements are their index; a number never names an object's member, whose keys are strings.
 func child(v ast.Value, name string) ast.Value {

@@ -36,8 +36,9 @@ type API struct {
 	Current func() *engine.Generation // nil while nothing serves
 	Policy  engine.Path               // the document that decides
 
-	// Begin is told of every decision before it is made, and end of how it went.
-	Begin func(ctx context.Context, g *engine.Generation) (_ context.Context, end func(defined bool, err error))
+	Begin engine.BeginFunc // is told of every decision
+
+	NewID func(*engine.Generation) string // makes an identifier, of a batch
 }
 
 // exchange is one request with the one generation that answers it.
@@ -46,6 +47,8 @@ type exchange struct {
 	w http.ResponseWriter
 	r *http.Request
 	g *engine.Generation
+
+	batch string // of evaluations that share a request; empty for one alone
 }
 
 // Evaluation answers POST of /access/v1/evaluation: one decision.
@@ -106,7 +109,7 @@ func (a *API) handler(answer func(x *exchange, body map[string]any)) http.Handle
 		}
 		w.Header().Set(headerGeneration, strconv.FormatUint(g.Number(), 10))
 		w.Header().Set(headerRevision, g.Revision())
-		x := &exchange{a, w, r, g}
+		x := &exchange{API: a, w: w, r: r, g: g}
 		body, err := decode(r)
 		if err != nil {
 			x.fail(err)
@@ -130,6 +133,7 @@ func (x *exchange) answerOne(e evaluation) {
 func (x *exchange) answerAll(all evaluations, last *bool) {
 	ctx, cancel := context.WithTimeout(x.r.Context(), batchDeadlines*x.g.Timeout())
 	defer cancel()
+	x.batch = x.NewID(x.g)
 	answer := struct {
 		Evaluations []decision `json:"evaluations"`
 	}{make([]decision, 0, len(all.list))}
@@ -158,9 +162,9 @@ func (x *exchange) decide(ctx context.Context, e evaluation) (decision, error) {
 	if err != nil {
 		return decision{}, err
 	}
-	ctx, end := x.Begin(ctx, x.g)
+	ctx, end := x.Begin(ctx, x.g, engine.Question{BatchID: x.batch, Path: x.Policy, Input: input})
 	result, defined, err := x.g.Decide(ctx, x.Policy, input)
-	end(defined, err)
+	end(engine.Answer{Result: result, Defined: defined, Err: err})
 	if err != nil || !defined {
 		return decision{}, err
 	}
@@ -169,6 +173,9 @@ func (x *exchange) decide(ctx context.Context, e evaluation) (decision, error) {
 
 // fail answers for a request that was not decided.
 func (x *exchange) fail(err error) {
+	if errors.Is(err, engine.ErrBusy) {
+		x.w.Header().Set("Retry-After", "1")
+	}
 	write(x.w, statusOf(err), refusal{err.Error()})
 }
 
@@ -178,6 +185,8 @@ func statusOf(err error) int {
 		return http.StatusRequestEntityTooLarge
 	case errors.As(err, new(*requestError)):
 		return http.StatusBadRequest
+	case errors.Is(err, engine.ErrBusy):
+		return http.StatusServiceUnavailable
 	default:
 		return http.StatusInternalServerError
 	}

@@ -6,7 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"mime"
 	"net/http"
+	"strings"
 
 	"defenseclaw/engine"
 
@@ -96,17 +99,24 @@ func (all evaluations) last() (*bool, error) {
 	}
 }
 
-// or takes from defaults each entity that e does not have. Entities are taken whole.
+// or takes from defaults each entity that e does not have, whole. Of one that it has, it takes only what
+// the specification requires and is not there; never a property.
 func (e evaluation) or(defaults evaluation) evaluation {
-	pick := func(own, other map[string]any) map[string]any {
+	pick := func(own, other map[string]any, required ...string) map[string]any {
 		if own == nil {
 			return other
+		}
+		own = maps.Clone(own)
+		for _, field := range required {
+			if value, ok := other[field]; ok && own[field] == nil {
+				own[field] = value
+			}
 		}
 		return own
 	}
 	return evaluation{
-		subject: pick(e.subject, defaults.subject), action: pick(e.action, defaults.action),
-		resource: pick(e.resource, defaults.resource), context: pick(e.context, defaults.context),
+		subject: pick(e.subject, defaults.subject, "type", "id"), action: pick(e.action, defaults.action, "name"),
+		resource: pick(e.resource, defaults.resource, "type", "id"), context: pick(e.context, defaults.context),
 	}
 }
 
@@ -185,6 +195,9 @@ func wrong(format string, args ...any) error { return &requestError{fmt.Sprintf(
 // decode reads exactly one JSON object, numbers as they were written. Of fields of one name the last
 // counts, whole.
 func decode(r *http.Request) (map[string]any, error) {
+	if !saysJSON(r.Header.Get("Content-Type")) {
+		return nil, wrong("Content-Type must be application/json")
+	}
 	decoder := json.NewDecoder(r.Body)
 	decoder.UseNumber()
 	var body any
@@ -199,6 +212,15 @@ func decode(r *http.Request) (map[string]any, error) {
 		return nil, wrong("the body is not a JSON object")
 	}
 	return fields, nil
+}
+
+// saysJSON is true for the type of a body that may be JSON, and for none.
+func saysJSON(contentType string) bool {
+	if contentType == "" {
+		return true
+	}
+	mediaType, _, err := mime.ParseMediaType(contentType)
+	return err == nil && (mediaType == "application/json" || strings.HasSuffix(mediaType, "+json"))
 }
 
 func malformed(err error) error {

@@ -9,6 +9,7 @@ type Snapshot struct {
 	Generation uint64    // serves; 0 when none does
 	Watch      Watch
 	Audit      Audit
+	Decisions  DecisionLog
 }
 
 // Watch is the health of the watch.
@@ -26,6 +27,12 @@ type Audit struct {
 	Written uint64 // since the start
 	Lost    uint64 // since the start
 	Backlog int    // wait to be written
+}
+
+// DecisionLog is what became of the decision log's events since the start.
+type DecisionLog struct {
+	Written map[string]uint64 // by sink
+	Dropped map[string]uint64 // by reason
 }
 
 // stale is how long the policy directory has held something that does not serve.

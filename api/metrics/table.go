@@ -99,6 +99,10 @@ var (
 	judgeActions = []string{"allow", "alert", "block"}
 	scanners     = one("scanner", scannerOf("injection"), scannerOf("exfil"), scannerOf("pii"))
 
+	logSinks   = one("sink", "console", "file", "service")
+	logReasons = one("reason", "policy", "queue", "drop_policy", "mask_policy", "encoding",
+		"console", "file", "buffer", "upload_limit", "refused", "shutdown")
+
 	decisionBuckets = []float64{.01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1000}
 	slowBuckets     = []float64{10, 25, 50, 100, 250, 500, 1000, 2000, 5000, 10000, 30000}
 	reloadBuckets   = []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30}
@@ -220,6 +224,12 @@ func serviceTable(routes []string) []instrument {
 		{name: "defenseclaw.audit.backlog", kind: gauge,
 			read: func(now *moment, set setter) { set(float64(now.Audit.Backlog)) },
 			help: "Audit records that wait to be written."},
+		{name: "defenseclaw.decision_log.written", unit: "{event}", kind: total, labels: of(logSinks),
+			read: func(now *moment, set setter) { each(logSinks, now.Decisions.Written, set) },
+			help: "Decision log events that were written or, for the service, accepted, by where they went."},
+		{name: "defenseclaw.decision_log.dropped", unit: "{event}", kind: total, labels: of(logReasons),
+			read: func(now *moment, set setter) { each(logReasons, now.Decisions.Dropped, set) },
+			help: "Decision log events that were not, by why; docs/DECISIONLOG.md says what to do about each."},
 		{name: httpRequests, unit: "{request}", kind: counter, labels: of(one("route", routes...), codes),
 			help: "HTTP requests that were answered, by route and status code."},
 		{name: "defenseclaw.build.info", kind: gauge,
@@ -241,6 +251,12 @@ func unix(t time.Time) float64 {
 		return 0
 	}
 	return float64(t.UnixMilli()) / 1000
+}
+
+func each(l label, counts map[string]uint64, set setter) {
+	for _, v := range l.values {
+		set(float64(counts[v]), v)
+	}
 }
 
 func oneHot(l label, holds string, set setter) {

@@ -65,6 +65,7 @@ func (x *exchange) batch() {
 	}
 	ctx, cancel := context.WithTimeout(x.r.Context(), batchDeadlines*x.g.Timeout())
 	defer cancel()
+	x.batchID = DecisionID(x.g)
 	results, failures := map[string]*batchResult{}, map[string]*batchError{}
 	for _, name := range slices.Sorted(maps.Keys(request.Inputs)) {
 		result, err := x.batchDecision(ctx, path, joined(request.Common, request.Inputs[name]))
@@ -80,7 +81,7 @@ func (x *exchange) batch() {
 
 func (x *exchange) batchDecision(ctx context.Context, path engine.Path, document any) (*batchResult, error) {
 	o := x.observation()
-	answer := &batchResult{dataAnswer: dataAnswer{DecisionID: decisionID(x.g)}}
+	answer := &batchResult{dataAnswer: dataAnswer{DecisionID: DecisionID(x.g)}}
 	input, err := ast.InterfaceToValue(document)
 	if err != nil {
 		return answer, err
@@ -88,20 +89,21 @@ func (x *exchange) batchDecision(ctx context.Context, path engine.Path, document
 	ctx, cancel := context.WithTimeout(ctx, x.g.Timeout())
 	defer cancel()
 	one := *x
+	one.id = answer.DecisionID
 	one.r = x.r.WithContext(ctx)
-	result, defined, err := one.decide(path, input, o)
+	value, err := one.decide(path, input, o)
 	if err != nil {
 		return answer, err
 	}
 	answer.Provenance, answer.Metrics = x.provenance(), o.measured()
-	if defined {
-		answer.Result = &result
+	if value != nil {
+		answer.Result = &jsonValue{value}
 	}
 	return answer, nil
 }
 
 func (x *exchange) writeBatch(results map[string]*batchResult, failures map[string]*batchError, measured types.MetricsV1) {
-	answer := batchAnswer{ID: decisionID(x.g), Metrics: measured, Responses: map[string]any{}}
+	answer := batchAnswer{ID: x.batchID, Metrics: measured, Responses: map[string]any{}}
 	mixed := len(results) > 0 && len(failures) > 0
 	for name, r := range results {
 		if mixed {

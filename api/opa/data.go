@@ -20,7 +20,7 @@ type dataAnswer struct {
 	Provenance  *provenance      `json:"provenance,omitempty"`
 	Explanation types.TraceV1    `json:"explanation,omitempty"`
 	Metrics     types.MetricsV1  `json:"metrics,omitempty"`
-	Result      *any             `json:"result,omitempty"` // left out when undefined
+	Result      *jsonValue       `json:"result,omitempty"` // left out when undefined
 	RuleLabels  []map[string]any `json:"rule_labels,omitempty"`
 	Warning     *types.Warning   `json:"warning,omitempty"`
 }
@@ -59,19 +59,24 @@ func (x *exchange) data() {
 		x.failDecision(err)
 		return
 	}
-	answer := dataAnswer{DecisionID: decisionID(x.g)}
-	result, defined, err := x.decide(path, input, o)
+	x.id = DecisionID(x.g)
+	answer := dataAnswer{DecisionID: x.id}
+	value, err := x.decide(path, input, o)
 	o.metrics.Timer(metrics.ServerHandler).Stop()
 	if err != nil {
 		x.failDecision(err)
 		return
 	}
-	answer.Provenance, answer.Metrics = x.provenance(), o.measured()
 	if input == nil && x.r.Method == http.MethodPost {
 		answer.Warning = types.NewWarning(types.CodeAPIUsageWarn, types.MsgInputKeyMissing)
+	} else if x.params == nil {
+		x.writePlain(answer.DecisionID, value)
+		return
 	}
+	answer.Provenance, answer.Metrics = x.provenance(), o.measured()
+	defined := value != nil
 	if defined {
-		answer.Result, answer.RuleLabels = &result, o.labels()
+		answer.Result, answer.RuleLabels = &jsonValue{value}, o.labels()
 	}
 	if defined || o.explain == types.ExplainFullV1 {
 		if answer.Explanation, err = o.explanation(x.pretty()); err != nil {
@@ -97,12 +102,12 @@ func (x *exchange) dataV0(path engine.Path, err error) {
 		x.failDecision(err)
 		return
 	}
-	result, defined, err := x.decide(path, input, observation{})
+	value, err := x.decide(path, input, observation{})
 	switch {
 	case err != nil:
 		x.failDecision(err)
-	case defined:
-		x.write(result)
+	case value != nil:
+		x.write(jsonValue{value})
 	default:
 		message := types.MsgMissingError
 		if x.g.HasRules(path) {
@@ -112,14 +117,41 @@ func (x *exchange) dataV0(path engine.Path, err error) {
 	}
 }
 
-// decide makes one decision, watched where the caller wants to see more than the result.
-func (x *exchange) decide(path engine.Path, input ast.Value, o observation) (result any, defined bool, err error) {
-	ctx, end := x.Begin(x.r.Context(), x.g)
+// decide makes one decision, watched where the caller wants to see more than the result. The value is
+// nil where it is undefined.
+func (x *exchange) decide(path engine.Path, input ast.Value, o observation) (value ast.Value, err error) {
+	ctx, end := x.Begin(x.r.Context(), x.g, engine.Question{ID: x.id, BatchID: x.batchID, Path: path, Input: input})
 	if o.wanted {
-		result, defined, err = x.g.Observe(ctx, path, input, o.Observation)
+		value, err = x.g.Observe(ctx, path, input, o.Observation)
 	} else {
-		result, defined, err = x.g.Decide(ctx, path, input)
+		value, err = x.g.Evaluate(ctx, path, input)
 	}
-	end(defined, err)
-	return result, defined, err
+	end(engine.Answer{Result: value, Defined: value != nil, Err: err})
+	return value, err
+}
+
+// jsonValue is a value as encoding/json is to write it.
+type jsonValue struct{ ast.Value }
+
+// MarshalJSON is [json.Marshaler]'s.
+func (v jsonValue) MarshalJSON() ([]byte, error) { return engine.AppendJSON(nil, v.Value) }
+
+// writePlain is [exchange.write] of a [dataAnswer] that has nothing but an ID and, where there is one,
+// a result: what nearly all callers ask for.
+func (x *exchange) writePlain(decisionID string, value ast.Value) {
+	buffer := x.buffer()
+	defer x.buffers.Put(buffer)
+	text := append(append((*buffer)[:0], `{"decision_id":"`...), decisionID...)
+	text = append(text, '"')
+	if value != nil {
+		var err error
+		if text, err = engine.AppendJSON(append(text, `,"result":`...), value); err != nil {
+			x.failDecision(err)
+			return
+		}
+	}
+	text = append(text, "}\n"...)
+	*buffer = text
+	x.w.Header().Set("Content-Type", "application/json")
+	_, _ = x.w.Write(text)
 }

@@ -32,6 +32,11 @@ func evaluationError(err error) *types.ErrorV1 {
 
 // failDecision answers for a decision by path that could not be made.
 func (x *exchange) failDecision(err error) {
+	if errors.Is(err, engine.ErrBusy) {
+		x.w.Header().Set("Retry-After", "1")
+		writer.ErrorString(x.w, http.StatusServiceUnavailable, codeBusy, err)
+		return
+	}
 	writer.Error(x.w, http.StatusInternalServerError, evaluationError(err))
 }
 

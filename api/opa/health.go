@@ -14,8 +14,7 @@ import (
 // plugins that could be excluded.
 func (a *API) Health() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		g := a.Current()
-		x := &exchange{a, w, r, g}
+		x := &exchange{API: a, w: w, r: r, g: a.Current(), params: r.URL.Query()}
 		err := x.unready()
 		if err == nil {
 			writer.JSONOK(w, types.HealthResponseV1{}, false)

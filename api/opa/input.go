@@ -64,7 +64,7 @@ func (x *exchange) decodeInput(v any) error {
 	if err != nil {
 		return err
 	}
-	if strings.Contains(x.r.Header.Get("Content-Type"), "yaml") {
+	if x.isYAML() {
 		if len(body) > 0 {
 			err = util.Unmarshal(body, v)
 		}
@@ -92,13 +92,9 @@ func (x *exchange) decodeRequest(v any) error {
 // dataInput is the input of a decision by path; nil is none.
 func (x *exchange) dataInput() (ast.Value, error) {
 	if x.r.Method == http.MethodPost {
-		var request types.DataRequestV1
-		if err := x.decodeInput(&request); err != nil {
-			return nil, err
-		}
-		return valueOf(request.Input)
+		return x.postedInput()
 	}
-	texts := x.r.URL.Query()[types.ParamInputV1]
+	texts := x.params[types.ParamInputV1]
 	if len(texts) == 0 {
 		return nil, nil
 	}
@@ -108,6 +104,66 @@ func (x *exchange) dataInput() (ast.Value, error) {
 	}
 	return ast.InterfaceToValue(v)
 }
+
+// postedInput reads a body that is an input and nothing else straight into OPA's values, and any other,
+// a wrong one too, as OPA does.
+func (x *exchange) postedInput() (ast.Value, error) {
+	buffer := x.buffer()
+	defer x.buffers.Put(buffer)
+	text := bytes.NewBuffer((*buffer)[:0])
+	_, err := text.ReadFrom(x.r.Body)
+	*buffer = text.Bytes()
+	if err != nil {
+		return nil, fmt.Errorf("body contains malformed input document: %w", err)
+	}
+	if x.r.Header.Get("Content-Encoding") == "" && !x.isYAML() {
+		if input := onlyInput(*buffer); input != nil {
+			return input, nil
+		}
+	}
+	x.r.Body = io.NopCloser(bytes.NewReader(*buffer))
+	var request types.DataRequestV1
+	if err := x.decodeInput(&request); err != nil {
+		return nil, err
+	}
+	return valueOf(request.Input)
+}
+
+// onlyInput is the input of {"input": …}; nil where the text is anything else. null is no input.
+func onlyInput(text []byte) ast.Value {
+	rest := text
+	for _, token := range []string{`{`, `"input"`, `:`} {
+		after, ok := bytes.CutPrefix(bytes.TrimLeft(rest, jsonSpace), []byte(token))
+		if !ok {
+			return nil
+		}
+		rest = after
+	}
+	rest, ok := bytes.CutSuffix(bytes.TrimRight(rest, jsonSpace), []byte(`}`))
+	if !ok {
+		return nil
+	}
+	input, err := engine.ParseJSON(rest)
+	if _, null := input.(ast.Null); err != nil || null {
+		return nil
+	}
+	return input
+}
+
+const jsonSpace = " \t\r\n"
+
+// mostBuffered is how large a buffer is at most that is used again.
+const mostBuffered = 64 << 10
+
+// buffer is one for a body or an answer, to be given back to buffers.
+func (x *exchange) buffer() *[]byte {
+	if b, ok := x.buffers.Get().(*[]byte); ok && cap(*b) <= mostBuffered {
+		return b
+	}
+	return new(make([]byte, 0, 1024))
+}
+
+func (x *exchange) isYAML() bool { return strings.Contains(x.r.Header.Get("Content-Type"), "yaml") }
 
 func valueOf(v *any) (ast.Value, error) {
 	if v == nil {

@@ -40,7 +40,7 @@ func (x *exchange) observation() observation {
 
 // explain is the first mode asked for that there is.
 func (x *exchange) explain() types.ExplainModeV1 {
-	for _, mode := range x.r.URL.Query()[types.ParamExplainV1] {
+	for _, mode := range x.params[types.ParamExplainV1] {
 		switch mode := types.ExplainModeV1(mode); mode {
 		case types.ExplainNotesV1, types.ExplainFailsV1, types.ExplainFullV1, types.ExplainDebugV1:
 			return mode
@@ -82,6 +82,7 @@ func (o *observation) explanation(pretty bool) (trace types.TraceV1, err error) 
 // provenance is what OPA tells of itself, and the generation that decided, as the one bundle there is.
 type provenance struct {
 	types.ProvenanceV1
+	Timestamp  string `json:"build_timestamp,omitempty"` // OPA's clients take a time or nothing, and a build may know none
 	Generation uint64 `json:"generation"`
 }
 
@@ -92,9 +93,9 @@ func (x *exchange) provenance() *provenance {
 	}
 	return &provenance{
 		ProvenanceV1: types.ProvenanceV1{
-			Version: version.Version, Vcs: version.Vcs, Timestamp: version.Timestamp, Hostname: version.Hostname,
+			Version: version.Version, Vcs: version.Vcs, Hostname: version.Hostname,
 			Bundles: map[string]types.ProvenanceBundleV1{"defenseclaw": {Revision: x.g.Revision()}},
 		},
-		Generation: x.g.Number(),
+		Timestamp: version.Timestamp, Generation: x.g.Number(),
 	}
 }

@@ -8,11 +8,12 @@
 package opa
 
 import (
-	"context"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"defenseclaw/engine"
 
@@ -28,8 +29,14 @@ const (
 	HeaderRevision   = "X-DefenseClaw-Revision"
 )
 
-// codeNoPolicy is the one error code that OPA does not have: its own server always has a policy.
-const codeNoPolicy = "policy_unavailable"
+// The same as keys of [http.Header].
+var generationKey, revisionKey = http.CanonicalHeaderKey(HeaderGeneration), http.CanonicalHeaderKey(HeaderRevision)
+
+// The error codes that OPA does not have: its own server always has a policy, and takes what comes.
+const (
+	codeNoPolicy = "policy_unavailable"
+	codeBusy     = "too_many_decisions"
+)
 
 // What OPA compresses when nobody configures it: answers from this size on, as small as can be.
 const (
@@ -37,20 +44,25 @@ const (
 	gzipLevel    = 9
 )
 
-// API is OPA's REST API. Both fields are required.
+// API is OPA's REST API. Both exported fields are required.
 type API struct {
+	buffers sync.Pool // of *[]byte, for bodies and answers
+
 	Current func() *engine.Generation // nil while nothing serves
 
-	// Begin is told of every decision before it is made, and end of how it went.
-	Begin func(ctx context.Context, g *engine.Generation) (_ context.Context, end func(defined bool, err error))
+	Begin engine.BeginFunc // is told of every decision
 }
 
 // exchange is one request with the one generation that answers it.
 type exchange struct {
 	*API
-	w http.ResponseWriter
-	r *http.Request
-	g *engine.Generation
+	w      http.ResponseWriter
+	r      *http.Request
+	g      *engine.Generation
+	params url.Values // of the query; nil where there is none
+
+	id      string // of the decision, where the caller is told it
+	batchID string // of the batch that the decision is a part of
 }
 
 // handler puts around a route what OPA has around all of its: redirects, compressed answers, and
@@ -66,11 +78,23 @@ func (a *API) handler(answer func(*exchange), methods ...string) http.Handler {
 			writer.Error(w, http.StatusServiceUnavailable, types.NewErrorV1(codeNoPolicy, "no policy loaded"))
 			return
 		}
-		w.Header().Set(HeaderGeneration, strconv.FormatUint(g.Number(), 10))
-		w.Header().Set(HeaderRevision, g.Revision())
-		answer(&exchange{a, w, r, g})
+		w.Header()[generationKey] = []string{strconv.FormatUint(g.Number(), 10)}
+		w.Header()[revisionKey] = []string{g.Revision()}
+		x := &exchange{API: a, w: w, r: r, g: g}
+		if r.URL.RawQuery != "" {
+			x.params = r.URL.Query()
+		}
+		answer(x)
 	}))
-	return handlers.CompressHandler(route, gzipMinBytes, gzipLevel)
+	compressed := handlers.CompressHandler(route, gzipMinBytes, gzipLevel)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPost && r.Header.Get("Accept-Encoding") == "" && strings.HasPrefix(r.URL.Path, "/v1/data") {
+			w.Header().Set("Vary", "Accept-Encoding") // what the other would do, and nothing else
+			route.ServeHTTP(w, r)
+			return
+		}
+		compressed.ServeHTTP(w, r)
+	})
 }
 
 // refuseMethod tells those who would write where policies and data come from.
@@ -85,16 +109,19 @@ func refuseMethod(w http.ResponseWriter, r *http.Request, methods []string) {
 	}
 }
 
-// decisionID is a new identifier that also names the generation and, by the beginning of its hash,
+// DecisionID is a new identifier that also names the generation and, by the beginning of its hash,
 // the revision that decided.
-func decisionID(g *engine.Generation) string {
+func DecisionID(g *engine.Generation) string {
 	_, hash, _ := strings.Cut(g.Revision(), ":")
-	return uuid.NewString() + "." + strconv.FormatUint(g.Number(), 10) + "." + hash[:min(12, len(hash))]
+	var room [80]byte
+	id := append(append(room[:0], uuid.NewString()...), '.')
+	id = strconv.AppendUint(id, g.Number(), 10)
+	return string(append(append(id, '.'), hash[:min(12, len(hash))]...))
 }
 
 // flag reads a parameter that is on when it is there without a value or with true.
 func (x *exchange) flag(name string) bool {
-	values := x.r.URL.Query()[name]
+	values := x.params[name]
 	return len(values) == 1 && values[0] == "" ||
 		slices.ContainsFunc(values, func(v string) bool { return strings.EqualFold(v, "true") })
 }

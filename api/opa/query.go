@@ -4,6 +4,8 @@ import (
 	"errors"
 	"net/http"
 
+	"defenseclaw/engine"
+
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/metrics"
 	"github.com/open-policy-agent/opa/v1/server/types"
@@ -29,16 +31,16 @@ func (x *exchange) query() {
 		x.failDecision(errors.New("cannot evaluate empty query"))
 		return
 	}
-	ctx, end := x.Begin(x.r.Context(), x.g)
+	ctx, end := x.Begin(x.r.Context(), x.g, engine.Question{Query: query, Input: input})
 	set, err := x.g.Query(ctx, query, input, o.Observation)
-	end(len(set) > 0, err)
-	if err != nil {
-		x.failQuery(err, types.MsgCompileQueryError)
-		return
-	}
 	var answer types.QueryResponseV1
 	for _, row := range set {
 		answer.Result = append(answer.Result, row.Bindings.WithoutWildcards())
+	}
+	end(engine.Answer{Result: answer.Result, Defined: len(set) > 0, Err: err})
+	if err != nil {
+		x.failQuery(err, types.MsgCompileQueryError)
+		return
 	}
 	answer.RuleLabels = o.labels()
 	if answer.Explanation, err = o.explanation(x.pretty()); err != nil {
@@ -60,7 +62,7 @@ func (x *exchange) queryRequest() (query ast.Body, input ast.Value, failed func(
 			return nil, nil, func() { x.failRequest(err) }
 		}
 	} else {
-		texts := x.r.URL.Query()[types.ParamQueryV1]
+		texts := x.params[types.ParamQueryV1]
 		if len(texts) == 0 {
 			return nil, nil, func() { x.failRequest(errors.New("missing parameter 'q'")) }
 		}

@@ -2,13 +2,16 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"net/http/httputil"
+	"slices"
+	"strconv"
 	"time"
 )
 
@@ -52,14 +55,24 @@ const answerLimit = 2 * time.Minute
 // do sends the question and returns the body of the answer, which is good until the next call.
 // An answer whose status is not 200 is an error. Cancelling ctx ends the wait.
 func (c *conn) do(ctx context.Context, q question) (body []byte, err error) {
+	err = c.hold(ctx, answerLimit, func() error {
+		body, err = c.exchange(q)
+		return err
+	})
+	return body, err
+}
+
+// hold opens the connection, if it is not open, for as many exchanges as ask makes within limit.
+// Cancelling ctx ends the one under way. After an error the connection is closed.
+func (c *conn) hold(ctx context.Context, limit time.Duration, ask func() error) (err error) {
 	if err := ctx.Err(); err != nil {
-		return nil, err
+		return err
 	}
 	if c.net == nil {
 		var d net.Dialer
 		if c.net, err = d.DialContext(ctx, "tcp", c.addr); err != nil {
 			c.net = nil
-			return nil, err
+			return err
 		}
 		c.in = bufio.NewReader(c.net)
 	}
@@ -70,40 +83,62 @@ func (c *conn) do(ctx context.Context, q question) (body []byte, err error) {
 			c.close()
 		}
 	}()
-	if err := opened.SetDeadline(time.Now().Add(answerLimit)); err != nil {
+	if err := opened.SetDeadline(time.Now().Add(limit)); err != nil {
+		return err
+	}
+	return ask()
+}
+
+func (c *conn) exchange(q question) (_ []byte, err error) {
+	if _, err = c.net.Write(q.request); err != nil {
 		return nil, err
 	}
-	if _, err := opened.Write(q.request); err != nil {
+	var status string
+	if status, c.body, err = readAnswer(c.in, c.body[:0]); err != nil {
 		return nil, err
 	}
-	answer, err := http.ReadResponse(c.in, nil)
-	if err != nil {
-		return nil, err
-	}
-	defer answer.Body.Close() //nolint:errcheck // it was read to its end, or the connection is given up
-	if c.body, err = readAll(c.body[:0], answer.Body); err != nil {
-		return nil, err
-	}
-	if answer.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("%s is answered %s: %.300s", q.name, answer.Status, c.body)
+	if status != "200" {
+		return nil, fmt.Errorf("%s is answered %s: %.300s", q.name, status, c.body)
 	}
 	return c.body, nil
 }
 
-func readAll(into []byte, from io.Reader) ([]byte, error) {
-	for {
-		if len(into) == cap(into) {
-			into = append(into, 0)[:len(into)]
-		}
-		n, err := from.Read(into[len(into):cap(into)])
-		into = into[:len(into)+n]
-		if errors.Is(err, io.EOF) {
-			return into, nil
-		}
+// readAnswer reads one answer of HTTP/1.1, its body into body. [http.ReadResponse] costs more than the
+// programs that are measured need to answer.
+func readAnswer(in *bufio.Reader, body []byte) (status string, _ []byte, err error) {
+	length := -1
+	for first := true; ; first = false {
+		line, err := in.ReadSlice('\n')
 		if err != nil {
-			return into, err
+			return "", body, fmt.Errorf("read the head of an answer: %w", err)
+		}
+		line = bytes.TrimRight(line, "\r\n")
+		if first {
+			if _, rest, ok := bytes.Cut(line, []byte("HTTP/1.1 ")); ok && len(rest) >= 3 {
+				status = string(rest[:3])
+				continue
+			}
+			return "", body, fmt.Errorf("%.100q is no answer of HTTP/1.1", line)
+		}
+		if len(line) == 0 {
+			break
+		}
+		if name, value, _ := bytes.Cut(line, []byte(": ")); bytes.EqualFold(name, []byte("Content-Length")) {
+			if length, err = strconv.Atoi(string(value)); err != nil {
+				return "", body, err
+			}
 		}
 	}
+	if length < 0 {
+		body, err = io.ReadAll(httputil.NewChunkedReader(in))
+		if err == nil {
+			_, err = in.ReadSlice('\n') // of the trailer, which is empty
+		}
+		return status, body, err
+	}
+	body = slices.Grow(body, length)[:length]
+	_, err = io.ReadFull(in, body)
+	return status, body, err
 }
 
 // result asks, and returns the result as JSON with sorted keys; empty when it is undefined.

@@ -83,7 +83,7 @@ func TestTheDocumentsNameWhatExistsAndNothingElse(t *testing.T) {
 		}
 	}
 	for _, m := range regexp.MustCompile(`DEFENSECLAW_[A-Z_]+`).FindAllString(all, -1) {
-		if m != "DEFENSECLAW_GATEWAY_TOKEN" && m != "DEFENSECLAW_LLM_KEY" && !slices.ContainsFunc(sidecar.Table, func(s sidecar.Setting) bool { return s.Env == m }) {
+		if m != "DEFENSECLAW_GATEWAY_TOKEN" && m != "DEFENSECLAW_LLM_KEY" && m != "DEFENSECLAW_DECISION_LOG_TOKEN" && !slices.ContainsFunc(sidecar.Table, func(s sidecar.Setting) bool { return s.Env == m }) {
 			t.Errorf("the documents tell of %s, which does not exist", m)
 		}
 	}

@@ -25,6 +25,9 @@ import (
 //	http METHOD PATH [Name:value…] [-d BODY]
 //	                             call it with its token, print the status and the body;
 //	                             a header with an empty value is left out
+//	check [-t TOKEN] ADDR METHOD PATH [Name:value…] [-d BODY]
+//	                             ask as Envoy does whether a request may pass, print the answer as JSON
+//	freeport NAME                put an address of this machine that nobody uses into a variable
 //	exec-code CODE PROGRAM…      run a program that must end with just that exit code
 //	eventually REGEXP COMMAND…   repeat a command until what it prints matches
 //	never REGEXP COMMAND…        repeat a command for a while; what it prints must never match
@@ -41,7 +44,8 @@ func TestScripts(t *testing.T) { runScripts(t, "testdata") }
 // TestScenarios runs what has happened in the field, one script each, against the built program.
 func TestScenarios(t *testing.T) { runScripts(t, "testdata/scenarios") }
 
-func runScripts(t *testing.T, dir string) {
+// runScripts runs those of a folder, with more variables of the environment as NAME=value.
+func runScripts(t *testing.T, dir string, vars ...string) {
 	testscript.Run(t, testscript.Params{
 		Dir:      dir,
 		Deadline: time.Now().Add(5 * time.Minute), // a script that hangs is stopped and shown
@@ -60,12 +64,15 @@ func runScripts(t *testing.T, dir string) {
 			env.Setenv("DEFENSECLAW_HOME", filepath.Join(env.WorkDir, "state"))
 			env.Setenv("DEFENSECLAW_API_PORT", "0")
 			env.Setenv("NO_COLOR", "1")
+			env.Vars = append(env.Vars, vars...)
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"listening":  func(ts *testscript.TestScript, neg bool, _ []string) { waitForAnswer(ts, neg, "/health") },
 			"ready":      func(ts *testscript.TestScript, neg bool, _ []string) { waitForAnswer(ts, neg, "/health/ready") },
 			"http":       scriptHTTP,
+			"check":      scriptCheck,
+			"freeport":   scriptFreePort,
 			"eventually": scriptEventually,
 			"never":      scriptNever,
 			"exec-code":  scriptExecCode,
@@ -120,6 +127,13 @@ func scriptHTTP(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
+// madeToken is the token that the first start made.
+func madeToken(ts *testscript.TestScript) string {
+	env, _ := os.ReadFile(filepath.Join(ts.Getenv("DEFENSECLAW_HOME"), ".env"))
+	_, token, _ := strings.Cut(strings.TrimSpace(string(env)), "=")
+	return token
+}
+
 // call makes the request that the arguments of the http command describe.
 func call(ts *testscript.TestScript, args []string) (string, error) {
 	if len(args) < 2 {
@@ -131,8 +145,7 @@ func call(ts *testscript.TestScript, args []string) (string, error) {
 	}
 	var body io.Reader
 	headers := http.Header{}
-	env, _ := os.ReadFile(filepath.Join(ts.Getenv("DEFENSECLAW_HOME"), ".env"))
-	_, token, _ := strings.Cut(strings.TrimSpace(string(env)), "=")
+	token := madeToken(ts)
 	headers.Set("Authorization", "Bearer "+token)
 	headers.Set(api.HeaderClient, "test")
 	for i := 2; i < len(args); i++ {
@@ -172,10 +185,10 @@ func call(ts *testscript.TestScript, args []string) (string, error) {
 	return text + string(answer), err
 }
 
-// attempt runs a command of the script once, http by itself, anything else as a program.
+// attempt runs a command of the script once, http and check by themselves, anything else as a program.
 func attempt(ts *testscript.TestScript, command []string) string {
-	if command[0] == "http" {
-		text, err := call(ts, command[1:])
+	if own := map[string]func(*testscript.TestScript, []string) (string, error){"http": call, "check": checkAsEnvoy}[command[0]]; own != nil {
+		text, err := own(ts, command[1:])
 		if err != nil {
 			return err.Error()
 		}

@@ -11,6 +11,7 @@ import (
 	"defenseclaw/cmd/internal/earlysignal"
 	"defenseclaw/cmd/internal/sidecar"
 
+	"github.com/google/uuid"
 	"github.com/urfave/cli/v2"
 	"go.uber.org/zap"
 )
@@ -33,13 +34,14 @@ func serve(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	uuid.EnableRandPool() // two identifiers for each request
 	pacer := collector.New(os.Getenv)
 	defer pacer.Release()
 	logger := newLogger(s.LogFormat, s.LogLevel)
 	ctx, stop := signal.NotifyContext(c.Context, syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
-	side, err := sidecar.New(sidecar.Config{Settings: s, Getenv: os.Getenv, HUP: earlysignal.HUP, Version: version(), Logger: logger})
+	side, err := sidecar.New(sidecar.Config{Settings: s, Getenv: os.Getenv, HUP: earlysignal.HUP, Version: version(), Stdout: os.Stdout, Logger: logger})
 	if err != nil {
 		return err
 	}
@@ -57,6 +59,9 @@ func serve(c *cli.Context) error {
 func greet(s sidecar.Settings, side *sidecar.Sidecar, logger *zap.Logger) {
 	url := side.URL()
 	logger.Info("listening", zap.String("url", url))
+	if addr := side.EnvoyAddr(); addr != "" {
+		logger.Info("listening for Envoy", zap.String("address", addr), zap.Bool("dry_run", s.ExtAuthz.DryRun))
+	}
 	if !logsToPeople(s.LogFormat) {
 		return
 	}

@@ -132,8 +132,14 @@ func (t *tried) local(c *cli.Context, path engine.Path, input json.RawMessage) e
 	if c.Bool("explain") || c.Bool("coverage") {
 		o.Tracer, o.EveryRule = topdown.NewBufferTracer(), c.Bool("explain")
 	}
-	if t.Result, t.Defined, err = g.Observe(c.Context, path, value, o); err != nil {
+	result, err := g.Observe(c.Context, path, value, o)
+	if err != nil {
 		return err
+	}
+	if t.Defined = result != nil; t.Defined {
+		if t.Result, err = ast.JSON(result); err != nil {
+			return err
+		}
 	}
 	if !t.Defined && !g.HasRules(path) {
 		return fmt.Errorf("nothing is at %s: no rule and no data", path)

@@ -36,12 +36,17 @@ func (s *Sidecar) listen() error {
 	case settings.APISocket != "":
 		s.listener, err = listenUnix(settings.APISocket)
 	default:
-		addr := net.JoinHostPort(settings.APIBind, strconv.Itoa(settings.APIPort))
-		if s.listener, err = net.Listen("tcp", addr); err != nil { //nolint:noctx // it does not wait
-			err = fmt.Errorf("listen on %s: %w", addr, cause(err))
-		}
+		s.listener, err = listenTCP(net.JoinHostPort(settings.APIBind, strconv.Itoa(settings.APIPort)))
 	}
 	return err
+}
+
+func listenTCP(addr string) (net.Listener, error) {
+	l, err := net.Listen("tcp", addr) //nolint:noctx // it does not wait
+	if err != nil {
+		return nil, fmt.Errorf("listen on %s: %w", addr, cause(err))
+	}
+	return l, nil
 }
 
 // longestSocketPath is what a socket's address holds on every Unix, its end mark left out.
@@ -95,8 +100,10 @@ func removeAbandoned(path string) error {
 }
 
 // Addr is where the sidecar listens: host:port, or unix:PATH.
-func (s *Sidecar) Addr() string {
-	addr := s.listener.Addr()
+func (s *Sidecar) Addr() string { return address(s.listener) }
+
+func address(l net.Listener) string {
+	addr := l.Addr()
 	if addr.Network() == "unix" {
 		return unixScheme + absolute(addr.String())
 	}
@@ -115,10 +122,10 @@ func (s *Sidecar) URL() string {
 	}
 }
 
-// onlyLocal reports whether only this machine reaches the listener, and with it the token that a
-// first start made.
-func (s *Sidecar) onlyLocal() bool {
-	switch addr := s.listener.Addr().(type) {
+// onlyLocal reports whether only this machine reaches a listener, and with it the token that a first
+// start made.
+func onlyLocal(l net.Listener) bool {
+	switch addr := l.Addr().(type) {
 	case *net.TCPAddr:
 		return addr.IP.IsLoopback()
 	case *net.UnixAddr:

@@ -32,6 +32,9 @@ func (s *Sidecar) Run(ctx context.Context, ready func()) (err error) {
 	last.Go(func() error { return s.metrics.Run(lastCtx) })
 	last.Go(func() error { return s.runAudit(lastCtx) })
 	s.record(ctx, audit.Record{Action: audit.ActionStart, Target: s.Addr(), Message: "version " + s.cfg.Version})
+	if s.decisions != nil {
+		last.Go(func() error { return s.decisions.Run(lastCtx) })
+	}
 	if s.keeper != nil {
 		last.Go(func() error { return s.keeper.Run(lastCtx) })
 	}
@@ -39,6 +42,9 @@ func (s *Sidecar) Run(ctx context.Context, ready func()) (err error) {
 	loaded := make(chan struct{}) // the first load has ended: what came before is part of it
 	up, upstream := errgroup.WithContext(upstreamCtx)
 	up.Go(func() error { return s.server.Run(upstream, s.listener) })
+	if s.envoy != nil {
+		up.Go(func() error { return s.envoy.Run(upstream, s.envoyListener) })
+	}
 	up.Go(func() error { return s.events.Run(upstream) })
 	if s.judge != nil {
 		up.Go(func() error { return s.judge.Run(upstream) })

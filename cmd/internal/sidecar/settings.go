@@ -51,10 +51,27 @@ var Table = []Setting{
 	{Flag: "max-files", Env: "DEFENSECLAW_MAX_FILES", Key: "engine.max_files", Default: "100000", Usage: "refuse a directory with more than `N` policy and data files"},
 	{Flag: "max-depth", Env: "DEFENSECLAW_MAX_DEPTH", Key: "engine.max_depth", Default: "64", Usage: "refuse folders more than `N` deep"},
 	{Flag: "decision-timeout", Env: "DEFENSECLAW_DECISION_TIMEOUT", Key: "engine.decision_timeout", Default: "1s", Usage: "end a decision that takes longer than `DURATION`"},
+	{Flag: "max-decisions", Env: "DEFENSECLAW_MAX_DECISIONS", Key: "engine.max_decisions", Default: "0", Usage: "make `N` decisions at once and let more wait a moment; 0: four for each processor, and eight at least"},
 	{Flag: "allow-outside-links", Env: "DEFENSECLAW_ALLOW_OUTSIDE_LINKS", Key: "engine.allow_outside_links", Default: "false", Bool: true, Usage: "follow symbolic links that lead out of the policy directory"},
 	{Flag: "validate-only", Key: "engine.validate_only", Default: "false", Bool: true, Usage: "serve no decisions; POST /policy/reload only checks the directory"},
 	{Flag: "log-format", Env: "DEFENSECLAW_LOG_FORMAT", Key: "log.format", Default: "auto", Usage: "log as `FORMAT`: console, json, or auto for console on a terminal and json elsewhere"},
 	{Flag: "authzen-policy", Env: "DEFENSECLAW_AUTHZEN_POLICY", Key: "authzen.policy", Default: "authzen/allow", Usage: "answer AuthZEN's evaluations by the document at `PATH`"},
+	{Flag: "ext-authz-addr", Env: "DEFENSECLAW_EXT_AUTHZ_ADDR", Key: "ext_authz.addr", Usage: "answer Envoy's ext_authz over gRPC on `ADDRESS`, HOST:PORT or unix:PATH"},
+	{Flag: "ext-authz-path", Env: "DEFENSECLAW_EXT_AUTHZ_PATH", Key: "ext_authz.path", Default: "envoy/authz/allow", Usage: "answer Envoy by the document at `PATH`"},
+	{Flag: "ext-authz-dry-run", Env: "DEFENSECLAW_EXT_AUTHZ_DRY_RUN", Key: "ext_authz.dry_run", Default: "false", Bool: true, Usage: "let Envoy pass every request, and log which would not have been"},
+	{Flag: "decision-log", Env: "DEFENSECLAW_DECISION_LOG", Key: "decision_logs.console", Default: "false", Bool: true, Usage: "write each decision to standard output, an event of OPA's decision log per line"},
+	{Flag: "decision-log-file", Env: "DEFENSECLAW_DECISION_LOG_FILE", Key: "decision_logs.file", Usage: "write each decision to `FILE`, which is put aside when it is large"},
+	{Flag: "decision-log-url", Env: "DEFENSECLAW_DECISION_LOG_URL", Key: "decision_logs.url", Usage: "upload each decision to OPA's decision log service at `URL`, below which is /logs"},
+	{Key: "decision_logs.file_max_megabytes", Default: "100", Usage: "put the file aside when it is larger"},
+	{Key: "decision_logs.file_backups", Default: "5", Usage: "keep so many files that were put aside"},
+	{Key: "decision_logs.token_env", Default: "DEFENSECLAW_DECISION_LOG_TOKEN", Usage: "show the service the bearer token in the environment variable of this name"},
+	{Key: "decision_logs.partition", Usage: "upload to /logs/ and this in place of /logs"},
+	{Key: "decision_logs.min_delay", Default: "1s", Usage: "wait so long between uploads at least, unless one is full"},
+	{Key: "decision_logs.max_delay", Default: "10s", Usage: "and so long at most, also after failures"},
+	{Key: "decision_logs.upload_size_limit_bytes", Default: "32768", Usage: "upload so much at once, compressed"},
+	{Key: "decision_logs.buffer_size_limit_bytes", Default: "10485760", Usage: "keep so much that waits to be made into events, and so much that waits to be uploaded"},
+	{Key: "decision_logs.mask_decision", Default: "system/log/mask", Usage: "ask the document here what to mask"},
+	{Key: "decision_logs.drop_decision", Default: "system/log/drop", Usage: "ask the document here whether to drop an event"},
 	{Key: "audit.max_age", Default: "2160h", Usage: "remove audit records that are older"},
 	{Key: "audit.max_bytes", Default: "268435456", Usage: "remove the oldest audit records while all take more"},
 	{Key: "judge.base_url", Usage: "turn the judge on and ask the OpenAI-compatible endpoint here"},
@@ -94,14 +111,17 @@ type Settings struct {
 	FullCheck       time.Duration // between comparisons of contents
 	Limits          engine.Limits
 	DecisionTimeout time.Duration
+	MostDecisions   int  // at once; 0: by the number of processors
 	OutsideLinks    bool // follow links out of the policy directory
 	ValidateOnly    bool
 	AuthZEN         engine.Path // the document that decides AuthZEN's evaluations
+	ExtAuthz        ExtAuthz
 	LogFormat       string
 	LogLevel        string
 	AuditAge        time.Duration // audit records are kept for
 	AuditBytes      int64         // and may take
 	Judge           judge.Config  // without BaseURL: there is none
+	Decisions       decisionLog
 
 	config map[string]any // config.yaml
 }
@@ -140,6 +160,10 @@ func Resolve(flag func(name string) (string, bool), getenv func(string) string) 
 	s.Safety = parse(&r, "safety-interval", "a duration such as 30s", duration)
 	s.FullCheck = parse(&r, "full-check-interval", "a duration such as 10m", duration)
 	s.DecisionTimeout = parse(&r, "decision-timeout", "a duration such as 1s", duration)
+	s.MostDecisions = parse(&r, "max-decisions", "a number, or 0", func(v string) (int, error) {
+		n, err := strconv.ParseUint(v, 10, 31)
+		return int(n), err
+	})
 	s.OutsideLinks = parse(&r, "allow-outside-links", "true or false", strconv.ParseBool)
 	s.Limits = engine.Limits{
 		FileBytes: int64(parse(&r, "max-file-bytes", "a number of bytes", count)),
@@ -147,9 +171,11 @@ func Resolve(flag func(name string) (string, bool), getenv func(string) string) 
 		Depth:     parse(&r, "max-depth", "a number", count),
 	}
 	s.AuthZEN = parse(&r, "authzen-policy", "a path such as authzen/allow", document)
+	s.ExtAuthz = resolveExtAuthz(&r, s.DataDir)
 	s.AuditAge = parse(&r, "audit.max_age", "a duration such as 2160h", duration)
 	s.AuditBytes = int64(parse(&r, "audit.max_bytes", "a number of bytes", count))
 	s.Judge = resolveJudge(&r, getenv)
+	s.Decisions = resolveDecisionLog(&r, s.DataDir, getenv)
 	return s, errors.Join(r.wrong...)
 }
 
@@ -222,11 +248,13 @@ func (r *resolver) chosen(name string) bool {
 // path takes a relative path in config.yaml as relative to that file, as its reader would.
 func (r *resolver) path(name, configDir string) string {
 	v, from := r.find(name)
-	if v != "" && !filepath.IsAbs(v) && strings.HasSuffix(from, "config.yaml") {
+	if v != "" && !filepath.IsAbs(v) && fromConfig(from) {
 		return filepath.Join(configDir, v)
 	}
 	return v
 }
+
+func fromConfig(from string) bool { return strings.HasSuffix(from, "config.yaml") }
 
 func parse[T any](r *resolver, name, expected string, read func(string) (T, error)) T {
 	v, from := r.find(name)

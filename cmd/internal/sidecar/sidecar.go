@@ -17,7 +17,9 @@ import (
 
 	"defenseclaw/api"
 	"defenseclaw/api/audit"
+	"defenseclaw/api/decisionlog"
 	"defenseclaw/api/events"
+	"defenseclaw/api/extauthz"
 	"defenseclaw/api/judge"
 	"defenseclaw/api/metrics"
 	"defenseclaw/engine"
@@ -34,6 +36,7 @@ type Config struct {
 	Getenv   func(string) string
 	HUP      <-chan os.Signal // asks for a reload; may be nil
 	Version  string           // of the program, for the record
+	Stdout   io.Writer        // where the decision log goes when the settings ask for it there; may be nil
 	Logger   *zap.Logger
 }
 
@@ -53,6 +56,11 @@ type Sidecar struct {
 	audit   *audit.Log
 	events  *events.Hub
 	judge   *judge.Judge // nil when it is off
+
+	envoy         *extauthz.Server // nil when it is off
+	envoyListener net.Listener     // the same
+
+	decisions *decisionlog.Log // nil when it is off
 
 	certificates *certificates // nil without TLS
 	handedOver   bool          // systemd made the listener
@@ -88,10 +96,16 @@ func New(cfg Config) (_ *Sidecar, err error) {
 	if err := s.listen(); err != nil {
 		return nil, err
 	}
+	if err := s.listenForEnvoy(); err != nil {
+		return nil, err
+	}
 	if err := s.findToken(); err != nil {
 		return nil, err
 	}
 	if err := s.wire(); err != nil {
+		return nil, err
+	}
+	if err := s.makeEnvoy(); err != nil {
 		return nil, err
 	}
 	return s, nil
@@ -146,8 +160,11 @@ func (s *Sidecar) findToken() error {
 	if err != nil && !errors.Is(err, ErrNoToken) {
 		return err
 	}
-	if !explicit && !s.onlyLocal() {
+	if !explicit && !onlyLocal(s.listener) {
 		return fmt.Errorf("%s is not a loopback address: set %s before the API is opened to others", s.bindHost(), tokenVariable)
+	}
+	if !explicit && s.envoyListener != nil && !onlyLocal(s.envoyListener) {
+		return fmt.Errorf("--ext-authz-addr %s is not a loopback address: set %s before it is opened to others", s.cfg.Settings.ExtAuthz.Addr, tokenVariable)
 	}
 	if err != nil {
 		token, err = s.cfg.Settings.makeToken()
@@ -158,8 +175,10 @@ func (s *Sidecar) findToken() error {
 
 func (s *Sidecar) close() error {
 	var err error
-	if s.listener != nil {
-		err = s.listener.Close()
+	for _, l := range []net.Listener{s.listener, s.envoyListener} {
+		if l != nil {
+			err = errors.Join(err, l.Close())
+		}
 	}
 	return errors.Join(err, s.release())
 }

@@ -2,6 +2,7 @@ package sidecar
 
 import (
 	"crypto/tls"
+	"errors"
 	"fmt"
 
 	"defenseclaw/api"
@@ -26,30 +27,20 @@ func (s *Sidecar) wire() (err error) {
 	if s.events, err = events.New(events.Config{}); err != nil {
 		return err
 	}
-	if err := s.makeJudge(); err != nil {
+	if err := errors.Join(s.makeJudge(), s.makeDecisionLog()); err != nil {
 		return err
 	}
 	if !settings.ValidateOnly {
-		s.engine, err = engine.New(engine.Config{Source: s.source, Limits: settings.Limits, DecisionTimeout: settings.DecisionTimeout, Announcements: s.announcements()})
-		if err != nil {
-			return err
-		}
-	}
-	if s.engine != nil && settings.PolicyDir != "" && settings.Watch {
-		s.watcher, err = watcher.New(watcher.Config{
-			Root:              settings.PolicyDir,
-			Relevant:          engine.Relevant,
-			Mode:              watcher.Mode(settings.WatchMode),
-			Debounce:          settings.Debounce,
-			PollInterval:      settings.Poll,
-			SafetyInterval:    settings.Safety,
-			FullCheckInterval: settings.FullCheck,
-			MaxDepth:          settings.Limits.Depth,
-			Changed:           s.tellWatch,
+		s.engine, err = engine.New(engine.Config{
+			Source: s.source, Limits: settings.Limits, Announcements: s.announcements(),
+			DecisionTimeout: settings.DecisionTimeout, MostDecisions: settings.MostDecisions,
 		})
 		if err != nil {
 			return err
 		}
+	}
+	if err := s.makeWatcher(); err != nil {
+		return err
 	}
 	s.server, err = api.New(api.Config{
 		Engine:    s.engine,
@@ -64,12 +55,33 @@ func (s *Sidecar) wire() (err error) {
 		Judge:     s.judge,
 		Events:    s.events,
 		AuthZEN:   settings.AuthZEN,
+		Decisions: s.decisions,
 		Validated: s.announceValidated,
 		Version:   s.cfg.Version,
 		Logger:    s.cfg.Logger,
 		TLS:       s.tlsConfig(),
 
 		RequestsPerSecond: settings.RateLimit,
+	})
+	return err
+}
+
+// makeWatcher makes the watcher where there is a directory to watch.
+func (s *Sidecar) makeWatcher() (err error) {
+	settings := s.cfg.Settings
+	if s.engine == nil || settings.PolicyDir == "" || !settings.Watch {
+		return nil
+	}
+	s.watcher, err = watcher.New(watcher.Config{
+		Root:              settings.PolicyDir,
+		Relevant:          engine.Relevant,
+		Mode:              watcher.Mode(settings.WatchMode),
+		Debounce:          settings.Debounce,
+		PollInterval:      settings.Poll,
+		SafetyInterval:    settings.Safety,
+		FullCheckInterval: settings.FullCheck,
+		MaxDepth:          settings.Limits.Depth,
+		Changed:           s.tellWatch,
 	})
 	return err
 }
@@ -104,7 +116,8 @@ func (s *Sidecar) snapshot() metrics.Snapshot {
 	kept := s.audit.Health()
 	now := metrics.Snapshot{
 		State: string(engine.StateEmpty), Watch: metrics.Watch{Mode: "off", State: "off"},
-		Audit: metrics.Audit{Written: kept.Written, Lost: kept.Lost, Backlog: kept.Backlog},
+		Audit:     metrics.Audit{Written: kept.Written, Lost: kept.Lost, Backlog: kept.Backlog},
+		Decisions: s.decisionLogHealth(),
 	}
 	if s.engine != nil {
 		status := s.engine.Status()

@@ -17,7 +17,7 @@ type parser struct {
 	text     []byte
 	at       int // what of text was read
 	depth    int
-	document *Document
+	document *Document // nil where nothing of the text is to be found again
 
 	previous *Document
 	unpaired siblings // previous's parts inside of what is being read, behind those that were seen
@@ -97,7 +97,7 @@ func (p *parser) container() (*ast.Term, error) {
 	if p.depth > deepest {
 		return nil, errNotJSON
 	}
-	if p.depth > deepestPart {
+	if p.depth > deepestPart || p.document == nil {
 		return p.members()
 	}
 	if term := p.known(); term != nil {

@@ -1,0 +1,236 @@
+package decisionlog
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"defenseclaw/engine"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/topdown"
+	"github.com/open-policy-agent/opa/v1/util"
+)
+
+// event is OPA's EventV1, field by field, as far as there is something to fill in. OPA's own type is in
+// a package that brings its whole server along; a test compares the two.
+type event struct {
+	Labels          map[string]string `json:"labels"`
+	DecisionID      string            `json:"decision_id"`
+	BatchDecisionID string            `json:"batch_decision_id,omitempty"`
+	TraceID         string            `json:"trace_id,omitempty"`
+	SpanID          string            `json:"span_id,omitempty"`
+	Bundles         map[string]bundle `json:"bundles,omitempty"`
+	Path            string            `json:"path,omitempty"`
+	Query           string            `json:"query,omitempty"`
+	Input           *any              `json:"input,omitempty"`
+	Result          *any              `json:"result,omitempty"`
+	Erased          []string          `json:"erased,omitempty"`
+	Masked          []string          `json:"masked,omitempty"`
+	Error           any               `json:"error,omitempty"`
+	RequestedBy     string            `json:"requested_by,omitempty"`
+	Timestamp       time.Time         `json:"timestamp"`
+	Metrics         map[string]any    `json:"metrics,omitempty"`
+	Custom          map[string]any    `json:"custom,omitempty"`
+}
+
+type bundle struct {
+	Revision string `json:"revision,omitempty"`
+}
+
+// event makes an event of a record: masked, and ready to be written. With a reason it is not to be.
+func (l *Log) event(ctx context.Context, r *record) (_ *event, reason string, err error) {
+	e := l.bare(r)
+	input, result := r.question.Input, ast.Value(nil)
+	if r.answer.Defined || r.query != "" && r.answer.Err == nil {
+		if result, err = ast.InterfaceToValue(r.answer.Result); err != nil {
+			return nil, DroppedEncoding, err
+		}
+	}
+	masks, reason, err := l.ask(ctx, r.generation, func() (ast.Value, error) { return e.value(input, result) })
+	if reason != "" {
+		return nil, reason, err
+	}
+	if e.Input, err = tree(input); err != nil {
+		return nil, DroppedEncoding, err
+	}
+	if e.Result, err = tree(result); err != nil {
+		return nil, DroppedEncoding, err
+	}
+	for _, m := range masks {
+		e.mask(m)
+	}
+	e.eraseSecrets()
+	return e, "", nil
+}
+
+// policies says which there are in a generation of this revision, since most have none.
+type policies struct {
+	revision     string
+	drops, hides bool
+}
+
+// ask asks the policies, where there are any, what is to become of the event that they see. With a reason it is not to be written.
+func (l *Log) ask(ctx context.Context, g *engine.Generation, see func() (ast.Value, error)) (masks []mask, reason string, err error) {
+	if l.policies.revision != g.Revision() {
+		l.policies = policies{g.Revision(), g.CouldDefine(l.cfg.Drop), g.CouldDefine(l.cfg.Mask)}
+	}
+	drops, hides := l.policies.drops, l.policies.hides
+	if !drops && !hides {
+		return nil, "", nil
+	}
+	event, err := see()
+	if err != nil {
+		return nil, DroppedEncoding, err
+	}
+	if drops {
+		drop, err := evaluate(ctx, g, l.cfg.Drop, event)
+		if err != nil {
+			return nil, DroppedDrop, err
+		}
+		if drop == ast.Boolean(true) {
+			return nil, DroppedPolicy, nil
+		}
+	}
+	if hides {
+		if masks, err = l.masks(ctx, g, event); err != nil {
+			return nil, DroppedMask, err
+		}
+	}
+	return masks, "", nil
+}
+
+func (l *Log) masks(ctx context.Context, g *engine.Generation, event ast.Value) ([]mask, error) {
+	asked, err := evaluate(ctx, g, l.cfg.Mask, event)
+	if err != nil || asked == nil {
+		return nil, err
+	}
+	list, err := ast.JSON(asked)
+	if err != nil {
+		return nil, fmt.Errorf("masks: %w", err)
+	}
+	return readMasks(list)
+}
+
+// evaluate waits where so many decisions are being made that no more may be: an event has time.
+func evaluate(ctx context.Context, g *engine.Generation, path engine.Path, event ast.Value) (ast.Value, error) {
+	for {
+		value, err := g.Evaluate(ctx, path, event)
+		if !errors.Is(err, engine.ErrBusy) {
+			return value, err
+		}
+		if within(busyDelay, ctx.Done()) {
+			return nil, err
+		}
+	}
+}
+
+// bare is the event without input and result.
+func (l *Log) bare(r *record) *event {
+	q := &r.question
+	e := &event{
+		Labels: l.labels, DecisionID: q.ID, BatchDecisionID: q.BatchID,
+		Bundles: map[string]bundle{"defenseclaw": {r.generation.Revision()}}, Query: r.query,
+		Error: errorOf(r.answer.Err), RequestedBy: q.RequestedBy, Timestamp: r.ended,
+		Metrics: map[string]any{"timer_rego_query_eval_ns": r.took.Nanoseconds()},
+	}
+	if r.query == "" {
+		e.Path = pathText(q.Path)
+	}
+	if r.span.IsValid() {
+		e.TraceID, e.SpanID = r.span.TraceID().String(), r.span.SpanID().String()
+	}
+	if q.RequestID != "" {
+		e.Custom = map[string]any{"request_id": q.RequestID}
+	}
+	return e
+}
+
+// pathText writes a path as a request's URL has it.
+func pathText(p engine.Path) string {
+	parts := slices.Clone(p)
+	for i := range parts {
+		parts[i] = url.PathEscape(parts[i])
+	}
+	return strings.Join(parts, "/")
+}
+
+// errorOf is an error as OPA has it in its events: its own errors as objects or lists of them.
+func errorOf(err error) any {
+	var evaluation *topdown.Error
+	var compilation ast.Errors
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &evaluation):
+		return evaluation
+	case errors.As(err, &compilation):
+		return compilation
+	default:
+		return map[string]string{"code": "internal_error", "message": err.Error()}
+	}
+}
+
+// value is the event as the policies see it, with an input and a result that are not masked.
+func (e *event) value(input, result ast.Value) (ast.Value, error) {
+	text, err := json.Marshal(e)
+	if err != nil {
+		return nil, fmt.Errorf("event of decision %s: %w", e.DecisionID, err)
+	}
+	var fields map[string]any
+	if err := util.UnmarshalJSON(text, &fields); err != nil {
+		return nil, fmt.Errorf("event of decision %s: %w", e.DecisionID, err)
+	}
+	if input != nil {
+		fields["input"] = input
+	}
+	if result != nil {
+		fields["result"] = result
+	}
+	return ast.InterfaceToValue(fields)
+}
+
+// tree is a copy of v that masks may change; nil for none.
+func tree(v ast.Value) (*any, error) {
+	if v == nil {
+		return nil, nil
+	}
+	x, err := ast.JSON(v)
+	if err != nil {
+		return nil, err
+	}
+	return &x, nil
+}
+
+// sizeOf is roughly what a value takes in memory.
+func sizeOf(v any) (size int) {
+	const each = 64 // a term, and what holds it
+	switch v := v.(type) {
+	case ast.String:
+		return each + len(v)
+	case ast.Object:
+		v.Foreach(func(key, value *ast.Term) { size += sizeOf(key.Value) + sizeOf(value.Value) })
+	case *ast.Array:
+		v.Foreach(func(t *ast.Term) { size += sizeOf(t.Value) })
+	case ast.Set:
+		v.Foreach(func(t *ast.Term) { size += sizeOf(t.Value) })
+	case string:
+		return each + len(v)
+	case map[string]any:
+		for key, value := range v {
+			size += each + len(key) + sizeOf(value)
+		}
+	case []any:
+		for _, value := range v {
+			size += sizeOf(value)
+		}
+	case nil:
+		return 0
+	}
+	return each + size
+}

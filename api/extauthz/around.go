@@ -1,0 +1,67 @@
+package extauthz
+
+import (
+	"context"
+	"net/http"
+	"net/textproto"
+	"net/url"
+	"strings"
+
+	"go.uber.org/zap"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/peer"
+	"google.golang.org/grpc/status"
+)
+
+// aroundCall keeps out who is not admitted, and a crash in one call from ending the process.
+func (s *Server) aroundCall(ctx context.Context, request any, info *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (response any, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			s.cfg.Logger.Error("a call crashed", zap.String("method", info.FullMethod), zap.Any("panic", v), zap.Stack("stack"))
+			response, err = nil, status.Error(codes.Internal, "internal error")
+		}
+	}()
+	if err := s.admit(ctx, info.FullMethod); err != nil {
+		return nil, err
+	}
+	return handle(ctx, request)
+}
+
+// aroundStream is for those who watch the health: they are not waited for when the server ends.
+func (s *Server) aroundStream(service any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handle grpc.StreamHandler) error {
+	if err := s.admit(stream.Context(), info.FullMethod); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(stream.Context())
+	defer cancel()
+	defer context.AfterFunc(s.serving, cancel)()
+	return handle(service, endingStream{stream, ctx})
+}
+
+// endingStream is a stream with another context.
+type endingStream struct {
+	grpc.ServerStream
+	ctx context.Context
+}
+
+// Context is [grpc.ServerStream]'s.
+func (s endingStream) Context() context.Context { return s.ctx }
+
+// admit asks whether a call may be made. Probes of the health come without a token, as they do to HTTP.
+func (s *Server) admit(ctx context.Context, method string) error {
+	if strings.HasPrefix(method, "/"+grpc_health_v1.Health_ServiceDesc.ServiceName+"/") {
+		return nil
+	}
+	r := &http.Request{Method: http.MethodPost, URL: &url.URL{Path: method}, Proto: "HTTP/2.0", ProtoMajor: 2, Header: http.Header{}}
+	if caller, ok := peer.FromContext(ctx); ok {
+		r.RemoteAddr = caller.Addr.String()
+	}
+	shown, _ := metadata.FromIncomingContext(ctx)
+	for name, values := range shown {
+		r.Header[textproto.CanonicalMIMEHeaderKey(name)] = values
+	}
+	return s.cfg.Admit(r.WithContext(ctx))
+}

@@ -1,0 +1,141 @@
+package extauthz
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"defenseclaw/engine"
+
+	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
+	"go.uber.org/zap"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/peer"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/structpb"
+)
+
+// The metadata of an answer that names the generation that decided, as the headers of HTTP do.
+const (
+	headerGeneration = "x-defenseclaw-generation"
+	headerRevision   = "x-defenseclaw-revision"
+)
+
+// authorization is the service. It is apart from the Server so that nobody else makes a call that was
+// not admitted.
+type authorization struct {
+	*Server
+	authv3.UnimplementedAuthorizationServer
+}
+
+// Check answers one call.
+func (a authorization) Check(ctx context.Context, request *authv3.CheckRequest) (*authv3.CheckResponse, error) {
+	id, response, err := a.check(ctx, request)
+	if a.cfg.DryRun {
+		return a.allowAnyway(request, id, response, err), nil
+	}
+	if err != nil && ctx.Err() == nil {
+		a.logError(request, id, err)
+	}
+	return response, err
+}
+
+// check is the answer to a request that is not made in a dry run. The id is that of the decision.
+func (a authorization) check(ctx context.Context, request *authv3.CheckRequest) (id string, response *authv3.CheckResponse, err error) {
+	g := a.cfg.Current()
+	if g == nil {
+		return "", nil, status.Error(codes.Unavailable, "no policy loaded")
+	}
+	// It fails where the caller has gone, who needs no header.
+	_ = grpc.SetHeader(ctx, metadata.Pairs(headerGeneration, strconv.FormatUint(g.Number(), 10), headerRevision, g.Revision()))
+	id = a.cfg.NewID(g)
+	seen, err := input(request)
+	if err != nil {
+		response := deniedResponse(http.StatusBadRequest, err.Error())
+		response.Status.Message = err.Error()
+		return id, response, nil
+	}
+	result, defined, err := a.decide(ctx, g, engine.Question{
+		ID: id, Path: a.cfg.Policy, Input: seen, RequestedBy: caller(ctx), RequestID: request.GetAttributes().GetRequest().GetHttp().GetId(),
+	})
+	switch {
+	case ctx.Err() != nil:
+		err = status.FromContextError(ctx.Err()).Err()
+	case errors.Is(err, engine.ErrDecisionTimeout):
+		err = status.Error(codes.DeadlineExceeded, err.Error())
+	case errors.Is(err, engine.ErrBusy):
+		err = status.Error(codes.ResourceExhausted, err.Error())
+	case err != nil:
+		err = status.Error(codes.Unknown, err.Error())
+	case !defined:
+		err = status.Errorf(codes.Unknown, "%s is undefined", a.cfg.Policy)
+	default:
+		if response, err = respond(a.cfg.Policy, result); err != nil {
+			return id, nil, status.Error(codes.Unknown, err.Error())
+		}
+		response.DynamicMetadata.Fields["decision_id"] = structpb.NewStringValue(id)
+	}
+	return id, response, err
+}
+
+// decide makes one decision. Its deadline is the generation's, however long the caller would wait.
+func (s *Server) decide(ctx context.Context, g *engine.Generation, q engine.Question) (result any, defined bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, g.Timeout())
+	defer cancel()
+	ctx, end := s.cfg.Begin(ctx, g, q)
+	result, defined, err = g.Decide(ctx, q.Path, q.Input)
+	end(engine.Answer{Result: result, Defined: defined, Err: err})
+	return result, defined, err
+}
+
+// caller is the address of the proxy that asks; empty on a Unix socket.
+func caller(ctx context.Context) string {
+	p, ok := peer.FromContext(ctx)
+	if !ok || p.Addr == nil || p.Addr.Network() == "unix" {
+		return ""
+	}
+	return p.Addr.String()
+}
+
+// logError logs what Envoy does not tell anybody: why a request was denied without a decision.
+func (s *Server) logError(request *authv3.CheckRequest, id string, err error) {
+	fields := about(request, id, zap.Error(err))
+	switch status.Code(err) {
+	case codes.Unavailable, codes.ResourceExhausted: // why nothing serves is in the log, and lines make nobody less busy
+	case codes.DeadlineExceeded:
+		s.cfg.Logger.Warn("a decision for Envoy took too long", fields...)
+	default:
+		s.cfg.Logger.Error("a decision for Envoy could not be made", fields...)
+	}
+}
+
+// allowAnyway is the answer in a dry run. What it would have been otherwise is logged.
+func (s *Server) allowAnyway(request *authv3.CheckRequest, id string, response *authv3.CheckResponse, err error) *authv3.CheckResponse {
+	denied := response.GetDeniedResponse()
+	switch {
+	case err != nil:
+		s.cfg.Logger.Info("dry run: a request would have been answered by an error", about(request, id, zap.Error(err))...)
+	case denied != nil:
+		s.cfg.Logger.Info("dry run: a request would have been denied", about(request, id,
+			zap.Int32("http_status", int32(denied.GetStatus().GetCode())), zap.String("body", denied.GetBody()))...)
+	default:
+		return response
+	}
+	allowed := okResponse(&authv3.OkHttpResponse{})
+	allowed.DynamicMetadata = response.GetDynamicMetadata()
+	return allowed
+}
+
+// about says which request a line of the log speaks of. A query is left out: it may hold a secret.
+func about(request *authv3.CheckRequest, id string, more ...zap.Field) []zap.Field {
+	asked := request.GetAttributes().GetRequest().GetHttp()
+	path, _, _ := strings.Cut(asked.GetPath(), "?")
+	return append([]zap.Field{
+		zap.String("decision_id", id), zap.String("request_id", asked.GetId()), zap.String("method", asked.GetMethod()),
+		zap.String("host", asked.GetHost()), zap.String("path", path),
+	}, more...)
+}

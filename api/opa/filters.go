@@ -1,0 +1,232 @@
+package opa
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"defenseclaw/engine"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/metrics"
+	regocompile "github.com/open-policy-agent/opa/v1/rego/compile"
+	"github.com/open-policy-agent/opa/v1/server/failtracer"
+	"github.com/open-policy-agent/opa/v1/server/types"
+	"github.com/open-policy-agent/opa/v1/server/writer"
+)
+
+// The types of answers to a request for filters that are not of one target: of several, and of none, for
+// which there are no filters, as OPA finds only late.
+const (
+	severalTargets = "application/vnd.opa.multitarget+json"
+	noTarget       = "application/json"
+)
+
+// targets are the others, each named by the type of its answer.
+var targets = map[string]engine.Target{
+	"application/vnd.opa.ucast.all+json":      {Language: "ucast", Dialect: "all"},
+	"application/vnd.opa.ucast.minimal+json":  {Language: "ucast", Dialect: "minimal"},
+	"application/vnd.opa.ucast.prisma+json":   {Language: "ucast", Dialect: "prisma"},
+	"application/vnd.opa.ucast.linq+json":     {Language: "ucast", Dialect: "linq"},
+	"application/vnd.opa.sql.postgresql+json": {Language: "sql", Dialect: "postgresql"},
+	"application/vnd.opa.sql.mysql+json":      {Language: "sql", Dialect: "mysql"},
+	"application/vnd.opa.sql.sqlserver+json":  {Language: "sql", Dialect: "sqlserver"},
+	"application/vnd.opa.sql.sqlite+json":     {Language: "sql", Dialect: "sqlite"},
+}
+
+type filtersRequest struct {
+	Input    *any      `json:"input"`
+	Unknowns *[]string `json:"unknowns"`
+	Options  struct {
+		DisableInlining []string       `json:"disableInlining"`
+		Mappings        map[string]any `json:"targetSQLTableMappings"`
+		Targets         []string       `json:"targetDialects"`
+		Mask            string         `json:"maskRule"`
+	} `json:"options"`
+}
+
+type filter struct {
+	Query any            `json:"query"`
+	Masks map[string]any `json:"masks,omitempty"`
+}
+
+type filtersAnswer struct {
+	Result  any               `json:"result,omitempty"` // left out when no row may be seen
+	Metrics types.MetricsV1   `json:"metrics,omitempty"`
+	Hints   []failtracer.Hint `json:"hints,omitempty"`
+}
+
+// Filters answers GET and POST of /v1/compile/{path}: the rule there as conditions for a database, in
+// the language that the header Accept asks for.
+func (a *API) Filters() http.Handler {
+	return a.handler((*exchange).filters, http.MethodGet, http.MethodPost)
+}
+
+func (x *exchange) filters() {
+	o := x.observation()
+	o.Tracer = nil // OPA explains no filters
+	o.metrics.Timer(metrics.ServerHandler).Start()
+	o.metrics.Timer(metrics.RegoQueryParse).Start()
+	var body filtersRequest
+	if err := x.decodeRequest(&body); err != nil && !errors.Is(err, io.EOF) {
+		x.failRequest(err)
+		return
+	}
+	request, err := x.filterRequest(body)
+	if err != nil {
+		x.failRequest(err)
+		return
+	}
+	o.metrics.Timer(metrics.RegoQueryParse).Stop()
+	accept := x.r.Header.Get("Accept")
+	if request.Targets, err = targetsOf(accept, body.Options.Targets); err != nil {
+		x.failRequest(err)
+		return
+	}
+	failures := failtracer.New()
+	request.Tracer = failures
+	found, used, err := x.g.Filters(x.r.Context(), request, o.Observation)
+	if err != nil {
+		x.failFilters(err)
+		return
+	}
+	answer := filtersAnswer{Hints: failures.Hints(named(used.Unknowns))}
+	if accept == severalTargets {
+		answer.Result = severalOf(found, request.Targets)
+	} else if f := found.For(request.Targets[0].Language, request.Targets[0].Dialect); f.Query != nil {
+		answer.Result = &filter{f.Query, f.Masks}
+	}
+	o.metrics.Timer(metrics.ServerHandler).Stop()
+	answer.Metrics = o.measured()
+	x.w.Header().Set("Content-Type", accept)
+	encoder := json.NewEncoder(x.w)
+	if x.pretty() {
+		encoder.SetIndent("", "  ")
+	}
+	if err := encoder.Encode(answer); err != nil {
+		writer.ErrorAuto(x.w, err)
+	}
+}
+
+// filterRequest reads everything but the targets.
+func (x *exchange) filterRequest(body filtersRequest) (f engine.FilterRequest, err error) {
+	if f.Path, err = rulePath(x.r.PathValue("path")); err != nil {
+		return f, err
+	}
+	f.DisableInlining, f.Mappings = body.Options.DisableInlining, body.Options.Mappings
+	if f.Input, err = valueOf(body.Input); err != nil {
+		return f, fmt.Errorf("error(s) occurred while converting input: %w", err) //nolint:revive // OPA's words, here and below
+	}
+	if body.Unknowns != nil {
+		for _, text := range *body.Unknowns {
+			unknown, err := ast.ParseRef(text)
+			if err != nil {
+				return f, fmt.Errorf("error(s) occurred while parsing unknowns: %w", err) //nolint:revive // as above
+			}
+			f.Unknowns = append(f.Unknowns, unknown)
+		}
+	}
+	if mask := body.Options.Mask; mask != "" {
+		if !strings.HasPrefix(mask, "data.") {
+			mask = f.Path[:max(len(f.Path)-1, 0)].String() + "." + mask
+		}
+		if f.Mask, err = ast.ParseRef(mask); err != nil {
+			return f, fmt.Errorf("error(s) occurred while parsing mask_rule name: %w", err) //nolint:revive // as above
+		}
+	}
+	return f, nil
+}
+
+// rulePath splits a path that was decoded once. OPA decodes its parts again.
+func rulePath(text string) (path engine.Path, err error) {
+	if text == "" {
+		return nil, errors.New("missing required 'path' parameter")
+	}
+	for part := range strings.SplitSeq(text, "/") {
+		if name, err := url.PathUnescape(part); err == nil {
+			part = name
+		}
+		if strings.Contains(part, `"`) {
+			return nil, fmt.Errorf("invalid path: invalid ref term '%s'", part)
+		}
+		if part != "" {
+			path = append(path, part)
+		}
+	}
+	return path, nil
+}
+
+// targetsOf is what an answer of the type accept translates to.
+func targetsOf(accept string, several []string) (all []engine.Target, err error) {
+	one, known := targets[accept]
+	switch {
+	case accept == "":
+		return nil, errors.New("Accept header: missing required header") //nolint:staticcheck // OPA's words, here and below
+	case strings.Contains(accept, ","):
+		return nil, errors.New("Accept header: multiple headers not supported") //nolint:staticcheck // as above
+	case known:
+		return []engine.Target{one}, nil
+	case accept == noTarget:
+		return []engine.Target{{}}, nil
+	case accept != severalTargets:
+		return nil, fmt.Errorf("Accept header: unsupported header: %s", accept) //nolint:staticcheck // as above
+	}
+	for _, text := range several {
+		parts := append(strings.Split(text, "+"), "")
+		all = append(all, engine.Target{Language: parts[0], Dialect: parts[1]})
+	}
+	return all, nil
+}
+
+// several are filters of the targets that were asked for. Of UCAST there is one only.
+type several struct {
+	UCAST      *filter `json:"ucast,omitempty"`
+	PostgreSQL *filter `json:"postgresql,omitempty"`
+	MySQL      *filter `json:"mysql,omitempty"`
+	SQLServer  *filter `json:"sqlserver,omitempty"`
+	SQLite     *filter `json:"sqlite,omitempty"`
+}
+
+func severalOf(found *regocompile.Filters, asked []engine.Target) (s several) {
+	of := map[string]**filter{"postgresql": &s.PostgreSQL, "mysql": &s.MySQL, "sqlserver": &s.SQLServer, "sqlite": &s.SQLite}
+	for _, t := range asked {
+		place := of[t.Dialect]
+		if t.Language == "ucast" {
+			place = &s.UCAST
+		}
+		if f := found.For(t.Language, t.Dialect); f.Query != nil && place != nil && *place == nil {
+			*place = &filter{f.Query, f.Masks}
+		}
+	}
+	return s
+}
+
+// named are the unknowns that a hint could speak of; OPA's tracer crashes on others.
+func named(unknowns []ast.Ref) []ast.Ref {
+	return slices.DeleteFunc(slices.Clone(unknowns), func(u ast.Ref) bool {
+		if len(u) < 2 {
+			return true
+		}
+		_, ok := u[1].Value.(ast.String)
+		return !ok
+	})
+}
+
+// failFilters answers for filters that could not be made: mostly, because the target cannot say what
+// the policy does.
+func (x *exchange) failFilters(err error) {
+	var cannot ast.Errors
+	switch {
+	case errors.As(err, &cannot):
+		writer.Error(x.w, http.StatusBadRequest, types.NewErrorV1(types.CodeEvaluation, types.MsgEvaluationError).WithASTErrors(cannot))
+	case errors.Is(err, regocompile.ErrInvalidMappings):
+		x.failRequest(err)
+	default:
+		x.failDecision(err)
+	}
+}

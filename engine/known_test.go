@@ -1,0 +1,117 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+)
+
+// lookup is a policy of the kind that has no partial evaluation here: it calls on its input what may fail.
+func lookup(tb testing.TB, users int) *Generation {
+	tb.Helper()
+	var list strings.Builder
+	for i := range users {
+		fmt.Fprintf(&list, `, {"id": "u%d", "admin": %t}`, i, i%2 == 0)
+	}
+	w := &wild{files: map[string]string{
+		"data.json": `{"list": [{"id": "u", "admin": true}` + list.String() + `]}`,
+		"p.rego": `package p
+
+by_id := {u.id: u | some u in data.list}
+
+none := data.gone
+
+fails := 1 / (count(data.list) - count(data.list))
+
+allow if {
+	startswith(input.path, "/admin")
+	by_id[input.id].admin
+}
+
+override if {
+	startswith(input.path, "/admin")
+	by_id.other.admin with data.list as [{"id": "other", "admin": true}]
+}
+
+open if {
+	startswith(input.path, "/public")
+	not none
+}
+
+broken if {
+	startswith(input.path, "/admin")
+	fails
+}
+`,
+	}}
+	g, err := Load(tb.Context(), w.fs(), nil)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return g
+}
+
+func TestRulesThatDependOnDataAloneAreEvaluatedOnce(t *testing.T) {
+	g := lookup(t, 10)
+	inputs := []ast.Value{nil}
+	for _, text := range []string{
+		`{"path": "/admin/x", "id": "u2"}`, `{"path": "/admin/x", "id": "u3"}`, `{"path": "/admin/x", "id": "gone"}`, `{"path": "/public", "id": "u2"}`, `{"path": 1, "id": "u2"}`,
+	} {
+		inputs = append(inputs, ast.MustParseTerm(text).Value)
+	}
+	for name, known := range map[string]int{"allow": 1, "override": 1, "open": 1, "broken": 0} {
+		path := Path{"p", name}
+		var first []string
+		for _, input := range inputs {
+			first = append(first, answerOf(t, g, "p/"+name, input))
+		}
+		if err := g.evaluateAhead(t.Context(), path); !errors.Is(err, errNotForeseen) {
+			t.Errorf("%s: %v; want %v", path, err, errNotForeseen)
+		}
+		p, err := g.plan(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := countKnown(p.known.Load()); got != known {
+			t.Errorf("%s: %d rules are known; want %d", path, got, known)
+		}
+		for i, input := range inputs {
+			if second := answerOf(t, g, "p/"+name, input); second != first[i] {
+				t.Errorf("%s of %v is %s, and was %s", path, input, second, first[i])
+			}
+		}
+	}
+}
+
+func countKnown(k *knownRules) (n int) {
+	if k == nil {
+		return 0
+	}
+	if k.value != nil || k.undefined {
+		n++
+	}
+	for _, child := range k.children {
+		n += countKnown(child)
+	}
+	return n
+}
+
+// BenchmarkEvaluateKnown is one decision that looks its input up in what a rule makes of the data.
+func BenchmarkEvaluateKnown(b *testing.B) {
+	g := lookup(b, 1000)
+	path, input := Path{"p", "allow"}, ast.MustParseTerm(`{"path": "/admin/x", "id": "u2"}`).Value
+	decide := func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if v, err := g.Evaluate(b.Context(), path, input); v == nil || err != nil {
+				b.Fatal(v, err)
+			}
+		}
+	}
+	b.Run("First", decide)
+	_ = g.evaluateAhead(b.Context(), path)
+	b.Run("Second", decide)
+}

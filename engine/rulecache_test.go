@@ -1,0 +1,51 @@
+package engine
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/topdown"
+	"pgregory.net/rapid"
+)
+
+func TestTheRuleCacheIsAsOPAs(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		ours, opas := topdown.VirtualCache(newRuleCache(nil)), topdown.NewVirtualCache()
+		for depth := 0; rapid.IntRange(0, 60).Draw(t, "more") > 0; {
+			ref := ast.Ref{ast.DefaultRootDocument, ast.StringTerm(fmt.Sprint(rapid.IntRange(0, 20).Draw(t, "name")))}
+			if rapid.Bool().Draw(t, "long") {
+				ref = append(ref, ast.IntNumberTerm(rapid.IntRange(0, 2).Draw(t, "key")))
+			}
+			switch rapid.IntRange(0, 9).Draw(t, "what") {
+			case 0:
+				ours.Push()
+				opas.Push()
+				depth++
+			case 1:
+				if depth > 0 {
+					ours.Pop()
+					opas.Pop()
+					depth--
+				}
+			case 2:
+				ours.Put(ref, nil)
+				opas.Put(ref, nil)
+			case 3, 4, 5, 6:
+				value := ast.IntNumberTerm(rapid.IntRange(0, 9).Draw(t, "value"))
+				ours.Put(ref, value)
+				opas.Put(ref, value)
+				ref[1] = ast.StringTerm("the evaluator uses it again")
+			default:
+				v1, undefined1 := ours.Get(ref)
+				v2, undefined2 := opas.Get(ref)
+				if v1 != v2 || undefined1 != undefined2 {
+					t.Fatalf("%v is %v (undefined %v), OPA's %v (undefined %v)", ref, v1, undefined1, v2, undefined2)
+				}
+			}
+			if a, b := len(ours.Keys()), len(opas.Keys()); a != b {
+				t.Fatalf("%d keys, OPA's %d", a, b)
+			}
+		}
+	})
+}
