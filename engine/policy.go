@@ -27,6 +27,7 @@ type compiledPackage struct {
 	exports map[unit.Key]export // by the rule's place
 	indexed []*ast.Rule         // those with comprehensions that the evaluator looks up an index of
 	declare []*ast.Builtin      // the functions among the exports, by name
+	general bool                // some rule's name varies, so that a place has the types of several rules
 	whole   string              // why a corpus that has it is compiled as one, "" when it need not be
 }
 
@@ -52,6 +53,7 @@ func packageOf(compiler *ast.Compiler, p *unit.Package) *compiledPackage {
 		c.modules[name] = module
 		for _, rule := range module.Rules {
 			ref := rule.Ref().GroundPrefix()
+			c.general = c.general || len(ref) < len(rule.Ref())
 			if place := unit.PathKey(ref); c.exports[place].ref == nil {
 				c.exports[place] = export{
 					ref: ref, kind: rule.Head.RuleKind(), arity: len(rule.Head.Args), tpe: compiler.TypeEnv.GetByRef(ref),
@@ -175,6 +177,9 @@ func sortedPlaces(places []unit.Key) []unit.Key {
 // checkPath refuses a path whose last parts the type of a rule rules out, as the type checker of a
 // compiler that knows all types does.
 func (p *policy) checkPath(ref ast.Ref) error {
+	if p.whole != "" {
+		return nil // it is such a compiler itself
+	}
 	node := p.compiler.RuleTree
 	var at export
 	tail, found := ast.Ref{}, false
@@ -186,12 +191,24 @@ func (p *policy) checkPath(ref ast.Ref) error {
 			key, _ := unit.KeyOf(ref[1 : i+1])
 			at, found = p.exportOf(node.Values[0], key)
 			tail = ref[i+1:]
+			if own := unit.PathKey(node.Values[0].Module.Package.Path); p.packages[own].general {
+				return p.checkAmongAll(ref, own)
+			}
 		}
 	}
 	if !found || at.tpe == nil || selects(at.tpe, tail) {
 		return nil
 	}
 	compiler := knowing(at)
+	_, err := compiler.QueryCompiler().Compile(ast.NewBody(ast.NewExpr(ast.NewTerm(ref))))
+	return err
+}
+
+// checkAmongAll is checkPath where a place has the types of several rules, by a compiler that compiles
+// those with all that they refer to.
+func (p *policy) checkAmongAll(ref ast.Ref, own unit.Key) error {
+	compiler := newCompiler()
+	compiler.Compile(modulesIn(p.graph, p.graph.Closure(p.graph.Entangled(unit.SetOf(own)))))
 	_, err := compiler.QueryCompiler().Compile(ast.NewBody(ast.NewExpr(ast.NewTerm(ref))))
 	return err
 }
