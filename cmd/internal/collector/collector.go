@@ -16,7 +16,10 @@ const (
 	mib = 1 << 20
 
 	// The room for garbage is this part of the machine's memory, and at most so much.
-	loadingPart, mostLoading = 8, 2048 * mib
+	loadingPart, mostLoading = 8, 1024 * mib
+	// So much while little is live: a load that ends small leaves fewer pages that are half empty, and one
+	// that does not has paid for few collections.
+	littleLive, littleLoading = 96 * mib, 128 * mib
 	servingPart, mostServing = 16, 64 * mib
 
 	// While it serves, the room is between half of what is live and four times that.
@@ -113,6 +116,9 @@ func (p *Pacer) adjust() bool {
 func (p *Pacer) target(live uint64) int {
 	live = max(live, 4*mib) // Go's own least heap
 	if !p.serving {
+		if room := min(p.memory/loadingPart, littleLoading); live < littleLive {
+			return int(max(leastPercent, 100*room/live))
+		}
 		return int(max(leastPercent, 100*min(p.memory/loadingPart, mostLoading)/live))
 	}
 	return int(min(max(leastPercent, 100*min(p.memory/servingPart, mostServing)/live), mostPercent))
