@@ -27,7 +27,7 @@ type compiledPackage struct {
 	exports map[unit.Key]export // by the rule's place
 	indexed []*ast.Rule         // those with comprehensions that the evaluator looks up an index of
 	declare []*ast.Builtin      // the functions among the exports, by name
-	general bool                // some rule's name varies, so that a place has the types of several rules
+	general bool                // some rule's name varies, so that a place may have the types of several rules
 	whole   string              // why a corpus that has it is compiled as one, "" when it need not be
 }
 
@@ -47,14 +47,21 @@ func (e export) sameAs(other export) bool {
 // packageOf takes one package out of the compiler that compiled it.
 func packageOf(compiler *ast.Compiler, p *unit.Package) *compiledPackage {
 	c := &compiledPackage{modules: make(map[string]*ast.Module, len(p.Modules)), exports: map[unit.Key]export{}}
+	var objects []unit.Key // the places of rules whose name varies in its last part alone
 	for _, m := range p.Modules {
 		name := m.Parsed.Package.Location.File
 		module := compiler.Modules[name]
 		c.modules[name] = module
 		for _, rule := range module.Rules {
 			ref := rule.Ref().GroundPrefix()
-			c.general = c.general || len(ref) < len(rule.Ref())
-			if place := unit.PathKey(ref); c.exports[place].ref == nil {
+			place := unit.PathKey(ref)
+			switch vary := len(rule.Ref()) - len(ref); {
+			case vary > 1:
+				c.general = true
+			case vary == 1:
+				objects = append(objects, place)
+			}
+			if c.exports[place].ref == nil {
 				c.exports[place] = export{
 					ref: ref, kind: rule.Head.RuleKind(), arity: len(rule.Head.Args), tpe: compiler.TypeEnv.GetByRef(ref),
 				}
@@ -64,6 +71,9 @@ func packageOf(compiler *ast.Compiler, p *unit.Package) *compiledPackage {
 				c.indexed = append(c.indexed, rule)
 			}
 		}
+	}
+	for place := range c.exports {
+		c.general = c.general || slices.ContainsFunc(objects, func(o unit.Key) bool { return o != place && o.Holds(place) })
 	}
 	c.findWhole()
 	return c
