@@ -16,10 +16,10 @@ const (
 	mib = 1 << 20
 
 	// The room for garbage is this part of the machine's memory, and at most so much.
-	loadingPart, mostLoading = 8, 1024 * mib
+	loadingPart, mostLoading = 8, 2048 * mib
 	// So much while little is live: a load that ends small leaves fewer pages that are half empty, and one
 	// that does not has paid for few collections.
-	littleLive, littleLoading = 96 * mib, 128 * mib
+	littleLive, littleLoading = 64 * mib, 128 * mib
 	servingPart, mostServing = 16, 64 * mib
 
 	// While it serves, the room is between half of what is live and four times that.

@@ -21,9 +21,9 @@ func TestTheRoomIsByWhatIsLiveAndWhatTheMachineHas(t *testing.T) {
 		want         int
 	}{
 		{"a load begins", 24 * gib, 0, false, 3200},
-		{"a load has little", 24 * gib, 64 * mib, false, 200},
-		{"a load has more than little", 24 * gib, 128 * mib, false, 800},
-		{"a load has much", 24 * gib, 1024 * mib, false, 100},
+		{"a load has little", 24 * gib, 32 * mib, false, 400},
+		{"a load has more than little", 24 * gib, 64 * mib, false, 3200},
+		{"a load has much", 24 * gib, 1024 * mib, false, 200},
 		{"a load has very much", 24 * gib, 8 * gib, false, 50},
 		{"a load on a small machine", gib, 128 * mib, false, 100},
 		{"little is served", 24 * gib, 16 * mib, true, 400},
