@@ -110,15 +110,15 @@ func (g *Generation) Evaluate(ctx context.Context, path Path, input ast.Value) (
 
 // tellWell evaluates once more what failed, so that the error has the stack and the text of the query,
 // which a decision that goes well does without.
-func (plan *plan) tellWell(ctx context.Context, input ast.Value, until time.Time, first error) (ast.Value, error) {
+func (p *plan) tellWell(ctx context.Context, input ast.Value, until time.Time, first error) (ast.Value, error) {
 	ctx, cancel := context.WithDeadline(ctx, until)
 	defer cancel()
-	value, err := plan.watch(ctx, input)
+	value, err := p.watch(ctx, input)
 	if topdown.IsCancel(err) {
 		err = first
 	}
 	if err != nil {
-		return nil, fmt.Errorf("evaluate %s: %w", plan.path, err)
+		return nil, fmt.Errorf("evaluate %s: %w", p.path, err)
 	}
 	return value, nil
 }

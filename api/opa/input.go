@@ -114,7 +114,7 @@ func (x *exchange) postedInput() (ast.Value, error) {
 	_, err := text.ReadFrom(x.r.Body)
 	*buffer = text.Bytes()
 	if err != nil {
-		return nil, fmt.Errorf("body contains malformed input document: %w", err)
+		return nil, err // of the reading, not of what was read
 	}
 	if x.r.Header.Get("Content-Encoding") == "" && !x.isYAML() {
 		if input := onlyInput(*buffer); input != nil {
