@@ -23,7 +23,7 @@ func BenchmarkTheLoadItself(b *testing.B) {
 	questions := []corpus.Question{{Path: "p/allow", Input: `{"user":"alice"}`, Result: "true"}}
 	requests, begun := 0, time.Now()
 	for b.Loop() {
-		took, err := l.load(b.Context(), 4, 200*time.Millisecond, questions)
+		took, err := l.take(b.Context(), 4, 200*time.Millisecond, questions)
 		if err != nil {
 			b.Fatal(err)
 		}

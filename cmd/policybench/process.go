@@ -22,6 +22,9 @@ type peer struct {
 	program string
 	env     []string
 	args    func(addr, policy, home string) []string
+
+	bound     bool // to one processor
+	processor int  // which
 }
 
 // token is what callers show. It opens nothing: the programs live as long as the measurement, on loopback.
@@ -83,7 +86,11 @@ func (p peer) start(ctx context.Context, policy, home string) (*process, error) 
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = 5 * time.Second
-	if err := cmd.Start(); err != nil {
+	begin := cmd.Start
+	if p.bound {
+		begin = func() error { return onProcessor(p.processor, cmd.Start) }
+	}
+	if err := begin(); err != nil {
 		cancel()
 		return nil, fmt.Errorf("start %s: %w", p.name, err)
 	}

@@ -247,11 +247,11 @@ func TestALostConnectionIsOpenedAnew(t *testing.T) {
 func TestTheLoadRefusesAWrongAnswer(t *testing.T) {
 	l := &loaded{session: begin(t, "", "")}
 	q := corpus.Question{Path: "tenants/t5/version", Input: "{}", Result: "0"}
-	if took, err := l.load(t.Context(), 2, 50*time.Millisecond, []corpus.Question{q}); err != nil || len(took) == 0 || !slices.IsSorted(took) {
+	if took, err := l.take(t.Context(), 2, 50*time.Millisecond, []corpus.Question{q}); err != nil || len(took) == 0 || !slices.IsSorted(took) {
 		t.Errorf("%d answers, %v", len(took), err)
 	}
 	q.Result = "1"
-	if _, err := l.load(t.Context(), 2, 50*time.Millisecond, []corpus.Question{q}); err == nil || !strings.Contains(err.Error(), "t5/version") {
+	if _, err := l.take(t.Context(), 2, 50*time.Millisecond, []corpus.Question{q}); err == nil || !strings.Contains(err.Error(), "t5/version") {
 		t.Errorf("a wrong answer counts: %v", err)
 	}
 }

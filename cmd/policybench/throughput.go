@@ -6,17 +6,16 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"defenseclaw/engine/corpus"
-
-	"golang.org/x/sync/errgroup"
 )
 
 // throughput measures decisions per second on two policies: a small one, and one that walks much data.
+// Each is measured twice: with a processor for the program and one for the load, which then takes nothing
+// from what it measures, and with all processors for both.
 func (b *bench) throughput(ctx context.Context) error {
 	for _, p := range []struct {
 		name string
@@ -30,8 +29,10 @@ func (b *bench) throughput(ctx context.Context) error {
 		if err := writeFiles(filepath.Join(dir, "policy"), files); err != nil {
 			return err
 		}
-		if err := b.loads(ctx, dir, p.name, questions); err != nil {
-			return fmt.Errorf("%s: %w", p.name, err)
+		for _, bound := range []bool{true, false} {
+			if err := b.loads(ctx, dir, p.name, bound, questions); err != nil {
+				return fmt.Errorf("%s: %w", p.name, err)
+			}
 		}
 	}
 	return nil
@@ -58,10 +59,21 @@ const readOptimised = opaName + " GOGC=400, store read-optimised"
 // A loaded program is one under load, and what was measured of it.
 type loaded struct {
 	*session
+	loader int // the processor of the load, where the program is bound to another
+
 	rate, p50, p99, mallocs, processor []float64
 }
 
-func (b *bench) loads(ctx context.Context, dir, name string, questions []corpus.Question) error {
+func (b *bench) loads(ctx context.Context, dir, name string, bound bool, questions []corpus.Question) error {
+	var processor, loader int
+	if bound {
+		name += ", a processor each"
+		var err error
+		if processor, loader, err = twoProcessors(); err != nil {
+			fmt.Fprintf(b.say, "policybench: not measured: %s: %v\n", name, err)
+			return nil
+		}
+	}
 	var programs []*loaded
 	defer func() {
 		for _, l := range programs {
@@ -69,11 +81,12 @@ func (b *bench) loads(ctx context.Context, dir, name string, questions []corpus.
 		}
 	}()
 	for i, p := range b.loadPeers() {
-		running, err := p.start(ctx, filepath.Join(dir, "policy"), filepath.Join(dir, strconv.Itoa(i)))
+		p.bound, p.processor = bound, processor
+		running, err := p.start(ctx, filepath.Join(dir, "policy"), filepath.Join(dir, fmt.Sprint(i, bound)))
 		if err != nil {
 			return err
 		}
-		l := &loaded{session: newSession(running)}
+		l := &loaded{session: newSession(running), loader: loader}
 		programs = append(programs, l)
 		for _, q := range questions { // as they must be, before anybody counts how many
 			ready, err := l.waitFor(ctx, l.ask(q.Path, q.Input, q.Result), b.deadline)
@@ -84,7 +97,7 @@ func (b *bench) loads(ctx context.Context, dir, name string, questions []corpus.
 				return l.lost(fmt.Errorf("no right answer to %s of %s within %s", q.Path, q.Input, b.deadline))
 			}
 		}
-		if _, err := l.load(ctx, b.connections, b.load/2, questions); err != nil { // warm
+		if _, err := l.take(ctx, b.connections, b.load/2, questions); err != nil { // warm
 			return err
 		}
 	}
@@ -99,7 +112,7 @@ func (b *bench) loadOnce(ctx context.Context, l *loaded, questions []corpus.Ques
 	before, errBefore := l.counter(ctx, "go_memstats_mallocs_total")
 	ticks, errTicks := l.processorTime()
 	begun := time.Now()
-	took, err := l.load(ctx, b.connections, b.load, questions)
+	took, err := l.take(ctx, b.connections, b.load, questions)
 	if err != nil {
 		return err
 	}
@@ -143,42 +156,31 @@ func (b *bench) addLoad(name string, programs []*loaded) {
 	add("allocations per decision", "", false, func(l *loaded) []float64 { return l.mallocs })
 }
 
-// load asks as fast as answers come, on so many connections, and returns how long each took, sorted,
-// in ms. A wrong answer is an error: a wrong answer may well be a fast one.
-func (l *loaded) load(ctx context.Context, connections int, d time.Duration, questions []corpus.Question) ([]float64, error) {
-	took := make([][]float64, connections)
-	group, ctx := errgroup.WithContext(ctx)
-	until := time.Now().Add(d)
-	for i := range connections {
-		group.Go(func() error {
-			c := conn{addr: l.addr}
-			defer c.close()
-			asked, wants := make([]question, len(questions)), make([][]byte, len(questions))
-			for j, q := range questions {
-				asked[j], wants[j] = l.ask(q.Path, q.Input, ""), []byte(`"result":`+q.Result)
-			}
-			return c.hold(ctx, d+answerLimit, func() error {
-				for j := i; ; j++ {
-					begun := time.Now()
-					if begun.After(until) {
-						return nil
-					}
-					body, err := c.exchange(asked[j%len(asked)])
-					if err != nil {
-						return err
-					}
-					if want := wants[j%len(wants)]; !bytes.Contains(body, want) {
-						return fmt.Errorf("%s: %s is answered %.300s, not %s", l.name, asked[j%len(asked)].name, body, want)
-					}
-					took[i] = append(took[i], milliseconds(time.Since(begun)))
-				}
-			})
-		})
+// take puts the program under load, and returns how long each decision took, sorted, in ms.
+func (l *loaded) take(ctx context.Context, connections int, d time.Duration, questions []corpus.Question) (took []float64, err error) {
+	expected := l.expectations(questions)
+	if !l.bound {
+		return l.load(ctx, connections, d, expected)
 	}
-	err := group.Wait()
-	all := slices.Concat(took...)
-	slices.Sort(all)
-	return all, err
+	err = onProcessor(l.loader, func() error {
+		took, err = l.load(ctx, connections, d, expected)
+		return err
+	})
+	return took, err
+}
+
+// expectation is a question of a load, and what its right answer has in it.
+type expectation struct {
+	question
+	part []byte
+}
+
+func (l *loaded) expectations(questions []corpus.Question) []expectation {
+	es := make([]expectation, len(questions))
+	for i, q := range questions {
+		es[i] = expectation{l.ask(q.Path, q.Input, ""), []byte(`"result":` + q.Result)}
+	}
+	return es
 }
 
 // counter reads one of the program's metrics.

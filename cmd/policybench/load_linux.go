@@ -1,0 +1,154 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"slices"
+	"syscall"
+	"time"
+)
+
+// load asks as fast as answers come, on so many connections, and returns how long each took, sorted,
+// in ms. A wrong answer is an error: a wrong answer may well be a fast one.
+//
+// One thread waits for all connections with epoll, as load generators in C do. A goroutine for each
+// would have Go's scheduler wake and sleep twice for each answer, on the processors that are measured.
+func (l *loaded) load(ctx context.Context, connections int, d time.Duration, questions []expectation) (took []float64, err error) {
+	poll, err := syscall.EpollCreate1(syscall.EPOLL_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("epoll: %w", err)
+	}
+	defer func() { err = errors.Join(err, syscall.Close(poll)) }()
+	askers := map[int32]*asker{}
+	defer func() {
+		for fd := range askers {
+			err = errors.Join(err, syscall.Close(int(fd)))
+		}
+	}()
+	for i := range connections {
+		fd, err := connect(l.addr)
+		if err != nil {
+			return nil, err
+		}
+		a := &asker{fd: fd, next: i, in: bufio.NewReader(nil)}
+		askers[int32(fd)] = a
+		if err := syscall.EpollCtl(poll, syscall.EPOLL_CTL_ADD, fd, &syscall.EpollEvent{Events: syscall.EPOLLIN, Fd: int32(fd)}); err != nil {
+			return nil, fmt.Errorf("epoll: %w", err)
+		}
+		if err := a.ask(questions); err != nil {
+			return nil, err
+		}
+	}
+	begun, heard := time.Now(), time.Now()
+	events := make([]syscall.EpollEvent, connections)
+	for waiting := connections; waiting > 0; {
+		n, err := syscall.EpollWait(poll, events, 100)
+		if err != nil && !errors.Is(err, syscall.EINTR) {
+			return nil, fmt.Errorf("epoll: %w", err)
+		}
+		now := time.Now()
+		if n > 0 {
+			heard = now
+		}
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		if now.Sub(heard) > answerLimit {
+			return nil, fmt.Errorf("%s has answered nothing for %s", l.name, answerLimit)
+		}
+		for _, e := range events[:max(0, n)] {
+			a := askers[e.Fd]
+			done, err := a.receive(questions)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", l.name, err)
+			}
+			if !done {
+				continue
+			}
+			now := time.Now()
+			took = append(took, milliseconds(now.Sub(a.begun)))
+			if now.Sub(begun) > d {
+				waiting--
+				continue
+			}
+			if err := a.ask(questions); err != nil {
+				return nil, err
+			}
+		}
+	}
+	slices.Sort(took)
+	return took, nil
+}
+
+// asker is one connection of a load.
+type asker struct {
+	fd       int
+	next     int // of the questions
+	begun    time.Time
+	received []byte // of the answer, so far
+	in       *bufio.Reader
+	body     []byte
+}
+
+func connect(addr string) (int, error) {
+	to, err := netip.ParseAddrPort(addr)
+	if err != nil {
+		return 0, err
+	}
+	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return 0, fmt.Errorf("socket: %w", err)
+	}
+	err = syscall.Connect(fd, &syscall.SockaddrInet4{Port: int(to.Port()), Addr: to.Addr().As4()})
+	if err == nil {
+		err = syscall.SetNonblock(fd, true)
+	}
+	if err != nil {
+		return 0, errors.Join(fmt.Errorf("connect to %s: %w", addr, err), syscall.Close(fd))
+	}
+	return fd, nil
+}
+
+// ask sends the next question, which is small enough for any socket to take whole.
+func (a *asker) ask(questions []expectation) error {
+	q := questions[a.next%len(questions)]
+	a.begun, a.received = time.Now(), a.received[:0]
+	if n, err := syscall.Write(a.fd, q.request); err != nil || n != len(q.request) {
+		return fmt.Errorf("%s: %d of %d bytes were sent: %w", q.name, n, len(q.request), err)
+	}
+	return nil
+}
+
+// receive reads what has come. done says that it was the rest of the answer, which is the right one.
+func (a *asker) receive(questions []expectation) (done bool, err error) {
+	a.received = slices.Grow(a.received, 4096)
+	n, err := syscall.Read(a.fd, a.received[len(a.received):cap(a.received)])
+	switch {
+	case errors.Is(err, syscall.EAGAIN), errors.Is(err, syscall.EINTR):
+		return false, nil
+	case err != nil:
+		return false, fmt.Errorf("read an answer: %w", err)
+	case n == 0:
+		return false, fmt.Errorf("read an answer: %w", io.ErrUnexpectedEOF)
+	}
+	a.received = a.received[:len(a.received)+n]
+	a.in.Reset(bytes.NewReader(a.received))
+	q := questions[a.next%len(questions)]
+	var status string
+	status, a.body, err = readAnswer(a.in, a.body[:0])
+	switch {
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF): // more will come
+		return false, nil
+	case err != nil:
+		return false, err
+	case status != "200" || !bytes.Contains(a.body, q.part):
+		return false, fmt.Errorf("%s is answered %s: %.300s, not %s", q.name, status, a.body, q.part)
+	}
+	a.next++
+	return true, nil
+}

@@ -1,0 +1,20 @@
+//go:build !linux
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+var errNotLinux = fmt.Errorf("measure throughput: %w: it needs epoll", errors.ErrUnsupported)
+
+func (*loaded) load(context.Context, int, time.Duration, []expectation) ([]float64, error) {
+	return nil, errNotLinux
+}
+
+func twoProcessors() (program, load int, err error) { return 0, 0, errNotLinux }
+
+func onProcessor(int, func() error) error { return errNotLinux }
