@@ -55,7 +55,8 @@ func (s *Server) gates() []gate {
 // tokenGate stands against everybody who cannot read the operator's files.
 func (s *Server) tokenGate(r *http.Request, _ access) (denial, bool) {
 	ok := false
-	for _, given := range tokensOf(r.Header) {
+	var room [3]string
+	for _, given := range appendTokens(room[:0], r.Header) {
 		digest := sha256.Sum256([]byte(given))
 		if subtle.ConstantTimeCompare(digest[:], s.tokenDigest[:]) == 1 {
 			ok = true
@@ -67,17 +68,19 @@ func (s *Server) tokenGate(r *http.Request, _ access) (denial, bool) {
 	return denial{}, true
 }
 
-func tokensOf(h http.Header) (tokens []string) {
-	bearer := func(value string) {
-		if scheme, token, ok := strings.Cut(value, " "); ok && strings.EqualFold(scheme, "Bearer") {
-			tokens = append(tokens, strings.TrimSpace(token))
-		}
-	}
-	bearer(h.Get("Authorization"))
+// appendTokens appends the tokens that a request brings to those there.
+func appendTokens(tokens []string, h http.Header) []string {
+	tokens = appendBearer(tokens, h.Get("Authorization"))
 	if t := h.Get(tokenKey); t != "" {
 		tokens = append(tokens, t)
 	}
-	bearer(h.Get(authKey))
+	return appendBearer(tokens, h.Get(authKey))
+}
+
+func appendBearer(tokens []string, value string) []string {
+	if scheme, token, ok := strings.Cut(value, " "); ok && strings.EqualFold(scheme, "Bearer") {
+		tokens = append(tokens, strings.TrimSpace(token))
+	}
 	return tokens
 }
 

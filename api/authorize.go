@@ -134,7 +134,7 @@ func authzInput(r *http.Request) (*http.Request, ast.Value, error) {
 		return nil, nil, err
 	}
 	input := map[string]any{"path": path, "method": strings.ToUpper(r.Method), "params": r.URL.Query(), "headers": r.Header}
-	if tokens := tokensOf(r.Header); len(tokens) > 0 {
+	if tokens := appendTokens(nil, r.Header); len(tokens) > 0 {
 		input["identity"] = tokens[0]
 	}
 	if r.TLS != nil && len(r.TLS.PeerCertificates) > 0 {

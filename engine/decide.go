@@ -97,7 +97,7 @@ func (g *Generation) Evaluate(ctx context.Context, path Path, input ast.Value) (
 	defer g.limiter.leave(plan.share)
 	limit := g.plans.begin(ctx, g.Timeout())
 	defer g.plans.end(limit)
-	value, err := plan.evaluate(ctx, g, input, limit)
+	value, err := plan.tier.Load().evaluate(ctx, g, input, limit)
 	switch {
 	case err == nil:
 		return value, nil

@@ -53,9 +53,7 @@ func (g *Generation) evaluateKnown(ctx context.Context, p *plan, places []ast.Re
 	defer g.plans.end(limit)
 	known, found := &knownRules{}, false
 	for _, place := range places {
-		one := &plan{path: p.path, compiler: g.policy.compiler.QueryCompiler()}
-		var err error
-		one.body, err = one.compiler.Compile(ast.NewBody(ast.Equality.Expr(ast.NewTerm(place), ast.NewTerm(planValue))))
+		one, err := newTier(g.policy.compiler, place)
 		if err != nil {
 			continue
 		}
@@ -71,6 +69,6 @@ func (g *Generation) evaluateKnown(ctx context.Context, p *plan, places []ast.Re
 		}
 	}
 	if found {
-		p.known.Store(known)
+		p.tier.Store(p.tier.Load().withKnown(known))
 	}
 }

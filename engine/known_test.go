@@ -75,7 +75,7 @@ func TestRulesThatDependOnDataAloneAreEvaluatedOnce(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := countKnown(p.known.Load()); got != known {
+		if got := countKnown(p.tier.Load().known); got != known {
 			t.Errorf("%s: %d rules are known; want %d", path, got, known)
 		}
 		for i, input := range inputs {

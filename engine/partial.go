@@ -9,8 +9,6 @@ import (
 	"time"
 
 	"github.com/open-policy-agent/opa/v1/ast"
-	"github.com/open-policy-agent/opa/v1/metrics"
-	"github.com/open-policy-agent/opa/v1/topdown"
 )
 
 // The second tier of a plan is bounded: by how long making it may take, and by how many rules it may be.
@@ -23,15 +21,6 @@ const (
 
 // errNotForeseen is wrapped when a plan has no second tier.
 var errNotForeseen = errors.New("not partially evaluated")
-
-// partialPlan is the second tier of a plan: what is left of the query once the data is known and the
-// input is not. It gives the same values and fails where the plan fails, with less work.
-type partialPlan struct {
-	never    bool // undefined for every input
-	body     ast.Body
-	compiler *ast.Compiler // of what is left of the rules
-	query    ast.QueryCompiler
-}
 
 // evaluateAhead makes the second tier of the plan for a path and lets decisions use it: the query
 // partially evaluated or, where that is not foreseen to change nothing, the values of the rules that
@@ -69,14 +58,7 @@ func (g *Generation) evaluatePartially(ctx context.Context, plan *plan, foresigh
 			return fmt.Errorf("%w: %s has a member %q, which a number may mean", errNotForeseen, ref, name)
 		}
 	}
-	left, support, err := topdown.NewQuery(plan.body).
-		WithQueryCompiler(plan.compiler).
-		WithCompiler(g.policy.compiler).
-		WithStore(g.data).
-		WithBaseCache(g.data).
-		WithTransaction(transaction{}).
-		WithMetrics(metrics.NoOp()).
-		WithStrictBuiltinErrors(true).
+	left, support, err := plan.tier.Load().newQuery(g).
 		WithCancel(limit).
 		WithUnknowns([]*ast.Term{ast.NewTerm(ast.InputRootRef)}).
 		WithPartialNamespace(partialNamespace).
@@ -89,15 +71,15 @@ func (g *Generation) evaluatePartially(ctx context.Context, plan *plan, foresigh
 	if err != nil {
 		return err
 	}
-	plan.partial.Store(partial)
+	plan.tier.Store(partial)
 	return nil
 }
 
-// compilePartial compiles what a partial evaluation left, by itself.
-func (p *policy) compilePartial(ctx context.Context, left []ast.Body, support []*ast.Module) (*partialPlan, error) {
+// compilePartial makes a tier of what is left of a query once the data is known and the input is not.
+func (p *policy) compilePartial(ctx context.Context, left []ast.Body, support []*ast.Module) (*tier, error) {
 	switch len(left) {
 	case 0:
-		return &partialPlan{never: true}, nil
+		return &tier{never: true}, nil
 	case 1:
 	default:
 		return nil, fmt.Errorf("%w: %d queries are left", errNotForeseen, len(left))
@@ -126,10 +108,10 @@ func (p *policy) compilePartial(ctx context.Context, left []ast.Body, support []
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("%w: %w", errNotForeseen, err)
 	}
-	partial := &partialPlan{compiler: sealed(compiler)}
-	partial.query = partial.compiler.QueryCompiler()
+	partial := &tier{rules: sealed(compiler)}
+	partial.compiler = partial.rules.QueryCompiler()
 	var err error
-	if partial.body, err = partial.query.Compile(left[0]); err != nil {
+	if partial.body, err = partial.compiler.Compile(left[0]); err != nil {
 		return nil, fmt.Errorf("%w: %w", errNotForeseen, err)
 	}
 	return partial, nil

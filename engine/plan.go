@@ -8,9 +8,7 @@ import (
 	"sync/atomic"
 
 	"github.com/open-policy-agent/opa/v1/ast"
-	"github.com/open-policy-agent/opa/v1/metrics"
 	"github.com/open-policy-agent/opa/v1/rego"
-	"github.com/open-policy-agent/opa/v1/topdown"
 )
 
 // mostPlans bounds how many prepared queries a generation keeps: paths come from callers, and a
@@ -27,16 +25,11 @@ type plans struct {
 
 // plan is the document at one path, ready to be evaluated.
 type plan struct {
-	path     Path
-	body     ast.Body // gives the document to planValue
-	compiler ast.QueryCompiler
+	path Path
+	tier atomic.Pointer[tier] // that decides: the first one, or the second once there is one
 
 	share chan struct{} // of the places that decisions take; nil where nothing bounds them
 	asked atomic.Uint64
-
-	// The second tier: at most one of them is there.
-	partial atomic.Pointer[partialPlan]
-	known   atomic.Pointer[knownRules]
 
 	// watched is for those who want to see how an evaluation comes about: it has the locations that
 	// traces and errors name.
@@ -75,15 +68,16 @@ func (g *Generation) newPlan(path Path) (*plan, error) {
 	if err := g.policy.checkPath(ref); err != nil {
 		return nil, fmt.Errorf("prepare %s: %w", path, locate(err, query))
 	}
-	p := &plan{path: path, share: g.limiter.share(), compiler: g.policy.compiler.QueryCompiler()}
+	p := &plan{path: path, share: g.limiter.share()}
 	p.watched = sync.OnceValues(func() (*rego.PreparedEvalQuery, error) { return g.prepareWatched(path, query) })
-	p.body, err = p.compiler.Compile(ast.NewBody(ast.Equality.Expr(ast.NewTerm(ref), ast.NewTerm(planValue))))
+	first, err := newTier(g.policy.compiler, ref)
 	if err != nil {
 		if _, told := p.watched(); told != nil { // in the words for the query alone
 			err = told
 		}
 		return nil, err
 	}
+	p.tier.Store(first)
 	return p, nil
 }
 
@@ -111,36 +105,6 @@ func (g *Generation) count(p *plan) {
 	if p.asked.Add(1) == partialAfter && g.often != nil {
 		g.often(g, p.path)
 	}
-}
-
-// evaluate is nil where the document is undefined.
-func (p *plan) evaluate(ctx context.Context, g *Generation, input ast.Value, limit *deadline) (ast.Value, error) {
-	body, compiler, rules := p.body, p.compiler, g.policy.compiler
-	if partial := p.partial.Load(); partial != nil {
-		if partial.never {
-			return nil, nil
-		}
-		body, compiler, rules = partial.body, partial.query, partial.compiler
-	}
-	query := topdown.NewQuery(body).
-		WithQueryCompiler(compiler).
-		WithCompiler(rules).
-		WithStore(g.data).
-		WithBaseCache(g.data).
-		WithVirtualCache(newRuleCache(p.known.Load())).
-		WithTransaction(transaction{}).
-		WithMetrics(metrics.NoOp()).
-		WithStrictBuiltinErrors(true).
-		WithCancel(limit)
-	if input != nil {
-		query = query.WithInput(ast.NewTerm(input))
-	}
-	var value ast.Value
-	err := query.Iter(ctx, func(found topdown.QueryResult) error {
-		value = found[planValue].Value
-		return nil
-	})
-	return value, err
 }
 
 // watch evaluates with OPA's own preparation, which leaves its traces.

@@ -8,7 +8,7 @@ import (
 )
 
 // ruleCache has the values of the rules that one evaluation met, as [topdown.NewVirtualCache] has them,
-// and those that are known from the start. Most evaluations meet few rules, and a list of them costs less than
+// and those that are known from the start. It is to be reset before the first use. Most evaluations meet few rules, and a list of them costs less than
 // a tree by the parts of their names. Not for concurrent use.
 type ruleCache struct {
 	known  *knownRules // nil: none
@@ -32,11 +32,11 @@ type cachedRule struct {
 // mostListed is how many rules are searched one by one.
 const mostListed = 16
 
-func newRuleCache(known *knownRules) *ruleCache {
-	c := &ruleCache{known: known}
+// reset makes the cache one that has met nothing.
+func (c *ruleCache) reset(known *knownRules) {
+	*c = ruleCache{known: known}
 	c.first[0].rules = c.room[:0]
 	c.frames = c.first[:]
-	return c
 }
 
 // Push is [topdown.VirtualCache]'s.

@@ -11,7 +11,8 @@ import (
 
 func TestTheRuleCacheIsAsOPAs(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		ours, opas := topdown.VirtualCache(newRuleCache(nil)), topdown.NewVirtualCache()
+		ours, opas := &ruleCache{}, topdown.NewVirtualCache()
+		ours.reset(nil)
 		for depth := 0; rapid.IntRange(0, 60).Draw(t, "more") > 0; {
 			ref := ast.Ref{ast.DefaultRootDocument, ast.StringTerm(fmt.Sprint(rapid.IntRange(0, 20).Draw(t, "name")))}
 			if rapid.Bool().Draw(t, "long") {

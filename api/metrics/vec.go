@@ -3,6 +3,7 @@ package metrics
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -21,6 +22,7 @@ type labelValues [mostLabels]string
 // series is a series with its attributes resolved, in the form that recording takes without
 // allocating.
 type series struct {
+	values labelValues
 	add    []metric.AddOption
 	record []metric.RecordOption
 }
@@ -30,7 +32,8 @@ type vec struct {
 	instrument
 	counter   metric.Int64Counter
 	histogram metric.Float64Histogram
-	resolved  map[labelValues]series
+	resolved  map[labelValues]*series
+	recent    atomic.Pointer[series] // that was found last: most happenings are like the one before
 }
 
 // build makes every instrument of the table.
@@ -82,7 +85,7 @@ func (m *Metrics) buildOne(meter metric.Meter, row instrument, observed *[]obser
 		}})
 		return err
 	}
-	v := &vec{instrument: row, resolved: map[labelValues]series{}}
+	v := &vec{instrument: row, resolved: map[labelValues]*series{}}
 	m.vecs[row.name] = v
 	var err error
 	if row.kind == counter {
@@ -115,7 +118,7 @@ func (v *vec) resolve() {
 func (v *vec) resolveOne(values labelValues) {
 	if _, ok := v.resolved[values]; !ok {
 		set := metric.WithAttributeSet(v.attributes(values[:v.width()]))
-		v.resolved[values] = series{[]metric.AddOption{set}, []metric.RecordOption{set}}
+		v.resolved[values] = &series{values, []metric.AddOption{set}, []metric.RecordOption{set}}
 	}
 }
 
@@ -131,10 +134,14 @@ func (l labelValues) fold(mask, n int) labelValues {
 
 // find gives the series with these labels or, with as few as possible folded, the one that stands
 // for it. There is always one: the last has all labels folded.
-func (v *vec) find(values []string) series {
+func (v *vec) find(values []string) *series {
 	var key labelValues
 	copy(key[:], values)
+	if s := v.recent.Load(); s != nil && s.values == key {
+		return s
+	}
 	if s, ok := v.resolved[key]; ok {
+		v.recent.Store(s)
 		return s
 	}
 	n := v.width()
@@ -143,7 +150,7 @@ func (v *vec) find(values []string) series {
 			return s
 		}
 	}
-	return series{}
+	return &series{}
 }
 
 func (v *vec) add(ctx context.Context, values ...string) {

@@ -152,6 +152,6 @@ func (x *exchange) writePlain(decisionID string, value ast.Value) {
 	}
 	text = append(text, "}\n"...)
 	*buffer = text
-	x.w.Header().Set("Content-Type", "application/json")
+	x.w.Header()["Content-Type"] = isJSON
 	_, _ = x.w.Write(text)
 }

@@ -23,11 +23,14 @@ const mostUnpackedBytes = 1 << 20
 // path is the document that the request names after the first segments of its path, which are the
 // route's. An encoded slash does not separate.
 func (x *exchange) path(segments int) (engine.Path, error) {
-	parts := strings.SplitN(x.r.URL.EscapedPath(), "/", segments+2)
-	if len(parts) < segments+2 {
-		return engine.Path{}, nil
+	rest := x.r.URL.EscapedPath()
+	for range segments + 1 {
+		_, after, ok := strings.Cut(rest, "/")
+		if !ok {
+			return engine.Path{}, nil
+		}
+		rest = after
 	}
-	rest := parts[segments+1]
 	for part := range strings.SplitSeq(rest, "/") {
 		if name, err := url.PathUnescape(part); err == nil && strings.Contains(name, `"`) {
 			return nil, invalidPath(name)

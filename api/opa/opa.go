@@ -8,12 +8,15 @@
 package opa
 
 import (
+	"encoding/binary"
+	"math/rand/v2"
 	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"defenseclaw/engine"
 
@@ -32,6 +35,9 @@ const (
 // The same as keys of [http.Header].
 var generationKey, revisionKey = http.CanonicalHeaderKey(HeaderGeneration), http.CanonicalHeaderKey(HeaderRevision)
 
+// Values of headers that most answers have. They are shared, and never changed.
+var varies, isJSON = []string{"Accept-Encoding"}, []string{"application/json"}
+
 // The error codes that OPA does not have: its own server always has a policy, and takes what comes.
 const (
 	codeNoPolicy = "policy_unavailable"
@@ -47,6 +53,7 @@ const (
 // API is OPA's REST API. Both exported fields are required.
 type API struct {
 	buffers sync.Pool // of *[]byte, for bodies and answers
+	named   atomic.Pointer[generationHeaders]
 
 	Current func() *engine.Generation // nil while nothing serves
 
@@ -78,8 +85,7 @@ func (a *API) handler(answer func(*exchange), methods ...string) http.Handler {
 			writer.Error(w, http.StatusServiceUnavailable, types.NewErrorV1(codeNoPolicy, "no policy loaded"))
 			return
 		}
-		w.Header()[generationKey] = []string{strconv.FormatUint(g.Number(), 10)}
-		w.Header()[revisionKey] = []string{g.Revision()}
+		a.nameGeneration(w.Header(), g)
 		x := &exchange{API: a, w: w, r: r, g: g}
 		if r.URL.RawQuery != "" {
 			x.params = r.URL.Query()
@@ -88,13 +94,29 @@ func (a *API) handler(answer func(*exchange), methods ...string) http.Handler {
 	}))
 	compressed := handlers.CompressHandler(route, gzipMinBytes, gzipLevel)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method == http.MethodPost && r.Header.Get("Accept-Encoding") == "" && strings.HasPrefix(r.URL.Path, "/v1/data") {
-			w.Header().Set("Vary", "Accept-Encoding") // what the other would do, and nothing else
+		if r.Method == http.MethodPost && len(r.Header["Accept-Encoding"]) == 0 && strings.HasPrefix(r.URL.Path, "/v1/data") {
+			w.Header()["Vary"] = varies // what the other would do, and nothing else
 			route.ServeHTTP(w, r)
 			return
 		}
 		compressed.ServeHTTP(w, r)
 	})
+}
+
+// generationHeaders are the values of the headers that name a generation, made once for it. They do not
+// hold the generation itself, which would outlive its service.
+type generationHeaders struct {
+	of               uint64
+	number, revision []string
+}
+
+func (a *API) nameGeneration(header http.Header, g *engine.Generation) {
+	h := a.named.Load()
+	if h == nil || h.of != g.Number() {
+		h = &generationHeaders{g.Number(), []string{strconv.FormatUint(g.Number(), 10)}, []string{g.Revision()}}
+		a.named.Store(h)
+	}
+	header[generationKey], header[revisionKey] = h.number, h.revision
 }
 
 // refuseMethod tells those who would write where policies and data come from.
@@ -109,12 +131,23 @@ func refuseMethod(w http.ResponseWriter, r *http.Request, methods []string) {
 	}
 }
 
+// NewID is a new random identifier, unique and no secret. Every request needs two, so it is made without
+// asking the kernel.
+func NewID() uuid.UUID {
+	var id uuid.UUID
+	binary.NativeEndian.PutUint64(id[:8], rand.Uint64())
+	binary.NativeEndian.PutUint64(id[8:], rand.Uint64())
+	id[6] = id[6]&0x0f | 0x40 // version 4
+	id[8] = id[8]&0x3f | 0x80 // of RFC 9562
+	return id
+}
+
 // DecisionID is a new identifier that also names the generation and, by the beginning of its hash,
 // the revision that decided.
 func DecisionID(g *engine.Generation) string {
 	_, hash, _ := strings.Cut(g.Revision(), ":")
 	var room [80]byte
-	id := append(append(room[:0], uuid.NewString()...), '.')
+	id := append(append(room[:0], NewID().String()...), '.')
 	id = strconv.AppendUint(id, g.Number(), 10)
 	return string(append(append(id, '.'), hash[:min(12, len(hash))]...))
 }

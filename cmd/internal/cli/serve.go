@@ -11,7 +11,6 @@ import (
 	"defenseclaw/cmd/internal/earlysignal"
 	"defenseclaw/cmd/internal/sidecar"
 
-	"github.com/google/uuid"
 	"github.com/urfave/cli/v2"
 	"go.uber.org/zap"
 )
@@ -34,7 +33,6 @@ func serve(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	uuid.EnableRandPool() // two identifiers for each request
 	pacer := collector.New(os.Getenv)
 	defer pacer.Release()
 	logger := newLogger(s.LogFormat, s.LogLevel)

@@ -1,0 +1,43 @@
+package api_test
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+
+	"defenseclaw/engine/corpus"
+)
+
+// BenchmarkServedDecision is one decision over OPA's API on a connection that is kept open: what
+// BenchmarkDataDecision has, and net/http's share.
+func BenchmarkServedDecision(b *testing.B) {
+	files, questions := corpus.Small()
+	server := httptest.NewServer(start(b, files, nil))
+	defer server.Close()
+	conn, err := net.Dial("tcp", server.Listener.Addr().String())
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer conn.Close()
+	q := questions[0]
+	body := `{"input":` + q.Input + `}`
+	request := fmt.Appendf(nil, "POST /v1/data/%s HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", q.Path, token, len(body), body)
+	in := bufio.NewReader(conn)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := conn.Write(request); err != nil {
+			b.Fatal(err)
+		}
+		response, err := http.ReadResponse(in, nil)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if _, err := io.Copy(io.Discard, response.Body); err != nil || response.StatusCode != http.StatusOK {
+			b.Fatal(response.Status, err)
+		}
+	}
+}
