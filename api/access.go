@@ -70,15 +70,18 @@ func (s *Server) tokenGate(r *http.Request, _ access) (denial, bool) {
 
 // appendTokens appends the tokens that a request brings to those there.
 func appendTokens(tokens []string, h http.Header) []string {
-	tokens = appendBearer(tokens, h.Get("Authorization"))
-	if t := h.Get(tokenKey); t != "" {
-		tokens = append(tokens, t)
+	tokens = appendBearer(tokens, h["Authorization"])
+	if t := h[tokenKey]; len(t) > 0 && t[0] != "" {
+		tokens = append(tokens, t[0])
 	}
-	return appendBearer(tokens, h.Get(authKey))
+	return appendBearer(tokens, h[authKey])
 }
 
-func appendBearer(tokens []string, value string) []string {
-	if scheme, token, ok := strings.Cut(value, " "); ok && strings.EqualFold(scheme, "Bearer") {
+func appendBearer(tokens, values []string) []string {
+	if len(values) == 0 {
+		return tokens
+	}
+	if scheme, token, ok := strings.Cut(values[0], " "); ok && strings.EqualFold(scheme, "Bearer") {
 		tokens = append(tokens, strings.TrimSpace(token))
 	}
 	return tokens

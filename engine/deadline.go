@@ -10,6 +10,7 @@ import (
 // step rather than told, so that a decision starts no goroutine and makes no context of its own.
 type deadline struct {
 	caller context.Context //nolint:containedctx // lives as long as the evaluation
+	begun  time.Time
 	at     time.Time
 	timer  *time.Timer // nil where the caller has a deadline
 	over   atomic.Bool
@@ -17,8 +18,9 @@ type deadline struct {
 
 // begin gives an evaluation so much time; the caller's own deadline, where it has one, stands instead.
 func (p *plans) begin(caller context.Context, timeout time.Duration) *deadline {
+	now := time.Now()
 	if at, ok := caller.Deadline(); ok {
-		return &deadline{caller: caller, at: at}
+		return &deadline{caller: caller, begun: now, at: at}
 	}
 	d, ok := p.deadlines.Get().(*deadline)
 	if !ok {
@@ -27,7 +29,7 @@ func (p *plans) begin(caller context.Context, timeout time.Duration) *deadline {
 	} else {
 		d.timer.Reset(timeout)
 	}
-	d.caller, d.at = caller, time.Now().Add(timeout)
+	d.caller, d.begun, d.at = caller, now, now.Add(timeout)
 	return d
 }
 

@@ -3,7 +3,6 @@ package engine
 import (
 	"context"
 	"sync"
-	"time"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/metrics"
@@ -80,7 +79,7 @@ func (t *tier) evaluate(ctx context.Context, g *Generation, input ast.Value, lim
 	if input != nil {
 		asked = ast.NewTerm(input)
 	}
-	err := e.query.WithInput(asked).WithCancel(limit).WithTime(time.Now()).Iter(ctx, e.take)
+	err := e.query.WithInput(asked).WithCancel(limit).WithTime(limit.begun).Iter(ctx, e.take)
 	value := e.value
 	e.value = nil
 	e.query.WithInput(nil).WithCancel(nil)

@@ -31,12 +31,15 @@ func (x *exchange) path(segments int) (engine.Path, error) {
 		}
 		rest = after
 	}
-	for part := range strings.SplitSeq(rest, "/") {
-		if name, err := url.PathUnescape(part); err == nil && strings.Contains(name, `"`) {
-			return nil, invalidPath(name)
+	path, err := engine.ParsePath(rest)
+	if err != nil {
+		for part := range strings.SplitSeq(rest, "/") {
+			if name, err := url.PathUnescape(part); err == nil && strings.Contains(name, `"`) {
+				return nil, invalidPath(name)
+			}
 		}
 	}
-	return engine.ParsePath(rest)
+	return path, err
 }
 
 // Body reads a request's body, which may be compressed, up to 1 MiB of it. OPA's own reader crashes on a
@@ -119,7 +122,7 @@ func (x *exchange) postedInput() (ast.Value, error) {
 	if err != nil {
 		return nil, err // of the reading, not of what was read
 	}
-	if x.r.Header.Get("Content-Encoding") == "" && !x.isYAML() {
+	if len(x.r.Header["Content-Encoding"]) == 0 && !x.isYAML() {
 		if input := onlyInput(*buffer); input != nil {
 			return input, nil
 		}
@@ -134,19 +137,18 @@ func (x *exchange) postedInput() (ast.Value, error) {
 
 // onlyInput is the input of {"input": …}; nil where the text is anything else. null is no input.
 func onlyInput(text []byte) ast.Value {
-	rest := text
-	for _, token := range []string{`{`, `"input"`, `:`} {
-		after, ok := bytes.CutPrefix(bytes.TrimLeft(rest, jsonSpace), []byte(token))
+	for _, token := range [...]string{`{`, `"input"`, `:`} {
+		after, ok := bytes.CutPrefix(skipSpace(text), []byte(token))
 		if !ok {
 			return nil
 		}
-		rest = after
+		text = after
 	}
-	rest, ok := bytes.CutSuffix(bytes.TrimRight(rest, jsonSpace), []byte(`}`))
+	text, ok := bytes.CutSuffix(bytes.TrimRight(text, jsonSpace), []byte(`}`))
 	if !ok {
 		return nil
 	}
-	input, err := engine.ParseJSON(rest)
+	input, err := engine.ParseJSON(text)
 	if _, null := input.(ast.Null); err != nil || null {
 		return nil
 	}
@@ -154,6 +156,13 @@ func onlyInput(text []byte) ast.Value {
 }
 
 const jsonSpace = " \t\r\n"
+
+func skipSpace(text []byte) []byte {
+	for len(text) > 0 && strings.IndexByte(jsonSpace, text[0]) >= 0 {
+		text = text[1:]
+	}
+	return text
+}
 
 // mostBuffered is how large a buffer is at most that is used again.
 const mostBuffered = 64 << 10
@@ -166,7 +175,10 @@ func (x *exchange) buffer() *[]byte {
 	return new(make([]byte, 0, 1024))
 }
 
-func (x *exchange) isYAML() bool { return strings.Contains(x.r.Header.Get("Content-Type"), "yaml") }
+func (x *exchange) isYAML() bool {
+	types := x.r.Header["Content-Type"]
+	return len(types) > 0 && strings.Contains(types[0], "yaml")
+}
 
 func valueOf(v *any) (ast.Value, error) {
 	if v == nil {
