@@ -67,17 +67,18 @@ func (s *Server) authorize(w http.ResponseWriter, r *http.Request, rt route) *ht
 	return nil
 }
 
-// guarded is what a generation says of requests.
+// guarded is what a generation says of requests. It knows the generation by its number, since it would
+// otherwise keep one that no longer serves.
 type guarded struct {
-	generation *engine.Generation
+	generation uint64
 	asked      bool // its system.authz decides
 }
 
 // asksAuthz finds out once for each generation.
 func (s *Server) asksAuthz(g *engine.Generation) bool {
 	known := s.guarded.Load()
-	if known == nil || known.generation != g {
-		known = &guarded{generation: g, asked: g.HasPackage(authzPackage) || g.HasRules(authzDecision)}
+	if known == nil || known.generation != g.Number() {
+		known = &guarded{generation: g.Number(), asked: g.HasPackage(authzPackage) || g.HasRules(authzDecision)}
 		s.guarded.Store(known)
 	}
 	return known.asked
