@@ -1,0 +1,78 @@
+package engine_test
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"defenseclaw/engine"
+	"defenseclaw/engine/corpus"
+)
+
+// BenchmarkReloadDataEditOnDisk is what a watch sets off after one value of a large data.json has been
+// changed by a rename-save, without the watch: the attempt from the look at the directory to the swap.
+func BenchmarkReloadDataEditOnDisk(b *testing.B) {
+	for _, mb := range []int{1, 12, 120} {
+		b.Run(fmt.Sprintf("MB=%d", mb), func(b *testing.B) {
+			dir := b.TempDir()
+			for path, text := range corpus.Tenants(10) {
+				path = filepath.Join(dir, filepath.FromSlash(path))
+				if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+					b.Fatal(err)
+				}
+				if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+					b.Fatal(err)
+				}
+			}
+			path := filepath.Join(dir, "data.json")
+			save := func(version int) {
+				if err := os.WriteFile(path+"~", []byte(corpus.Users(mb*1_000_000, version)), 0o600); err != nil {
+					b.Fatal(err)
+				}
+				if err := os.Rename(path+"~", path); err != nil {
+					b.Fatal(err)
+				}
+			}
+			save(0)
+			e, err := engine.New(engine.Config{Source: func() (fs.FS, error) { return engine.OpenDir(dir, engine.DirConfig{}) }})
+			if err != nil {
+				b.Fatal(err)
+			}
+			ctx, cancel := context.WithCancel(context.Background())
+			ended := make(chan error)
+			go func() { ended <- e.Run(ctx) }()
+			reload := func(trigger engine.Trigger) engine.Report {
+				report, err := e.Reload(ctx, trigger)
+				if err != nil {
+					b.Fatal(err)
+				}
+				return report
+			}
+			time.Sleep(2500 * time.Millisecond) // younger files are read every time: their stats may miss a change
+			reload(engine.Trigger{Kind: engine.TriggerStartup})
+			phases, version := map[string]time.Duration{}, 0
+			for b.Loop() {
+				b.StopTimer()
+				version++
+				save(version)
+				b.StartTimer()
+				report := reload(engine.Trigger{Kind: engine.TriggerWatch, Paths: []string{"data.json"}})
+				if report.Status != engine.StatusSuccess {
+					b.Fatalf("%s: %v", report.Status, report.Refused)
+				}
+				for _, p := range report.Phases {
+					phases[p.Name] += p.Duration
+				}
+			}
+			for name, d := range phases {
+				b.ReportMetric(float64(d.Microseconds())/1000/float64(version), name+"-ms")
+			}
+			cancel()
+			<-ended
+		})
+	}
+}
