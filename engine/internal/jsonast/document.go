@@ -27,6 +27,7 @@ type part struct {
 	start, end int // of its text
 	after      int // the first part behind it that is not inside of it
 	term       *ast.Term
+	members    *members // nil unless it is large
 }
 
 const (
@@ -42,11 +43,16 @@ const (
 // Sub-trees whose text previous has too are previous's values. previous may be nil. text must not be
 // changed later. An error says only that it is not JSON, or JSON that OPA does not take.
 func Parse(text []byte, previous *Document) (*Document, error) {
+	return parse(text, previous, smallestListed)
+}
+
+func parse(text []byte, previous *Document, listed int) (*Document, error) {
 	d := &Document{text: text}
 	d.index = sync.OnceValue(d.makeIndex)
-	p := parser{text: text, document: d}
+	p := parser{text: text, document: d, listed: listed}
 	if previous != nil {
 		p.previous, p.unpaired = previous, siblings{end: len(previous.parts)}
+		d.parts = make([]part, 0, len(previous.parts)+1)
 	}
 	term, err := p.whole()
 	if err != nil {
@@ -78,16 +84,15 @@ func (d *Document) find(text []byte) (i int, ok bool) {
 	return i, ok && bytes.Equal(d.textOf(i), text)
 }
 
-// adopt takes over the i-th part of another document, with those inside of it; start is where its
-// text begins in this one.
-func (d *Document) adopt(other *Document, i, start int) *ast.Term {
-	taken := other.parts[i:other.parts[i].after]
-	further, later := start-taken[0].start, len(d.parts)-i
-	for _, p := range taken {
-		p.start, p.end, p.after = p.start+further, p.end+further, p.after+later
-		d.parts = append(d.parts, p)
+// adopt takes over parts of another document, each with those inside of it. Their text begins so many bytes
+// further on in this one.
+func (d *Document) adopt(other *Document, parts span, moved int) {
+	first, later := len(d.parts), len(d.parts)-parts.from
+	d.parts = append(d.parts, other.parts[parts.from:parts.to]...)
+	for i := first; i < len(d.parts); i++ {
+		p := &d.parts[i]
+		p.start, p.end, p.after = p.start+moved, p.end+moved, p.after+later
 	}
-	return taken[0].term
 }
 
 // endOf is where the object or array that begins at start ends, by its brackets alone; it means

@@ -122,10 +122,11 @@ func TestWhatTwoTextsShareIsOneValue(t *testing.T) {
 func TestEditsOneAfterTheOtherAreReadAsIfAnew(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		random := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 0))
+		listed := rapid.SampledFrom([]int{1, 100, 1 << 16}).Draw(t, "listed")
 		text := []byte(randomText(random, 0))
 		var doc *jsonast.Document
 		for range 8 {
-			next, err := jsonast.Parse(text, doc)
+			next, err := jsonast.ParseListing(text, doc, listed)
 			want, wantErr := byOPA(text)
 			if (err != nil) != (wantErr != nil) {
 				t.Fatalf("%q: error %v, OPA's %v", text, err, wantErr)
@@ -211,5 +212,14 @@ func FuzzParse(f *testing.F) {
 		around := fmt.Appendf(nil, `{"x": [%s, %s], "y": %s}`, second, first, first)
 		again, err := jsonast.Parse(around, next)
 		sameAsOPA(t, around, again, err)
+		// As if all of it were large.
+		doc, err = jsonast.ParseListing(first, nil, 1)
+		sameAsOPA(t, first, doc, err)
+		next, err = jsonast.ParseListing(second, doc, 1)
+		sameAsOPA(t, second, next, err)
+		again, err = jsonast.ParseListing(around, next, 1)
+		sameAsOPA(t, around, again, err)
+		next, err = jsonast.ParseListing(around, doc, 1)
+		sameAsOPA(t, around, next, err)
 	})
 }

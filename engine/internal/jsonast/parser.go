@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"hash/maphash"
-	"slices"
 	"unicode/utf8"
 
 	"github.com/open-policy-agent/opa/v1/ast"
@@ -19,12 +18,16 @@ type parser struct {
 	depth    int
 	document *Document // nil where nothing of the text is to be found again
 
+	listed   int // how large the text of an object or array is at least whose members are kept
 	previous *Document
 	unpaired siblings // previous's parts inside of what is being read, behind those that were seen
+
+	agreed agreement // of text and previous's, as found last
 
 	// What was read of the objects and arrays around at, one behind the other.
 	pairs [][2]*ast.Term
 	elems []*ast.Term
+	ends  []int
 	names nameSet
 
 	// Short strings and numbers repeat; the last one for each hash is kept.
@@ -98,25 +101,26 @@ func (p *parser) container() (*ast.Term, error) {
 		return nil, errNotJSON
 	}
 	if p.depth > deepestPart || p.document == nil {
-		return p.members()
+		return p.members(nil)
 	}
 	if term := p.known(); term != nil {
 		return term, nil
 	}
-	around := p.unpaired
+	around, r := p.unpaired, p.beside()
 	p.unpaired = around.inside(p.previous)
-	start, i := p.at, len(p.document.parts)
+	i := len(p.document.parts)
 	p.document.parts = append(p.document.parts, part{})
-	term, err := p.members()
+	term, err := p.members(&r)
 	p.unpaired = around
 	if err != nil {
 		return nil, err
 	}
-	if p.at-start < smallestPart {
+	p.ends = p.ends[:r.first]
+	if p.at-r.start < smallestPart {
 		p.document.parts = p.document.parts[:i] // what is inside of it is smaller still
 		return term, nil
 	}
-	p.document.parts[i] = part{start: start, end: p.at, after: len(p.document.parts), term: term}
+	p.document.parts[i] = part{start: r.start, end: p.at, after: len(p.document.parts), term: term, members: r.members}
 	p.unpaired.skip(p.previous)
 	return term, nil
 }
@@ -156,7 +160,7 @@ func (p *parser) known() *ast.Term {
 	}
 	if !p.unpaired.empty() {
 		was := p.previous.textOf(p.unpaired.next)
-		if bytes.HasPrefix(p.text[p.at:], was) { // brackets close, so nothing can follow in it
+		if p.previous.parts[p.unpaired.next].members == nil && bytes.HasPrefix(p.text[p.at:], was) { // brackets close, so nothing can follow in it
 			return p.take(p.unpaired.next)
 		}
 		missed := p.unpaired.missed
@@ -180,26 +184,27 @@ func (p *parser) known() *ast.Term {
 // be those of what follows.
 func (p *parser) take(i int) *ast.Term {
 	part := p.previous.parts[i]
-	term := p.document.adopt(p.previous, i, p.at)
+	p.document.adopt(p.previous, span{i, part.after}, p.at-part.start)
 	p.at += part.end - part.start
 	p.unpaired.missed = false
 	if p.unpaired.next <= i && i < p.unpaired.end {
 		p.unpaired.next = part.after
 	}
-	return term
+	return part.term
 }
 
-func (p *parser) members() (*ast.Term, error) {
+// members reads an object or array; r is nil where nothing of it is to be found again.
+func (p *parser) members(r *reading) (*ast.Term, error) {
 	if p.text[p.at] == '{' {
-		return p.object()
+		return p.object(r)
 	}
-	return p.array()
+	return p.array(r)
 }
 
-func (p *parser) object() (*ast.Term, error) {
+func (p *parser) object(r *reading) (*ast.Term, error) {
 	p.at++
 	first := len(p.pairs)
-	for p.space(); p.peek() != '}'; p.space() {
+	for p.share(r); p.peek() != '}'; p.share(r) {
 		if len(p.pairs) > first {
 			if err := p.expect(','); err != nil {
 				return nil, err
@@ -221,20 +226,21 @@ func (p *parser) object() (*ast.Term, error) {
 			return nil, err
 		}
 		p.pairs = append(p.pairs, [2]*ast.Term{key, value})
+		p.ended(r)
 	}
 	p.at++
 	if len(p.pairs) == first {
 		return ast.InternedEmptyObject, nil
 	}
-	object := p.newObject(p.pairs[first:])
+	term := p.newObject(p.pairs[first:], r)
 	p.pairs = p.pairs[:first]
-	return ast.NewTerm(object), nil
+	return term, nil
 }
 
-func (p *parser) array() (*ast.Term, error) {
+func (p *parser) array(r *reading) (*ast.Term, error) {
 	p.at++
 	first := len(p.elems)
-	for p.space(); p.peek() != ']'; p.space() {
+	for p.share(r); p.peek() != ']'; p.share(r) {
 		if len(p.elems) > first {
 			if err := p.expect(','); err != nil {
 				return nil, err
@@ -245,14 +251,15 @@ func (p *parser) array() (*ast.Term, error) {
 			return nil, err
 		}
 		p.elems = append(p.elems, elem)
+		p.ended(r)
 	}
 	p.at++
 	if len(p.elems) == first {
 		return ast.InternedEmptyArray, nil
 	}
-	array := ast.NewArray(slices.Clone(p.elems[first:])...)
+	term := p.newArray(p.elems[first:], r)
 	p.elems = p.elems[:first]
-	return ast.NewTerm(array), nil
+	return term, nil
 }
 
 // expect reads one byte and the space behind it.
@@ -263,26 +270,6 @@ func (p *parser) expect(c byte) error {
 	p.at++
 	p.space()
 	return nil
-}
-
-func (p *parser) newObject(pairs [][2]*ast.Term) ast.Object {
-	if p.names.repeat(pairs) {
-		return withoutRepeats(pairs)
-	}
-	return ast.NewObject(pairs...)
-}
-
-// withoutRepeats makes an object of the last one of each key: [ast.NewObject] trusts that there is only one.
-func withoutRepeats(pairs [][2]*ast.Term) ast.Object {
-	last := make(map[ast.Value]*ast.Term, len(pairs))
-	for _, pair := range pairs {
-		last[pair[0].Value] = pair[1]
-	}
-	kept := make([][2]*ast.Term, 0, len(last))
-	for key, value := range last {
-		kept = append(kept, [2]*ast.Term{ast.NewTerm(key), value})
-	}
-	return ast.NewObject(kept...)
 }
 
 func (p *parser) str() (*ast.Term, error) {
