@@ -101,7 +101,7 @@ type File struct {
 
 	rel  string // relative to the directory that holds the policy: the policy directory or its rego folder
 	kind kind
-	hash [sha256.Size]byte
+	hash [sha256.Size]byte // zero until files.hash was called
 	info fs.FileInfo
 }
 
@@ -112,8 +112,8 @@ type files struct {
 	root     string // "." or "rego": where in the policy directory the policy lies
 	list     []*File
 	dirs     map[string]*listing // those that list was made from
-	revision string
-	begun    time.Time // before the first file was looked at
+	revision string              // empty until hash was called
+	begun    time.Time           // before the first file was looked at
 }
 
 // nestedRoot is the folder of a policy directory that holds the policy when it has any .rego file.
@@ -134,7 +134,7 @@ func readFiles(ctx context.Context, src fs.FS, limits Limits, known trusted, kin
 			if again, err := list(ctx, src, limits, known, kinds); err == nil && again.sameAs(f) {
 				return f, nil
 			}
-			known = trusted{files: f} // read just now: the next try is as short as what moves meanwhile
+			known = trusted{files: f, was: known.was} // read just now: the next try is as short as what moves meanwhile
 		} else if last != nil && last.Error() == err.Error() {
 			return nil, err // not a file caught between two states: the directory is like this
 		}
@@ -171,11 +171,11 @@ func readOnce(ctx context.Context, src fs.FS, limits Limits, known trusted, kind
 		if err := file.read(src, limits.FileBytes); err != nil {
 			wrong = append(wrong, fileDiagnostic(file.Path, err))
 		}
+		known.share(file)
 	}
 	if len(wrong) > 0 {
 		return nil, &Refused{Stage: StageRead, Diagnostics: wrong.sorted()}
 	}
-	f.revision = f.hashAll()
 	return f, nil
 }
 
@@ -201,7 +201,6 @@ func (f *File) read(src fs.FS, most int64) error {
 		return err
 	}
 	f.info = before
-	f.hash = sha256.Sum256(f.Bytes)
 	return nil
 }
 
@@ -225,17 +224,20 @@ func readAll(in io.Reader, buf []byte, most int64) ([]byte, error) {
 	}
 }
 
-// hashAll hashes paths and bytes, so that the same bytes give the same revision on every machine.
-func (f *files) hashAll() string {
+// hash hashes paths and bytes, so that the same bytes give the same revision on every machine.
+func (f *files) hash() {
 	h := sha256.New()
 	var line []byte
 	for _, file := range f.list {
+		if file.hash == [sha256.Size]byte{} {
+			file.hash = sha256.Sum256(file.Bytes)
+		}
 		line = strconv.AppendInt(line[:0], int64(len(file.rel)), 10)
 		line = append(append(append(line, ':'), file.rel...), '\n')
 		line = append(hex.AppendEncode(line, file.hash[:]), '\n')
 		h.Write(line) // a hash takes everything
 	}
-	return "sha256:" + hex.EncodeToString(h.Sum(nil))
+	f.revision = "sha256:" + hex.EncodeToString(h.Sum(nil))
 }
 
 // find returns the file at a path relative to the policy directory, or nil.

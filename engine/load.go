@@ -34,10 +34,14 @@ func (l *loader) load(ctx context.Context, src fs.FS, previous *Generation) (_ *
 	if l.tests {
 		kinds = append(kinds, kindTest)
 	}
+	if previous != nil {
+		l.trusted.was = previous.files
+	}
 	f, err := readFiles(ctx, src, l.limits.withDefaults(), l.trusted, kinds...)
 	if err != nil {
 		return nil, err
 	}
+	f.hash()
 	if previous != nil && f.revision == previous.revision {
 		return previous, nil
 	}

@@ -162,6 +162,25 @@ func TestTheSameBytesHaveTheSameRevision(t *testing.T) {
 	}
 }
 
+func TestWhatTwoGenerationsHaveInCommonIsKeptOnce(t *testing.T) {
+	files := tree{"p.rego": "package p\nx := 1", "q.rego": "package q\ny := 1", "data.json": `{"a": {"b": 1}}`}
+	first := load(t, files)
+	files["q.rego"] = "package q\ny := 2"
+	second, err := engine.Load(t.Context(), files.fs(), first) // which reads everything
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, f := range second.Files() {
+		was := first.Files()[i]
+		if shared := &f.Bytes[0] == &was.Bytes[0]; shared == (f.Path == "q.rego") {
+			t.Errorf("%s: shared is %t", f.Path, shared)
+		}
+	}
+	if again := load(t, files); again.Revision() != second.Revision() || second.Revision() == first.Revision() {
+		t.Errorf("revision %s, then %s; anew it is %s", first.Revision(), second.Revision(), again.Revision())
+	}
+}
+
 func TestUnchangedContentGivesThePreviousGeneration(t *testing.T) {
 	files := tree{"p.rego": "package p\nx := 1"}
 	first := load(t, files)

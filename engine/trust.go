@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"bytes"
 	"io/fs"
 	"os"
 	"path"
@@ -16,6 +17,7 @@ const racy = 2 * time.Second
 // The zero value trusts nothing.
 type trusted struct {
 	files *files
+	was   *files          // what was read before, trusted or not; may be nil
 	not   map[string]bool // paths that are known to have changed, whatever their stats say
 
 	// Directories that hold one of them are listed again, as are those whose stats differ. Others hold
@@ -79,6 +81,17 @@ func (t trusted) take(file *File) bool {
 	}
 	file.Bytes, file.hash, file.info = old.Bytes, old.hash, old.info
 	return true
+}
+
+// share gives a file that was read anew the bytes and the hash of what was read before, where its bytes are
+// the same: to compare costs less than to hash, and what two generations have in common is kept once.
+func (t trusted) share(file *File) {
+	if t.was == nil {
+		return
+	}
+	if old := t.was.find(file.Path); old != nil && bytes.Equal(old.Bytes, file.Bytes) {
+		file.Bytes, file.hash = old.Bytes, old.hash
+	}
 }
 
 // sameStat holds for files of the operating system only: others have no identity.
