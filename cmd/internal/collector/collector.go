@@ -4,10 +4,12 @@
 package collector
 
 import (
+	"math"
 	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
 	"sync"
+	"time"
 
 	"github.com/KimMachineGun/automemlimit/memlimit"
 )
@@ -25,6 +27,12 @@ const (
 	// While it serves, the room is between half of what is live and four times that.
 	leastPercent, mostPercent = 50, 400
 
+	// In between, the room is for what is allocated in so much time for each MiB that is live, which takes the
+	// collector about a millisecond: so it runs for no more than a small part of the time.
+	pausePerMiB = 200 * time.Millisecond
+	// How fast that is, is told by about so much time before: a single reload is no reason for more room.
+	rateSpan = time.Second
+
 	// What a container's limit is lowered by, for what is no heap.
 	limitRatio = 0.9
 )
@@ -35,9 +43,26 @@ type Pacer struct {
 
 	mu      sync.Mutex
 	serving bool
+	rate    rate
 	percent int // as set last
 	before  int // to be set when the pacer is released
 	done    bool
+}
+
+// rate is how fast memory is allocated, in bytes per second.
+type rate struct {
+	now  float64
+	all  uint64 // that was ever allocated, in bytes
+	when time.Time
+}
+
+// add takes in how much was allocated since the last time. What was before counts the less the longer ago it was.
+func (r *rate) add(all uint64, when time.Time) {
+	if passed := when.Sub(r.when).Seconds(); passed > 0 {
+		fresh := 1 - math.Exp(-passed/rateSpan.Seconds())
+		r.now += fresh * (float64(all-r.all)/passed - r.now)
+		r.all, r.when = all, when
+	}
 }
 
 // New sets the target for a first load: much room, since most of what it makes stays. A Pacer is one
@@ -53,7 +78,7 @@ func New(getenv func(string) string) *Pacer {
 			memory = 0 // unknown: little room
 		}
 	}
-	p := &Pacer{memory: memory, done: getenv("GOGC") != ""}
+	p := &Pacer{memory: memory, done: getenv("GOGC") != "", rate: rate{when: time.Now()}}
 	if p.done {
 		return p
 	}
@@ -63,7 +88,7 @@ func New(getenv func(string) string) *Pacer {
 	return p
 }
 
-// Serve sets the target for what comes after the first load, and gives the system back what that
+// Serve sets the target for what comes after the first load: room by how fast memory is allocated, and gives the system back what that
 // needed beside what stays.
 func (p *Pacer) Serve() {
 	p.mu.Lock()
@@ -104,7 +129,9 @@ func (p *Pacer) adjust() bool {
 	if p.done {
 		return false
 	}
-	percent := p.target(live())
+	live, allocated := heap()
+	p.rate.add(allocated, time.Now())
+	percent := p.target(live)
 	if moved := percent - p.percent; moved*10 > p.percent || -moved*10 > p.percent { // each setting stops the world for a moment
 		p.percent = percent
 		debug.SetGCPercent(percent)
@@ -121,12 +148,13 @@ func (p *Pacer) target(live uint64) int {
 		}
 		return int(max(leastPercent, 100*min(p.memory/loadingPart, mostLoading)/live))
 	}
-	return int(min(max(leastPercent, 100*min(p.memory/servingPart, mostServing)/live), mostPercent))
+	wanted := uint64(p.rate.now * pausePerMiB.Seconds() * float64(live) / mib)
+	return int(min(max(leastPercent, 100*min(p.memory/servingPart, mostServing, wanted)/live), mostPercent))
 }
 
-// live is what the last collection left, in bytes.
-func live() uint64 {
-	sample := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
-	metrics.Read(sample)
-	return sample[0].Value.Uint64()
+// heap tells what the last collection left, and how much was ever allocated, in bytes.
+func heap() (live, allocated uint64) {
+	samples := []metrics.Sample{{Name: "/gc/heap/live:bytes"}, {Name: "/gc/heap/allocs:bytes"}}
+	metrics.Read(samples)
+	return samples[0].Value.Uint64(), samples[1].Value.Uint64()
 }

@@ -18,28 +18,59 @@ func TestTheRoomIsByWhatIsLiveAndWhatTheMachineHas(t *testing.T) {
 		name         string
 		memory, live uint64
 		serving      bool
+		rate         float64
 		want         int
 	}{
-		{"a load begins", 24 * gib, 0, false, 3200},
-		{"a load has little", 24 * gib, 32 * mib, false, 400},
-		{"a load has more than little", 24 * gib, 64 * mib, false, 3200},
-		{"a load has much", 24 * gib, 1024 * mib, false, 200},
-		{"a load has very much", 24 * gib, 8 * gib, false, 50},
-		{"a load on a small machine", gib, 128 * mib, false, 100},
-		{"little is served", 24 * gib, 16 * mib, true, 400},
-		{"much is served", 24 * gib, 64 * mib, true, 100},
-		{"very much is served", 24 * gib, 4 * gib, true, 50},
-		{"served on a small machine", 512 * mib, 64 * mib, true, 50},
-		{"served on an unknown machine", 0, 64 * mib, true, 50},
+		{"a load begins", 24 * gib, 0, false, 0, 3200},
+		{"a load has little", 24 * gib, 32 * mib, false, 0, 400},
+		{"a load has more than little", 24 * gib, 64 * mib, false, 0, 3200},
+		{"a load has much", 24 * gib, 1024 * mib, false, 0, 200},
+		{"a load has very much", 24 * gib, 8 * gib, false, 0, 50},
+		{"a load on a small machine", gib, 128 * mib, false, 0, 100},
+		{"little is served, fast", 24 * gib, 16 * mib, true, 500 * mib, 400},
+		{"little is served, slowly", 24 * gib, 16 * mib, true, 5 * mib, 100},
+		{"little is served, and nothing asked for", 24 * gib, 16 * mib, true, 0, 50},
+		{"much is served, fast", 24 * gib, 64 * mib, true, 500 * mib, 100},
+		{"very much is served, fast", 24 * gib, 4 * gib, true, 500 * mib, 50},
+		{"served on a small machine, fast", 512 * mib, 64 * mib, true, 500 * mib, 50},
+		{"served on an unknown machine, fast", 0, 64 * mib, true, 500 * mib, 50},
 	} {
-		p := &Pacer{memory: tt.memory, serving: tt.serving}
+		p := &Pacer{memory: tt.memory, serving: tt.serving, rate: rate{now: tt.rate}}
 		if got := p.target(tt.live); got != tt.want {
 			t.Errorf("%s: %d%%, want %d%%", tt.name, got, tt.want)
 		}
 	}
 }
 
-func TestTheTargetFollowsWhatIsLive(t *testing.T) {
+func TestTheRateIsThatOfTheLastSecondOrSo(t *testing.T) {
+	now := time.Now()
+	r := rate{when: now}
+	all := uint64(0)
+	run := func(d, step time.Duration, bytesPerSecond float64) {
+		for end := now.Add(d); now.Before(end); {
+			now = now.Add(step)
+			all += uint64(bytesPerSecond * step.Seconds())
+			r.add(all, now)
+		}
+	}
+	within := func(when string, least, most float64) {
+		t.Helper()
+		if got := r.now / mib; got < least || got > most {
+			t.Errorf("%s: %.1f MiB/s, want %g to %g", when, got, least, most)
+		}
+	}
+	run(10*time.Second, 50*time.Millisecond, 100*mib)
+	within("after ten seconds of it", 99, 101)
+	run(10*time.Millisecond, time.Millisecond, 4000*mib)
+	within("after 40 MiB at once", 130, 145)
+	run(5*time.Second, 5*time.Second, 0)
+	within("after five seconds of nothing", 0, 2)
+	r.add(all, now)
+	r.add(all, now.Add(-time.Hour))
+	within("with a clock that stands, or goes back", 0, 2)
+}
+
+func TestTheTargetFollowsWhatIsLiveAndHowMuchIsAllocated(t *testing.T) {
 	before := debug.SetGCPercent(100)
 	defer debug.SetGCPercent(before)
 	limit := debug.SetMemoryLimit(-1)
@@ -48,12 +79,20 @@ func TestTheTargetFollowsWhatIsLive(t *testing.T) {
 	loading := goal()
 	p.Serve()
 	eventually(t, "the goal is lower while it serves", func() bool { runtime.GC(); return goal() < loading })
-	little := p.now()
+	eventually(t, "the percentage rises as more is allocated", func() bool {
+		for range 64 {
+			garbage = make([]byte, mib)
+		}
+		garbage = nil
+		runtime.GC()
+		return p.now() > leastPercent
+	})
+	fast := p.now()
 	kept := make([]byte, 256*mib)
 	for i := range kept {
 		kept[i] = 1
 	}
-	eventually(t, "the percentage falls as more is live", func() bool { runtime.GC(); return p.now() < little })
+	eventually(t, "the percentage falls as more is live", func() bool { runtime.GC(); return p.now() < fast })
 	runtime.KeepAlive(kept)
 	p.Release()
 	if got := debug.SetGCPercent(100); got != 100 {
@@ -79,6 +118,8 @@ func TestASettingOfTheOperatorsStays(t *testing.T) {
 		t.Errorf("the memory limit became %d", got)
 	}
 }
+
+var garbage []byte // what is only ever written to is not left out
 
 func (p *Pacer) now() int {
 	p.mu.Lock()
