@@ -33,7 +33,7 @@ func (g *Graph) Closure(of Set) Set {
 	closure := make(Set, 2*len(of))
 	var todo []Key
 	visit := func(key Key) {
-		if !closure[key] && g.packages[key] != nil {
+		if !closure[key] && g.Package(key) != nil {
 			closure[key] = true
 			todo = append(todo, key)
 		}
@@ -43,7 +43,7 @@ func (g *Graph) Closure(of Set) Set {
 	}
 	seen := map[Key]bool{}
 	for len(todo) > 0 {
-		p := g.packages[todo[len(todo)-1]]
+		p := g.Package(todo[len(todo)-1])
 		todo = todo[:len(todo)-1]
 		for _, m := range p.Modules {
 			for _, ref := range m.Refs {
@@ -79,14 +79,14 @@ func (g *Graph) Entangled(with Set) Set {
 		key := todo[len(todo)-1]
 		todo = todo[:len(todo)-1]
 		if below := g.below(key); len(below) > 1 || len(below) == 1 && below[0] != key {
-			for _, rule := range g.packages[key].Rules() {
+			for _, rule := range g.Package(key).Rules() {
 				for _, mate := range g.below(rule.first) {
 					visit(mate)
 				}
 			}
 		}
 		key.above(func(above Key) {
-			for _, rule := range g.packages[above].Rules() {
+			for _, rule := range g.Package(above).Rules() {
 				if above != key && rule.first.Holds(key) {
 					visit(above)
 					return
@@ -116,7 +116,7 @@ func (g *Graph) Dependents(places []Key) Set {
 		return is
 	}
 	found := Set{}
-	for key, p := range g.packages {
+	for key, p := range g.packages.All() {
 		if p.any(func(m *Module) bool { return slices.ContainsFunc(m.Refs, meets) }) {
 			found[key] = true
 		}
@@ -129,11 +129,11 @@ func (g *Graph) Dependents(places []Key) Set {
 func (g *Graph) ChainReaders(of Set, before *Graph) Set {
 	found := Set{}
 	for key := range of {
-		if !g.packages[key].any(tellsBelow) && !before.packages[key].any(tellsBelow) {
+		if !g.Package(key).any(tellsBelow) && !before.Package(key).any(tellsBelow) {
 			continue
 		}
 		for _, reader := range g.below(key) {
-			if g.packages[reader].any(readsChain) {
+			if g.Package(reader).any(readsChain) {
 				found[reader] = true
 			}
 		}

@@ -1,7 +1,6 @@
 package unit
 
 import (
-	"maps"
 	"slices"
 	"sort"
 )
@@ -9,7 +8,7 @@ import (
 // Graph is the packages of a corpus and what they refer to. It never changes. Safe for concurrent
 // use.
 type Graph struct {
-	packages map[Key]*Package
+	packages *Table[Package]
 	keys     []Key // of packages, sorted: what lies below a place is one range
 }
 
@@ -20,15 +19,11 @@ type Package struct {
 }
 
 // New makes the graph of a corpus.
-func New(modules []*Module) *Graph { return (&Graph{}).With(nil, modules) }
+func New(modules []*Module) *Graph { return (&Graph{packages: &Table[Package]{}}).With(nil, modules) }
 
 // With returns the graph without the removed modules, which it must hold, and with the added ones.
-// It takes time for what is removed and added, but for the copy of a table.
+// It takes time for what is removed and added.
 func (g *Graph) With(removed, added []*Module) *Graph {
-	next := &Graph{packages: maps.Clone(g.packages), keys: g.keys}
-	if next.packages == nil {
-		next.packages = make(map[Key]*Package, len(added))
-	}
 	drop := make(map[*Module]bool, len(removed))
 	more := map[Key][]*Module{}
 	for _, m := range removed {
@@ -38,29 +33,48 @@ func (g *Graph) With(removed, added []*Module) *Graph {
 	for _, m := range added {
 		more[m.Package] = append(more[m.Package], m)
 	}
-	keysMoved := false
+	changed := make(map[Key]*Package, len(more))
+	var moved []Key // came or went
 	for key, modules := range more {
-		before := next.packages[key]
+		before := g.Package(key)
 		after := &Package{Key: key}
 		if before != nil {
 			after.Modules = slices.DeleteFunc(slices.Clone(before.Modules), func(m *Module) bool { return drop[m] })
 		}
 		after.Modules = append(after.Modules, modules...)
 		if len(after.Modules) == 0 {
-			delete(next.packages, key)
-		} else {
-			next.packages[key] = after
+			after = nil
 		}
-		keysMoved = keysMoved || (before == nil) != (len(after.Modules) == 0)
+		changed[key] = after
+		if (before == nil) != (after == nil) {
+			moved = append(moved, key)
+		}
 	}
-	if keysMoved {
-		next.keys = slices.Sorted(maps.Keys(next.packages))
+	return &Graph{packages: g.packages.With(changed), keys: toggled(g.keys, moved)}
+}
+
+// toggled is the sorted keys without those that are among moved, and with those of moved that were not
+// among them.
+func toggled(keys, moved []Key) []Key {
+	if len(moved) == 0 {
+		return keys
 	}
-	return next
+	slices.Sort(moved)
+	all := make([]Key, 0, len(keys)+len(moved))
+	for _, key := range moved {
+		at, there := slices.BinarySearch(keys, key)
+		all = append(all, keys[:at]...)
+		if keys = keys[at:]; there {
+			keys = keys[1:]
+		} else {
+			all = append(all, key)
+		}
+	}
+	return append(all, keys...)
 }
 
 // Package returns the package at exactly key, nil when there is none.
-func (g *Graph) Package(key Key) *Package { return g.packages[key] }
+func (g *Graph) Package(key Key) *Package { return g.packages.Get(key) }
 
 // Keys are the keys of all packages, sorted. Not to be changed.
 func (g *Graph) Keys() []Key { return g.keys }
@@ -105,7 +119,7 @@ func (g *Graph) reached(place Key, f func(Key)) {
 		f(key)
 	}
 	place.above(func(key Key) {
-		p := g.packages[key]
+		p := g.Package(key)
 		if p == nil || key == place {
 			return
 		}

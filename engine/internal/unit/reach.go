@@ -20,7 +20,7 @@ func (g *Graph) Reach(place Key) Reach {
 	r := Reach{Packages: slices.Clone(g.below(place))}
 	r.Exact = len(r.Packages) == 0
 	place.above(func(key Key) {
-		p := g.packages[key]
+		p := g.Package(key)
 		if p == nil || key == place {
 			return
 		}

@@ -16,7 +16,7 @@ import (
 //   - data.system is hidden from references to data, or to data.system as a whole.
 func (g *Graph) WhyWhole(packages Set) string {
 	for key := range packages {
-		for _, rule := range g.packages[key].Rules() {
+		for _, rule := range g.Package(key).Rules() {
 			if rule.General {
 				return fmt.Sprintf("the name of rule %s has a fixed part after a variable", rule.Path)
 			}
@@ -26,7 +26,7 @@ func (g *Graph) WhyWhole(packages Set) string {
 		}
 		why := ""
 		key.above(func(above Key) {
-			for _, rule := range g.packages[above].Rules() {
+			for _, rule := range g.Package(above).Rules() {
 				if above != key && !rule.Whole && rule.Path.Holds(key) {
 					why = fmt.Sprintf("package %s lies below rule %s, whose name has a variable", key, rule.Path)
 				}
@@ -41,7 +41,7 @@ func (g *Graph) WhyWhole(packages Set) string {
 
 // hasBelow reports whether a rule of the package, or another package, lies below place.
 func (g *Graph) hasBelow(key, place Key) bool {
-	return len(g.below(place)) > 0 || slices.ContainsFunc(g.packages[key].Rules(), func(r Rule) bool {
+	return len(g.below(place)) > 0 || slices.ContainsFunc(g.Package(key).Rules(), func(r Rule) bool {
 		return r.Path != place && place.Holds(r.Path)
 	})
 }
@@ -51,7 +51,7 @@ func (g *Graph) whySystem() string {
 	if len(g.below(system)) == 0 {
 		return ""
 	}
-	for key, p := range g.packages {
+	for key, p := range g.packages.All() {
 		if p.any(func(m *Module) bool {
 			return slices.ContainsFunc(m.Refs, func(ref Key) bool { return ref == "" || ref == system })
 		}) {
