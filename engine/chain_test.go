@@ -132,7 +132,7 @@ func TestAChainOfSplicesKeepsNoOldGeneration(t *testing.T) {
 	for i := range edits {
 		olds, compilers = append(olds, weak.Make(g)), append(compilers, weak.Make(g.policy.compiler))
 		trees = append(trees, weak.Make(g.policy.compiler.RuleTree))
-		modules = append(modules, weak.Make(g.policy.compiler.Modules[corpus.TenantPath(i%4)]))
+		modules = append(modules, weak.Make(g.Module(corpus.TenantPath(i%4))))
 		before := allocatedBytes()
 		everyKindOfEdit(src, i)
 		g = reload(t, src, g)
@@ -157,7 +157,7 @@ func TestAChainOfSplicesKeepsNoOldGeneration(t *testing.T) {
 		// Each of the four tenants lives on in the module that now serves, for some edits already.
 		"replaced modules": count(func(i int) bool {
 			m := modules[i].Value()
-			return m != nil && m != g.policy.compiler.Modules[corpus.TenantPath(i%4)]
+			return m != nil && m != g.Module(corpus.TenantPath(i%4))
 		}),
 	} {
 		if n > 0 {

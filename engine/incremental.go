@@ -19,7 +19,7 @@ func fromNothing(all []*parsed, data *store) *change {
 	empty := newCompiler()
 	empty.Compile(nil)
 	c := &change{data: data, before: &policy{
-		compiler: sealed(empty), graph: unit.New(nil), packages: map[unit.Key]*compiledPackage{},
+		compiler: sealed(empty), graph: unit.New(nil), packages: &unit.Table[compiledPackage]{},
 	}}
 	c.graph = unit.New(unitsOf(all))
 	c.packages = unit.SetOf(c.graph.Keys()...)
@@ -136,7 +136,7 @@ func (c *change) nextWave(wave unit.Set, s *spliced) unit.Set {
 	}
 	var places []unit.Key
 	for key := range wave {
-		places = append(places, moved(key, c.before.packages[key], s.packages[key])...)
+		places = append(places, moved(key, c.before.packages.Get(key), s.packages[key])...)
 	}
 	if len(places) == 0 {
 		return next
@@ -298,7 +298,7 @@ func (c *change) visiblyMoved(key unit.Key, compiler *ast.Compiler) []unit.Key {
 			}
 		}
 	}
-	if old := c.before.packages[key]; old != nil {
+	if old := c.before.packages.Get(key); old != nil {
 		for place, e := range old.exports {
 			if tpe := compiler.TypeEnv.GetByRef(e.ref); !isAny(tpe) && types.Compare(tpe, e.tpe) != 0 {
 				places = append(places, place)

@@ -60,8 +60,8 @@ func loadBoth(t tB, w *wild, previous *Generation) *Generation {
 func withTypesOfOwn(t tB, g *Generation) *policy {
 	t.Helper()
 	p := *g.policy
-	p.packages = map[unit.Key]*compiledPackage{}
-	for key, whole := range g.policy.packages {
+	packages := map[unit.Key]*compiledPackage{}
+	for key, whole := range g.policy.packages.All() {
 		own := *whole
 		own.exports = map[unit.Key]export{}
 		compiler, _, err := compileOnce(context.Background(), modulesIn(p.graph, p.graph.Closure(p.graph.Entangled(unit.SetOf(key)))), g.data, nil)
@@ -72,8 +72,9 @@ func withTypesOfOwn(t tB, g *Generation) *policy {
 			e.tpe = compiler.TypeEnv.GetByRef(e.ref)
 			own.exports[place] = e
 		}
-		p.packages[key] = &own
+		packages[key] = &own
 	}
+	p.packages = p.packages.With(packages)
 	return &p
 }
 
@@ -118,10 +119,10 @@ var generated = regexp.MustCompile(`__local\d+__`)
 func describe(p *policy) string {
 	var b strings.Builder
 	describeNode(&b, p.compiler, p.compiler.RuleTree, 0)
-	fmt.Fprintln(&b, slices.Sorted(maps.Keys(p.compiler.Modules)))
 	for _, key := range p.graph.Keys() {
-		fmt.Fprintf(&b, "%q\n", key)
-		exports := p.packages[key].exports
+		own := p.packages.Get(key)
+		fmt.Fprintf(&b, "%q %q\n", key, slices.Sorted(maps.Keys(own.modules)))
+		exports := own.exports
 		for _, place := range slices.Sorted(maps.Keys(exports)) {
 			e := exports[place]
 			_, function := p.compiler.TypeEnv.GetByRef(e.ref).(*types.Function)
@@ -161,7 +162,7 @@ func compareAnswers(t tB, w *wild, spliced, fresh *Generation) {
 	paths := map[string]bool{"": true, "base": true, "gone/away": true}
 	for _, key := range fresh.policy.graph.Keys() {
 		paths[slashed(key)] = true
-		for place := range fresh.policy.packages[key].exports {
+		for place := range fresh.policy.packages.Get(key).exports {
 			paths[slashed(place)] = true
 			paths[slashed(place)+"/x"] = true
 		}

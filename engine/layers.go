@@ -144,7 +144,7 @@ func (l *layers) isSettled(key unit.Key) bool {
 	}
 	is, known := l.settled[key]
 	if !known {
-		is = l.c.before.packages[key] != nil
+		is = l.c.before.packages.Get(key) != nil
 		for _, graph := range []*unit.Graph{l.c.graph, l.c.before.graph} {
 			for other := range graph.Closure(unit.SetOf(key)) {
 				is = is && !l.c.packages[other]

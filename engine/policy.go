@@ -15,7 +15,7 @@ import (
 type policy struct {
 	compiler *ast.Compiler
 	graph    *unit.Graph
-	packages map[unit.Key]*compiledPackage
+	packages *unit.Table[compiledPackage]
 
 	// whole tells why this policy cannot be the start of a splice, "" when it can.
 	whole string
@@ -139,10 +139,11 @@ func (e export) isIn(p *compiledPackage, place unit.Key) bool {
 
 // newPolicy makes the policy of a compiler that compiled the whole corpus.
 func newPolicy(compiler *ast.Compiler, graph *unit.Graph) *policy {
-	p := &policy{graph: graph, packages: make(map[unit.Key]*compiledPackage, len(graph.Keys()))}
+	packages := make(map[unit.Key]*compiledPackage, len(graph.Keys()))
 	for _, key := range graph.Keys() {
-		p.packages[key] = packageOf(compiler, graph.Package(key))
+		packages[key] = packageOf(compiler, graph.Package(key))
 	}
+	p := &policy{graph: graph, packages: (&unit.Table[compiledPackage]{}).With(packages)}
 	if p.whole = graph.WhyWhole(unit.SetOf(graph.Keys()...)); p.whole == "" {
 		p.whole = whyWhole(p.packages)
 	}
@@ -156,8 +157,8 @@ func newPolicy(compiler *ast.Compiler, graph *unit.Graph) *policy {
 // whyWhole tells what makes a corpus one that is only ever compiled as a whole; "" for nothing.
 // There are two such things, both strange names: a rule whose name holds a composite value, and a
 // function whose path has a part with a dot or that is no string.
-func whyWhole(packages map[unit.Key]*compiledPackage) string {
-	for _, p := range packages {
+func whyWhole(packages *unit.Table[compiledPackage]) string {
+	for _, p := range packages.All() {
 		if p.whole != "" {
 			return p.whole
 		}
@@ -201,7 +202,7 @@ func (p *policy) checkPath(ref ast.Ref) error {
 			key, _ := unit.KeyOf(ref[1 : i+1])
 			at, found = p.exportOf(node.Values[0], key)
 			tail = ref[i+1:]
-			if own := unit.PathKey(node.Values[0].Module.Package.Path); p.packages[own].general {
+			if own := unit.PathKey(node.Values[0].Module.Package.Path); p.packages.Get(own).general {
 				return p.checkAmongAll(ref, own)
 			}
 		}
@@ -247,7 +248,7 @@ func nameOf(t *ast.Term) string {
 }
 
 func (p *policy) exportOf(rule *ast.Rule, place unit.Key) (export, bool) {
-	e, ok := p.packages[unit.PathKey(rule.Module.Package.Path)].exports[place]
+	e, ok := p.packages.Get(unit.PathKey(rule.Module.Package.Path)).exports[place]
 	return e, ok
 }
 

@@ -157,8 +157,10 @@ func (g *Generation) Module(path string) *ast.Module {
 	if !ok || g.parsed[i].file.kind != kindModule {
 		return nil
 	}
-	if m := g.policy.compiler.Modules[path]; m != nil {
-		return m
+	if p := g.parsed[i].unit; p != nil {
+		if compiled := g.policy.packages.Get(p.Package); compiled != nil {
+			return compiled.modules[path]
+		}
 	}
 	return g.parsed[i].module
 }

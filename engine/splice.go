@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"maps"
 	"slices"
 
 	"defenseclaw/engine/internal/unit"
@@ -20,28 +19,22 @@ type spliced struct {
 // splice returns the policy that holds s.packages in place of p's. What is not in s is shared with
 // p, which stays as it was.
 func (p *policy) splice(s *spliced) *policy {
-	next := &policy{graph: s.graph, packages: maps.Clone(p.packages)}
+	next := &policy{graph: s.graph, packages: p.packages.With(s.packages)}
 	indexMoved, functionsMoved := false, false
 	for key, after := range s.packages {
-		before := p.packages[key]
-		if after == nil {
-			delete(next.packages, key)
-		} else {
-			next.packages[key] = after
-		}
+		before := p.packages.Get(key)
 		if after != nil && after.whole != "" {
 			next.whole = after.whole
 		}
 		indexMoved = indexMoved || before.hasIndexes() || after.hasIndexes()
 		functionsMoved = functionsMoved || !sameFunctions(before, after)
 	}
-	// A copy of the compiler shares what evaluation only reads: builtins, capabilities, indices.
+	// A copy of the compiler shares what evaluation only reads: builtins, capabilities, indices. It
+	// reads no modules: a rule is found by the tree.
 	compiler := *p.compiler
-	compiler.RuleTree = p.spliceTree(s)
-	modules, namesMoved := p.spliceModules(s)
-	compiler.Modules = modules
-	if namesMoved || indexMoved {
-		compiler = *newCarrier(modules, compiler.RuleTree, next.packages)
+	compiler.RuleTree, compiler.Modules = p.spliceTree(s), nil
+	if indexMoved {
+		compiler = *newCarrier(compiler.RuleTree, next.packages)
 		compiler.TypeEnv = p.compiler.TypeEnv
 	}
 	if functionsMoved && next.whole == "" {
@@ -56,7 +49,7 @@ func (c *compiledPackage) hasIndexes() bool { return c != nil && len(c.indexed) 
 func (p *policy) spliceTree(s *spliced) *ast.TreeNode {
 	tree := newTreeEditor(p.compiler.RuleTree)
 	for key := range s.packages {
-		tree.remove(p.packages[key])
+		tree.remove(p.packages.Get(key))
 	}
 	for key, after := range s.packages {
 		if after != nil {
@@ -64,30 +57,9 @@ func (p *policy) spliceTree(s *spliced) *ast.TreeNode {
 		}
 	}
 	for key := range s.packages {
-		tree.prune(s.graph, p.packages[key])
+		tree.prune(s.graph, p.packages.Get(key))
 	}
 	return tree.root
-}
-
-// spliceModules also tells whether the set of names changed.
-func (p *policy) spliceModules(s *spliced) (modules map[string]*ast.Module, namesMoved bool) {
-	modules = maps.Clone(p.compiler.Modules)
-	for key := range s.packages {
-		if before := p.packages[key]; before != nil {
-			for name := range before.modules {
-				delete(modules, name)
-			}
-		}
-	}
-	for _, after := range s.packages {
-		if after != nil {
-			maps.Copy(modules, after.modules)
-			for name := range after.modules {
-				namesMoved = namesMoved || p.compiler.Modules[name] == nil
-			}
-		}
-	}
-	return modules, namesMoved || len(modules) != len(p.compiler.Modules)
 }
 
 func sameFunctions(before, after *compiledPackage) bool {
@@ -112,9 +84,9 @@ func (c *compiledPackage) functions() []*ast.Builtin {
 // functionTypes makes a type environment that knows the functions and takes everything else under
 // data for any. That is all that evaluation asks of it: whether the target of a with is a function,
 // and of what arity. Types of rules are checked where they are compiled.
-func functionTypes(packages map[unit.Key]*compiledPackage) *ast.TypeEnv {
-	declared := make(map[string]*ast.Builtin, len(packages))
-	for _, p := range packages {
+func functionTypes(packages *unit.Table[compiledPackage]) *ast.TypeEnv {
+	declared := map[string]*ast.Builtin{}
+	for _, p := range packages.All() {
 		for _, f := range p.declare {
 			declared[f.Name] = f
 		}
@@ -124,19 +96,13 @@ func functionTypes(packages map[unit.Key]*compiledPackage) *ast.TypeEnv {
 	return compiler.TypeEnv
 }
 
-// carried is what a carrier's one stage uses, until it has run.
-type carried struct {
-	tree    *ast.TreeNode
-	indexed []*ast.Rule
-}
-
-// newCarrier makes a compiler whose unexported parts, the sorted names of modules and the indices
-// of comprehensions, are those of the modules and of the packages, and whose rule tree is tree. It
-// compiles nothing: of all stages only the one that makes the indices runs, on compiled rules.
-func newCarrier(modules map[string]*ast.Module, tree *ast.TreeNode, packages map[unit.Key]*compiledPackage) *ast.Compiler {
-	in := &carried{tree: tree}
-	for _, p := range packages {
-		in.indexed = append(in.indexed, p.indexed...)
+// newCarrier makes a compiler whose indices of comprehensions, an unexported part, are those of the
+// packages, and whose rule tree is tree. It compiles nothing: of all stages only the one that makes the
+// indices runs, on compiled rules.
+func newCarrier(tree *ast.TreeNode, packages *unit.Table[compiledPackage]) *ast.Compiler {
+	var indexed []*ast.Rule
+	for _, p := range packages.All() {
+		indexed = append(indexed, p.indexed...)
 	}
 	const first = ast.StageCheckUnusedImports // does nothing unless strict
 	skipped := slices.DeleteFunc(ast.AllStages(), func(id ast.StageID) bool {
@@ -144,27 +110,16 @@ func newCarrier(modules map[string]*ast.Module, tree *ast.TreeNode, packages map
 	})
 	carrier := newCompiler().WithSkipStages(skipped...)
 	carrier.WithStageAfterID(first, ast.CompilerStageDefinition{
-		Name: "UseCompiledRules", MetricName: "use_compiled_rules", Stage: in.use,
+		Name: "UseCompiledRules", MetricName: "use_compiled_rules", Stage: func(carrier *ast.Compiler) *ast.Error {
+			carrier.RuleTree = tree
+			carrier.Modules[""].Rules = indexed
+			tree, indexed = nil, nil // the compiler keeps its stages, and must not keep an old generation by them
+			return nil
+		},
 	})
-	stub := &ast.Module{Package: &ast.Package{Path: ast.Ref{ast.DefaultRootDocument}}}
-	stubs := make(map[string]*ast.Module, len(modules))
-	for name := range modules {
-		stubs[name] = stub
-	}
-	carrier.Compile(stubs)
-	*in = carried{} // the compiler keeps its stages, and must not keep an old generation by them
-	carrier.Modules = modules
+	carrier.Compile(map[string]*ast.Module{"": {Package: &ast.Package{Path: ast.Ref{ast.DefaultRootDocument}}}})
+	carrier.Modules = nil
 	return sealed(carrier)
-}
-
-func (in *carried) use(carrier *ast.Compiler) *ast.Error {
-	carrier.RuleTree = in.tree
-	holder := &ast.Module{Package: &ast.Package{Path: ast.Ref{ast.DefaultRootDocument}}, Rules: in.indexed}
-	for name := range carrier.Modules {
-		carrier.Modules[name] = holder
-		holder = &ast.Module{Package: holder.Package}
-	}
-	return nil
 }
 
 // sealed returns a compiler to evaluate with, and empties the one given: rule indices keep the

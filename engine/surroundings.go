@@ -44,7 +44,7 @@ func (l *layers) surroundingsOf(packages unit.Set) *surroundings {
 func (l *layers) lookUp(at unit.RuleAt) (export, bool) {
 	p := l.s.packages[at.Package]
 	if p == nil {
-		p = l.c.before.packages[at.Package]
+		p = l.c.before.packages.Get(at.Package)
 	}
 	if p == nil || p.whole != "" {
 		return export{}, false
