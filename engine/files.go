@@ -125,8 +125,10 @@ const nestedRoot = "rego"
 func readFiles(ctx context.Context, src fs.FS, limits Limits, known trusted, kinds ...kind) (*files, error) {
 	const tries = 5
 	var last error
-	for range tries {
-		f, err := readOnce(ctx, src, limits, known, kinds)
+	for try := range tries {
+		first := known
+		first.unseen = try == 0 && len(known.notDirs) > 0 // the look after it sees what it misses
+		f, err := readOnce(ctx, src, limits, first, kinds)
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
@@ -134,7 +136,8 @@ func readFiles(ctx context.Context, src fs.FS, limits Limits, known trusted, kin
 			if again, err := list(ctx, src, limits, known, kinds); err == nil && again.sameAs(f) {
 				return f, nil
 			}
-			known = trusted{files: f, was: known.was} // read just now: the next try is as short as what moves meanwhile
+			// What was read just now need not be once more: the next try is as short as what moves meanwhile.
+			known = trusted{files: f, was: known.was, notDirs: known.notDirs}
 		} else if last != nil && last.Error() == err.Error() {
 			return nil, err // not a file caught between two states: the directory is like this
 		}
@@ -165,8 +168,8 @@ func readOnce(ctx context.Context, src fs.FS, limits Limits, known trusted, kind
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		if file.Bytes != nil || known.take(file) {
-			continue // it came with its directory, or did not change
+		if file.Bytes != nil {
+			continue // it did not change
 		}
 		if err := file.read(src, limits.FileBytes); err != nil {
 			wrong = append(wrong, fileDiagnostic(file.Path, err))
@@ -175,6 +178,9 @@ func readOnce(ctx context.Context, src fs.FS, limits Limits, known trusted, kind
 	}
 	if len(wrong) > 0 {
 		return nil, &Refused{Stage: StageRead, Diagnostics: wrong.sorted()}
+	}
+	for _, l := range f.dirs {
+		l.noteNewest()
 	}
 	return f, nil
 }

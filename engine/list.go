@@ -56,13 +56,33 @@ type listing struct {
 	dirs  []string
 	rego  bool // has a .rego file, tests included
 	links bool // has symbolic links, which lead to what changes without it
+
+	newest time.Time // when the last of the files changed
+}
+
+// noteNewest is for when the files have been read. It leaves a listing alone that an earlier reading has made.
+func (l *listing) noteNewest() {
+	if len(l.files) == 0 || !l.newest.IsZero() {
+		return
+	}
+	for _, f := range l.files {
+		for _, t := range []time.Time{f.info.ModTime(), changeTime(f.info)} {
+			if t.After(l.newest) {
+				l.newest = t
+			}
+		}
+	}
 }
 
 func newWalker(ctx context.Context, src fs.FS, limits Limits, known trusted, root string, kinds []kind) *walker {
-	return &walker{
+	w := &walker{
 		ctx: ctx, src: src, limits: limits, known: known, root: root, kinds: kinds,
 		dirs: map[string]*listing{}, linked: map[*File]bool{},
 	}
+	if known.files != nil {
+		w.found = make([]*File, 0, len(known.files.list)+1) // one more is the most common change of their number
+	}
+	return w
 }
 
 func (w *walker) files() (*files, error) {
@@ -105,11 +125,9 @@ func (w *walker) dir(dir string, info fs.FileInfo, depth int) {
 func (w *walker) again(dir string, l *listing, depth int) {
 	w.dirs[dir] = l
 	w.rego = w.rego || l.rego
-	for _, f := range l.files {
-		w.add(f)
-	}
+	w.add(l.files...)
 	for _, p := range l.dirs {
-		info, err := fs.Stat(w.src, p)
+		info, err := w.known.stat(w.src, p)
 		if err != nil {
 			w.unreadable(p, err)
 			continue
@@ -187,24 +205,29 @@ func (w *walker) file(p string, k kind, info fs.FileInfo, l *listing) {
 		w.refuse(p, CodeFileNotRegular, errNotRegular.Error())
 		return
 	}
-	f := &File{Path: p, rel: rel, kind: k, info: info}
+	f := w.known.file(p, rel, k, info)
+	if f == nil {
+		f = &File{Path: p, rel: rel, kind: k, info: info}
+	}
 	l.files = append(l.files, f)
 	w.add(f)
 }
 
-func (w *walker) add(f *File) {
+func (w *walker) add(files ...*File) {
 	if w.err != nil {
 		return
 	}
-	if len(w.found) == w.limits.Files {
+	if room := w.limits.Files - len(w.found); room < len(files) {
 		w.err = &Refused{Stage: StageRead, Diagnostics: Diagnostics{{
-			File: f.Path, Code: CodeTooManyFiles, Message: fmt.Sprintf("is one more than the limit of %d policy and data files", w.limits.Files),
+			File: files[room].Path, Code: CodeTooManyFiles, Message: fmt.Sprintf("is one more than the limit of %d policy and data files", w.limits.Files),
 		}}}
 		return
 	}
-	w.found = append(w.found, f)
+	w.found = append(w.found, files...)
 	if w.inLink > 0 {
-		w.linked[f] = true
+		for _, f := range files {
+			w.linked[f] = true
+		}
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -24,6 +25,9 @@ type trusted struct {
 	// the same names as before, and events would have told had one of their files been written to; so
 	// they are not listed where it was events that told. nil: all are listed.
 	notDirs map[string]bool
+
+	// The other directories are not even looked at. What is read so has to be looked at once more.
+	unseen bool
 }
 
 // trust says what of previous need not be read again for the trigger. Whoever asks for a reload, and
@@ -55,32 +59,48 @@ func (t trusted) listing(dir string, info fs.FileInfo) *listing {
 	if l == nil || l.links || !sameStat(l.info, info) || !t.settled(info) {
 		return nil
 	}
-	if slices.ContainsFunc(l.files, func(f *File) bool { return !t.settled(f.info) }) {
+	if !l.newest.Before(t.old()) {
 		return nil
 	}
 	return l
 }
 
-// settled reports whether what has that stat was old already when the earlier reading began.
-func (t trusted) settled(info fs.FileInfo) bool {
-	settled := t.files.begun.Add(-racy)
-	return info.ModTime().Before(settled) && changeTime(info).Before(settled)
+// stat is that of the directory dir, as it is or, where that has to do, as it was.
+func (t trusted) stat(src fs.FS, dir string) (fs.FileInfo, error) {
+	if t.unseen && !t.notDirs[dir] {
+		if l := t.files.dirs[dir]; l != nil {
+			return l.info, nil
+		}
+	}
+	return fs.Stat(src, dir)
 }
 
-// take gives file what it held when it was read before, and reports whether that still holds.
-func (t trusted) take(file *File) bool {
-	if t.files == nil || t.not[file.Path] {
-		return false
+// old is the moment before which a change was old already when the earlier reading began.
+func (t trusted) old() time.Time { return t.files.begun.Add(-racy) }
+
+// settled reports whether what has that stat has not changed since then.
+func (t trusted) settled(info fs.FileInfo) bool {
+	return info.ModTime().Before(t.old()) && changeTime(info).Before(t.old())
+}
+
+// file is the file at p, whose stat is info, as it was read before; nil when it has to be read.
+func (t trusted) file(p, rel string, k kind, info fs.FileInfo) *File {
+	if t.files == nil || t.not[p] {
+		return nil
 	}
-	old := t.files.find(file.Path)
-	if old == nil || old.kind != file.kind || old.rel != file.rel || !sameStat(old.info, file.info) {
-		return false
+	l := t.files.dirs[path.Dir(p)]
+	if l == nil {
+		return nil
 	}
-	if !t.settled(file.info) {
-		return false
+	i, found := slices.BinarySearchFunc(l.files, p, func(f *File, p string) int { return strings.Compare(f.Path, p) })
+	if !found {
+		return nil
 	}
-	file.Bytes, file.hash, file.info = old.Bytes, old.hash, old.info
-	return true
+	old := l.files[i]
+	if old.Bytes == nil || old.kind != k || old.rel != rel || !sameStat(old.info, info) || !t.settled(info) {
+		return nil
+	}
+	return old
 }
 
 // share gives a file that was read anew the bytes and the hash of what was read before, where its bytes are
