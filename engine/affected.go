@@ -22,7 +22,7 @@ func (g *Generation) Affected(since *Generation) *Suite {
 	if since == nil {
 		return g.Tests()
 	}
-	c := changeSince(since, g.parsed, g.data)
+	c := changeBy(editSince(since, g.parsed), since.policy, g.data)
 	affected := c.packages
 	places := affected.Sorted()
 	if c.newData {

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"testing/fstest"
 
@@ -48,30 +49,23 @@ func benchmarkCompile(b *testing.B, n int, path string, version func(int) string
 	if err != nil {
 		b.Fatal(err)
 	}
-	f := *g.files
-	f.list = append([]*File(nil), f.list...)
-	at := -1
-	for i, file := range f.list {
-		if file.Path == path {
-			at = i
-		}
-	}
-	i := 0
-	for b.Loop() {
-		i++
-		file := *f.list[at]
+	at := slices.IndexFunc(g.files.list, func(f *File) bool { return f.Path == path })
+	for i := 1; b.Loop(); i++ {
+		file := *g.files.list[at]
 		file.Bytes = []byte(version(i))
 		file.hash[0], file.hash[1], file.hash[2] = byte(i), byte(i>>8), byte(i>>16)
+		f := *g.files
+		f.list = slices.Clone(f.list)
 		f.list[at] = &file
-		all, err := parseAll(b.Context(), &f, g.parsed)
+		next, err := parseNext(b.Context(), &f, g)
 		if err != nil {
 			b.Fatal(err)
 		}
-		next, err := compileSound(b.Context(), all, g.data, &f, nil, g)
+		policy, err := next.compileSound(b.Context())
 		if err != nil {
 			b.Fatal(err)
 		}
-		g = newGeneration(&f, all, next, g.data, g)
+		g = newGeneration(next, policy)
 	}
 }
 
@@ -86,17 +80,12 @@ func BenchmarkFirstCompile(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		all, err := parseAll(b.Context(), g.files, g.parsed)
-		if err != nil {
-			b.Fatal(err)
-		}
-		for name, previous := range map[string]*Generation{
-			"parts": nil, "whole": {files: &files{}, policy: &policy{whole: "measured"}},
-		} {
+		for name, previous := range map[string]*Generation{"parts": nil, "whole": {policy: &policy{whole: "measured"}}} {
+			next := &successor{previous: previous, files: g.files, parsed: g.parsed, edit: edit{added: g.parsed}, data: g.data}
 			b.Run(fmt.Sprintf("%s/N=%d", name, n), func(b *testing.B) {
 				b.ReportAllocs()
 				for b.Loop() {
-					if _, err := compileSound(b.Context(), all, g.data, g.files, nil, previous); err != nil {
+					if _, err := next.compileSound(b.Context()); err != nil {
 						b.Fatal(err)
 					}
 				}

@@ -25,14 +25,12 @@ func LoadDraft(ctx context.Context, src fs.FS) (_ *Draft, err error) {
 	if err != nil {
 		return nil, err
 	}
-	all, err := parseAll(ctx, f, nil)
+	s, err := parseNext(ctx, f, nil)
 	if err != nil {
 		return nil, err
 	}
-	d := &Draft{files: f, parsed: all}
-	root, conflicts := mergeData(all)
-	d.data, d.complete = root, len(conflicts) == 0
-	for _, p := range all {
+	d := &Draft{files: f, parsed: s.parsed, data: s.data.root, complete: len(s.conflicts) == 0}
+	for _, p := range s.parsed {
 		if p.file.kind != kindModule && len(p.wrong) > 0 {
 			d.complete = false
 		}

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -101,7 +102,7 @@ type File struct {
 
 	rel  string // relative to the directory that holds the policy: the policy directory or its rego folder
 	kind kind
-	hash [sha256.Size]byte // zero until files.hash was called
+	hash [sha256.Size]byte
 	info fs.FileInfo
 }
 
@@ -112,7 +113,7 @@ type files struct {
 	root     string // "." or "rego": where in the policy directory the policy lies
 	list     []*File
 	dirs     map[string]*listing // those that list was made from
-	revision string              // empty until hash was called
+	revision func() string       // of all paths and bytes; the first call makes it
 	begun    time.Time           // before the first file was looked at
 }
 
@@ -173,8 +174,11 @@ func readOnce(ctx context.Context, src fs.FS, limits Limits, known trusted, kind
 		}
 		if err := file.read(src, limits.FileBytes); err != nil {
 			wrong = append(wrong, fileDiagnostic(file.Path, err))
+			continue
 		}
-		known.share(file)
+		if !known.share(file) {
+			file.hash = sha256.Sum256(file.Bytes)
+		}
 	}
 	if len(wrong) > 0 {
 		return nil, &Refused{Stage: StageRead, Diagnostics: wrong.sorted()}
@@ -182,6 +186,7 @@ func readOnce(ctx context.Context, src fs.FS, limits Limits, known trusted, kind
 	for _, l := range f.dirs {
 		l.noteNewest()
 	}
+	f.revision = sync.OnceValue(f.hashAll)
 	return f, nil
 }
 
@@ -230,20 +235,17 @@ func readAll(in io.Reader, buf []byte, most int64) ([]byte, error) {
 	}
 }
 
-// hash hashes paths and bytes, so that the same bytes give the same revision on every machine.
-func (f *files) hash() {
+// hashAll hashes paths and bytes, so that the same bytes give the same revision on every machine.
+func (f *files) hashAll() string {
 	h := sha256.New()
 	var line []byte
 	for _, file := range f.list {
-		if file.hash == [sha256.Size]byte{} {
-			file.hash = sha256.Sum256(file.Bytes)
-		}
 		line = strconv.AppendInt(line[:0], int64(len(file.rel)), 10)
 		line = append(append(append(line, ':'), file.rel...), '\n')
 		line = append(hex.AppendEncode(line, file.hash[:]), '\n')
 		h.Write(line) // a hash takes everything
 	}
-	f.revision = "sha256:" + hex.EncodeToString(h.Sum(nil))
+	return "sha256:" + hex.EncodeToString(h.Sum(nil))
 }
 
 // find returns the file at a path relative to the policy directory, or nil.
@@ -253,6 +255,11 @@ func (f *files) find(p string) *File {
 		return nil
 	}
 	return f.list[i]
+}
+
+// holdsThatOf reports whether both hold the same bytes by the same paths, as their revisions would tell.
+func (f *files) holdsThatOf(g *files) bool {
+	return slices.EqualFunc(f.list, g.list, func(a, b *File) bool { return a == b || a.rel == b.rel && a.hash == b.hash })
 }
 
 // source returns the bytes of a file, nil when there is no such file.

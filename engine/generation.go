@@ -32,17 +32,17 @@ type Generation struct {
 	plans plans // the only part that grows: prepared queries, by path
 }
 
-func newGeneration(f *files, all []*parsed, policy *policy, data *store, previous *Generation) *Generation {
+func newGeneration(s *successor, policy *policy) *Generation {
 	g := &Generation{
-		number: 1, files: f, revision: f.revision, policy: policy, data: data,
-		parsed: all, plans: plans{mu: &sync.Mutex{}},
+		number: 1, files: s.files, revision: s.files.revision(), policy: policy, data: s.data,
+		parsed: s.parsed, plans: plans{mu: &sync.Mutex{}},
 	}
 	before := &files{}
-	if previous != nil {
-		g.number = previous.number + 1
-		before = previous.files
+	if s.previous != nil {
+		g.number = s.previous.number + 1
+		before = s.previous.files
 	}
-	g.changed = f.changedSince(before)
+	g.changed = s.files.changedSince(before)
 	return g
 }
 
@@ -88,10 +88,3 @@ func (g *Generation) HasPackage(path Path) bool {
 
 // Data is the whole document that the data files make. Not to be changed.
 func (g *Generation) Data() ast.Object { return g.data.root }
-
-func (g *Generation) parsedFiles() []*parsed {
-	if g == nil {
-		return nil
-	}
-	return g.parsed
-}

@@ -47,31 +47,44 @@ type change struct {
 	someBroke bool     // some file does not parse
 }
 
-// changeSince compares the files with those of previous, by identity: unchanged ones were not
-// parsed again.
-func changeSince(previous *Generation, all []*parsed, data *store) *change {
-	c := &change{before: previous.policy, data: data}
-	var removed, added []*unit.Module
+// edit is the files that are other ones than before.
+type edit struct{ removed, added []*parsed }
+
+// editSince compares the files with those of previous, which may be nil, by identity: unchanged ones were
+// not parsed again.
+func editSince(previous *Generation, all []*parsed) edit {
+	if previous == nil {
+		return edit{added: all}
+	}
+	var e edit
 	eachPair(previous.parsed, all, func(old, now *parsed) {
 		if old == now {
 			return
 		}
-		for _, p := range []*parsed{old, now} {
-			c.newData = c.newData || p != nil && p.data != nil
+		if old != nil {
+			e.removed = append(e.removed, old)
 		}
-		if old != nil && old.unit != nil {
-			removed = append(removed, old.unit)
-		}
-		if now != nil && now.unit != nil {
-			added = append(added, now.unit)
+		if now != nil {
+			e.added = append(e.added, now)
 		}
 	})
-	c.graph = c.before.graph.With(removed, added)
-	c.packages = unit.Set{}
+	return e
+}
+
+func (e edit) touchesData() bool {
+	isData := func(p *parsed) bool { return p.data != nil }
+	return slices.ContainsFunc(e.removed, isData) || slices.ContainsFunc(e.added, isData)
+}
+
+// changeBy is the change that an edit makes of the policy before.
+func changeBy(e edit, before *policy, data *store) *change {
+	removed, added := unitsOf(e.removed), unitsOf(e.added)
+	c := &change{before: before, data: data, newData: e.touchesData(), packages: unit.Set{}}
+	c.graph = before.graph.With(removed, added)
 	for _, m := range slices.Concat(removed, added) {
 		c.packages[m.Package] = true
 	}
-	c.packages.Add(c.graph.ChainReaders(c.packages, c.before.graph))
+	c.packages.Add(c.graph.ChainReaders(c.packages, before.graph))
 	c.packages = c.entangled(c.packages)
 	return c
 }

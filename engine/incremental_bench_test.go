@@ -11,7 +11,7 @@ import (
 	"defenseclaw/engine/corpus"
 )
 
-var sizes = []int{10, 100, 1000, 5000}
+var sizes = []int{10, 100, 1000, 5000, 10000}
 
 func BenchmarkLoadWhole(b *testing.B) {
 	for _, n := range sizes {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"sync"
 
 	"defenseclaw/engine/internal/unit"
 
@@ -41,16 +42,18 @@ func (l *loader) load(ctx context.Context, src fs.FS, previous *Generation) (_ *
 	if err != nil {
 		return nil, err
 	}
-	f.hash()
-	if previous != nil && f.revision == previous.revision {
+	if previous != nil && f.holdsThatOf(previous.files) {
 		return previous, nil
 	}
-	if l.known != nil && l.known.revision == f.revision {
+	if l.known != nil && l.known.revision == f.revision() {
 		return nil, l.known
 	}
+	var hashing sync.WaitGroup
+	hashing.Go(func() { f.revision() }) // beside the rest
+	defer hashing.Wait()
 	g, err := l.build(ctx, f, previous)
 	if refused := new(Refused); errors.As(err, &refused) {
-		refused.revision = f.revision
+		refused.revision = f.revision()
 	}
 	return g, err
 }
@@ -60,19 +63,42 @@ func (l *loader) build(ctx context.Context, f *files, previous *Generation) (*Ge
 		return nil, err
 	}
 	l.phase(phaseParse)
-	all, err := parseAll(ctx, f, previous.parsedFiles())
+	next, err := parseNext(ctx, f, previous)
 	if err != nil {
 		return nil, err
 	}
-	root, conflicts := mergeData(all)
-	data := &store{root: root}
-
 	l.phase(phaseCompile)
-	policy, err := compileSound(ctx, all, data, f, conflicts, previous)
+	policy, err := next.compileSound(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return newGeneration(f, all, policy, data, previous), nil
+	return newGeneration(next, policy), nil
+}
+
+// successor is what may become the next generation, parsed and not yet compiled.
+type successor struct {
+	previous  *Generation // may be nil
+	files     *files
+	parsed    []*parsed // of the files, in their order
+	edit      edit
+	data      *store
+	conflicts Diagnostics // between data files
+}
+
+// parseNext parses what previous, which may be nil, does not hold.
+func parseNext(ctx context.Context, f *files, previous *Generation) (*successor, error) {
+	all, err := parseAll(ctx, f, previous)
+	if err != nil {
+		return nil, err
+	}
+	s := &successor{previous: previous, files: f, parsed: all, edit: editSince(previous, all)}
+	if previous != nil && !s.edit.touchesData() {
+		s.data = previous.data
+		return s, nil
+	}
+	s.data = &store{}
+	s.data.root, s.conflicts = mergeData(all)
+	return s, nil
 }
 
 func (l *loader) phase(name string) {
@@ -91,26 +117,26 @@ func needModules(f *files) error {
 }
 
 // compileSound compiles the files that parsed even when others did not, so that an author sees the
-// errors of all of them at once. conflicts are what joining the data found. previous may be nil.
-func compileSound(ctx context.Context, all []*parsed, data *store, f *files, conflicts Diagnostics, previous *Generation) (*policy, error) {
+// errors of all of them at once.
+func (s *successor) compileSound(ctx context.Context) (*policy, error) {
 	var broken Diagnostics
 	cutShort := false
-	for _, p := range all {
+	for _, p := range s.edit.added { // nothing is wrong with the others: they serve
 		broken = append(broken, p.wrong...)
 		cutShort = cutShort || len(p.wrong) > 0 && p.looksCutShort()
 	}
-	policy, err := compileNext(ctx, all, data, previous, len(broken) > 0)
+	policy, err := s.compile(ctx, len(broken) > 0)
 	var errs ast.Errors
 	if err != nil && !errors.As(err, &errs) {
 		return nil, err
 	}
-	wrong := append(append(broken, conflicts...), fromOPA(errs, f.source)...)
+	wrong := append(append(broken, s.conflicts...), fromOPA(errs, s.files.source)...)
 	if len(wrong) == 0 {
 		return policy, nil
 	}
-	wrong = (&advisor{all: all, source: f.source}).advise(wrong)
+	wrong = (&advisor{all: s.parsed, source: s.files.source}).advise(wrong)
 	refused := &Refused{Stage: StageCompile, Diagnostics: wrong.sorted()}
-	if len(broken) > 0 || len(conflicts) > 0 {
+	if len(broken) > 0 || len(s.conflicts) > 0 {
 		refused.Stage = StageParse
 	}
 	if cutShort {
@@ -119,26 +145,26 @@ func compileSound(ctx context.Context, all []*parsed, data *store, f *files, con
 	return nil, refused
 }
 
-// compileNext splices the change into previous's policy, and compiles everything as one where
+// compile splices the change into the policy before, and compiles everything as one where
 // splicing cannot be shown to be safe: see [unit.Graph.WhyWhole] and whyWhole.
-func compileNext(ctx context.Context, all []*parsed, data *store, previous *Generation, someBroke bool) (*policy, error) {
-	var c *change
+func (s *successor) compile(ctx context.Context, someBroke bool) (*policy, error) {
+	var change *change
 	switch {
-	case previous == nil:
-		c = fromNothing(all, data)
-	case previous.policy.whole == "":
-		c = changeSince(previous, all, data)
+	case s.previous == nil:
+		change = fromNothing(s.parsed, s.data)
+	case s.previous.policy.whole == "":
+		change = changeBy(s.edit, s.previous.policy, s.data)
 	}
-	if c != nil && c.graph.WhyWhole(c.packages) == "" {
-		if next, err := c.compile(ctx, someBroke); err != nil || next.whole == "" {
+	if change != nil && change.graph.WhyWhole(change.packages) == "" {
+		if next, err := change.compile(ctx, someBroke); err != nil || next.whole == "" {
 			return next, err
 		}
 	}
-	compiler, err := compile(ctx, modulesOf(all), data, someBroke)
+	compiler, err := compile(ctx, modulesOf(s.parsed), s.data, someBroke)
 	if err != nil {
 		return nil, err
 	}
-	return newPolicy(compiler, unit.New(unitsOf(all))), nil
+	return newPolicy(compiler, unit.New(unitsOf(s.parsed))), nil
 }
 
 // errCutShort is wrapped when a file looks as if its writer were not done.

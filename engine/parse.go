@@ -28,42 +28,39 @@ type parsed struct {
 func (p *parsed) path() string { return p.file.Path }
 
 // parseAll parses every file, those that previous has with the same bytes for free, on all
-// processors. previous and the result are in file order.
-func parseAll(ctx context.Context, f *files, previous []*parsed) ([]*parsed, error) {
-	all := make([]*parsed, len(f.list))
+// processors. The result is in file order. previous may be nil.
+func parseAll(ctx context.Context, f *files, previous *Generation) ([]*parsed, error) {
+	all := make([]*parsed, 0, len(f.list))
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(runtime.GOMAXPROCS(0))
-	was := ascending(previous)
-	for i, file := range f.list {
-		before := was(file.Path)
-		if before != nil && before.file.hash == file.hash && before.file.rel == file.rel {
-			all[i] = before
-			continue
+	var was []*File
+	var left []*parsed // of the files of was that are yet to come
+	if previous != nil {
+		was, left = previous.files.list, previous.parsed
+	}
+	eachPair(was, f.list, func(old, now *File) {
+		var before *parsed
+		if old != nil {
+			before, left = left[0], left[1:]
 		}
+		if now == nil {
+			return
+		}
+		all = append(all, before)
+		if old == now || old != nil && old.hash == now.hash && old.rel == now.rel {
+			return
+		}
+		at := &all[len(all)-1]
 		group.Go(func() (err error) {
-			defer containPanic("parse "+file.Path, &err)
+			defer containPanic("parse "+now.Path, &err)
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			all[i] = parse(file, before)
+			*at = parse(now, before)
 			return nil
 		})
-	}
+	})
 	return all, group.Wait()
-}
-
-// ascending finds files by path in all, which is in file order, as long as each path asked for comes
-// after the one before.
-func ascending(all []*parsed) func(path string) *parsed {
-	return func(path string) *parsed {
-		for len(all) > 0 && all[0].file.Path < path {
-			all = all[1:]
-		}
-		if len(all) > 0 && all[0].file.Path == path {
-			return all[0]
-		}
-		return nil
-	}
 }
 
 // parse parses a file; before is what the same file was in the last generation, nil when it is new.

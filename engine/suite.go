@@ -29,14 +29,12 @@ func LoadSuite(ctx context.Context, src fs.FS) (_ *Suite, err error) {
 	if err := needModules(f); err != nil {
 		return nil, err
 	}
-	all, err := parseAll(ctx, f, nil)
+	s, err := parseNext(ctx, f, nil)
 	if err != nil {
 		return nil, err
 	}
-	root, conflicts := mergeData(all)
-	data := &store{root: root}
-	if _, err := compileSound(ctx, all, data, f, conflicts, nil); err != nil {
+	if _, err := s.compileSound(ctx); err != nil {
 		return nil, err
 	}
-	return &Suite{Modules: modulesOf(all), Store: data}, nil
+	return &Suite{Modules: modulesOf(s.parsed), Store: s.data}, nil
 }

@@ -103,15 +103,18 @@ func (t trusted) file(p, rel string, k kind, info fs.FileInfo) *File {
 	return old
 }
 
-// share gives a file that was read anew the bytes and the hash of what was read before, where its bytes are
+// share gives a file that was read anew the bytes and the hash of what was read before, and reports whether its bytes are
 // the same: to compare costs less than to hash, and what two generations have in common is kept once.
-func (t trusted) share(file *File) {
+func (t trusted) share(file *File) bool {
 	if t.was == nil {
-		return
+		return false
 	}
-	if old := t.was.find(file.Path); old != nil && bytes.Equal(old.Bytes, file.Bytes) {
-		file.Bytes, file.hash = old.Bytes, old.hash
+	old := t.was.find(file.Path)
+	if old == nil || !bytes.Equal(old.Bytes, file.Bytes) {
+		return false
 	}
+	file.Bytes, file.hash = old.Bytes, old.hash
+	return true
 }
 
 // sameStat holds for files of the operating system only: others have no identity.
