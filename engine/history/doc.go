@@ -14,7 +14,7 @@
 //     on to the entry before.
 //   - A damaged entry is evidence and is not removed while a sound one of its age would be kept; it
 //     never takes a sound one's place.
-//   - Keeping happens away from the reload. A full or read-only disk is an error in
+//   - Keeping happens away from the reload, at a tenth of one processor. A full or read-only disk is an error in
 //     [Keeper.Health] and a later attempt, nothing else.
 //   - The same generation gives the same bytes.
 //

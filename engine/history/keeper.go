@@ -17,8 +17,8 @@ type KeeperConfig struct {
 	Flush time.Duration // bounds the last save, when Run is ended; default ten seconds
 }
 
-// Keeper saves the generations that it is told of, away from the reload that tells: only the newest
-// that waits is saved. Safe for concurrent use.
+// Keeper saves the generations that it is told of, away from the reload that tells and slowly, so that it
+// leaves the processors to decisions: only the newest that waits is saved. Safe for concurrent use.
 type Keeper struct {
 	cfg  KeeperConfig
 	wake chan struct{} // holds one
@@ -102,7 +102,7 @@ func (k *Keeper) Run(ctx context.Context) error {
 		case <-k.wake:
 		case <-retry.C:
 		}
-		k.savePending(ctx)
+		k.savePending(ctx, &pace{begun: time.Now()})
 		if k.Health().Pending {
 			retry.Reset(k.cfg.Retry)
 		}
@@ -116,18 +116,18 @@ func (k *Keeper) last(ctx context.Context) {
 	k.mu.Unlock()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), k.cfg.Flush)
 	defer cancel()
-	k.savePending(ctx)
+	k.savePending(ctx, nil)
 }
 
 // savePending leaves pending what could not be saved.
-func (k *Keeper) savePending(ctx context.Context) {
+func (k *Keeper) savePending(ctx context.Context, p *pace) {
 	k.mu.Lock()
 	g := k.pending
 	k.mu.Unlock()
 	if g == nil {
 		return
 	}
-	entry, err := k.cfg.Store.Save(ctx, g)
+	entry, err := k.cfg.Store.keep(ctx, g, p)
 	if errors.Is(err, context.Canceled) {
 		return // by the end of Run, which will try once more
 	}

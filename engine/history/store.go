@@ -147,9 +147,14 @@ func (s *Store) Newest(ctx context.Context, accept func(Found) error) (Found, er
 // returned with an error is kept all the same if its Name is not empty: then only the removing went
 // wrong. Cancelling ctx leaves the entries as they were.
 func (s *Store) Save(ctx context.Context, g *engine.Generation) (Entry, error) {
+	return s.keep(ctx, g, nil)
+}
+
+// keep is Save at a pace.
+func (s *Store) keep(ctx context.Context, g *engine.Generation, p *pace) (Entry, error) {
 	s.saving.Lock()
 	defer s.saving.Unlock()
-	kept, err := s.save(ctx, g)
+	kept, err := s.save(ctx, g, p)
 	if err != nil {
 		return Entry{}, fmt.Errorf("keep generation %d: %w", g.Number(), err)
 	}
@@ -159,7 +164,7 @@ func (s *Store) Save(ctx context.Context, g *engine.Generation) (Entry, error) {
 	return kept, nil
 }
 
-func (s *Store) save(ctx context.Context, g *engine.Generation) (Entry, error) {
+func (s *Store) save(ctx context.Context, g *engine.Generation, p *pace) (Entry, error) {
 	if err := s.makeDir(); err != nil {
 		return Entry{}, err
 	}
@@ -190,14 +195,14 @@ func (s *Store) save(ctx context.Context, g *engine.Generation) (Entry, error) {
 	}
 	e := nameFor(began, g.Revision())
 	e.Path, e.most = filepath.Join(s.cfg.Dir, e.Name), s.most
-	return e, s.write(ctx, g, e)
+	return e, s.write(ctx, g, e, p)
 }
 
 // tempPrefix begins the names of files that are being written. It is hidden, and no entry's.
 const tempPrefix = ".saving-"
 
 // write gives the entry its name as the last step, when nothing about it can go wrong any more.
-func (s *Store) write(ctx context.Context, g *engine.Generation, e Entry) (err error) {
+func (s *Store) write(ctx context.Context, g *engine.Generation, e Entry, p *pace) (err error) {
 	temp, err := os.CreateTemp(s.cfg.Dir, tempPrefix+"*")
 	if err != nil {
 		return err
@@ -209,7 +214,7 @@ func (s *Store) write(ctx context.Context, g *engine.Generation, e Entry) (err e
 		}
 	}()
 	buffered := bufio.NewWriterSize(temp, 1<<18)
-	if err := pack(ctx, buffered, g, s.cfg.Version); err != nil {
+	if err := pack(ctx, &pacedWriter{ctx, p, buffered}, g, s.cfg.Version); err != nil {
 		return err
 	}
 	if err := buffered.Flush(); err != nil {
@@ -221,7 +226,8 @@ func (s *Store) write(ctx context.Context, g *engine.Generation, e Entry) (err e
 	if _, err := temp.Seek(0, io.SeekStart); err != nil {
 		return err
 	}
-	u, err := unpack(ctx, temp, s.most, hashesOnly)
+	const stretch = 4096 // unpacks to what takes about a turn
+	u, err := unpack(ctx, bufio.NewReaderSize(&pacedReader{ctx, p, temp}, stretch), s.most, hashesOnly)
 	if err == nil && u.info.Revision != g.Revision() {
 		err = fmt.Errorf("it has revision %s", u.info.Revision)
 	}
