@@ -24,8 +24,8 @@ const (
 	littleLive, littleLoading = 64 * mib, 48 * mib
 	servingPart, mostServing  = 16, 64 * mib
 
-	// While it serves, the room is between half of what is live and four times that.
-	leastPercent, mostPercent = 50, 400
+	// While it serves, the room is between half of what is live and sixteen times that.
+	leastPercent, mostPercent = 50, 1600
 
 	// In between, the room is for what is allocated in so much time for each MiB that is live, which takes the
 	// collector about a millisecond: so it runs for no more than a small part of the time.

@@ -28,6 +28,7 @@ func TestTheRoomIsByWhatIsLiveAndWhatTheMachineHas(t *testing.T) {
 		{"a load has very much", 24 * gib, 8 * gib, false, 0, 50},
 		{"a load on a small machine", gib, 128 * mib, false, 0, 100},
 		{"little is served, fast", 24 * gib, 16 * mib, true, 500 * mib, 400},
+		{"hardly anything is served, fast", 24 * gib, 2 * mib, true, 500 * mib, 1600},
 		{"little is served, slowly", 24 * gib, 16 * mib, true, 5 * mib, 100},
 		{"little is served, and nothing asked for", 24 * gib, 16 * mib, true, 0, 50},
 		{"much is served, fast", 24 * gib, 64 * mib, true, 500 * mib, 100},
