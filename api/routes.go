@@ -130,7 +130,7 @@ func (s *Server) guard(rt route) http.Handler {
 		if ctx := s.cfg.Metrics.Continue(r.Context(), r.Header); ctx != r.Context() {
 			r = r.WithContext(ctx)
 		}
-		defer func() { s.cfg.Metrics.Request(r.Context(), rt.pattern, w.status) }()
+		defer func() { s.cfg.Metrics.Request(rt.pattern, w.status) }()
 		r.Body = http.MaxBytesReader(w, r.Body, mostBodyBytes)
 		safe := r.Method == http.MethodGet || r.Method == http.MethodHead
 		if rt.access != accessOpen || !safe {

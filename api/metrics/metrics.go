@@ -162,41 +162,41 @@ func (m *Metrics) ReloadDone(ctx context.Context, r Reload) {
 		now.succeededAt = m.reloads.Load().succeededAt
 	}
 	m.reloads.Store(now)
-	m.vecs[policyReloads].add(ctx, counted)
+	m.vecs[policyReloads].add(counted)
 	m.vecs[policyReloadDuration].took(ctx, r.Duration, r.Trigger, r.Status)
 }
 
 // Admission counts an admission's verdict, beside the decision that made it.
 func (m *Metrics) Admission(ctx context.Context, targetType, verdict string, took time.Duration) {
-	m.vecs[admissionDecisions].add(ctx, verdict, "api", targetType)
+	m.vecs[admissionDecisions].add(verdict, "api", targetType)
 	if verdict == "blocked" || verdict == "rejected" {
 		m.vecs[blockLatency].took(ctx, took, targetType)
 	}
 }
 
 // CacheHit counts a judge's verdict that was found in the cache.
-func (m *Metrics) CacheHit(ctx context.Context, kind, action string) {
-	m.vecs[cacheHits].add(ctx, "verdict", scannerOf(kind), action, m.ttl)
+func (m *Metrics) CacheHit(kind, action string) {
+	m.vecs[cacheHits].add("verdict", scannerOf(kind), action, m.ttl)
 }
 
 // CacheMiss counts a judge's verdict that was not.
-func (m *Metrics) CacheMiss(ctx context.Context, kind string) {
-	m.vecs[cacheMisses].add(ctx, "verdict", scannerOf(kind), "none", m.ttl)
+func (m *Metrics) CacheMiss(kind string) {
+	m.vecs[cacheMisses].add("verdict", scannerOf(kind), "none", m.ttl)
 }
 
 // JudgeCall counts a call to the judge: one that gave no verdict has the action [VerdictError] and the
 // severity NONE.
 func (m *Metrics) JudgeCall(ctx context.Context, kind, action, severity string, took time.Duration) {
-	m.vecs[judgeInvocations].add(ctx, kind, action, severity)
+	m.vecs[judgeInvocations].add(kind, action, severity)
 	m.vecs[judgeLatency].took(ctx, took, kind)
 }
 
 // JudgeError counts that no verdict came of a question, by the judge's own word for why.
-func (m *Metrics) JudgeError(ctx context.Context, kind, reason string) {
-	m.vecs[judgeErrors].add(ctx, kind, reason)
+func (m *Metrics) JudgeError(kind, reason string) {
+	m.vecs[judgeErrors].add(kind, reason)
 }
 
 // Request counts an answered HTTP request. The route is its pattern, never its path.
-func (m *Metrics) Request(ctx context.Context, route string, code int) {
-	m.vecs[httpRequests].add(ctx, route, m.codes[code])
+func (m *Metrics) Request(route string, code int) {
+	m.vecs[httpRequests].add(route, m.codes[code])
 }

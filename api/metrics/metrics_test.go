@@ -74,12 +74,12 @@ func everything(ctx context.Context, m *Metrics) {
 	m.ReloadDone(ctx, Reload{Trigger: "api", Status: StatusFailed, Start: start, Duration: time.Second})
 	_, d := m.StartDecision(ctx, DomainAdmission, 1)
 	m.Admission(ctx, "skill", "blocked", d.End("blocked"))
-	m.CacheHit(ctx, "pii", "block")
-	m.CacheMiss(ctx, "injection")
+	m.CacheHit("pii", "block")
+	m.CacheMiss("injection")
 	m.JudgeCall(ctx, "injection", "alert", "MEDIUM", 700*time.Millisecond)
 	m.JudgeCall(ctx, "exfil", VerdictError, "NONE", 30*time.Second)
-	m.JudgeError(ctx, "exfil", "timeout")
-	m.Request(ctx, "/policy/reload", http.StatusOK)
+	m.JudgeError("exfil", "timeout")
+	m.Request("/policy/reload", http.StatusOK)
 }
 
 func TestTheContractsCounterIsThereFromTheStart(t *testing.T) {
@@ -222,11 +222,11 @@ func TestADecisionIsCountedAndTimed(t *testing.T) {
 
 func TestTheJudgeAndItsCacheAreCounted(t *testing.T) {
 	m := create(t, Config{VerdictTTL: 100 * time.Millisecond})
-	m.CacheHit(t.Context(), "pii", "block")
-	m.CacheMiss(t.Context(), "pii")
+	m.CacheHit("pii", "block")
+	m.CacheMiss("pii")
 	m.JudgeCall(t.Context(), "injection", "alert", "MEDIUM", 700*time.Millisecond)
 	m.JudgeCall(t.Context(), "injection", VerdictError, "NONE", 2*time.Second)
-	m.JudgeError(t.Context(), "injection", "malformed")
+	m.JudgeError("injection", "malformed")
 	expect(t, m,
 		`defenseclaw_guardrail_cache_hits_total{cache="verdict",scanner="llm-judge-pii",ttl_bucket="100ms",verdict="block"} 1`,
 		`defenseclaw_guardrail_cache_misses_total{cache="verdict",scanner="llm-judge-pii",ttl_bucket="100ms",verdict="none"} 1`,
@@ -309,12 +309,12 @@ func TestNoCallerAndNoPolicyMakesTheSeriesGrow(t *testing.T) {
 		d.End(s)
 		m.Admission(ctx, s, s, time.Second)
 		m.Admission(ctx, s, "blocked", time.Second)
-		m.Request(ctx, s, 299+i)
-		m.Request(ctx, "/policy/status", 299+i)
-		m.CacheHit(ctx, s, s)
-		m.CacheMiss(ctx, s)
+		m.Request(s, 299+i)
+		m.Request("/policy/status", 299+i)
+		m.CacheHit(s, s)
+		m.CacheMiss(s)
 		m.JudgeCall(ctx, s, s, s, time.Second)
-		m.JudgeError(ctx, s, s)
+		m.JudgeError(s, s)
 		m.ReloadDone(ctx, Reload{Trigger: s, Status: s, Start: time.Now()})
 	}
 	strange(0)
@@ -335,8 +335,8 @@ func TestNoCallerAndNoPolicyMakesTheSeriesGrow(t *testing.T) {
 
 func TestARequestIsCountedByRouteAndCode(t *testing.T) {
 	m := create(t, Config{Routes: []string{"/policy/reload", "/v1/data/{path...}"}})
-	m.Request(t.Context(), "/v1/data/{path...}", http.StatusOK)
-	m.Request(t.Context(), "/policy/reload", http.StatusUnauthorized)
+	m.Request("/v1/data/{path...}", http.StatusOK)
+	m.Request("/policy/reload", http.StatusUnauthorized)
 	expect(t, m,
 		`defenseclaw_http_requests_total{code="200",route="/v1/data/{path...}"} 1`,
 		`defenseclaw_http_requests_total{code="401",route="/policy/reload"} 1`,

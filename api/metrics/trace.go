@@ -47,7 +47,7 @@ func (m *Metrics) StartDecision(ctx context.Context, domain string, generation u
 // End counts the decision with its verdict, and says how long it took.
 func (d Decision) End(verdict string) time.Duration {
 	took := time.Since(d.start)
-	d.metrics.evaluations.add(d.ctx, d.domain, verdict)
+	d.metrics.evaluations.add(d.domain, verdict)
 	d.metrics.latency.took(d.ctx, took, d.domain)
 	if d.span != nil {
 		d.span.SetAttributes(attribute.String("policy.verdict", verdict))

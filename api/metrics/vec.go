@@ -22,15 +22,16 @@ type labelValues [mostLabels]string
 // series is a series with its attributes resolved, in the form that recording takes without
 // allocating.
 type series struct {
-	values labelValues
-	add    []metric.AddOption
-	record []metric.RecordOption
+	values   labelValues
+	known    bool         // from the start
+	count    atomic.Int64 // of a counter, which is read when somebody asks: that costs less than the SDK's own
+	observed []metric.ObserveOption
+	record   []metric.RecordOption
 }
 
 // vec is an instrument with its series.
 type vec struct {
 	instrument
-	counter   metric.Int64Counter
 	histogram metric.Float64Histogram
 	resolved  map[labelValues]*series
 	recent    atomic.Pointer[series] // that was found last: most happenings are like the one before
@@ -87,17 +88,21 @@ func (m *Metrics) buildOne(meter metric.Meter, row instrument, observed *[]obser
 	}
 	v := &vec{instrument: row, resolved: map[labelValues]*series{}}
 	m.vecs[row.name] = v
+	v.resolve()
 	var err error
-	if row.kind == counter {
-		v.counter, err = meter.Int64Counter(row.name, unit, help)
-	} else {
+	if row.kind == histogram {
 		v.histogram, err = meter.Float64Histogram(row.name, unit, help, metric.WithExplicitBucketBoundaries(row.buckets...))
-	}
-	if err != nil {
 		return err
 	}
-	v.resolve()
-	return nil
+	c, err := meter.Int64ObservableCounter(row.name, unit, help)
+	*observed = append(*observed, observer{c, func(_ *moment, into metric.Observer) {
+		for _, s := range v.resolved {
+			if n := s.count.Load(); n > 0 || s.known {
+				into.ObserveInt64(c, n, s.observed...)
+			}
+		}
+	}})
+	return err
 }
 
 // resolve prepares the series with known labels, which begin at 0, and those with some label folded
@@ -109,16 +114,14 @@ func (v *vec) resolve() {
 		for mask := range 1 << n {
 			v.resolveOne(values.fold(mask, n))
 		}
-		if v.kind == counter {
-			v.counter.Add(context.Background(), 0, v.resolved[values].add...)
-		}
+		v.resolved[values].known = true
 	}
 }
 
 func (v *vec) resolveOne(values labelValues) {
 	if _, ok := v.resolved[values]; !ok {
 		set := metric.WithAttributeSet(v.attributes(values[:v.width()]))
-		v.resolved[values] = &series{values, []metric.AddOption{set}, []metric.RecordOption{set}}
+		v.resolved[values] = &series{values: values, observed: []metric.ObserveOption{set}, record: []metric.RecordOption{set}}
 	}
 }
 
@@ -153,9 +156,7 @@ func (v *vec) find(values []string) *series {
 	return &series{}
 }
 
-func (v *vec) add(ctx context.Context, values ...string) {
-	v.counter.Add(ctx, 1, v.find(values).add...)
-}
+func (v *vec) add(values ...string) { v.find(values).count.Add(1) }
 
 func (v *vec) took(ctx context.Context, d time.Duration, values ...string) {
 	amount := d.Seconds()

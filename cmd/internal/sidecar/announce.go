@@ -213,6 +213,6 @@ func (s *Sidecar) logReport(_ context.Context, r engine.Report) error {
 
 // judgeFailed counts a question without a verdict, and says why: the caller is told only that.
 func (s *Sidecar) judgeFailed(kind judge.Kind, e *judge.CallError) {
-	s.metrics.JudgeError(context.Background(), string(kind), string(e.Reason))
+	s.metrics.JudgeError(string(kind), string(e.Reason))
 	s.cfg.Logger.Warn("the judge gave no verdict", zap.String("kind", string(kind)), zap.String("reason", string(e.Reason)), zap.Error(e))
 }

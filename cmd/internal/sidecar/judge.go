@@ -55,9 +55,9 @@ func (s *Sidecar) makeJudge() (err error) {
 			s.metrics.JudgeCall(context.Background(), string(c.Kind), string(c.Action), string(c.Severity), c.Duration)
 		},
 		Hit: func(k judge.Kind, a judge.Action) {
-			s.metrics.CacheHit(context.Background(), string(k), string(a))
+			s.metrics.CacheHit(string(k), string(a))
 		},
-		Miss:  func(k judge.Kind) { s.metrics.CacheMiss(context.Background(), string(k)) },
+		Miss:  func(k judge.Kind) { s.metrics.CacheMiss(string(k)) },
 		Error: func(k judge.Kind, e *judge.CallError) { s.judgeFailed(k, e) },
 	}
 	s.judge, err = judge.New(cfg)
