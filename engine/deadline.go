@@ -2,50 +2,43 @@ package engine
 
 import (
 	"context"
-	"sync/atomic"
 	"time"
 )
 
-// deadline ends one evaluation: when its time is over, or its caller went away. It is asked at each
-// step rather than told, so that a decision starts no goroutine and makes no context of its own.
+// deadline ends one evaluation: when its time is over, or its caller went away. The evaluator asks it at
+// each step, so a decision needs no timer, no goroutine and no context of its own. For one goroutine.
 type deadline struct {
 	caller context.Context //nolint:containedctx // lives as long as the evaluation
 	begun  time.Time
 	at     time.Time
-	timer  *time.Timer // nil where the caller has a deadline
-	over   atomic.Bool
+	asked  uint
+	over   bool
 }
 
-// begin gives an evaluation so much time; the caller's own deadline, where it has one, stands instead.
-func (p *plans) begin(caller context.Context, timeout time.Duration) *deadline {
-	now := time.Now()
-	if at, ok := caller.Deadline(); ok {
-		return &deadline{caller: caller, begun: now, at: at}
+// stepsPerLook is how many steps go by between two looks at the clock, which costs more than most steps.
+const stepsPerLook = 8
+
+// newDeadline gives an evaluation so much time; the caller's own deadline, where it has one, stands instead.
+func newDeadline(caller context.Context, timeout time.Duration) *deadline {
+	d := &deadline{caller: caller, begun: time.Now()}
+	var ok bool
+	if d.at, ok = caller.Deadline(); !ok {
+		d.at = d.begun.Add(timeout)
 	}
-	d, ok := p.deadlines.Get().(*deadline)
-	if !ok {
-		d = &deadline{}
-		d.timer = time.AfterFunc(timeout, d.Cancel)
-	} else {
-		d.timer.Reset(timeout)
-	}
-	d.caller, d.begun, d.at = caller, now, now.Add(timeout)
 	return d
 }
 
-// end gives back what the next evaluation can use. One whose timer has fired may be told so late.
-func (p *plans) end(d *deadline) {
-	if d.timer != nil && d.timer.Stop() {
-		d.caller = nil
-		p.deadlines.Put(d)
-	}
-}
-
 // Cancel is [topdown.Cancel]'s.
-func (d *deadline) Cancel() { d.over.Store(true) }
+func (d *deadline) Cancel() { d.over = true }
 
 // Cancelled is [topdown.Cancel]'s.
-func (d *deadline) Cancelled() bool { return d.over.Load() || d.caller.Err() != nil }
+func (d *deadline) Cancelled() bool {
+	d.asked++
+	if !d.over {
+		d.over = d.caller.Err() != nil || d.asked%stepsPerLook == 0 && !time.Now().Before(d.at)
+	}
+	return d.over
+}
 
 // cause is why the evaluation ended.
 func (d *deadline) cause() error {

@@ -95,8 +95,7 @@ func (g *Generation) Evaluate(ctx context.Context, path Path, input ast.Value) (
 		return nil, fmt.Errorf("evaluate %s: %w", path, err)
 	}
 	defer g.limiter.leave(plan.share)
-	limit := g.plans.begin(ctx, g.Timeout())
-	defer g.plans.end(limit)
+	limit := newDeadline(ctx, g.Timeout())
 	value, err := plan.tier.Load().evaluate(ctx, g, input, limit)
 	switch {
 	case err == nil:

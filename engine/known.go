@@ -49,8 +49,7 @@ func (k *knownRules) find(ref ast.Ref) *knownRules {
 // evaluateKnown evaluates the rules at the places once, for all decisions by the plan. One that cannot be
 // evaluated, or not in time, is left to the decisions.
 func (g *Generation) evaluateKnown(ctx context.Context, p *plan, places []ast.Ref) {
-	limit := g.plans.begin(ctx, knownTimeout)
-	defer g.plans.end(limit)
+	limit := newDeadline(ctx, knownTimeout)
 	known, found := &knownRules{}, false
 	for _, place := range places {
 		one, err := newTier(g.policy.compiler, place)

@@ -51,8 +51,7 @@ func (g *Generation) evaluatePartially(ctx context.Context, plan *plan, foresigh
 	}
 	ctx, cancel := context.WithTimeout(ctx, partialTimeout)
 	defer cancel()
-	limit := g.plans.begin(ctx, partialTimeout)
-	defer g.plans.end(limit)
+	limit := newDeadline(ctx, partialTimeout)
 	for _, ref := range lookups {
 		if name, found := numberName(g.data.Get(ref), limit); found {
 			return fmt.Errorf("%w: %s has a member %q, which a number may mean", errNotForeseen, ref, name)

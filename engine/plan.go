@@ -17,10 +17,9 @@ const mostPlans = 4096
 
 // plans are the prepared queries of one generation, made when first asked for.
 type plans struct {
-	byPath    sync.Map // string → *plan
-	count     atomic.Int64
-	mu        *sync.Mutex // one preparation at a time: a burst after a reload prepares each path once
-	deadlines sync.Pool   // of *deadline, between evaluations
+	byPath sync.Map // string → *plan
+	count  atomic.Int64
+	mu     *sync.Mutex // one preparation at a time: a burst after a reload prepares each path once
 }
 
 // plan is the document at one path, ready to be evaluated.
