@@ -130,7 +130,7 @@ func (s *Server) Run(ctx context.Context, listener net.Listener) error {
 		server.TLSConfig = s.cfg.TLS
 		serve = func(l net.Listener) error { return server.ServeTLS(l, "", "") }
 	}
-	err := serve(listener)
+	err := serve(coarseListener{listener})
 	close(ended)
 	if drainErr := <-drained; errors.Is(err, http.ErrServerClosed) {
 		return drainErr

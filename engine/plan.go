@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -17,7 +18,8 @@ const mostPlans = 4096
 
 // plans are the prepared queries of one generation, made when first asked for.
 type plans struct {
-	byPath sync.Map // string → *plan
+	byPath sync.Map             // string → *plan
+	recent atomic.Pointer[plan] // that was asked for last: most decisions are by the path of the one before
 	count  atomic.Int64
 	mu     *sync.Mutex // one preparation at a time: a burst after a reload prepares each path once
 }
@@ -38,9 +40,13 @@ type plan struct {
 const planValue = ast.Var("value")
 
 func (g *Generation) plan(path Path) (*plan, error) {
+	if p := g.plans.recent.Load(); p != nil && slices.Equal(p.path, path) {
+		return p, nil
+	}
 	key := path.key()
 	if p, ok := g.plans.byPath.Load(key); ok {
-		return p.(*plan), nil //nolint:errcheck,forcetypeassert // nothing else is stored
+		g.plans.recent.Store(p.(*plan)) //nolint:errcheck,forcetypeassert // nothing else is stored
+		return p.(*plan), nil           //nolint:errcheck,forcetypeassert // nothing else is stored
 	}
 	g.plans.mu.Lock()
 	defer g.plans.mu.Unlock()
