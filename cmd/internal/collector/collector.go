@@ -21,7 +21,7 @@ const (
 	loadingPart, mostLoading = 8, 2048 * mib
 	// So much while little is live: a load that ends small leaves fewer pages that are half empty, and one
 	// that does not has paid for few collections.
-	littleLive, littleLoading = 64 * mib, 48 * mib
+	littleLive, littleLoading = 64 * mib, 80 * mib
 	servingPart, mostServing  = 16, 64 * mib
 
 	// While it serves, the room is between half of what is live and sixteen times that.

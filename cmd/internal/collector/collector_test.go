@@ -21,8 +21,8 @@ func TestTheRoomIsByWhatIsLiveAndWhatTheMachineHas(t *testing.T) {
 		rate         float64
 		want         int
 	}{
-		{"a load begins", 24 * gib, 0, false, 0, 1200},
-		{"a load has little", 24 * gib, 32 * mib, false, 0, 150},
+		{"a load begins", 24 * gib, 0, false, 0, 2000},
+		{"a load has little", 24 * gib, 32 * mib, false, 0, 250},
 		{"a load has more than little", 24 * gib, 64 * mib, false, 0, 3200},
 		{"a load has much", 24 * gib, 1024 * mib, false, 0, 200},
 		{"a load has very much", 24 * gib, 8 * gib, false, 0, 50},
