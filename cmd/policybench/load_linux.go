@@ -31,15 +31,11 @@ func (l *loaded) load(ctx context.Context, connections int, d time.Duration, que
 		}
 	}()
 	for i := range connections {
-		fd, err := connect(l.addr)
-		if err != nil {
+		a := &asker{next: i, in: bufio.NewReader(nil)}
+		if a.fd, err = connect(l.addr, poll); err != nil {
 			return nil, err
 		}
-		a := &asker{fd: fd, next: i, in: bufio.NewReader(nil)}
-		askers[int32(fd)] = a
-		if err := syscall.EpollCtl(poll, syscall.EPOLL_CTL_ADD, fd, &syscall.EpollEvent{Events: syscall.EPOLLIN, Fd: int32(fd)}); err != nil {
-			return nil, fmt.Errorf("epoll: %w", err)
-		}
+		askers[int32(a.fd)] = a
 		if err := a.ask(questions); err != nil {
 			return nil, err
 		}
@@ -68,20 +64,17 @@ func (l *loaded) load(ctx context.Context, connections int, d time.Duration, que
 		for _, e := range events[:max(0, n)] {
 			a := askers[e.Fd]
 			done, err := a.receive(questions)
+			if done {
+				now = time.Now()
+				took = append(took, milliseconds(now.Sub(a.begun)))
+				if now.Sub(begun) > d {
+					waiting--
+				} else {
+					err = a.ask(questions)
+				}
+			}
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", l.name, err)
-			}
-			if !done {
-				continue
-			}
-			now := time.Now()
-			took = append(took, milliseconds(now.Sub(a.begun)))
-			if now.Sub(begun) > d {
-				waiting--
-				continue
-			}
-			if err := a.ask(questions); err != nil {
-				return nil, err
 			}
 		}
 	}
@@ -100,7 +93,8 @@ type asker struct {
 	body     []byte
 }
 
-func connect(addr string) (int, error) {
+// connect opens a connection that poll waits for.
+func connect(addr string, poll int) (int, error) {
 	to, err := netip.ParseAddrPort(addr)
 	if err != nil {
 		return 0, err
@@ -112,7 +106,8 @@ func connect(addr string) (int, error) {
 	err = errors.Join(
 		syscall.Connect(fd, &syscall.SockaddrInet4{Port: int(to.Port()), Addr: to.Addr().As4()}),
 		syscall.SetsockoptInt(fd, syscall.IPPROTO_TCP, syscall.TCP_NODELAY, 1),
-		syscall.SetNonblock(fd, true))
+		syscall.SetNonblock(fd, true),
+		syscall.EpollCtl(poll, syscall.EPOLL_CTL_ADD, fd, &syscall.EpollEvent{Events: syscall.EPOLLIN, Fd: int32(fd)}))
 	if err != nil {
 		return 0, errors.Join(fmt.Errorf("connect to %s: %w", addr, err), syscall.Close(fd))
 	}
