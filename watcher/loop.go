@@ -262,6 +262,12 @@ func (l *loop) event(now time.Time, name string, op fsnotify.Op) (structural boo
 		return true
 	}
 	if !l.cfg.Relevant(rel) {
+		if err != nil && op.Has(fsnotify.Create) && !op.Has(fsnotify.Write) {
+			// It came and went before anybody looked, and nothing was written to it: a link or a directory,
+			// for all that is known, and what reads the tree may have met it.
+			l.health.Events++
+			l.mark(now, l.cfg.Debounce, Change{Paths: []string{rel}})
+		}
 		return l.fileBehindLink(now, dir, base)
 	}
 	l.health.Events++

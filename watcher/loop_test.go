@@ -209,6 +209,15 @@ func TestWhatIsOfNoInterestWakesNobody(t *testing.T) {
 	})
 }
 
+func TestWhatCameAndWentUnseenMayHaveBeenALink(t *testing.T) {
+	inBubble(t, nil, func(r *rig) {
+		r.event(fsnotify.Create|fsnotify.Remove, "loop")
+		r.expect(r.w.cfg.Debounce, "loop")
+		r.event(fsnotify.Create|fsnotify.Write|fsnotify.Remove, "p.rego~") // a file, which nobody reads
+		r.expectNothingFor(time.Second)
+	})
+}
+
 func TestLostEventsAreCountedAndScannedForAtOnce(t *testing.T) {
 	inBubble(t, nil, func(r *rig) {
 		write(t, filepath.Join(r.dir, "p.rego"), "22")
