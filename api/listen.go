@@ -7,7 +7,8 @@ import (
 )
 
 // coarseListener makes a deadline for writing that comes within a second after the last one cost nothing.
-// net/http sets one for each answer, minutes ahead, and each moves a timer of the runtime.
+// net/http sets one for each answer, minutes ahead, and each moves a timer of the runtime. Who sets one
+// that is to come sooner than coarseness clears it before the next, as the stream of events does.
 type coarseListener struct{ net.Listener }
 
 // Accept is [net.Listener]'s.

@@ -257,9 +257,12 @@ func (f *files) find(p string) *File {
 	return f.list[i]
 }
 
+// holdsThatOf reports whether both hold the same bytes by the same path within the policy.
+func (f *File) holdsThatOf(g *File) bool { return f == g || f.rel == g.rel && f.hash == g.hash }
+
 // holdsThatOf reports whether both hold the same bytes by the same paths, as their revisions would tell.
 func (f *files) holdsThatOf(g *files) bool {
-	return slices.EqualFunc(f.list, g.list, func(a, b *File) bool { return a == b || a.rel == b.rel && a.hash == b.hash })
+	return slices.EqualFunc(f.list, g.list, (*File).holdsThatOf)
 }
 
 // source returns the bytes of a file, nil when there is no such file.

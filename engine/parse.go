@@ -47,7 +47,7 @@ func parseAll(ctx context.Context, f *files, previous *Generation) ([]*parsed, e
 			return
 		}
 		all = append(all, before)
-		if old == now || old != nil && old.hash == now.hash && old.rel == now.rel {
+		if old != nil && old.holdsThatOf(now) {
 			return
 		}
 		at := &all[len(all)-1]

@@ -44,9 +44,10 @@ func (g *Generation) plan(path Path) (*plan, error) {
 		return p, nil
 	}
 	key := path.key()
-	if p, ok := g.plans.byPath.Load(key); ok {
-		g.plans.recent.Store(p.(*plan)) //nolint:errcheck,forcetypeassert // nothing else is stored
-		return p.(*plan), nil           //nolint:errcheck,forcetypeassert // nothing else is stored
+	if found, ok := g.plans.byPath.Load(key); ok {
+		p := found.(*plan) //nolint:errcheck,forcetypeassert // nothing else is stored
+		g.plans.recent.Store(p)
+		return p, nil
 	}
 	g.plans.mu.Lock()
 	defer g.plans.mu.Unlock()

@@ -8,8 +8,8 @@ import (
 )
 
 // ruleCache has the values of the rules that one evaluation met, as [topdown.NewVirtualCache] has them,
-// and those that are known from the start. It is to be reset before the first use. Most evaluations meet few rules, and a list of them costs less than
-// a tree by the parts of their names. Not for concurrent use.
+// and those that are known from the start. It is to be reset before the first use. Most evaluations meet
+// few rules, and a list of them costs less than a tree by the parts of their names. Not for concurrent use.
 type ruleCache struct {
 	known  *knownRules // nil: none
 	frames []cacheFrame

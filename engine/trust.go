@@ -103,8 +103,9 @@ func (t trusted) file(p, rel string, k kind, info fs.FileInfo) *File {
 	return old
 }
 
-// share gives a file that was read anew the bytes and the hash of what was read before, and reports whether its bytes are
-// the same: to compare costs less than to hash, and what two generations have in common is kept once.
+// share gives a file that was read anew the bytes and the hash of what was read before, and reports
+// whether its bytes are the same: to compare costs less than to hash, and what two generations have in
+// common is kept once.
 func (t trusted) share(file *File) bool {
 	if t.was == nil {
 		return false

@@ -157,6 +157,7 @@ func onlyInput(text []byte) ast.Value {
 
 const jsonSpace = " \t\r\n"
 
+// skipSpace is [bytes.TrimLeft] of jsonSpace, without the set of characters that that makes at each call.
 func skipSpace(text []byte) []byte {
 	for len(text) > 0 && strings.IndexByte(jsonSpace, text[0]) >= 0 {
 		text = text[1:]

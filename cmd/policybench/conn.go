@@ -53,26 +53,17 @@ type conn struct {
 const answerLimit = 2 * time.Minute
 
 // do sends the question and returns the body of the answer, which is good until the next call.
-// An answer whose status is not 200 is an error. Cancelling ctx ends the wait.
-func (c *conn) do(ctx context.Context, q question) (body []byte, err error) {
-	err = c.hold(ctx, answerLimit, func() error {
-		body, err = c.exchange(q)
-		return err
-	})
-	return body, err
-}
-
-// hold opens the connection, if it is not open, for as many exchanges as ask makes within limit.
-// Cancelling ctx ends the one under way. After an error the connection is closed.
-func (c *conn) hold(ctx context.Context, limit time.Duration, ask func() error) (err error) {
+// An answer whose status is not 200 is an error. Cancelling ctx ends the wait. The connection is opened, if
+// it is not open, and closed after an error.
+func (c *conn) do(ctx context.Context, q question) (_ []byte, err error) {
 	if err := ctx.Err(); err != nil {
-		return err
+		return nil, err
 	}
 	if c.net == nil {
 		var d net.Dialer
 		if c.net, err = d.DialContext(ctx, "tcp", c.addr); err != nil {
 			c.net = nil
-			return err
+			return nil, err
 		}
 		c.in = bufio.NewReader(c.net)
 	}
@@ -83,10 +74,10 @@ func (c *conn) hold(ctx context.Context, limit time.Duration, ask func() error) 
 			c.close()
 		}
 	}()
-	if err := opened.SetDeadline(time.Now().Add(limit)); err != nil {
-		return err
+	if err := opened.SetDeadline(time.Now().Add(answerLimit)); err != nil {
+		return nil, err
 	}
-	return ask()
+	return c.exchange(q)
 }
 
 func (c *conn) exchange(q question) (_ []byte, err error) {

@@ -88,8 +88,8 @@ func New(getenv func(string) string) *Pacer {
 	return p
 }
 
-// Serve sets the target for what comes after the first load: room by how fast memory is allocated, and gives the system back what that
-// needed beside what stays.
+// Serve sets the target for what comes after the first load: room by how fast memory is allocated. It
+// gives the system back what the load needed beside what stays.
 func (p *Pacer) Serve() {
 	p.mu.Lock()
 	p.serving = true
