@@ -106,17 +106,21 @@ func (a *advisor) undefinedFunction(d *Diagnostic, m []string) {
 		}
 	}
 	own := a.module(d.File)
+	var imports []*ast.Import
+	if own != nil {
+		imports = own.module().Imports
+	}
 	for _, p := range a.modules() {
-		for _, rule := range p.module.Rules {
-			if len(rule.Head.Args) == 0 {
-				continue
+		for _, rule := range p.unit.Rules {
+			if ref, ok := rule.Path.Ref(); ok && rule.Arity > 0 {
+				names = append(append(names, ref.String()), imported(imports, ref)...)
 			}
-			names = append(names, rule.Ref().String())
-			if p.samePackage(own) {
-				names = append(names, rule.Head.Ref().String())
-			}
-			if own != nil {
-				names = append(names, imported(own.module.Imports, rule.Ref())...)
+		}
+		if p.samePackage(own) {
+			for _, rule := range p.module().Rules {
+				if len(rule.Head.Args) > 0 {
+					names = append(names, rule.Head.Ref().String())
+				}
 			}
 		}
 	}
@@ -144,19 +148,19 @@ func (a *advisor) unsafeVar(d *Diagnostic, m []string) {
 	names := []string{"input", "data"}
 	for _, p := range a.modules() {
 		if p.samePackage(own) {
-			for _, rule := range p.module.Rules {
+			for _, rule := range p.module().Rules {
 				names = append(names, rule.Head.Ref()[0].String())
 			}
 		}
 	}
-	for _, i := range own.module.Imports {
+	for _, i := range own.module().Imports {
 		names = append(names, string(i.Name()))
 	}
 	if near := nearest(m[1], names); near != "" && near != m[1] {
 		d.Hint = didYouMean(near)
 		return
 	}
-	d.Hint = fmt.Sprintf("no rule of %s and no import is named %s, and nothing here gives it a value", own.module.Package, m[1])
+	d.Hint = fmt.Sprintf("no rule of %s and no import is named %s, and nothing here gives it a value", own.module().Package, m[1])
 }
 
 // instead are the builtins that Rego v1 no longer takes, and what does their work.

@@ -43,7 +43,7 @@ func (g *Generation) Affected(since *Generation) *Suite {
 	for _, p := range g.parsed {
 		if p.file.kind == kindTest && p.unit != nil && affected[p.unit.Package] {
 			if !tested[p.unit.Package] {
-				suite.Only = append(suite.Only, p.module.Package.Path)
+				suite.Only = append(suite.Only, p.unit.Path)
 			}
 			tested[p.unit.Package] = true
 		}

@@ -116,8 +116,8 @@ func withoutFollowUps(errs ast.Errors) ast.Errors {
 func modulesOf(all []*parsed) map[string]*ast.Module {
 	modules := make(map[string]*ast.Module, len(all))
 	for _, p := range all {
-		if p.module != nil {
-			modules[p.file.Path] = p.module
+		if p.unit != nil {
+			modules[p.file.Path] = p.module()
 		}
 	}
 	return modules

@@ -57,9 +57,9 @@ func (d *Draft) HasPackage(path Path) bool {
 	want := path.ref()
 	for _, p := range d.parsed {
 		switch {
-		case p.module != nil && p.module.Package.Path.Equal(want):
+		case p.unit != nil && p.unit.Path.Equal(want):
 			return true
-		case p.module == nil && p.file.kind == kindModule && clause(p.file.Bytes).Equal(want):
+		case p.unit == nil && p.file.kind == kindModule && clause(p.file.Bytes).Equal(want):
 			return true
 		}
 	}

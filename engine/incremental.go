@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"maps"
 	"runtime"
 	"slices"
 	"sync"
@@ -41,6 +42,9 @@ type change struct {
 	before *policy
 	graph  *unit.Graph // of the files as they are now, broken ones left out
 	data   *store
+
+	mu       sync.Mutex
+	compiled []*ast.Module // the syntax of what was compiled for it
 
 	packages  unit.Set // with altered, new or missing modules, and all that are entangled with one
 	newData   bool     // some data file is another one
@@ -135,6 +139,7 @@ func (c *change) splice(ctx context.Context) (*policy, error) {
 		wave = c.nextWave(wave, s)
 	}
 	next := c.before.splice(s)
+	next.recent = c.recent()
 	if c.newData && len(conflicts(next.compiler.RuleTree, c.data.root)) > 0 {
 		return nil, errDoesNotFit
 	}
@@ -209,16 +214,40 @@ func (c *change) compileParts(ctx context.Context, packages unit.Set, around *su
 func (c *change) compilePart(ctx context.Context, part unit.Set, around *surroundings) (*ast.Compiler, error) {
 	if around != nil {
 		tell := around.tell(part)
-		compiler, _, err := compileOnce(ctx, modulesIn(c.graph, part), c.data, &tell)
+		compiler, _, err := compileOnce(ctx, c.modulesIn(part), c.data, &tell)
 		if err != nil || !compiler.Failed() {
 			return compiler, err
 		}
 	}
-	compiler, _, err := compileOnce(ctx, modulesIn(c.graph, c.graph.Closure(part)), c.data, nil)
+	compiler, _, err := compileOnce(ctx, c.modulesIn(c.graph.Closure(part)), c.data, nil)
 	if err == nil && compiler.Failed() {
 		err = errDoesNotFit
 	}
 	return compiler, err
+}
+
+// mostRecent is of how many modules the syntax is kept.
+const mostRecent = 256
+
+func (c *change) modulesIn(packages unit.Set) map[string]*ast.Module {
+	modules := modulesIn(c.graph, packages)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.compiled) <= mostRecent {
+		c.compiled = slices.AppendSeq(c.compiled, maps.Values(modules))
+	}
+	return modules
+}
+
+func (c *change) recent() []*ast.Module {
+	switch n := len(c.compiled); {
+	case n == 0:
+		return c.before.recent
+	case n > mostRecent:
+		return nil
+	default:
+		return c.compiled
+	}
 }
 
 // parts divides packages so that entangled ones stay together.

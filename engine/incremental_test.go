@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"maps"
 	"regexp"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -171,8 +172,8 @@ func compareAnswers(t tB, w *wild, spliced, fresh *Generation) {
 	opa := newCompiler()
 	modules := map[string]*ast.Module{}
 	for _, p := range fresh.parsed {
-		if p.module != nil {
-			modules[p.file.Path] = p.module
+		if p.unit != nil {
+			modules[p.file.Path] = p.module()
 		}
 	}
 	opa.Compile(modules)
@@ -242,6 +243,10 @@ func TestASplicedGenerationIsTheSameAsAFreshOne(t *testing.T) {
 			edits = 10
 		}
 		for range edits {
+			if g != nil && rapid.Bool().Draw(t, "forget the syntax") {
+				g.policy.recent = nil
+				runtime.GC()
+			}
 			w.edit()
 			next := loadBoth(t, w, g)
 			if next == nil {

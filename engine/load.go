@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"maps"
+	"slices"
 	"sync"
 
 	"defenseclaw/engine/internal/unit"
@@ -79,7 +81,8 @@ func (l *loader) build(ctx context.Context, f *files, previous *Generation) (*Ge
 type successor struct {
 	previous  *Generation // may be nil
 	files     *files
-	parsed    []*parsed // of the files, in their order
+	parsed    []*parsed     // of the files, in their order
+	fresh     []*ast.Module // those among them that previous does not have, held while they are compiled
 	edit      edit
 	data      *store
 	conflicts Diagnostics // between data files
@@ -87,11 +90,11 @@ type successor struct {
 
 // parseNext parses what previous, which may be nil, does not hold.
 func parseNext(ctx context.Context, f *files, previous *Generation) (*successor, error) {
-	all, err := parseAll(ctx, f, previous)
+	all, fresh, err := parseAll(ctx, f, previous)
 	if err != nil {
 		return nil, err
 	}
-	s := &successor{previous: previous, files: f, parsed: all, edit: editSince(previous, all)}
+	s := &successor{previous: previous, files: f, parsed: all, fresh: fresh, edit: editSince(previous, all)}
 	if previous != nil && !s.edit.touchesData() {
 		s.data = previous.data
 		return s, nil
@@ -160,11 +163,14 @@ func (s *successor) compile(ctx context.Context, someBroke bool) (*policy, error
 			return next, err
 		}
 	}
-	compiler, err := compile(ctx, modulesOf(s.parsed), s.data, someBroke)
+	modules := modulesOf(s.parsed)
+	compiler, err := compile(ctx, modules, s.data, someBroke)
 	if err != nil {
 		return nil, err
 	}
-	return newPolicy(compiler, unit.New(unitsOf(s.parsed))), nil
+	next := newPolicy(compiler, unit.New(unitsOf(s.parsed)))
+	next.recent = slices.Collect(maps.Values(modules))
+	return next, nil
 }
 
 // errCutShort is wrapped when a file looks as if its writer were not done.

@@ -15,22 +15,25 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// parsed is one file after parsing: exactly one of module, data and wrong is set.
+// parsed is one file after parsing: exactly one of unit, data and wrong is set.
 type parsed struct {
-	file   *File
-	module *ast.Module  // shared between generations; compilers copy it before they change it
-	unit   *unit.Module // what the module and others can see of one another
-	data   ast.Object
-	json   *jsonast.Document // of a JSON data file, for the next one to share what did not change
-	wrong  Diagnostics
+	file  *File
+	unit  *unit.Module // of a module
+	data  ast.Object
+	json  *jsonast.Document // of a JSON data file, for the next one to share what did not change
+	wrong Diagnostics
 }
+
+// module is shared between generations; compilers copy it before they change it.
+func (p *parsed) module() *ast.Module { return p.unit.Syntax.Module() }
 
 func (p *parsed) path() string { return p.file.Path }
 
 // parseAll parses every file, those that previous has with the same bytes for free, on all
-// processors. The result is in file order. previous may be nil.
-func parseAll(ctx context.Context, f *files, previous *Generation) ([]*parsed, error) {
-	all := make([]*parsed, 0, len(f.list))
+// processors. The result is in file order; while fresh is held, no module of it is parsed again. previous may be nil.
+func parseAll(ctx context.Context, f *files, previous *Generation) (all []*parsed, fresh []*ast.Module, _ error) {
+	all = make([]*parsed, 0, len(f.list))
+	var mu sync.Mutex // of fresh
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(runtime.GOMAXPROCS(0))
 	var was []*File
@@ -56,20 +59,27 @@ func parseAll(ctx context.Context, f *files, previous *Generation) ([]*parsed, e
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			*at = parse(now, before)
+			p, module := parse(now, before)
+			*at = p
+			if module != nil {
+				mu.Lock()
+				fresh = append(fresh, module)
+				mu.Unlock()
+			}
 			return nil
 		})
 	})
-	return all, group.Wait()
+	err := group.Wait()
+	return all, fresh, err
 }
 
 // parse parses a file; before is what the same file was in the last generation, nil when it is new.
-func parse(file *File, before *parsed) *parsed {
+func parse(file *File, before *parsed) (*parsed, *ast.Module) {
 	switch file.kind {
 	case kindModule, kindTest:
 		return parseModule(file)
 	default:
-		return parseData(file, before)
+		return parseData(file, before), nil
 	}
 }
 
@@ -79,14 +89,14 @@ var capabilities = sync.OnceValue(func() *ast.Capabilities {
 	return ast.CapabilitiesForThisVersion(ast.CapabilitiesRegoVersion(ast.RegoV1))
 })
 
-func parseModule(file *File) *parsed {
-	module, err := ast.ParseModuleWithOpts(file.Path, string(file.Bytes), ast.ParserOptions{
-		RegoVersion:       ast.RegoV1,
-		ProcessAnnotation: true, // rego.metadata.* answer from them
-		Capabilities:      capabilities(),
-	})
+func parseModule(file *File) (*parsed, *ast.Module) {
+	module, err := file.parse()
 	if err == nil && module != nil {
-		return &parsed{file: file, module: module, unit: unit.Scan(module)}
+		again := func() *ast.Module {
+			module, _ := file.parse() // as well as before: the bytes are the same
+			return module
+		}
+		return &parsed{file: file, unit: unit.Scan(module, again)}, module
 	}
 	var errs ast.Errors
 	var one *ast.Error
@@ -97,7 +107,15 @@ func parseModule(file *File) *parsed {
 	default:
 		errs = ast.Errors{ast.NewError(ast.ParseErr, ast.NewLocation(nil, file.Path, 1, 1), "the module is empty; a package declaration was expected")}
 	}
-	return &parsed{file: file, wrong: fromOPA(errs, func(string) []byte { return file.Bytes })}
+	return &parsed{file: file, wrong: fromOPA(errs, func(string) []byte { return file.Bytes })}, nil
+}
+
+func (f *File) parse() (*ast.Module, error) {
+	return ast.ParseModuleWithOpts(f.Path, string(f.Bytes), ast.ParserOptions{
+		RegoVersion:       ast.RegoV1,
+		ProcessAnnotation: true, // rego.metadata.* answer from them
+		Capabilities:      capabilities(),
+	})
 }
 
 // isEmptyModule reports whether nothing but comments is in the file.

@@ -6,19 +6,21 @@ import (
 	"slices"
 	"strings"
 
+	"defenseclaw/engine/internal/unit"
+
 	"github.com/open-policy-agent/opa/v1/ast"
 	"go.yaml.in/yaml/v3"
 )
 
 // modules are the files that parsed.
 func (a *advisor) modules() []*parsed {
-	return slices.DeleteFunc(slices.Clone(a.all), func(p *parsed) bool { return p.module == nil })
+	return slices.DeleteFunc(slices.Clone(a.all), func(p *parsed) bool { return p.unit == nil })
 }
 
 // module is the file of that name, nil when it did not parse or is no module.
 func (a *advisor) module(file string) *parsed {
 	for _, p := range a.all {
-		if p.module != nil && p.file.Path == file {
+		if p.unit != nil && p.file.Path == file {
 			return p
 		}
 	}
@@ -26,14 +28,21 @@ func (a *advisor) module(file string) *parsed {
 }
 
 func (p *parsed) samePackage(other *parsed) bool {
-	return other != nil && p.module.Package.Path.Equal(other.module.Package.Path)
+	return other != nil && p.unit.Package == other.unit.Package
 }
 
 // rulesAt are the rules of that name, in the order of files and lines.
 func (a *advisor) rulesAt(name string) []*ast.Rule {
+	ref, err := ast.ParseRef(name)
+	if err != nil {
+		return nil
+	}
 	var rules []*ast.Rule
 	for _, p := range a.modules() {
-		for _, rule := range p.module.Rules {
+		if !p.unit.HasRuleAt(unit.PathKey(ref)) {
+			continue
+		}
+		for _, rule := range p.module().Rules {
 			if rule.Ref().GroundPrefix().String() == name || rule.Ref().String() == name {
 				rules = append(rules, rule)
 			}
@@ -122,8 +131,8 @@ func (a *advisor) ruleAndData(d *Diagnostic, m []string) {
 
 func (a *advisor) packageAndRule(d *Diagnostic, m []string) {
 	for _, p := range a.modules() {
-		if p.module.Package.Path.String() == "data."+m[1] {
-			d.Details = append(d.Details, "the package is at "+a.place(p.module.Package.Location))
+		if p.unit.Path.String() == "data."+m[1] {
+			d.Details = append(d.Details, "the package is at "+a.place(p.module().Package.Location))
 		}
 	}
 	if _, at, ok := strings.Cut(d.Message, " defined at "); ok {
@@ -133,7 +142,7 @@ func (a *advisor) packageAndRule(d *Diagnostic, m []string) {
 			_, _ = fmt.Sscan(at[i+1:], &row)
 		}
 		if p := a.module(file); p != nil {
-			for _, rule := range p.module.Rules {
+			for _, rule := range p.module().Rules {
 				if rule.Location.Row == row {
 					a.moveTo(d, rule.Location)
 					break

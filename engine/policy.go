@@ -17,6 +17,10 @@ type policy struct {
 	graph    *unit.Graph
 	packages *unit.Table[compiledPackage]
 
+	// recent is the syntax of what was compiled for this policy, which is what an author goes on with, as long
+	// as it is little; of everything where whole is set. Other modules are parsed again when they are needed.
+	recent []*ast.Module
+
 	// whole tells why this policy cannot be the start of a splice, "" when it can.
 	whole string
 }
@@ -49,10 +53,12 @@ func packageOf(compiler *ast.Compiler, p *unit.Package) *compiledPackage {
 	c := &compiledPackage{modules: make(map[string]*ast.Module, len(p.Modules)), exports: map[unit.Key]export{}}
 	var objects []unit.Key // the places of rules whose name varies in its last part alone
 	for _, m := range p.Modules {
-		name := m.Parsed.Package.Location.File
-		module := compiler.Modules[name]
-		c.modules[name] = module
+		module := compiler.Modules[m.File]
+		c.modules[m.File] = module
 		for _, rule := range module.Rules {
+			for other := rule.Else; other != nil; other = other.Else {
+				other.Module = module // OPA leaves the one that was parsed there
+			}
 			ref := rule.Ref().GroundPrefix()
 			place := unit.PathKey(ref)
 			switch vary := len(rule.Ref()) - len(ref); {
@@ -271,7 +277,7 @@ func modulesIn(graph *unit.Graph, packages unit.Set) map[string]*ast.Module {
 	modules := make(map[string]*ast.Module, len(packages))
 	for key := range packages {
 		for _, m := range graph.Package(key).Modules {
-			modules[m.Parsed.Package.Location.File] = m.Parsed
+			modules[m.File] = m.Syntax.Module()
 		}
 	}
 	return modules

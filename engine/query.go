@@ -150,19 +150,14 @@ func (g *Generation) CouldDefine(path Path) bool {
 	return err == nil
 }
 
-// Module is the module of a file, as it was compiled where that is known; nil when the file is not
+// Module is the module of a file, as it was compiled; nil when the file is not
 // a module that serves. Not to be changed.
 func (g *Generation) Module(path string) *ast.Module {
 	i, ok := slices.BinarySearchFunc(g.parsed, path, func(p *parsed, path string) int { return strings.Compare(p.file.Path, path) })
 	if !ok || g.parsed[i].file.kind != kindModule {
 		return nil
 	}
-	if p := g.parsed[i].unit; p != nil {
-		if compiled := g.policy.packages.Get(p.Package); compiled != nil {
-			return compiled.modules[path]
-		}
-	}
-	return g.parsed[i].module
+	return g.policy.packages.Get(g.parsed[i].unit.Package).modules[path]
 }
 
 func (g *Generation) withDeadline(ctx context.Context) (context.Context, context.CancelFunc) {

@@ -90,7 +90,7 @@ func (e *treeEditor) add(p *unit.Package, c *compiledPackage, from *ast.TreeNode
 		node.Values, node.Index = compiled.Values, compiled.Index
 	}
 	if p.Bare() {
-		e.at(p.Modules[0].Parsed.Package.Path, true)
+		e.at(p.Modules[0].Path, true)
 	}
 }
 

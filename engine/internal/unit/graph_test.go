@@ -17,7 +17,7 @@ func scan(t testing.TB, text string) *unit.Module {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return unit.Scan(module)
+	return unit.Scan(module, func() *ast.Module { return module })
 }
 
 func graph(t testing.TB, texts ...string) *unit.Graph {

@@ -58,10 +58,26 @@ func PathKey(path ast.Ref) Key {
 	return key
 }
 
+// Ref is the reference to the place, data included; ok only when each part is a string.
+func (k Key) Ref() (ref ast.Ref, ok bool) {
+	if strings.Contains(string(k), notAString) {
+		return nil, false
+	}
+	ref = ast.Ref{ast.DefaultRootDocument}
+	for left := string(k); left != ""; {
+		var part string
+		part, left, _ = strings.Cut(left, endMark)
+		ref = append(ref, ast.StringTerm(part))
+	}
+	return ref, true
+}
+
 // Module is what of a parsed module matters to others, and what of others matters to it.
 type Module struct {
-	Parsed  *ast.Module
-	Package Key
+	File    string
+	Path    ast.Ref // of the package
+	Package Key     // its place
+	Syntax  *Syntax
 	Rules   []Rule
 	Refs    []Key // what it may refer to under data, sorted, each once; names of its own package are left out
 
@@ -84,9 +100,18 @@ type Rule struct {
 	first   Key // the package and the first part of the rule's name
 }
 
-// Scan reads a parsed module. The module is not changed, and must not be afterwards.
-func Scan(parsed *ast.Module) *Module {
-	m := &Module{Parsed: parsed, Package: PathKey(parsed.Package.Path)}
+// HasRuleAt reports whether a rule's path is place.
+func (m *Module) HasRuleAt(place Key) bool {
+	return m.Package.Holds(place) && slices.ContainsFunc(m.Rules, func(r Rule) bool { return r.Path == place })
+}
+
+// Scan reads a module. again parses it anew, see [NewSyntax]. The module is not changed, and must not be
+// afterwards.
+func Scan(parsed *ast.Module, again func() *ast.Module) *Module {
+	m := &Module{
+		File: parsed.Package.Location.File, Path: parsed.Package.Path, Package: PathKey(parsed.Package.Path),
+		Syntax: NewSyntax(parsed, again),
+	}
 	for _, rule := range parsed.Rules {
 		ref := rule.Head.Ref()
 		key, whole := KeyOf(ref[1:])
@@ -99,7 +124,7 @@ func Scan(parsed *ast.Module) *Module {
 	for _, a := range parsed.Annotations {
 		m.TellsBelow = m.TellsBelow || a.Scope == "subpackages"
 	}
-	m.scanRefs()
+	m.scanRefs(parsed)
 	return m
 }
 
@@ -128,9 +153,9 @@ func nameOf(t *ast.Term) string {
 
 // scanRefs collects the references. A name that an import brings in counts as the import even
 // where a local variable hides it: that can only add a dependency.
-func (m *Module) scanRefs() {
+func (m *Module) scanRefs(parsed *ast.Module) {
 	imports := map[ast.Var]Key{}
-	for _, imp := range m.Parsed.Imports {
+	for _, imp := range parsed.Imports {
 		if path, ok := imp.Path.Value.(ast.Ref); ok && path[0].Equal(ast.DefaultRootDocument) {
 			imports[imp.Name()] = PathKey(path)
 		}
@@ -171,7 +196,7 @@ func (m *Module) scanRefs() {
 		}
 		return false
 	})
-	for _, rule := range m.Parsed.Rules {
+	for _, rule := range parsed.Rules {
 		visitor.Walk(rule)
 	}
 	slices.Sort(m.Refs)
