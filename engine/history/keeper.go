@@ -89,7 +89,8 @@ func (k *Keeper) Health() Health {
 }
 
 // Run saves until ctx ends; then it saves what is still to be saved, within Flush, and returns nil.
-// What goes wrong is told by Health. Call it once.
+// It saves at once, unless it saved shortly before: then it waits nine times as long as that took, a minute at
+// most. What goes wrong is told by Health. Call it once.
 func (k *Keeper) Run(ctx context.Context) error {
 	k.cfg.Store.tidy()
 	retry := time.NewTimer(k.cfg.Retry)
@@ -102,10 +103,12 @@ func (k *Keeper) Run(ctx context.Context) error {
 		case <-k.wake:
 		case <-retry.C:
 		}
-		k.savePending(ctx, &pace{begun: time.Now()})
+		begun := time.Now()
+		k.savePending(ctx, &pace{begun: begun})
 		if k.Health().Pending {
 			retry.Reset(k.cfg.Retry)
 		}
+		restAfter(ctx, time.Since(begun))
 	}
 }
 

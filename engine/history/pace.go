@@ -11,8 +11,8 @@ import (
 type pace struct{ begun time.Time }
 
 const (
-	turn = time.Millisecond
-	rest = 9 * turn
+	turn  = time.Millisecond / 5
+	rests = 9 // times as long
 )
 
 // next rests when a turn is over. It ends early, with ctx's error, when ctx does.
@@ -20,14 +20,26 @@ func (p *pace) next(ctx context.Context) error {
 	if p == nil || time.Since(p.begun) < turn {
 		return ctx.Err()
 	}
-	timer := time.NewTimer(rest)
+	pause(ctx, rests*turn)
+	p.begun = time.Now()
+	return ctx.Err()
+}
+
+// restAfter has what is kept one after the other take a tenth of the time, as the work on each does: in a
+// storm of edits of thousands of modules, to keep each of them would go on without end.
+func restAfter(ctx context.Context, work time.Duration) {
+	const longest = time.Minute
+	pause(ctx, min(rests*work, longest))
+}
+
+// pause ends early when ctx does.
+func pause(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
 	case <-timer.C:
 	}
-	p.begun = time.Now()
-	return ctx.Err()
 }
 
 type pacedWriter struct {

@@ -49,3 +49,24 @@ func TestWithoutAPaceNothingRests(t *testing.T) {
 		}
 	})
 }
+
+func TestSavesTakeATenthOfTheTimeAndRestForAMinuteAtMost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		took := func(ctx context.Context, work time.Duration) time.Duration {
+			before := time.Now()
+			restAfter(ctx, work)
+			return time.Since(before)
+		}
+		if got := took(t.Context(), time.Second); got != 9*time.Second {
+			t.Errorf("%s after a second of work", got)
+		}
+		if got := took(t.Context(), time.Hour); got != time.Minute {
+			t.Errorf("%s after an hour of work", got)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if got := took(ctx, time.Hour); got != time.Second {
+			t.Errorf("%s where a second was left", got)
+		}
+	})
+}
