@@ -23,8 +23,11 @@ const (
 	// that does not has paid for few collections.
 	littleLive, littleLoading = 64 * mib, 80 * mib
 	servingPart, mostServing  = 16, 64 * mib
+	// This part of what the first load left empty in pages that hold something: those stay in memory in any case, and
+	// most of the garbage fits into them. At most as much as is live.
+	unusedShare = 0.75
 
-	// While it serves, the room is between half of what is live and sixteen times that.
+	// The room is between half of what is live and sixteen times that.
 	leastPercent, mostPercent = 50, 1600
 
 	// In between, the room is for what is allocated in so much time for each MiB that is live, which takes the
@@ -43,6 +46,7 @@ type Pacer struct {
 
 	mu      sync.Mutex
 	serving bool
+	unused  uint64 // left by the first load in pages that hold something, in bytes
 	rate    rate
 	percent int // as set last
 	before  int // to be set when the pacer is released
@@ -99,6 +103,11 @@ func (p *Pacer) Serve() {
 		return
 	}
 	debug.FreeOSMemory() // collects, so the target follows
+	unused := []metrics.Sample{{Name: "/memory/classes/heap/unused:bytes"}}
+	metrics.Read(unused)
+	p.mu.Lock()
+	p.unused = unused[0].Value.Uint64()
+	p.mu.Unlock()
 	p.adjust()
 }
 
@@ -149,7 +158,8 @@ func (p *Pacer) target(live uint64) int {
 		return int(max(leastPercent, 100*min(p.memory/loadingPart, mostLoading)/live))
 	}
 	wanted := uint64(p.rate.now * pausePerMiB.Seconds() * float64(live) / mib)
-	return int(min(max(leastPercent, 100*min(p.memory/servingPart, mostServing, wanted)/live), mostPercent))
+	room := min(p.memory/servingPart, max(mostServing, min(uint64(unusedShare*float64(p.unused)), live)), wanted)
+	return int(min(max(leastPercent, 100*room/live), mostPercent))
 }
 
 // heap tells what the last collection left, and how much was ever allocated, in bytes.

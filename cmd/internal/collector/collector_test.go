@@ -18,25 +18,30 @@ func TestTheRoomIsByWhatIsLiveAndWhatTheMachineHas(t *testing.T) {
 		name         string
 		memory, live uint64
 		serving      bool
+		unused       uint64
 		rate         float64
 		want         int
 	}{
-		{"a load begins", 24 * gib, 0, false, 0, 2000},
-		{"a load has little", 24 * gib, 32 * mib, false, 0, 250},
-		{"a load has more than little", 24 * gib, 64 * mib, false, 0, 3200},
-		{"a load has much", 24 * gib, 1024 * mib, false, 0, 200},
-		{"a load has very much", 24 * gib, 8 * gib, false, 0, 50},
-		{"a load on a small machine", gib, 128 * mib, false, 0, 100},
-		{"little is served, fast", 24 * gib, 16 * mib, true, 500 * mib, 400},
-		{"hardly anything is served, fast", 24 * gib, 2 * mib, true, 500 * mib, 1600},
-		{"little is served, slowly", 24 * gib, 16 * mib, true, 5 * mib, 100},
-		{"little is served, and nothing asked for", 24 * gib, 16 * mib, true, 0, 50},
-		{"much is served, fast", 24 * gib, 64 * mib, true, 500 * mib, 100},
-		{"very much is served, fast", 24 * gib, 4 * gib, true, 500 * mib, 50},
-		{"served on a small machine, fast", 512 * mib, 64 * mib, true, 500 * mib, 50},
-		{"served on an unknown machine, fast", 0, 64 * mib, true, 500 * mib, 50},
+		{"a load begins", 24 * gib, 0, false, 0, 0, 2000},
+		{"a load has little", 24 * gib, 32 * mib, false, 0, 0, 250},
+		{"a load has more than little", 24 * gib, 64 * mib, false, 0, 0, 3200},
+		{"a load has much", 24 * gib, 1024 * mib, false, 0, 0, 200},
+		{"a load has very much", 24 * gib, 8 * gib, false, 0, 0, 50},
+		{"a load on a small machine", gib, 128 * mib, false, 0, 0, 100},
+		{"little is served, fast", 24 * gib, 16 * mib, true, 0, 500 * mib, 400},
+		{"hardly anything is served, fast", 24 * gib, 2 * mib, true, 0, 500 * mib, 1600},
+		{"little is served, slowly", 24 * gib, 16 * mib, true, 0, 5 * mib, 100},
+		{"little is served, and nothing asked for", 24 * gib, 16 * mib, true, 0, 0, 50},
+		{"much is served, fast", 24 * gib, 64 * mib, true, 0, 500 * mib, 100},
+		{"much is served beside much that is empty", 24 * gib, 256 * mib, true, 600 * mib, 500 * mib, 100},
+		{"much is served beside some that is empty", 24 * gib, 256 * mib, true, 256 * mib, 500 * mib, 75},
+		{"much is served beside much that is empty, slowly", 24 * gib, 256 * mib, true, 600 * mib, 2 * mib, 50},
+		{"little is left of much", 24 * gib, 16 * mib, true, 600 * mib, 500 * mib, 400},
+		{"very much is served, fast", 24 * gib, 4 * gib, true, 0, 500 * mib, 50},
+		{"served on a small machine, fast", 512 * mib, 64 * mib, true, 0, 500 * mib, 50},
+		{"served on an unknown machine, fast", 0, 64 * mib, true, 0, 500 * mib, 50},
 	} {
-		p := &Pacer{memory: tt.memory, serving: tt.serving, rate: rate{now: tt.rate}}
+		p := &Pacer{memory: tt.memory, serving: tt.serving, unused: tt.unused, rate: rate{now: tt.rate}}
 		if got := p.target(tt.live); got != tt.want {
 			t.Errorf("%s: %d%%, want %d%%", tt.name, got, tt.want)
 		}
