@@ -112,7 +112,10 @@ func (a *advisor) undefinedFunction(d *Diagnostic, m []string) {
 	}
 	for _, p := range a.modules() {
 		for _, rule := range p.unit.Rules {
-			if ref, ok := rule.Path.Ref(); ok && rule.Arity > 0 {
+			if rule.Arity == 0 {
+				continue
+			}
+			if ref, ok := rule.Path.Ref(); ok {
 				names = append(append(names, ref.String()), imported(imports, ref)...)
 			}
 		}

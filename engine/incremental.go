@@ -19,7 +19,7 @@ import (
 func fromNothing(all []*parsed, data *store) *change {
 	empty := newCompiler()
 	empty.Compile(nil)
-	c := &change{data: data, before: &policy{
+	c := &change{data: data, compiled: map[string]*ast.Module{}, before: &policy{
 		compiler: sealed(empty), graph: unit.New(nil), packages: &unit.Table[compiledPackage]{},
 	}}
 	c.graph = unit.New(unitsOf(all))
@@ -44,7 +44,7 @@ type change struct {
 	data   *store
 
 	mu       sync.Mutex
-	compiled []*ast.Module // the syntax of what was compiled for it
+	compiled map[string]*ast.Module // the syntax of what was compiled for it, by file
 
 	packages  unit.Set // with altered, new or missing modules, and all that are entangled with one
 	newData   bool     // some data file is another one
@@ -83,7 +83,7 @@ func (e edit) touchesData() bool {
 // changeBy is the change that an edit makes of the policy before.
 func changeBy(e edit, before *policy, data *store) *change {
 	removed, added := unitsOf(e.removed), unitsOf(e.added)
-	c := &change{before: before, data: data, newData: e.touchesData(), packages: unit.Set{}}
+	c := &change{before: before, data: data, compiled: map[string]*ast.Module{}, newData: e.touchesData(), packages: unit.Set{}}
 	c.graph = before.graph.With(removed, added)
 	for _, m := range slices.Concat(removed, added) {
 		c.packages[m.Package] = true
@@ -234,12 +234,12 @@ func (c *change) modulesIn(packages unit.Set) map[string]*ast.Module {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if len(c.compiled) <= mostRecent {
-		c.compiled = slices.AppendSeq(c.compiled, maps.Values(modules))
+		maps.Copy(c.compiled, modules)
 	}
 	return modules
 }
 
-func (c *change) recent() []*ast.Module {
+func (c *change) recent() map[string]*ast.Module {
 	switch n := len(c.compiled); {
 	case n == 0:
 		return c.before.recent

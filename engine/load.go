@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"io/fs"
-	"maps"
-	"slices"
 	"sync"
 
 	"defenseclaw/engine/internal/unit"
@@ -169,7 +167,7 @@ func (s *successor) compile(ctx context.Context, someBroke bool) (*policy, error
 		return nil, err
 	}
 	next := newPolicy(compiler, unit.New(unitsOf(s.parsed)))
-	next.recent = slices.Collect(maps.Values(modules))
+	next.recent = modules
 	return next, nil
 }
 

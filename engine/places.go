@@ -37,9 +37,10 @@ func (a *advisor) rulesAt(name string) []*ast.Rule {
 	if err != nil {
 		return nil
 	}
+	place := unit.PathKey(ref)
 	var rules []*ast.Rule
 	for _, p := range a.modules() {
-		if !p.unit.HasRuleAt(unit.PathKey(ref)) {
+		if !p.unit.HasRuleAt(place) {
 			continue
 		}
 		for _, rule := range p.module().Rules {

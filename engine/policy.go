@@ -17,9 +17,9 @@ type policy struct {
 	graph    *unit.Graph
 	packages *unit.Table[compiledPackage]
 
-	// recent is the syntax of what was compiled for this policy, which is what an author goes on with, as long
-	// as it is little; of everything where whole is set. Other modules are parsed again when they are needed.
-	recent []*ast.Module
+	// recent is the syntax of what was compiled for this policy, by file, which is what an author goes on with,
+	// as long as it is little; of everything where whole is set. Other modules are parsed again when they are needed.
+	recent map[string]*ast.Module
 
 	// whole tells why this policy cannot be the start of a splice, "" when it can.
 	whole string
