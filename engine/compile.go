@@ -60,7 +60,7 @@ func compileOnce(ctx context.Context, modules map[string]*ast.Module, data *stor
 	for i, stage := range stages {
 		compiler = compiler.WithStageAfterID(stage, ast.CompilerStageDefinition{
 			Name: "CheckDeadline", MetricName: "check_deadline", Stage: func(*ast.Compiler) *ast.Error {
-				if err := ctx.Err(); err != nil {
+				if err := nextTurn(ctx); err != nil {
 					return ast.NewError(ast.CompileErr, nil, "%s", err)
 				}
 				complete = complete || i == len(stages)-1

@@ -194,6 +194,9 @@ func (e *Engine) candidate(ctx context.Context, trigger Trigger, watch *stopwatc
 		known = nil // worth another try
 	}
 	previous := e.Current()
+	if previous != nil { // somebody decides meanwhile
+		ctx = inTurns(ctx)
+	}
 	e.left.Go(func() {
 		defer cancel()
 		var own stopwatch

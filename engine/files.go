@@ -166,11 +166,11 @@ func readOnce(ctx context.Context, src fs.FS, limits Limits, known trusted, kind
 	f.begun = begun
 	var wrong Diagnostics
 	for _, file := range f.list {
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
 		if file.Bytes != nil {
 			continue // it did not change
+		}
+		if err := nextTurn(ctx); err != nil {
+			return nil, err
 		}
 		if err := file.read(src, limits.FileBytes); err != nil {
 			wrong = append(wrong, fileDiagnostic(file.Path, err))

@@ -138,6 +138,9 @@ func (c *change) splice(ctx context.Context) (*policy, error) {
 		}
 		wave = c.nextWave(wave, s)
 	}
+	if err := nextTurn(ctx); err != nil {
+		return nil, err
+	}
 	next := c.before.splice(s)
 	next.recent = c.recent()
 	if c.newData && len(conflicts(next.compiler.RuleTree, c.data.root)) > 0 {
@@ -188,6 +191,9 @@ func (c *change) compileParts(ctx context.Context, packages unit.Set, around *su
 			defer containPanic("compile", &err)
 			compiler, err := c.compilePart(ctx, part, around)
 			if err != nil {
+				return err
+			}
+			if err := nextTurn(ctx); err != nil {
 				return err
 			}
 			compiled := make(map[unit.Key]*compiledPackage, len(part))

@@ -99,7 +99,7 @@ func (w *walker) files() (*files, error) {
 
 func (w *walker) dir(dir string, info fs.FileInfo, depth int) {
 	if w.err == nil {
-		w.err = w.ctx.Err()
+		w.err = nextTurn(w.ctx)
 	}
 	if w.err != nil {
 		return

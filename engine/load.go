@@ -67,6 +67,9 @@ func (l *loader) build(ctx context.Context, f *files, previous *Generation) (*Ge
 	if err != nil {
 		return nil, err
 	}
+	if err := nextTurn(ctx); err != nil {
+		return nil, err
+	}
 	l.phase(phaseCompile)
 	policy, err := next.compileSound(ctx)
 	if err != nil {

@@ -56,7 +56,7 @@ func parseAll(ctx context.Context, f *files, previous *Generation) (all []*parse
 		at := &all[len(all)-1]
 		group.Go(func() (err error) {
 			defer containPanic("parse "+now.Path, &err)
-			if err := ctx.Err(); err != nil {
+			if err := nextTurn(ctx); err != nil {
 				return err
 			}
 			p, module := parse(now, before)
