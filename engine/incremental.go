@@ -193,9 +193,6 @@ func (c *change) compileParts(ctx context.Context, packages unit.Set, around *su
 			if err != nil {
 				return err
 			}
-			if err := nextTurn(ctx); err != nil {
-				return err
-			}
 			compiled := make(map[unit.Key]*compiledPackage, len(part))
 			for key := range part {
 				compiled[key] = nil
