@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"defenseclaw/api"
-	"defenseclaw/engine"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/urfave/cli/v2"
@@ -138,26 +137,4 @@ func domainsCommand() *cli.Command {
 			return nil
 		},
 	}
-}
-
-// generation loads the directory that dirFlags chose; its problems are drawn.
-func generation(c *cli.Context) (*engine.Generation, error) {
-	if err := noArguments(c); err != nil {
-		return nil, err
-	}
-	return generationOf(c)
-}
-
-// generationOf is generation for a command that has arguments.
-func generationOf(c *cli.Context) (*engine.Generation, error) {
-	dir, src, err := source(c)
-	if err != nil {
-		return nil, err
-	}
-	g, err := engine.Load(c.Context, src, nil)
-	if refused := new(engine.Refused); errors.As(err, &refused) && len(refused.Diagnostics) > 0 {
-		drawProblems(api.Diagnostics(refused.Diagnostics))
-		return nil, fmt.Errorf("%s: %d problems", dir, len(refused.Diagnostics))
-	}
-	return g, err
 }

@@ -3,12 +3,9 @@ package cli
 import (
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 
 	"defenseclaw/api"
 	"defenseclaw/engine"
-	"defenseclaw/policies"
 
 	"github.com/urfave/cli/v2"
 )
@@ -58,34 +55,4 @@ func validateCommand() *cli.Command {
 		},
 		OnUsageError: usageError,
 	}
-}
-
-// embeddedPack stands where a directory's name would.
-const embeddedPack = "(embedded)"
-
-// dirFlags choose the directory of a command that needs no sidecar.
-func dirFlags() []cli.Flag {
-	return append(settingFlags("policy-dir", "data-dir"),
-		&cli.StringFlag{Name: "rego-dir", Usage: "take the policy in `DIR`; without it the policy directory of the settings, or the embedded default pack"})
-}
-
-// source opens the directory that dirFlags chose. The process is short: nobody closes it.
-func source(c *cli.Context) (dir string, src fs.FS, err error) {
-	dir = c.String("rego-dir")
-	if dir == "" {
-		s, err := settings(c)
-		if err != nil {
-			return "", nil, err
-		}
-		dir = s.PolicyDir
-	}
-	if dir == "" {
-		fmt.Fprintln(os.Stderr, "no directory is set: taking the embedded default pack")
-		return embeddedPack, policies.FS(), nil
-	}
-	opened, err := engine.OpenDir(dir, engine.DirConfig{})
-	if err != nil {
-		return dir, nil, err
-	}
-	return dir, opened, nil
 }

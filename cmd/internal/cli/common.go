@@ -1,15 +1,17 @@
-// Package cli is the command tree: flags, one call, printing. What the commands do lives elsewhere.
 package cli
 
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"runtime/debug"
 	"slices"
 
 	"defenseclaw/api"
 	"defenseclaw/cmd/internal/sidecar"
+	"defenseclaw/engine"
+	"defenseclaw/policies"
 
 	"github.com/urfave/cli/v2"
 )
@@ -35,63 +37,6 @@ func (e *exitError) Error() string {
 }
 
 func (e *exitError) Unwrap() error { return e.err }
-
-// Main runs the command line and returns the exit code.
-func Main(args []string) int {
-	err := newApp().Run(args)
-	if err == nil {
-		return 0
-	}
-	code := exitFailure
-	var own *exitError
-	if errors.As(err, &own) {
-		code = own.code
-	}
-	if message := err.Error(); message != "" {
-		fmt.Fprintln(os.Stderr, "Error: "+message)
-	}
-	return code
-}
-
-func newApp() *cli.App {
-	return &cli.App{
-		Name:                   "defenseclaw-gateway",
-		Usage:                  "the policy sidecar: serves decisions, and reloads policy while it serves",
-		Version:                version(),
-		Flags:                  settingFlags(),
-		Action:                 serve,
-		Commands:               []*cli.Command{serveCommand(), overviewCommand(), policyCommand(), listCommand(), auditCommand(), tokenCommand(), completionCommand()},
-		HideHelpCommand:        true,
-		EnableBashCompletion:   true,
-		UseShortOptionHandling: false,
-		ExitErrHandler:         func(*cli.Context, error) {}, // Main prints and decides
-		OnUsageError:           usageError,
-	}
-}
-
-func policyCommand() *cli.Command {
-	return &cli.Command{
-		Name:  "policy",
-		Usage: "check, test, reload and inspect policy",
-		Subcommands: []*cli.Command{
-			reloadCommand(), statusCommand(), validateCommand(), testCommand(), initCommand(), devCommand(), tryCommand(), fmtCommand(), lintCommand(),
-			evaluateCommand(), evaluateFirewallCommand(), showCommand(), domainsCommand(),
-		},
-		HideHelpCommand: true,
-		OnUsageError:    usageError,
-		Action:          needsCommand,
-	}
-}
-
-// needsCommand is the action of a command that only holds others.
-func needsCommand(c *cli.Context) error {
-	if c.Args().Present() {
-		return fmt.Errorf("%[1]s has no command %[2]q; see %[1]s --help", c.Command.Name, c.Args().First())
-	}
-	return cli.ShowSubcommandHelp(c)
-}
-
-func usageError(_ *cli.Context, err error, _ bool) error { return err }
 
 // settingFlags are the flags of the settings table. Their defaults are the table's, applied when
 // all sources are known.
@@ -152,6 +97,68 @@ func noArguments(c *cli.Context) error {
 	}
 	return nil
 }
+
+// embeddedPack stands where a directory's name would.
+const embeddedPack = "(embedded)"
+
+// dirFlags choose the directory of a command that needs no sidecar.
+func dirFlags() []cli.Flag {
+	return append(settingFlags("policy-dir", "data-dir"),
+		&cli.StringFlag{Name: "rego-dir", Usage: "take the policy in `DIR`; without it the policy directory of the settings, or the embedded default pack"})
+}
+
+// source opens the directory that dirFlags chose. The process is short: nobody closes it.
+func source(c *cli.Context) (dir string, src fs.FS, err error) {
+	dir = c.String("rego-dir")
+	if dir == "" {
+		s, err := settings(c)
+		if err != nil {
+			return "", nil, err
+		}
+		dir = s.PolicyDir
+	}
+	if dir == "" {
+		fmt.Fprintln(os.Stderr, "no directory is set: taking the embedded default pack")
+		return embeddedPack, policies.FS(), nil
+	}
+	opened, err := engine.OpenDir(dir, engine.DirConfig{})
+	if err != nil {
+		return dir, nil, err
+	}
+	return dir, opened, nil
+}
+
+// generation loads the directory that dirFlags chose; its problems are drawn.
+func generation(c *cli.Context) (*engine.Generation, error) {
+	if err := noArguments(c); err != nil {
+		return nil, err
+	}
+	return generationOf(c)
+}
+
+// generationOf is generation for a command that has arguments.
+func generationOf(c *cli.Context) (*engine.Generation, error) {
+	dir, src, err := source(c)
+	if err != nil {
+		return nil, err
+	}
+	g, err := engine.Load(c.Context, src, nil)
+	if refused := new(engine.Refused); errors.As(err, &refused) && len(refused.Diagnostics) > 0 {
+		drawProblems(api.Diagnostics(refused.Diagnostics))
+		return nil, fmt.Errorf("%s: %d problems", dir, len(refused.Diagnostics))
+	}
+	return g, err
+}
+
+// needsCommand is the action of a command that only holds others.
+func needsCommand(c *cli.Context) error {
+	if c.Args().Present() {
+		return fmt.Errorf("%[1]s has no command %[2]q; see %[1]s --help", c.Command.Name, c.Args().First())
+	}
+	return cli.ShowSubcommandHelp(c)
+}
+
+func usageError(_ *cli.Context, err error, _ bool) error { return err }
 
 // version is what the build knows of itself.
 func version() string {
