@@ -16,21 +16,21 @@ var update = flag.Bool("update", false, "write the table of docs/METRICS.md")
 
 // documentRow is the row of the document for an instrument.
 func documentRow(t *testing.T, row instrument) string {
-	kinds := map[kind]string{counter: "counter", total: "counter", gauge: "gauge", histogram: "histogram"}
+	kinds := map[kind]string{counter: "counter", observedCounter: "counter", gauge: "gauge", histogram: "histogram"}
 	unit := row.unit
 	if unit == "" {
 		unit = "–"
 	}
 	var keys []string
-	known := map[string][]string{}
+	declared := map[string][]string{}
 	for _, product := range row.labels {
 		for _, l := range product {
 			if !slices.Contains(keys, l.key) {
 				keys = append(keys, l.key)
 			}
 			for _, v := range l.values {
-				if !slices.Contains(known[l.key], v) {
-					known[l.key] = append(known[l.key], v)
+				if !slices.Contains(declared[l.key], v) {
+					declared[l.key] = append(declared[l.key], v)
 				}
 			}
 		}
@@ -38,8 +38,8 @@ func documentRow(t *testing.T, row instrument) string {
 	var labels []string
 	for _, key := range keys {
 		text := "`" + promLabel(key) + "`"
-		if len(known[key]) > 0 {
-			text += ": " + strings.Join(known[key], ", ")
+		if len(declared[key]) > 0 {
+			text += ": " + strings.Join(declared[key], ", ")
 		}
 		labels = append(labels, text)
 	}
@@ -74,8 +74,8 @@ func TestTheDocumentIsTheTable(t *testing.T) {
 	}
 }
 
-// Every series that the document's alerts ask for is one that a scrape shows.
-func TestEveryAlertAsksForSeriesThatAre(t *testing.T) {
+// Every series that an alert of the document uses is in a scrape.
+func TestAlertsUseExistingSeries(t *testing.T) {
 	b, err := os.ReadFile(document)
 	if err != nil {
 		t.Fatal(err)
@@ -105,8 +105,8 @@ func TestEveryAlertAsksForSeriesThatAre(t *testing.T) {
 	}
 }
 
-// Every metric that the document names anywhere is in the table, but for those that it says are not.
-func TestTheDocumentNamesNoMetricThatIsNot(t *testing.T) {
+// Every metric that the document names is in the table, except those that it says are not offered.
+func TestTheDocumentNamesExistingMetricsOnly(t *testing.T) {
 	b, err := os.ReadFile(document)
 	if err != nil {
 		t.Fatal(err)

@@ -25,18 +25,19 @@ import (
 	"go.opentelemetry.io/otel/trace/noop"
 )
 
-// flushTimeout bounds how long the end waits for a collector.
+// flushTimeout bounds the last export to a collector.
 const flushTimeout = 5 * time.Second
 
-// export joins the providers to those who read them.
+// export makes the meter and tracer providers and their exporters: Prometheus always, others as the
+// OTEL_ variables ask.
 func (m *Metrics) export(table []instrument) error {
 	m.registry = prometheus.NewRegistry()
 	m.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	finished, err := newFinisher(m.registry, table)
+	gatherer, err := newGatherer(m.registry, table)
 	if err != nil {
 		return err
 	}
-	m.gatherer = finished
+	m.gatherer = gatherer
 	scraped, err := otelprom.New(otelprom.WithRegisterer(m.registry), otelprom.WithoutScopeInfo(), otelprom.WithoutTargetInfo(),
 		otelprom.WithTranslationStrategy(otlptranslator.UnderscoreEscapingWithSuffixes))
 	if err != nil {
@@ -45,14 +46,14 @@ func (m *Metrics) export(table []instrument) error {
 	about, err := resource.New(context.Background(),
 		resource.WithTelemetrySDK(),
 		resource.WithAttributes(attribute.String("service.name", "defenseclaw-gateway"), attribute.String("service.version", m.cfg.Version)),
-		resource.WithFromEnv()) // last, so that OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES have the last word
+		resource.WithFromEnv()) // last: OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES override the others
 	if err != nil {
 		return fmt.Errorf("OTEL_RESOURCE_ATTRIBUTES: %w", err)
 	}
 	options := []sdkmetric.Option{sdkmetric.WithReader(scraped), sdkmetric.WithResource(about)}
 
 	m.tracer = noop.NewTracerProvider().Tracer(scope)
-	traced, err := asked("TRACES")
+	traced, err := requested("TRACES")
 	if err != nil {
 		return err
 	}
@@ -63,11 +64,11 @@ func (m *Metrics) export(table []instrument) error {
 		}
 		m.spans = sdktrace.NewTracerProvider(sdktrace.WithBatcher(exporter), sdktrace.WithResource(about))
 		m.tracer = m.spans.Tracer(scope)
-	} else { // a measurement need not look for a trace to refer to
+	} else { // without traces an exemplar has nothing to refer to
 		options = append(options, sdkmetric.WithExemplarFilter(exemplar.AlwaysOffFilter))
 	}
 
-	pushed, err := asked("METRICS")
+	pushed, err := requested("METRICS")
 	if err != nil {
 		return errors.Join(err, m.shutdown())
 	}
@@ -83,10 +84,10 @@ func (m *Metrics) export(table []instrument) error {
 	return nil
 }
 
-// asked reports whether the environment asks for an export of the signal, TRACES or METRICS: by
-// naming an exporter, or the address of a collector. The libraries' own default, a collector on this
-// machine, is not taken: nothing is sent that nobody asked for.
-func asked(signal string) (bool, error) {
+// requested reports whether the environment requests an export of the signal, TRACES or METRICS, by
+// naming an exporter or the address of a collector. The libraries' default, a collector on this machine,
+// does not apply: nothing is sent without a request.
+func requested(signal string) (bool, error) {
 	if strings.EqualFold(os.Getenv("OTEL_SDK_DISABLED"), "true") {
 		return false, nil
 	}
@@ -96,7 +97,7 @@ func asked(signal string) (bool, error) {
 		if address == "" {
 			continue
 		}
-		// The exporters would go on with their default, and say so once.
+		// The exporters would only log this, and use their default.
 		if u, err := url.Parse(address); err != nil || u.Host == "" && !strings.HasPrefix(u.Scheme, "unix") {
 			return false, fmt.Errorf("%s=%s: not a URL such as http://localhost:4318", name, address)
 		}
@@ -108,7 +109,7 @@ func asked(signal string) (bool, error) {
 	return named, nil
 }
 
-// environment shows the variables that choose the signal's exporter.
+// environment lists the variables that select the signal's exporter, for error texts.
 func environment(signal string) string {
 	var set []string
 	for _, name := range []string{"OTEL_" + signal + "_EXPORTER", "OTEL_EXPORTER_OTLP_" + signal + "_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"} {
@@ -120,7 +121,7 @@ func environment(signal string) string {
 }
 
 // Handler answers GET /metrics in Prometheus's text format, or in OpenMetrics when that is asked for.
-// Beside the instruments it tells the state of the Go runtime and of the process.
+// It includes metrics of the Go runtime and of the process.
 func (m *Metrics) Handler() http.Handler {
 	return promhttp.HandlerFor(m.gatherer, promhttp.HandlerOpts{
 		EnableOpenMetrics: true,
@@ -129,25 +130,24 @@ func (m *Metrics) Handler() http.Handler {
 	})
 }
 
-// errorLog is promhttp's logger.
-type errorLog struct{ tell func(error) }
+// errorLog implements promhttp.Logger.
+type errorLog struct{ report func(error) }
 
 func (l errorLog) Println(v ...any) {
-	if l.tell != nil {
-		l.tell(errors.New(strings.TrimSuffix(fmt.Sprintln(v...), "\n")))
+	if l.report != nil {
+		l.report(errors.New(strings.TrimSuffix(fmt.Sprintln(v...), "\n")))
 	}
 }
 
-// Run waits for ctx to end, then sends what was measured and not yet exported, for five seconds at
-// most, and ends the exporters. After that nothing is measured any more. Without exporters it just
-// waits. To be called once; an error says that the last metrics could not be sent. Of traces that
-// could not, [Config.OnError] hears.
+// Run waits for ctx to end, then exports what is still pending, within five seconds, and stops the
+// exporters. Nothing is measured after that. Without exporters it only waits. Call it once. An error
+// means that the last metrics could not be sent; traces that could not are reported to [Config.OnError].
 func (m *Metrics) Run(ctx context.Context) error {
 	<-ctx.Done()
 	return m.shutdown()
 }
 
-// shutdown ends both exports side by side, so that neither takes the other's time.
+// shutdown stops both exports concurrently, so that neither uses up the other's time.
 func (m *Metrics) shutdown() error {
 	ctx, cancel := context.WithTimeout(context.Background(), m.flush)
 	defer cancel()

@@ -10,16 +10,16 @@ import (
 	"github.com/prometheus/otlptranslator"
 )
 
-// finisher makes of the histograms what Prometheus's users expect and OpenTelemetry's SDK does not
-// give: every series there from the start, and times in seconds. The names that this program shares
-// with the systems before it have times in milliseconds, and keep them where OpenTelemetry reads them.
-type finisher struct {
+// gatherer corrects the histograms of the OpenTelemetry exporter for Prometheus: every predeclared
+// series is present from the start, and durations are in seconds. Instruments that this program shares
+// with earlier systems are in milliseconds, and OTLP keeps that unit.
+type gatherer struct {
 	inner      prometheus.Gatherer
-	histograms map[string]*finished // by the name that comes from inside
+	histograms map[string]*histogramFamily // by the name that inner uses
 }
 
-// finished is how a histogram's family is finished.
-type finished struct {
+// histogramFamily is how a histogram appears on /metrics.
+type histogramFamily struct {
 	name    string
 	help    string
 	divisor float64
@@ -27,8 +27,8 @@ type finished struct {
 	buckets []float64
 }
 
-func newFinisher(inner prometheus.Gatherer, table []instrument) (*finisher, error) {
-	f := &finisher{inner: inner, histograms: map[string]*finished{}}
+func newGatherer(inner prometheus.Gatherer, table []instrument) (*gatherer, error) {
+	g := &gatherer{inner: inner, histograms: map[string]*histogramFamily{}}
 	for _, row := range table {
 		if row.kind != histogram {
 			continue
@@ -37,11 +37,11 @@ func newFinisher(inner prometheus.Gatherer, table []instrument) (*finisher, erro
 		if err != nil {
 			return nil, err
 		}
-		h := &finished{name: name, help: row.help, divisor: 1, buckets: row.buckets}
+		h := &histogramFamily{name: name, help: row.help, divisor: 1, buckets: row.buckets}
 		if row.unit == "ms" {
 			h.name, h.divisor = strings.TrimSuffix(name, "milliseconds")+"seconds", 1000
 		}
-		for values := range row.known() {
+		for values := range row.predeclared() {
 			var pairs []*dto.LabelPair
 			for i, l := range row.labels[0] {
 				pairs = append(pairs, &dto.LabelPair{Name: new(promLabel(l.key)), Value: new(values[i])})
@@ -49,15 +49,16 @@ func newFinisher(inner prometheus.Gatherer, table []instrument) (*finisher, erro
 			slices.SortFunc(pairs, func(a, b *dto.LabelPair) int { return strings.Compare(a.GetName(), b.GetName()) })
 			h.series = append(h.series, pairs)
 		}
-		f.histograms[name] = h
+		g.histograms[name] = h
 	}
-	return f, nil
+	return g, nil
 }
 
-// prometheusName is how Prometheus's exporter names the instrument, its unit converted or not.
+// prometheusName is the name that the OpenTelemetry exporter for Prometheus gives the instrument,
+// before the unit is converted.
 func prometheusName(row instrument) (string, error) {
 	kinds := map[kind]otlptranslator.MetricType{
-		counter: otlptranslator.MetricTypeMonotonicCounter, total: otlptranslator.MetricTypeMonotonicCounter,
+		counter: otlptranslator.MetricTypeMonotonicCounter, observedCounter: otlptranslator.MetricTypeMonotonicCounter,
 		histogram: otlptranslator.MetricTypeHistogram, gauge: otlptranslator.MetricTypeGauge,
 	}
 	namer := otlptranslator.NewMetricNamer("", otlptranslator.UnderscoreEscapingWithSuffixes)
@@ -70,20 +71,20 @@ func prometheusName(row instrument) (string, error) {
 
 func promLabel(key string) string { return strings.ReplaceAll(key, ".", "_") }
 
-// Gather is [prometheus.Gatherer]'s.
-func (f *finisher) Gather() ([]*dto.MetricFamily, error) {
-	families, err := f.inner.Gather()
+// Gather implements [prometheus.Gatherer].
+func (g *gatherer) Gather() ([]*dto.MetricFamily, error) {
+	families, err := g.inner.Gather()
 	seen := map[string]bool{}
 	for _, family := range families {
-		if h, ok := f.histograms[family.GetName()]; ok {
+		if h, ok := g.histograms[family.GetName()]; ok {
 			seen[family.GetName()] = true
-			h.finish(family)
+			h.complete(family)
 		}
 	}
-	for name, h := range f.histograms {
+	for name, h := range g.histograms {
 		if !seen[name] {
 			family := &dto.MetricFamily{Type: dto.MetricType_HISTOGRAM.Enum(), Help: new(h.help)}
-			h.finish(family)
+			h.complete(family)
 			families = append(families, family)
 		}
 	}
@@ -91,8 +92,8 @@ func (f *finisher) Gather() ([]*dto.MetricFamily, error) {
 	return families, err
 }
 
-// finish converts what was measured and adds what was not, at 0.
-func (h *finished) finish(family *dto.MetricFamily) {
+// complete converts the measured series and adds the others at 0.
+func (h *histogramFamily) complete(family *dto.MetricFamily) {
 	family.Name = new(h.name)
 	measured := map[string]bool{}
 	for _, m := range family.GetMetric() {
@@ -120,7 +121,7 @@ func (h *finished) finish(family *dto.MetricFamily) {
 	})
 }
 
-// labelsText tells series of one family apart; the labels are sorted by name.
+// labelsText identifies a series within its family. The labels must be sorted by name.
 func labelsText(labels []*dto.LabelPair) string {
 	var text strings.Builder
 	for _, l := range labels {

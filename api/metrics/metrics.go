@@ -1,20 +1,28 @@
-// Package metrics counts and times what the sidecar does, and tells it to whoever asks: Prometheus
-// at [Metrics.Handler], and an OpenTelemetry collector where the standard OTEL_* variables name one.
+// Package metrics counts and times what the sidecar does. Prometheus scrapes it at [Metrics.Handler];
+// an OpenTelemetry collector receives it if the standard OTEL_* variables name one.
 //
-// Most callers need [New], then one call per thing that happens: [Metrics.ReloadDone],
-// [Metrics.StartDecision], [Metrics.Request] and the others. What is a state and no happening (which
-// generation serves, how the watch is) is not reported here: it is read through [Config.Snapshot]
-// when somebody asks.
+// Most callers need [New], then one call per event: [Metrics.ReloadDone], [Metrics.StartDecision],
+// [Metrics.Request] and the others. States, such as the generation in service or the health of the
+// watch, are read through [Config.Snapshot] at each scrape and export.
 //
-// Every instrument stands in the table of table.go, with its name, unit, labels and their values, and
-// nowhere else; docs/METRICS.md is compared with it. Every series whose labels are known is there from
-// the start, at 0. A label value that is not in the table, such as the verdict that somebody's own
-// policy answers, counts as "other", so no caller and no policy can make the number of series grow.
+// table.go defines every instrument with its name, unit, labels and their values; a test compares
+// docs/METRICS.md with it. Every series of declared label values is present from the start, at 0. A label
+// value that is not declared, such as a verdict of the operator's own policy, counts as "other": neither a
+// caller nor a policy can increase the number of series.
 //
-// Nothing is sent anywhere, and no trace is made, unless the OTEL_* variables ask for it.
+// Nothing is sent and no trace is made unless the OTEL_* variables request it.
+//
+// # Why the instruments are OpenTelemetry's
+//
+// With instruments of prometheus/client_golang, and a bridge from its registry to OTLP, gatherer (which
+// converts milliseconds to seconds and adds series at 0) and vec would go. But OTLP would then see
+// Prometheus's names and units, and the contract fixes the dotted names in milliseconds, such as
+// defenseclaw.policy.latency, which dashboards of earlier systems use. So OTLP gets the instruments as they
+// are, and /metrics gets them converted.
 package metrics
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -30,21 +38,21 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// scope is the name under which OpenTelemetry knows this program's instruments and spans.
+// scope is the OpenTelemetry instrumentation scope of this program's instruments and spans.
 const scope = "defenseclaw"
 
-// Config says what is measured. Zero fields mean the defaults given.
+// Config configures [New]. Zero fields mean the defaults given.
 type Config struct {
 	Version    string        // of the program; default "unknown"
 	Routes     []string      // the patterns that Request is called with; any other counts as "other"
-	VerdictTTL time.Duration // how long the judge's verdicts are cached, a label of the cache's metrics; default 30 s
+	VerdictTTL time.Duration // how long the judge caches verdicts, a label of the cache's metrics; default 30 s
 
-	// Snapshot tells the states that are measured. It is called at every scrape and every export, at
-	// times by several goroutines at once, and answers at once. Default: a zero Snapshot.
+	// Snapshot returns the states to measure. It is called at every scrape and export, possibly
+	// concurrently, and must not block. Default: a zero Snapshot.
 	Snapshot func() Snapshot
 
-	// OnError hears of what could not be exported, possibly at every attempt. OpenTelemetry's SDK has
-	// one such listener per process, so the New called last decides. Default: the SDK's own, which
+	// OnError is called with each error of an export, possibly at every attempt. OpenTelemetry's SDK has
+	// one error handler per process, so the last call of New sets it. Default: the SDK's own, which
 	// writes to standard error.
 	OnError func(error)
 }
@@ -65,25 +73,20 @@ type Metrics struct {
 	codes   map[int]string
 	goBuild [3]string
 
-	evaluations, latency *vec // of vecs, for the path of every decision
+	evaluations, latency *vec // two of vecs, without a look-up for each decision
 }
 
-// lastReload is what the newest attempts came to.
+// lastReload is the result of the newest attempts.
 type lastReload struct {
 	ok          bool
 	succeededAt time.Time
 }
 
-// New makes the instruments and reads the OTEL_* variables. Where these ask for an export it has
-// begun when New returns, and [Metrics.Run] must be called to end it; its errors say which variable
-// is not understood.
+// New makes the instruments and reads the OTEL_* variables. If these request an export, it has started
+// when New returns, and [Metrics.Run] must be called to stop it. An error names the variable that is
+// invalid.
 func New(cfg Config) (*Metrics, error) {
-	if cfg.Version == "" {
-		cfg.Version = "unknown"
-	}
-	if cfg.VerdictTTL == 0 {
-		cfg.VerdictTTL = 30 * time.Second
-	}
+	cfg.Version, cfg.VerdictTTL = cmp.Or(cfg.Version, "unknown"), cmp.Or(cfg.VerdictTTL, 30*time.Second)
 	if cfg.Snapshot == nil {
 		cfg.Snapshot = func() Snapshot { return Snapshot{} }
 	}
@@ -99,7 +102,7 @@ func New(cfg Config) (*Metrics, error) {
 		goBuild: [3]string{cfg.Version, runtime.Version(), runtime.GOOS + "/" + runtime.GOARCH},
 	}
 	m.reloads.Store(&lastReload{})
-	for _, code := range knownCodes {
+	for _, code := range declaredCodes {
 		m.codes[code] = strconv.Itoa(code)
 	}
 	table := m.table()
@@ -113,7 +116,7 @@ func New(cfg Config) (*Metrics, error) {
 	return m, nil
 }
 
-// ttlBucket writes a time to live as the systems before this one did: 30s, 100ms, 5m.
+// ttlBucket formats a time to live as earlier systems did: 30s, 100ms, 5m.
 func ttlBucket(ttl time.Duration) string {
 	switch {
 	case ttl%time.Minute == 0:
@@ -125,35 +128,35 @@ func ttlBucket(ttl time.Duration) string {
 	}
 }
 
-// Reload is how one attempt to reload the policy went.
+// Reload describes one attempt to reload the policy.
 type Reload struct {
 	Trigger    string // startup, watch, poll, api or signal
 	Status     string // success, unchanged or failed
 	Start      time.Time
 	Duration   time.Duration
-	Generation uint64 // serves after the attempt
+	Generation uint64 // in service after the attempt
 	Revision   string
-	Error      string // why, when Status is failed
+	Error      string // the reason, if Status is failed
 	Phases     []Phase
 }
 
-// Phase is one part of an attempt, as a trace shows it.
+// Phase is one part of an attempt, a span of its trace.
 type Phase struct {
 	Name     string
 	Start    time.Time
 	Duration time.Duration
-	Error    string // what went wrong in it; empty when nothing did
+	Error    string // empty if it succeeded
 }
 
-// The ways in which an attempt ends.
+// The results of an attempt.
 const (
 	StatusSuccess   = "success"
 	StatusUnchanged = "unchanged"
 	StatusFailed    = "failed"
 )
 
-// ReloadDone counts an attempt. One that found nothing changed counts as a success, which is what
-// its caller was told; the duration tells the two apart.
+// ReloadDone counts and times an attempt. The counter counts an unchanged policy as a success, as the
+// caller's answer does; the histogram has separate series for the two.
 func (m *Metrics) ReloadDone(ctx context.Context, r Reload) {
 	now := &lastReload{ok: r.Status != StatusFailed, succeededAt: r.Start.Add(r.Duration)}
 	counted := StatusSuccess
@@ -163,40 +166,40 @@ func (m *Metrics) ReloadDone(ctx context.Context, r Reload) {
 	}
 	m.reloads.Store(now)
 	m.vecs[policyReloads].add(counted)
-	m.vecs[policyReloadDuration].took(ctx, r.Duration, r.Trigger, r.Status)
+	m.vecs[policyReloadDuration].observe(ctx, r.Duration, r.Trigger, r.Status)
 }
 
-// Admission counts an admission's verdict, beside the decision that made it.
-func (m *Metrics) Admission(ctx context.Context, targetType, verdict string, took time.Duration) {
+// Admission counts the verdict of an admission, in addition to its decision.
+func (m *Metrics) Admission(ctx context.Context, targetType, verdict string, elapsed time.Duration) {
 	m.vecs[admissionDecisions].add(verdict, "api", targetType)
 	if verdict == "blocked" || verdict == "rejected" {
-		m.vecs[blockLatency].took(ctx, took, targetType)
+		m.vecs[blockLatency].observe(ctx, elapsed, targetType)
 	}
 }
 
-// CacheHit counts a judge's verdict that was found in the cache.
+// CacheHit counts a hit of the judge's verdict cache.
 func (m *Metrics) CacheHit(kind, action string) {
 	m.vecs[cacheHits].add("verdict", scannerOf(kind), action, m.ttl)
 }
 
-// CacheMiss counts a judge's verdict that was not.
+// CacheMiss counts a miss of the judge's verdict cache.
 func (m *Metrics) CacheMiss(kind string) {
 	m.vecs[cacheMisses].add("verdict", scannerOf(kind), "none", m.ttl)
 }
 
-// JudgeCall counts a call to the judge: one that gave no verdict has the action [VerdictError] and the
-// severity NONE.
-func (m *Metrics) JudgeCall(ctx context.Context, kind, action, severity string, took time.Duration) {
+// JudgeCall counts and times a call to the judge. A call without a verdict has the action [VerdictError]
+// and the severity NONE.
+func (m *Metrics) JudgeCall(ctx context.Context, kind, action, severity string, elapsed time.Duration) {
 	m.vecs[judgeInvocations].add(kind, action, severity)
-	m.vecs[judgeLatency].took(ctx, took, kind)
+	m.vecs[judgeLatency].observe(ctx, elapsed, kind)
 }
 
-// JudgeError counts that no verdict came of a question, by the judge's own word for why.
+// JudgeError counts a question without a verdict. The reason is one of judge.Reason.
 func (m *Metrics) JudgeError(kind, reason string) {
 	m.vecs[judgeErrors].add(kind, reason)
 }
 
-// Request counts an answered HTTP request. The route is its pattern, never its path.
+// Request counts an answered HTTP request. The route is its pattern, not its path.
 func (m *Metrics) Request(route string, code int) {
 	m.vecs[httpRequests].add(route, m.codes[code])
 }

@@ -82,14 +82,14 @@ func everything(ctx context.Context, m *Metrics) {
 	m.Request("/policy/reload", http.StatusOK)
 }
 
-func TestTheContractsCounterIsThereFromTheStart(t *testing.T) {
+func TestTheContractsCounterStartsAtZero(t *testing.T) {
 	expect(t, create(t, Config{}),
 		`# TYPE defenseclaw_policy_reloads_total counter`,
 		`defenseclaw_policy_reloads_total{policy_status="success"} 0`,
 		`defenseclaw_policy_reloads_total{policy_status="failed"} 0`)
 }
 
-func TestEveryKnownSeriesIsThereFromTheStart(t *testing.T) {
+func TestPredeclaredSeriesStartAtZero(t *testing.T) {
 	m := create(t, Config{Routes: []string{"/policy/reload"}})
 	body, _ := scrape(t, m, "")
 	for _, row := range m.table() {
@@ -97,10 +97,10 @@ func TestEveryKnownSeriesIsThereFromTheStart(t *testing.T) {
 		if row.kind == histogram {
 			suffix = "_count"
 		}
-		if row.name == "defenseclaw.build.info" { // its labels are not known to the table
+		if row.name == "defenseclaw.build.info" { // the table declares no values of its labels
 			continue
 		}
-		for values := range row.known() {
+		for values := range row.predeclared() {
 			var pairs []string
 			for i := range row.width() {
 				pairs = append(pairs, fmt.Sprintf("%s=%q", promLabel(row.labels[0][i].key), values[i]))
@@ -116,7 +116,7 @@ func TestEveryKnownSeriesIsThereFromTheStart(t *testing.T) {
 		}
 	}
 	if strings.Contains(body, `="`+other+`"`) {
-		t.Error("a series for the unknown is there before the unknown happened")
+		t.Error("a series with the label value other is present before an undeclared value was counted")
 	}
 }
 
@@ -194,8 +194,8 @@ func TestAReloadIsCountedByHowItEnded(t *testing.T) {
 
 func TestTimesAreInSeconds(t *testing.T) {
 	m := create(t, Config{})
-	m.latency.took(t.Context(), 3*time.Millisecond, DomainFirewall)
-	m.latency.took(t.Context(), 20*time.Microsecond, DomainFirewall)
+	m.latency.observe(t.Context(), 3*time.Millisecond, DomainFirewall)
+	m.latency.observe(t.Context(), 20*time.Microsecond, DomainFirewall)
 	expect(t, m,
 		`defenseclaw_policy_latency_seconds_bucket{policy_domain="firewall",le="1e-05"} 0`,
 		`defenseclaw_policy_latency_seconds_bucket{policy_domain="firewall",le="2.5e-05"} 1`,
@@ -237,7 +237,7 @@ func TestTheJudgeAndItsCacheAreCounted(t *testing.T) {
 		`defenseclaw_gateway_judge_latency_seconds_bucket{judge_kind="injection",le="1"} 1`)
 }
 
-func TestATimeToLiveIsALabelOfFewLetters(t *testing.T) {
+func TestATimeToLiveIsAShortLabel(t *testing.T) {
 	for ttl, want := range map[time.Duration]string{
 		30 * time.Second: "30s", 100 * time.Millisecond: "100ms", 5 * time.Minute: "5m", 90 * time.Second: "90s",
 	} {
@@ -276,7 +276,7 @@ func TestTheSnapshotIsWhatTheGaugesSay(t *testing.T) {
 		t.Errorf("stale for %v s: %v", seconds, err)
 	}
 	if !strings.Contains(body, `version="1.2.3"} 1`) {
-		t.Error("the version is not told")
+		t.Error("no version")
 	}
 }
 
@@ -295,7 +295,7 @@ func TestOnlyWhatIsBehindTheDirectoryIsStale(t *testing.T) {
 	}
 }
 
-func TestNoCallerAndNoPolicyMakesTheSeriesGrow(t *testing.T) {
+func TestUndeclaredLabelValuesCountAsOther(t *testing.T) {
 	m := create(t, Config{Routes: []string{"/policy/status"}})
 	count := func() int {
 		body, _ := scrape(t, m, "")
@@ -359,18 +359,18 @@ func TestOpenMetricsIsSpokenWhenAsked(t *testing.T) {
 	}
 }
 
-func TestAScraperLearnsWhatItCanWhenASeriesIsBroken(t *testing.T) {
-	var told []error
+func TestABrokenSeriesDoesNotHideTheOthers(t *testing.T) {
+	var reported []error
 	var mu sync.Mutex
 	m := create(t, Config{
 		Routes:  []string{"not UTF-8: \xff"},
-		OnError: func(err error) { mu.Lock(); defer mu.Unlock(); told = append(told, err) },
+		OnError: func(err error) { mu.Lock(); defer mu.Unlock(); reported = append(reported, err) },
 	})
 	expect(t, m, `defenseclaw_policy_reloads_total{policy_status="success"} 0`)
 	mu.Lock()
 	defer mu.Unlock()
-	if len(told) == 0 || !strings.Contains(told[0].Error(), "UTF-8") {
-		t.Errorf("told %v", told)
+	if len(reported) == 0 || !strings.Contains(reported[0].Error(), "UTF-8") {
+		t.Errorf("reported %v", reported)
 	}
 }
 
@@ -403,7 +403,7 @@ func TestWhatHappensAtOnceIsCountedInFull(t *testing.T) {
 func TestADecisionCostsNoAllocation(t *testing.T) {
 	m := create(t, Config{})
 	ctx := t.Context()
-	for _, verdict := range []string{"allowed", "a verdict of somebody's own"} {
+	for _, verdict := range []string{"allowed", "a custom verdict"} {
 		if n := testing.AllocsPerRun(200, func() {
 			_, d := m.StartDecision(ctx, DomainAdmission, 1)
 			d.End(verdict)

@@ -151,7 +151,7 @@ func TestNothingIsSentUnlessTheEnvironmentAsks(t *testing.T) {
 				t.Setenv(name, value)
 			}
 			for signal, want := range map[string]bool{"TRACES": c.traces, "METRICS": c.metrics} {
-				if got, err := asked(signal); err != nil || got != want {
+				if got, err := requested(signal); err != nil || got != want {
 					t.Errorf("%s: %v, %v", signal, got, err)
 				}
 			}
@@ -159,7 +159,7 @@ func TestNothingIsSentUnlessTheEnvironmentAsks(t *testing.T) {
 	}
 }
 
-func TestAVariableThatIsNotUnderstoodIsNamed(t *testing.T) {
+func TestAnInvalidVariableIsNamed(t *testing.T) {
 	for name, value := range map[string]string{
 		"OTEL_EXPORTER_OTLP_ENDPOINT":         "localhost:4318",
 		"OTEL_EXPORTER_OTLP_METRICS_ENDPOINT": "http://[::1",
@@ -186,7 +186,7 @@ func TestAVariableThatIsNotUnderstoodIsNamed(t *testing.T) {
 	}
 }
 
-func TestACollectorIsSentTheMetricsByTheirOwnNames(t *testing.T) {
+func TestACollectorGetsTheMetricsByTheirOwnNames(t *testing.T) {
 	clean(t)
 	var c collector
 	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", c.listen(t))
@@ -194,7 +194,7 @@ func TestACollectorIsSentTheMetricsByTheirOwnNames(t *testing.T) {
 	t.Setenv("OTEL_SERVICE_NAME", "edge-7")
 	m := create(t, Config{Version: "1.2.3", Routes: []string{"/policy/reload"}, Snapshot: func() Snapshot { return Snapshot{Generation: 7} }})
 	m.ReloadDone(t.Context(), Reload{Trigger: "watch", Status: StatusSuccess, Start: time.Now()})
-	m.latency.took(t.Context(), 3*time.Millisecond, DomainFirewall)
+	m.latency.observe(t.Context(), 3*time.Millisecond, DomainFirewall)
 	if err := end(t, m); err != nil {
 		t.Fatal(err)
 	}
@@ -225,7 +225,7 @@ func TestACollectorIsSentTheMetricsByTheirOwnNames(t *testing.T) {
 		t.Errorf("generation %v", p)
 	}
 	if len(c.spans) != 0 {
-		t.Errorf("spans nobody asked for: %v", c.spans)
+		t.Errorf("unexpected spans: %v", c.spans)
 	}
 }
 
@@ -239,7 +239,7 @@ func attempt(start time.Time) Reload {
 	return r
 }
 
-func TestACollectorIsSentAReloadWithItsPhases(t *testing.T) {
+func TestACollectorGetsAReloadWithItsPhases(t *testing.T) {
 	clean(t)
 	var c collector
 	t.Setenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", c.listen(t)+"/v1/traces")
@@ -283,7 +283,7 @@ func TestATraceSaysWhatWentWrong(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, want := range map[string]string{
-		"policy.reload": "a.rego:3: unexpected token", "policy.reload.parse": "1 error", "policy.decide": "the evaluation broke off",
+		"policy.reload": "a.rego:3: unexpected token", "policy.reload.parse": "1 error", "policy.decide": "the evaluation failed",
 	} {
 		if got := c.span(t, name).GetStatus(); got.GetCode() != tracev1.Status_STATUS_CODE_ERROR || got.GetMessage() != want {
 			t.Errorf("%s: %v", name, got)
@@ -356,7 +356,7 @@ func TestWithoutAnExportTracesCostNothing(t *testing.T) {
 	}); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
-	if _, span := m.Tracer().Start(ctx, "x"); span.IsRecording() {
+	if _, span := m.tracer.Start(ctx, "x"); span.IsRecording() {
 		t.Error("the tracer records")
 	}
 	if err := end(t, m); err != nil {
@@ -364,18 +364,18 @@ func TestWithoutAnExportTracesCostNothing(t *testing.T) {
 	}
 }
 
-func TestACollectorThatIsGoneStopsNobodyAndIsToldAtTheEnd(t *testing.T) {
+func TestAnUnreachableCollectorIsReportedAtTheEnd(t *testing.T) {
 	clean(t)
 	gone := httptest.NewServer(http.NotFoundHandler())
 	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", gone.URL)
 	gone.Close()
 	t.Setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "100")
 	var mu sync.Mutex
-	var told []string
+	var reported []string
 	m := create(t, Config{OnError: func(err error) {
 		mu.Lock()
 		defer mu.Unlock()
-		told = append(told, err.Error())
+		reported = append(reported, err.Error())
 	}})
 	everything(t.Context(), m)
 	expect(t, m, `defenseclaw_policy_reloads_total{policy_status="success"} 1`)
@@ -384,12 +384,12 @@ func TestACollectorThatIsGoneStopsNobodyAndIsToldAtTheEnd(t *testing.T) {
 	}
 	mu.Lock()
 	defer mu.Unlock()
-	if !slices.ContainsFunc(told, func(s string) bool { return strings.Contains(s, "/v1/traces") }) {
-		t.Errorf("told %v", told)
+	if !slices.ContainsFunc(reported, func(s string) bool { return strings.Contains(s, "/v1/traces") }) {
+		t.Errorf("reported %v", reported)
 	}
 }
 
-func TestACollectorThatNeverAnswersDelaysTheEndByNoMoreThanTheFlush(t *testing.T) {
+func TestASilentCollectorDelaysTheEndByTheFlushTimeoutAtMost(t *testing.T) {
 	clean(t)
 	hung := make(chan struct{})
 	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-hung }))

@@ -2,11 +2,11 @@ package metrics
 
 import "time"
 
-// Snapshot is one moment of what the sidecar is, as GET /policy/status tells it.
+// Snapshot is the state of the sidecar at one moment, as GET /policy/status reports it.
 type Snapshot struct {
 	State      string    // current, stale, restored, embedded or empty
-	Since      time.Time // when State came to be
-	Generation uint64    // serves; 0 when none does
+	Since      time.Time // when State began
+	Generation uint64    // in service; 0 if there is none
 	Watch      Watch
 	Audit      Audit
 	Decisions  DecisionLog
@@ -26,16 +26,16 @@ type Watch struct {
 type Audit struct {
 	Written uint64 // since the start
 	Lost    uint64 // since the start
-	Backlog int    // wait to be written
+	Backlog int    // records waiting to be written
 }
 
-// DecisionLog is what became of the decision log's events since the start.
+// DecisionLog counts the decision log's events since the start.
 type DecisionLog struct {
 	Written map[string]uint64 // by sink
 	Dropped map[string]uint64 // by reason
 }
 
-// stale is how long the policy directory has held something that does not serve.
+// stale is how long the policy directory has held a policy that does not load.
 func (m *moment) stale() time.Duration {
 	switch m.State {
 	case "stale", "restored", "empty":

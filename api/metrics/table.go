@@ -6,7 +6,8 @@ import (
 	"time"
 )
 
-// The domains of decisions. Data is whatever is not one of the six: OPA's own API.
+// The domains of decisions: the six of the contract, and data for all other paths, which OPA's own API,
+// AuthZEN and Envoy ask for.
 const (
 	DomainAdmission    = "admission"
 	DomainGuardrail    = "guardrail"
@@ -21,9 +22,9 @@ const (
 // action of guardrail and firewall, retain or expire for audit, block or allow for skill actions,
 // allow or restrict for sandbox.
 const (
-	VerdictError     = "error"     // the evaluation broke off
-	VerdictDefined   = "defined"   // DomainData: there was a result
-	VerdictUndefined = "undefined" // DomainData: there was none
+	VerdictError     = "error"     // the evaluation failed
+	VerdictDefined   = "defined"   // DomainData: there is a result
+	VerdictUndefined = "undefined" // DomainData: there is none
 )
 
 // The instruments that are recorded by name.
@@ -45,10 +46,10 @@ const (
 type kind int
 
 const (
-	counter   kind = iota // counted here
-	histogram             // timed here
-	gauge                 // a state, read when somebody asks
-	total                 // a count that somebody else keeps, read when somebody asks
+	counter         kind = iota // counted in this package
+	histogram                   // durations, recorded as they end
+	gauge                       // a state, read at each scrape and export
+	observedCounter             // a count that another package keeps, read at each scrape and export
 )
 
 // instrument is one row of the table.
@@ -56,22 +57,22 @@ type instrument struct {
 	name    string // OpenTelemetry's; Prometheus's is made from it, the unit and the kind
 	unit    string // s, ms, nothing, or {what is counted}
 	kind    kind
-	buckets []float64 // of a histogram, in its unit
-	labels  [][]label // each entry stands for every combination of its labels' values
+	buckets []float64     // of a histogram, in its unit
+	labels  [][]labelSpec // each entry stands for the product of its labels' values
 	read    func(now *moment, set setter)
 	help    string
 }
 
-// label is a key with the values that are known. A vec folds others into [other].
-type label struct {
+// labelSpec is a label's key and the values that are declared for it. A vec counts others as [other].
+type labelSpec struct {
 	key    string
 	values []string
 }
 
-// setter says what a gauge or total reads for the series with these labels.
+// setter takes the value of the series with these labels, of a gauge or observedCounter.
 type setter func(value float64, labels ...string)
 
-// moment is what the gauges and totals are read from.
+// moment is what gauges and observedCounters are read from.
 type moment struct {
 	Snapshot
 	time    time.Time
@@ -79,28 +80,28 @@ type moment struct {
 	build   [3]string
 }
 
-// of is the common case: one entry.
-func of(labels ...label) [][]label { return [][]label{labels} }
+// product is the labels of an instrument all of whose combinations of values occur.
+func product(labels ...labelSpec) [][]labelSpec { return [][]labelSpec{labels} }
 
-func one(key string, values ...string) label { return label{key, values} }
+func label(key string, values ...string) labelSpec { return labelSpec{key, values} }
 
 var (
-	knownCodes = []int{200, 400, 401, 403, 404, 405, 413, 415, 429, 500, 503}
+	declaredCodes = []int{200, 400, 401, 403, 404, 405, 413, 415, 429, 500, 503}
 
-	statuses    = one("policy.status", StatusSuccess, StatusFailed)
-	triggers    = one("policy.trigger", "startup", "watch", "poll", "api", "signal")
-	states      = one("policy.state", "current", "stale", "restored", "embedded", "empty")
-	targetTypes = one("target_type", "skill", "mcp", "plugin")
-	domains     = one("policy.domain", DomainAdmission, DomainGuardrail, DomainFirewall, DomainSandbox,
+	statuses    = label("policy.status", StatusSuccess, StatusFailed)
+	triggers    = label("policy.trigger", "startup", "watch", "poll", "api", "signal")
+	states      = label("policy.state", "current", "stale", "restored", "embedded", "empty")
+	targetTypes = label("target_type", "skill", "mcp", "plugin")
+	domains     = label("policy.domain", DomainAdmission, DomainGuardrail, DomainFirewall, DomainSandbox,
 		DomainAudit, DomainSkillActions, DomainData)
 	admissionVerdicts = []string{"allowed", "blocked", "clean", "rejected", "scan", "warning", VerdictError}
 
-	judgeKinds   = one("judge.kind", "injection", "exfil", "pii")
+	judgeKinds   = label("judge.kind", "injection", "exfil", "pii")
 	judgeActions = []string{"allow", "alert", "block"}
-	scanners     = one("scanner", scannerOf("injection"), scannerOf("exfil"), scannerOf("pii"))
+	scanners     = label("scanner", scannerOf("injection"), scannerOf("exfil"), scannerOf("pii"))
 
-	logSinks   = one("sink", "console", "file", "service")
-	logReasons = one("reason", "policy", "queue", "drop_policy", "mask_policy", "encoding",
+	logSinks   = label("sink", "console", "file", "service")
+	logReasons = label("reason", "policy", "queue", "drop_policy", "mask_policy", "encoding",
 		"console", "file", "buffer", "upload_limit", "refused", "shutdown")
 
 	decisionBuckets = []float64{.01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1000}
@@ -110,136 +111,136 @@ var (
 
 func scannerOf(kind string) string { return "llm-judge-" + kind }
 
-// table is every instrument there is.
+// table lists every instrument.
 func (m *Metrics) table() []instrument {
 	return slices.Concat(policyTable(), decisionTable(), judgeTable(m.ttl), watchTable(), serviceTable(m.cfg.Routes))
 }
 
 func policyTable() []instrument {
 	return []instrument{
-		{name: policyReloads, unit: "{reload}", kind: counter, labels: of(statuses),
-			help: "Attempts to reload the policy, by how they ended. One that found nothing changed is a success."},
+		{name: policyReloads, unit: "{reload}", kind: counter, labels: product(statuses),
+			help: "Policy reload attempts by result. An attempt that finds nothing changed counts as a success."},
 		{name: policyReloadDuration, unit: "s", kind: histogram, buckets: reloadBuckets,
-			labels: of(triggers, one("policy.status", StatusSuccess, StatusUnchanged, StatusFailed)),
-			help:   "How long attempts to reload the policy took, by what asked for them and how they ended."},
+			labels: product(triggers, label("policy.status", StatusSuccess, StatusUnchanged, StatusFailed)),
+			help:   "Duration of policy reload attempts, by trigger and result."},
 		{name: "defenseclaw.policy.last_reload.successful", kind: gauge,
-			read: func(now *moment, set setter) { set(truth(now.reloads.ok)) },
-			help: "Whether the last attempt to reload the policy succeeded: 1 or 0. It is 0 before the first."},
+			read: func(now *moment, set setter) { set(bool01(now.reloads.ok)) },
+			help: "1 if the last policy reload attempt succeeded, otherwise 0. 0 before the first attempt."},
 		{name: "defenseclaw.policy.last_reload.success.timestamp", unit: "s", kind: gauge,
 			read: func(now *moment, set setter) { set(unix(now.reloads.succeededAt)) },
-			help: "When an attempt to reload the policy last succeeded, in Unix time. It is 0 before the first."},
+			help: "Unix time of the last successful policy reload. 0 before the first."},
 		{name: "defenseclaw.policy.generation", kind: gauge,
 			read: func(now *moment, set setter) { set(float64(now.Generation)) },
-			help: "Number of the generation that serves. It is 0 when none does."},
-		{name: "defenseclaw.policy.state", kind: gauge, labels: of(states),
+			help: "Number of the generation in service. 0 if there is none."},
+		{name: "defenseclaw.policy.state", kind: gauge, labels: product(states),
 			read: func(now *moment, set setter) { oneHot(states, now.State, set) },
-			help: "How what serves relates to the policy directory: 1 for the state that holds, 0 for the others."},
+			help: "State of the policy in service: 1 for the current state, 0 for the others."},
 		{name: "defenseclaw.policy.stale.duration", unit: "s", kind: gauge,
 			read: func(now *moment, set setter) { set(now.stale().Seconds()) },
-			help: "How long what serves has been behind a policy directory that is broken. It is 0 when it is not."},
+			help: "How long the policy directory has held a policy that does not load, while an older one is in service. 0 when it loads."},
 	}
 }
 
 func decisionTable() []instrument {
-	verdicts := func(domain string, values ...string) []label {
-		return []label{one("policy.domain", domain), one("policy.verdict", append(values, VerdictError)...)}
+	verdicts := func(domain string, values ...string) []labelSpec {
+		return []labelSpec{label("policy.domain", domain), label("policy.verdict", append(values, VerdictError)...)}
 	}
 	return []instrument{
-		{name: policyEvaluations, unit: "{evaluation}", kind: counter, labels: [][]label{
-			{one("policy.domain", DomainAdmission), one("policy.verdict", admissionVerdicts...)},
+		{name: policyEvaluations, unit: "{evaluation}", kind: counter, labels: [][]labelSpec{
+			{label("policy.domain", DomainAdmission), label("policy.verdict", admissionVerdicts...)},
 			verdicts(DomainGuardrail, "allow", "alert", "block", "confirm", "deny", "redact"),
 			verdicts(DomainFirewall, "allow", "deny"),
 			verdicts(DomainSandbox, "allow", "restrict"),
 			verdicts(DomainAudit, "retain", "expire"),
 			verdicts(DomainSkillActions, "allow", "block"),
 			verdicts(DomainData, VerdictDefined, VerdictUndefined),
-		}, help: "Decisions, by domain and verdict. The domain data is OPA's own API."},
-		{name: policyLatency, unit: "ms", kind: histogram, buckets: decisionBuckets, labels: of(domains),
-			help: "How long decisions took, by domain, from the input read to the verdict."},
+		}, help: "Policy decisions by domain and verdict. The domain data is OPA's own API."},
+		{name: policyLatency, unit: "ms", kind: histogram, buckets: decisionBuckets, labels: product(domains),
+			help: "Duration of policy decisions by domain, from the parsed input to the verdict."},
 		{name: admissionDecisions, unit: "{decision}", kind: counter,
-			labels: of(one("decision", admissionVerdicts...), one("source", "api"), targetTypes),
-			help:   "Admission decisions, by verdict and by what was to be admitted."},
-		{name: blockLatency, unit: "ms", kind: histogram, buckets: slowBuckets, labels: of(targetTypes),
-			help: "How long it took to answer that something is not admitted, by what was to be admitted."},
+			labels: product(label("decision", admissionVerdicts...), label("source", "api"), targetTypes),
+			help:   "Admission decisions by verdict and target type."},
+		{name: blockLatency, unit: "ms", kind: histogram, buckets: slowBuckets, labels: product(targetTypes),
+			help: "Duration of admission decisions that blocked or rejected the target, by target type."},
 	}
 }
 
 func judgeTable(ttl string) []instrument {
-	cache, bucket := one("cache", "verdict"), one("ttl_bucket", ttl)
+	cache, bucket := label("cache", "verdict"), label("ttl_bucket", ttl)
 	return []instrument{
-		{name: cacheHits, unit: "{hit}", kind: counter, labels: of(cache, scanners, one("verdict", judgeActions...), bucket),
-			help: "Verdicts of the judge that were found in the cache."},
-		{name: cacheMisses, unit: "{miss}", kind: counter, labels: of(cache, scanners, one("verdict", "none"), bucket),
-			help: "Verdicts of the judge that were looked for in the cache in vain."},
-		{name: judgeInvocations, unit: "{invocation}", kind: counter, labels: [][]label{
-			{judgeKinds, one("judge.action", judgeActions...), one("judge.severity", "NONE", "LOW", "MEDIUM", "HIGH", "CRITICAL")},
-			{judgeKinds, one("judge.action", VerdictError), one("judge.severity", "NONE")},
-		}, help: "Calls to the judge, by what was asked and what it said. Those without an answer have the action error."},
-		{name: judgeLatency, unit: "ms", kind: histogram, buckets: slowBuckets, labels: of(judgeKinds),
-			help: "How long calls to the judge took, by what was asked."},
+		{name: cacheHits, unit: "{hit}", kind: counter, labels: product(cache, scanners, label("verdict", judgeActions...), bucket),
+			help: "Judge verdict cache hits."},
+		{name: cacheMisses, unit: "{miss}", kind: counter, labels: product(cache, scanners, label("verdict", "none"), bucket),
+			help: "Judge verdict cache misses."},
+		{name: judgeInvocations, unit: "{invocation}", kind: counter, labels: [][]labelSpec{
+			{judgeKinds, label("judge.action", judgeActions...), label("judge.severity", "NONE", "LOW", "MEDIUM", "HIGH", "CRITICAL")},
+			{judgeKinds, label("judge.action", VerdictError), label("judge.severity", "NONE")},
+		}, help: "Judge calls by kind, action and severity. A call without a verdict has the action error."},
+		{name: judgeLatency, unit: "ms", kind: histogram, buckets: slowBuckets, labels: product(judgeKinds),
+			help: "Duration of judge calls by kind."},
 		{name: judgeErrors, unit: "{error}", kind: counter,
-			labels: of(judgeKinds, one("judge.reason", "busy", "timeout", "unreachable", "status", "too_large",
+			labels: product(judgeKinds, label("judge.reason", "busy", "timeout", "unreachable", "status", "too_large",
 				"truncated", "refused", "malformed", "panic", "canceled")),
-			help: "Questions to the judge that got no verdict, by why; docs/JUDGE.md says what to do about each."},
+			help: "Judge questions without a verdict, by kind and reason. docs/JUDGE.md lists what to do for each reason."},
 	}
 }
 
 func watchTable() []instrument {
-	modes := one("watch.mode", "notify", "poll", "off")
-	states := one("watch.state", "starting", "watching", "root-missing", "stopped", "off")
+	modes := label("watch.mode", "notify", "poll", "off")
+	states := label("watch.state", "starting", "watching", "root-missing", "stopped", "off")
 	return []instrument{
-		{name: "defenseclaw.watch.mode", kind: gauge, labels: of(modes),
+		{name: "defenseclaw.watch.mode", kind: gauge, labels: product(modes),
 			read: func(now *moment, set setter) { oneHot(modes, now.Watch.Mode, set) },
-			help: "How changes of the policy directory are noticed: 1 for the mode in use, 0 for the others."},
-		{name: "defenseclaw.watch.state", kind: gauge, labels: of(states),
+			help: "How changes to the policy directory are detected: 1 for the mode in use, 0 for the others."},
+		{name: "defenseclaw.watch.state", kind: gauge, labels: product(states),
 			read: func(now *moment, set setter) { oneHot(states, now.Watch.State, set) },
-			help: "What the watch is doing: 1 for the state that holds, 0 for the others."},
+			help: "State of the watch: 1 for the current state, 0 for the others."},
 		{name: "defenseclaw.watch.directories", kind: gauge,
 			read: func(now *moment, set setter) { set(float64(now.Watch.Directories)) },
-			help: "Directories that are watched."},
-		{name: "defenseclaw.watch.events", unit: "{event}", kind: total,
+			help: "Number of watched directories."},
+		{name: "defenseclaw.watch.events", unit: "{event}", kind: observedCounter,
 			read: func(now *moment, set setter) { set(float64(now.Watch.Events)) },
-			help: "Changes in the policy directory that the watch was told of."},
-		{name: "defenseclaw.watch.events.dropped", unit: "{event}", kind: total,
+			help: "Events for policy files and directories that the watch received."},
+		{name: "defenseclaw.watch.events.dropped", unit: "{event}", kind: observedCounter,
 			read: func(now *moment, set setter) { set(float64(now.Watch.Dropped)) },
-			help: "Times that the watch lost changes or met an error. Each was followed by a full scan."},
+			help: "Times the watch lost events or met an error. A full scan follows each."},
 		{name: "defenseclaw.watch.last_scan.timestamp", unit: "s", kind: gauge,
 			read: func(now *moment, set setter) { set(unix(now.Watch.LastScan)) },
-			help: "When the policy directory was last scanned in full, in Unix time. It is 0 before the first."},
+			help: "Unix time of the last full scan of the policy directory. 0 before the first."},
 	}
 }
 
 func serviceTable(routes []string) []instrument {
-	codes := label{key: "code"}
-	for _, code := range knownCodes {
+	codes := label("code")
+	for _, code := range declaredCodes {
 		codes.values = append(codes.values, strconv.Itoa(code))
 	}
 	return []instrument{
-		{name: "defenseclaw.audit.events.total", unit: "{event}", kind: total,
+		{name: "defenseclaw.audit.events.total", unit: "{event}", kind: observedCounter,
 			read: func(now *moment, set setter) { set(float64(now.Audit.Written)) },
-			help: "Audit records that were written."},
-		{name: "defenseclaw.audit.lost", unit: "{event}", kind: total,
+			help: "Audit records written."},
+		{name: "defenseclaw.audit.lost", unit: "{event}", kind: observedCounter,
 			read: func(now *moment, set setter) { set(float64(now.Audit.Lost)) },
-			help: "Audit records that could not be written and are lost."},
+			help: "Audit records lost because they could not be written."},
 		{name: "defenseclaw.audit.backlog", kind: gauge,
 			read: func(now *moment, set setter) { set(float64(now.Audit.Backlog)) },
-			help: "Audit records that wait to be written."},
-		{name: "defenseclaw.decision_log.written", unit: "{event}", kind: total, labels: of(logSinks),
+			help: "Audit records waiting to be written."},
+		{name: "defenseclaw.decision_log.written", unit: "{event}", kind: observedCounter, labels: product(logSinks),
 			read: func(now *moment, set setter) { each(logSinks, now.Decisions.Written, set) },
-			help: "Decision log events that were written or, for the service, accepted, by where they went."},
-		{name: "defenseclaw.decision_log.dropped", unit: "{event}", kind: total, labels: of(logReasons),
+			help: "Decision log events delivered, by sink. The service has accepted those of its sink."},
+		{name: "defenseclaw.decision_log.dropped", unit: "{event}", kind: observedCounter, labels: product(logReasons),
 			read: func(now *moment, set setter) { each(logReasons, now.Decisions.Dropped, set) },
-			help: "Decision log events that were not, by why; docs/DECISIONLOG.md says what to do about each."},
-		{name: httpRequests, unit: "{request}", kind: counter, labels: of(one("route", routes...), codes),
-			help: "HTTP requests that were answered, by route and status code."},
+			help: "Decision log events not delivered, by reason. docs/DECISIONLOG.md lists what to do for each reason."},
+		{name: httpRequests, unit: "{request}", kind: counter, labels: product(label("route", routes...), codes),
+			help: "HTTP requests answered, by route and status code."},
 		{name: "defenseclaw.build.info", kind: gauge,
 			read:   func(now *moment, set setter) { set(1, now.build[:]...) },
-			labels: of(one("version"), one("go_version"), one("platform")),
-			help:   "What runs: always 1."},
+			labels: product(label("version"), label("go_version"), label("platform")),
+			help:   "Version of the running program. Always 1."},
 	}
 }
 
-func truth(b bool) float64 {
+func bool01(b bool) float64 {
 	if b {
 		return 1
 	}
@@ -253,14 +254,14 @@ func unix(t time.Time) float64 {
 	return float64(t.UnixMilli()) / 1000
 }
 
-func each(l label, counts map[string]uint64, set setter) {
+func each(l labelSpec, counts map[string]uint64, set setter) {
 	for _, v := range l.values {
 		set(float64(counts[v]), v)
 	}
 }
 
-func oneHot(l label, holds string, set setter) {
+func oneHot(l labelSpec, current string, set setter) {
 	for _, v := range l.values {
-		set(truth(v == holds), v)
+		set(bool01(v == current), v)
 	}
 }

@@ -11,12 +11,8 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// Tracer makes spans for what is not measured here. It makes none that cost anything unless traces
-// are exported.
-func (m *Metrics) Tracer() trace.Tracer { return m.tracer }
-
-// Continue puts the caller's trace, as the traceparent header tells it, into ctx. Without an export
-// of traces it gives ctx back.
+// Continue returns ctx with the caller's trace, from the traceparent header. It returns ctx unchanged
+// unless traces are exported.
 func (m *Metrics) Continue(ctx context.Context, header http.Header) context.Context {
 	if m.spans == nil {
 		return ctx
@@ -24,7 +20,7 @@ func (m *Metrics) Continue(ctx context.Context, header http.Header) context.Cont
 	return propagation.TraceContext{}.Extract(ctx, propagation.HeaderCarrier(header))
 }
 
-// Decision is a decision under way, to be ended once. A copy is the same decision.
+// Decision is a decision in progress. Call End once, on it or on a copy.
 type Decision struct {
 	metrics *Metrics
 	ctx     context.Context
@@ -33,8 +29,8 @@ type Decision struct {
 	start   time.Time
 }
 
-// StartDecision begins to time a decision by the generation of that number, and its span where traces
-// are exported. The context is for the evaluation. It allocates nothing unless traces are exported.
+// StartDecision starts timing a decision of the generation with that number and, if traces are exported,
+// starts its span. Evaluate with the context it returns. It allocates only if traces are exported.
 func (m *Metrics) StartDecision(ctx context.Context, domain string, generation uint64) (context.Context, Decision) {
 	d := Decision{metrics: m, ctx: ctx, domain: domain, start: time.Now()}
 	if m.spans != nil {
@@ -44,23 +40,23 @@ func (m *Metrics) StartDecision(ctx context.Context, domain string, generation u
 	return d.ctx, d
 }
 
-// End counts the decision with its verdict, and says how long it took.
+// End counts the decision with its verdict and returns its duration.
 func (d Decision) End(verdict string) time.Duration {
-	took := time.Since(d.start)
+	elapsed := time.Since(d.start)
 	d.metrics.evaluations.add(d.domain, verdict)
-	d.metrics.latency.took(d.ctx, took, d.domain)
+	d.metrics.latency.observe(d.ctx, elapsed, d.domain)
 	if d.span != nil {
 		d.span.SetAttributes(attribute.String("policy.verdict", verdict))
 		if verdict == VerdictError {
-			d.span.SetStatus(codes.Error, "the evaluation broke off")
+			d.span.SetStatus(codes.Error, "the evaluation failed")
 		}
-		d.span.End(trace.WithTimestamp(d.start.Add(took)))
+		d.span.End(trace.WithTimestamp(d.start.Add(elapsed)))
 	}
-	return took
+	return elapsed
 }
 
-// TraceReload makes a trace of an attempt that is over: a span for the whole, and one below it for
-// each phase, with the times that they had.
+// TraceReload exports a finished attempt as a trace: a span for the attempt, with a child span for each
+// phase.
 func (m *Metrics) TraceReload(ctx context.Context, r Reload) {
 	if m.spans == nil {
 		return
@@ -70,16 +66,16 @@ func (m *Metrics) TraceReload(ctx context.Context, r Reload) {
 		attribute.Int64("policy.generation", int64(r.Generation)), attribute.String("policy.revision", r.Revision)))
 	for _, p := range r.Phases {
 		_, phase := m.tracer.Start(ctx, "policy.reload."+p.Name, trace.WithTimestamp(p.Start))
-		finish(phase, p.Error, p.Start.Add(p.Duration))
+		endSpan(phase, p.Error, p.Start.Add(p.Duration))
 	}
 	reason := r.Error
 	if reason == "" && r.Status == StatusFailed {
 		reason = "the policy was refused"
 	}
-	finish(span, reason, r.Start.Add(r.Duration))
+	endSpan(span, reason, r.Start.Add(r.Duration))
 }
 
-func finish(span trace.Span, reason string, end time.Time) {
+func endSpan(span trace.Span, reason string, end time.Time) {
 	if reason != "" {
 		span.SetStatus(codes.Error, reason)
 	}

@@ -10,23 +10,22 @@ import (
 	"go.opentelemetry.io/otel/metric"
 )
 
-// other stands for every value of a label that the table does not know.
+// other is the label value that undeclared values count as.
 const other = "other"
 
-// mostLabels is how many labels an instrument has at most.
-const mostLabels = 4
+// maxLabels is the largest number of labels of an instrument.
+const maxLabels = 4
 
-// labelValues is the key of a series: its labels' values in the table's order.
-type labelValues [mostLabels]string
+// labelValues is the key of a series: the values of its labels in the table's order.
+type labelValues [maxLabels]string
 
-// series is a series with its attributes resolved, in the form that recording takes without
-// allocating.
+// series is one series of a vec, with its attributes in the form that records without an allocation
+// (TestADecisionCostsNoAllocation).
 type series struct {
-	values   labelValues
-	known    bool         // from the start
-	count    atomic.Int64 // of a counter, which is read when somebody asks: that costs less than the SDK's own
-	observed []metric.ObserveOption
-	record   []metric.RecordOption
+	predeclared bool         // present from the start, at 0
+	count       atomic.Int64 // of a counter; an observable instrument reads it, and so allocates nothing either
+	observed    []metric.ObserveOption
+	record      []metric.RecordOption
 }
 
 // vec is an instrument with its series.
@@ -34,52 +33,51 @@ type vec struct {
 	instrument
 	histogram metric.Float64Histogram
 	resolved  map[labelValues]*series
-	recent    atomic.Pointer[series] // that was found last: most happenings are like the one before
 }
 
 // build makes every instrument of the table.
 func (m *Metrics) build(table []instrument) error {
 	meter := m.meters.Meter(scope, metric.WithInstrumentationVersion(m.cfg.Version))
-	var observed []observer
+	var callbacks []callback
 	for _, row := range table {
-		if err := m.buildOne(meter, row, &observed); err != nil {
+		if err := m.buildOne(meter, row, &callbacks); err != nil {
 			return fmt.Errorf("instrument %s: %w", row.name, err)
 		}
 	}
-	instruments := make([]metric.Observable, len(observed))
-	for i, o := range observed {
-		instruments[i] = o.instrument
+	instruments := make([]metric.Observable, len(callbacks))
+	for i, c := range callbacks {
+		instruments[i] = c.instrument
 	}
 	_, err := meter.RegisterCallback(func(_ context.Context, into metric.Observer) error {
 		now := &moment{Snapshot: m.cfg.Snapshot(), time: time.Now(), reloads: m.reloads.Load(), build: m.goBuild}
-		for _, o := range observed {
-			o.observe(now, into)
+		for _, c := range callbacks {
+			c.report(now, into)
 		}
 		return nil
 	}, instruments...)
 	return err
 }
 
-// observer reads one gauge or total.
-type observer struct {
+// callback reports an observable instrument at each scrape and export.
+type callback struct {
 	instrument metric.Observable
-	observe    func(*moment, metric.Observer)
+	report     func(*moment, metric.Observer)
 }
 
-func (m *Metrics) buildOne(meter metric.Meter, row instrument, observed *[]observer) error {
+func (m *Metrics) buildOne(meter metric.Meter, row instrument, callbacks *[]callback) error {
 	unit, help := metric.WithUnit(row.unit), metric.WithDescription(row.help)
 	switch row.kind {
 	case gauge:
 		g, err := meter.Float64ObservableGauge(row.name, unit, help)
-		*observed = append(*observed, observer{g, func(now *moment, into metric.Observer) {
+		*callbacks = append(*callbacks, callback{g, func(now *moment, into metric.Observer) {
 			row.read(now, func(v float64, values ...string) {
 				into.ObserveFloat64(g, v, metric.WithAttributeSet(row.attributes(values)))
 			})
 		}})
 		return err
-	case total:
+	case observedCounter:
 		c, err := meter.Int64ObservableCounter(row.name, unit, help)
-		*observed = append(*observed, observer{c, func(now *moment, into metric.Observer) {
+		*callbacks = append(*callbacks, callback{c, func(now *moment, into metric.Observer) {
 			row.read(now, func(v float64, values ...string) {
 				into.ObserveInt64(c, int64(v), metric.WithAttributeSet(row.attributes(values)))
 			})
@@ -95,9 +93,9 @@ func (m *Metrics) buildOne(meter metric.Meter, row instrument, observed *[]obser
 		return err
 	}
 	c, err := meter.Int64ObservableCounter(row.name, unit, help)
-	*observed = append(*observed, observer{c, func(_ *moment, into metric.Observer) {
+	*callbacks = append(*callbacks, callback{c, func(_ *moment, into metric.Observer) {
 		for _, s := range v.resolved {
-			if n := s.count.Load(); n > 0 || s.known {
+			if n := s.count.Load(); n > 0 || s.predeclared {
 				into.ObserveInt64(c, n, s.observed...)
 			}
 		}
@@ -105,27 +103,27 @@ func (m *Metrics) buildOne(meter metric.Meter, row instrument, observed *[]obser
 	return err
 }
 
-// resolve prepares the series with known labels, which begin at 0, and those with some label folded
-// into other, which begin when they happen.
+// resolve makes the series of declared label values, which start at 0, and those with some value folded
+// into other, which appear when they are first counted.
 func (v *vec) resolve() {
 	n := v.width()
 	v.resolveOne(labelValues{}.fold(1<<n-1, n))
-	for values := range v.known() {
+	for values := range v.predeclared() {
 		for mask := range 1 << n {
 			v.resolveOne(values.fold(mask, n))
 		}
-		v.resolved[values].known = true
+		v.resolved[values].predeclared = true
 	}
 }
 
 func (v *vec) resolveOne(values labelValues) {
 	if _, ok := v.resolved[values]; !ok {
 		set := metric.WithAttributeSet(v.attributes(values[:v.width()]))
-		v.resolved[values] = &series{values: values, observed: []metric.ObserveOption{set}, record: []metric.RecordOption{set}}
+		v.resolved[values] = &series{observed: []metric.ObserveOption{set}, record: []metric.RecordOption{set}}
 	}
 }
 
-// fold replaces by other the values that mask names: bit 0 is the last of n.
+// fold replaces the values that mask selects by other. Bit 0 is the last of n values.
 func (l labelValues) fold(mask, n int) labelValues {
 	for i := range n {
 		if mask&(1<<i) != 0 {
@@ -135,20 +133,13 @@ func (l labelValues) fold(mask, n int) labelValues {
 	return l
 }
 
-// find gives the series with these labels or, with as few as possible folded, the one that stands
-// for it. There is always one: the last has all labels folded.
+// find returns the series with these label values. If there is none, it tries folding values into
+// other, the last label first: the series with all values folded always exists.
 func (v *vec) find(values []string) *series {
 	var key labelValues
 	copy(key[:], values)
-	if s := v.recent.Load(); s != nil && s.values == key {
-		return s
-	}
-	if s, ok := v.resolved[key]; ok {
-		v.recent.Store(s)
-		return s
-	}
 	n := v.width()
-	for mask := 1; mask < 1<<n; mask++ {
+	for mask := range 1 << n {
 		if s, ok := v.resolved[key.fold(mask, n)]; ok {
 			return s
 		}
@@ -158,7 +149,8 @@ func (v *vec) find(values []string) *series {
 
 func (v *vec) add(values ...string) { v.find(values).count.Add(1) }
 
-func (v *vec) took(ctx context.Context, d time.Duration, values ...string) {
+// observe records a duration in the histogram, in its unit.
+func (v *vec) observe(ctx context.Context, d time.Duration, values ...string) {
 	amount := d.Seconds()
 	if v.unit == "ms" {
 		amount = float64(d) / float64(time.Millisecond)
@@ -166,7 +158,7 @@ func (v *vec) took(ctx context.Context, d time.Duration, values ...string) {
 	v.histogram.Record(ctx, amount, v.find(values).record...)
 }
 
-// width is how many labels the instrument has.
+// width is the number of labels of the instrument.
 func (i *instrument) width() int {
 	if len(i.labels) == 0 {
 		return 0
@@ -174,8 +166,8 @@ func (i *instrument) width() int {
 	return len(i.labels[0])
 }
 
-// known yields the labels of every series that is there from the start.
-func (i *instrument) known() func(yield func(labelValues) bool) {
+// predeclared yields the label values of every series that is present from the start.
+func (i *instrument) predeclared() func(yield func(labelValues) bool) {
 	return func(yield func(labelValues) bool) {
 		if len(i.labels) == 0 {
 			yield(labelValues{})
@@ -188,8 +180,8 @@ func (i *instrument) known() func(yield func(labelValues) bool) {
 	}
 }
 
-// combine yields every combination of the values of product from its label at on.
-func combine(product []label, at int, values labelValues, yield func(labelValues) bool) bool {
+// combine yields every combination of the values of the labels from index at on.
+func combine(product []labelSpec, at int, values labelValues, yield func(labelValues) bool) bool {
 	if at == len(product) {
 		return yield(values)
 	}
