@@ -12,7 +12,7 @@ import (
 	"slices"
 	"strings"
 
-	"defenseclaw/api/opa"
+	"defenseclaw/api/internal/decision"
 	"defenseclaw/engine"
 
 	"github.com/open-policy-agent/opa/v1/ast"
@@ -45,7 +45,7 @@ func (s *Server) authorize(w http.ResponseWriter, r *http.Request, rt route) *ht
 	}
 	result, defined, err := g.Decide(r.Context(), authzDecision, input)
 	if errors.Is(err, engine.ErrBusy) {
-		w.Header().Set("Retry-After", retryAfter)
+		w.Header().Set("Retry-After", decision.RetryAfter)
 		refuse(w, rt, types.CodeInternal, &httpError{http.StatusServiceUnavailable, err.Error()})
 		return nil
 	}
@@ -123,7 +123,7 @@ func refuse(w http.ResponseWriter, rt route, code string, e *httpError) {
 		writer.Error(w, e.status, types.NewErrorV1(code, "%s", e.message))
 		return
 	}
-	writeJSON(w, e.status, errorAnswer{e.message})
+	decision.WriteError(w, e.status, e.message)
 }
 
 // authzInput is what OPA tells its system.authz of a request. A body that the policy sees is put into
@@ -203,7 +203,7 @@ var (
 )
 
 func authzBody(r *http.Request, path []string) (body any, present bool, err error) {
-	text, err := opa.Body(r)
+	text, err := decision.Body(r)
 	if err != nil || len(text) == 0 {
 		return nil, false, err
 	}

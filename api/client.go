@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"defenseclaw/api/audit"
+	"defenseclaw/api/internal/decision"
 )
 
 // DefaultClientTimeout bounds a call of a [Client] that was given no other time-out. It is longer
@@ -57,7 +58,7 @@ type AnswerError struct {
 
 // Error tells the answer's own words.
 func (e *AnswerError) Error() string {
-	var answer errorAnswer
+	var answer decision.ErrorAnswer
 	text := string(e.Body)
 	if json.Unmarshal(e.Body, &answer) == nil && answer.Error != "" {
 		text = answer.Error

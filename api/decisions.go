@@ -5,19 +5,19 @@ import (
 	"context"
 	"net/http"
 
+	"defenseclaw/api/internal/decision"
 	"defenseclaw/api/metrics"
-	"defenseclaw/api/opa"
 	"defenseclaw/engine"
 )
 
 // begun is a decision under way: measured, and logged where there is a log.
 type begun struct {
 	measured metrics.Decision
-	logged   func(engine.Answer) // nil: there is no log
+	logged   func(decision.Answer) // nil: there is no log
 }
 
 // begin is where every decision begins, by whatever protocol it is asked for.
-func (s *Server) begin(ctx context.Context, domain string, g *engine.Generation, q engine.Question) (context.Context, begun) {
+func (s *Server) begin(ctx context.Context, domain string, g *engine.Generation, q decision.Question) (context.Context, begun) {
 	ctx, measured := s.cfg.Metrics.StartDecision(ctx, domain, g.Number())
 	b := begun{measured: measured}
 	if s.cfg.Decisions != nil {
@@ -26,7 +26,7 @@ func (s *Server) begin(ctx context.Context, domain string, g *engine.Generation,
 	return ctx, b
 }
 
-func (b begun) end(verdict string, a engine.Answer) {
+func (b begun) end(verdict string, a decision.Answer) {
 	b.measured.End(verdict)
 	if b.logged != nil {
 		b.logged(a)
@@ -34,9 +34,9 @@ func (b begun) end(verdict string, a engine.Answer) {
 }
 
 // beginDataDecision begins a decision that is not one of the six domains'.
-func (s *Server) beginDataDecision(ctx context.Context, g *engine.Generation, q engine.Question) (context.Context, func(engine.Answer)) {
+func (s *Server) beginDataDecision(ctx context.Context, g *engine.Generation, q decision.Question) (context.Context, func(decision.Answer)) {
 	ctx, begun := s.begin(ctx, metrics.DomainData, g, q)
-	return ctx, func(a engine.Answer) {
+	return ctx, func(a decision.Answer) {
 		switch {
 		case a.Err != nil:
 			begun.end(metrics.VerdictError, a)
@@ -49,9 +49,9 @@ func (s *Server) beginDataDecision(ctx context.Context, g *engine.Generation, q 
 }
 
 // identified is q with an identifier, and with who asked where the protocol does not know better.
-func identified(ctx context.Context, g *engine.Generation, q engine.Question) engine.Question {
+func identified(ctx context.Context, g *engine.Generation, q decision.Question) decision.Question {
 	if q.ID == "" {
-		q.ID = opa.DecisionID(g)
+		q.ID = decision.ID(g)
 	}
 	by, _ := ctx.Value(askerKey{}).(asker)
 	q.RequestedBy, q.RequestID = cmp.Or(q.RequestedBy, by.address), cmp.Or(q.RequestID, by.requestID)

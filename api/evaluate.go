@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"defenseclaw/api/audit"
+	"defenseclaw/api/internal/decision"
 	"defenseclaw/api/metrics"
 	"defenseclaw/engine"
 
@@ -54,21 +55,21 @@ var (
 func (s *Server) decide(ctx context.Context, d domain, input any) (rules, error) {
 	g := s.current()
 	if g == nil {
-		return nil, errNoPolicy
+		return nil, decision.ErrNoPolicy
 	}
 	value, err := domainInput(d.name, input)
 	if err != nil {
 		return nil, err
 	}
 	path := engine.Path{"defenseclaw", d.name}
-	ctx, begun := s.begin(ctx, d.metric, g, engine.Question{Path: path, Input: value})
+	ctx, begun := s.begin(ctx, d.metric, g, decision.Question{Path: path, Input: value})
 	result, defined, err := g.Decide(ctx, path, value)
 	got, err := readRules(d.name, result, defined, err)
 	verdict := metrics.VerdictError
 	if err == nil {
 		verdict = d.verdict(got)
 	}
-	begun.end(verdict, engine.Answer{Result: result, Defined: defined, Err: err})
+	begun.end(verdict, decision.Answer{Result: result, Defined: defined, Err: err})
 	return got, err
 }
 
@@ -231,7 +232,7 @@ func (s *Server) evaluateAdmission(w http.ResponseWriter, r *http.Request) error
 	listed := s.addLists(in)
 	start := time.Now()
 	got, err := s.decide(r.Context(), admission, in.forPolicy())
-	if errors.Is(err, errNoPolicy) || errors.Is(err, engine.ErrBusy) { // it was not evaluated
+	if errors.Is(err, decision.ErrNoPolicy) || errors.Is(err, engine.ErrBusy) { // it was not evaluated
 		return err
 	}
 	verdict, err := admissionVerdict(got, cmp.Or(listed, err))
@@ -239,7 +240,7 @@ func (s *Server) evaluateAdmission(w http.ResponseWriter, r *http.Request) error
 		s.cfg.Logger.Error("admission fails closed", zap.Error(err))
 	}
 	s.cfg.Metrics.Admission(r.Context(), in.TargetType, verdict.Verdict, time.Since(start))
-	writeJSON(w, http.StatusOK, map[string]any{"ok": true, "data": verdict})
+	decision.WriteJSON(w, http.StatusOK, map[string]any{"ok": true, "data": verdict})
 	return nil
 }
 
@@ -275,7 +276,7 @@ func (s *Server) evaluateFirewall(w http.ResponseWriter, r *http.Request) error 
 	if err != nil {
 		return err
 	}
-	writeJSON(w, http.StatusOK, FirewallAnswer{got.text("action"), got.text("rule_name")})
+	decision.WriteJSON(w, http.StatusOK, FirewallAnswer{got.text("action"), got.text("rule_name")})
 	return nil
 }
 
@@ -302,7 +303,7 @@ func (s *Server) evaluateSandbox(w http.ResponseWriter, r *http.Request) error {
 	for _, name := range []string{"allowed_endpoints", "denied_endpoints", "denied_from_request", "permissions", "allowed_skills"} {
 		answer[name] = got.value(name, []any{})
 	}
-	writeJSON(w, http.StatusOK, answer)
+	decision.WriteJSON(w, http.StatusOK, answer)
 	return nil
 }
 
@@ -322,7 +323,7 @@ func (s *Server) evaluateAudit(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	writeJSON(w, http.StatusOK, map[string]any{
+	decision.WriteJSON(w, http.StatusOK, map[string]any{
 		"retain": got.flag("retain"), "retain_reason": got.text("retain_reason"), "export_to": got.list("export_to"),
 	})
 	return nil
@@ -343,7 +344,7 @@ func (s *Server) evaluateSkillActions(w http.ResponseWriter, r *http.Request) er
 	if err != nil {
 		return err
 	}
-	writeJSON(w, http.StatusOK, map[string]any{
+	decision.WriteJSON(w, http.StatusOK, map[string]any{
 		"runtime_action": got.text("runtime_action"), "file_action": got.text("file_action"),
 		"install_action": got.text("install_action"), "should_block": got.flag("should_block"),
 	})

@@ -5,7 +5,7 @@ import (
 	"net/http"
 
 	"defenseclaw/api/extauthz"
-	"defenseclaw/api/opa"
+	"defenseclaw/api/internal/decision"
 	"defenseclaw/engine"
 
 	"google.golang.org/grpc/codes"
@@ -17,13 +17,13 @@ import (
 // names: with the token, the certificates and the engine of s, and measured as its decisions are.
 func (s *Server) ExtAuthz(policy engine.Path, dryRun bool) (*extauthz.Server, error) {
 	return extauthz.New(extauthz.Config{
-		Current: s.current, Policy: policy, Admit: s.admitCall, Begin: s.beginCall, NewID: opa.DecisionID,
+		Current: s.current, Policy: policy, Admit: s.admitCall, Begin: s.beginCall,
 		TLS: s.cfg.TLS, DryRun: dryRun, Logger: s.cfg.Logger,
 	})
 }
 
 // beginCall measures a decision for a gRPC call, within the caller's trace.
-func (s *Server) beginCall(ctx context.Context, g *engine.Generation, q engine.Question) (context.Context, func(engine.Answer)) {
+func (s *Server) beginCall(ctx context.Context, g *engine.Generation, q decision.Question) (context.Context, func(decision.Answer)) {
 	told, _ := metadata.FromIncomingContext(ctx)
 	header := http.Header{}
 	for _, name := range []string{"traceparent", "tracestate"} {

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"defenseclaw/api/internal/decision"
 	"defenseclaw/api/judge"
 
 	"go.uber.org/zap"
@@ -82,7 +83,7 @@ func (s *Server) evaluateGuardrail(w http.ResponseWriter, r *http.Request) error
 		return err
 	}
 	got, err := s.decide(r.Context(), guardrail, request)
-	if errors.Is(err, errNoPolicy) {
+	if errors.Is(err, decision.ErrNoPolicy) {
 		return err
 	}
 	verdict := GuardrailVerdict{got.text("action"), got.text("severity"), got.text("reason"), got.list("scanner_sources")}
@@ -99,6 +100,6 @@ func (s *Server) evaluateGuardrail(w http.ResponseWriter, r *http.Request) error
 			verdict.Action = "alert"
 		}
 	}
-	writeJSON(w, http.StatusOK, verdict)
+	decision.WriteJSON(w, http.StatusOK, verdict)
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 
+	"defenseclaw/api/internal/decision"
 	"defenseclaw/api/judge"
 )
 
@@ -33,7 +34,7 @@ func (s *Server) judgeText(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	writeJSON(w, http.StatusOK, verdict)
+	decision.WriteJSON(w, http.StatusOK, verdict)
 	return nil
 }
 

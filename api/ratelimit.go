@@ -4,7 +4,6 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
-	"strconv"
 	"time"
 
 	"github.com/jellydator/ttlcache/v3"
@@ -79,6 +78,3 @@ func (s *Server) wrongToken(r *http.Request) denial {
 	}
 	return denial{http.StatusUnauthorized, "unauthorized"}
 }
-
-// retryAfter is when a denied caller may come back, in seconds.
-var retryAfter = strconv.Itoa(1)

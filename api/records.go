@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"defenseclaw/api/audit"
+	"defenseclaw/api/internal/decision"
 )
 
 var errNoAudit = &httpError{http.StatusServiceUnavailable, "there is no audit log"}
@@ -32,7 +33,7 @@ func (s *Server) records(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	writeJSON(w, http.StatusOK, NewRecordsAnswer(found, filter))
+	decision.WriteJSON(w, http.StatusOK, NewRecordsAnswer(found, filter))
 	return nil
 }
 
@@ -62,7 +63,7 @@ func (s *Server) verifyRecords(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	writeJSON(w, http.StatusOK, report)
+	decision.WriteJSON(w, http.StatusOK, report)
 	return nil
 }
 
@@ -120,7 +121,7 @@ func (s *Server) lists(w http.ResponseWriter, _ *http.Request) error {
 	if err != nil {
 		return err
 	}
-	writeJSON(w, http.StatusOK, ListsAnswer{Block: lists.Block, Allow: lists.Allow})
+	decision.WriteJSON(w, http.StatusOK, ListsAnswer{Block: lists.Block, Allow: lists.Allow})
 	return nil
 }
 
@@ -162,7 +163,7 @@ func (s *Server) changeList(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	writeJSON(w, http.StatusOK, answer)
+	decision.WriteJSON(w, http.StatusOK, answer)
 	return nil
 }
 

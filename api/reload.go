@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"time"
 
+	"defenseclaw/api/internal/decision"
 	"defenseclaw/engine"
 )
 
@@ -26,7 +27,7 @@ func (s *Server) reload(w http.ResponseWriter, r *http.Request) error {
 	var refused *engine.Refused
 	switch {
 	case errors.As(err, &refused):
-		writeJSON(w, http.StatusInternalServerError, s.failed("reload failed: ", refused))
+		decision.WriteJSON(w, http.StatusInternalServerError, s.failed("reload failed: ", refused))
 		return nil
 	case err != nil:
 		return err
@@ -59,9 +60,9 @@ func (s *Server) validate(w http.ResponseWriter, r *http.Request) error {
 	}
 	switch {
 	case report.Refused != nil && isLoadFailure(report.Refused):
-		writeJSON(w, http.StatusInternalServerError, s.failed("reload failed: ", report.Refused))
+		decision.WriteJSON(w, http.StatusInternalServerError, s.failed("reload failed: ", report.Refused))
 	case report.Refused != nil:
-		writeJSON(w, http.StatusBadRequest, s.failed("compilation failed: ", report.Refused))
+		decision.WriteJSON(w, http.StatusBadRequest, s.failed("compilation failed: ", report.Refused))
 	default:
 		s.reloaded(w, ReloadAnswer{Revision: g.Revision(), Changed: []string{}, DurationMS: milliseconds(report.Duration)}, unrecorded)
 	}
@@ -75,7 +76,7 @@ func (s *Server) reloaded(w http.ResponseWriter, answer ReloadAnswer, unrecorded
 	if unrecorded != nil {
 		status, answer.Status, answer.Error = http.StatusInternalServerError, "", "policy reloaded but compliance logging failed"
 	}
-	writeJSON(w, status, answer)
+	decision.WriteJSON(w, status, answer)
 }
 
 func loadOnce(ctx context.Context, cfg Config) (*engine.Generation, error) {

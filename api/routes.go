@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"defenseclaw/api/authzen"
+	"defenseclaw/api/internal/decision"
 	"defenseclaw/api/opa"
 
 	"go.uber.org/zap"
@@ -49,7 +50,7 @@ func (s *Server) table() []route {
 
 // authzenRoutes are the routes of AuthZEN's Authorization API, which has its own answer to a body that is not JSON.
 func (s *Server) authzenRoutes() []route {
-	a := &authzen.API{Current: s.current, Policy: s.cfg.AuthZEN, Begin: s.beginDataDecision, NewID: opa.DecisionID}
+	a := &authzen.API{Current: s.current, Policy: s.cfg.AuthZEN, Begin: s.beginDataDecision}
 	return []route{
 		{"/access/v1/evaluation", accessRead, []string{http.MethodPost}, plain(a.Evaluation())},
 		{"/access/v1/evaluations", accessRead, []string{http.MethodPost}, plain(a.Evaluations())},
@@ -138,9 +139,9 @@ func (s *Server) guard(rt route) http.Handler {
 				if d, ok := g(r, rt.access); !ok {
 					s.recordRefused(r, d.status, "no token, or a wrong one")
 					if d.status == http.StatusTooManyRequests {
-						w.Header().Set("Retry-After", retryAfter)
+						w.Header().Set("Retry-After", decision.RetryAfter)
 					}
-					writeJSON(w, d.status, errorAnswer{d.message})
+					decision.WriteError(w, d.status, d.message)
 					return
 				}
 			}
@@ -204,7 +205,7 @@ func requestID(r *http.Request) string {
 			return id
 		}
 	}
-	return opa.NewID().String()
+	return decision.NewID()
 }
 
 // withRecovery keeps a crash in one request from being a silent closed connection.
@@ -219,7 +220,7 @@ func (s *Server) withRecovery(next http.Handler) http.Handler {
 				panic(v) //nolint:forbidigo // net/http's own way to abort a response
 			}
 			s.cfg.Logger.Error("a request crashed", zap.String("path", r.URL.Path), zap.Any("panic", v), zap.Stack("stack"))
-			writeJSON(w, http.StatusInternalServerError, errorAnswer{"internal error"})
+			decision.WriteError(w, http.StatusInternalServerError, "internal error")
 		}()
 		next.ServeHTTP(w, r)
 	})

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"defenseclaw/api/internal/decision"
 	"defenseclaw/engine"
 )
 
@@ -19,9 +20,9 @@ func (s *Server) current() *engine.Generation {
 func (s *Server) ready(w http.ResponseWriter, _ *http.Request) error {
 	// The status follows the pointer: whoever is told that the sidecar is ready is not told otherwise by it.
 	if s.cfg.Engine == nil || s.cfg.Engine.Status().Generation == nil {
-		return errNoPolicy
+		return decision.ErrNoPolicy
 	}
-	writeJSON(w, http.StatusOK, struct{}{})
+	decision.WriteJSON(w, http.StatusOK, struct{}{})
 	return nil
 }
 
@@ -54,7 +55,7 @@ func (s *Server) status(w http.ResponseWriter, _ *http.Request) error {
 	if s.cfg.Engine != nil {
 		s.describe(&answer, s.cfg.Engine.Status())
 	}
-	writeJSON(w, http.StatusOK, answer)
+	decision.WriteJSON(w, http.StatusOK, answer)
 	return nil
 }
 

@@ -98,10 +98,6 @@ type GatewayFile struct {
 	StartedAt time.Time `json:"started_at"`
 }
 
-type errorAnswer struct {
-	Error string `json:"error"`
-}
-
 // Diagnostics are the engine's in the API's shape; never nil.
 func Diagnostics(ds engine.Diagnostics) []Diagnostic {
 	out := make([]Diagnostic, 0, len(ds))

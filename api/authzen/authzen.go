@@ -8,22 +8,15 @@ package authzen
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"net/http"
-	"strconv"
 
+	"defenseclaw/api/internal/decision"
 	"defenseclaw/engine"
 )
 
 // A whole batch may take so many times the deadline of one decision; each decision of it has the deadline that it would have alone.
 const batchDeadlines = 10
-
-// The headers that name the generation that decided.
-const (
-	headerGeneration = "X-DefenseClaw-Generation"
-	headerRevision   = "X-DefenseClaw-Revision"
-)
 
 // The paths that the specification gives the two endpoints.
 const (
@@ -36,9 +29,7 @@ type API struct {
 	Current func() *engine.Generation // nil while nothing serves
 	Policy  engine.Path               // the document that decides
 
-	Begin engine.BeginFunc // is told of every decision
-
-	NewID func(*engine.Generation) string // makes an identifier, of a batch
+	Begin decision.BeginFunc // is told of every decision
 }
 
 // exchange is one request with the one generation that answers it.
@@ -92,7 +83,7 @@ func (a *API) Metadata() http.Handler {
 			scheme = "https"
 		}
 		base := scheme + "://" + r.Host
-		write(w, http.StatusOK, map[string]string{
+		decision.WriteJSON(w, http.StatusOK, map[string]string{
 			"policy_decision_point":       base,
 			"access_evaluation_endpoint":  base + evaluationPath,
 			"access_evaluations_endpoint": base + evaluationsPath,
@@ -104,11 +95,10 @@ func (a *API) handler(answer func(x *exchange, body map[string]any)) http.Handle
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		g := a.Current()
 		if g == nil {
-			write(w, http.StatusServiceUnavailable, refusal{"no policy loaded"})
+			decision.WriteError(w, http.StatusServiceUnavailable, decision.ErrNoPolicy.Error())
 			return
 		}
-		w.Header().Set(headerGeneration, strconv.FormatUint(g.Number(), 10))
-		w.Header().Set(headerRevision, g.Revision())
+		decision.SetHeaders(w.Header(), g)
 		x := &exchange{API: a, w: w, r: r, g: g}
 		body, err := decode(r)
 		if err != nil {
@@ -125,7 +115,7 @@ func (x *exchange) answerOne(e evaluation) {
 		x.fail(err)
 		return
 	}
-	write(x.w, http.StatusOK, d)
+	decision.WriteJSON(x.w, http.StatusOK, d)
 }
 
 // answerAll decides in order, up to the first decision that equals last, where that is given. What
@@ -133,40 +123,40 @@ func (x *exchange) answerOne(e evaluation) {
 func (x *exchange) answerAll(all evaluations, last *bool) {
 	ctx, cancel := context.WithTimeout(x.r.Context(), batchDeadlines*x.g.Timeout())
 	defer cancel()
-	x.batch = x.NewID(x.g)
+	x.batch = decision.ID(x.g)
 	answer := struct {
-		Evaluations []decision `json:"evaluations"`
-	}{make([]decision, 0, len(all.list))}
+		Evaluations []verdict `json:"evaluations"`
+	}{make([]verdict, 0, len(all.list))}
 	for _, e := range all.list {
 		d, err := x.decideWithin(ctx, e.or(all.defaults))
 		if err != nil {
-			d = decision{Context: map[string]any{"error": itemError{statusOf(err), err.Error()}}}
+			d = verdict{Context: map[string]any{"error": itemError{statusOf(err), err.Error()}}}
 		}
 		answer.Evaluations = append(answer.Evaluations, d)
 		if last != nil && d.Decision == *last {
 			break
 		}
 	}
-	write(x.w, http.StatusOK, answer)
+	decision.WriteJSON(x.w, http.StatusOK, answer)
 }
 
-func (x *exchange) decideWithin(ctx context.Context, e evaluation) (decision, error) {
+func (x *exchange) decideWithin(ctx context.Context, e evaluation) (verdict, error) {
 	ctx, cancel := context.WithTimeout(ctx, x.g.Timeout())
 	defer cancel()
 	return x.decide(ctx, e)
 }
 
 // decide makes one decision.
-func (x *exchange) decide(ctx context.Context, e evaluation) (decision, error) {
+func (x *exchange) decide(ctx context.Context, e evaluation) (verdict, error) {
 	input, err := e.input()
 	if err != nil {
-		return decision{}, err
+		return verdict{}, err
 	}
-	ctx, end := x.Begin(ctx, x.g, engine.Question{BatchID: x.batch, Path: x.Policy, Input: input})
+	ctx, end := x.Begin(ctx, x.g, decision.Question{BatchID: x.batch, Path: x.Policy, Input: input})
 	result, defined, err := x.g.Decide(ctx, x.Policy, input)
-	end(engine.Answer{Result: result, Defined: defined, Err: err})
+	end(decision.Answer{Result: result, Defined: defined, Err: err})
 	if err != nil || !defined {
-		return decision{}, err
+		return verdict{}, err
 	}
 	return read(x.Policy, result)
 }
@@ -174,9 +164,9 @@ func (x *exchange) decide(ctx context.Context, e evaluation) (decision, error) {
 // fail answers for a request that was not decided.
 func (x *exchange) fail(err error) {
 	if errors.Is(err, engine.ErrBusy) {
-		x.w.Header().Set("Retry-After", "1")
+		x.w.Header().Set("Retry-After", decision.RetryAfter)
 	}
-	write(x.w, statusOf(err), refusal{err.Error()})
+	decision.WriteError(x.w, statusOf(err), err.Error())
 }
 
 func statusOf(err error) int {
@@ -192,23 +182,8 @@ func statusOf(err error) int {
 	}
 }
 
-type refusal struct {
-	Error string `json:"error"`
-}
-
 // itemError is why one evaluation of a batch was denied without a decision.
 type itemError struct {
 	Status  int    `json:"status"`
 	Message string `json:"message"`
-}
-
-func write(w http.ResponseWriter, status int, v any) {
-	body, err := json.Marshal(v)
-	if err != nil {
-		status, body = http.StatusInternalServerError, []byte(`{"error":"the answer could not be written as JSON"}`)
-	}
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Content-Type-Options", "nosniff")
-	w.WriteHeader(status)
-	_, _ = w.Write(append(body, '\n')) // the caller went away; there is nobody to tell
 }

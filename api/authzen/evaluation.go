@@ -157,31 +157,31 @@ func (e evaluation) input() (ast.Value, error) {
 	return value, nil
 }
 
-// decision is the answer to one evaluation.
-type decision struct {
+// verdict is the answer to one evaluation.
+type verdict struct {
 	Decision bool           `json:"decision"`
 	Context  map[string]any `json:"context,omitempty"`
 }
 
 // read takes what the policy's document says. What it cannot read is an error, and so no permission.
-func read(policy engine.Path, result any) (decision, error) {
+func read(policy engine.Path, result any) (verdict, error) {
 	switch result := result.(type) {
 	case bool:
-		return decision{Decision: result}, nil
+		return verdict{Decision: result}, nil
 	case map[string]any:
 		yes, ok := result["decision"].(bool)
 		if !ok {
-			return decision{}, fmt.Errorf("%s is an object whose decision is neither true nor false", policy)
+			return verdict{}, fmt.Errorf("%s is an object whose decision is neither true nor false", policy)
 		}
-		d := decision{Decision: yes}
+		d := verdict{Decision: yes}
 		if said, ok := result["context"]; ok {
 			if d.Context, ok = said.(map[string]any); !ok {
-				return decision{}, fmt.Errorf("%s is an object whose context is not an object", policy)
+				return verdict{}, fmt.Errorf("%s is an object whose context is not an object", policy)
 			}
 		}
 		return d, nil
 	default:
-		return decision{}, fmt.Errorf("%s is neither true nor false, nor an object with a decision", policy)
+		return verdict{}, fmt.Errorf("%s is neither true nor false, nor an object with a decision", policy)
 	}
 }
 

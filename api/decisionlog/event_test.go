@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"defenseclaw/api/decisionlog"
+	"defenseclaw/api/internal/decision"
 	"defenseclaw/engine"
 
 	"github.com/open-policy-agent/opa/v1/ast"
@@ -199,7 +200,7 @@ func TestAnEventWaitsWhereTooManyDecisionsAreMade(t *testing.T) {
 
 	var console buffer
 	l := run(t, decisionlog.Config{Console: &console})
-	l.Begin(ctx, g, engine.Question{ID: "id", Path: engine.Path{"p", "x"}, Input: ast.MustParseTerm(`{"a":1,"b":2}`).Value})(engine.Answer{})
+	l.Begin(ctx, g, decision.Question{ID: "id", Path: engine.Path{"p", "x"}, Input: ast.MustParseTerm(`{"a":1,"b":2}`).Value})(decision.Answer{})
 	for range 10 { // meanwhile the log is refused as often
 		if !busy() {
 			t.Fatal("the place is free")

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"defenseclaw/api/decisionlog"
+	"defenseclaw/api/internal/decision"
 	"defenseclaw/engine"
 
 	"github.com/open-policy-agent/opa/v1/ast"
@@ -100,7 +101,7 @@ func decide(t testing.TB, l *decisionlog.Log, g *engine.Generation, path, input 
 	if err != nil {
 		t.Fatal(err)
 	}
-	q := engine.Question{ID: "an-id", Path: p}
+	q := decision.Question{ID: "an-id", Path: p}
 	if input != "" {
 		if q.Input, err = ast.ValueFromReader(strings.NewReader(input)); err != nil {
 			t.Fatal(err)
@@ -108,7 +109,7 @@ func decide(t testing.TB, l *decisionlog.Log, g *engine.Generation, path, input 
 	}
 	end := l.Begin(t.Context(), g, q)
 	result, defined, err := g.Decide(t.Context(), p, q.Input)
-	end(engine.Answer{Result: result, Defined: defined, Err: err})
+	end(decision.Answer{Result: result, Defined: defined, Err: err})
 }
 
 // one is the only event of one decision.

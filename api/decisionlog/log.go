@@ -20,6 +20,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"defenseclaw/api/internal/decision"
 	"defenseclaw/engine"
 
 	"github.com/DeRuina/timberjack"
@@ -80,9 +81,9 @@ type Log struct {
 // record is one decision, not yet an event.
 type record struct {
 	generation *engine.Generation
-	question   engine.Question
+	question   decision.Question
 	query      string
-	answer     engine.Answer
+	answer     decision.Answer
 	span       trace.SpanContext
 	took       time.Duration
 	ended      time.Time
@@ -149,13 +150,13 @@ func (l *Log) openFile() error {
 
 // Begin notes a decision that is about to be made by g; end, how it ended. Neither waits for anything.
 // The question has an identifier.
-func (l *Log) Begin(ctx context.Context, g *engine.Generation, q engine.Question) (end func(engine.Answer)) {
+func (l *Log) Begin(ctx context.Context, g *engine.Generation, q decision.Question) (end func(decision.Answer)) {
 	r := &record{generation: g, question: q, span: trace.SpanContextFromContext(ctx)}
 	if q.Query != nil {
 		r.query = q.Query.String()
 	}
 	began := time.Now()
-	return func(a engine.Answer) {
+	return func(a decision.Answer) {
 		r.took, r.ended, r.answer = time.Since(began), time.Now().UTC(), a
 		l.enqueue(r)
 	}

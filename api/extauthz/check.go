@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"defenseclaw/api/internal/decision"
 	"defenseclaw/engine"
 
 	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
@@ -17,12 +18,6 @@ import (
 	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/structpb"
-)
-
-// The metadata of an answer that names the generation that decided, as the headers of HTTP do.
-const (
-	headerGeneration = "x-defenseclaw-generation"
-	headerRevision   = "x-defenseclaw-revision"
 )
 
 // authorization is the service. It is apart from the Server so that nobody else makes a call that was
@@ -48,18 +43,18 @@ func (a authorization) Check(ctx context.Context, request *authv3.CheckRequest) 
 func (a authorization) check(ctx context.Context, request *authv3.CheckRequest) (id string, response *authv3.CheckResponse, err error) {
 	g := a.cfg.Current()
 	if g == nil {
-		return "", nil, status.Error(codes.Unavailable, "no policy loaded")
+		return "", nil, status.Error(codes.Unavailable, decision.ErrNoPolicy.Error())
 	}
-	// It fails where the caller has gone, who needs no header.
-	_ = grpc.SetHeader(ctx, metadata.Pairs(headerGeneration, strconv.FormatUint(g.Number(), 10), headerRevision, g.Revision()))
-	id = a.cfg.NewID(g)
+	generation := metadata.Pairs(decision.HeaderGeneration, strconv.FormatUint(g.Number(), 10), decision.HeaderRevision, g.Revision())
+	_ = grpc.SetHeader(ctx, generation) // an error means that the caller has gone
+	id = decision.ID(g)
 	seen, err := input(request)
 	if err != nil {
 		response := deniedResponse(http.StatusBadRequest, err.Error())
 		response.Status.Message = err.Error()
 		return id, response, nil
 	}
-	result, defined, err := a.decide(ctx, g, engine.Question{
+	result, defined, err := a.decide(ctx, g, decision.Question{
 		ID: id, Path: a.cfg.Policy, Input: seen, RequestedBy: caller(ctx), RequestID: request.GetAttributes().GetRequest().GetHttp().GetId(),
 	})
 	switch {
@@ -83,12 +78,12 @@ func (a authorization) check(ctx context.Context, request *authv3.CheckRequest) 
 }
 
 // decide makes one decision. Its deadline is the generation's, however long the caller would wait.
-func (s *Server) decide(ctx context.Context, g *engine.Generation, q engine.Question) (result any, defined bool, err error) {
+func (s *Server) decide(ctx context.Context, g *engine.Generation, q decision.Question) (result any, defined bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, g.Timeout())
 	defer cancel()
 	ctx, end := s.cfg.Begin(ctx, g, q)
 	result, defined, err = g.Decide(ctx, q.Path, q.Input)
-	end(engine.Answer{Result: result, Defined: defined, Err: err})
+	end(decision.Answer{Result: result, Defined: defined, Err: err})
 	return result, defined, err
 }
 

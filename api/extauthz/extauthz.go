@@ -19,6 +19,7 @@ import (
 	"net/http"
 	"time"
 
+	"defenseclaw/api/internal/decision"
 	"defenseclaw/engine"
 
 	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
@@ -49,8 +50,7 @@ type Config struct {
 	// has it, without a body. Its error, a gRPC status, is the call's.
 	Admit func(r *http.Request) error
 
-	Begin engine.BeginFunc                // is told of every decision
-	NewID func(*engine.Generation) string // makes a decision's identifier
+	Begin decision.BeginFunc // is told of every decision
 
 	TLS    *tls.Config // nil: plain text
 	DryRun bool        // allow everything, and log what would not have been
@@ -69,8 +69,8 @@ type Server struct {
 
 // New makes a server; nothing is served before Run, which may be called once.
 func New(cfg Config) (*Server, error) {
-	if cfg.Current == nil || cfg.Admit == nil || cfg.Begin == nil || cfg.NewID == nil || len(cfg.Policy) == 0 {
-		return nil, errors.New("extauthz: Current, Policy, Admit, Begin and NewID of the Config are required")
+	if cfg.Current == nil || cfg.Admit == nil || cfg.Begin == nil || len(cfg.Policy) == 0 {
+		return nil, errors.New("extauthz: Current, Policy, Admit and Begin of the Config are required")
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = zap.NewNop()

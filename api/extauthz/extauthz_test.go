@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"defenseclaw/api/extauthz"
+	"defenseclaw/api/internal/decision"
 	"defenseclaw/engine"
 
 	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
@@ -221,15 +222,15 @@ func TestTheNextCheckSeesAReload(t *testing.T) {
 }
 
 func TestADryRunAllowsEverythingAndLogsWhatItWouldNot(t *testing.T) {
-	type decision struct {
+	type outcome struct {
 		defined bool
 		err     error
 	}
-	decisions := make(chan decision, 1)
+	decisions := make(chan outcome, 1)
 	s := start(t, map[string]string{"p.rego": policy}, func(c *extauthz.Config, _ *engine.Config) {
 		c.DryRun = true
-		c.Begin = func(ctx context.Context, _ *engine.Generation, _ engine.Question) (context.Context, func(engine.Answer)) {
-			return ctx, func(a engine.Answer) { decisions <- decision{a.Defined, a.Err} }
+		c.Begin = func(ctx context.Context, _ *engine.Generation, _ decision.Question) (context.Context, func(decision.Answer)) {
+			return ctx, func(a decision.Answer) { decisions <- outcome{a.Defined, a.Err} }
 		}
 	})
 	const allowed = `{"status":{},"okResponse":{}`
@@ -279,9 +280,9 @@ func TestACallThatIsCancelledEndsItsEvaluation(t *testing.T) {
 	begun, ended := make(chan struct{}), make(chan error, 1)
 	s := start(t, map[string]string{"p.rego": policy}, func(c *extauthz.Config, e *engine.Config) {
 		e.DecisionTimeout = time.Hour
-		c.Begin = func(ctx context.Context, _ *engine.Generation, _ engine.Question) (context.Context, func(engine.Answer)) {
+		c.Begin = func(ctx context.Context, _ *engine.Generation, _ decision.Question) (context.Context, func(decision.Answer)) {
 			close(begun)
-			return ctx, func(a engine.Answer) { ended <- a.Err }
+			return ctx, func(a decision.Answer) { ended <- a.Err }
 		}
 	})
 	ctx, cancel := context.WithCancel(t.Context())
@@ -314,10 +315,10 @@ func TestTheDeadlineOfADecisionHolds(t *testing.T) {
 func TestACallUnderWayIsAnsweredWhenTheServerEnds(t *testing.T) {
 	begun, stopping := make(chan struct{}), make(chan struct{})
 	s := start(t, map[string]string{"p.rego": policy}, func(c *extauthz.Config, _ *engine.Config) {
-		c.Begin = func(ctx context.Context, _ *engine.Generation, _ engine.Question) (context.Context, func(engine.Answer)) {
+		c.Begin = func(ctx context.Context, _ *engine.Generation, _ decision.Question) (context.Context, func(decision.Answer)) {
 			close(begun)
 			<-stopping
-			return ctx, func(engine.Answer) {}
+			return ctx, func(decision.Answer) {}
 		}
 	})
 	answered := make(chan error, 1)
@@ -354,9 +355,9 @@ func TestACallThatIsNotAdmittedReachesNothing(t *testing.T) {
 	var asked atomic.Pointer[http.Request]
 	s := start(t, map[string]string{"p.rego": policy}, func(c *extauthz.Config, _ *engine.Config) {
 		c.DryRun = true
-		c.Begin = func(ctx context.Context, _ *engine.Generation, _ engine.Question) (context.Context, func(engine.Answer)) {
+		c.Begin = func(ctx context.Context, _ *engine.Generation, _ decision.Question) (context.Context, func(decision.Answer)) {
 			t.Error("a decision is made")
-			return ctx, func(engine.Answer) {}
+			return ctx, func(decision.Answer) {}
 		}
 		c.Admit = func(r *http.Request) error {
 			asked.Store(r)
@@ -379,11 +380,11 @@ func TestACallThatIsNotAdmittedReachesNothing(t *testing.T) {
 func TestACallThatCrashesEndsNoOther(t *testing.T) {
 	var crashes atomic.Bool
 	s := start(t, map[string]string{"p.rego": policy}, func(c *extauthz.Config, _ *engine.Config) {
-		c.Begin = func(ctx context.Context, _ *engine.Generation, _ engine.Question) (context.Context, func(engine.Answer)) {
+		c.Begin = func(ctx context.Context, _ *engine.Generation, _ decision.Question) (context.Context, func(decision.Answer)) {
 			if crashes.Load() {
 				panic("a mistake of ours")
 			}
-			return ctx, func(engine.Answer) {}
+			return ctx, func(decision.Answer) {}
 		}
 	})
 	crashes.Store(true)

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"defenseclaw/api/extauthz"
-	"defenseclaw/api/opa"
+	"defenseclaw/api/internal/decision"
 	"defenseclaw/engine"
 
 	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
@@ -46,10 +46,9 @@ func start(t testing.TB, files map[string]string, change func(*extauthz.Config, 
 	config := extauthz.Config{
 		Policy: engine.Path{"envoy", "authz", "allow"},
 		Admit:  func(*http.Request) error { return nil },
-		Begin: func(ctx context.Context, _ *engine.Generation, _ engine.Question) (context.Context, func(engine.Answer)) {
-			return ctx, func(engine.Answer) {}
+		Begin: func(ctx context.Context, _ *engine.Generation, _ decision.Question) (context.Context, func(decision.Answer)) {
+			return ctx, func(decision.Answer) {}
 		},
-		NewID:   opa.DecisionID,
 		Current: func() *engine.Generation { return s.engine.Current() },
 		Logger:  zap.New(core),
 	}

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 
+	"defenseclaw/api/internal/decision"
 	"defenseclaw/engine"
 
 	"github.com/open-policy-agent/opa/v1/ast"
@@ -65,7 +66,7 @@ func (x *exchange) batch() {
 	}
 	ctx, cancel := context.WithTimeout(x.r.Context(), batchDeadlines*x.g.Timeout())
 	defer cancel()
-	x.batchID = DecisionID(x.g)
+	x.batchID = decision.ID(x.g)
 	results, failures := map[string]*batchResult{}, map[string]*batchError{}
 	for _, name := range slices.Sorted(maps.Keys(request.Inputs)) {
 		result, err := x.batchDecision(ctx, path, joined(request.Common, request.Inputs[name]))
@@ -81,7 +82,7 @@ func (x *exchange) batch() {
 
 func (x *exchange) batchDecision(ctx context.Context, path engine.Path, document any) (*batchResult, error) {
 	o := x.observation()
-	answer := &batchResult{dataAnswer: dataAnswer{DecisionID: DecisionID(x.g)}}
+	answer := &batchResult{dataAnswer: dataAnswer{DecisionID: decision.ID(x.g)}}
 	input, err := ast.InterfaceToValue(document)
 	if err != nil {
 		return answer, err

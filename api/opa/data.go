@@ -3,6 +3,7 @@ package opa
 import (
 	"net/http"
 
+	"defenseclaw/api/internal/decision"
 	"defenseclaw/engine"
 
 	"github.com/open-policy-agent/opa/v1/ast"
@@ -59,7 +60,7 @@ func (x *exchange) data() {
 		x.failDecision(err)
 		return
 	}
-	x.id = DecisionID(x.g)
+	x.id = decision.ID(x.g)
 	answer := dataAnswer{DecisionID: x.id}
 	value, err := x.decide(path, input, o)
 	o.metrics.Timer(metrics.ServerHandler).Stop()
@@ -120,13 +121,13 @@ func (x *exchange) dataV0(path engine.Path, err error) {
 // decide makes one decision, watched where the caller wants to see more than the result. The value is
 // nil where it is undefined.
 func (x *exchange) decide(path engine.Path, input ast.Value, o observation) (value ast.Value, err error) {
-	ctx, end := x.Begin(x.r.Context(), x.g, engine.Question{ID: x.id, BatchID: x.batchID, Path: path, Input: input})
+	ctx, end := x.Begin(x.r.Context(), x.g, decision.Question{ID: x.id, BatchID: x.batchID, Path: path, Input: input})
 	if o.wanted {
 		value, err = x.g.Observe(ctx, path, input, o.Observation)
 	} else {
 		value, err = x.g.Evaluate(ctx, path, input)
 	}
-	end(engine.Answer{Result: value, Defined: value != nil, Err: err})
+	end(decision.Answer{Result: value, Defined: value != nil, Err: err})
 	return value, err
 }
 

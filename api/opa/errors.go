@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 
+	"defenseclaw/api/internal/decision"
 	"defenseclaw/engine"
 
 	"github.com/open-policy-agent/opa/v1/ast"
@@ -33,7 +34,7 @@ func evaluationError(err error) *types.ErrorV1 {
 // failDecision answers for a decision by path that could not be made.
 func (x *exchange) failDecision(err error) {
 	if errors.Is(err, engine.ErrBusy) {
-		x.w.Header().Set("Retry-After", "1")
+		x.w.Header().Set("Retry-After", decision.RetryAfter)
 		writer.ErrorString(x.w, http.StatusServiceUnavailable, codeBusy, err)
 		return
 	}

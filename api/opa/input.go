@@ -2,7 +2,6 @@ package opa
 
 import (
 	"bytes"
-	"compress/gzip"
 	"errors"
 	"fmt"
 	"io"
@@ -10,15 +9,13 @@ import (
 	"net/url"
 	"strings"
 
+	"defenseclaw/api/internal/decision"
 	"defenseclaw/engine"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/server/types"
 	"github.com/open-policy-agent/opa/v1/util"
 )
-
-// mostUnpackedBytes bounds what a compressed body may become: as much as one that is not compressed.
-const mostUnpackedBytes = 1 << 20
 
 // path is the document that the request names after the first segments of its path, which are the
 // route's. An encoded slash does not separate.
@@ -42,31 +39,10 @@ func (x *exchange) path(segments int) (engine.Path, error) {
 	return path, err
 }
 
-// Body reads a request's body, which may be compressed, up to 1 MiB of it. OPA's own reader crashes on a
-// body that only says it is compressed.
-func Body(r *http.Request) ([]byte, error) {
-	body, err := io.ReadAll(r.Body)
-	if err != nil || !strings.Contains(r.Header.Get("Content-Encoding"), "gzip") {
-		return body, err
-	}
-	packed, err := gzip.NewReader(bytes.NewReader(body))
-	if err != nil {
-		return nil, fmt.Errorf("could not decompress the body: %w", err)
-	}
-	body, err = io.ReadAll(io.LimitReader(packed, mostUnpackedBytes+1))
-	if err != nil {
-		return nil, fmt.Errorf("could not decompress the body: %w", err)
-	}
-	if len(body) > mostUnpackedBytes {
-		return nil, &http.MaxBytesError{Limit: mostUnpackedBytes}
-	}
-	return body, nil
-}
-
 // decodeInput reads a body that holds an input: JSON, or YAML where its type says so. An empty body
 // leaves v as it is.
 func (x *exchange) decodeInput(v any) error {
-	body, err := Body(x.r)
+	body, err := decision.Body(x.r)
 	if err != nil {
 		return err
 	}
@@ -85,7 +61,7 @@ func (x *exchange) decodeInput(v any) error {
 
 // decodeRequest reads a body that must be there.
 func (x *exchange) decodeRequest(v any) error {
-	body, err := Body(x.r)
+	body, err := decision.Body(x.r)
 	if err != nil {
 		return err
 	}

@@ -8,32 +8,19 @@
 package opa
 
 import (
-	"encoding/binary"
-	"math/rand/v2"
 	"net/http"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 
+	"defenseclaw/api/internal/decision"
 	"defenseclaw/engine"
 
-	"github.com/google/uuid"
 	"github.com/open-policy-agent/opa/v1/server/handlers"
 	"github.com/open-policy-agent/opa/v1/server/types"
 	"github.com/open-policy-agent/opa/v1/server/writer"
 )
-
-// The headers that name the generation that decided.
-const (
-	HeaderGeneration = "X-DefenseClaw-Generation"
-	HeaderRevision   = "X-DefenseClaw-Revision"
-)
-
-// The same as keys of [http.Header].
-var generationKey, revisionKey = http.CanonicalHeaderKey(HeaderGeneration), http.CanonicalHeaderKey(HeaderRevision)
 
 // Values of headers that most answers have. They are shared, and never changed.
 var varies, isJSON = []string{"Accept-Encoding"}, []string{"application/json"}
@@ -53,11 +40,10 @@ const (
 // API is OPA's REST API. Both exported fields are required.
 type API struct {
 	buffers sync.Pool // of *[]byte, for bodies and answers
-	named   atomic.Pointer[generationHeaders]
 
 	Current func() *engine.Generation // nil while nothing serves
 
-	Begin engine.BeginFunc // is told of every decision
+	Begin decision.BeginFunc // is told of every decision
 }
 
 // exchange is one request with the one generation that answers it.
@@ -82,10 +68,10 @@ func (a *API) handler(answer func(*exchange), methods ...string) http.Handler {
 		}
 		g := a.Current()
 		if g == nil {
-			writer.Error(w, http.StatusServiceUnavailable, types.NewErrorV1(codeNoPolicy, "no policy loaded"))
+			writer.Error(w, http.StatusServiceUnavailable, types.NewErrorV1(codeNoPolicy, "%s", decision.ErrNoPolicy))
 			return
 		}
-		a.nameGeneration(w.Header(), g)
+		decision.SetHeaders(w.Header(), g)
 		x := &exchange{API: a, w: w, r: r, g: g}
 		if r.URL.RawQuery != "" {
 			x.params = r.URL.Query()
@@ -103,22 +89,6 @@ func (a *API) handler(answer func(*exchange), methods ...string) http.Handler {
 	})
 }
 
-// generationHeaders are the values of the headers that name a generation, made once for it. They do not
-// hold the generation itself, which would outlive its service.
-type generationHeaders struct {
-	of               uint64
-	number, revision []string
-}
-
-func (a *API) nameGeneration(header http.Header, g *engine.Generation) {
-	h := a.named.Load()
-	if h == nil || h.of != g.Number() {
-		h = &generationHeaders{g.Number(), []string{strconv.FormatUint(g.Number(), 10)}, []string{g.Revision()}}
-		a.named.Store(h)
-	}
-	header[generationKey], header[revisionKey] = h.number, h.revision
-}
-
 // refuseMethod tells those who would write where policies and data come from.
 func refuseMethod(w http.ResponseWriter, r *http.Request, methods []string) {
 	w.Header().Set("Allow", strings.Join(methods, ", "))
@@ -129,27 +99,6 @@ func refuseMethod(w http.ResponseWriter, r *http.Request, methods []string) {
 	default:
 		w.WriteHeader(http.StatusMethodNotAllowed)
 	}
-}
-
-// NewID is a new random identifier, unique and no secret. Every request needs two, so it is made without
-// asking the kernel.
-func NewID() uuid.UUID {
-	var id uuid.UUID
-	binary.NativeEndian.PutUint64(id[:8], rand.Uint64())
-	binary.NativeEndian.PutUint64(id[8:], rand.Uint64())
-	id[6] = id[6]&0x0f | 0x40 // version 4
-	id[8] = id[8]&0x3f | 0x80 // of RFC 9562
-	return id
-}
-
-// DecisionID is a new identifier that also names the generation and, by the beginning of its hash,
-// the revision that decided.
-func DecisionID(g *engine.Generation) string {
-	_, hash, _ := strings.Cut(g.Revision(), ":")
-	var room [80]byte
-	id := append(append(room[:0], NewID().String()...), '.')
-	id = strconv.AppendUint(id, g.Number(), 10)
-	return string(append(append(id, '.'), hash[:min(12, len(hash))]...))
 }
 
 // flag reads a parameter that is on when it is there without a value or with true.

@@ -4,7 +4,7 @@ import (
 	"errors"
 	"net/http"
 
-	"defenseclaw/engine"
+	"defenseclaw/api/internal/decision"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/metrics"
@@ -31,13 +31,13 @@ func (x *exchange) query() {
 		x.failDecision(errors.New("cannot evaluate empty query"))
 		return
 	}
-	ctx, end := x.Begin(x.r.Context(), x.g, engine.Question{Query: query, Input: input})
+	ctx, end := x.Begin(x.r.Context(), x.g, decision.Question{Query: query, Input: input})
 	set, err := x.g.Query(ctx, query, input, o.Observation)
 	var answer types.QueryResponseV1
 	for _, row := range set {
 		answer.Result = append(answer.Result, row.Bindings.WithoutWildcards())
 	}
-	end(engine.Answer{Result: answer.Result, Defined: len(set) > 0, Err: err})
+	end(decision.Answer{Result: answer.Result, Defined: len(set) > 0, Err: err})
 	if err != nil {
 		x.failQuery(err, types.MsgCompileQueryError)
 		return
