@@ -7,7 +7,7 @@
 //
 //   - Where the kernel's events can be had they tell at once: a file that appears whole, as a
 //     rename makes it, within milliseconds; one that is written in place once it has been quiet
-//     for [Config.Debounce]; a storm at the latest after [Config.LongestWait].
+//     for [Config.Debounce]; a storm at the latest after [Config.MaxWait].
 //   - Whatever the events say, a scan of names and stats runs every [Config.SafetyInterval].
 //   - When events are lost, are refused, or cannot be had at all, scans run every
 //     [Config.PollInterval] instead, Health says why and how to raise the limit that was met, and

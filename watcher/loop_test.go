@@ -129,7 +129,7 @@ func TestAFileThatAppearsWholeIsHandedOverAtOnce(t *testing.T) {
 	inBubble(t, nil, func(r *rig) {
 		write(t, filepath.Join(r.dir, "p.rego"), "2")
 		r.event(fsnotify.Create, "p.rego")
-		r.expect(settleComplete, "p.rego")
+		r.expect(wholeFileQuiet, "p.rego")
 		r.expectNothingFor(10 * time.Second)
 	})
 }
@@ -158,7 +158,7 @@ func TestAStormIsHandedOverAfterTheLongestWait(t *testing.T) {
 				}
 			}
 		}()
-		r.expect(DefaultLongestWait, "p.rego")
+		r.expect(DefaultMaxWait, "p.rego")
 		stop <- struct{}{}
 		<-stop
 	})
@@ -176,7 +176,7 @@ func TestAnEmptyFileIsWaitedForUntilTheLongestWait(t *testing.T) {
 		r.start = time.Now()
 		write(t, filepath.Join(r.dir, "p.rego"), "")
 		r.event(fsnotify.Write, "p.rego")
-		r.expect(DefaultLongestWait, "p.rego")
+		r.expect(DefaultMaxWait, "p.rego")
 	})
 }
 
@@ -223,7 +223,7 @@ func TestLostEventsAreCountedAndScannedForAtOnce(t *testing.T) {
 		write(t, filepath.Join(r.dir, "p.rego"), "22")
 		write(t, filepath.Join(r.dir, "q.rego"), "1")
 		r.kernel.errs <- fsnotify.ErrEventOverflow
-		c := r.expect(settleComplete, "p.rego", "q.rego")
+		c := r.expect(wholeFileQuiet, "p.rego", "q.rego")
 		if !c.Rescan || !strings.Contains(c.Reason, "overflow") || r.w.Health().Dropped != 1 {
 			t.Errorf("%+v, %+v", c, r.w.Health())
 		}
@@ -270,7 +270,7 @@ func TestItPollsWhereEventsCannotBeHadAndReturnsToThemWhenTheyCan(t *testing.T) 
 		if c := r.expect(DefaultPollInterval+DefaultDebounce, "q.rego"); !c.Polled {
 			t.Errorf("%+v", c)
 		}
-		time.Sleep(2*retryEvents + DefaultPollInterval)
+		time.Sleep(2*reopenInterval + DefaultPollInterval)
 		synctest.Wait()
 		if h := r.w.Health(); h.Mode != ModeNotify || h.Reason != "" {
 			t.Fatalf("%+v; want events again after %d tries", h, tries)
@@ -278,7 +278,7 @@ func TestItPollsWhereEventsCannotBeHadAndReturnsToThemWhenTheyCan(t *testing.T) 
 		r.start = time.Now()
 		write(t, filepath.Join(r.dir, "q.rego"), "2")
 		r.event(fsnotify.Create, "q.rego")
-		r.expect(settleComplete, "q.rego")
+		r.expect(wholeFileQuiet, "q.rego")
 	})
 }
 
@@ -290,7 +290,7 @@ func TestADirectoryThatCannotBeWatchedIsPolledAndNamed(t *testing.T) {
 			t.Fatal(err)
 		}
 		r.event(fsnotify.Create, "sub")
-		r.expect(settleComplete)
+		r.expect(wholeFileQuiet)
 		if h := r.w.Health(); h.Mode != ModePoll || !strings.Contains(h.Reason, "fs.inotify.max_user_watches") || !strings.Contains(h.Reason, sub) {
 			t.Errorf("%+v; want poll, the limit and the directory named", h)
 		}
@@ -328,7 +328,7 @@ func TestTheLimitsOfTheTreeAreTold(t *testing.T) {
 			t.Fatal(err)
 		}
 		r.event(fsnotify.Create, "a")
-		r.expect(settleComplete)
+		r.expect(wholeFileQuiet)
 		if h := r.w.Health(); !strings.Contains(h.Reason, "a/b and what is below it is not watched") || h.Directories != 2 {
 			t.Errorf("%+v", h)
 		}

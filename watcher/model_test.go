@@ -72,7 +72,7 @@ func TestAfterAQuietMomentTheReaderHoldsWhatIsOnDisk(t *testing.T) {
 		}
 		w, err := New(Config{
 			Root: root, Relevant: func(rel string) bool { return strings.HasSuffix(rel, ".rego") },
-			Debounce: time.Millisecond, LongestWait: 20 * time.Millisecond,
+			Debounce: time.Millisecond, MaxWait: 20 * time.Millisecond,
 			PollInterval: time.Hour, SafetyInterval: time.Hour,
 		})
 		if err != nil {

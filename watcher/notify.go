@@ -83,7 +83,7 @@ func (f *feed) run(n notifier) {
 				errs = nil
 				continue
 			}
-			f.fail(err)
+			f.report(err)
 		}
 	}
 }
@@ -95,11 +95,11 @@ func (f *feed) add(e fsnotify.Event) {
 	f.signal()
 }
 
-func (f *feed) fail(err error) {
-	const mostKept = 8
+func (f *feed) report(err error) {
+	const maxErrors = 8
 	f.mu.Lock()
 	f.lost++
-	if len(f.errs) < mostKept {
+	if len(f.errs) < maxErrors {
 		f.errs = append(f.errs, err)
 	}
 	f.mu.Unlock()
@@ -114,7 +114,7 @@ func (f *feed) signal() {
 }
 
 // take gives everything that came since the last take.
-func (f *feed) take() (events map[string]fsnotify.Op, errs []error, lost uint64) {
+func (f *feed) drain() (events map[string]fsnotify.Op, errs []error, lost uint64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	events, errs, lost = f.events, f.errs, f.lost

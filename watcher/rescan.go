@@ -21,14 +21,14 @@ func (l *loop) rescan(now time.Time) []string {
 			l.unwatch(dir)
 		}
 	}
-	changed := snap.changedSince(l.known)
-	if snap.root != l.known.root && len(changed) == 0 && l.health.State != StateStarting {
-		l.mark(now, l.cfg.Debounce, Change{Rescan: true, Reason: "the directory came, went or was replaced"})
+	changed := snap.changedSince(l.snapshot)
+	if snap.root != l.snapshot.root && len(changed) == 0 && l.health.State != StateStarting {
+		l.merge(now, l.cfg.Debounce, Change{Rescan: true, Reason: "the directory came, went or was replaced"})
 	}
-	l.known = snap
+	l.snapshot = snap
 	l.health.LastScan = now
 	end := time.Now()
-	l.scanFree = end.Add(end.Sub(now))
+	l.nextScan = end.Add(end.Sub(now))
 	return changed
 }
 
@@ -38,14 +38,14 @@ func (l *loop) openEvents(now time.Time) {
 	}
 	n, err := l.open()
 	if l.openErr = err; err != nil {
-		l.nextOpen = now.Add(retryEvents)
+		l.nextOpen = now.Add(reopenInterval)
 		return
 	}
-	l.notifier, l.fed = n, make(chan struct{})
+	l.notifier, l.feedDone = n, make(chan struct{})
 	go func(f *feed, done chan<- struct{}) {
 		defer close(done)
 		f.run(n)
-	}(l.feed, l.fed)
+	}(l.feed, l.feedDone)
 }
 
 // dropStale ends the watches of directories that are no longer where they were. It comes before

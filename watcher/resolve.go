@@ -7,18 +7,18 @@ import (
 	"strings"
 )
 
-// mostLinks is how many symbolic links one path may pass, as in Linux.
-const mostLinks = 40
+// maxLinks is how many symbolic links one path may pass, as in Linux.
+const maxLinks = 40
 
-// names are the entries of one directory that a path depends on.
-type names map[string]bool
+// entrySet are the entries of one directory that a path depends on.
+type entrySet map[string]bool
 
 // anchors are the places where a path can come to mean something else: directory → entries.
-type anchors map[string]names
+type anchors map[string]entrySet
 
 func (a anchors) add(dir, name string) {
 	if a[dir] == nil {
-		a[dir] = names{}
+		a[dir] = entrySet{}
 	}
 	a[dir][name] = true
 }
@@ -51,8 +51,8 @@ func resolve(path string, passed anchors) (string, error) {
 			at = next
 			continue
 		}
-		if links++; links > mostLinks {
-			return "", fmt.Errorf("%s: more than %d symbolic links", path, mostLinks)
+		if links++; links > maxLinks {
+			return "", fmt.Errorf("%s: more than %d symbolic links", path, maxLinks)
 		}
 		target, err := os.Readlink(next)
 		if err != nil {

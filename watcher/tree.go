@@ -25,11 +25,11 @@ func stampOf(info fs.FileInfo) stamp {
 
 // snapshot is what one scan saw.
 type snapshot struct {
-	root    string            // the real path of the root; empty when it is missing
-	files   map[string]stamp  // relevant files, by slash path relative to the root
-	dirs    map[string]string // directories of the tree, real path → slash path relative to the root
-	anchors anchors           // where the root's path and the links in the tree can change their meaning
-	limits  []string          // what is not watched, and why
+	root      string            // the real path of the root; empty when it is missing
+	files     map[string]stamp  // relevant files, by slash path relative to the root
+	dirs      map[string]string // directories of the tree, real path → slash path relative to the root
+	anchors   anchors           // where the root's path and the links in the tree can change their meaning
+	unwatched []string          // what is not watched, and why
 }
 
 // changedSince lists the files that are not as they were, sorted.
@@ -73,43 +73,43 @@ func scan(cfg *Config, watch func(dir string, inTree bool)) *snapshot {
 		return s.snap
 	}
 	s.snap.root = root
-	s.dir(root, "", info, 0)
+	s.scanDir(root, "", info, 0)
 	return s.snap
 }
 
 // follow resolves a path after it has watched the places that the path passes, so that a change of
 // any of them either is seen here or causes an event.
-func (s *scanner) follow(path string, which func(dir string) (inTree, wanted bool)) (target string, passed anchors, err error) {
+func (s *scanner) follow(path string, classify func(dir string) (inTree, wanted bool)) (target string, passed anchors, err error) {
 	watched := map[string]bool{}
 	for {
 		passed = anchors{}
 		target, err = resolve(path, passed)
-		news := false
+		foundNew := false
 		for dir := range passed {
-			inTree, wanted := which(dir)
+			inTree, wanted := classify(dir)
 			if !wanted {
 				delete(passed, dir)
 				continue
 			}
 			if !watched[dir] {
-				watched[dir], news = true, true
+				watched[dir], foundNew = true, true
 				s.watch(dir, inTree)
 			}
 		}
-		if !news {
+		if !foundNew {
 			return target, passed, err
 		}
 	}
 }
 
-func (s *scanner) limit(format string, args ...any) {
-	const mostTold = 5
-	if len(s.snap.limits) < mostTold {
-		s.snap.limits = append(s.snap.limits, fmt.Sprintf(format, args...))
+func (s *scanner) unwatched(format string, args ...any) {
+	const maxUnwatched = 5
+	if len(s.snap.unwatched) < maxUnwatched {
+		s.snap.unwatched = append(s.snap.unwatched, fmt.Sprintf(format, args...))
 	}
 }
 
-func (s *scanner) dir(real, rel string, info fs.FileInfo, depth int) {
+func (s *scanner) scanDir(realPath, rel string, info fs.FileInfo, depth int) {
 	if id := idOf(info); id != (fileID{}) {
 		if s.visited[id] {
 			return // another name of a directory that is watched already, or a link back
@@ -117,48 +117,48 @@ func (s *scanner) dir(real, rel string, info fs.FileInfo, depth int) {
 		s.visited[id] = true
 	}
 	if depth > s.cfg.MaxDepth || len(s.snap.dirs) >= s.cfg.MaxDirectories {
-		s.limit("%s and what is below it is not watched: the limit is %d directories, %d deep", rel, s.cfg.MaxDirectories, s.cfg.MaxDepth)
+		s.unwatched("%s and what is below it is not watched: the limit is %d directories, %d deep", rel, s.cfg.MaxDirectories, s.cfg.MaxDepth)
 		return
 	}
-	s.snap.dirs[real] = rel
-	s.watch(real, true)
-	entries, err := os.ReadDir(real)
+	s.snap.dirs[realPath] = rel
+	s.watch(realPath, true)
+	entries, err := os.ReadDir(realPath)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		s.limit("%s cannot be listed: %s", path.Join(".", rel), rootCause(err))
+		s.unwatched("%s cannot be listed: %s", path.Join(".", rel), rootCause(err))
 	}
 	for _, entry := range entries {
 		if !strings.HasPrefix(entry.Name(), ".") {
-			s.entry(filepath.Join(real, entry.Name()), path.Join(rel, entry.Name()), entry, depth)
+			s.scanEntry(filepath.Join(realPath, entry.Name()), path.Join(rel, entry.Name()), entry, depth)
 		}
 	}
 }
 
-func (s *scanner) entry(real, rel string, entry fs.DirEntry, depth int) {
+func (s *scanner) scanEntry(realPath, rel string, entry fs.DirEntry, depth int) {
 	isLink := entry.Type()&fs.ModeSymlink != 0
 	if !entry.IsDir() && !isLink && !s.cfg.Relevant(rel) {
 		return
 	}
 	if isLink {
-		s.link(real, rel, depth)
+		s.scanLink(realPath, rel, depth)
 		return
 	}
 	info, err := entry.Info()
 	switch {
 	case err != nil: // gone since; its event, or the next scan, tells
 	case info.IsDir():
-		s.dir(real, rel, info, depth+1)
+		s.scanDir(realPath, rel, info, depth+1)
 	default:
 		s.snap.files[rel] = stampOf(info)
 	}
 }
 
 // link follows a symbolic link of the tree and notes where its meaning can change.
-func (s *scanner) link(real, rel string, depth int) {
+func (s *scanner) scanLink(realPath, rel string, depth int) {
 	inside := func(path string) bool {
 		return path == s.snap.root || strings.HasPrefix(path, s.snap.root+string(filepath.Separator))
 	}
 	// Above the root, links of the tree lead nowhere that its reader would follow.
-	target, passed, err := s.follow(real, func(dir string) (inTree, wanted bool) { return true, inside(dir) })
+	target, passed, err := s.follow(realPath, func(dir string) (inTree, wanted bool) { return true, inside(dir) })
 	var info fs.FileInfo
 	if err == nil {
 		info, err = os.Lstat(target)
@@ -174,7 +174,7 @@ func (s *scanner) link(real, rel string, depth int) {
 	}
 	switch {
 	case isDir && inside(target):
-		s.dir(target, rel, info, depth+1)
+		s.scanDir(target, rel, info, depth+1)
 	case err != nil:
 		s.snap.files[rel] = stamp{} // dangling: it is a change when it no longer is
 	case !isDir:

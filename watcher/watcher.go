@@ -23,7 +23,7 @@ const (
 // Defaults of [Config]. They were chosen by measurement; docs/WATCHING.md has the numbers.
 const (
 	DefaultDebounce          = 20 * time.Millisecond
-	DefaultLongestWait       = 500 * time.Millisecond
+	DefaultMaxWait           = 500 * time.Millisecond
 	DefaultPollInterval      = time.Second
 	DefaultSafetyInterval    = 30 * time.Second
 	DefaultFullCheckInterval = 10 * time.Minute
@@ -31,9 +31,9 @@ const (
 	DefaultMaxDepth          = 64
 )
 
-// settleComplete is how long a file that appeared whole must stay quiet: long enough for the other
+// wholeFileQuiet is how long a file that appeared whole must stay quiet: long enough for the other
 // half of an editor's save to arrive, short enough not to be felt.
-const settleComplete = 3 * time.Millisecond
+const wholeFileQuiet = 3 * time.Millisecond
 
 // Config says what to watch. Zero fields mean the defaults above.
 type Config struct {
@@ -47,16 +47,16 @@ type Config struct {
 
 	Mode              Mode          // "" is ModeAuto
 	Debounce          time.Duration // an in-place write is complete after this much quiet
-	LongestWait       time.Duration // a storm of changes is handed over at the latest after this
+	MaxWait           time.Duration // a storm of changes is handed over at the latest after this
 	PollInterval      time.Duration // between two scans where polling is the watch
 	SafetyInterval    time.Duration // between two scans under the events
 	FullCheckInterval time.Duration // between two requests to compare contents; negative: never
 	MaxDirectories    int           // the rest is not watched, and Health says so
 	MaxDepth          int           // the same
 
-	// Changed is told when Mode, State or Reason of the health are others than before. It runs on
-	// the goroutine that watches and must not block. Nil: nobody is told.
-	Changed func(now Health)
+	// HealthChanged is called when the Mode, State or Reason of the health has changed. It runs on
+	// the watching goroutine and must not block. Optional.
+	HealthChanged func(now Health)
 }
 
 // Change says that something in the directory is different now. It is a hint: what is different is
@@ -97,7 +97,7 @@ func New(cfg Config) (*Watcher, error) {
 		cfg.Relevant = func(string) bool { return true }
 	}
 	setDefault(&cfg.Debounce, DefaultDebounce)
-	setDefault(&cfg.LongestWait, DefaultLongestWait)
+	setDefault(&cfg.MaxWait, DefaultMaxWait)
 	setDefault(&cfg.PollInterval, DefaultPollInterval)
 	setDefault(&cfg.SafetyInterval, DefaultSafetyInterval)
 	setDefault(&cfg.FullCheckInterval, DefaultFullCheckInterval)
@@ -134,7 +134,7 @@ func (w *Watcher) Run(ctx context.Context, out chan<- Change) error {
 
 func (w *Watcher) publish(now Health) {
 	before := w.health.Swap(&now)
-	if w.cfg.Changed != nil && (now.Mode != before.Mode || now.State != before.State || now.Reason != before.Reason) {
-		w.cfg.Changed(now)
+	if w.cfg.HealthChanged != nil && (now.Mode != before.Mode || now.State != before.State || now.Reason != before.Reason) {
+		w.cfg.HealthChanged(now)
 	}
 }

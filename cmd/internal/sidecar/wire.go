@@ -81,7 +81,7 @@ func (s *Sidecar) makeWatcher() (err error) {
 		SafetyInterval:    settings.Safety,
 		FullCheckInterval: settings.FullCheck,
 		MaxDepth:          settings.Limits.Depth,
-		Changed:           s.tellWatch,
+		HealthChanged:     s.tellWatch,
 	})
 	return err
 }
