@@ -1,25 +1,25 @@
-// Package watcher tells when something in a directory is different: [New], then [Watcher.Run],
-// which sends [Change] values, and [Watcher.Health] for whoever asks how the watch is.
+// Package watcher reports changes in a directory. Most callers need [New], [Watcher.Run], which
+// sends a [Change] for every difference it finds, and [Watcher.Health].
 //
-// A Change is a hint. The watcher compares names, sizes and times; it never opens a file, knows
-// nothing of what is in them, and may tell of a change that was none. What it promises is the
-// other direction: what is different in the directory is told, at the latest by the next poll.
+// A Change is a hint. The watcher compares names, sizes and times, never opens a file, and may
+// report a change where there is none. It never misses one that a stat can show: every such
+// difference is reported by the next scan at the latest.
 //
-//   - Where the kernel's events can be had they tell at once: a file that appears whole, as a
-//     rename makes it, within milliseconds; one that is written in place once it has been quiet
-//     for [Config.Debounce]; a storm at the latest after [Config.MaxWait].
-//   - Whatever the events say, a scan of names and stats runs every [Config.SafetyInterval].
-//   - When events are lost, are refused, or cannot be had at all, scans run every
-//     [Config.PollInterval] instead, Health says why and how to raise the limit that was met, and
-//     events are used again when they can be.
-//   - Root may be missing, come back, be replaced, be a symbolic link or a chain of them that
-//     changes anywhere. What its path means now is watched.
+//   - With kernel events, a file that appears whole, as by a rename, is reported within
+//     milliseconds. A file written in place is reported once it has been quiet for
+//     [Config.Debounce]. A continuous storm is reported every [Config.MaxWait].
+//   - In addition to the events, the names and stats are scanned every [Config.SafetyInterval].
+//   - When events are lost, a scan runs at once. While events are refused or unavailable, scans run
+//     every [Config.PollInterval], and Health gives the reason and how to raise the limit that was
+//     reached. Events are used again when they are available.
+//   - Root may be missing, come back, be replaced, or be a symbolic link, or a chain of links, any
+//     of which may change. The watcher follows what its path means now.
 //
-// A change that alters neither name, size, time, mode nor inode of any file is seen by no stat:
-// for it, a Change with Rescan is sent every [Config.FullCheckInterval], so that the reader of the
-// files compares their contents.
+// No stat shows a change that keeps the name, size, time, mode and inode of every file. To cover
+// it, a Change with Rescan is sent every [Config.FullCheckInterval], and its receiver compares the
+// contents.
 //
 // Events come from fsnotify: inotify on Linux, kqueue on BSD and macOS, ReadDirectoryChangesW on
-// Windows. On network and FUSE file systems changes made elsewhere cause no events; there the
-// polls are the watch, which [ModePoll] makes frequent.
+// Windows. Network and FUSE file systems give no events for changes made on another machine; use
+// [ModePoll] there.
 package watcher

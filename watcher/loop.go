@@ -13,28 +13,28 @@ import (
 	"github.com/fsnotify/fsnotify"
 )
 
-// reopenInterval is how long to wait before events are tried again after they could not be had.
+// reopenInterval is the time between attempts to open the kernel's events.
 const reopenInterval = 30 * time.Second
 
-// loop owns all state of a watch. Only its run method touches it.
+// loop owns all state of a watcher. Only the goroutine of run uses it.
 type loop struct {
 	cfg     Config
 	open    func() (notifier, error)
 	publish func(Health)
 
-	notifier  notifier // nil while events cannot be had
+	notifier  notifier // nil while events are unavailable
 	feed      *feed
-	feedDone  chan struct{} // closed when the notifier's feed has ended
-	nextOpen  time.Time     // when to try again
+	feedDone  chan struct{} // closed when feed.run has returned
+	nextOpen  time.Time     // when to try open again
 	openErr   error
-	watched   map[string]fileID // directories that the notifier watches, as they were when it began to
-	watchedAs map[fileID]string // the same, the other way round
-	addErr    error             // why a directory of the newest scan could not be watched
+	watched   map[string]fileID // watched directories, with their ids at the time of Add
+	watchedAs map[fileID]string // the inverse of watched
+	addErr    error             // why a directory of the latest scan could not be watched
 	snapshot  *snapshot
 	pending   *Change
-	due       time.Time // when pending is handed over, unless more comes
-	nextScan  time.Time // when the next scan for a change of structure may begin
-	scanOwed  bool      // such a scan is owed
+	due       time.Time // when pending is complete, unless more changes arrive
+	nextScan  time.Time // earliest time for rescanStructure to scan again
+	scanOwed  bool      // rescanStructure has put off a scan until nextScan
 	fullCheck time.Time
 	health    Health
 }
@@ -42,17 +42,18 @@ type loop struct {
 func newLoop(cfg Config, open func() (notifier, error), publish func(Health)) *loop {
 	return &loop{
 		cfg: cfg, open: open, publish: publish, feed: newFeed(),
-		watched: map[string]fileID{}, watchedAs: map[fileID]string{}, snapshot: &snapshot{}, health: Health{State: StateStarting},
+		watched: map[string]fileID{}, watchedAs: map[fileID]string{}, snapshot: &snapshot{},
+		health: Health{State: StateStarting},
 	}
 }
 
-// run is the loop: what happened merges into one pending change, which is offered once it has
-// settled, through a channel that is nil until then.
+// run merges all that happens into one pending change and offers it to out once it has settled. The
+// channel offered to is nil until then, so that its case in the select cannot be chosen.
 func (l *loop) run(ctx context.Context, out chan<- Change) {
 	now := time.Now()
 	l.fullCheck = now.Add(l.cfg.FullCheckInterval)
 	l.rescan(now)
-	l.merge(now, 0, Change{Rescan: true, Polled: l.mode() == ModePoll, Reason: "the watch is set"})
+	l.merge(now, 0, Change{Rescan: true, Polled: l.mode() == ModePoll, Reason: "the watch began"})
 	settle, poll := time.NewTimer(0), time.NewTimer(l.pollInterval())
 	defer settle.Stop()
 	defer poll.Stop()
@@ -87,7 +88,7 @@ func (l *loop) run(ctx context.Context, out chan<- Change) {
 	}
 }
 
-// close ends the events and says that nothing is watched any more.
+// close stops the events and publishes StateStopped.
 func (l *loop) close() {
 	l.closeNotifier()
 	l.health.State = StateStopped
@@ -96,7 +97,7 @@ func (l *loop) close() {
 
 func (l *loop) closeNotifier() {
 	if l.notifier != nil {
-		_ = l.notifier.Close() // what it could not free, the process's end frees
+		_ = l.notifier.Close() // nothing depends on its result; at worst a descriptor stays open
 		<-l.feedDone
 		l.notifier, l.watched, l.watchedAs = nil, map[string]fileID{}, map[fileID]string{}
 	}
@@ -109,7 +110,7 @@ func (l *loop) mode() Mode {
 	return ModePoll
 }
 
-// safe reports whether events alone are expected to tell of every change.
+// eventsSuffice reports whether events alone are expected to report every change.
 func (l *loop) eventsSuffice() bool { return l.mode() == ModeNotify && l.snapshot.root != "" }
 
 func (l *loop) pollInterval() time.Duration {
@@ -134,13 +135,13 @@ func (l *loop) publishHealth() {
 		}
 	}
 	if l.snapshot.root == "" {
-		reasons = append(reasons, l.cfg.Root+" is not a directory now; it is waited for")
+		reasons = append(reasons, "waiting for "+l.cfg.Root+", which is missing or not a directory")
 	}
 	h.Reason = strings.Join(append(reasons, l.snapshot.unwatched...), "; ")
 	l.publish(*h)
 }
 
-// mark merges a change into the pending one, which then waits for quiet.
+// merge adds c to the pending change, which is then due after quiet, or MaxWait after it began.
 func (l *loop) merge(now time.Time, quiet time.Duration, c Change) {
 	if l.pending == nil {
 		c.At = now
@@ -163,7 +164,7 @@ func (l *loop) merge(now time.Time, quiet time.Duration, c Change) {
 	}
 }
 
-// finished is the pending change in the form in which it is handed over.
+// pendingChange returns the pending change with its paths sorted and without duplicates.
 func (l *loop) pendingChange() Change {
 	p := l.pending
 	slices.Sort(p.Paths)
@@ -171,12 +172,12 @@ func (l *loop) pendingChange() Change {
 	return *p
 }
 
-// settled reports whether the pending change is complete; when it is not, due has moved.
+// settled reports whether the pending change is complete. If not, due is when to ask again.
 func (l *loop) settled(now time.Time) bool {
 	if now.Before(l.due) {
 		return false
 	}
-	if l.scanOwed { // it is due now, however soon after the last
+	if l.scanOwed { // due now, even if the last scan has only just ended
 		l.nextScan = now
 		l.rescanStructure(now)
 		return !now.Before(l.due)
@@ -184,8 +185,8 @@ func (l *loop) settled(now time.Time) bool {
 	return !l.looksUnfinished(now)
 }
 
-// structure scans because directories or links changed; at once, unless scans would then take
-// more than half of the time.
+// rescanStructure scans because directories or links changed: at once, or after a pause as long as
+// the last scan took, so that scans never take more than half of the time.
 func (l *loop) rescanStructure(now time.Time) {
 	const reason = "directories or links changed"
 	if l.scanOwed = now.Before(l.nextScan); l.scanOwed {
@@ -195,15 +196,16 @@ func (l *loop) rescanStructure(now time.Time) {
 	l.merge(now, wholeFileQuiet, Change{Paths: l.rescan(now), Rescan: true, Reason: reason})
 }
 
-// looksUnfinished reports whether a file of the pending change is empty: that is how an in-place
-// save begins. It is waited for, within the longest wait.
+// looksUnfinished reports whether a file of the pending change is empty, as a file is when an in-place
+// save begins. It then postpones due, within MaxWait.
 func (l *loop) looksUnfinished(now time.Time) bool {
 	latest := l.pending.At.Add(l.cfg.MaxWait)
 	if !now.Before(latest) || l.snapshot.root == "" {
 		return false
 	}
 	for _, rel := range l.pending.Paths {
-		if info, err := os.Stat(filepath.Join(l.snapshot.root, rel)); err == nil && info.Mode().IsRegular() && info.Size() == 0 {
+		info, err := os.Stat(filepath.Join(l.snapshot.root, rel))
+		if err == nil && info.Mode().IsRegular() && info.Size() == 0 {
 			l.due = now.Add(l.cfg.Debounce)
 			if l.due.After(latest) {
 				l.due = latest
@@ -214,7 +216,7 @@ func (l *loop) looksUnfinished(now time.Time) bool {
 	return false
 }
 
-// take handles what the kernel told.
+// handleEvents handles the events and errors that the feed has collected.
 func (l *loop) handleEvents(now time.Time) {
 	events, errs, lost := l.feed.drain()
 	if lost > 0 {
@@ -232,12 +234,12 @@ func (l *loop) handleEvents(now time.Time) {
 	}
 }
 
-// event handles one event and reports whether it may have changed what is to be watched.
+// handleEvent handles one event. structural reports whether directories or links may have changed.
 func (l *loop) handleEvent(now time.Time, name string, op fsnotify.Op) (structural bool) {
 	dir, base := filepath.Split(filepath.Clean(name))
 	dir = filepath.Clean(dir)
 	if _, ok := l.watched[name]; ok && op&(fsnotify.Create|fsnotify.Remove|fsnotify.Rename) != 0 {
-		l.unwatch(name) // the next scan watches what is here now; the inode's number may be the old one's
+		l.unwatch(name) // the next scan adds a new watch; the new directory may have the old one's inode number
 	}
 	if l.snapshot.anchors[dir][base] && op&^fsnotify.Chmod&^fsnotify.Write != 0 {
 		l.health.Events++
@@ -248,7 +250,7 @@ func (l *loop) handleEvent(now time.Time, name string, op fsnotify.Op) (structur
 			return false
 		}
 		l.health.Events++
-		l.merge(now, l.cfg.Debounce, Change{}) // the other half of a move may be on its way
+		l.merge(now, l.cfg.Debounce, Change{}) // the second half of a move may follow
 		return true
 	}
 	relDir, inTree := l.snapshot.dirs[dir]
@@ -263,8 +265,8 @@ func (l *loop) handleEvent(now time.Time, name string, op fsnotify.Op) (structur
 	}
 	if !l.cfg.Relevant(rel) {
 		if err != nil && op.Has(fsnotify.Create) && !op.Has(fsnotify.Write) {
-			// It came and went before anybody looked, and nothing was written to it: a link or a directory,
-			// for all that is known, and what reads the tree may have met it.
+			// It is gone already and was never written to, so it may have been a link or a directory that
+			// the reader of the tree has met.
 			l.health.Events++
 			l.merge(now, l.cfg.Debounce, Change{Paths: []string{rel}})
 		}
@@ -276,8 +278,8 @@ func (l *loop) handleEvent(now time.Time, name string, op fsnotify.Op) (structur
 	return false
 }
 
-// quiet is how long a file must be left alone before its change counts as complete. One that
-// appeared whole, as a rename does, is complete when seen; all else is only over when it is quiet.
+// quietPeriod returns how long a file must stay quiet before its change counts as complete. A file
+// that appeared whole, as by a rename, needs only wholeFileQuiet.
 func (l *loop) quietPeriod(op fsnotify.Op, info os.FileInfo) time.Duration {
 	if op == fsnotify.Create && info != nil && info.Size() > 0 {
 		return min(wholeFileQuiet, l.cfg.Debounce)
@@ -285,17 +287,17 @@ func (l *loop) quietPeriod(op fsnotify.Op, info os.FileInfo) time.Duration {
 	return l.cfg.Debounce
 }
 
-// fileBehindLink handles a write to a file that a link in the tree leads to.
+// handleLinkTarget handles a change of a file that a link in the tree leads to.
 func (l *loop) handleLinkTarget(now time.Time, dir, base string) bool {
 	if l.snapshot.anchors[dir][base] {
 		l.health.Events++
-		l.merge(now, l.cfg.Debounce, Change{Rescan: true, Reason: "a file behind a link changed"})
+		l.merge(now, l.cfg.Debounce, Change{Rescan: true, Reason: "the target of a link changed"})
 		return true
 	}
 	return false
 }
 
-// remember keeps the next scan from reporting again what an event has told.
+// recordStamp updates the snapshot, so that the next scan does not report the same change again.
 func (l *loop) recordStamp(name, rel string) {
 	if info, err := os.Stat(name); err == nil {
 		l.snapshot.files[rel] = stampOf(info)
@@ -304,7 +306,7 @@ func (l *loop) recordStamp(name, rel string) {
 	}
 }
 
-// poll is the slow scan that runs whatever the events say.
+// poll runs the regular scan, and asks for a full check when one is due.
 func (l *loop) poll(now time.Time) {
 	if paths := l.rescan(now); len(paths) > 0 {
 		l.merge(now, l.cfg.Debounce, Change{Paths: paths, Polled: true})

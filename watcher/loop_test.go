@@ -21,8 +21,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// kernel is the boundary that a test drives: events and errors come when the test says so, and
-// watching a directory can be refused.
+// kernel is the notifier of a test, which sends the events and errors and can refuse to watch a
+// directory.
 type kernel struct {
 	events chan fsnotify.Event
 	errs   chan error
@@ -46,7 +46,7 @@ func (k *kernel) Events() <-chan fsnotify.Event { return k.events }
 func (k *kernel) Errors() <-chan error          { return k.errs }
 func (k *kernel) Close() error                  { close(k.events); close(k.errs); return nil }
 
-// rig is one watch in a bubble of fake time over a real directory.
+// rig is one watcher of a real directory, in a synctest bubble.
 type rig struct {
 	t      *testing.T
 	dir    string
@@ -56,7 +56,7 @@ type rig struct {
 	start  time.Time
 }
 
-// inBubble runs a watch whose first change has been taken.
+// inBubble starts a watcher, receives its first change, and calls body.
 func inBubble(t *testing.T, change func(*Config, *Watcher), body func(*rig)) {
 	dir, err := filepath.EvalSymlinks(t.TempDir())
 	if err != nil {
@@ -80,8 +80,8 @@ func inBubble(t *testing.T, change func(*Config, *Watcher), body func(*rig)) {
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error)
 		go func() { done <- r.w.Run(ctx, r.out) }()
-		if first := <-r.out; !first.Rescan || first.Reason != "the watch is set" {
-			t.Errorf("the first change is %+v; want a rescan", first)
+		if first := <-r.out; !first.Rescan || first.Reason != "the watch began" {
+			t.Errorf("the first change is %+v, want a rescan", first)
 		}
 		r.start = time.Now()
 		body(r)
@@ -103,15 +103,15 @@ func (r *rig) event(op fsnotify.Op, name string) {
 	r.kernel.events <- fsnotify.Event{Name: filepath.Join(r.dir, name), Op: op}
 }
 
-// expect takes the next change, which must come this long after the start.
+// expect receives the next change, which must come exactly this long after r.start.
 func (r *rig) expect(after time.Duration, paths ...string) Change {
 	r.t.Helper()
 	c := <-r.out
 	if got := time.Since(r.start); got != after {
-		r.t.Errorf("the change came after %s; want %s", got, after)
+		r.t.Errorf("the change came after %s, want %s", got, after)
 	}
 	if !slices.Equal(c.Paths, paths) {
-		r.t.Errorf("the change is %+v; want the paths %v", c, paths)
+		r.t.Errorf("the change is %+v, want the paths %v", c, paths)
 	}
 	return c
 }
@@ -120,12 +120,12 @@ func (r *rig) expectNothingFor(d time.Duration) {
 	r.t.Helper()
 	select {
 	case c := <-r.out:
-		r.t.Errorf("after %s came %+v; want nothing for %s", time.Since(r.start), c, d)
+		r.t.Errorf("after %s came %+v, want nothing for %s", time.Since(r.start), c, d)
 	case <-time.After(d):
 	}
 }
 
-func TestAFileThatAppearsWholeIsHandedOverAtOnce(t *testing.T) {
+func TestWholeFileIsReportedAtOnce(t *testing.T) {
 	inBubble(t, nil, func(r *rig) {
 		write(t, filepath.Join(r.dir, "p.rego"), "2")
 		r.event(fsnotify.Create, "p.rego")
@@ -134,7 +134,7 @@ func TestAFileThatAppearsWholeIsHandedOverAtOnce(t *testing.T) {
 	})
 }
 
-func TestAnInPlaceWriteIsHandedOverWhenItHasBeenQuiet(t *testing.T) {
+func TestInPlaceWriteIsReportedAfterDebounce(t *testing.T) {
 	inBubble(t, nil, func(r *rig) {
 		for range 5 {
 			r.event(fsnotify.Write, "p.rego")
@@ -144,7 +144,7 @@ func TestAnInPlaceWriteIsHandedOverWhenItHasBeenQuiet(t *testing.T) {
 	})
 }
 
-func TestAStormIsHandedOverAfterTheLongestWait(t *testing.T) {
+func TestStormIsReportedAfterMaxWait(t *testing.T) {
 	inBubble(t, nil, func(r *rig) {
 		stop := make(chan struct{})
 		go func() {
@@ -164,7 +164,7 @@ func TestAStormIsHandedOverAfterTheLongestWait(t *testing.T) {
 	})
 }
 
-func TestAnEmptyFileIsWaitedForUntilTheLongestWait(t *testing.T) {
+func TestEmptyFileIsHeldBackUntilMaxWait(t *testing.T) {
 	inBubble(t, nil, func(r *rig) {
 		write(t, filepath.Join(r.dir, "p.rego"), "")
 		r.event(fsnotify.Write, "p.rego")
@@ -180,7 +180,7 @@ func TestAnEmptyFileIsWaitedForUntilTheLongestWait(t *testing.T) {
 	})
 }
 
-func TestNothingIsLostWhileNobodyReads(t *testing.T) {
+func TestChangesMergeWhileNothingReceives(t *testing.T) {
 	inBubble(t, nil, func(r *rig) {
 		for i := range 100 {
 			name := fmt.Sprintf("m%02d.rego", i)
@@ -190,13 +190,13 @@ func TestNothingIsLostWhileNobodyReads(t *testing.T) {
 		}
 		c := <-r.out
 		if len(c.Paths) != 100 || c.At != r.start {
-			t.Errorf("%d paths since %s; want all 100 since the first", len(c.Paths), c.At)
+			t.Errorf("%d paths since %s, want all 100 since the first", len(c.Paths), c.At)
 		}
 		r.expectNothingFor(10 * time.Second)
 	})
 }
 
-func TestWhatIsOfNoInterestWakesNobody(t *testing.T) {
+func TestIrrelevantFilesCauseNoChange(t *testing.T) {
 	inBubble(t, nil, func(r *rig) {
 		for _, name := range []string{"4913", ".p.rego.swp", "p.rego~", "#p.rego#", ".git", "notes.txt"} {
 			write(t, filepath.Join(r.dir, name), "x")
@@ -209,16 +209,16 @@ func TestWhatIsOfNoInterestWakesNobody(t *testing.T) {
 	})
 }
 
-func TestWhatCameAndWentUnseenMayHaveBeenALink(t *testing.T) {
+func TestShortLivedEntryIsReported(t *testing.T) {
 	inBubble(t, nil, func(r *rig) {
 		r.event(fsnotify.Create|fsnotify.Remove, "loop")
 		r.expect(r.w.cfg.Debounce, "loop")
-		r.event(fsnotify.Create|fsnotify.Write|fsnotify.Remove, "p.rego~") // a file, which nobody reads
+		r.event(fsnotify.Create|fsnotify.Write|fsnotify.Remove, "p.rego~") // a file, since it was written to, and irrelevant
 		r.expectNothingFor(time.Second)
 	})
 }
 
-func TestLostEventsAreCountedAndScannedForAtOnce(t *testing.T) {
+func TestLostEventsCauseAScanAtOnce(t *testing.T) {
 	inBubble(t, nil, func(r *rig) {
 		write(t, filepath.Join(r.dir, "p.rego"), "22")
 		write(t, filepath.Join(r.dir, "q.rego"), "1")
@@ -230,16 +230,16 @@ func TestLostEventsAreCountedAndScannedForAtOnce(t *testing.T) {
 	})
 }
 
-func TestTheSafetyPollFindsWhatNoEventTold(t *testing.T) {
+func TestSafetyScanFindsChangesWithoutEvents(t *testing.T) {
 	inBubble(t, nil, func(r *rig) {
 		write(t, filepath.Join(r.dir, "q.rego"), "1")
 		if c := r.expect(DefaultSafetyInterval+DefaultDebounce, "q.rego"); !c.Polled || c.Rescan {
-			t.Errorf("%+v; want it found by the poll", c)
+			t.Errorf("%+v, want it found by a scan", c)
 		}
 	})
 }
 
-func TestAFullCheckIsAskedFor(t *testing.T) {
+func TestFullCheckIsRequested(t *testing.T) {
 	inBubble(t, nil, func(r *rig) {
 		if c := r.expect(DefaultFullCheckInterval); !c.Rescan || !c.Polled || c.Reason != "full check" {
 			t.Errorf("%+v", c)
@@ -247,7 +247,7 @@ func TestAFullCheckIsAskedFor(t *testing.T) {
 	})
 }
 
-func TestItPollsWhereEventsCannotBeHadAndReturnsToThemWhenTheyCan(t *testing.T) {
+func TestPollsUntilEventsAreAvailable(t *testing.T) {
 	tries := 0
 	change := func(cfg *Config, w *Watcher) {
 		cfg.SafetyInterval = time.Hour
@@ -264,7 +264,7 @@ func TestItPollsWhereEventsCannotBeHadAndReturnsToThemWhenTheyCan(t *testing.T) 
 	inBubble(t, change, func(r *rig) {
 		h := r.w.Health()
 		if h.Mode != ModePoll || !strings.Contains(h.Reason, "fs.inotify.max_user_instances") {
-			t.Errorf("%+v; want poll, with the limit named", h)
+			t.Errorf("%+v, want poll, with the limit named", h)
 		}
 		write(t, filepath.Join(r.dir, "q.rego"), "1")
 		if c := r.expect(DefaultPollInterval+DefaultDebounce, "q.rego"); !c.Polled {
@@ -273,7 +273,7 @@ func TestItPollsWhereEventsCannotBeHadAndReturnsToThemWhenTheyCan(t *testing.T) 
 		time.Sleep(2*reopenInterval + DefaultPollInterval)
 		synctest.Wait()
 		if h := r.w.Health(); h.Mode != ModeNotify || h.Reason != "" {
-			t.Fatalf("%+v; want events again after %d tries", h, tries)
+			t.Fatalf("%+v, want events again after %d tries", h, tries)
 		}
 		r.start = time.Now()
 		write(t, filepath.Join(r.dir, "q.rego"), "2")
@@ -282,7 +282,7 @@ func TestItPollsWhereEventsCannotBeHadAndReturnsToThemWhenTheyCan(t *testing.T) 
 	})
 }
 
-func TestADirectoryThatCannotBeWatchedIsPolledAndNamed(t *testing.T) {
+func TestUnwatchableDirectoryIsPolledAndNamed(t *testing.T) {
 	inBubble(t, nil, func(r *rig) {
 		sub := filepath.Join(r.dir, "sub")
 		r.kernel.refuse.Store(sub, syscall.ENOSPC)
@@ -291,23 +291,26 @@ func TestADirectoryThatCannotBeWatchedIsPolledAndNamed(t *testing.T) {
 		}
 		r.event(fsnotify.Create, "sub")
 		r.expect(wholeFileQuiet)
-		if h := r.w.Health(); h.Mode != ModePoll || !strings.Contains(h.Reason, "fs.inotify.max_user_watches") || !strings.Contains(h.Reason, sub) {
-			t.Errorf("%+v; want poll, the limit and the directory named", h)
+		h := r.w.Health()
+		want := "inotify watch limit reached at " + sub + ": raise fs.inotify.max_user_watches"
+		if h.Mode != ModePoll || !strings.Contains(h.Reason, want) {
+			t.Errorf("%+v, want poll, the limit and the directory named", h)
 		}
 		write(t, filepath.Join(sub, "q.rego"), "1")
-		if c := <-r.out; !c.Polled || !slices.Equal(c.Paths, []string{"sub/q.rego"}) || time.Since(r.start) > 2*DefaultPollInterval {
+		c := <-r.out
+		if !c.Polled || !slices.Equal(c.Paths, []string{"sub/q.rego"}) || time.Since(r.start) > 2*DefaultPollInterval {
 			t.Errorf("%+v after %s", c, time.Since(r.start))
 		}
 		r.kernel.refuse.Delete(sub)
 		time.Sleep(DefaultPollInterval)
 		synctest.Wait()
 		if h := r.w.Health(); h.Mode != ModeNotify || h.Reason != "" || h.Directories != 2 {
-			t.Errorf("%+v; want events again", h)
+			t.Errorf("%+v, want events again", h)
 		}
 	})
 }
 
-func TestPollModeAsksTheKernelForNothing(t *testing.T) {
+func TestPollModeUsesNoEvents(t *testing.T) {
 	inBubble(t, func(cfg *Config, w *Watcher) {
 		cfg.Mode = ModePoll
 		if w != nil {
@@ -316,26 +319,28 @@ func TestPollModeAsksTheKernelForNothing(t *testing.T) {
 	}, func(r *rig) {
 		write(t, filepath.Join(r.dir, "p.rego"), "22")
 		r.expect(DefaultPollInterval+DefaultDebounce, "p.rego")
-		if h := r.w.Health(); h.Mode != ModePoll || h.Reason != "" || h.State != StateWatching || r.kernel.adds.Load() != 0 {
+		h := r.w.Health()
+		if h.Mode != ModePoll || h.Reason != "" || h.State != StateWatching || r.kernel.adds.Load() != 0 {
 			t.Errorf("%+v", h)
 		}
 	})
 }
 
-func TestTheLimitsOfTheTreeAreTold(t *testing.T) {
+func TestTreeLimitsAreReported(t *testing.T) {
 	inBubble(t, func(cfg *Config, _ *Watcher) { cfg.MaxDepth = 1 }, func(r *rig) {
 		if err := os.MkdirAll(filepath.Join(r.dir, "a/b/c"), 0o755); err != nil {
 			t.Fatal(err)
 		}
 		r.event(fsnotify.Create, "a")
 		r.expect(wholeFileQuiet)
-		if h := r.w.Health(); !strings.Contains(h.Reason, "a/b and what is below it is not watched") || h.Directories != 2 {
+		h := r.w.Health()
+		if !strings.Contains(h.Reason, "a/b and its subdirectories are not watched") || h.Directories != 2 {
 			t.Errorf("%+v", h)
 		}
 	})
 }
 
-func TestAWatchThatEndedSaysSo(t *testing.T) {
+func TestHealthIsStoppedAfterRun(t *testing.T) {
 	var w *Watcher
 	inBubble(t, nil, func(r *rig) { w = r.w })
 	if h := w.Health(); h.State != StateStopped {
@@ -343,15 +348,24 @@ func TestAWatchThatEndedSaysSo(t *testing.T) {
 	}
 }
 
-func TestAConfigurationThatCannotBeIsRefused(t *testing.T) {
+func TestInvalidConfigIsRefused(t *testing.T) {
 	for _, cfg := range []Config{{}, {Root: "x", Mode: "sometimes"}} {
 		if _, err := New(cfg); err == nil {
-			t.Errorf("%+v was taken", cfg)
+			t.Errorf("%+v was accepted", cfg)
 		}
 	}
 }
 
-func TestAPathIsFollowedThroughItsLinks(t *testing.T) {
+func TestAutoAndNotifyAreOneMode(t *testing.T) {
+	for _, mode := range []Mode{"", ModeAuto, ModeNotify} {
+		w, err := New(Config{Root: "x", Mode: mode})
+		if err != nil || w.cfg.Mode != ModeNotify || w.open == nil {
+			t.Errorf("%q: %+v, %v", mode, w, err)
+		}
+	}
+}
+
+func TestResolveFollowsLinks(t *testing.T) {
 	dir, err := filepath.EvalSymlinks(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
@@ -360,28 +374,32 @@ func TestAPathIsFollowedThroughItsLinks(t *testing.T) {
 	if err := os.MkdirAll(in("real/deep"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	for link, target := range map[string]string{"abs": in("real"), "rel": "abs/deep", "up": "rel/../deep", "loop": "loop", "gone": "nowhere/x"} {
+	for link, target := range map[string]string{
+		"abs": in("real"), "rel": "abs/deep", "up": "rel/../deep", "loop": "loop", "gone": "nowhere/x",
+	} {
 		if err := os.Symlink(target, in(link)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	for path, want := range map[string]string{"real": "real", "abs": "real", "rel": "real/deep", "up": "real/deep", "abs/deep": "real/deep", "up/.": "real/deep"} {
+	for path, want := range map[string]string{
+		"real": "real", "abs": "real", "rel": "real/deep", "up": "real/deep", "abs/deep": "real/deep", "up/.": "real/deep",
+	} {
 		passed := anchors{}
 		got, err := resolve(in(path), passed)
 		if err != nil || got != in(want) {
-			t.Errorf("%s leads to %s, %v; want %s", path, got, err, want)
+			t.Errorf("%s leads to %s, %v, want %s", path, got, err, want)
 		}
 		if first, _, _ := strings.Cut(path, "/"); !passed[dir][first] {
-			t.Errorf("%s: the way does not pass %s: %v", path, first, passed)
+			t.Errorf("%s: %s is not among the anchors: %v", path, first, passed)
 		}
 	}
 	for _, path := range []string{"loop", "gone"} {
 		if got, err := resolve(in(path), anchors{}); err == nil {
-			t.Errorf("%s leads to %s; want an error", path, got)
+			t.Errorf("%s leads to %s, want an error", path, got)
 		}
 	}
 	passed := anchors{}
 	if _, err := resolve(in("gone"), passed); !errors.Is(err, os.ErrNotExist) || !passed[dir]["nowhere"] {
-		t.Errorf("%v, %v; want the place where it ends to be passed", err, passed)
+		t.Errorf("%v, %v, want the missing entry among the anchors", err, passed)
 	}
 }

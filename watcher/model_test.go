@@ -15,11 +15,10 @@ import (
 	"pgregory.net/rapid"
 )
 
-// patience is how long a change may take; it only matters when none comes.
+// patience limits the wait for a change. Only a failing test waits this long.
 const patience = 10 * time.Second
 
-// reader is what the engine is to the watcher: it reads the whole directory whenever it is told
-// that something changed, and so holds the content of the last time it was told.
+// reader stands for the engine: it reads the whole directory at each change and holds what it read.
 type reader struct {
 	root string
 	held string
@@ -53,9 +52,9 @@ func read(root string) string {
 	return b.String()
 }
 
-// TestAfterAQuietMomentTheReaderHoldsWhatIsOnDisk does random things to a directory as editors,
-// git, kubelet and people do, with the polls out of reach, so that it is the events that must tell.
-func TestAfterAQuietMomentTheReaderHoldsWhatIsOnDisk(t *testing.T) {
+// TestReaderMatchesDiskAfterRandomOperations changes a directory at random, as editors, git, kubelet and
+// people do. The scans are an hour apart, so only events can report the changes.
+func TestReaderMatchesDiskAfterRandomOperations(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		top, err := filepath.EvalSymlinks(t.TempDir())
 		if err != nil {
@@ -95,7 +94,7 @@ func TestAfterAQuietMomentTheReaderHoldsWhatIsOnDisk(t *testing.T) {
 	})
 }
 
-// until waits until the reader holds what is on disk.
+// until receives changes until the reader holds what is on disk.
 func (r *reader) until(t *rapid.T, out <-chan Change, log []string) {
 	deadline := time.NewTimer(patience)
 	defer deadline.Stop()
@@ -107,7 +106,8 @@ func (r *reader) until(t *rapid.T, out <-chan Change, log []string) {
 		case <-out:
 			r.held = read(r.root)
 		case <-deadline.C:
-			t.Fatalf("no change was told\n%s\nthe reader holds\n%s\nthe disk\n%s", strings.Join(log, "\n"), r.held, read(r.root))
+			t.Fatalf("no change was reported\n%s\nthe reader holds\n%s\nthe disk\n%s",
+				strings.Join(log, "\n"), r.held, read(r.root))
 		}
 	}
 }
@@ -124,18 +124,23 @@ func (w *world) name(of string) string {
 		"file": {"p.rego", "q.rego", "notes.txt", ".p.rego", "p.rego~"},
 		"dir":  {"a", "a/b", "c", "a/d"},
 	}
-	root := filepath.Join(w.top, rapid.SampledFrom([]string{"root", "root", "root", "one", "two"}).Draw(w.t, "root"))
+	roots := []string{"root", "root", "root", "one", "two"}
+	root := filepath.Join(w.top, rapid.SampledFrom(roots).Draw(w.t, "root"))
 	if of == "dir" {
 		return filepath.Join(root, rapid.SampledFrom(names["dir"]).Draw(w.t, "dir"))
 	}
-	return filepath.Join(root, rapid.SampledFrom(dirs).Draw(w.t, "in"), rapid.SampledFrom(names["file"]).Draw(w.t, "file"))
+	dir := rapid.SampledFrom(dirs).Draw(w.t, "in")
+	return filepath.Join(root, dir, rapid.SampledFrom(names["file"]).Draw(w.t, "file"))
 }
 
-// step does one thing; most things may fail, as they do for people.
+// step makes one random operation and describes it. Many operations fail, as they do in practice.
 func (w *world) step() string {
 	w.count++
 	text := fmt.Sprint(w.count)
-	what := rapid.SampledFrom([]string{"write", "append", "pieces", "save", "remove", "rename", "mkdir", "rmdir", "mvdir", "link", "swap", "chmod", "touch", "replace-root"}).Draw(w.t, "what")
+	what := rapid.SampledFrom([]string{
+		"write", "append", "pieces", "save", "remove", "rename", "mkdir", "rmdir", "mvdir", "link", "swap", "chmod",
+		"touch", "replace-root",
+	}).Draw(w.t, "what")
 	var err error
 	var names []string
 	use := func(of string) string {
@@ -171,7 +176,8 @@ func (w *world) step() string {
 	case "mvdir":
 		err = os.Rename(use("dir"), use("dir"))
 	case "link":
-		err = os.Symlink(rapid.SampledFrom([]string{"p.rego", "a/p.rego", "c/q.rego", "nowhere"}).Draw(w.t, "target"), use("file"))
+		targets := []string{"p.rego", "a/p.rego", "c/q.rego", "nowhere"}
+		err = os.Symlink(rapid.SampledFrom(targets).Draw(w.t, "target"), use("file"))
 	case "swap":
 		n := filepath.Join(w.top, "swap")
 		_ = os.Remove(n)

@@ -10,8 +10,7 @@ import (
 	"github.com/fsnotify/fsnotify"
 )
 
-// notifier is the boundary to the kernel's events: fsnotify, or in tests something that fails on
-// demand.
+// notifier is the boundary to the kernel's events: fsnotify, or a test double that fails on demand.
 type notifier interface {
 	Add(dir string) error
 	Remove(dir string) error
@@ -33,18 +32,19 @@ func openFSNotify() (notifier, error) {
 	return fsnotifier{w}, nil
 }
 
-// isLimit reports whether a limit of the system was met, which other directories will meet too.
+// isLimit reports whether err is a system limit, which the next directory would meet too.
 func isLimit(err error) bool {
 	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE)
 }
 
-// limitError says which limit of the system was met and how to raise it.
+// limitError adds to err which system limit was reached and how to raise it.
 func limitError(err error, dir string) error {
 	switch {
 	case errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE):
-		return fmt.Errorf("no more inotify instances or file descriptors are to be had: raise fs.inotify.max_user_instances (sysctl) or the process's limit of open files: %w", err)
+		return fmt.Errorf("limit of inotify instances or open files reached: "+
+			"raise fs.inotify.max_user_instances (sysctl) or the process's open file limit: %w", err)
 	case errors.Is(err, syscall.ENOSPC):
-		return fmt.Errorf("no more inotify watches are to be had for %s: raise fs.inotify.max_user_watches (sysctl): %w", dir, err)
+		return fmt.Errorf("inotify watch limit reached at %s: raise fs.inotify.max_user_watches (sysctl): %w", dir, err)
 	case dir != "" && !errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("watch %s: %w", dir, err)
 	default:
@@ -52,10 +52,10 @@ func limitError(err error, dir string) error {
 	}
 }
 
-// feed drains a notifier into memory without ever waiting for the loop, because the kernel throws
-// events away when its queue is full. Events of one name merge.
+// feed drains a notifier into memory without waiting for the loop, because the kernel drops events
+// when its queue is full. Events for one name merge.
 type feed struct {
-	wake chan struct{} // holds one: there is something to take
+	wake chan struct{} // capacity 1; signalled when there is something to drain
 
 	mu     sync.Mutex // guards the fields below
 	events map[string]fsnotify.Op
@@ -67,7 +67,7 @@ func newFeed() *feed {
 	return &feed{wake: make(chan struct{}, 1), events: map[string]fsnotify.Op{}}
 }
 
-// run reads until both channels are closed, which Close of the notifier does.
+// run reads until the notifier is closed, which closes both channels.
 func (f *feed) run(n notifier) {
 	events, errs := n.Events(), n.Errors()
 	for events != nil || errs != nil {
@@ -113,7 +113,7 @@ func (f *feed) signal() {
 	}
 }
 
-// take gives everything that came since the last take.
+// drain returns and clears what has arrived since the last call.
 func (f *feed) drain() (events map[string]fsnotify.Op, errs []error, lost uint64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// rescan brings the watches and what is known up to date, and returns the files that are not as
-// they were known.
+// rescan updates the watches and the snapshot, and returns the files that differ from the snapshot
+// before.
 func (l *loop) rescan(now time.Time) []string {
 	l.openEvents(now)
 	l.addErr = nil
@@ -23,7 +23,7 @@ func (l *loop) rescan(now time.Time) []string {
 	}
 	changed := snap.changedSince(l.snapshot)
 	if snap.root != l.snapshot.root && len(changed) == 0 && l.health.State != StateStarting {
-		l.merge(now, l.cfg.Debounce, Change{Rescan: true, Reason: "the directory came, went or was replaced"})
+		l.merge(now, l.cfg.Debounce, Change{Rescan: true, Reason: "the directory appeared, disappeared or was replaced"})
 	}
 	l.snapshot = snap
 	l.health.LastScan = now
@@ -48,9 +48,9 @@ func (l *loop) openEvents(now time.Time) {
 	}(l.feed, l.feedDone)
 }
 
-// dropStale ends the watches of directories that are no longer where they were. It comes before
-// new watches are set: the kernel watches directories, not paths, and when it tells that the one
-// that was here has moved, fsnotify would end the watch of the one that is here now.
+// dropStale removes the watches of directories that are no longer at their path. It runs before new
+// watches are added: the kernel watches inodes, not paths, and when it reports that the old directory
+// has moved, fsnotify would remove the watch of the new directory at the same path.
 func (l *loop) dropStale() {
 	for dir, id := range l.watched {
 		if info, err := os.Lstat(dir); err != nil || !info.IsDir() || idOf(info) != id {
@@ -64,16 +64,16 @@ func (l *loop) unwatch(dir string) {
 		delete(l.watchedAs, id)
 	}
 	delete(l.watched, dir)
-	_ = l.notifier.Remove(dir) // the kernel has often ended the watch before
+	_ = l.notifier.Remove(dir) // an error means that the kernel has already removed the watch
 }
 
-// watch is asked again for directories that are watched: a directory that was removed and made
-// again between two scans has lost its watch without a trace.
+// watch adds a watch for dir. It does so even if dir is watched already: a directory that was removed
+// and recreated between two scans has lost its watch without an event.
 func (l *loop) watch(dir string, inTree bool) {
 	if l.notifier == nil {
 		return
 	}
-	info, gone := os.Lstat(dir) // before the watch: if it is replaced in between, the next scan sees another
+	info, gone := os.Lstat(dir) // before Add: if dir is replaced in between, the next scan sees another id
 	if gone != nil {
 		return
 	}
@@ -82,7 +82,7 @@ func (l *loop) watch(dir string, inTree bool) {
 		l.unwatch(dir)
 	}
 	if other, ok := l.watchedAs[id]; ok && other != dir {
-		l.unwatch(other) // it moved here while this scan ran, and takes its watch along under its old name
+		l.unwatch(other) // it moved here during this scan and keeps its watch under its old name
 	}
 	err := l.notifier.Add(dir)
 	if err == nil {
@@ -96,7 +96,7 @@ func (l *loop) watch(dir string, inTree bool) {
 	if _, gone := os.Lstat(dir); gone != nil {
 		return
 	}
-	// A parent of the root that cannot be watched costs speed in a rare case; the polls stay.
+	// Without a watch on a parent of the root, a swap of that parent is found by the next scan instead.
 	if inTree || isLimit(err) {
 		l.addErr = limitError(err, dir)
 	}

@@ -7,13 +7,14 @@ import (
 	"strings"
 )
 
-// maxLinks is how many symbolic links one path may pass, as in Linux.
+// maxLinks is the limit on symbolic links in one path, the same as Linux has.
 const maxLinks = 40
 
-// entrySet are the entries of one directory that a path depends on.
+// entrySet holds the names of the entries of one directory on which a path depends.
 type entrySet map[string]bool
 
-// anchors are the places where a path can come to mean something else: directory → entries.
+// anchors holds, for each directory, the entries through which a path was resolved. If one of them
+// is created, removed or replaced, the path may lead elsewhere.
 type anchors map[string]entrySet
 
 func (a anchors) add(dir, name string) {
@@ -23,8 +24,8 @@ func (a anchors) add(dir, name string) {
 	a[dir][name] = true
 }
 
-// resolve follows an absolute path through its symbolic links and adds every place that it passes
-// to the anchors. The result is the real path; the error says where the way ends.
+// resolve follows an absolute path through its symbolic links and adds every entry on the way to
+// passed. It returns the real path, or an error that names the entry at which it stopped.
 func resolve(path string, passed anchors) (string, error) {
 	at := string(filepath.Separator)
 	if volume := filepath.VolumeName(path); volume != "" {
@@ -37,7 +38,7 @@ func resolve(path string, passed anchors) (string, error) {
 		if name == "." {
 			continue
 		}
-		if name == ".." { // not cleaned as text before: it means the parent of where a link led
+		if name == ".." { // the parent of the directory the link led to, which cleaning the text would get wrong
 			at = filepath.Dir(at)
 			continue
 		}

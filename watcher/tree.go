@@ -11,7 +11,7 @@ import (
 	"strings"
 )
 
-// stamp is what a stat tells of a file. Two equal stamps are taken for the same content.
+// stamp holds what a stat says about a file. Equal stamps are assumed to mean equal content.
 type stamp struct {
 	size int64
 	time int64 // nanoseconds
@@ -23,16 +23,16 @@ func stampOf(info fs.FileInfo) stamp {
 	return stamp{info.Size(), info.ModTime().UnixNano(), info.Mode(), idOf(info)}
 }
 
-// snapshot is what one scan saw.
+// snapshot is the result of one scan.
 type snapshot struct {
-	root      string            // the real path of the root; empty when it is missing
-	files     map[string]stamp  // relevant files, by slash path relative to the root
-	dirs      map[string]string // directories of the tree, real path → slash path relative to the root
-	anchors   anchors           // where the root's path and the links in the tree can change their meaning
-	unwatched []string          // what is not watched, and why
+	root      string            // real path of the root; empty when it is missing
+	files     map[string]stamp  // relevant files by slash path relative to the root
+	dirs      map[string]string // directories of the tree: real path → slash path relative to the root
+	anchors   anchors           // entries through which the root's path and the links in the tree resolve
+	unwatched []string          // directories that are not watched, and why
 }
 
-// changedSince lists the files that are not as they were, sorted.
+// changedSince returns the files that were added, removed or changed, sorted.
 func (s *snapshot) changedSince(before *snapshot) []string {
 	var changed []string
 	for rel, now := range s.files {
@@ -49,8 +49,8 @@ func (s *snapshot) changedSince(before *snapshot) []string {
 	return changed
 }
 
-// scanner makes a snapshot. watch is called with each directory before it is read, so that nothing
-// falls between watching and reading.
+// scanner takes a snapshot. It calls watch for each directory before it reads it, so that no change
+// goes unseen between the two.
 type scanner struct {
 	cfg   *Config
 	watch func(dir string, inTree bool)
@@ -77,9 +77,12 @@ func scan(cfg *Config, watch func(dir string, inTree bool)) *snapshot {
 	return s.snap
 }
 
-// follow resolves a path after it has watched the places that the path passes, so that a change of
-// any of them either is seen here or causes an event.
-func (s *scanner) follow(path string, classify func(dir string) (inTree, wanted bool)) (target string, passed anchors, err error) {
+// follow resolves path, watches the directories on the way, and repeats that until it finds no new
+// directory. So a change of any of them is either seen here or causes an event. classify reports
+// whether a directory belongs to the tree, and whether to watch it at all.
+func (s *scanner) follow(
+	path string, classify func(dir string) (inTree, wanted bool),
+) (target string, passed anchors, err error) {
 	watched := map[string]bool{}
 	for {
 		passed = anchors{}
@@ -112,19 +115,20 @@ func (s *scanner) unwatched(format string, args ...any) {
 func (s *scanner) scanDir(realPath, rel string, info fs.FileInfo, depth int) {
 	if id := idOf(info); id != (fileID{}) {
 		if s.visited[id] {
-			return // another name of a directory that is watched already, or a link back
+			return // another name for a directory that is watched already, or a link back
 		}
 		s.visited[id] = true
 	}
 	if depth > s.cfg.MaxDepth || len(s.snap.dirs) >= s.cfg.MaxDirectories {
-		s.unwatched("%s and what is below it is not watched: the limit is %d directories, %d deep", rel, s.cfg.MaxDirectories, s.cfg.MaxDepth)
+		s.unwatched("%s and its subdirectories are not watched: the limit is %d directories, %d deep",
+			rel, s.cfg.MaxDirectories, s.cfg.MaxDepth)
 		return
 	}
 	s.snap.dirs[realPath] = rel
 	s.watch(realPath, true)
 	entries, err := os.ReadDir(realPath)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		s.unwatched("%s cannot be listed: %s", path.Join(".", rel), rootCause(err))
+		s.unwatched("cannot list %s: %s", path.Join(".", rel), rootCause(err))
 	}
 	for _, entry := range entries {
 		if !strings.HasPrefix(entry.Name(), ".") {
@@ -144,7 +148,7 @@ func (s *scanner) scanEntry(realPath, rel string, entry fs.DirEntry, depth int) 
 	}
 	info, err := entry.Info()
 	switch {
-	case err != nil: // gone since; its event, or the next scan, tells
+	case err != nil: // removed since; an event or the next scan reports it
 	case info.IsDir():
 		s.scanDir(realPath, rel, info, depth+1)
 	default:
@@ -152,12 +156,12 @@ func (s *scanner) scanEntry(realPath, rel string, entry fs.DirEntry, depth int) 
 	}
 }
 
-// link follows a symbolic link of the tree and notes where its meaning can change.
+// scanLink follows a symbolic link of the tree and adds the entries on its way to the anchors.
 func (s *scanner) scanLink(realPath, rel string, depth int) {
 	inside := func(path string) bool {
 		return path == s.snap.root || strings.HasPrefix(path, s.snap.root+string(filepath.Separator))
 	}
-	// Above the root, links of the tree lead nowhere that its reader would follow.
+	// Directories outside the root are not watched. A linked file there is still compared by each scan.
 	target, passed, err := s.follow(realPath, func(dir string) (inTree, wanted bool) { return true, inside(dir) })
 	var info fs.FileInfo
 	if err == nil {
@@ -176,7 +180,7 @@ func (s *scanner) scanLink(realPath, rel string, depth int) {
 	case isDir && inside(target):
 		s.scanDir(target, rel, info, depth+1)
 	case err != nil:
-		s.snap.files[rel] = stamp{} // dangling: it is a change when it no longer is
+		s.snap.files[rel] = stamp{} // dangling; when its target appears, the stamp differs
 	case !isDir:
 		s.snap.files[rel] = stampOf(info)
 	}

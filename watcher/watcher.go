@@ -1,6 +1,7 @@
 package watcher
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,18 +10,17 @@ import (
 	"time"
 )
 
-// Mode says how changes are found.
+// Mode selects how changes are found.
 type Mode string
 
-// The modes. ModeAuto and ModeNotify both use the kernel's events and poll where those cannot be
-// had; ModeNotify asks that status say so even where polling is expected.
+// The modes.
 const (
-	ModeAuto   Mode = "auto"
-	ModeNotify Mode = "notify"
-	ModePoll   Mode = "poll"
+	ModeAuto   Mode = "auto"   // another name for ModeNotify
+	ModeNotify Mode = "notify" // use kernel events; poll while they are unavailable
+	ModePoll   Mode = "poll"   // never ask for kernel events
 )
 
-// Defaults of [Config]. They were chosen by measurement; docs/WATCHING.md has the numbers.
+// Defaults of [Config], chosen by measurement; see docs/WATCHING.md.
 const (
 	DefaultDebounce          = 20 * time.Millisecond
 	DefaultMaxWait           = 500 * time.Millisecond
@@ -31,52 +31,58 @@ const (
 	DefaultMaxDepth          = 64
 )
 
-// wholeFileQuiet is how long a file that appeared whole must stay quiet: long enough for the other
-// half of an editor's save to arrive, short enough not to be felt.
+// wholeFileQuiet is the debounce of a file that appeared whole: long enough for the second half of
+// an editor's save to arrive, short enough to go unnoticed.
 const wholeFileQuiet = 3 * time.Millisecond
 
 // Config says what to watch. Zero fields mean the defaults above.
 type Config struct {
-	// Root is the directory, as the operator named it: it may be a symbolic link, be missing for a
-	// time, and come to mean another directory. Required.
+	// Root is the directory, as the operator named it. It may be a symbolic link, may be missing at
+	// times, and may come to mean another directory. Required.
 	Root string
 
-	// Relevant reports whether the file at a slash path relative to Root matters; nil: every file
+	// Relevant reports whether the file at a slash path relative to Root matters. If nil, every file
 	// that is not hidden does. Hidden directories are never entered.
 	Relevant func(rel string) bool
 
-	Mode              Mode          // "" is ModeAuto
-	Debounce          time.Duration // an in-place write is complete after this much quiet
-	MaxWait           time.Duration // a storm of changes is handed over at the latest after this
-	PollInterval      time.Duration // between two scans where polling is the watch
-	SafetyInterval    time.Duration // between two scans under the events
-	FullCheckInterval time.Duration // between two requests to compare contents; negative: never
-	MaxDirectories    int           // the rest is not watched, and Health says so
-	MaxDepth          int           // the same
+	Mode              Mode          // "" means ModeNotify
+	Debounce          time.Duration // an in-place write is complete after this long without an event
+	MaxWait           time.Duration // a change is handed over at the latest this long after its first event
+	PollInterval      time.Duration // between scans while there are no events
+	SafetyInterval    time.Duration // between scans while there are events
+	FullCheckInterval time.Duration // between requests to compare contents; negative: never
+	MaxDirectories    int           // directories over this number are not watched, and Health says so
+	MaxDepth          int           // directories below this depth are not watched, and Health says so
 
 	// HealthChanged is called when the Mode, State or Reason of the health has changed. It runs on
 	// the watching goroutine and must not block. Optional.
 	HealthChanged func(now Health)
 }
 
-// Change says that something in the directory is different now. It is a hint: what is different is
-// for the reader of the files to find.
+// Change reports that something in the directory changed. It is a hint: its receiver reads the files
+// to find out what.
 type Change struct {
-	Paths  []string  // slash paths relative to Root, sorted; may be incomplete when Rescan is set
-	Rescan bool      // more than Paths may be different
-	Polled bool      // found by comparing stats, not by an event
+	Paths  []string  // slash paths relative to Root, sorted; maybe incomplete when Rescan is set
+	Rescan bool      // files outside Paths may have changed
+	Polled bool      // found by a scan, not by an event
 	Reason string    // why Rescan is set
 	At     time.Time // when the first part of the change was seen
 }
 
 // Watcher watches one directory.
+//
+// With ModeNotify it needs one inotify instance, and one inotify watch for each directory of the
+// tree and of the way to Root. When a limit is reached (fs.inotify.max_user_instances,
+// fs.inotify.max_user_watches), it polls and Health.Reason names the limit. On kqueue every file
+// needs a descriptor as well.
 type Watcher struct {
 	cfg    Config
-	open   func() (notifier, error) // nil: poll only
+	open   func() (notifier, error) // nil in ModePoll
 	health atomic.Pointer[Health]
 }
 
-// New checks the configuration. Nothing is watched before Run.
+// New returns a watcher, or an error if cfg has no Root or an unknown Mode. It watches nothing
+// before Run.
 func New(cfg Config) (*Watcher, error) {
 	if cfg.Root == "" {
 		return nil, errors.New("watcher: Config.Root is required")
@@ -87,22 +93,22 @@ func New(cfg Config) (*Watcher, error) {
 	}
 	cfg.Root = root
 	switch cfg.Mode {
-	case "":
-		cfg.Mode = ModeAuto
-	case ModeAuto, ModeNotify, ModePoll:
+	case "", ModeAuto:
+		cfg.Mode = ModeNotify
+	case ModeNotify, ModePoll:
 	default:
-		return nil, fmt.Errorf("watcher: mode is %q; auto, notify or poll was expected", cfg.Mode)
+		return nil, fmt.Errorf("watcher: unknown mode %q; want auto, notify or poll", cfg.Mode)
 	}
 	if cfg.Relevant == nil {
 		cfg.Relevant = func(string) bool { return true }
 	}
-	setDefault(&cfg.Debounce, DefaultDebounce)
-	setDefault(&cfg.MaxWait, DefaultMaxWait)
-	setDefault(&cfg.PollInterval, DefaultPollInterval)
-	setDefault(&cfg.SafetyInterval, DefaultSafetyInterval)
-	setDefault(&cfg.FullCheckInterval, DefaultFullCheckInterval)
-	setDefault(&cfg.MaxDirectories, DefaultMaxDirectories)
-	setDefault(&cfg.MaxDepth, DefaultMaxDepth)
+	cfg.Debounce = cmp.Or(cfg.Debounce, DefaultDebounce)
+	cfg.MaxWait = cmp.Or(cfg.MaxWait, DefaultMaxWait)
+	cfg.PollInterval = cmp.Or(cfg.PollInterval, DefaultPollInterval)
+	cfg.SafetyInterval = cmp.Or(cfg.SafetyInterval, DefaultSafetyInterval)
+	cfg.FullCheckInterval = cmp.Or(cfg.FullCheckInterval, DefaultFullCheckInterval)
+	cfg.MaxDirectories = cmp.Or(cfg.MaxDirectories, DefaultMaxDirectories)
+	cfg.MaxDepth = cmp.Or(cfg.MaxDepth, DefaultMaxDepth)
 	w := &Watcher{cfg: cfg, open: openFSNotify}
 	if cfg.Mode == ModePoll {
 		w.open = nil
@@ -111,19 +117,12 @@ func New(cfg Config) (*Watcher, error) {
 	return w, nil
 }
 
-func setDefault[T comparable](v *T, d T) {
-	var zero T
-	if *v == zero {
-		*v = d
-	}
-}
-
-// Health tells how the watch is. Safe for concurrent use.
+// Health returns the current health. Safe for concurrent use.
 func (w *Watcher) Health() Health { return *w.health.Load() }
 
-// Run watches until ctx ends and sends what it sees to out. The first Change is a rescan, sent as
-// soon as the watch is set, so that nothing that happened before is missed. While out is not read,
-// changes merge into one; none is lost. Run is the only sender and does not close out. It returns
+// Run watches until ctx ends and sends changes to out. The first Change is a rescan, sent as soon as
+// the watches are in place, so that no earlier change is missed. While nothing receives from out,
+// changes merge into one and none is lost. Run is the only sender and does not close out. It returns
 // nil when ctx ends. Call it once.
 func (w *Watcher) Run(ctx context.Context, out chan<- Change) error {
 	l := newLoop(w.cfg, w.open, w.publish)
@@ -134,7 +133,8 @@ func (w *Watcher) Run(ctx context.Context, out chan<- Change) error {
 
 func (w *Watcher) publish(now Health) {
 	before := w.health.Swap(&now)
-	if w.cfg.HealthChanged != nil && (now.Mode != before.Mode || now.State != before.State || now.Reason != before.Reason) {
+	changed := now.Mode != before.Mode || now.State != before.State || now.Reason != before.Reason
+	if changed && w.cfg.HealthChanged != nil {
 		w.cfg.HealthChanged(now)
 	}
 }

@@ -27,7 +27,7 @@ import (
 // Config says what a Loop watches.
 type Config struct {
 	Dir  string
-	Mode watcher.Mode // "" is watcher.ModeAuto
+	Mode watcher.Mode // "" means watcher.ModeNotify
 }
 
 // Loop watches one directory and tells of each change what it did.

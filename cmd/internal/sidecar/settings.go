@@ -42,7 +42,7 @@ var Table = []Setting{
 	{Flag: "client-key", Env: "DEFENSECLAW_CLIENT_KEY", Key: "gateway.client_key", Usage: "its key is in `FILE`"},
 	{Flag: "rate-limit", Env: "DEFENSECLAW_RATE_LIMIT", Key: "gateway.rate_limit", Default: "100", Usage: "answer one address beyond this machine `N` requests a second"},
 	{Flag: "watch", Env: "DEFENSECLAW_WATCH", Key: "watch.enabled", Default: "true", Bool: true, Usage: "reload when files change"},
-	{Flag: "watch-mode", Env: "DEFENSECLAW_WATCH_MODE", Key: "watch.mode", Default: "auto", Usage: "watch by `MODE`: auto, notify or poll"},
+	{Flag: "watch-mode", Env: "DEFENSECLAW_WATCH_MODE", Key: "watch.mode", Default: "auto", Usage: "watch by `MODE`: auto or notify (kernel events; polling while there are none), or poll"},
 	{Flag: "debounce", Env: "DEFENSECLAW_DEBOUNCE", Key: "watch.debounce", Default: "20ms", Usage: "take an in-place write as complete after `DURATION` of quiet"},
 	{Flag: "poll-interval", Env: "DEFENSECLAW_POLL_INTERVAL", Key: "watch.poll_interval", Default: "1s", Usage: "scan the directory every `DURATION` where there are no events"},
 	{Flag: "safety-interval", Env: "DEFENSECLAW_SAFETY_INTERVAL", Key: "watch.safety_interval", Default: "30s", Usage: "scan the directory every `DURATION` under the events"},
