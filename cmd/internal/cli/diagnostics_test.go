@@ -11,7 +11,7 @@ import (
 	"testing/fstest"
 
 	"defenseclaw/api"
-	"defenseclaw/cmd/internal/frame"
+	"defenseclaw/cmd/internal/report"
 	"defenseclaw/engine"
 
 	"golang.org/x/tools/txtar"
@@ -45,7 +45,7 @@ func TestEveryKindOfErrorIsDrawnWithWhatIsKnownOfIt(t *testing.T) {
 				t.Fatalf("the policy was not refused: %v", err)
 			}
 			var got strings.Builder
-			frame.Write(&got, api.Diagnostics(refused.Diagnostics))
+			report.Write(&got, api.Diagnostics(refused.Diagnostics))
 			if update {
 				archive.Files = slices.DeleteFunc(archive.Files, func(f txtar.File) bool { return f.Name == "want" })
 				archive.Files = append(archive.Files, txtar.File{Name: "want", Data: []byte(got.String())})

@@ -10,7 +10,7 @@ import (
 	"strings"
 
 	"defenseclaw/api"
-	"defenseclaw/cmd/internal/frame"
+	"defenseclaw/cmd/internal/report"
 
 	"github.com/aymanbagabas/go-udiff"
 	"github.com/open-policy-agent/opa/v1/ast"
@@ -123,7 +123,7 @@ func drawParseErrors(errs ast.Errors, text []byte) {
 		}
 		ds = append(ds, d)
 	}
-	frame.Write(os.Stderr, ds)
+	report.Write(os.Stderr, ds)
 }
 
 // replaceFile puts the new content in the old one's place in one step: a sidecar that watches sees

@@ -9,7 +9,7 @@ import (
 	"strings"
 
 	"defenseclaw/api"
-	"defenseclaw/cmd/internal/frame"
+	"defenseclaw/cmd/internal/report"
 	"defenseclaw/engine"
 )
 
@@ -28,7 +28,7 @@ var formats = map[string]func(io.Writer, string, verdict) error{
 
 func printPretty(w io.Writer, _ string, v verdict) error {
 	if !v.ok() {
-		frame.Write(w, v.diagnostics)
+		report.Write(w, v.diagnostics)
 		return nil
 	}
 	modules, dataFiles := v.generation.Counts()
@@ -41,7 +41,7 @@ func printPretty(w io.Writer, _ string, v verdict) error {
 }
 
 func printLines(w io.Writer, dir string, v verdict) error {
-	frame.Lines(w, dir, v.diagnostics)
+	report.Lines(w, dir, v.diagnostics)
 	return nil
 }
 
@@ -78,7 +78,7 @@ func printGitHub(w io.Writer, dir string, v verdict) error {
 		if d.Column > 0 {
 			place += fmt.Sprintf(",col=%d", d.Column)
 		}
-		if end := frame.End(d); end > 0 {
+		if end := report.End(d); end > 0 {
 			place += fmt.Sprintf(",endColumn=%d", end-1)
 		}
 		message := strings.Join(explained(d), "\n")
@@ -90,7 +90,7 @@ func printGitHub(w io.Writer, dir string, v verdict) error {
 }
 
 // drawProblems is for commands whose result is not the problems themselves.
-func drawProblems(ds []api.Diagnostic) { frame.Write(os.Stderr, ds) }
+func drawProblems(ds []api.Diagnostic) { report.Write(os.Stderr, ds) }
 
 func indented(w io.Writer, v any) error {
 	body, err := json.MarshalIndent(v, "", "  ")

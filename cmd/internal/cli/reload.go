@@ -9,7 +9,7 @@ import (
 	"os"
 
 	"defenseclaw/api"
-	"defenseclaw/cmd/internal/frame"
+	"defenseclaw/cmd/internal/report"
 
 	"github.com/urfave/cli/v2"
 )
@@ -36,7 +36,7 @@ func reloadCommand() *cli.Command {
 				printIndented(c.App.Writer, refused.Body)
 				var body api.ReloadAnswer
 				if json.Unmarshal(refused.Body, &body) == nil {
-					frame.Write(os.Stderr, body.Diagnostics)
+					report.Write(os.Stderr, body.Diagnostics)
 				}
 				return err
 			}

@@ -8,7 +8,7 @@ import (
 	"unicode/utf8"
 
 	"defenseclaw/api"
-	"defenseclaw/cmd/internal/frame"
+	"defenseclaw/cmd/internal/report"
 )
 
 // printSARIF prints SARIF 2.1.0, which code scanners exchange.
@@ -47,7 +47,7 @@ func sarifPlace(dir string, d api.Diagnostic) map[string]any {
 	characters := func(column int) int { return utf8.RuneCountInString(d.Text[:column-1]) + 1 }
 	if d.Column > 0 && d.Column <= len(d.Text)+1 {
 		region["startColumn"] = characters(d.Column)
-		if end := frame.End(d); end > 0 {
+		if end := report.End(d); end > 0 {
 			region["endColumn"] = characters(end)
 		}
 	}

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"defenseclaw/api"
-	"defenseclaw/cmd/internal/frame"
+	"defenseclaw/cmd/internal/report"
 
 	"github.com/urfave/cli/v2"
 )
@@ -102,6 +102,6 @@ func printStatus(w io.Writer, _ string, s api.StatusAnswer) {
 		if len(s.LastReload.Diagnostics) == 0 {
 			fmt.Fprintln(w, "error: "+s.LastReload.Error)
 		}
-		frame.Write(w, s.LastReload.Diagnostics)
+		report.Write(w, s.LastReload.Diagnostics)
 	}
 }

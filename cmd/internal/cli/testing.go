@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"defenseclaw/api"
-	"defenseclaw/cmd/internal/frame"
+	"defenseclaw/cmd/internal/report"
 	"defenseclaw/cmd/internal/testrun"
 	"defenseclaw/engine"
 	"defenseclaw/watcher"
@@ -81,7 +81,7 @@ func runTests(ctx context.Context, c *cli.Context) error {
 	suite, err := engine.LoadSuite(ctx, src)
 	var refused *engine.Refused
 	if errors.As(err, &refused) && len(refused.Diagnostics) > 0 {
-		frame.Write(c.App.Writer, api.Diagnostics(refused.Diagnostics))
+		report.Write(c.App.Writer, api.Diagnostics(refused.Diagnostics))
 	}
 	if err != nil {
 		return err

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"defenseclaw/cmd/internal/frame"
+	"defenseclaw/cmd/internal/report"
 
 	"github.com/charmbracelet/lipgloss"
 )
@@ -92,7 +92,7 @@ func (p paint) body(r *Round) []string {
 	}
 	if len(r.Problems) > 0 {
 		var text bytes.Buffer
-		frame.Write(&text, r.Problems)
+		report.Write(&text, r.Problems)
 		block(strings.Split(strings.TrimRight(text.String(), "\n"), "\n")...)
 	}
 	for _, f := range r.Failing {

@@ -1,6 +1,6 @@
-// Package frame draws a diagnostic as people read one: the place, the source line, a caret under the
+// Package report draws a diagnostic as people read one: the place, the source line, a caret under the
 // word that is meant, and what is known beside it.
-package frame
+package report
 
 import (
 	"fmt"
