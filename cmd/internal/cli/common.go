@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"defenseclaw/api"
+	"defenseclaw/cmd/internal/report"
 	"defenseclaw/cmd/internal/sidecar"
 	"defenseclaw/engine"
 	"defenseclaw/policies"
@@ -144,7 +145,7 @@ func generationOf(c *cli.Context) (*engine.Generation, error) {
 	}
 	g, err := engine.Load(c.Context, src, nil)
 	if refused := new(engine.Refused); errors.As(err, &refused) && len(refused.Diagnostics) > 0 {
-		drawProblems(api.Diagnostics(refused.Diagnostics))
+		report.Write(os.Stderr, refused.Diagnostics)
 		return nil, fmt.Errorf("%s: %d problems", dir, len(refused.Diagnostics))
 	}
 	return g, err
@@ -166,4 +167,13 @@ func version() string {
 		return info.Main.Version
 	}
 	return "(devel)"
+}
+
+// received converts the diagnostics of the sidecar's answer.
+func received(ds []api.Diagnostic) engine.Diagnostics {
+	converted := make(engine.Diagnostics, len(ds))
+	for i, d := range ds {
+		converted[i] = engine.Diagnostic(d)
+	}
+	return converted
 }

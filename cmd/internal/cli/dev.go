@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -15,7 +14,6 @@ import (
 
 	"github.com/urfave/cli/v2"
 	"go.uber.org/zap"
-	"golang.org/x/sync/errgroup"
 	"golang.org/x/term"
 )
 
@@ -55,42 +53,23 @@ func runDev(c *cli.Context) error {
 	defer stop()
 	screen := !c.Bool("plain") && term.IsTerminal(int(os.Stdin.Fd())) && term.IsTerminal(int(os.Stdout.Fd()))
 	note := ""
-	var side *sidecar.Sidecar
-	if c.Bool("serve") {
-		logger := zap.NewNop() // the screen is taken; what matters of a reload is on it
-		if !screen {
-			logger = newLogger(s.LogFormat, s.LogLevel)
-		}
-		side, err = sidecar.New(sidecar.Config{Settings: s, Getenv: os.Getenv, HUP: earlysignal.HUP, Version: version(), Logger: logger})
-		if err != nil {
-			return err
-		}
-		note = "serving on " + side.URL()
-	}
-	return runBoth(ctx, side, func(ctx context.Context) error {
+	show := func(ctx context.Context) error {
 		if screen {
 			return dev.Screen(ctx, loop, os.Stdin, os.Stdout, note)
 		}
 		return dev.Plain(ctx, loop, c.App.Writer)
-	})
-}
-
-// runBoth runs the sidecar, when there is one, for as long as the loop.
-func runBoth(ctx context.Context, side *sidecar.Sidecar, loop func(context.Context) error) error {
-	if side == nil {
-		return loop(ctx)
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	var group errgroup.Group
-	var served error
-	group.Go(func() error {
-		defer cancel()
-		served = side.Run(ctx, func() {})
-		return nil
-	})
-	err := loop(ctx)
-	cancel()
-	_ = group.Wait() // its error is served
-	return errors.Join(err, served)
+	if !c.Bool("serve") {
+		return show(ctx)
+	}
+	logger := zap.NewNop() // log lines would garble the screen, which shows the result of each reload
+	if !screen {
+		logger = newLogger(s.LogFormat, s.LogLevel)
+	}
+	side, err := sidecar.New(sidecar.Config{Settings: s, Getenv: os.Getenv, HUP: earlysignal.HUP, Version: version(), Logger: logger})
+	if err != nil {
+		return err
+	}
+	note = "serving on " + side.URL()
+	return dev.RunBoth(ctx, show, func(ctx context.Context) error { return side.Run(ctx, func() {}) })
 }

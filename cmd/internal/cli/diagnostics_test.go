@@ -10,7 +10,6 @@ import (
 	"testing"
 	"testing/fstest"
 
-	"defenseclaw/api"
 	"defenseclaw/cmd/internal/report"
 	"defenseclaw/engine"
 
@@ -45,7 +44,7 @@ func TestEveryKindOfErrorIsDrawnWithWhatIsKnownOfIt(t *testing.T) {
 				t.Fatalf("the policy was not refused: %v", err)
 			}
 			var got strings.Builder
-			report.Write(&got, api.Diagnostics(refused.Diagnostics))
+			report.Write(&got, refused.Diagnostics)
 			if update {
 				archive.Files = slices.DeleteFunc(archive.Files, func(f txtar.File) bool { return f.Name == "want" })
 				archive.Files = append(archive.Files, txtar.File{Name: "want", Data: []byte(got.String())})

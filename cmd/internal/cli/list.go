@@ -2,10 +2,7 @@ package cli
 
 import (
 	"fmt"
-	"text/tabwriter"
-	"time"
 
-	"defenseclaw/api"
 	"defenseclaw/api/audit"
 
 	"github.com/urfave/cli/v2"
@@ -49,72 +46,4 @@ func listOf(c *cli.Context) (string, error) {
 		return "", fmt.Errorf("the list is %q: block or allow was expected", list)
 	}
 	return list, nil
-}
-
-func changeList(c *cli.Context, remove bool) error {
-	list, err := listOf(c)
-	if err != nil {
-		return err
-	}
-	if c.Args().Len() != 2 {
-		return fmt.Errorf("%d arguments: a list and a name were expected; flags go before them", c.Args().Len())
-	}
-	entry := api.ListRequest{
-		TargetType: c.String("type"), TargetName: c.Args().Get(1), Reason: c.String("reason"), SourcePath: c.String("source-path"),
-	}
-	running, err := client(c)
-	if err != nil {
-		return err
-	}
-	said := "is on the"
-	if remove {
-		said, err = "is off the", running.RemoveFromList(c.Context, list, entry)
-	} else {
-		var changed bool
-		if changed, err = running.AddToList(c.Context, list, entry); !changed {
-			said = "was already on the"
-		}
-	}
-	if err != nil {
-		return err
-	}
-	_, err = fmt.Fprintf(c.App.Writer, "%s/%s %s %s list\n", entry.TargetType, entry.TargetName, said, list)
-	return err
-}
-
-func showLists(c *cli.Context) error {
-	only := ""
-	if c.Args().Present() {
-		var err error
-		if only, err = listOf(c); err != nil {
-			return err
-		}
-	}
-	running, err := client(c)
-	if err != nil {
-		return err
-	}
-	lists, err := running.Lists(c.Context)
-	if err != nil {
-		return err
-	}
-	switch only {
-	case audit.ListBlock:
-		lists.Allow = []audit.Entry{}
-	case audit.ListAllow:
-		lists.Block = []audit.Entry{}
-	}
-	if c.Bool("json") {
-		return indented(c.App.Writer, lists)
-	}
-	table := tabwriter.NewWriter(c.App.Writer, 0, 8, 2, ' ', 0)
-	fmt.Fprintln(table, "LIST\tTARGET\tSINCE\tBY\tREASON")
-	for _, e := range append(lists.Block, lists.Allow...) {
-		reason := e.Reason
-		if e.SourcePath != "" {
-			reason += " (from " + e.SourcePath + " only)"
-		}
-		fmt.Fprintf(table, "%s\t%s/%s\t%s\t%s\t%s\n", e.List, e.TargetType, e.TargetName, e.CreatedAt.Local().Format(time.DateTime), e.Actor, reason)
-	}
-	return table.Flush()
 }

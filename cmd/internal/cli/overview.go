@@ -3,10 +3,10 @@ package cli
 import (
 	"fmt"
 	"io"
-	"strings"
 	"time"
 
 	"defenseclaw/api"
+	"defenseclaw/cmd/internal/report"
 
 	"github.com/urfave/cli/v2"
 )
@@ -28,37 +28,9 @@ func printOverview(w io.Writer, addr string, s api.StatusAnswer) {
 	line("sidecar", "%s, pid %d, version %s, up %s", addr, s.Process.PID, s.Process.Version, time.Since(s.Process.StartedAt).Round(time.Second))
 	line("policy", "%s: %s", s.State, meanings[s.State])
 	if s.LastReload.Error != "" {
-		line("", "%s", firstLine(s.LastReload.Error))
+		line("", "%s", report.FirstLine(s.LastReload.Error))
 	}
 	line("watch", "%s", watchLine(s.Watch))
 	line("audit", "%s", auditLine(s))
 	line("judge", "%s", s.Judge)
-}
-
-func watchLine(w api.Watch) string {
-	text := w.State
-	if w.Enabled {
-		text = fmt.Sprintf("%s by %s, %d directories, %d events dropped", w.State, w.Mode, w.Directories, w.EventsDropped)
-	}
-	if w.Reason != "" {
-		text += ": " + w.Reason
-	}
-	return text
-}
-
-func auditLine(s api.StatusAnswer) string {
-	switch {
-	case s.Audit == nil:
-		return "off"
-	case !s.Audit.OK:
-		return fmt.Sprintf("NOT WRITTEN, %d records wait, %d are lost: %s", s.Audit.Backlog, s.Audit.Lost, s.Audit.Error)
-	case s.Audit.Lost > 0:
-		return fmt.Sprintf("written, but %d records were lost since the start", s.Audit.Lost)
-	}
-	return fmt.Sprintf("written, %d records since the start", s.Audit.Written)
-}
-
-func firstLine(text string) string {
-	line, _, _ := strings.Cut(text, "\n")
-	return line
 }

@@ -36,7 +36,7 @@ func reloadCommand() *cli.Command {
 				printIndented(c.App.Writer, refused.Body)
 				var body api.ReloadAnswer
 				if json.Unmarshal(refused.Body, &body) == nil {
-					report.Write(os.Stderr, body.Diagnostics)
+					report.Write(os.Stderr, received(body.Diagnostics))
 				}
 				return err
 			}

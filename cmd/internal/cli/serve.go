@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"os/signal"
 	"syscall"
@@ -51,35 +50,4 @@ func serve(c *cli.Context) error {
 	})
 	logger.Info("stopped", zap.Error(err))
 	return err
-}
-
-// greet tells where the sidecar is and, to a person, what to try first.
-func greet(s sidecar.Settings, side *sidecar.Sidecar, logger *zap.Logger) {
-	url := side.URL()
-	logger.Info("listening", zap.String("url", url))
-	if addr := side.EnvoyAddr(); addr != "" {
-		logger.Info("listening for Envoy", zap.String("address", addr), zap.Bool("dry_run", s.ExtAuthz.DryRun))
-	}
-	if !logsToPeople(s.LogFormat) {
-		return
-	}
-	dir := s.PolicyDir
-	if dir == "" {
-		dir = "the embedded default pack"
-	}
-	how, base := "", url
-	switch {
-	case s.APISocket != "":
-		how, base = " --unix-socket "+s.APISocket, "http://localhost"
-	case s.TLSCert != "":
-		how = " --cacert " + s.TLSCert
-	}
-	fmt.Fprintf(os.Stderr, `
-  Serving %s on %s
-  Try, in another terminal:
-    curl -s%s %s/policy/evaluate/firewall \
-      -H "Authorization: Bearer $(%s token)" -H "Content-Type: application/json" \
-      -d '{"target_type":"skill","destination":"example.com","port":443,"protocol":"tcp"}'
-
-`, dir, url, how, base, os.Args[0])
 }

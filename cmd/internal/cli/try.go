@@ -3,30 +3,25 @@ package cli
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
-	"io"
 	"os"
-	"strings"
 
+	"defenseclaw/cmd/internal/explain"
+	"defenseclaw/cmd/internal/report"
 	"defenseclaw/engine"
 
-	"github.com/open-policy-agent/opa/v1/ast"
-	"github.com/open-policy-agent/opa/v1/cover"
-	"github.com/open-policy-agent/opa/v1/topdown"
 	"github.com/urfave/cli/v2"
-	"golang.org/x/term"
 )
 
 func tryCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "try",
-		Usage:     "evaluate one document, such as b/allow, against a directory or the running sidecar, and say why it is so",
+		Usage:     "evaluate one document, for example b/allow, against a directory or the running sidecar, and say why",
 		ArgsUsage: "PATH",
 		Flags: append(append(dirFlags(), settingFlags("api-bind", "api-port", "api-socket", "tls-cert", "client-cert", "client-key")...),
 			&cli.BoolFlag{Name: "live", Usage: "ask the running sidecar, not a directory"},
-			&cli.StringFlag{Name: "input", Usage: "take the input from `FILE`, JSON; without it from stdin, where that is no terminal"},
-			&cli.BoolFlag{Name: "explain", Usage: "say which rules fired, and which conditions failed with which values"},
-			&cli.BoolFlag{Name: "coverage", Usage: "say which lines were not reached, of the files that were"},
+			&cli.StringFlag{Name: "input", Usage: "read the input, JSON, from `FILE`; without this flag from standard input, unless that is a terminal"},
+			&cli.BoolFlag{Name: "explain", Usage: "show which rules fired, and which conditions failed with which values"},
+			&cli.BoolFlag{Name: "coverage", Usage: "show which lines were not reached, of the files that were"},
 			&cli.BoolFlag{Name: "json", Usage: "print JSON"},
 		),
 		Action:       try,
@@ -34,147 +29,59 @@ func tryCommand() *cli.Command {
 	}
 }
 
-// tried is what came of a try, as --json prints it.
-type tried struct {
-	Path        string           `json:"path"`
-	Defined     bool             `json:"defined"`
-	Result      any              `json:"result,omitempty"`
-	Explanation []string         `json:"explanation,omitempty"`
-	Coverage    map[string][]int `json:"not_covered,omitempty"`
-}
-
 func try(c *cli.Context) error {
 	if c.NArg() != 1 {
-		return errors.New("one path is expected, such as b/allow, behind the flags")
+		return errors.New("expected one path after the flags, for example b/allow")
 	}
-	path, err := engine.ParsePath(strings.ReplaceAll(strings.TrimPrefix(c.Args().First(), "data."), ".", "/"))
+	path, err := explain.ParsePath(c.Args().First())
 	if err != nil {
 		return err
 	}
-	input, err := tryInput(c.String("input"))
+	input, err := explain.ReadInput(c.String("input"), os.Stdin)
 	if err != nil {
 		return err
 	}
-	answer := tried{Path: path.String()}
+	evaluate := tryDirectory
 	if c.Bool("live") {
-		err = answer.live(c, path, input)
-	} else {
-		err = answer.local(c, path, input)
+		evaluate = tryLive
 	}
+	answer, err := evaluate(c, path, input)
 	if err != nil {
 		return err
 	}
 	if c.Bool("json") {
-		return indented(c.App.Writer, answer)
+		return report.JSON(c.App.Writer, answer)
 	}
-	return answer.print(c.App.Writer)
+	return answer.Write(c.App.Writer)
 }
 
-// tryInput is JSON, nil for none.
-func tryInput(file string) (json.RawMessage, error) {
-	name := file
-	var text []byte
-	var err error
-	switch {
-	case file != "":
-		text, err = os.ReadFile(file)
-	case !term.IsTerminal(int(os.Stdin.Fd())):
-		name = "stdin"
-		text, err = io.ReadAll(os.Stdin)
-	}
+func tryDirectory(c *cli.Context, path engine.Path, input json.RawMessage) (explain.Answer, error) {
+	g, err := generationOf(c)
 	if err != nil {
-		return nil, err
+		return explain.Answer{}, err
 	}
-	if len(strings.TrimSpace(string(text))) == 0 && file == "" {
-		return nil, nil
-	}
-	if err := json.Unmarshal(text, new(any)); err != nil {
-		return nil, fmt.Errorf("the input of %s is not JSON: %w", name, err)
-	}
-	return text, nil
+	return explain.Evaluate(c.Context, g, path, input, explain.Options{Explain: c.Bool("explain"), Coverage: c.Bool("coverage")})
 }
 
-func (t *tried) live(c *cli.Context, path engine.Path, input json.RawMessage) error {
+func tryLive(c *cli.Context, path engine.Path, input json.RawMessage) (explain.Answer, error) {
 	if c.Bool("coverage") || c.IsSet("rego-dir") {
-		return errors.New("--live goes without --coverage and --rego-dir: the sidecar evaluates what it serves")
+		return explain.Answer{}, errors.New("--live cannot be combined with --coverage or --rego-dir: the sidecar evaluates the policy that it serves")
 	}
 	sidecar, err := client(c)
 	if err != nil {
-		return err
+		return explain.Answer{}, err
 	}
-	explain := ""
+	mode := ""
 	if c.Bool("explain") {
-		explain = "fails"
+		mode = "fails"
 	}
-	answer, err := sidecar.Data(c.Context, path, input, explain)
+	live, err := sidecar.Data(c.Context, path, input, mode)
 	if err != nil {
-		return err
+		return explain.Answer{}, err
 	}
-	t.Explanation = answer.Explanation
-	if answer.Result != nil {
-		t.Defined, t.Result = true, *answer.Result
+	answer := explain.Answer{Path: path.String(), Explanation: live.Explanation}
+	if live.Result != nil {
+		answer.Defined, answer.Result = true, *live.Result
 	}
-	return nil
-}
-
-func (t *tried) local(c *cli.Context, path engine.Path, input json.RawMessage) error {
-	g, err := generationOf(c)
-	if err != nil {
-		return err
-	}
-	var value ast.Value
-	if input != nil {
-		if value, err = ast.ValueFromReader(strings.NewReader(string(input))); err != nil {
-			return fmt.Errorf("the input: %w", err)
-		}
-	}
-	o := engine.Observation{}
-	if c.Bool("explain") || c.Bool("coverage") {
-		o.Tracer, o.EveryRule = topdown.NewBufferTracer(), c.Bool("explain")
-	}
-	result, err := g.Observe(c.Context, path, value, o)
-	if err != nil {
-		return err
-	}
-	if t.Defined = result != nil; t.Defined {
-		if t.Result, err = ast.JSON(result); err != nil {
-			return err
-		}
-	}
-	if !t.Defined && !g.HasRules(path) {
-		return fmt.Errorf("nothing is at %s: no rule and no data", path)
-	}
-	if c.Bool("explain") {
-		t.Explanation = explainTrace(*o.Tracer, value)
-	}
-	if c.Bool("coverage") {
-		t.cover(g, *o.Tracer)
-	}
-	return nil
-}
-
-// cover lists the lines not reached of the files that were reached.
-func (t *tried) cover(g *engine.Generation, trace []*topdown.Event) {
-	coverage, modules := cover.New(), map[string]*ast.Module{}
-	for _, e := range trace {
-		coverage.TraceEvent(*e)
-	}
-	for _, f := range g.Files() {
-		if m := g.Module(f.Path); m != nil {
-			modules[f.Path] = m
-		}
-	}
-	t.Coverage = map[string][]int{}
-	for name, f := range coverage.Report(modules).Files {
-		if f.CoveredLines == 0 {
-			continue
-		}
-		lines := []int{}
-		for _, r := range f.NotCovered {
-			for row := r.Start.Row; row <= r.End.Row; row++ {
-				lines = append(lines, row)
-			}
-		}
-		t.Coverage[name] = lines
-	}
+	return answer, nil
 }

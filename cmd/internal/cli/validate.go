@@ -1,10 +1,15 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"slices"
+	"strings"
 
-	"defenseclaw/api"
+	"defenseclaw/cmd/internal/report"
+	"defenseclaw/cmd/internal/schema"
 	"defenseclaw/engine"
 
 	"github.com/urfave/cli/v2"
@@ -13,46 +18,62 @@ import (
 func validateCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "validate",
-		Usage: "parse, compile and check a policy directory; all problems at once",
+		Usage: "parse, compile and check a policy directory; reports all problems at once",
 		Flags: append(dirFlags(), &cli.StringFlag{
-			Name: "format", Value: "pretty", Usage: "print problems as `FORMAT`: pretty, line, json, sarif or github",
+			Name: "format", Value: "pretty", Usage: "print problems as `FORMAT`: " + oneOf(report.Formats()),
 		}),
-		Action: func(c *cli.Context) error {
-			if err := noArguments(c); err != nil {
-				return err
-			}
-			print, ok := formats[c.String("format")]
-			if !ok {
-				return fmt.Errorf("--format is %q: pretty, line, json, sarif or github was expected", c.String("format"))
-			}
-			dir, src, err := source(c)
-			if err != nil {
-				return err
-			}
-			g, err := engine.Load(c.Context, src, nil)
-			found := verdict{generation: g}
-			if err == nil {
-				found.diagnostics, err = checkSchema(g)
-			} else {
-				found.refused = &engine.Refused{Err: err}
-				errors.As(err, &found.refused)
-				found.diagnostics, err = checkDraft(c.Context, src)
-				found.diagnostics = inOrder(append(api.Diagnostics(found.refused.Diagnostics), found.diagnostics...))
-			}
-			if err != nil {
-				return err
-			}
-			if err := print(c.App.Writer, dir, found); err != nil {
-				return err
-			}
-			switch {
-			case len(found.diagnostics) > 0:
-				return &exitError{code: exitFailure, err: fmt.Errorf("%s: %d problems", dir, len(found.diagnostics))}
-			case found.refused != nil:
-				return fmt.Errorf("%s: %w", dir, found.refused)
-			}
-			return nil
-		},
+		Action:       validate,
 		OnUsageError: usageError,
 	}
+}
+
+func validate(c *cli.Context) error {
+	if err := noArguments(c); err != nil {
+		return err
+	}
+	format := c.String("format")
+	if !slices.Contains(report.Formats(), format) {
+		return fmt.Errorf("--format is %q: expected %s", format, oneOf(report.Formats()))
+	}
+	dir, src, err := source(c)
+	if err != nil {
+		return err
+	}
+	found, err := validation(c.Context, src)
+	if err != nil {
+		return err
+	}
+	found.Dir, found.Version = dir, version()
+	if err := found.Write(c.App.Writer, format); err != nil {
+		return err
+	}
+	switch {
+	case len(found.Diagnostics) > 0:
+		return fmt.Errorf("%s: %d problems", dir, len(found.Diagnostics))
+	case found.Refused != nil:
+		return fmt.Errorf("%s: %w", dir, found.Refused)
+	}
+	return nil
+}
+
+// validation loads src, and checks its data even if it cannot be loaded.
+func validation(ctx context.Context, src fs.FS) (report.Validation, error) {
+	g, err := engine.Load(ctx, src, nil)
+	if err == nil {
+		found := report.Validation{Generation: g, HasSchema: schema.Applies(g)}
+		found.Diagnostics, err = schema.Check(g)
+		return found, err
+	}
+	found := report.Validation{Refused: &engine.Refused{Err: err}}
+	errors.As(err, &found.Refused)
+	inData, err := schema.CheckDraft(ctx, src)
+	found.Diagnostics = append(slices.Clone(found.Refused.Diagnostics), inData...)
+	report.Sort(found.Diagnostics)
+	return found, err
+}
+
+// oneOf lists names as a sentence does: a, b or c.
+func oneOf(names []string) string {
+	last := len(names) - 1
+	return strings.Join(names[:last], ", ") + " or " + names[last]
 }

@@ -15,7 +15,6 @@ import (
 	"strings"
 	"time"
 
-	"defenseclaw/api"
 	"defenseclaw/cmd/internal/testrun"
 	"defenseclaw/engine"
 	"defenseclaw/watcher"
@@ -50,8 +49,8 @@ type Round struct {
 	Took    time.Duration // from the save to this result
 	All     bool          // all tests ran, not only those that the change can affect
 
-	Problems []api.Diagnostic // why the policy does not compile; the rest is of the last one that did
-	Err      error            // why nothing could be done at all
+	Problems engine.Diagnostics // why the policy does not compile; the rest is of the last one that did
+	Err      error              // why nothing could be done at all
 
 	Ran, Total, Skipped int
 	Failing             []Failure // of this round and of earlier ones that nothing has repaired, by place
@@ -155,7 +154,7 @@ func (l *Loop) round(ctx context.Context, change watcher.Change) *Round {
 	switch {
 	case errors.As(err, &refused):
 		r.Changed = change.Paths
-		r.Problems = api.Diagnostics(refused.Diagnostics)
+		r.Problems = refused.Diagnostics
 		if len(r.Problems) == 0 {
 			r.Err = refused
 		}

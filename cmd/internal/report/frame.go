@@ -1,21 +1,23 @@
-// Package report draws a diagnostic as people read one: the place, the source line, a caret under the
-// word that is meant, and what is known beside it.
+// Package report prints diagnostics and the result of a validation: for people, with the source line and
+// a caret under the word, and in the formats that editors, CI systems and code scanners read.
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
 
-	"defenseclaw/api"
+	"defenseclaw/engine"
 )
 
-// Write draws the diagnostics one after the other, with a blank line between two.
-func Write(w io.Writer, ds []api.Diagnostic) {
+// Write draws the diagnostics for people, separated by blank lines.
+func Write(w io.Writer, ds []engine.Diagnostic) {
 	for i, d := range ds {
 		if i > 0 {
 			fmt.Fprintln(w)
@@ -24,14 +26,14 @@ func Write(w io.Writer, ds []api.Diagnostic) {
 	}
 }
 
-func write(w io.Writer, d api.Diagnostic) {
+func write(w io.Writer, d engine.Diagnostic) {
 	fmt.Fprintf(w, "error[%s]: %s\n", d.Code, d.Message)
 	gutter := ""
 	if d.Line > 0 {
 		gutter = strings.Repeat(" ", len(strconv.Itoa(d.Line)))
 	}
 	if d.File != "" {
-		fmt.Fprintf(w, "%s--> %s\n", gutter, Place(d))
+		fmt.Fprintf(w, "%s--> %s\n", gutter, place(d))
 	}
 	if d.Line > 0 && d.Text != "" {
 		fmt.Fprintf(w, "%s |\n%d | %s\n", gutter, d.Line, d.Text)
@@ -47,36 +49,41 @@ func write(w io.Writer, d api.Diagnostic) {
 	}
 }
 
-// Lines prints each diagnostic as file:line:column: message, for editors; what follows an "also" or
-// is a hint stands behind the message. dir is put before the files' names.
-func Lines(w io.Writer, dir string, ds []api.Diagnostic) {
+// Lines prints each diagnostic as file:line:column: message, for editors. Details and the hint follow the
+// message on the same line. dir is put before the names of files.
+func Lines(w io.Writer, dir string, ds []engine.Diagnostic) {
 	for _, d := range ds {
 		d.File = filepath.ToSlash(filepath.Join(dir, d.File))
-		text := append([]string{d.Message}, d.Details...)
-		if d.Hint != "" {
-			text = append(text, "hint: "+d.Hint)
-		}
-		fmt.Fprintf(w, "%s: %s\n", Place(d), strings.ReplaceAll(strings.Join(text, "; "), "\n", " "))
+		fmt.Fprintf(w, "%s: %s\n", place(d), strings.ReplaceAll(strings.Join(messageLines(d), "; "), "\n", " "))
 	}
 }
 
-// End is the column behind the word or the operator that the diagnostic points at, in bytes from 1;
-// 0 when it points at none.
-func End(d api.Diagnostic) int {
+// messageLines returns the message, the details and the hint, each as a line.
+func messageLines(d engine.Diagnostic) []string {
+	lines := append([]string{d.Message}, d.Details...)
+	if d.Hint != "" {
+		lines = append(lines, "hint: "+d.Hint)
+	}
+	return lines
+}
+
+// endColumn returns the column after the token that the diagnostic points at, in bytes from 1; 0 when it
+// points at none.
+func endColumn(d engine.Diagnostic) int {
 	if d.Column < 1 || d.Column > len(d.Text) {
 		return 0
 	}
 	return d.Column + len(token.FindString(d.Text[d.Column-1:]))
 }
 
-// token is what a caret is drawn under: a string, a name with its dots, an operator, one character.
+// token matches what carets are drawn under: a string, a name with its dots, an operator or one character.
 var token = regexp.MustCompile(`^(?:"(?:[^"\\]|\\.)*"|[\pL_][\pL\pN_.]*|[0-9.]+|:=|[=!<>]=|.)`)
 
-// span is how many characters the token at the begin of text has, at least 1.
+// span returns the number of characters of the token at the start of text, at least 1.
 func span(text string) int { return max(1, utf8.RuneCountInString(token.FindString(text))) }
 
-// Place is file:line:column, as much of it as is known.
-func Place(d api.Diagnostic) string {
+// place returns file:line:column, or the part of it that is set.
+func place(d engine.Diagnostic) string {
 	place := d.File
 	if d.Line > 0 {
 		place += ":" + strconv.Itoa(d.Line)
@@ -87,8 +94,8 @@ func Place(d api.Diagnostic) string {
 	return place
 }
 
-// indent is as wide as the text before the caret, with its tabs, so that the caret stands under
-// the right character whatever a tab's width is.
+// indent replaces everything but tabs by spaces, so that the caret is below its character whatever the
+// width of a tab is.
 func indent(before string) string {
 	return strings.Map(func(r rune) rune {
 		if r == '\t' {
@@ -96,4 +103,11 @@ func indent(before string) string {
 		}
 		return ' '
 	}, before)
+}
+
+// Sort sorts diagnostics by file and position, as those of an engine.Refused are.
+func Sort(ds []engine.Diagnostic) {
+	slices.SortStableFunc(ds, func(a, b engine.Diagnostic) int {
+		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column), cmp.Compare(a.Message, b.Message))
+	})
 }

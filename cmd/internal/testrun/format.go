@@ -1,7 +1,6 @@
 package testrun
 
 import (
-	"encoding/json"
 	"encoding/xml"
 	"fmt"
 	"io"
@@ -9,7 +8,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/open-policy-agent/opa/v1/cover"
+	"defenseclaw/cmd/internal/report"
+
 	"github.com/open-policy-agent/opa/v1/tester"
 )
 
@@ -129,80 +129,13 @@ func (s *junitSuite) add(r *tester.Result) {
 		c.Skipped = &struct{}{}
 	case r.Error != nil:
 		s.Errors++
-		c.Error = &junitMessage{Message: firstLine(r.Error.Error()), Text: r.Error.Error()}
+		c.Error = &junitMessage{Message: report.FirstLine(r.Error.Error()), Text: r.Error.Error()}
 	case r.Fail:
 		s.Failures++
 		why := strings.Join(Why(r), "\n")
-		c.Failure = &junitMessage{Message: firstLine(why), Text: why}
+		c.Failure = &junitMessage{Message: report.FirstLine(why), Text: why}
 	}
 	s.Cases = append(s.Cases, c)
 }
 
 func inSeconds(s float64) string { return fmt.Sprintf("%.6f", s) }
-
-func firstLine(text string) string {
-	line, _, _ := strings.Cut(text, "\n")
-	return line
-}
-
-// PrettyCoverage lists the lines that no test reached, tests themselves left out.
-func PrettyCoverage(w io.Writer, report *cover.Report) error {
-	covered, all := 0, 0
-	for _, name := range policyFiles(report) {
-		f := report.Files[name]
-		covered += f.CoveredLines
-		all += f.CoveredLines + f.NotCoveredLines
-		fmt.Fprintf(w, "%6.1f%%  %s", f.Coverage, name)
-		for _, r := range f.NotCovered {
-			if r.Start.Row == r.End.Row {
-				fmt.Fprintf(w, " %d", r.Start.Row)
-			} else {
-				fmt.Fprintf(w, " %d-%d", r.Start.Row, r.End.Row)
-			}
-		}
-		fmt.Fprintln(w)
-	}
-	if all > 0 {
-		fmt.Fprintf(w, "%6.1f%%  of %d lines\n", 100*float64(covered)/float64(all), all)
-	}
-	return nil
-}
-
-// JSONCoverage prints the report as opa test --coverage does.
-func JSONCoverage(w io.Writer, report *cover.Report) error {
-	encoder := json.NewEncoder(w)
-	encoder.SetIndent("", "  ")
-	return encoder.Encode(report)
-}
-
-// LCOV prints the report as lcov's tracefile, which editors and coverage services read, tests left out.
-func LCOV(w io.Writer, report *cover.Report) error {
-	for _, name := range policyFiles(report) {
-		f := report.Files[name]
-		hits := map[int]int{}
-		for _, r := range f.NotCovered {
-			for row := r.Start.Row; row <= r.End.Row; row++ {
-				hits[row] = 0
-			}
-		}
-		for _, r := range f.Covered {
-			for row := r.Start.Row; row <= r.End.Row; row++ {
-				hits[row] = 1
-			}
-		}
-		reached := 0
-		fmt.Fprintf(w, "TN:\nSF:%s\n", name)
-		for _, row := range slices.Sorted(maps.Keys(hits)) {
-			fmt.Fprintf(w, "DA:%d,%d\n", row, hits[row])
-			reached += hits[row]
-		}
-		fmt.Fprintf(w, "LF:%d\nLH:%d\nend_of_record\n", len(hits), reached)
-	}
-	return nil
-}
-
-func policyFiles(report *cover.Report) []string {
-	return slices.DeleteFunc(slices.Sorted(maps.Keys(report.Files)), func(name string) bool {
-		return strings.HasSuffix(name, "_test.rego")
-	})
-}

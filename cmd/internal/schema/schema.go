@@ -1,16 +1,15 @@
-package cli
+// Package schema compares the data of a policy directory with the schema of the default pack.
+package schema
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
-	"slices"
 	"strings"
 
-	"defenseclaw/api"
+	"defenseclaw/cmd/internal/report"
 	"defenseclaw/engine"
 	"defenseclaw/policies"
 
@@ -20,37 +19,40 @@ import (
 	"golang.org/x/text/message"
 )
 
-// codeSchema is the code of what the default pack's schema finds.
-const codeSchema = "data_schema"
+// Code is the code of every diagnostic of this package.
+const Code = "data_schema"
 
-// content is what a directory holds, whether it could be loaded or not.
-type content interface {
+// Content is what a policy directory holds: an engine.Generation, or an engine.Draft of a directory
+// that could not be loaded.
+type Content interface {
 	HasPackage(path engine.Path) bool
 	Data() ast.Object
 	Files() []*engine.File
 	Root() string
 }
 
-// hasSchema tells whose data the schema is about: directories with the pack's admission. Others
-// have data of their own.
-func hasSchema(dir content) bool { return dir.HasPackage(engine.Path{"defenseclaw", "admission"}) }
+// Applies reports whether the schema describes the data of dir: it does where dir has the pack's
+// admission policy. Other directories have data of their own.
+func Applies(dir Content) bool { return dir.HasPackage(engine.Path{"defenseclaw", "admission"}) }
 
-// checkDraft does what checkSchema does for a directory that could not be loaded, so that its data
-// need not wait for its rules. Data that cannot be read whole would only seem to lack something.
-func checkDraft(ctx context.Context, src fs.FS) ([]api.Diagnostic, error) {
+// CheckDraft is [Check] for a directory that could not be loaded: problems of its data are found before
+// its rules compile. It finds none where a data file could not be read, since what that file holds would
+// be reported as missing.
+func CheckDraft(ctx context.Context, src fs.FS) (engine.Diagnostics, error) {
 	draft, err := engine.LoadDraft(ctx, src)
 	if refused := new(engine.Refused); errors.As(err, &refused) || err == nil && !draft.DataComplete() {
-		return nil, nil // as the refusal said
+		return nil, nil // the refusal has a diagnostic for it
 	}
 	if err != nil {
 		return nil, err
 	}
-	return checkSchema(draft)
+	return Check(draft)
 }
 
-// checkSchema compares the data with the schema that ships with the default pack.
-func checkSchema(dir content) ([]api.Diagnostic, error) {
-	if !hasSchema(dir) {
+// Check compares the data of dir with the schema that ships with the default pack. The diagnostics are
+// sorted; there are none where the schema does not apply.
+func Check(dir Content) (engine.Diagnostics, error) {
+	if !Applies(dir) {
 		return nil, nil
 	}
 	schema, err := jsonschema.UnmarshalJSON(bytes.NewReader(policies.DataSchema()))
@@ -74,25 +76,18 @@ func checkSchema(dir content) ([]api.Diagnostic, error) {
 	if !errors.As(err, &invalid) {
 		return nil, err
 	}
-	var found []api.Diagnostic
+	var found engine.Diagnostics
 	printer := message.NewPrinter(language.English)
 	eachCause(invalid, func(e *jsonschema.ValidationError) {
-		d := api.Diagnostic{Code: codeSchema, Message: e.ErrorKind.LocalizedString(printer)}
+		d := engine.Diagnostic{Code: Code, Message: e.ErrorKind.LocalizedString(printer)}
 		if where := strings.Join(e.InstanceLocation, "."); where != "" {
 			d.Message = where + ": " + d.Message
 		}
 		d.File, d.Line, d.Column, d.Text = placeInData(dir, e.InstanceLocation)
 		found = append(found, d)
 	})
-	return inOrder(found), nil
-}
-
-// inOrder sorts diagnostics as those of a refusal are: by file, then as one reads.
-func inOrder(ds []api.Diagnostic) []api.Diagnostic {
-	slices.SortStableFunc(ds, func(a, b api.Diagnostic) int {
-		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column), cmp.Compare(a.Message, b.Message))
-	})
-	return ds
+	report.Sort(found)
+	return found, nil
 }
 
 // eachCause calls f with the errors that have no causes of their own.

@@ -1,4 +1,4 @@
-package cli
+package schema
 
 import (
 	"bytes"
@@ -14,20 +14,21 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// dataFile is a data file by the part that it has in the whole document.
+// dataFile is a data file and its part of the merged document.
 type dataFile struct {
 	*engine.File
-	folders []string // the path below which its content lies
-	rank    int      // as the engine joins them: the root's own, then its overlays, then the folders'
+	folders []string // the path in the merged document at which the file's content is merged
+	rank    int      // the order in which the engine merges files
 }
 
 const (
-	rankRoot = iota
-	rankOverlay
-	rankFolder
+	rankRoot    = iota // data.json or data.yaml of the root
+	rankOverlay        // data-*.json or data-*.yaml of the root
+	rankFolder         // files of subfolders
 )
 
-func dataFiles(dir content) []dataFile {
+// dataFiles lists the data files of dir in the order in which the engine merges them.
+func dataFiles(dir Content) []dataFile {
 	var all []dataFile
 	for _, f := range dir.Files() {
 		if path.Ext(f.Path) == ".rego" {
@@ -47,10 +48,11 @@ func dataFiles(dir content) []dataFile {
 	return all
 }
 
-// placeInData finds where in which data file a value stands, or the innermost one around it that a
-// file has. The last overlay with a top-level key is the only one at the root that has a say in it.
-func placeInData(dir content, location []string) (file string, line, column int, text string) {
-	most := -1
+// placeInData finds the file and the position of the value at location, or of the innermost value around
+// it that a file has. A top-level key of an overlay replaces that of earlier files, so the last overlay
+// that has the key wins.
+func placeInData(dir Content, location []string) (file string, line, column int, text string) {
+	deepest := -1
 	for _, f := range dataFiles(dir) {
 		shared := min(len(f.folders), len(location))
 		if !slices.Equal(f.folders[:shared], location[:shared]) {
@@ -59,18 +61,18 @@ func placeInData(dir content, location []string) (file string, line, column int,
 		atLine, atColumn, depth := find(f.File, location[shared:])
 		depth += shared
 		if f.rank != rankRoot && depth == 0 {
-			continue // what the whole document lacks belongs into data.json
+			continue // a missing top-level key is reported in data.json
 		}
-		if depth > most || f.rank == rankOverlay {
-			most = depth
+		if depth > deepest || f.rank == rankOverlay {
+			deepest = depth
 			file, line, column, text = f.Path, atLine, atColumn, lineOf(f.Bytes, atLine)
 		}
 	}
 	return file, line, column, text
 }
 
-// find is where the value at location begins in a file, by its key where it has one; depth is how
-// many parts of location lead to what was found.
+// find returns the position of the value at location in a file: of its key, if it is a member of an
+// object. depth is the number of elements of location that were found.
 func find(f *engine.File, location []string) (line, column, depth int) {
 	text := bytes.TrimPrefix(f.Bytes, []byte(byteOrderMark))
 	if path.Ext(f.Path) != ".json" {
@@ -95,7 +97,7 @@ func findJSON(text []byte, location []string) (offset, depth int) {
 	if _, err := decoder.Token(); err != nil {
 		return start, 0
 	}
-	// To the end, since the last of several equal keys is the one that counts.
+	// The search does not stop at the first match: of equal keys, the last one counts.
 	for index := 0; decoder.More(); index++ {
 		name, keyAt := strconv.Itoa(index), int(decoder.InputOffset())
 		if !inArray {
@@ -133,13 +135,13 @@ func findYAML(text []byte, location []string) (line, column, depth int) {
 		}
 		at, inner, depth = key, value, depth+1
 	}
-	// Its columns count characters; those of diagnostics count bytes.
+	// YAML columns count characters, columns of diagnostics count bytes.
 	before := []rune(lineOf(text, at.Line))
 	before = before[:min(max(at.Column-1, 0), len(before))]
 	return at.Line, len(string(before)) + 1, depth
 }
 
-// child is the value of that name in a node, and what to point at for it; nil without one.
+// child returns the value of that name in a node and the node to point at for it, or nil.
 func child(node *yaml.Node, name string) (key, value *yaml.Node) {
 	if node.Kind == yaml.AliasNode {
 		node = node.Alias
@@ -159,13 +161,13 @@ func child(node *yaml.Node, name string) (key, value *yaml.Node) {
 	return key, value
 }
 
-// lineOf is a line, counted from 1; the beginning of one that is too long to be shown.
+// lineOf returns line n, counted from 1, cut off where it is too long to be shown.
 func lineOf(text []byte, n int) string {
 	for ; n > 1; n-- {
 		_, text, _ = bytes.Cut(text, []byte("\n"))
 	}
 	line, _, _ := bytes.Cut(text, []byte("\n"))
-	const longest = 1024
+	const maxBytes = 1024
 	line = bytes.TrimPrefix(bytes.TrimSuffix(line, []byte("\r")), []byte(byteOrderMark))
-	return strings.ToValidUTF8(string(line[:min(len(line), longest)]), "\uFFFD")
+	return strings.ToValidUTF8(string(line[:min(len(line), maxBytes)]), "\uFFFD")
 }

@@ -1,4 +1,4 @@
-package cli
+package report
 
 import (
 	"io"
@@ -7,18 +7,17 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"defenseclaw/api"
-	"defenseclaw/cmd/internal/report"
+	"defenseclaw/engine"
 )
 
-// printSARIF prints SARIF 2.1.0, which code scanners exchange.
-func printSARIF(w io.Writer, dir string, v verdict) error {
+// writeSARIF writes SARIF 2.1.0, the exchange format of code scanners.
+func writeSARIF(w io.Writer, v Validation) error {
 	type object = map[string]any
 	results, codes := []object{}, []string{}
-	for _, d := range v.diagnostics {
+	for _, d := range v.Diagnostics {
 		results = append(results, object{
-			"ruleId": d.Code, "level": "error", "message": object{"text": strings.Join(explained(d), "\n")},
-			"locations": []object{{"physicalLocation": sarifPlace(dir, d)}},
+			"ruleId": d.Code, "level": "error", "message": object{"text": strings.Join(messageLines(d), "\n")},
+			"locations": []object{{"physicalLocation": sarifPlace(v.Dir, d)}},
 		})
 		codes = append(codes, d.Code)
 	}
@@ -27,27 +26,27 @@ func printSARIF(w io.Writer, dir string, v verdict) error {
 	for _, code := range slices.Compact(codes) {
 		rules = append(rules, object{"id": code})
 	}
-	return indented(w, object{
+	return JSON(w, object{
 		"$schema": "https://json.schemastore.org/sarif-2.1.0.json", "version": "2.1.0",
 		"runs": []object{{
-			"tool":       object{"driver": object{"name": "defenseclaw", "version": version(), "rules": rules}},
+			"tool":       object{"driver": object{"name": "defenseclaw", "version": v.Version, "rules": rules}},
 			"columnKind": "unicodeCodePoints",
 			"results":    results,
 		}},
 	})
 }
 
-func sarifPlace(dir string, d api.Diagnostic) map[string]any {
+func sarifPlace(dir string, d engine.Diagnostic) map[string]any {
 	place := map[string]any{"artifactLocation": map[string]any{"uri": filepath.ToSlash(filepath.Join(dir, d.File))}}
 	if d.Line == 0 {
 		return place
 	}
 	region := map[string]any{"startLine": d.Line}
-	// Our columns are bytes, SARIF's are characters.
+	// Columns of diagnostics count bytes, those of SARIF count characters.
 	characters := func(column int) int { return utf8.RuneCountInString(d.Text[:column-1]) + 1 }
 	if d.Column > 0 && d.Column <= len(d.Text)+1 {
 		region["startColumn"] = characters(d.Column)
-		if end := report.End(d); end > 0 {
+		if end := endColumn(d); end > 0 {
 			region["endColumn"] = characters(end)
 		}
 	}

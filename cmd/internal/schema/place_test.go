@@ -1,4 +1,4 @@
-package cli
+package schema
 
 import (
 	"slices"
@@ -7,7 +7,7 @@ import (
 	"defenseclaw/engine"
 )
 
-func TestAValueIsFoundWhereItStandsInItsFile(t *testing.T) {
+func TestAValueIsFoundInItsFile(t *testing.T) {
 	type at struct{ line, column, depth int }
 	for _, tc := range []struct {
 		name, path, text string
@@ -43,7 +43,7 @@ func TestAValueIsFoundWhereItStandsInItsFile(t *testing.T) {
 	}
 }
 
-func FuzzFindingAPlaceStaysInTheFile(f *testing.F) {
+func FuzzAPlaceIsInItsFile(f *testing.F) {
 	f.Add("data.json", `{"a": [1, {"b": 2}], "a": {"b": 1}}`, "a", "b")
 	f.Add("data.yaml", "a: &x {b: 1}\nb: *x\n", "b", "b")
 	f.Fuzz(func(t *testing.T, path, text, first, second string) {
@@ -52,7 +52,7 @@ func FuzzFindingAPlaceStaysInTheFile(f *testing.F) {
 		if depth < 0 || depth > len(location) {
 			t.Errorf("depth %d of %q", depth, location)
 		}
-		// The caret is drawn below this line: up to one behind its end.
+		// A caret is drawn below this line, at most one column after its end.
 		if shown := lineOf([]byte(text), line); line > 0 && column > 0 && len(shown) < 1000 && column > len([]byte(text))+1 {
 			t.Errorf("%d:%d is outside of %q", line, column, shown)
 		}

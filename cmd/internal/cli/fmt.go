@@ -1,0 +1,67 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"defenseclaw/cmd/internal/regofmt"
+	"defenseclaw/cmd/internal/report"
+
+	"github.com/urfave/cli/v2"
+)
+
+func fmtCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "fmt",
+		Usage:     "list the Rego files that OPA's formatter would change; changes them with --write only",
+		ArgsUsage: "[FILE or DIR…]",
+		Flags: []cli.Flag{
+			&cli.BoolFlag{Name: "check", Usage: "exit with 1 when a file is listed"},
+			&cli.BoolFlag{Name: "diff", Usage: "print the changes, not only the names"},
+			&cli.BoolFlag{Name: "write", Aliases: []string{"w"}, Usage: "change the files"},
+		},
+		Action:       formatFiles,
+		OnUsageError: usageError,
+	}
+}
+
+func formatFiles(c *cli.Context) error {
+	roots := c.Args().Slice()
+	if len(roots) == 0 {
+		roots = []string{"."}
+	}
+	if c.Bool("write") && c.Bool("check") {
+		return errors.New("--check and --write cannot be combined")
+	}
+	unformatted, broken := 0, 0
+	err := regofmt.Walk(roots, func(f regofmt.File) error {
+		switch {
+		case len(f.Problems) > 0:
+			broken++
+			report.Write(os.Stderr, f.Problems)
+			return nil
+		case !f.Changed():
+			return nil
+		}
+		unformatted++
+		if c.Bool("diff") {
+			fmt.Fprint(c.App.Writer, f.Diff())
+		} else {
+			fmt.Fprintln(c.App.Writer, f.Path)
+		}
+		if c.Bool("write") {
+			return f.Write()
+		}
+		return nil
+	})
+	switch {
+	case err != nil:
+		return err
+	case broken > 0:
+		return fmt.Errorf("%d files do not parse", broken)
+	case unformatted > 0 && c.Bool("check"):
+		return fmt.Errorf("%d files are not formatted; policy fmt --write formats them", unformatted)
+	}
+	return nil
+}

@@ -1,0 +1,40 @@
+package cli
+
+import (
+	"fmt"
+
+	"github.com/urfave/cli/v2"
+
+	"defenseclaw/api"
+)
+
+func changeList(c *cli.Context, remove bool) error {
+	list, err := listOf(c)
+	if err != nil {
+		return err
+	}
+	if c.Args().Len() != 2 {
+		return fmt.Errorf("%d arguments: a list and a name were expected; flags go before them", c.Args().Len())
+	}
+	entry := api.ListRequest{
+		TargetType: c.String("type"), TargetName: c.Args().Get(1), Reason: c.String("reason"), SourcePath: c.String("source-path"),
+	}
+	running, err := client(c)
+	if err != nil {
+		return err
+	}
+	said := "is on the"
+	if remove {
+		said, err = "is off the", running.RemoveFromList(c.Context, list, entry)
+	} else {
+		var changed bool
+		if changed, err = running.AddToList(c.Context, list, entry); !changed {
+			said = "was already on the"
+		}
+	}
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(c.App.Writer, "%s/%s %s %s list\n", entry.TargetType, entry.TargetName, said, list)
+	return err
+}

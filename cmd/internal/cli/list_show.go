@@ -1,0 +1,49 @@
+package cli
+
+import (
+	"fmt"
+	"text/tabwriter"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"defenseclaw/api/audit"
+	"defenseclaw/cmd/internal/report"
+)
+
+func showLists(c *cli.Context) error {
+	only := ""
+	if c.Args().Present() {
+		var err error
+		if only, err = listOf(c); err != nil {
+			return err
+		}
+	}
+	running, err := client(c)
+	if err != nil {
+		return err
+	}
+	lists, err := running.Lists(c.Context)
+	if err != nil {
+		return err
+	}
+	switch only {
+	case audit.ListBlock:
+		lists.Allow = []audit.Entry{}
+	case audit.ListAllow:
+		lists.Block = []audit.Entry{}
+	}
+	if c.Bool("json") {
+		return report.JSON(c.App.Writer, lists)
+	}
+	table := tabwriter.NewWriter(c.App.Writer, 0, 8, 2, ' ', 0)
+	fmt.Fprintln(table, "LIST\tTARGET\tSINCE\tBY\tREASON")
+	for _, e := range append(lists.Block, lists.Allow...) {
+		reason := e.Reason
+		if e.SourcePath != "" {
+			reason += " (from " + e.SourcePath + " only)"
+		}
+		fmt.Fprintf(table, "%s\t%s/%s\t%s\t%s\t%s\n", e.List, e.TargetType, e.TargetName, e.CreatedAt.Local().Format(time.DateTime), e.Actor, reason)
+	}
+	return table.Flush()
+}

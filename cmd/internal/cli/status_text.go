@@ -1,0 +1,83 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"defenseclaw/api"
+	"defenseclaw/cmd/internal/report"
+)
+
+// meanings say what a state is to somebody who sees the word for the first time.
+var meanings = map[string]string{
+	"current":  "what serves is what the directory holds",
+	"stale":    "the directory is broken; the last good policy serves",
+	"restored": "the directory is broken; the last good policy of an earlier run serves",
+	"embedded": "the default pack serves; no policy directory is set",
+	"empty":    "no policy is loaded; decisions are answered with 503",
+}
+
+func printStatus(w io.Writer, _ string, s api.StatusAnswer) {
+	line := func(name, format string, args ...any) {
+		fmt.Fprintf(w, "%-12s %s\n", name, fmt.Sprintf(format, args...))
+	}
+	line("state", "%s: %s", s.State, meanings[s.State])
+	if s.PolicyDir != "" {
+		line("policy dir", "%s", s.RegoDir)
+	}
+	if s.LoadedAt != nil {
+		line("generation", "%d, loaded %s, %d modules, %d data files", s.Generation, s.LoadedAt.Local().Format(time.DateTime), s.Modules, s.DataFiles)
+		line("revision", "%s", s.Revision)
+	}
+	if last := s.LastReload; last.StartedAt != nil {
+		line("last reload", "%s by %s at %s, %.1f ms", last.Status, last.Trigger, last.StartedAt.Local().Format(time.DateTime), last.DurationMS)
+		if len(last.Changed) > 0 {
+			const most = 10
+			shown := last.Changed[:min(most, len(last.Changed))]
+			more := ""
+			if len(shown) < len(last.Changed) {
+				more = fmt.Sprintf(" and %d more", len(last.Changed)-len(shown))
+			}
+			line("changed", "%s%s", strings.Join(shown, ", "), more)
+		}
+	}
+	line("watch", "%s", watchLine(s.Watch))
+	if s.Audit != nil && (!s.Audit.OK || s.Audit.Lost > 0) {
+		line("audit", "%s", auditLine(s))
+	}
+	if s.LastGood != nil && s.LastGood.Error != "" {
+		line("last good", "not kept for the next start: %s", s.LastGood.Error)
+	}
+	if s.LastReload.Error != "" {
+		fmt.Fprintln(w)
+		if len(s.LastReload.Diagnostics) == 0 {
+			fmt.Fprintln(w, "error: "+s.LastReload.Error)
+		}
+		report.Write(w, received(s.LastReload.Diagnostics))
+	}
+}
+
+func watchLine(w api.Watch) string {
+	text := w.State
+	if w.Enabled {
+		text = fmt.Sprintf("%s by %s, %d directories, %d events dropped", w.State, w.Mode, w.Directories, w.EventsDropped)
+	}
+	if w.Reason != "" {
+		text += ": " + w.Reason
+	}
+	return text
+}
+
+func auditLine(s api.StatusAnswer) string {
+	switch {
+	case s.Audit == nil:
+		return "off"
+	case !s.Audit.OK:
+		return fmt.Sprintf("NOT WRITTEN, %d records wait, %d are lost: %s", s.Audit.Backlog, s.Audit.Lost, s.Audit.Error)
+	case s.Audit.Lost > 0:
+		return fmt.Sprintf("written, but %d records were lost since the start", s.Audit.Lost)
+	}
+	return fmt.Sprintf("written, %d records since the start", s.Audit.Written)
+}

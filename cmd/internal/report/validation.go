@@ -1,0 +1,121 @@
+package report
+
+import (
+	"fmt"
+	"io"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"defenseclaw/engine"
+)
+
+// Validation is the result of policy validate for one directory.
+type Validation struct {
+	Dir         string             // as the user named it; printers put it before the names of files
+	Version     string             // of this program
+	Generation  *engine.Generation // nil when the directory could not be loaded
+	Refused     *engine.Refused    // why it could not be loaded; nil when it was
+	HasSchema   bool               // the data was compared with the schema of the default pack
+	Diagnostics engine.Diagnostics
+}
+
+// OK reports whether the directory was loaded and no problem was found.
+func (v Validation) OK() bool { return v.Generation != nil && len(v.Diagnostics) == 0 }
+
+// formats are the formats of a Validation, in the order in which help texts name them.
+var formats = []struct {
+	name  string
+	write func(io.Writer, Validation) error
+}{
+	{"pretty", writePretty}, {"line", writeLines}, {"json", writeJSON}, {"sarif", writeSARIF}, {"github", writeGitHub},
+}
+
+// Formats lists the names of the formats that [Validation.Write] supports.
+func Formats() []string {
+	names := make([]string, len(formats))
+	for i, f := range formats {
+		names[i] = f.name
+	}
+	return names
+}
+
+// Write writes v in one of the [Formats].
+func (v Validation) Write(w io.Writer, format string) error {
+	i := slices.Index(Formats(), format)
+	if i < 0 {
+		return fmt.Errorf("unknown format %q", format)
+	}
+	return formats[i].write(w, v)
+}
+
+func writePretty(w io.Writer, v Validation) error {
+	if !v.OK() {
+		Write(w, v.Diagnostics)
+		return nil
+	}
+	modules, dataFiles := v.Generation.Counts()
+	schema := ""
+	if v.HasSchema {
+		schema = "data.json schema: OK\n"
+	}
+	_, err := fmt.Fprintf(w, "All Rego modules compiled successfully.\n%s%d modules, %d data files, revision %s\n",
+		schema, modules, dataFiles, v.Generation.Revision())
+	return err
+}
+
+func writeLines(w io.Writer, v Validation) error {
+	Lines(w, v.Dir, v.Diagnostics)
+	return nil
+}
+
+// diagnostic is a diagnostic as JSON has it; api.Diagnostic has the same fields.
+type diagnostic struct {
+	File    string   `json:"file"`
+	Line    int      `json:"line"`
+	Column  int      `json:"column"`
+	Code    string   `json:"code"`
+	Message string   `json:"message"`
+	Details []string `json:"details,omitempty"`
+	Hint    string   `json:"hint,omitempty"`
+	Text    string   `json:"text"`
+}
+
+func writeJSON(w io.Writer, v Validation) error {
+	diagnostics := make([]diagnostic, len(v.Diagnostics)) // never null
+	for i, d := range v.Diagnostics {
+		diagnostics[i] = diagnostic(d)
+	}
+	answer := map[string]any{"ok": v.OK(), "diagnostics": diagnostics}
+	if v.Generation != nil {
+		answer["modules"], answer["data_files"] = v.Generation.Counts()
+		answer["revision"] = v.Generation.Revision()
+	}
+	if v.Refused != nil {
+		answer["error"] = v.Refused.Error()
+	}
+	return JSON(w, answer)
+}
+
+// writeGitHub writes workflow commands, which GitHub shows as annotations of a pull request.
+func writeGitHub(w io.Writer, v Validation) error {
+	data := strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A")
+	property := strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A", ":", "%3A", ",", "%2C")
+	for _, d := range v.Diagnostics {
+		place := "file=" + property.Replace(filepath.ToSlash(filepath.Join(v.Dir, d.File)))
+		if d.Line > 0 {
+			place += fmt.Sprintf(",line=%d", d.Line)
+		}
+		if d.Column > 0 {
+			place += fmt.Sprintf(",col=%d", d.Column)
+		}
+		if end := endColumn(d); end > 0 {
+			place += fmt.Sprintf(",endColumn=%d", end-1)
+		}
+		message := strings.Join(messageLines(d), "\n")
+		if _, err := fmt.Fprintf(w, "::error %s,title=%s::%s\n", place, property.Replace(d.Code), data.Replace(message)); err != nil {
+			return err
+		}
+	}
+	return nil
+}

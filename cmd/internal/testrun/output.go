@@ -1,0 +1,70 @@
+package testrun
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+)
+
+// Output says where and how an outcome is written.
+type Output struct {
+	Stdout, Stderr io.Writer
+	Format         string // of the results: pretty, json or junit
+	CoverageFormat string // pretty, json or lcov; json and lcov have standard output to themselves
+	Coverage       bool   // write the coverage too
+	Verbose        bool   // also passed tests, and the traces of failed ones
+	Bench          bool   // the outcome is that of a run with Options.Bench
+}
+
+// Check reports a format that does not exist, by the name of its flag.
+func (o Output) Check() error {
+	for _, f := range []struct {
+		flag, format string
+		known        []string
+	}{
+		{"format", o.Format, []string{"pretty", "json", "junit"}},
+		{"coverage-format", o.CoverageFormat, []string{"pretty", "json", "lcov"}},
+	} {
+		if !slices.Contains(f.known, f.format) {
+			return fmt.Errorf("--%s is %q: expected %s or %s", f.flag, f.format, strings.Join(f.known[:2], ", "), f.known[2])
+		}
+	}
+	return nil
+}
+
+// Write writes the results, and the coverage if o says so.
+func (o Output) Write(outcome *Outcome) error {
+	results := o.Stdout
+	if o.Coverage && o.CoverageFormat != "pretty" {
+		results = o.Stderr
+	}
+	if err := o.writeResults(results, outcome); err != nil || !o.Coverage {
+		return err
+	}
+	switch o.CoverageFormat {
+	case "json":
+		return JSONCoverage(o.Stdout, outcome.Coverage)
+	case "lcov":
+		return LCOV(o.Stdout, outcome.Coverage)
+	}
+	if o.Format != "pretty" {
+		return PrettyCoverage(o.Stderr, outcome.Coverage)
+	}
+	return PrettyCoverage(o.Stdout, outcome.Coverage)
+}
+
+func (o Output) writeResults(w io.Writer, outcome *Outcome) error {
+	switch o.Format {
+	case "json":
+		if !o.Verbose {
+			for _, r := range outcome.Results {
+				r.Trace = nil
+			}
+		}
+		return JSON(w, outcome)
+	case "junit":
+		return JUnit(w, outcome)
+	}
+	return Pretty(w, outcome, o.Verbose, !o.Bench, o.Bench)
+}
