@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"defenseclaw/engine/internal/contain"
 )
 
 // announcementTimeout bounds an announcement that names no time-out of its own.
@@ -47,7 +49,7 @@ func (e *Engine) announceOne(ctx context.Context, a Announcement, report Report)
 		defer cancel()
 		var err error
 		defer func() { done <- err }()
-		defer containPanic("announce to "+a.Name, &err)
+		defer contain.Panic("announce to "+a.Name, &err)
 		err = a.Run(ctx, report)
 	})
 	select {

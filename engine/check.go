@@ -3,6 +3,8 @@ package engine
 import (
 	"context"
 	"fmt"
+
+	"defenseclaw/engine/internal/contain"
 )
 
 // A Check judges a candidate before the pointer moves, and may refuse it by an error. It must not
@@ -13,7 +15,7 @@ type Check struct {
 }
 
 func (c Check) run(ctx context.Context, candidate, previous *Generation) (err error) {
-	defer containPanic("check "+c.Name, &err)
+	defer contain.Panic("check "+c.Name, &err)
 	if err := c.Run(ctx, candidate, previous); err != nil {
 		return fmt.Errorf("%s: %w", c.Name, err)
 	}

@@ -2,23 +2,16 @@ package engine
 
 import (
 	"context"
-	"fmt"
 	"maps"
-	"runtime/debug"
 	"slices"
 	"strings"
+
+	"defenseclaw/engine/internal/dialect"
+	"defenseclaw/engine/internal/turns"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/storage"
 )
-
-// unsafeBuiltins are refused at compile time: a decision must depend on policy, data and input
-// alone, and must not reach out of the process.
-var unsafeBuiltins = map[string]struct{}{
-	ast.HTTPSend.Name:        {},
-	ast.OPARuntime.Name:      {},
-	ast.NetLookupIPAddr.Name: {},
-}
 
 // compile checks the modules against one another and against the data, and prepares them for
 // evaluation. The modules are not changed. When they do not fit, the error is [ast.Errors] with
@@ -52,7 +45,7 @@ func compile(ctx context.Context, modules map[string]*ast.Module, data *store, s
 // compileOnce also tells whether every stage ran. tell, where it is set, tells the compiler of rules
 // beside those of the modules: see [surroundings].
 func compileOnce(ctx context.Context, modules map[string]*ast.Module, data *store, tell *ast.CompilerStageDefinition) (_ *ast.Compiler, complete bool, _ error) {
-	compiler := newCompiler().WithPathConflictsCheck(storage.NonEmpty(ctx, data, transaction{}))
+	compiler := dialect.NewCompiler().WithPathConflictsCheck(storage.NonEmpty(ctx, data, transaction{}))
 	if tell != nil {
 		compiler = compiler.WithStageAfterID(ast.StageSetGraph, *tell)
 	}
@@ -60,7 +53,7 @@ func compileOnce(ctx context.Context, modules map[string]*ast.Module, data *stor
 	for i, stage := range stages {
 		compiler = compiler.WithStageAfterID(stage, ast.CompilerStageDefinition{
 			Name: "CheckDeadline", MetricName: "check_deadline", Stage: func(*ast.Compiler) *ast.Error {
-				if err := nextTurn(ctx); err != nil {
+				if err := turns.Next(ctx); err != nil {
 					return ast.NewError(ast.CompileErr, nil, "%s", err)
 				}
 				complete = complete || i == len(stages)-1
@@ -98,12 +91,6 @@ func withoutRulesAt(modules map[string]*ast.Module, errs ast.Errors) map[string]
 	return rest
 }
 
-func newCompiler() *ast.Compiler {
-	//nolint:staticcheck // leaving them out of the capabilities would call them undefined, not unsafe
-	return ast.NewCompiler().SetErrorLimit(0).WithUnsafeBuiltins(unsafeBuiltins).
-		WithDefaultRegoVersion(ast.RegoV1).WithCapabilities(capabilities())
-}
-
 // withoutFollowUps drops the errors that the absence of broken modules explains: a call of a
 // function that one of them may define.
 func withoutFollowUps(errs ast.Errors) ast.Errors {
@@ -121,28 +108,4 @@ func modulesOf(all []*parsed) map[string]*ast.Module {
 		}
 	}
 	return modules
-}
-
-// panicError is a crash that was contained.
-type panicError struct {
-	doing string
-	value any
-	stack []byte
-}
-
-func (e *panicError) Error() string { return fmt.Sprintf("%s: crashed: %v", e.doing, e.value) }
-
-// Stack is the goroutine's stack where it crashed.
-func (e *panicError) Stack() []byte { return e.stack }
-
-// containPanic, deferred, turns a panic into an error: one strange file must not end the process
-// that serves the last good policy.
-func containPanic(doing string, err *error) {
-	if v := recover(); v != nil {
-		*err = crashed(doing, v)
-	}
-}
-
-func crashed(doing string, recovered any) error {
-	return &panicError{doing: doing, value: recovered, stack: debug.Stack()}
 }

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 
+	"defenseclaw/engine/internal/dialect"
 	"defenseclaw/engine/internal/jsonast"
 
 	"github.com/open-policy-agent/opa/v1/ast"
@@ -207,7 +208,7 @@ func (m *merger) conflict(p *parsed, at ast.Ref) Diagnostic {
 	}
 	keys := make([]string, 0, len(at))
 	for _, t := range at {
-		keys = append(keys, nameOf(t))
+		keys = append(keys, dialect.NameOf(t))
 	}
 	d.Line, d.Column, _ = p.locateKey(keys)
 	d.Text = lineOf(p.file.Bytes, d.Line)

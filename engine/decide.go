@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"defenseclaw/engine/internal/contain"
+
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/topdown"
 	"github.com/open-policy-agent/opa/v1/util"
@@ -83,7 +85,7 @@ func (g *Generation) Decide(ctx context.Context, path Path, input ast.Value) (re
 func (g *Generation) Evaluate(ctx context.Context, path Path, input ast.Value) (_ ast.Value, err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			err = crashed("evaluate "+path.String(), v)
+			err = contain.Recovered("evaluate "+path.String(), v)
 		}
 	}()
 	plan, err := g.plan(path)

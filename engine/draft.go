@@ -5,6 +5,8 @@ import (
 	"io/fs"
 	"regexp"
 
+	"defenseclaw/engine/internal/contain"
+
 	"github.com/open-policy-agent/opa/v1/ast"
 )
 
@@ -20,7 +22,7 @@ type Draft struct {
 // LoadDraft reads and parses a source. An error is a *[Refused] that says what could not be read, or
 // ctx's when it ended; that a file does not parse is no error.
 func LoadDraft(ctx context.Context, src fs.FS) (_ *Draft, err error) {
-	defer containPanic("read the policy", &err)
+	defer contain.Panic("read the policy", &err)
 	f, err := readFiles(ctx, src, Limits{}.withDefaults(), trusted{}, kindModule, kindData, kindOverlay)
 	if err != nil {
 		return nil, err

@@ -9,6 +9,9 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"defenseclaw/engine/internal/contain"
+	"defenseclaw/engine/internal/turns"
 )
 
 // ErrStopped is returned by Reload when Run has ended.
@@ -195,7 +198,7 @@ func (e *Engine) candidate(ctx context.Context, trigger Trigger, watch *stopwatc
 	}
 	previous := e.Current()
 	if previous != nil { // somebody decides meanwhile
-		ctx = inTurns(ctx)
+		ctx = turns.With(ctx)
 	}
 	e.left.Go(func() {
 		defer cancel()
@@ -220,7 +223,7 @@ func (e *Engine) candidate(ctx context.Context, trigger Trigger, watch *stopwatc
 }
 
 func (e *Engine) loadAndCheck(ctx context.Context, trigger Trigger, l *loader, previous *Generation) (_ *Generation, err error) {
-	defer containPanic("load the policy", &err)
+	defer contain.Panic("load the policy", &err)
 	src := trigger.Source
 	if src == nil {
 		if src, err = e.cfg.Source(); err != nil {
@@ -250,7 +253,7 @@ func (e *Engine) loadAndCheck(ctx context.Context, trigger Trigger, l *loader, p
 // asRefused gives every way to fail the one type that callers know.
 func asRefused(err error, timeout time.Duration) *Refused {
 	var refused *Refused
-	var crash *panicError
+	var crash *contain.Error
 	switch {
 	case errors.As(err, &refused):
 		return refused

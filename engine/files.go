@@ -15,6 +15,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"defenseclaw/engine/internal/turns"
 )
 
 // ErrNoPolicy is wrapped by a refusal of a source that holds no .rego file.
@@ -169,7 +171,7 @@ func readOnce(ctx context.Context, src fs.FS, limits Limits, known trusted, kind
 		if file.Bytes != nil {
 			continue // it did not change
 		}
-		if err := nextTurn(ctx); err != nil {
+		if err := turns.Next(ctx); err != nil {
 			return nil, err
 		}
 		if err := file.read(src, limits.FileBytes); err != nil {

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 
+	"defenseclaw/engine/internal/contain"
+
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/metrics"
 	"github.com/open-policy-agent/opa/v1/rego"
@@ -35,7 +37,7 @@ type Target struct{ Language, Dialect string }
 func (g *Generation) Filters(ctx context.Context, f FilterRequest, o Observation) (_ *regocompile.Filters, _ FilterRequest, err error) {
 	ctx, cancel := g.withDeadline(ctx)
 	defer cancel()
-	defer containPanic("translate "+f.Path.String(), &err)
+	defer contain.Panic("translate "+f.Path.String(), &err)
 	if err := g.limiter.enter(ctx, g.limiter.queries(), g.Timeout()); err != nil {
 		return nil, f, fmt.Errorf("translate %s: %w", f.Path, err)
 	}

@@ -8,6 +8,9 @@ import (
 	"slices"
 	"sync"
 
+	"defenseclaw/engine/internal/contain"
+	"defenseclaw/engine/internal/dialect"
+	"defenseclaw/engine/internal/turns"
 	"defenseclaw/engine/internal/unit"
 
 	"github.com/open-policy-agent/opa/v1/ast"
@@ -17,10 +20,10 @@ import (
 
 // fromNothing is the change that makes everything.
 func fromNothing(all []*parsed, data *store) *change {
-	empty := newCompiler()
+	empty := dialect.NewCompiler()
 	empty.Compile(nil)
 	c := &change{data: data, compiled: map[string]*ast.Module{}, before: &policy{
-		compiler: sealed(empty), graph: unit.New(nil), packages: &unit.Table[compiledPackage]{},
+		compiler: dialect.Seal(empty), graph: unit.New(nil), packages: &unit.Table[compiledPackage]{},
 	}}
 	c.graph = unit.New(unitsOf(all))
 	c.packages = unit.SetOf(c.graph.Keys()...)
@@ -138,7 +141,7 @@ func (c *change) splice(ctx context.Context) (*policy, error) {
 		}
 		wave = c.nextWave(wave, s)
 	}
-	if err := nextTurn(ctx); err != nil {
+	if err := turns.Next(ctx); err != nil {
 		return nil, err
 	}
 	next := c.before.splice(s)
@@ -188,7 +191,7 @@ func (c *change) compileParts(ctx context.Context, packages unit.Set, around *su
 	group.SetLimit(runtime.GOMAXPROCS(0))
 	for _, part := range c.parts(packages) {
 		group.Go(func() (err error) {
-			defer containPanic("compile", &err)
+			defer contain.Panic("compile", &err)
 			compiler, err := c.compilePart(ctx, part, around)
 			if err != nil {
 				return err
@@ -200,7 +203,7 @@ func (c *change) compileParts(ctx context.Context, packages unit.Set, around *su
 					compiled[key] = packageOf(compiler, p)
 				}
 			}
-			tree := sealed(compiler).RuleTree
+			tree := dialect.Seal(compiler).RuleTree
 			mu.Lock()
 			defer mu.Unlock()
 			for key, p := range compiled {

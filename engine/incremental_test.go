@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"defenseclaw/engine/internal/dialect"
 	"defenseclaw/engine/internal/unit"
 
 	"github.com/open-policy-agent/opa/v1/ast"
@@ -169,7 +170,7 @@ func compareAnswers(t tB, w *wild, spliced, fresh *Generation) {
 		}
 	}
 	// OPA's own compiler, with the types of everything, says which paths cannot be asked for.
-	opa := newCompiler()
+	opa := dialect.NewCompiler()
 	modules := map[string]*ast.Module{}
 	for _, p := range fresh.parsed {
 		if p.unit != nil {

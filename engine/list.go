@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"defenseclaw/engine/internal/turns"
 )
 
 // list finds the files of src that are of the wanted kinds, by name and stat alone, sorted by path.
@@ -99,7 +101,7 @@ func (w *walker) files() (*files, error) {
 
 func (w *walker) dir(dir string, info fs.FileInfo, depth int) {
 	if w.err == nil {
-		w.err = nextTurn(w.ctx)
+		w.err = turns.Next(w.ctx)
 	}
 	if w.err != nil {
 		return

@@ -6,6 +6,8 @@ import (
 	"io/fs"
 	"sync"
 
+	"defenseclaw/engine/internal/contain"
+	"defenseclaw/engine/internal/turns"
 	"defenseclaw/engine/internal/unit"
 
 	"github.com/open-policy-agent/opa/v1/ast"
@@ -29,7 +31,7 @@ type loader struct {
 }
 
 func (l *loader) load(ctx context.Context, src fs.FS, previous *Generation) (_ *Generation, err error) {
-	defer containPanic("load the policy", &err)
+	defer contain.Panic("load the policy", &err)
 	l.phase(phaseRead)
 	kinds := []kind{kindModule, kindData, kindOverlay}
 	if l.tests {
@@ -67,7 +69,7 @@ func (l *loader) build(ctx context.Context, f *files, previous *Generation) (*Ge
 	if err != nil {
 		return nil, err
 	}
-	if err := nextTurn(ctx); err != nil {
+	if err := turns.Next(ctx); err != nil {
 		return nil, err
 	}
 	l.phase(phaseCompile)

@@ -8,7 +8,10 @@ import (
 	"strings"
 	"sync"
 
+	"defenseclaw/engine/internal/contain"
+	"defenseclaw/engine/internal/dialect"
 	"defenseclaw/engine/internal/jsonast"
+	"defenseclaw/engine/internal/turns"
 	"defenseclaw/engine/internal/unit"
 
 	"github.com/open-policy-agent/opa/v1/ast"
@@ -55,8 +58,8 @@ func parseAll(ctx context.Context, f *files, previous *Generation) (all []*parse
 		}
 		at := &all[len(all)-1]
 		group.Go(func() (err error) {
-			defer containPanic("parse "+now.Path, &err)
-			if err := nextTurn(ctx); err != nil {
+			defer contain.Panic("parse "+now.Path, &err)
+			if err := turns.Next(ctx); err != nil {
 				return err
 			}
 			p, module := parse(now, before)
@@ -83,17 +86,11 @@ func parse(file *File, before *parsed) (*parsed, *ast.Module) {
 	}
 }
 
-// capabilities is OPA's table of what Rego has. OPA makes it anew, sorted, for each parser and each
-// compiler that is given none.
-var capabilities = sync.OnceValue(func() *ast.Capabilities {
-	return ast.CapabilitiesForThisVersion(ast.CapabilitiesRegoVersion(ast.RegoV1))
-})
-
 func parseModule(file *File) (*parsed, *ast.Module) {
-	module, err := file.parse()
+	module, err := dialect.Parse(file.Path, file.Bytes)
 	if err == nil && module != nil {
 		again := func() *ast.Module {
-			module, _ := file.parse() // as well as before: the bytes are the same
+			module, _ := dialect.Parse(file.Path, file.Bytes) // as well as before: the bytes are the same
 			return module
 		}
 		return &parsed{file: file, unit: unit.Scan(module, again)}, module
@@ -108,14 +105,6 @@ func parseModule(file *File) (*parsed, *ast.Module) {
 		errs = ast.Errors{ast.NewError(ast.ParseErr, ast.NewLocation(nil, file.Path, 1, 1), "the module is empty; a package declaration was expected")}
 	}
 	return &parsed{file: file, wrong: fromOPA(errs, func(string) []byte { return file.Bytes })}, nil
-}
-
-func (f *File) parse() (*ast.Module, error) {
-	return ast.ParseModuleWithOpts(f.Path, string(f.Bytes), ast.ParserOptions{
-		RegoVersion:       ast.RegoV1,
-		ProcessAnnotation: true, // rego.metadata.* answer from them
-		Capabilities:      capabilities(),
-	})
 }
 
 // isEmptyModule reports whether nothing but comments is in the file.

@@ -8,6 +8,9 @@ import (
 	"slices"
 	"time"
 
+	"defenseclaw/engine/internal/contain"
+	"defenseclaw/engine/internal/dialect"
+
 	"github.com/open-policy-agent/opa/v1/ast"
 )
 
@@ -29,7 +32,7 @@ var errNotForeseen = errors.New("not partially evaluated")
 func (g *Generation) evaluateAhead(ctx context.Context, path Path) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			err = crashed("evaluate "+path.String()+" ahead", v)
+			err = contain.Recovered("evaluate "+path.String()+" ahead", v)
 		}
 	}()
 	plan, err := g.plan(path)
@@ -99,7 +102,7 @@ func (p *policy) compilePartial(ctx context.Context, left []ast.Body, support []
 	if err := p.onlyData(left[0]); err != nil {
 		return nil, err
 	}
-	compiler := newCompiler()
+	compiler := dialect.NewCompiler()
 	compiler.Compile(modules)
 	if compiler.Failed() {
 		return nil, fmt.Errorf("%w: %w", errNotForeseen, compiler.Errors)
@@ -107,7 +110,7 @@ func (p *policy) compilePartial(ctx context.Context, left []ast.Body, support []
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("%w: %w", errNotForeseen, err)
 	}
-	partial := &tier{rules: sealed(compiler)}
+	partial := &tier{rules: dialect.Seal(compiler)}
 	partial.compiler = partial.rules.QueryCompiler()
 	var err error
 	if partial.body, err = partial.compiler.Compile(left[0]); err != nil {

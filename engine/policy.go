@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"defenseclaw/engine/internal/dialect"
 	"defenseclaw/engine/internal/unit"
 
 	"github.com/open-policy-agent/opa/v1/ast"
@@ -153,7 +154,7 @@ func newPolicy(compiler *ast.Compiler, graph *unit.Graph) *policy {
 	if p.whole = graph.WhyWhole(unit.SetOf(graph.Keys()...)); p.whole == "" {
 		p.whole = whyWhole(p.packages)
 	}
-	p.compiler = sealed(compiler)
+	p.compiler = dialect.Seal(compiler)
 	if p.whole == "" {
 		p.compiler.TypeEnv = functionTypes(p.packages)
 	}
@@ -224,7 +225,7 @@ func (p *policy) checkPath(ref ast.Ref) error {
 // checkAmongAll is checkPath where a place has the types of several rules, by a compiler that compiles
 // those with all that they refer to.
 func (p *policy) checkAmongAll(ref ast.Ref, own unit.Key) error {
-	compiler := newCompiler()
+	compiler := dialect.NewCompiler()
 	compiler.Compile(modulesIn(p.graph, p.graph.Closure(p.graph.Entangled(unit.SetOf(own)))))
 	_, err := compiler.QueryCompiler().Compile(ast.NewBody(ast.NewExpr(ast.NewTerm(ref))))
 	return err
@@ -234,23 +235,16 @@ func (p *policy) checkAmongAll(ref ast.Ref, own unit.Key) error {
 func knowing(e export) *ast.Compiler {
 	value := ast.VarTerm("$value") // no rule has such a name
 	rule := &ast.Rule{
-		Head: ast.RefHead(ast.Ref{ast.VarTerm(nameOf(e.ref[len(e.ref)-1]))}, value),
+		Head: ast.RefHead(ast.Ref{ast.VarTerm(dialect.NameOf(e.ref[len(e.ref)-1]))}, value),
 		Body: ast.NewBody(ast.NewExpr([]*ast.Term{ast.RefTerm(ast.VarTerm("type_at_place")), value})),
 	}
 	module := &ast.Module{Package: &ast.Package{Path: e.ref[:len(e.ref)-1]}, Rules: []*ast.Rule{rule}}
 	rule.Module = module
-	compiler := newCompiler().WithBuiltins(map[string]*ast.Builtin{ //nolint:staticcheck // capabilities would take the place of OPA's own builtins
+	compiler := dialect.NewCompiler().WithBuiltins(map[string]*ast.Builtin{ //nolint:staticcheck // capabilities would take the place of OPA's own builtins
 		"type_at_place": {Name: "type_at_place", Decl: types.NewFunction(nil, e.tpe)},
 	})
 	compiler.Compile(map[string]*ast.Module{"": module})
 	return compiler
-}
-
-func nameOf(t *ast.Term) string {
-	if s, ok := t.Value.(ast.String); ok {
-		return string(s)
-	}
-	return t.Value.String()
 }
 
 func (p *policy) exportOf(rule *ast.Rule, place unit.Key) (export, bool) {

@@ -7,6 +7,9 @@ import (
 	"slices"
 	"strings"
 
+	"defenseclaw/engine/internal/contain"
+	"defenseclaw/engine/internal/dialect"
+
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/metrics"
 	"github.com/open-policy-agent/opa/v1/rego"
@@ -31,7 +34,7 @@ type Observation struct {
 func (g *Generation) Observe(ctx context.Context, path Path, input ast.Value, o Observation) (_ ast.Value, err error) {
 	ctx, cancel := g.withDeadline(ctx)
 	defer cancel()
-	defer containPanic("evaluate "+path.String(), &err)
+	defer contain.Panic("evaluate "+path.String(), &err)
 	if err := g.limiter.enter(ctx, g.limiter.queries(), g.Timeout()); err != nil {
 		return nil, fmt.Errorf("evaluate %s: %w", path, err)
 	}
@@ -70,7 +73,7 @@ func (g *Generation) Observe(ctx context.Context, path Path, input ast.Value, o 
 func (g *Generation) Query(ctx context.Context, query ast.Body, input ast.Value, o Observation) (_ rego.ResultSet, err error) {
 	ctx, cancel := g.withDeadline(ctx)
 	defer cancel()
-	defer containPanic("evaluate a query", &err)
+	defer contain.Panic("evaluate a query", &err)
 	if err := g.limiter.enter(ctx, g.limiter.queries(), g.Timeout()); err != nil {
 		return nil, fmt.Errorf("evaluate the query: %w", err)
 	}
@@ -97,7 +100,7 @@ type Partial struct {
 func (g *Generation) Partial(ctx context.Context, p Partial, o Observation) (_ *rego.PartialQueries, err error) {
 	ctx, cancel := g.withDeadline(ctx)
 	defer cancel()
-	defer containPanic("partially evaluate a query", &err)
+	defer contain.Panic("partially evaluate a query", &err)
 	if err := g.limiter.enter(ctx, g.limiter.queries(), g.Timeout()); err != nil {
 		return nil, fmt.Errorf("partially evaluate the query: %w", err)
 	}
@@ -118,7 +121,7 @@ func (g *Generation) adHoc(o Observation) []func(*rego.Rego) {
 		rego.Compiler(g.policy.compiler),
 		rego.Store(g.data),
 		rego.Transaction(transaction{}),
-		rego.UnsafeBuiltins(unsafeBuiltins),
+		rego.UnsafeBuiltins(dialect.UnsafeBuiltins),
 		rego.StrictBuiltinErrors(true),
 		rego.StackTraces(true),
 		rego.SetRegoVersion(ast.RegoV1),

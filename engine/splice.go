@@ -3,6 +3,7 @@ package engine
 import (
 	"slices"
 
+	"defenseclaw/engine/internal/dialect"
 	"defenseclaw/engine/internal/unit"
 
 	"github.com/open-policy-agent/opa/v1/ast"
@@ -91,8 +92,8 @@ func functionTypes(packages *unit.Table[compiledPackage]) *ast.TypeEnv {
 			declared[f.Name] = f
 		}
 	}
-	compiler := newCompiler().WithBuiltins(declared) //nolint:staticcheck // capabilities would take the place of OPA's own builtins
-	compiler.QueryCompiler()                         // makes the environment
+	compiler := dialect.NewCompiler().WithBuiltins(declared) //nolint:staticcheck // capabilities would take the place of OPA's own builtins
+	compiler.QueryCompiler()                                 // makes the environment
 	return compiler.TypeEnv
 }
 
@@ -108,7 +109,7 @@ func newCarrier(tree *ast.TreeNode, packages *unit.Table[compiledPackage]) *ast.
 	skipped := slices.DeleteFunc(ast.AllStages(), func(id ast.StageID) bool {
 		return id == first || id == ast.StageBuildComprehensionIndices
 	})
-	carrier := newCompiler().WithSkipStages(skipped...)
+	carrier := dialect.NewCompiler().WithSkipStages(skipped...)
 	carrier.WithStageAfterID(first, ast.CompilerStageDefinition{
 		Name: "UseCompiledRules", MetricName: "use_compiled_rules", Stage: func(carrier *ast.Compiler) *ast.Error {
 			carrier.RuleTree = tree
@@ -119,16 +120,5 @@ func newCarrier(tree *ast.TreeNode, packages *unit.Table[compiledPackage]) *ast.
 	})
 	carrier.Compile(map[string]*ast.Module{"": {Package: &ast.Package{Path: ast.Ref{ast.DefaultRootDocument}}}})
 	carrier.Modules = nil
-	return sealed(carrier)
-}
-
-// sealed returns a compiler to evaluate with, and empties the one given: rule indices keep the
-// compiler that made them, and with it everything that it holds. Of the maps that only serve to
-// compile, none is kept. Variables keep their generated names in traces, since two compilers
-// generate the same ones for different variables.
-func sealed(c *ast.Compiler) *ast.Compiler {
-	result := *c
-	*c = ast.Compiler{}
-	result.ModuleTree, result.Graph, result.RewrittenVars = nil, nil, nil
-	return &result
+	return dialect.Seal(carrier)
 }

@@ -4,6 +4,9 @@ import (
 	"context"
 	"io/fs"
 
+	"defenseclaw/engine/internal/contain"
+	"defenseclaw/engine/internal/dialect"
+
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/storage"
 )
@@ -16,12 +19,14 @@ type Suite struct {
 }
 
 // NewCompiler makes a compiler with the rules of [Load], which keeps print; compile Modules with it.
-func (s *Suite) NewCompiler() *ast.Compiler { return newCompiler().WithEnablePrintStatements(true) }
+func (s *Suite) NewCompiler() *ast.Compiler {
+	return dialect.NewCompiler().WithEnablePrintStatements(true)
+}
 
 // LoadSuite reads a source with its tests. Everything that [Load] refuses is refused with the
 // tests taken into account, as a *[Refused].
 func LoadSuite(ctx context.Context, src fs.FS) (_ *Suite, err error) {
-	defer containPanic("load the tests", &err)
+	defer contain.Panic("load the tests", &err)
 	f, err := readFiles(ctx, src, Limits{}.withDefaults(), trusted{}, kindModule, kindTest, kindData, kindOverlay)
 	if err != nil {
 		return nil, err

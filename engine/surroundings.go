@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 
+	"defenseclaw/engine/internal/dialect"
 	"defenseclaw/engine/internal/unit"
 
 	"github.com/open-policy-agent/opa/v1/ast"
@@ -113,7 +114,7 @@ func standIns(rules []export) ([]*ast.Rule, *ast.TypeEnv) {
 		typed.Rules = append(typed.Rules, stub)
 	}
 	skipped := slices.DeleteFunc(ast.AllStages(), func(id ast.StageID) bool { return slices.Contains(typing, id) })
-	compiler := newCompiler().WithBuiltins(declared) //nolint:staticcheck // capabilities would take the place of OPA's own builtins
+	compiler := dialect.NewCompiler().WithBuiltins(declared) //nolint:staticcheck // capabilities would take the place of OPA's own builtins
 	compiler.WithSkipStages(skipped...)
 	compiler.Compile(map[string]*ast.Module{"": typed})
 	return stubs, compiler.TypeEnv
@@ -122,7 +123,7 @@ func standIns(rules []export) ([]*ast.Rule, *ast.TypeEnv) {
 // stubOf is the rule name(a0, a1) := v if maker(a0, a1, v), in package data.
 func stubOf(ref ast.Ref, maker string, arity int) *ast.Rule {
 	value := ast.VarTerm("v")
-	head := ast.RefHead(append(ast.Ref{ast.VarTerm(nameOf(ref[1]))}, ref[2:].Copy()...), value)
+	head := ast.RefHead(append(ast.Ref{ast.VarTerm(dialect.NameOf(ref[1]))}, ref[2:].Copy()...), value)
 	call := []*ast.Term{ast.RefTerm(ast.VarTerm(maker))}
 	for i := range arity {
 		arg := ast.VarTerm(fmt.Sprintf("a%d", i))

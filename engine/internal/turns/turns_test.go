@@ -1,4 +1,4 @@
-package engine
+package turns
 
 import (
 	"context"
@@ -46,15 +46,15 @@ func TestNoAttemptWaitsForLongerThanItWorks(t *testing.T) {
 
 func TestWhatEndsDoesNotWaitForATurn(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
-	if err := nextTurn(ctx); err != nil {
+	if err := Next(ctx); err != nil {
 		t.Errorf("out of turns: %v", err)
 	}
-	ctx = inTurns(ctx)
-	if err := nextTurn(ctx); err != nil {
+	ctx = With(ctx)
+	if err := Next(ctx); err != nil {
 		t.Errorf("in turns: %v", err)
 	}
 	cancel()
-	if err := nextTurn(ctx); err == nil {
+	if err := Next(ctx); err == nil {
 		t.Error("goes on after the end")
 	}
 }
