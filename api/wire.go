@@ -4,7 +4,7 @@ import (
 	"time"
 
 	"defenseclaw/api/audit"
-	"defenseclaw/engine"
+	"defenseclaw/engine/diagnostic"
 )
 
 // Diagnostic is one error of one file as the API tells it.
@@ -99,7 +99,7 @@ type GatewayFile struct {
 }
 
 // Diagnostics are the engine's in the API's shape; never nil.
-func Diagnostics(ds engine.Diagnostics) []Diagnostic {
+func Diagnostics(ds diagnostic.List) []Diagnostic {
 	out := make([]Diagnostic, 0, len(ds))
 	for _, d := range ds {
 		out = append(out, Diagnostic(d))

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 
+	"defenseclaw/engine/diagnostic"
+
 	"github.com/agnivade/levenshtein"
 	"github.com/open-policy-agent/opa/v1/ast"
 )
@@ -21,16 +23,16 @@ type advisor struct {
 // Where OPA changes them a hint is missing and the error is not.
 var advice = []struct {
 	pattern *regexp.Regexp
-	give    func(a *advisor, d *Diagnostic, m []string)
+	give    func(a *advisor, d *diagnostic.Diagnostic, m []string)
 }{
-	{regexp.MustCompile("^`if` keyword is required before"), func(_ *advisor, d *Diagnostic, _ []string) { d.Hint = inVersion1(d.Text) }},
-	{regexp.MustCompile("^`contains` keyword is required"), func(_ *advisor, d *Diagnostic, _ []string) { d.Hint = inVersion1(d.Text) }},
+	{regexp.MustCompile("^`if` keyword is required before"), func(_ *advisor, d *diagnostic.Diagnostic, _ []string) { d.Hint = inVersion1(d.Text) }},
+	{regexp.MustCompile("^`contains` keyword is required"), func(_ *advisor, d *diagnostic.Diagnostic, _ []string) { d.Hint = inVersion1(d.Text) }},
 	{regexp.MustCompile(`cannot be used for rule name$|^package expected$`), (*advisor).misspeltKeyword},
 	{regexp.MustCompile(`^unexpected keyword, must be one of`), (*advisor).futureKeyword},
 	{regexp.MustCompile(`^undefined function (\S+)`), (*advisor).undefinedFunction},
 	{regexp.MustCompile(`^var (\S+) is unsafe`), (*advisor).unsafeVar},
 	{regexp.MustCompile(`^deprecated built-in function calls in expression: (.+)`), deprecated},
-	{regexp.MustCompile(`^unsafe built-in function calls in expression: (.+)`), func(_ *advisor, d *Diagnostic, _ []string) {
+	{regexp.MustCompile(`^unsafe built-in function calls in expression: (.+)`), func(_ *advisor, d *diagnostic.Diagnostic, _ []string) {
 		d.Hint = "a decision depends on policy, data and input alone: let the caller look it up and hand it in as input"
 	}},
 	{regexp.MustCompile(`^multiple default rules (\S+) found`), (*advisor).manyDefaults},
@@ -38,24 +40,24 @@ var advice = []struct {
 	{regexp.MustCompile(`^function (data\.\S+) has arity`), (*advisor).wrongArity},
 	{regexp.MustCompile(`^conflicting rule for data path (\S+) found`), (*advisor).ruleAndData},
 	{regexp.MustCompile(`^package (\S+) conflicts with rule`), (*advisor).packageAndRule},
-	{regexp.MustCompile(`^rule \S+ conflicts with`), func(_ *advisor, d *Diagnostic, _ []string) {
+	{regexp.MustCompile(`^rule \S+ conflicts with`), func(_ *advisor, d *diagnostic.Diagnostic, _ []string) {
 		d.Hint = "what has a value of its own can have nothing below it: rename one of them"
 	}},
-	{regexp.MustCompile(`^rule \S+ is recursive`), func(_ *advisor, d *Diagnostic, _ []string) {
+	{regexp.MustCompile(`^rule \S+ is recursive`), func(_ *advisor, d *diagnostic.Diagnostic, _ []string) {
 		d.Hint = "Rego has no recursion: break the circle, or walk a nested value with graph.reachable or walk"
 	}},
 	{regexp.MustCompile(`^var (\S+) (declared|assigned|referenced) above`), (*advisor).twice},
-	{regexp.MustCompile(`^rules must not shadow (\S+)`), func(_ *advisor, d *Diagnostic, m []string) {
+	{regexp.MustCompile(`^rules must not shadow (\S+)`), func(_ *advisor, d *diagnostic.Diagnostic, m []string) {
 		d.Hint = m[1] + " is what every rule reads; give the rule another name"
 	}},
-	{regexp.MustCompile(`^unexpected eof token|^the JSON ends in the middle`), func(_ *advisor, d *Diagnostic, _ []string) {
+	{regexp.MustCompile(`^unexpected eof token|^the JSON ends in the middle`), func(_ *advisor, d *diagnostic.Diagnostic, _ []string) {
 		d.Hint = "something before it is not closed: a bracket, a brace or a string"
 	}},
-	{regexp.MustCompile(`^not JSON: `), func(_ *advisor, d *Diagnostic, _ []string) { d.Hint = jsonHint(d) }},
+	{regexp.MustCompile(`^not JSON: `), func(_ *advisor, d *diagnostic.Diagnostic, _ []string) { d.Hint = jsonHint(d) }},
 }
 
 // advise adds to the diagnostics what is known beside OPA's words.
-func (a *advisor) advise(ds Diagnostics) Diagnostics {
+func (a *advisor) advise(ds diagnostic.List) diagnostic.List {
 	for i := range ds {
 		for _, rule := range advice {
 			if m := rule.pattern.FindStringSubmatch(ds[i].Message); m != nil {
@@ -85,7 +87,7 @@ func inVersion1(line string) string {
 
 var statements = []string{"package", "import", "default", "else"}
 
-func (a *advisor) misspeltKeyword(d *Diagnostic, _ []string) {
+func (a *advisor) misspeltKeyword(d *diagnostic.Diagnostic, _ []string) {
 	word, _, _ := strings.Cut(strings.TrimSpace(d.Text), " ")
 	if near := nearest(word, statements); near != "" && near != word {
 		d.Hint = didYouMean(near)
@@ -94,11 +96,11 @@ func (a *advisor) misspeltKeyword(d *Diagnostic, _ []string) {
 	}
 }
 
-func (a *advisor) futureKeyword(d *Diagnostic, _ []string) {
+func (a *advisor) futureKeyword(d *diagnostic.Diagnostic, _ []string) {
 	d.Hint = "Rego v1 has these keywords without an import: leave the line out"
 }
 
-func (a *advisor) undefinedFunction(d *Diagnostic, m []string) {
+func (a *advisor) undefinedFunction(d *diagnostic.Diagnostic, m []string) {
 	var names []string
 	for _, b := range ast.Builtins {
 		if !b.IsDeprecated() && b.Infix == "" && !strings.HasPrefix(b.Name, "internal.") {
@@ -143,7 +145,7 @@ func imported(imports []*ast.Import, ref ast.Ref) []string {
 	return names
 }
 
-func (a *advisor) unsafeVar(d *Diagnostic, m []string) {
+func (a *advisor) unsafeVar(d *diagnostic.Diagnostic, m []string) {
 	own := a.module(d.File)
 	if own == nil {
 		return
@@ -174,14 +176,14 @@ var instead = map[string]string{
 	"cast_string": "is_string", "cast_boolean": "is_boolean", "cast_null": "is_null", "cast_object": "is_object",
 }
 
-func deprecated(_ *advisor, d *Diagnostic, m []string) {
+func deprecated(_ *advisor, d *diagnostic.Diagnostic, m []string) {
 	if better := instead[m[1]]; better != "" {
 		d.Hint = "Rego v1 has no " + m[1] + ": use " + better
 	}
 }
 
 // twice names the line above that the message speaks of, where the text shows it.
-func (a *advisor) twice(d *Diagnostic, m []string) {
+func (a *advisor) twice(d *diagnostic.Diagnostic, m []string) {
 	d.Hint = "a variable has one value: use `==` to compare, or another name"
 	word := regexp.MustCompile(`\b` + regexp.QuoteMeta(m[1]) + `\b`)
 	if place := word.FindStringIndex(d.Text); place != nil && place[0]+1 < d.Column {
@@ -189,7 +191,7 @@ func (a *advisor) twice(d *Diagnostic, m []string) {
 	}
 }
 
-func jsonHint(d *Diagnostic) string {
+func jsonHint(d *diagnostic.Diagnostic) string {
 	if d.Column < 1 || d.Column > len(d.Text) {
 		return ""
 	}

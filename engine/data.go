@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 
+	"defenseclaw/engine/diagnostic"
 	"defenseclaw/engine/internal/dialect"
 	"defenseclaw/engine/internal/jsonast"
 
@@ -27,14 +28,14 @@ func parseData(file *File, before *parsed) *parsed {
 	value, d := p.decode(before)
 	if d != nil {
 		d.File = file.Path
-		d.Text = lineOf(file.Bytes, d.Line)
-		p.wrong = Diagnostics{*d}
+		d.Text = diagnostic.Line(file.Bytes, d.Line)
+		p.wrong = diagnostic.List{*d}
 		return p
 	}
 	object, ok := value.(ast.Object)
 	if !ok {
-		p.wrong = Diagnostics{{
-			File: file.Path, Line: 1, Column: 1, Code: CodeDataNotObject, Text: lineOf(file.Bytes, 1),
+		p.wrong = diagnostic.List{{
+			File: file.Path, Line: 1, Column: 1, Code: diagnostic.CodeDataNotObject, Text: diagnostic.Line(file.Bytes, 1),
 			Message: fmt.Sprintf("the top level is of type %s; an object was expected", ast.ValueName(value)),
 		}}
 		return p
@@ -43,10 +44,10 @@ func parseData(file *File, before *parsed) *parsed {
 	return p
 }
 
-func (p *parsed) decode(before *parsed) (ast.Value, *Diagnostic) {
+func (p *parsed) decode(before *parsed) (ast.Value, *diagnostic.Diagnostic) {
 	text := bytes.TrimPrefix(p.file.Bytes, []byte("\xef\xbb\xbf"))
 	if len(trimSpace(text)) == 0 {
-		return nil, &Diagnostic{Line: 1, Column: 1, Code: CodeDataParse, Message: "the file is empty; an object was expected"}
+		return nil, &diagnostic.Diagnostic{Line: 1, Column: 1, Code: diagnostic.CodeDataParse, Message: "the file is empty; an object was expected"}
 	}
 	isJSON := path.Ext(p.file.Path) == ".json"
 	if isJSON {
@@ -66,17 +67,17 @@ func (p *parsed) decode(before *parsed) (ast.Value, *Diagnostic) {
 			return nil, d
 		}
 	} else if err := util.Unmarshal(text, &v); err != nil {
-		return nil, &Diagnostic{Line: yamlLine(err), Code: CodeDataParse, Message: err.Error()}
+		return nil, &diagnostic.Diagnostic{Line: yamlLine(err), Code: diagnostic.CodeDataParse, Message: err.Error()}
 	}
 	value, err := ast.InterfaceToValue(v)
 	if err != nil {
-		return nil, &Diagnostic{Code: CodeDataParse, Message: err.Error()}
+		return nil, &diagnostic.Diagnostic{Code: diagnostic.CodeDataParse, Message: err.Error()}
 	}
 	return value, nil
 }
 
 // decodeJSON decodes exactly one value.
-func decodeJSON(text []byte, v *any) *Diagnostic {
+func decodeJSON(text []byte, v *any) *diagnostic.Diagnostic {
 	decoder := util.NewJSONDecoder(bytes.NewReader(text))
 	err := decoder.Decode(v)
 	offset := decoder.InputOffset()
@@ -96,8 +97,8 @@ func decodeJSON(text []byte, v *any) *Diagnostic {
 	default:
 		message = "not JSON: " + err.Error()
 	}
-	line, column := position(text, offset)
-	return &Diagnostic{Line: line, Column: column, Code: CodeDataParse, Message: message}
+	line, column := diagnostic.Position(text, offset)
+	return &diagnostic.Diagnostic{Line: line, Column: column, Code: diagnostic.CodeDataParse, Message: message}
 }
 
 var yamlLinePattern = regexp.MustCompile(`line (\d+)`)
@@ -114,7 +115,7 @@ func yamlLine(err error) int {
 
 // mergeData joins the data files into one document: the root's own, then the root's overlays, whose
 // top-level keys replace those before them, then every folder's under the folder's path.
-func mergeData(all []*parsed) (ast.Object, Diagnostics) {
+func mergeData(all []*parsed) (ast.Object, diagnostic.List) {
 	m := merger{root: ast.NewObject()}
 	for _, overlay := range []bool{false, true} {
 		for _, p := range all {
@@ -128,7 +129,7 @@ func mergeData(all []*parsed) (ast.Object, Diagnostics) {
 			m.add(p, p.folders())
 		}
 	}
-	return m.root, m.wrong.sorted()
+	return m.root, m.wrong.Sorted()
 }
 
 // folders are the path under which the data of the file lies.
@@ -143,7 +144,7 @@ func (p *parsed) folders() []string {
 type merger struct {
 	root  ast.Object
 	added []mergedFile
-	wrong Diagnostics
+	wrong diagnostic.List
 }
 
 type mergedFile struct {
@@ -198,9 +199,9 @@ func (m *merger) merge(a, b ast.Object, p *parsed, at ast.Ref) ast.Object {
 }
 
 // conflict says where both files set the value at a path.
-func (m *merger) conflict(p *parsed, at ast.Ref) Diagnostic {
+func (m *merger) conflict(p *parsed, at ast.Ref) diagnostic.Diagnostic {
 	const mostLocated = 100 // each reads its files once more
-	d := Diagnostic{File: p.file.Path, Code: CodeDataConflict}
+	d := diagnostic.Diagnostic{File: p.file.Path, Code: diagnostic.CodeDataConflict}
 	first := m.owner(at)
 	d.Message = fmt.Sprintf("%s is set here and in %s", dataPath(at), first.file.Path)
 	if len(m.wrong) >= mostLocated {
@@ -211,7 +212,7 @@ func (m *merger) conflict(p *parsed, at ast.Ref) Diagnostic {
 		keys = append(keys, dialect.NameOf(t))
 	}
 	d.Line, d.Column, _ = p.locateKey(keys)
-	d.Text = lineOf(p.file.Bytes, d.Line)
+	d.Text = diagnostic.Line(p.file.Bytes, d.Line)
 	if place, ok := first.locate(keys); ok {
 		d.Details = []string{"also " + place}
 	}

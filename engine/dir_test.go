@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"defenseclaw/engine"
+	"defenseclaw/engine/diagnostic"
 )
 
 // disk makes a real directory: a value that begins with "->" is a symbolic link's target.
@@ -119,7 +120,7 @@ func TestAFIFONeverBlocks(t *testing.T) {
 		}
 	}
 	_, err := loadDir(t, dir, engine.DirConfig{})
-	if ds := diagnostics(err); len(ds) != 1 || ds[0].File != "q.rego" || ds[0].Code != engine.CodeFileNotRegular {
+	if ds := diagnostics(err); len(ds) != 1 || ds[0].File != "q.rego" || ds[0].Code != diagnostic.CodeFileNotRegular {
 		t.Errorf("%v; want q.rego named as not regular, notes ignored", ds)
 	}
 }

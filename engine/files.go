@@ -16,6 +16,7 @@ import (
 	"sync"
 	"time"
 
+	"defenseclaw/engine/diagnostic"
 	"defenseclaw/engine/internal/turns"
 )
 
@@ -166,7 +167,7 @@ func readOnce(ctx context.Context, src fs.FS, limits Limits, known trusted, kind
 		return nil, err
 	}
 	f.begun = begun
-	var wrong Diagnostics
+	var wrong diagnostic.List
 	for _, file := range f.list {
 		if file.Bytes != nil {
 			continue // it did not change
@@ -183,7 +184,7 @@ func readOnce(ctx context.Context, src fs.FS, limits Limits, known trusted, kind
 		}
 	}
 	if len(wrong) > 0 {
-		return nil, &Refused{Stage: StageRead, Diagnostics: wrong.sorted()}
+		return nil, &Refused{Stage: StageRead, Diagnostics: wrong.Sorted()}
 	}
 	for _, l := range f.dirs {
 		l.noteNewest()
@@ -332,8 +333,8 @@ func (e *tooLargeError) Error() string {
 
 // fileDiagnostic says what is wrong with a file that could not be read, without the absolute path
 // that errors of the os package carry.
-func fileDiagnostic(p string, err error) Diagnostic {
-	d := Diagnostic{File: p, Code: CodeFileUnreadable}
+func fileDiagnostic(p string, err error) diagnostic.Diagnostic {
+	d := diagnostic.Diagnostic{File: p, Code: diagnostic.CodeFileUnreadable}
 	cause := err
 	var pathErr *fs.PathError
 	if errors.As(err, &pathErr) {
@@ -343,11 +344,11 @@ func fileDiagnostic(p string, err error) Diagnostic {
 	var large *tooLargeError
 	switch {
 	case errors.Is(err, errNotRegular):
-		d.Code, d.Message = CodeFileNotRegular, cause.Error()
+		d.Code, d.Message = diagnostic.CodeFileNotRegular, cause.Error()
 	case errors.As(err, &large):
-		d.Code, d.Message = CodeFileTooLarge, cause.Error()
+		d.Code, d.Message = diagnostic.CodeFileTooLarge, cause.Error()
 	case errors.Is(err, errLink):
-		d.Code, d.Message = CodeLinkRefused, cause.Error()
+		d.Code, d.Message = diagnostic.CodeLinkRefused, cause.Error()
 	}
 	return d
 }

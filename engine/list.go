@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"defenseclaw/engine/diagnostic"
 	"defenseclaw/engine/internal/turns"
 )
 
@@ -47,7 +48,7 @@ type walker struct {
 	linked map[*File]bool // reached through a symbolic link
 	chain  []fs.FileInfo  // the directories above, to see a link that leads back to one
 	inLink int            // how many links were followed to come here
-	wrong  Diagnostics
+	wrong  diagnostic.List
 	err    error
 }
 
@@ -92,7 +93,7 @@ func (w *walker) files() (*files, error) {
 		return nil, w.err
 	}
 	if len(w.wrong) > 0 {
-		return nil, &Refused{Stage: StageRead, Diagnostics: w.wrong.sorted()}
+		return nil, &Refused{Stage: StageRead, Diagnostics: w.wrong.Sorted()}
 	}
 	w.dropAliases()
 	slices.SortFunc(w.found, func(a, b *File) int { return strings.Compare(a.Path, b.Path) })
@@ -107,11 +108,11 @@ func (w *walker) dir(dir string, info fs.FileInfo, depth int) {
 		return
 	}
 	if depth > w.limits.Depth {
-		w.refuse(dir, CodeTooDeep, fmt.Sprintf("is more than %d directories deep", w.limits.Depth))
+		w.refuse(dir, diagnostic.CodeTooDeep, fmt.Sprintf("is more than %d directories deep", w.limits.Depth))
 		return
 	}
 	if slices.ContainsFunc(w.chain, func(above fs.FileInfo) bool { return os.SameFile(above, info) }) {
-		w.refuse(dir, CodeLinkRefused, errLink.Error()+": it leads to a directory that holds it")
+		w.refuse(dir, diagnostic.CodeLinkRefused, errLink.Error()+": it leads to a directory that holds it")
 		return
 	}
 	w.chain = append(w.chain, info)
@@ -204,7 +205,7 @@ func (w *walker) file(p string, k kind, info fs.FileInfo, l *listing) {
 		return
 	}
 	if !info.Mode().IsRegular() {
-		w.refuse(p, CodeFileNotRegular, errNotRegular.Error())
+		w.refuse(p, diagnostic.CodeFileNotRegular, errNotRegular.Error())
 		return
 	}
 	f := w.known.file(p, rel, k, info)
@@ -220,8 +221,8 @@ func (w *walker) add(files ...*File) {
 		return
 	}
 	if room := w.limits.Files - len(w.found); room < len(files) {
-		w.err = &Refused{Stage: StageRead, Diagnostics: Diagnostics{{
-			File: files[room].Path, Code: CodeTooManyFiles, Message: fmt.Sprintf("is one more than the limit of %d policy and data files", w.limits.Files),
+		w.err = &Refused{Stage: StageRead, Diagnostics: diagnostic.List{{
+			File: files[room].Path, Code: diagnostic.CodeTooManyFiles, Message: fmt.Sprintf("is one more than the limit of %d policy and data files", w.limits.Files),
 		}}}
 		return
 	}
@@ -234,7 +235,7 @@ func (w *walker) add(files ...*File) {
 }
 
 func (w *walker) refuse(p, code, message string) {
-	w.wrong = append(w.wrong, Diagnostic{File: p, Code: code, Message: message})
+	w.wrong = append(w.wrong, diagnostic.Diagnostic{File: p, Code: code, Message: message})
 }
 
 func (w *walker) unreadable(p string, err error) {

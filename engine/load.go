@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"sync"
 
+	"defenseclaw/engine/diagnostic"
 	"defenseclaw/engine/internal/contain"
 	"defenseclaw/engine/internal/turns"
 	"defenseclaw/engine/internal/unit"
@@ -88,7 +89,7 @@ type successor struct {
 	fresh     []*ast.Module // those among them that previous does not have, held while they are compiled
 	edit      edit
 	data      *store
-	conflicts Diagnostics // between data files
+	conflicts diagnostic.List // between data files
 }
 
 // parseNext parses what previous, which may be nil, does not hold.
@@ -125,7 +126,7 @@ func needModules(f *files) error {
 // compileSound compiles the files that parsed even when others did not, so that an author sees the
 // errors of all of them at once.
 func (s *successor) compileSound(ctx context.Context) (*policy, error) {
-	var broken Diagnostics
+	var broken diagnostic.List
 	cutShort := false
 	for _, p := range s.edit.added { // nothing is wrong with the others: they serve
 		broken = append(broken, p.wrong...)
@@ -136,12 +137,12 @@ func (s *successor) compileSound(ctx context.Context) (*policy, error) {
 	if err != nil && !errors.As(err, &errs) {
 		return nil, err
 	}
-	wrong := append(append(broken, s.conflicts...), fromOPA(errs, s.files.source)...)
+	wrong := append(append(broken, s.conflicts...), diagnostic.FromOPA(errs, s.files.source)...)
 	if len(wrong) == 0 {
 		return policy, nil
 	}
 	wrong = (&advisor{all: s.parsed, source: s.files.source}).advise(wrong)
-	refused := &Refused{Stage: StageCompile, Diagnostics: wrong.sorted()}
+	refused := &Refused{Stage: StageCompile, Diagnostics: wrong.Sorted()}
 	if len(broken) > 0 || len(s.conflicts) > 0 {
 		refused.Stage = StageParse
 	}

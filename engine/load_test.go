@@ -9,6 +9,7 @@ import (
 	"testing/fstest"
 
 	"defenseclaw/engine"
+	"defenseclaw/engine/diagnostic"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 )
@@ -33,7 +34,7 @@ func load(t *testing.T, files tree) *engine.Generation {
 	return g
 }
 
-func diagnostics(err error) engine.Diagnostics {
+func diagnostics(err error) diagnostic.List {
 	var refused *engine.Refused
 	if errors.As(err, &refused) {
 		return refused.Diagnostics
@@ -231,7 +232,7 @@ func TestUnsafeBuiltinsAreRefusedAlsoBehindWith(t *testing.T) {
 		_, err := engine.Load(t.Context(), tree{"p.rego": "package p\n" + body}.fs(), nil)
 		builtin, _, _ := strings.Cut(name, " ")
 		ds := diagnostics(err)
-		if len(ds) == 0 || !strings.Contains(ds.String(), builtin) || ds[0].File != "p.rego" || ds[0].Line == 0 {
+		if len(ds) == 0 || !strings.Contains(ds.Error(), builtin) || ds[0].File != "p.rego" || ds[0].Line == 0 {
 			t.Errorf("%s: %v (%v)", name, err, ds)
 		}
 	}

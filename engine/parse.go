@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 
+	"defenseclaw/engine/diagnostic"
 	"defenseclaw/engine/internal/contain"
 	"defenseclaw/engine/internal/dialect"
 	"defenseclaw/engine/internal/jsonast"
@@ -24,7 +25,7 @@ type parsed struct {
 	unit  *unit.Module // of a module
 	data  ast.Object
 	json  *jsonast.Document // of a JSON data file, for the next one to share what did not change
-	wrong Diagnostics
+	wrong diagnostic.List
 }
 
 // module is shared between generations; compilers copy it before they change it.
@@ -104,7 +105,7 @@ func parseModule(file *File) (*parsed, *ast.Module) {
 	default:
 		errs = ast.Errors{ast.NewError(ast.ParseErr, ast.NewLocation(nil, file.Path, 1, 1), "the module is empty; a package declaration was expected")}
 	}
-	return &parsed{file: file, wrong: fromOPA(errs, func(string) []byte { return file.Bytes })}, nil
+	return &parsed{file: file, wrong: diagnostic.FromOPA(errs, func(string) []byte { return file.Bytes })}, nil
 }
 
 // isEmptyModule reports whether nothing but comments is in the file.
@@ -124,7 +125,7 @@ func (p *parsed) looksCutShort() bool {
 	if len(text) == 0 {
 		return true
 	}
-	endLine, endColumn := position(text, int64(len(text)))
+	endLine, endColumn := diagnostic.Position(text, int64(len(text)))
 	for _, d := range p.wrong {
 		atEnd := d.Line > endLine || d.Line == endLine && d.Column >= endColumn
 		if atEnd || strings.Contains(d.Message, "eof") || strings.Contains(d.Message, "non-terminated") {

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"defenseclaw/engine/diagnostic"
 	"defenseclaw/engine/internal/unit"
 
 	"github.com/open-policy-agent/opa/v1/ast"
@@ -53,16 +54,16 @@ func (a *advisor) rulesAt(name string) []*ast.Rule {
 }
 
 func (a *advisor) place(l *ast.Location) string {
-	return fmt.Sprintf("%s:%d:%d: %s", l.File, l.Row, l.Col, strings.TrimSpace(lineOf(a.source(l.File), l.Row)))
+	return fmt.Sprintf("%s:%d:%d: %s", l.File, l.Row, l.Col, strings.TrimSpace(diagnostic.Line(a.source(l.File), l.Row)))
 }
 
 // moveTo makes the rule what the diagnostic points at.
-func (a *advisor) moveTo(d *Diagnostic, l *ast.Location) {
-	d.File, d.Line, d.Column, d.Text = l.File, l.Row, l.Col, lineOf(a.source(l.File), l.Row)
+func (a *advisor) moveTo(d *diagnostic.Diagnostic, l *ast.Location) {
+	d.File, d.Line, d.Column, d.Text = l.File, l.Row, l.Col, diagnostic.Line(a.source(l.File), l.Row)
 }
 
 // manyDefaults points at the second default rule: OPA points at the package.
-func (a *advisor) manyDefaults(d *Diagnostic, m []string) {
+func (a *advisor) manyDefaults(d *diagnostic.Diagnostic, m []string) {
 	defaults := slices.DeleteFunc(a.rulesAt(m[1]), func(r *ast.Rule) bool { return !r.Default })
 	if len(defaults) < 2 {
 		return
@@ -77,7 +78,7 @@ func (a *advisor) manyDefaults(d *Diagnostic, m []string) {
 	d.Hint = "keep one of them"
 }
 
-func (a *advisor) conflictingRules(d *Diagnostic, m []string) {
+func (a *advisor) conflictingRules(d *diagnostic.Diagnostic, m []string) {
 	kinds := map[string]bool{}
 	for _, rule := range a.rulesAt(m[1]) {
 		kind := shapeOf(rule)
@@ -109,7 +110,7 @@ func shapeOf(rule *ast.Rule) string {
 	}
 }
 
-func (a *advisor) wrongArity(d *Diagnostic, m []string) {
+func (a *advisor) wrongArity(d *diagnostic.Diagnostic, m []string) {
 	for _, rule := range a.rulesAt(m[1]) {
 		d.Details = append(d.Details, "defined at "+a.place(rule.Location))
 		return
@@ -117,7 +118,7 @@ func (a *advisor) wrongArity(d *Diagnostic, m []string) {
 }
 
 // ruleAndData names the data file that holds something where the rule is.
-func (a *advisor) ruleAndData(d *Diagnostic, m []string) {
+func (a *advisor) ruleAndData(d *diagnostic.Diagnostic, m []string) {
 	parts := strings.Split(m[1], "/")
 	for _, p := range a.all {
 		if p.data == nil {
@@ -130,7 +131,7 @@ func (a *advisor) ruleAndData(d *Diagnostic, m []string) {
 	d.Hint = "a path is either a rule's or the data's: rename the rule or the key"
 }
 
-func (a *advisor) packageAndRule(d *Diagnostic, m []string) {
+func (a *advisor) packageAndRule(d *diagnostic.Diagnostic, m []string) {
 	for _, p := range a.modules() {
 		if p.unit.Path.String() == "data."+m[1] {
 			d.Details = append(d.Details, "the package is at "+a.place(p.module().Package.Location))

@@ -17,6 +17,7 @@ import (
 	"testing/fstest"
 
 	"defenseclaw/engine"
+	"defenseclaw/engine/diagnostic"
 
 	"golang.org/x/tools/txtar"
 )
@@ -118,7 +119,7 @@ func FuzzTakenTreesAreWhatTheEngineLoads(f *testing.F) {
 		g, err := engine.Load(context.Background(), u.tree(), nil)
 		if err != nil {
 			var refused *engine.Refused
-			if errors.As(err, &refused) && len(refused.Diagnostics) > 0 && refused.Diagnostics[0].Code == engine.CodeTooDeep {
+			if errors.As(err, &refused) && len(refused.Diagnostics) > 0 && refused.Diagnostics[0].Code == diagnostic.CodeTooDeep {
 				return
 			}
 			t.Fatalf("%q: the engine does not take it: %v", all, err)

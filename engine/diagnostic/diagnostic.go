@@ -1,4 +1,4 @@
-package engine
+package diagnostic
 
 import (
 	"bytes"
@@ -52,11 +52,11 @@ func (d Diagnostic) String() string {
 	return b.String()
 }
 
-// Diagnostics are all that is wrong, in file order, each once.
-type Diagnostics []Diagnostic
+// List are all that is wrong, in file order, each once.
+type List []Diagnostic
 
-// String is the first diagnostic and how many more there are.
-func (ds Diagnostics) String() string {
+// Error is the first diagnostic and how many more there are.
+func (ds List) Error() string {
 	switch len(ds) {
 	case 0:
 		return "no diagnostics"
@@ -67,7 +67,7 @@ func (ds Diagnostics) String() string {
 	}
 }
 
-func (ds Diagnostics) sorted() Diagnostics {
+func (ds List) Sorted() List {
 	slices.SortStableFunc(ds, func(a, b Diagnostic) int {
 		return cmp.Or(
 			strings.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column),
@@ -89,9 +89,9 @@ func (d Diagnostic) at(other Diagnostic) bool {
 	return d.File == other.File && d.Line == other.Line && d.Column == other.Column && d.Code == other.Code
 }
 
-// fromOPA translates OPA's errors; source looks up the bytes of a file for its line of text.
-func fromOPA(errs ast.Errors, source func(file string) []byte) Diagnostics {
-	ds := make(Diagnostics, 0, len(errs))
+// FromOPA translates OPA's errors; source looks up the bytes of a file for its line of text.
+func FromOPA(errs ast.Errors, source func(file string) []byte) List {
+	ds := make(List, 0, len(errs))
 	for _, e := range errs {
 		d := Diagnostic{Code: e.Code, Message: e.Message}
 		if e.Location != nil {
@@ -99,10 +99,10 @@ func fromOPA(errs ast.Errors, source func(file string) []byte) Diagnostics {
 			text := source(d.File)
 			// OPA places what is missing at the end behind the last line, where there is nothing to show.
 			end := bytes.TrimRight(text, " \t\r\n")
-			if line, column := position(end, int64(len(end))); d.Line > line && len(end) > 0 {
+			if line, column := Position(end, int64(len(end))); d.Line > line && len(end) > 0 {
 				d.Line, d.Column = line, column
 			}
-			d.Text = lineOf(text, d.Line)
+			d.Text = Line(text, d.Line)
 		}
 		// A parse error's details are the line and a caret, which Text and Column already say.
 		if e.Details != nil && e.Code != ast.ParseErr {
@@ -129,8 +129,8 @@ func (d *Diagnostic) foldMessage() {
 	}
 }
 
-// lineOf returns line n, counted from 1, without its line break; empty when there is none.
-func lineOf(text []byte, n int) string {
+// Line returns line n, counted from 1, without its line break; empty when there is none.
+func Line(text []byte, n int) string {
 	if n < 1 {
 		return ""
 	}
@@ -149,52 +149,10 @@ func lineOf(text []byte, n int) string {
 	return strings.ToValidUTF8(string(bytes.TrimSuffix(line, []byte{'\r'})), "\uFFFD")
 }
 
-// position turns a byte offset into line and column, both from 1.
-func position(text []byte, offset int64) (line, column int) {
+// Position turns a byte offset into line and column, both from 1.
+func Position(text []byte, offset int64) (line, column int) {
 	before := text[:min(max(offset, 0), int64(len(text)))]
 	return bytes.Count(before, []byte{'\n'}) + 1, len(before) - bytes.LastIndexByte(before, '\n')
-}
-
-// A Stage names the part of an attempt that refused the candidate.
-type Stage string
-
-// The stages, in the order in which an attempt passes them.
-const (
-	StageRead     Stage = "read"     // the directory or a file in it could not be read
-	StageParse    Stage = "parse"    // Rego that does not parse, or data that is not JSON, YAML or an object
-	StageCompile  Stage = "compile"  // modules that do not fit together, or with the data
-	StageCheck    Stage = "check"    // a [Check] refused
-	StageDeadline Stage = "deadline" // the attempt took too long
-	StagePanic    Stage = "panic"    // the attempt crashed and was contained
-)
-
-// Refused says why a candidate did not become the current generation. What served before still
-// serves. Diagnostics may be empty when Err says it all, as for a missing directory.
-type Refused struct {
-	Stage       Stage
-	Diagnostics Diagnostics
-	Err         error // the cause where there is one beside the diagnostics; may be nil
-
-	revision string // of the content that was refused; empty when it could not be read
-}
-
-// Error is one line: the first diagnostic and the number of others, or the cause.
-func (r *Refused) Error() string {
-	if len(r.Diagnostics) > 0 {
-		return r.Diagnostics.String()
-	}
-	return r.Err.Error()
-}
-
-// Unwrap gives the cause.
-func (r *Refused) Unwrap() error { return r.Err }
-
-// same reports whether r says of the same content what other said.
-func (r *Refused) same(other *Refused) bool {
-	if other == nil || r.Stage != other.Stage || r.revision != other.revision {
-		return false
-	}
-	return r.revision != "" || r.Error() == other.Error() && len(r.Diagnostics) == len(other.Diagnostics)
 }
 
 // IsRego reports whether the diagnostic is about Rego, not about a file or data.

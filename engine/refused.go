@@ -1,0 +1,45 @@
+package engine
+
+import "defenseclaw/engine/diagnostic"
+
+// A Stage names the part of an attempt that refused the candidate.
+type Stage string
+
+// The stages, in the order in which an attempt passes them.
+const (
+	StageRead     Stage = "read"     // the directory or a file in it could not be read
+	StageParse    Stage = "parse"    // Rego that does not parse, or data that is not JSON, YAML or an object
+	StageCompile  Stage = "compile"  // modules that do not fit together, or with the data
+	StageCheck    Stage = "check"    // a [Check] refused
+	StageDeadline Stage = "deadline" // the attempt took too long
+	StagePanic    Stage = "panic"    // the attempt crashed and was contained
+)
+
+// Refused says why a candidate did not become the current generation. What served before still
+// serves. Diagnostics may be empty when Err says it all, as for a missing directory.
+type Refused struct {
+	Stage       Stage
+	Diagnostics diagnostic.List
+	Err         error // the cause where there is one beside the diagnostics; may be nil
+
+	revision string // of the content that was refused; empty when it could not be read
+}
+
+// Error is one line: the first diagnostic and the number of others, or the cause.
+func (r *Refused) Error() string {
+	if len(r.Diagnostics) > 0 {
+		return r.Diagnostics.Error()
+	}
+	return r.Err.Error()
+}
+
+// Unwrap gives the cause.
+func (r *Refused) Unwrap() error { return r.Err }
+
+// same reports whether r says of the same content what other said.
+func (r *Refused) same(other *Refused) bool {
+	if other == nil || r.Stage != other.Stage || r.revision != other.revision {
+		return false
+	}
+	return r.revision != "" || r.Error() == other.Error() && len(r.Diagnostics) == len(other.Diagnostics)
+}
