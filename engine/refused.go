@@ -1,6 +1,11 @@
 package engine
 
-import "defenseclaw/engine/diagnostic"
+import (
+	"errors"
+
+	"defenseclaw/engine/diagnostic"
+	"defenseclaw/engine/internal/contain"
+)
 
 // A Stage names the part of an attempt that refused the candidate.
 type Stage string
@@ -20,9 +25,9 @@ const (
 type Refused struct {
 	Stage       Stage
 	Diagnostics diagnostic.List
-	Err         error // the cause where there is one beside the diagnostics; may be nil
+	Err         error // the cause, if any; may be nil when there are diagnostics
 
-	revision string // of the content that was refused; empty when it could not be read
+	revision string // of the refused content; empty when it could not be read
 }
 
 // Error is one line: the first diagnostic and the number of others, or the cause.
@@ -36,7 +41,17 @@ func (r *Refused) Error() string {
 // Unwrap gives the cause.
 func (r *Refused) Unwrap() error { return r.Err }
 
-// same reports whether r says of the same content what other said.
+// Stack is where the attempt crashed when Stage is [StagePanic]: what a report of the fault needs. It is
+// nil otherwise.
+func (r *Refused) Stack() []byte {
+	var crash *contain.Error
+	if errors.As(r.Err, &crash) {
+		return crash.Stack()
+	}
+	return nil
+}
+
+// same reports whether r and other refuse the same content for the same reason.
 func (r *Refused) same(other *Refused) bool {
 	if other == nil || r.Stage != other.Stage || r.revision != other.revision {
 		return false

@@ -1,3 +1,5 @@
+// Package diagnostic says what is wrong with a policy file, and where: the one type in which reading,
+// parsing and compiling report, and which the commands draw.
 package diagnostic
 
 import (
@@ -30,8 +32,8 @@ type Diagnostic struct {
 	Column  int      // from 1, in bytes as editors and OPA count them; 0 when unknown
 	Code    string   // stable, for programs
 	Message string   // one sentence, for people
-	Details []string // more lines, such as the types that were had and wanted, or the other place of a conflict
-	Hint    string   // what its author may do or may have meant; empty when nothing is known
+	Details []string // more lines, such as the type found and the type wanted, or the other place of a conflict
+	Hint    string   // what the author can do or may have meant; empty when there is no hint
 	Text    string   // the source line, without its line break
 }
 
@@ -52,10 +54,13 @@ func (d Diagnostic) String() string {
 	return b.String()
 }
 
-// List are all that is wrong, in file order, each once.
+// IsRego reports whether the diagnostic is about Rego, not about a file or data.
+func (d Diagnostic) IsRego() bool { return strings.HasPrefix(d.Code, "rego_") }
+
+// List is everything that is wrong, as an error.
 type List []Diagnostic
 
-// Error is the first diagnostic and how many more there are.
+// Error is one line: the first diagnostic and how many more there are.
 func (ds List) Error() string {
 	switch len(ds) {
 	case 0:
@@ -67,16 +72,17 @@ func (ds List) Error() string {
 	}
 }
 
+// Sorted sorts the list in place by file, line and column, and returns it without duplicates.
 func (ds List) Sorted() List {
 	slices.SortStableFunc(ds, func(a, b Diagnostic) int {
 		return cmp.Or(
 			strings.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column),
 			strings.Compare(a.Code, b.Code), strings.Compare(a.Message, b.Message))
 	})
-	// OPA reports some mistakes twice at one place, the second time with more words.
+	// OPA reports some mistakes twice at one place, and says more the second time.
 	kept := ds[:0]
 	for i, d := range ds {
-		if i+1 < len(ds) && d.at(ds[i+1]) && strings.HasPrefix(ds[i+1].Message, d.Message) {
+		if i+1 < len(ds) && d.samePlace(ds[i+1]) && strings.HasPrefix(ds[i+1].Message, d.Message) {
 			continue
 		}
 		kept = append(kept, d)
@@ -84,12 +90,12 @@ func (ds List) Sorted() List {
 	return kept
 }
 
-// at reports whether d and other are of one kind and at one place.
-func (d Diagnostic) at(other Diagnostic) bool {
+// samePlace reports whether d and other have the same code and place.
+func (d Diagnostic) samePlace(other Diagnostic) bool {
 	return d.File == other.File && d.Line == other.Line && d.Column == other.Column && d.Code == other.Code
 }
 
-// FromOPA translates OPA's errors; source looks up the bytes of a file for its line of text.
+// FromOPA translates OPA's errors. source returns the bytes of a file, for the text of the line.
 func FromOPA(errs ast.Errors, source func(file string) []byte) List {
 	ds := make(List, 0, len(errs))
 	for _, e := range errs {
@@ -97,7 +103,7 @@ func FromOPA(errs ast.Errors, source func(file string) []byte) List {
 		if e.Location != nil {
 			d.File, d.Line, d.Column = e.Location.File, e.Location.Row, e.Location.Col
 			text := source(d.File)
-			// OPA places what is missing at the end behind the last line, where there is nothing to show.
+			// OPA places what is missing at the end after the last line. The last line with text is shown instead.
 			end := bytes.TrimRight(text, " \t\r\n")
 			if line, column := Position(end, int64(len(end))); d.Line > line && len(end) > 0 {
 				d.Line, d.Column = line, column
@@ -114,8 +120,8 @@ func FromOPA(errs ast.Errors, source func(file string) []byte) List {
 	return ds
 }
 
-// foldMessage leaves one line of the message, and makes the others details or, where OPA's parser
-// knows one, the hint.
+// foldMessage keeps the first line of the message. Other lines become details, and a hint of OPA's parser
+// becomes the hint.
 func (d *Diagnostic) foldMessage() {
 	message, more, _ := strings.Cut(d.Message, "\n")
 	if before, hint, ok := strings.Cut(message, " (hint: "); ok {
@@ -129,7 +135,8 @@ func (d *Diagnostic) foldMessage() {
 	}
 }
 
-// Line returns line n, counted from 1, without its line break; empty when there is none.
+// Line returns line n of text, counted from 1, without its line break: at most 1,024 bytes, as valid UTF-8.
+// It is empty when there is no such line.
 func Line(text []byte, n int) string {
 	if n < 1 {
 		return ""
@@ -142,18 +149,15 @@ func Line(text []byte, n int) string {
 		text = rest
 	}
 	line, _, _ := bytes.Cut(text, []byte{'\n'})
-	const longest = 1024 // a minified data.json is one line of megabytes
-	if len(line) > longest {
-		line = line[:longest]
+	const maxBytes = 1024 // a minified data.json is one line of megabytes
+	if len(line) > maxBytes {
+		line = line[:maxBytes]
 	}
 	return strings.ToValidUTF8(string(bytes.TrimSuffix(line, []byte{'\r'})), "\uFFFD")
 }
 
-// Position turns a byte offset into line and column, both from 1.
+// Position turns a byte offset in text into line and column, both from 1. The column counts bytes.
 func Position(text []byte, offset int64) (line, column int) {
 	before := text[:min(max(offset, 0), int64(len(text)))]
 	return bytes.Count(before, []byte{'\n'}) + 1, len(before) - bytes.LastIndexByte(before, '\n')
 }
-
-// IsRego reports whether the diagnostic is about Rego, not about a file or data.
-func (d Diagnostic) IsRego() bool { return strings.HasPrefix(d.Code, "rego_") }
