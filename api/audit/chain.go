@@ -47,8 +47,8 @@ func encodeRow(b []byte, prev string, seq int64, v *values) []byte {
 	b = append(b, domainRecord...)
 	b = appendValue(b, prev)
 	b = appendValue(b, seq)
-	for _, column := range v {
-		b = appendValue(b, column)
+	for _, c := range v.columns() {
+		b = appendValue(b, *c.value)
 	}
 	return b
 }

@@ -80,7 +80,7 @@ func (l *Log) abandon(it *item, cause error) error {
 	}
 	it.waiting = false
 	l.orphans++
-	e := &NotDurableError{Action: text(it.values[2]), Err: cause}
+	e := &NotDurableError{Action: text(it.values.action), Err: cause}
 	if l.orphans > l.cfg.Backlog && !it.taken {
 		l.orphans--
 		l.lose(it, slices.Index(l.queue, it))
@@ -93,7 +93,7 @@ func (l *Log) abandon(it *item, cause error) error {
 // lose puts a mark where the record stood. Called with mu held.
 func (l *Log) lose(it *item, at int) {
 	l.health.Lost++
-	when := parseTime(text(it.values[1]))
+	when := parseTime(text(it.values.timestamp))
 	if at > 0 {
 		if before := l.queue[at-1]; before.gap != nil && !before.taken {
 			before.gap.count, before.gap.last = before.gap.count+1, when
@@ -163,9 +163,9 @@ func (l *Log) failed(err error) {
 			continue
 		case it.waiting && l.orphans < l.cfg.Backlog:
 			l.orphans++
-			it.answer(&NotDurableError{Action: text(it.values[2]), Backlog: l.orphans, Lost: l.ended, Err: err})
+			it.answer(&NotDurableError{Action: text(it.values.action), Backlog: l.orphans, Lost: l.ended, Err: err})
 		case it.waiting:
-			it.answer(&NotDurableError{Action: text(it.values[2]), Backlog: l.orphans, Lost: true, Err: err})
+			it.answer(&NotDurableError{Action: text(it.values.action), Backlog: l.orphans, Lost: true, Err: err})
 			before := len(l.queue)
 			l.lose(it, i)
 			if len(l.queue) < before {

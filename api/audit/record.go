@@ -2,6 +2,7 @@ package audit
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -88,16 +89,6 @@ const (
 
 func timeText(t time.Time) string { return t.UTC().Format(timeLayout) }
 
-// columns of audit_events that a record's hash covers, in the order of its encoding.
-const columns = "id, timestamp, action, target, actor, details, structured_json, severity, run_id, " +
-	"outcome, revision_from, revision_to, generation, request_id"
-
-const columnCount = 14
-
-// values are the columns of one row, as the database gives them back: string, int64 or nil in what
-// the log wrote, anything SQLite knows in what somebody else did.
-type values [columnCount]any
-
 // prepare makes a row of r. The error says what a caller must mend; nothing else is refused.
 func prepare(r Record, runID string) (values, error) {
 	if r.Action == "" {
@@ -116,19 +107,14 @@ func prepare(r Record, runID string) (values, error) {
 	if r.Time.IsZero() {
 		r.Time = time.Now()
 	}
-	if r.Actor == "" {
-		r.Actor = DefaultActor
-	}
-	if r.Outcome == "" {
-		r.Outcome = OutcomeApplied
-	}
-	if r.Severity == "" {
-		r.Severity = severityOf(r.Outcome)
-	}
+	r.Actor, r.Outcome = cmp.Or(r.Actor, DefaultActor), cmp.Or(r.Outcome, OutcomeApplied)
+	r.Severity = cmp.Or(r.Severity, severityOf(r.Outcome))
 	return values{
-		id.String(), timeText(r.Time), fit(r.Action), fit(r.Target), fit(r.Actor), fit(r.Message),
-		fitDetails(r.Details), fit(r.Severity), runID, fit(r.Outcome),
-		fit(r.RevisionFrom), fit(r.RevisionTo), int64(r.Generation), fit(r.RequestID), // checked above
+		id: id.String(), timestamp: timeText(r.Time), action: fit(r.Action), target: fit(r.Target), actor: fit(r.Actor),
+		details: fit(r.Message), structuredJSON: fitDetails(r.Details), severity: fit(r.Severity), runID: runID,
+		outcome: fit(r.Outcome), revisionFrom: fit(r.RevisionFrom), revisionTo: fit(r.RevisionTo),
+		generation: int64(r.Generation), // checked above
+		requestID:  fit(r.RequestID),
 	}, nil
 }
 
@@ -183,17 +169,17 @@ func fitDetails(d json.RawMessage) any {
 func (row *row) record() Record {
 	v := &row.values
 	r := Record{
-		Seq: row.seq, ID: text(v[0]), Time: parseTime(text(v[1])), Action: text(v[2]), Target: text(v[3]),
-		Actor: text(v[4]), Message: text(v[5]), Severity: text(v[7]), RunID: text(v[8]),
-		Outcome: text(v[9]), RevisionFrom: text(v[10]), RevisionTo: text(v[11]), RequestID: text(v[13]),
-		Hash: row.hash,
+		Seq: row.seq, ID: text(v.id), Time: parseTime(text(v.timestamp)), Action: text(v.action), Target: text(v.target),
+		Actor: text(v.actor), Message: text(v.details), Severity: text(v.severity), RunID: text(v.runID),
+		Outcome: text(v.outcome), RevisionFrom: text(v.revisionFrom), RevisionTo: text(v.revisionTo),
+		RequestID: text(v.requestID), Hash: row.hash,
 	}
-	if details := text(v[6]); json.Valid([]byte(details)) {
+	if details := text(v.structuredJSON); json.Valid([]byte(details)) {
 		r.Details = json.RawMessage(details)
 	} else if details != "" {
 		r.Details = JSON(details)
 	}
-	if n, ok := v[12].(int64); ok && n > 0 {
+	if n, ok := v.generation.(int64); ok && n > 0 {
 		r.Generation = uint64(n)
 	}
 	return r

@@ -8,13 +8,56 @@ import (
 	"strings"
 )
 
-// The time is selected as an expression, which the driver gives back as it lies in the table.
-var selectColumns = strings.Replace(columns, "timestamp", "+timestamp", 1)
+// values are the columns of one row of audit_events that its hash covers, as the driver returns them:
+// string, int64 or nil in what this program wrote, any of SQLite's types in what another wrote.
+type values struct {
+	id, timestamp, action, target, actor any
+	details                              any // Record.Message: earlier systems' readers expect text here
+	structuredJSON                       any // Record.Details
+	severity, runID, outcome             any
+	revisionFrom, revisionTo, generation any
+	requestID                            any
+}
+
+// column is the name of a column and its value in one row.
+type column struct {
+	name  string
+	value *any
+}
+
+const columnCount = 14
+
+// columns lists the columns in the order in which they are hashed, selected and inserted. Every chain
+// depends on this order: it must not change.
+func (v *values) columns() [columnCount]column {
+	return [columnCount]column{
+		{"id", &v.id}, {"timestamp", &v.timestamp}, {"action", &v.action}, {"target", &v.target}, {"actor", &v.actor},
+		{"details", &v.details}, {"structured_json", &v.structuredJSON}, {"severity", &v.severity}, {"run_id", &v.runID},
+		{"outcome", &v.outcome}, {"revision_from", &v.revisionFrom}, {"revision_to", &v.revisionTo},
+		{"generation", &v.generation}, {"request_id", &v.requestID},
+	}
+}
+
+// columnNames lists the names of the columns for SQL.
+func columnNames() string {
+	var names []string
+	for _, c := range new(values).columns() {
+		names = append(names, c.name)
+	}
+	return strings.Join(names, ", ")
+}
+
+var (
+	insertRow = "INSERT INTO audit_events (seq, prev_hash, hash, " + columnNames() + ") VALUES (?, ?, ?" + strings.Repeat(", ?", columnCount) + ")"
+
+	// The timestamp is selected as an expression: the driver would convert a column of type DATETIME.
+	selectedColumns = strings.Replace(columnNames(), "timestamp", "+timestamp", 1)
+)
 
 // eachRow calls do for the rows that where selects; place is the expression that gives their seq.
 // The row is do's until it returns.
 func eachRow(ctx context.Context, db querier, place, where string, args []any, do func(*row) error) (err error) {
-	rows, err := db.QueryContext(ctx, "SELECT "+place+", prev_hash, hash, "+selectColumns+" FROM audit_events "+where, args...)
+	rows, err := db.QueryContext(ctx, "SELECT "+place+", prev_hash, hash, "+selectedColumns+" FROM audit_events "+where, args...)
 	if err != nil {
 		return err
 	}
@@ -23,8 +66,8 @@ func eachRow(ctx context.Context, db querier, place, where string, args []any, d
 		var r row
 		var prev, hash any
 		dest := []any{&r.seq, &prev, &hash}
-		for i := range r.values {
-			dest = append(dest, &r.values[i])
+		for _, c := range r.values.columns() {
+			dest = append(dest, c.value)
 		}
 		if err := rows.Scan(dest...); err != nil {
 			return err
@@ -83,8 +126,11 @@ func appendTo(ctx context.Context, tx *sql.Tx) (*appender, error) {
 
 func (a *appender) add(ctx context.Context, v *values) error {
 	next := Head{Seq: a.head.Seq + 1, Hash: chainHash(a.head.Hash, a.head.Seq+1, v)}
-	const insert = "INSERT INTO audit_events (seq, prev_hash, hash, " + columns + ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-	result, err := a.tx.ExecContext(ctx, insert, append([]any{next.Seq, a.head.Hash, next.Hash}, v[:]...)...)
+	args := []any{next.Seq, a.head.Hash, next.Hash}
+	for _, c := range v.columns() {
+		args = append(args, *c.value)
+	}
+	result, err := a.tx.ExecContext(ctx, insertRow, args...)
 	if err != nil {
 		return err
 	}

@@ -173,7 +173,7 @@ func (l *Log) writeItem(ctx context.Context, a *appender, it *item, w *written) 
 			return err
 		}
 	case it.tried: // an error of a commit does not always mean that nothing was committed
-		there, err := columnOf[int](ctx, a.tx, "SELECT 1 FROM audit_events WHERE id = ?", v[0])
+		there, err := columnOf[int](ctx, a.tx, "SELECT 1 FROM audit_events WHERE id = ?", v.id)
 		if err != nil || len(there) > 0 {
 			return err
 		}

@@ -113,7 +113,7 @@ func (w *walk) step(ctx context.Context, r *row) error {
 		w.report.First = r.seq
 	}
 	want := w.last.Seq + 1
-	id := text(r.values[0])
+	id := text(r.values.id)
 	if r.seq < want {
 		w.problem(Problem{Kind: ProblemInserted, Seq: r.seq, ID: id, Message: fmt.Sprintf("record %d (%s) stands where the chain has been already", r.seq, id)})
 		return nil
@@ -179,11 +179,11 @@ func (w *walk) misfit(r *row, id string) {
 
 // remember keeps what the newest records say about the anchor and the lists.
 func (w *walk) remember(r *row) {
-	details, ok := r.values[6].(string)
+	details, ok := r.values.structuredJSON.(string)
 	if !ok {
 		return
 	}
-	switch r.values[2] {
+	switch r.values.action {
 	case ActionPrune:
 		p := &pruned{}
 		if json.Unmarshal([]byte(details), p) == nil {
