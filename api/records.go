@@ -40,7 +40,7 @@ func (s *Server) records(w http.ResponseWriter, r *http.Request) error {
 // NewRecordsAnswer tells where the next page begins.
 func NewRecordsAnswer(found []audit.Record, filter audit.Filter) RecordsAnswer {
 	answer := RecordsAnswer{Records: found}
-	if len(found) > 0 && len(found) == filter.Most() {
+	if len(found) > 0 && len(found) == filter.PageSize() {
 		answer.Next = found[len(found)-1].Seq
 	}
 	return answer

@@ -8,41 +8,41 @@ import (
 	"math"
 )
 
-// Head is the newest record of a chain: whoever notes it elsewhere can later ask [Log.Verify]
-// whether the chain still holds it.
+// Head identifies the newest record of a chain. Store it elsewhere and pass it to [Log.Verify] later, to
+// find out whether the chain still contains that record.
 type Head struct {
 	Seq  int64  `json:"seq"`
 	Hash string `json:"hash"`
 }
 
-// row is a record as it lies in the table.
+// row is a row of audit_events.
 type row struct {
 	seq        int64
 	prev, hash string
 	values     values
 }
 
-// The first bytes of what is hashed keep a hash of one kind from being taken for another.
+// Each kind of hash has its own prefix, so that none can stand for another kind.
 const (
 	domainRecord  = "defenseclaw audit record 1\n"
 	domainGenesis = "defenseclaw audit chain 1\n"
 	domainLists   = "defenseclaw audit lists 1\n"
 )
 
-// genesis is the hash before the first record: different for every chain, so that no record of one
-// fits into another.
+// genesis is the hash before the first record. It differs between chains, so that a record of one does
+// not fit into another.
 func genesis(id, startedAt string) string {
 	b := appendValue([]byte(domainGenesis), id)
 	return digest(string(appendValue(b, startedAt)))
 }
 
-// chainHash is the hash of a row that stands at seq after the row of hash prev.
+// chainHash is the hash of the row at seq whose predecessor has the hash prev.
 func chainHash(prev string, seq int64, v *values) string {
 	return digest(string(encodeRow(make([]byte, 0, 512), prev, seq, v)))
 }
 
-// encodeRow appends the canonical encoding: no two rows that differ in a byte, a type, their place
-// or their predecessor have the same.
+// encodeRow appends the canonical encoding of a row. Rows that differ in a byte, a type, their position
+// or their predecessor have different encodings.
 func encodeRow(b []byte, prev string, seq int64, v *values) []byte {
 	b = append(b, domainRecord...)
 	b = appendValue(b, prev)
@@ -53,7 +53,7 @@ func encodeRow(b []byte, prev string, seq int64, v *values) []byte {
 	return b
 }
 
-// The types of SQLite, as an encoding names them.
+// The type bytes of an encoding, one for each storage class of SQLite.
 const (
 	typeNull  = 0
 	typeText  = 1
@@ -63,7 +63,7 @@ const (
 	typeOther = 5
 )
 
-// appendValue appends the type of v and then its value: its length and bytes, or eight bytes.
+// appendValue appends the type of v, then its length and bytes, or the eight bytes of a number.
 func appendValue(b []byte, v any) []byte {
 	switch v := v.(type) {
 	case nil:
@@ -75,10 +75,10 @@ func appendValue(b []byte, v any) []byte {
 		b = binary.AppendUvarint(append(b, typeBlob), uint64(len(v)))
 		return append(b, v...)
 	case int64:
-		return binary.BigEndian.AppendUint64(append(b, typeInt), uint64(v)) // its bits
+		return binary.BigEndian.AppendUint64(append(b, typeInt), uint64(v)) // two's complement
 	case float64:
 		return binary.BigEndian.AppendUint64(append(b, typeFloat), math.Float64bits(v))
-	default: // the driver gives no other
+	default: // the driver returns no other type
 		s := fmt.Sprintf("%T %v", v, v)
 		b = binary.AppendUvarint(append(b, typeOther), uint64(len(s)))
 		return append(b, s...)

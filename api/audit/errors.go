@@ -12,38 +12,38 @@ import (
 )
 
 var (
-	// ErrNotRunning is why nothing is written or read: [Log.Run] does not run yet, or has ended.
-	ErrNotRunning = errors.New("the audit log does not run")
-	// ErrNotListed says that there was no such entry to remove.
+	// ErrNotRunning means that [Log.Run] has not started or has ended: nothing is written or read.
+	ErrNotRunning = errors.New("the audit log is not running")
+	// ErrNotListed means that there is no such entry to remove.
 	ErrNotListed = errors.New("not on the list")
-	// ErrNotOurs is why a database is left alone: another program made it.
+	// ErrNotOurs means that another program made the database. It is left unchanged.
 	ErrNotOurs = errors.New("not a database of audit records")
 )
 
-// NotDurableError says that a record is not on disk. Unless Lost, it is kept in memory and written,
-// in its order, once writing works again; a crash of the process before that loses it.
+// NotDurableError means that a record is not on disk. Unless Lost, it stays in memory and is written, in
+// order, once writing works again. If the process crashes before that, the record is lost.
 type NotDurableError struct {
 	Action  string // of the record
-	Backlog int    // records that wait, this one included unless Lost
-	Lost    bool   // it is not kept: so many wait already, or the log has ended
-	Err     error  // why
+	Backlog int    // number of records that wait, including this one unless Lost
+	Lost    bool   // the record is dropped: the backlog is full, or the log has ended
+	Err     error  // the cause
 }
 
 func (e *NotDurableError) Error() string {
 	if e.Lost {
-		return fmt.Sprintf("audit record %s is lost (%d wait already): %v", e.Action, e.Backlog, e.Err)
+		return fmt.Sprintf("audit record %s is lost (%d are waiting): %v", e.Action, e.Backlog, e.Err)
 	}
-	return fmt.Sprintf("audit record %s is not on disk yet (%d wait): %v", e.Action, e.Backlog, e.Err)
+	return fmt.Sprintf("audit record %s is not on disk yet (%d are waiting): %v", e.Action, e.Backlog, e.Err)
 }
 
 // Unwrap returns the cause.
 func (e *NotDurableError) Unwrap() error { return e.Err }
 
-// UnwrittenError is how [Log.Run] ends when records could not be written to the end. They are handed
-// over so that they can be kept elsewhere, such as in the program's log.
+// UnwrittenError is the error of [Log.Run] if it could not write all records before it ended. It holds
+// them, so that the caller can keep them elsewhere, for example in the program's log.
 type UnwrittenError struct {
-	Records []Record // in their order, without Seq and Hash
-	Err     error    // why
+	Records []Record // in order, without Seq and Hash
+	Err     error    // the cause
 }
 
 func (e *UnwrittenError) Error() string {
@@ -53,21 +53,24 @@ func (e *UnwrittenError) Error() string {
 // Unwrap returns the cause.
 func (e *UnwrittenError) Unwrap() error { return e.Err }
 
-// VersionError is why a database is left alone: a newer program has changed its schema, or, for
-// [OpenReadOnly], only the sidecar may bring it up to date.
+// VersionError means that the schema version of a database is not supported: a newer program wrote it, or,
+// for [OpenReadOnly], an older one, and only the sidecar may migrate it. The database is left unchanged.
 type VersionError struct {
-	Path         string
-	Found, Known int
+	Path  string
+	Found int // version of the database
+	Want  int // version that this program reads and writes
 }
 
 func (e *VersionError) Error() string {
-	if e.Found < e.Known {
-		return fmt.Sprintf("%s has schema version %d, and this program reads %d: start the sidecar once, which brings it up to date", e.Path, e.Found, e.Known)
+	if e.Found < e.Want {
+		return fmt.Sprintf("%s has schema version %d, and this program reads version %d: start the sidecar once to migrate it",
+			e.Path, e.Found, e.Want)
 	}
-	return fmt.Sprintf("%s has schema version %d, and this program knows %d at most: use the newer program, or move the file away", e.Path, e.Found, e.Known)
+	return fmt.Sprintf("%s has schema version %d, and this program supports at most version %d: "+
+		"use the newer program, or move the file away", e.Path, e.Found, e.Want)
 }
 
-// explain says in words what to do about an error of SQLite.
+// explain adds to an error of SQLite what it means and what to do about it.
 func explain(err error) error {
 	var hint string
 	switch code(err) {
@@ -76,18 +79,18 @@ func explain(err error) error {
 	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED:
 		hint = "another process has locked it"
 	case sqlite3.SQLITE_READONLY:
-		hint = "it cannot be written to"
+		hint = "it is read-only"
 	case sqlite3.SQLITE_NOTADB:
 		hint = "it is not an SQLite database: move it away"
 	case sqlite3.SQLITE_CORRUPT:
-		hint = "it is damaged: move it away and keep it, sqlite3's .recover may read it"
+		hint = "it is damaged: move it away and keep it, the sqlite3 command .recover may read it"
 	default:
 		return err
 	}
 	return fmt.Errorf("%s: %w", hint, err)
 }
 
-// mayHeal reports whether time or room may mend err without anybody touching the file.
+// mayHeal reports whether err may go away without a change to the file: with time or disk space.
 func mayHeal(err error) bool {
 	switch code(err) {
 	case sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_IOERR,
@@ -97,7 +100,7 @@ func mayHeal(err error) bool {
 	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EROFS) || errors.Is(err, syscall.EIO)
 }
 
-// code is the primary result code of SQLite, 0 when err is none of its errors.
+// code is the primary result code of SQLite, 0 if err is not one of its errors.
 func code(err error) int {
 	var e *sqlite.Error
 	if !errors.As(err, &e) {
@@ -106,8 +109,8 @@ func code(err error) int {
 	return e.Code() & 0xff
 }
 
-// inWords is what [Health] tells: one line.
-func inWords(err error) string {
+// oneLine is the text of err for [Health], without line breaks; empty for nil.
+func oneLine(err error) string {
 	if err == nil {
 		return ""
 	}

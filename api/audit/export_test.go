@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// Rehash does to the records from seq on what somebody would do who alters one and knows how the
-// chain is made.
+// Rehash recomputes the hashes of the records from seq on, as an attacker would who alters one and has the
+// source code.
 func Rehash(ctx context.Context, db *sql.DB, from int64) error {
 	var prev string
 	if err := db.QueryRowContext(ctx, "SELECT prev_hash FROM audit_events WHERE seq = ?", from).Scan(&prev); err != nil {

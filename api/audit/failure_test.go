@@ -80,15 +80,15 @@ func TestALockedDatabaseDelaysRecordsAndLosesNone(t *testing.T) {
 	wantSound(t, l.path)
 }
 
-func TestWhatDoesNotFitIntoTheBacklogIsCountedInItsPlace(t *testing.T) {
+func TestLostRecordsAreCountedInTheirPosition(t *testing.T) {
 	l := start(t, audit.Config{Backlog: 2, RetryEvery: time.Hour})
 	l.add(t, "before")
 	unlock := lock(t, l.path)
 	begin := time.Now()
-	notDurable(t, l.Append(t.Context(), audit.Record{Action: "kept-1"}), 1, false, "not on disk yet (1 wait)")
-	notDurable(t, l.Append(t.Context(), audit.Record{Action: "kept-2"}), 2, false, "not on disk yet (2 wait)")
+	notDurable(t, l.Append(t.Context(), audit.Record{Action: "kept-1"}), 1, false, "not on disk yet (1 are waiting)")
+	notDurable(t, l.Append(t.Context(), audit.Record{Action: "kept-2"}), 2, false, "not on disk yet (2 are waiting)")
 	for range 3 {
-		notDurable(t, l.Append(t.Context(), audit.Record{Action: "lost"}), 2, true, "audit record lost is lost (2 wait already)")
+		notDurable(t, l.Append(t.Context(), audit.Record{Action: "lost"}), 2, true, "audit record lost is lost (2 are waiting)")
 	}
 	if h := l.Health(); h.Lost != 3 || h.Backlog != 2 {
 		t.Errorf("%+v", h)
@@ -137,7 +137,7 @@ func TestAppendKeepsItsDeadlineWhileTheDiskHangs(t *testing.T) {
 	wantSound(t, l.path)
 }
 
-func TestAChangeWhoseTimeEndsWhileItIsMadeIsNotCalledUndone(t *testing.T) {
+func TestATimeoutOfAChangeInProgressIsUnknown(t *testing.T) {
 	l := start(t, audit.Config{BusyTimeout: 5 * time.Second, RetryEvery: time.Hour})
 	l.add(t, "before")
 	unlock := lock(t, l.path)
@@ -149,7 +149,7 @@ func TestAChangeWhoseTimeEndsWhileItIsMadeIsNotCalledUndone(t *testing.T) {
 	}()
 	eventually(t, "Run has taken the change", l.Busy)
 	cancel()
-	if err := <-result; !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "whether it succeeds is not known") {
+	if err := <-result; !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "its outcome is unknown") {
 		t.Errorf("%v", err)
 	}
 	unlock()
@@ -157,7 +157,7 @@ func TestAChangeWhoseTimeEndsWhileItIsMadeIsNotCalledUndone(t *testing.T) {
 	wantSound(t, l.path)
 }
 
-func TestSQLiteThatIsFullDelaysRecordsAndLosesNone(t *testing.T) {
+func TestAFullDatabaseDelaysRecordsAndLosesNone(t *testing.T) {
 	l := start(t, audit.Config{})
 	l.add(t, "before")
 	l.LimitPages(t, 1) // SQLite takes no limit below what it has
@@ -180,7 +180,7 @@ func TestSQLiteThatIsFullDelaysRecordsAndLosesNone(t *testing.T) {
 	wantSound(t, l.path)
 }
 
-func TestWhatCouldNotBeWrittenToTheEndIsHandedOver(t *testing.T) {
+func TestRunReturnsUnwrittenRecords(t *testing.T) {
 	l := start(t, audit.Config{Backlog: 2})
 	l.add(t, "before")
 	unlock := lock(t, l.path)
@@ -224,7 +224,7 @@ func copyDatabase(t *testing.T, from, to string) {
 	}
 }
 
-func TestADatabaseRemovedWhileInUseIsMadeAgainAndSaysSo(t *testing.T) {
+func TestADatabaseRemovedWhileInUseIsReplaced(t *testing.T) {
 	l := start(t, audit.Config{})
 	l.add(t, "before")
 	if _, err := l.AddEntry(t.Context(), audit.Entry{List: audit.ListBlock, TargetType: "skill", TargetName: "bad", Reason: "why"}, ""); err != nil {
@@ -285,7 +285,7 @@ func TestADatabaseRemovedBetweenNewAndRunIsNoticed(t *testing.T) {
 	}
 }
 
-func TestAnOlderCopyPutInPlaceIsGoneOnWithAndSaysSo(t *testing.T) {
+func TestAnOlderCopyPutInPlaceIsContinued(t *testing.T) {
 	l := start(t, audit.Config{})
 	l.add(t, "one")
 	backup := filepath.Join(t.TempDir(), "backup.db")
@@ -327,7 +327,7 @@ func TestALogStartsOnALockedDatabaseAndHeals(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	// A new database whose first page is being written by somebody else.
+	// A new database whose first page is being written by another process.
 	if _, err := conn.ExecContext(t.Context(), "BEGIN EXCLUSIVE"); err != nil {
 		t.Fatal(err)
 	}
@@ -372,7 +372,7 @@ func TestListsThatCannotBeReadAreAnErrorAndNotEmpty(t *testing.T) {
 	eventually(t, "they are read", func() bool { lists, err := l.Lists(); return err == nil && len(lists.Block) == 1 })
 }
 
-func TestARecordWhoseCommitWasReportedFailedAndWasNotIsWrittenOnce(t *testing.T) {
+func TestARecordOfACommitReportedAsFailedIsWrittenOnce(t *testing.T) {
 	l := start(t, audit.Config{RetryEvery: time.Hour})
 	l.add(t, "before")
 	unlock := lock(t, l.path)

@@ -48,7 +48,7 @@ func appendUntilKilled(path string) error {
 	return nil
 }
 
-func TestWhatWasReportedDurableIsThereAfterAKill(t *testing.T) {
+func TestDurableRecordsSurviveAKill(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "audit.db")
 	for round := range 12 {
 		reported := killWhileAppending(t, path, 5+round*7)

@@ -11,23 +11,23 @@ import (
 )
 
 const (
-	limitWindow   = time.Minute      // what comes within it is folded
-	limitLongest  = 10 * time.Minute // to which it grows, twofold at a time, while there is something to fold
-	limitKeys     = 10               // keys of a window that have records of their own
-	limitOthers   = 1024             // further keys that are told apart, to count them
-	limitExamples = 16               // of those that are named
+	minWindow       = time.Minute      // records of one key within a window are folded into one
+	maxWindow       = 10 * time.Minute // the window doubles up to this while there is something to fold
+	maxKeys         = 10               // keys of a window that have records of their own
+	maxOtherKeys    = 1024             // further keys that are counted
+	maxExampleNames = 16               // of the further keys, named in the record
 )
 
-// limiter folds records of the same key within a window, in bounded memory.
+// limiter folds the records of one key within a window into one, in bounded memory.
 type limiter struct {
 	mu     sync.Mutex // guards the fields below
 	length time.Duration
 	keys   map[string]*folded
-	others folded // of further keys
+	others folded // the records of further keys
 	names  map[string]bool
 }
 
-// folded counts records that were not written one by one.
+// folded counts records that get no row of their own.
 type folded struct {
 	count       int
 	first, last time.Time
@@ -42,11 +42,11 @@ func (f *folded) add(r Record) {
 	f.last = r.Time
 }
 
-// AppendLimited records what strangers can cause as often as they like, such as a refused login: the
-// first of an address is written, as Append would; what follows within a minute (within ten, while
-// it goes on) is counted, and written as one record that says how many there were. An IPv6 address
-// stands for its /64. So are addresses beyond the tenth, all as one. It does not wait for the disk,
-// and leaves half of the backlog to others.
+// AppendLimited records what anyone on the network can cause at any rate, such as a refused login. The
+// first record of an address is written as by Append. Later ones within a minute (ten minutes if it
+// continues) are written as one record with their count. An IPv6 address counts as its /64 network.
+// Addresses beyond the tenth share one record. AppendLimited does not wait for the disk, and leaves half
+// of the backlog to other records.
 func (l *Log) AppendLimited(address string, r Record) {
 	if r.Time.IsZero() {
 		r.Time = time.Now()
@@ -55,33 +55,35 @@ func (l *Log) AppendLimited(address string, r Record) {
 		return
 	}
 	v, err := prepare(r, l.cfg.RunID)
-	if err != nil { // still better than nothing
-		v, err = prepare(Record{Action: cmp.Or(r.Action, ActionAuthRefused), Actor: r.Actor, Target: r.Target, Outcome: r.Outcome, Message: err.Error()}, l.cfg.RunID)
+	if err != nil { // record at least the event
+		v, err = prepare(Record{
+			Action: cmp.Or(r.Action, ActionAuthRefused), Actor: r.Actor, Target: r.Target, Outcome: r.Outcome, Message: err.Error(),
+		}, l.cfg.RunID)
 	}
 	if err == nil {
 		l.enqueue(&item{values: v})
 	}
 }
 
-// crowded reports whether so many records wait for the disk that these should not.
+// crowded reports whether half of the backlog is in use.
 func (l *Log) crowded() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.orphans >= l.cfg.Backlog/2
 }
 
-// first reports whether r is to be written by itself; it counts r otherwise.
+// first reports whether r gets a row of its own. Otherwise it counts r.
 func (l *limiter) first(key string, r Record, crowded bool) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.keys == nil {
 		l.keys, l.names = map[string]*folded{}, map[string]bool{}
 	}
-	if f, known := l.keys[key]; known {
+	if f, ok := l.keys[key]; ok {
 		f.add(r)
 		return false
 	}
-	if len(l.keys) < limitKeys {
+	if len(l.keys) < maxKeys {
 		f := &folded{}
 		l.keys[key] = f
 		if crowded {
@@ -90,20 +92,20 @@ func (l *limiter) first(key string, r Record, crowded bool) bool {
 		return !crowded
 	}
 	l.others.add(r)
-	if len(l.names) < limitOthers {
+	if len(l.names) < maxOtherKeys {
 		l.names[key] = true
 	}
 	return false
 }
 
-// window is how long the current window lasts.
+// window is the length of the current window.
 func (l *limiter) window() time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return cmp.Or(l.length, limitWindow)
+	return cmp.Or(l.length, minWindow)
 }
 
-// end begins a new window and gives the records for the one that ends.
+// end starts a new window and returns the records of the one that ends.
 func (l *limiter) end() []Record {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -120,12 +122,15 @@ func (l *limiter) end() []Record {
 			names = append(names, name)
 		}
 		slices.Sort(names)
-		details := map[string]any{"addresses": len(names), "more_addresses": len(names) == limitOthers, "examples": names[:min(len(names), limitExamples)]}
+		details := map[string]any{
+			"addresses": len(names), "more_addresses": len(names) == maxOtherKeys,
+			"examples": names[:min(len(names), maxExampleNames)],
+		}
 		all = append(all, l.others.record(fmt.Sprintf("%d other addresses", len(names)), details))
 	}
-	l.length = min(limitLongest, 2*cmp.Or(l.length, limitWindow))
+	l.length = min(maxWindow, 2*cmp.Or(l.length, minWindow))
 	if len(all) == 0 {
-		l.length = limitWindow
+		l.length = minWindow
 	}
 	l.keys, l.names, l.others = nil, nil, folded{}
 	return all
@@ -138,11 +143,11 @@ func (f *folded) record(actor string, details map[string]any) Record {
 		details["like"] = r.Details
 	}
 	r.Time, r.Actor, r.Details = f.last, actor, JSON(details)
-	r.Message = strings.TrimSpace(fmt.Sprintf("%d more, folded into one record; the first of them: %s", f.count, r.Message))
+	r.Message = strings.TrimSpace(fmt.Sprintf("%d more, counted in one record; the first: %s", f.count, r.Message))
 	return r
 }
 
-// fold writes what was counted in the window that ends now.
+// fold writes what the window that ends now has counted.
 func (l *Log) fold() {
 	for _, r := range l.limited.end() {
 		if v, err := prepare(r, l.cfg.RunID); err == nil {
@@ -151,7 +156,8 @@ func (l *Log) fold() {
 	}
 }
 
-// limitKey is what an address is counted under: its network, when one customer has so many.
+// limitKey is the key that an address counts as: itself, or the /64 of an IPv6 address, since one customer
+// has at least a /64. api/ratelimit.go does the same; a leaf of api cannot import it.
 func limitKey(address string) string {
 	host := address
 	if ap, err := netip.ParseAddrPort(address); err == nil {

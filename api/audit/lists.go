@@ -13,29 +13,29 @@ import (
 	"unicode/utf8"
 )
 
-// The lists.
+// The names of the lists.
 const (
 	ListBlock = "block"
 	ListAllow = "allow"
 )
 
-// Entry is one target on a list. Its fields are the ones that admission's policy reads.
+// Entry is a target on a list. The admission policy reads its fields.
 type Entry struct {
 	List       string    `json:"list"`        // [ListBlock] or [ListAllow]
-	TargetType string    `json:"target_type"` // such as skill; at most 64 bytes
+	TargetType string    `json:"target_type"` // for example skill; at most 64 bytes
 	TargetName string    `json:"target_name"` // at most 512 bytes
 	Reason     string    `json:"reason"`
-	SourcePath string    `json:"source_path,omitempty"` // an allow entry holds for what comes from there only; empty: from anywhere
+	SourcePath string    `json:"source_path,omitempty"` // an allow entry holds only for targets from this path; empty: for all
 	Actor      string    `json:"actor"`
 	CreatedAt  time.Time `json:"created_at"`
 }
 
-// Lists are both lists at one moment, ordered by type and name. They are shared: nobody changes them.
+// Lists are both lists at one moment, sorted by type and name. They are shared: do not modify them.
 type Lists struct {
 	Block, Allow []Entry
 }
 
-// For gives the entries for one target, at most one of each list.
+// For returns the entries of one target, at most one of each list.
 func (l *Lists) For(targetType, targetName string) (block, allow []Entry) {
 	find := func(entries []Entry) []Entry {
 		i, found := slices.BinarySearchFunc(entries, Entry{TargetType: targetType, TargetName: targetName}, byTarget)
@@ -51,8 +51,8 @@ func byTarget(a, b Entry) int {
 	return cmp.Or(strings.Compare(a.TargetType, b.TargetType), strings.Compare(a.TargetName, b.TargetName))
 }
 
-// Lists gives both lists, without a look at the database. The error says that they could not be read
-// since the start: who decides by them must refuse then.
+// Lists returns both lists from memory. An error means that they have not been readable since the start;
+// the caller must refuse decisions that depend on them.
 func (l *Log) Lists() (*Lists, error) {
 	if lists := l.lists.Load(); lists != nil {
 		return lists, nil
@@ -62,9 +62,9 @@ func (l *Log) Lists() (*Lists, error) {
 	return nil, fmt.Errorf("the block and allow lists could not be read: %w", l.err)
 }
 
-// AddEntry puts e on its list, in one transaction with the record of it, and reports whether that
-// changed anything: the same entry again does not. An entry for the same target is replaced. On an
-// error nothing was changed, unless it says that this is not known.
+// AddEntry puts e on its list and reports whether that changed the list. The change and its record are one
+// transaction. e replaces an entry of the same target; if the two are equal, nothing changes. After an error
+// nothing has changed, unless the error says that the outcome is unknown.
 func (l *Log) AddEntry(ctx context.Context, e Entry, requestID string) (changed bool, err error) {
 	if err := e.Validate(); err != nil {
 		return false, err
@@ -79,7 +79,7 @@ func (l *Log) AddEntry(ctx context.Context, e Entry, requestID string) (changed 
 		details := map[string]any{"list": e.List, "target_type": e.TargetType, "target_name": e.TargetName, "reason": e.Reason, "source_path": e.SourcePath}
 		if before != nil {
 			if before.Reason == e.Reason && before.SourcePath == e.SourcePath {
-				return &declined{errAsBefore}
+				return &declined{errUnchanged}
 			}
 			details["replaced"] = before
 		}
@@ -92,15 +92,15 @@ func (l *Log) AddEntry(ctx context.Context, e Entry, requestID string) (changed 
 		}
 		return l.recordChange(ctx, a, Record{Action: action, Actor: e.Actor, Target: e.name(), Message: e.Reason, RequestID: requestID}, details)
 	})
-	if errors.Is(err, errAsBefore) {
+	if errors.Is(err, errUnchanged) {
 		return false, nil
 	}
 	return err == nil, err
 }
 
-// RemoveEntry takes the target of e off e.List, in one transaction with the record of it; e.Actor is
-// who did it and e.Reason why. The error is [ErrNotListed] when there was no such entry. On an error
-// nothing was changed, unless it says that this is not known.
+// RemoveEntry removes the target of e from e.List, by e.Actor and for e.Reason. The change and its record
+// are one transaction. The error is [ErrNotListed] if there is no such entry. After an error nothing has
+// changed, unless the error says that the outcome is unknown.
 func (l *Log) RemoveEntry(ctx context.Context, e Entry, requestID string) error {
 	if err := e.Validate(); err != nil {
 		return err
@@ -122,14 +122,14 @@ func (l *Log) RemoveEntry(ctx context.Context, e Entry, requestID string) error 
 	})
 }
 
-// declined ends a change that changes nothing, and leaves the transaction whole.
+// declined ends a change that changes nothing, and lets the rest of the transaction commit.
 type declined struct{ err error }
 
 func (d *declined) Error() string { return d.err.Error() }
 
-var errAsBefore = errors.New("on the list already")
+var errUnchanged = errors.New("already on the list")
 
-// change has do made in one transaction, in its place among the records.
+// change queues do, which runs in a transaction, in its order among the records, and waits for the outcome.
 func (l *Log) change(ctx context.Context, what, list string, do func(context.Context, *appender) error) error {
 	it := newItem()
 	it.change = do
@@ -139,7 +139,7 @@ func (l *Log) change(ctx context.Context, what, list string, do func(context.Con
 		case err = <-it.done:
 		case <-ctx.Done():
 			if err = ctx.Err(); !l.withdraw(it) {
-				err = fmt.Errorf("it is being done, and whether it succeeds is not known: %w", err)
+				err = fmt.Errorf("it is in progress, and its outcome is unknown: %w", err)
 			}
 		}
 	}
@@ -149,8 +149,8 @@ func (l *Log) change(ctx context.Context, what, list string, do func(context.Con
 	return nil
 }
 
-// recordChange adds the record of a change, with the hash of what the lists are after it: an entry
-// that somebody changed behind the log's back is found by that.
+// recordChange adds the record of a change, with the hash of the lists after it. Verification compares
+// the newest such hash with the lists, to find an entry that was changed without a record.
 func (l *Log) recordChange(ctx context.Context, a *appender, r Record, details map[string]any) error {
 	hash, err := listsHash(ctx, a.tx)
 	if err != nil {
@@ -167,14 +167,14 @@ func (l *Log) recordChange(ctx context.Context, a *appender, r Record, details m
 
 func (e *Entry) name() string { return e.TargetType + "/" + e.TargetName }
 
-// Validate says what is wrong with an entry before it is added or removed; nil when nothing is.
+// Validate returns what is wrong with an entry that shall be added or removed, or nil.
 func (e *Entry) Validate() error {
 	if e.List != ListBlock && e.List != ListAllow {
-		return fmt.Errorf("list is %q: block or allow was expected", e.List)
+		return fmt.Errorf("list is %q: expected block or allow", e.List)
 	}
 	for _, f := range []struct {
 		name, value string
-		longest     int
+		maxBytes    int
 		required    bool
 	}{
 		{"target_type", e.TargetType, 64, true},
@@ -186,10 +186,10 @@ func (e *Entry) Validate() error {
 		switch {
 		case f.value == "" && f.required:
 			return fmt.Errorf("%s is required", f.name)
-		case len(f.value) > f.longest:
-			return fmt.Errorf("%s has %d bytes: %d at most", f.name, len(f.value), f.longest)
+		case len(f.value) > f.maxBytes:
+			return fmt.Errorf("%s has %d bytes: the maximum is %d", f.name, len(f.value), f.maxBytes)
 		case !utf8.ValidString(f.value) || strings.ContainsFunc(f.value, unicode.IsControl):
-			return fmt.Errorf("%s has characters that are not text", f.name)
+			return fmt.Errorf("%s contains control characters or invalid UTF-8", f.name)
 		}
 	}
 	return nil
@@ -203,7 +203,7 @@ func insertEntry(ctx context.Context, tx *sql.Tx, e Entry) error {
 	return err
 }
 
-// findEntry is nil when the target of e is not on its list.
+// findEntry returns nil if the target of e is not on its list.
 func findEntry(ctx context.Context, db querier, e Entry) (*Entry, error) {
 	found, err := entries(ctx, db, "WHERE list = ? AND target_type = ? AND target_name = ?", e.List, e.TargetType, e.TargetName)
 	if err != nil || len(found) == 0 {
@@ -248,13 +248,13 @@ func readLists(ctx context.Context, db querier) (*Lists, error) {
 	return lists, nil
 }
 
-// listsHashKey is where a record's details hold what listsHash gave.
+// listsHashKey is the key of the result of listsHash in a record's details.
 const listsHashKey = "lists_sha256"
 
-// emptyLists is what listsHash gives for no entries.
+// emptyLists is the result of listsHash for empty lists.
 func emptyLists() string { return digest(domainLists) }
 
-// listsHash is the same for the same entries, and for no others.
+// listsHash is a hash of all entries of both lists.
 func listsHash(ctx context.Context, db querier) (hash string, err error) {
 	rows, err := db.QueryContext(ctx, "SELECT "+entryColumns+" FROM list_entries ORDER BY list, target_type, target_name")
 	if err != nil {

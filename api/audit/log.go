@@ -15,24 +15,22 @@ import (
 	"github.com/google/uuid"
 )
 
-// Config says where a Log lies and how long it keeps what. Zero fields mean the defaults given.
+// Config configures [New]. Zero fields mean the defaults given.
 type Config struct {
-	Path  string // Required: the database. Its directory exists.
+	Path  string // of the database. Required; its directory must exist
 	RunID string // of the process, in every record; default a new UUID
 
 	MaxAge   time.Duration // older records are removed; default 90 days; negative: never
 	MaxBytes int64         // the oldest are removed while the records take more; default 256 MiB; negative: never
-	Backlog  int           // records kept in memory while the disk takes none; default 1,024
+	Backlog  int           // records kept in memory while writing fails; default 1,024
 
 	PruneEvery  time.Duration // how often retention looks; default an hour
-	RetryEvery  time.Duration // how often a disk that took nothing is tried again; default 5 s
-	BusyTimeout time.Duration // how long a lock of another process is waited for; default 1 s
+	RetryEvery  time.Duration // how often a failed write is tried again; default 5 s
+	BusyTimeout time.Duration // how long to wait for another process's lock; default 1 s
 }
 
 func (c *Config) setDefaults() {
-	if c.RunID == "" {
-		c.RunID = uuid.NewString()
-	}
+	c.RunID = cmp.Or(c.RunID, uuid.NewString())
 	c.MaxAge = cmp.Or(c.MaxAge, 90*24*time.Hour)
 	c.MaxBytes = cmp.Or(c.MaxBytes, 256<<20)
 	c.Backlog = cmp.Or(c.Backlog, 1024)
@@ -46,24 +44,24 @@ type Log struct {
 	cfg     Config
 	wake    chan struct{} // holds one
 	limited limiter
-	lists   atomic.Pointer[Lists] // nil until they could be read
-	store   atomic.Pointer[store] // nil while the database is not open; Run's to set
+	lists   atomic.Pointer[Lists] // nil until they have been read
+	store   atomic.Pointer[store] // nil while the database is not open; only Run sets it
 	verify  chan struct{}         // holds one: a verification reads everything
 
-	previous *chain // Run's own: of a database that vanished, until its successor says so
+	previous *chain // of a database that was moved away, until its successor has a record of that; only Run uses it
 
 	mu      sync.Mutex // guards the fields below
 	queue   []*item
-	orphans int // records in queue that nobody waits for
+	orphans int // records in queue that no caller waits for: the backlog
 	ended   bool
 	health  Health
-	err     error // why nothing is written; nil when it is
+	err     error // why writing fails; nil if it works
 }
 
-// New brings the database at cfg.Path up to date, makes it where there is none, reads the lists, and
-// closes it again: [Log.Run] opens it. The error says what will not heal by itself: no directory, a
-// file that is no database, or damaged, or another program's, or a newer one's ([*VersionError]).
-// What may heal (a full disk, a lock) is no error but is told by [Log.Health].
+// New creates or migrates the database at cfg.Path, reads the lists, and closes it again: [Log.Run] opens
+// it. It returns an error for conditions that need an operator: no directory, a file that is not a
+// database, a damaged one, one of another program, or of a newer version ([*VersionError]). Conditions that
+// may pass, such as a full disk or a lock, are not errors; [Log.Health] reports them.
 func New(cfg Config) (*Log, error) {
 	if cfg.Path == "" {
 		return nil, errors.New("audit: Config.Path is required")
@@ -95,7 +93,7 @@ func New(cfg Config) (*Log, error) {
 	return l, nil
 }
 
-// load reads what must be known before Run runs: the lists, for decisions, and where the chain ends.
+// load reads what is needed before Run: the lists, for decisions, and the head of the chain.
 func (l *Log) load(ctx context.Context, db querier) error {
 	c, err := readChain(ctx, db)
 	if err != nil {
@@ -110,9 +108,9 @@ func (l *Log) load(ctx context.Context, db querier) error {
 	return nil
 }
 
-// Append writes r and returns nil when it is on disk. A [*NotDurableError] says that it is not,
-// because writing failed or ctx ended first, and whether it is kept; any other error, that r cannot
-// be a record. Waits for [Log.Run] to run.
+// Append writes r and returns nil when it is on disk. A [*NotDurableError] means that it is not, because
+// writing failed or ctx ended first, and says whether the record is kept. Any other error means that r is
+// not a valid record. Before [Log.Run] starts, Append waits for it.
 func (l *Log) Append(ctx context.Context, r Record) error {
 	v, err := prepare(r, l.cfg.RunID)
 	if err != nil {
@@ -131,26 +129,26 @@ func (l *Log) Append(ctx context.Context, r Record) error {
 	}
 }
 
-// Health is one moment of a Log.
+// Health is the state of a Log at one moment.
 type Health struct {
-	OK            bool       `json:"ok"`              // the last attempt to write went well
-	Error         string     `json:"error"`           // why it did not
-	FailedAt      *time.Time `json:"failed_at"`       // of the last failure, whether or not it is over
-	Backlog       int        `json:"backlog"`         // records in memory that no call waits for
-	Lost          uint64     `json:"lost"`            // records that were given up, since the start
+	OK            bool       `json:"ok"`              // the last attempt to write succeeded
+	Error         string     `json:"error"`           // why it failed
+	FailedAt      *time.Time `json:"failed_at"`       // time of the last failure, also of one that is over
+	Backlog       int        `json:"backlog"`         // records in memory that no caller waits for
+	Lost          uint64     `json:"lost"`            // records lost since the start
 	Written       uint64     `json:"written"`         // since the start
 	Head          Head       `json:"head"`            // the newest record on disk
-	ChainID       string     `json:"chain_id"`        // differs for every database that was begun
+	ChainID       string     `json:"chain_id"`        // unique to each new database
 	Bytes         int64      `json:"bytes"`           // of the database's files
 	RetentionErr  string     `json:"retention_error"` // why the oldest records could not be removed
-	RetentionDone *time.Time `json:"retention_at"`    // when retention looked last
+	RetentionDone *time.Time `json:"retention_at"`    // last run of retention
 }
 
-// Health tells how writing goes.
+// Health returns the current health.
 func (l *Log) Health() Health {
 	l.mu.Lock()
 	h := l.health
-	h.OK, h.Error, h.Backlog = l.err == nil, inWords(l.err), l.orphans
+	h.OK, h.Error, h.Backlog = l.err == nil, oneLine(l.err), l.orphans
 	l.mu.Unlock()
 	for _, name := range []string{l.cfg.Path, l.cfg.Path + "-wal"} {
 		if info, err := os.Stat(name); err == nil {
@@ -160,8 +158,8 @@ func (l *Log) Health() Health {
 	return h
 }
 
-// Query gives the records that f selects, newest first. The next page is asked for with the last
-// one's Seq as f.Before. Works while writing does not.
+// Query returns the records that f selects, newest first. For the next page, set f.Before to the Seq of
+// the last record. It also works while writing fails.
 func (l *Log) Query(ctx context.Context, f Filter) ([]Record, error) {
 	s := l.store.Load()
 	if s == nil {
@@ -170,9 +168,9 @@ func (l *Log) Query(ctx context.Context, f Filter) ([]Record, error) {
 	return query(ctx, s.read, f)
 }
 
-// Verify reads all records and tells whether they are the ones that were written, and whether those
-// heads are among them that somebody noted elsewhere. The error says that they could not be read.
-// One verification runs at a time.
+// Verify reads all records and reports whether they are the ones that were written and include the noted
+// heads, which were stored elsewhere. An error means that they could not be read. Concurrent calls run one
+// after another.
 func (l *Log) Verify(ctx context.Context, noted ...Head) (VerifyReport, error) {
 	select {
 	case l.verify <- struct{}{}:

@@ -40,7 +40,7 @@ func TestARecordIsReadBackAsItWasAppended(t *testing.T) {
 	}
 }
 
-func TestWhatIsNotSaidGetsItsDefault(t *testing.T) {
+func TestEmptyFieldsGetDefaults(t *testing.T) {
 	l := start(t, audit.Config{})
 	before := time.Now()
 	for _, outcome := range []string{"", audit.OutcomeFailed, audit.OutcomeRefused, audit.OutcomeUnchanged} {
@@ -61,7 +61,7 @@ func TestWhatIsNotSaidGetsItsDefault(t *testing.T) {
 	}
 }
 
-func TestOversizeAndHostileTextIsMadeFitAndNeverRefused(t *testing.T) {
+func TestOversizeAndHostileTextIsCutAndCleaned(t *testing.T) {
 	l := start(t, audit.Config{})
 	long := strings.Repeat("é", 10_000)
 	r := audit.Record{Action: "a\x00b\xff", Target: long, Details: audit.JSON(map[string]string{"text": long})}
@@ -86,7 +86,7 @@ func TestOversizeAndHostileTextIsMadeFitAndNeverRefused(t *testing.T) {
 	wantSound(t, l.path)
 }
 
-func TestWhatCannotBeARecordIsRefusedByName(t *testing.T) {
+func TestInvalidRecordsAreRefusedByName(t *testing.T) {
 	l := start(t, audit.Config{})
 	for want, r := range map[string]audit.Record{
 		"without an action":               {Target: "x"},
@@ -189,7 +189,7 @@ func TestOnlyTheOwnerCanReadTheFiles(t *testing.T) {
 	}
 }
 
-func TestAppendWaitsForRunAndNoLongerThanItsContext(t *testing.T) {
+func TestAppendWaitsForRunUntilItsContextEnds(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "audit.db")
 	l, err := audit.New(audit.Config{Path: path})
 	if err != nil {
@@ -233,7 +233,7 @@ func TestAppendWaitsForRunAndNoLongerThanItsContext(t *testing.T) {
 	}
 }
 
-func TestWhatWasAppendedBeforeTheEndIsWritten(t *testing.T) {
+func TestRecordsAppendedBeforeTheEndAreWritten(t *testing.T) {
 	l := start(t, audit.Config{})
 	l.add(t, "x")
 	ctx, cancel := context.WithCancel(t.Context())
@@ -251,7 +251,7 @@ func TestWhatWasAppendedBeforeTheEndIsWritten(t *testing.T) {
 	}
 }
 
-func TestNewRefusesWhatWillNotHealAndNamesIt(t *testing.T) {
+func TestNewRefusesPermanentErrors(t *testing.T) {
 	dir := t.TempDir()
 	write := func(name, content string) string {
 		path := filepath.Join(dir, name)

@@ -8,22 +8,16 @@ import (
 	"go.uber.org/goleak"
 )
 
-// These make the test binary another process: one that appends to the database there until it is
-// killed, or until the file may not grow.
-const (
-	appenderEnv = "AUDIT_TEST_APPENDS_TO"
-	limitedEnv  = "AUDIT_TEST_MAY_NOT_GROW"
-)
+// appenderEnv makes the test binary a process that appends to the database at this path until it is killed.
+const appenderEnv = "AUDIT_TEST_APPENDS_TO"
 
 func TestMain(m *testing.M) {
-	for name, run := range map[string]func(string) error{appenderEnv: appendUntilKilled, limitedEnv: appendUntilLimited} {
-		if path := os.Getenv(name); path != "" {
-			if err := run(path); err != nil {
-				fmt.Fprintln(os.Stderr, err)
-				os.Exit(1)
-			}
-			os.Exit(0)
+	if path := os.Getenv(appenderEnv); path != "" {
+		if err := appendUntilKilled(path); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
 		}
+		os.Exit(0)
 	}
 	goleak.VerifyTestMain(m)
 }

@@ -5,4 +5,3 @@ package audit_test
 import "errors"
 
 func appendUntilKilled(string) error  { return errors.New("for Unix") }
-func appendUntilLimited(string) error { return errors.New("for Unix") }

@@ -9,23 +9,23 @@ import (
 	"time"
 )
 
-// Filter selects records. Zero fields select all; the others must all hold, and texts are compared
-// as a whole.
+// Filter selects the records that match all of its fields. Zero fields match every record; texts must be
+// equal.
 type Filter struct {
 	Action, Actor, Target, Outcome, Severity, RequestID string
 
-	Since, Until time.Time // Time is not before Since, and before Until
-	After        int64     // Seq is greater: what is new since
-	Before       int64     // Seq is less: the next page
+	Since, Until time.Time // Since is inclusive, Until exclusive
+	After        int64     // matches greater Seq
+	Before       int64     // matches smaller Seq, for the next page
 	Limit        int       // default 100, at most 1,000
 }
 
 const (
 	defaultLimit = 100
-	highestLimit = 1000
+	maxLimit     = 1000
 )
 
-// texts are the fields compared as texts, with their names in a query string and in the table.
+// texts lists the text fields with their names, which the query string and the table share.
 func (f *Filter) texts() []struct {
 	name  string
 	value *string
@@ -51,8 +51,8 @@ func ParseFilter(q url.Values) (Filter, error) {
 		"before": func(s string) (err error) { f.Before, err = parseCount(s); return err },
 		"limit": func(s string) error {
 			n, err := parseCount(s)
-			if err == nil && (n < 1 || n > highestLimit) {
-				err = fmt.Errorf("%d is not from 1 to %d", n, highestLimit)
+			if err == nil && (n < 1 || n > maxLimit) {
+				err = fmt.Errorf("%d is not between 1 and %d", n, maxLimit)
 			}
 			f.Limit = int(n)
 			return err
@@ -65,11 +65,11 @@ func ParseFilter(q url.Values) (Filter, error) {
 		do := read[name]
 		switch {
 		case do == nil:
-			return Filter{}, fmt.Errorf("%q is no filter", cut(name, 64))
+			return Filter{}, fmt.Errorf("unknown filter %q", cut(name, 64))
 		case len(given) != 1:
 			return Filter{}, fmt.Errorf("%s is given %d times", name, len(given))
-		case len(given[0]) > longestText:
-			return Filter{}, fmt.Errorf("%s has %d bytes: %d at most", name, len(given[0]), longestText)
+		case len(given[0]) > maxTextBytes:
+			return Filter{}, fmt.Errorf("%s has %d bytes: the maximum is %d", name, len(given[0]), maxTextBytes)
 		case given[0] == "":
 			continue
 		}
@@ -92,12 +92,12 @@ func parseMoment(s string) (time.Time, error) {
 func parseCount(s string) (int64, error) {
 	n, err := strconv.ParseInt(s, 10, 64)
 	if err != nil || n < 0 {
-		return 0, fmt.Errorf("%q is not a whole number from 0 on", cut(s, 64))
+		return 0, fmt.Errorf("%q is not a non-negative integer", cut(s, 64))
 	}
 	return n, nil
 }
 
-// Values is f as a query string that [ParseFilter] reads.
+// Values returns f as a query string that [ParseFilter] reads.
 func (f Filter) Values() url.Values {
 	q := url.Values{}
 	for _, t := range f.texts() {
@@ -118,15 +118,15 @@ func (f Filter) Values() url.Values {
 	return q
 }
 
-// Most is how many records a query gives at most.
-func (f Filter) Most() int {
+// PageSize is the maximum number of records that a query returns: Limit, its default or its maximum.
+func (f Filter) PageSize() int {
 	if f.Limit <= 0 {
 		return defaultLimit
 	}
-	return min(f.Limit, highestLimit)
+	return min(f.Limit, maxLimit)
 }
 
-// query never gives nil records: in JSON an empty list is a list.
+// query returns an empty slice, not nil, if no record matches: JSON has [] then, not null.
 func query(ctx context.Context, db querier, f Filter) ([]Record, error) {
 	conditions, args := []string{"seq > ?"}, []any{f.After}
 	where := func(condition string, arg any) {
@@ -147,7 +147,8 @@ func query(ctx context.Context, db querier, f Filter) ([]Record, error) {
 		where("seq < ?", f.Before)
 	}
 	records := []Record{}
-	err := eachRow(ctx, db, "seq", "WHERE "+strings.Join(conditions, " AND ")+" ORDER BY seq DESC LIMIT "+strconv.Itoa(f.Most()), args, func(r *row) error {
+	selected := "WHERE " + strings.Join(conditions, " AND ") + " ORDER BY seq DESC LIMIT " + strconv.Itoa(f.PageSize())
+	err := eachRow(ctx, db, "seq", selected, args, func(r *row) error {
 		records = append(records, r.record())
 		return nil
 	})

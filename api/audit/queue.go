@@ -8,21 +8,21 @@ import (
 	"time"
 )
 
-// item is one thing to be written, in its place in the queue: a record, a change of the lists with
-// its record, or a mark where records were lost.
+// item is an entry of the queue: a record, a change of the lists with its record, or a gap where records
+// were lost.
 type item struct {
 	values values
 	change func(context.Context, *appender) error // nil for the others
 	gap    *gap                                   // nil for the others
-	done   chan error                             // gets the answer while waiting; holds one
+	done   chan error                             // receives the answer; buffered
 
 	// guarded by Log.mu
-	waiting bool // somebody waits for the answer
-	taken   bool // it is being written
-	tried   bool // it was, and failed as far as one knows
+	waiting bool // a caller waits for the answer
+	taken   bool // the write is in progress
+	tried   bool // a write failed, but its transaction may have been committed
 }
 
-// gap counts what was lost in one place.
+// gap counts the records lost at one position.
 type gap struct {
 	count       int
 	first, last time.Time
@@ -32,10 +32,10 @@ func newItem() *item { return &item{done: make(chan error, 1), waiting: true} }
 
 func (it *item) isRecord() bool { return it.change == nil && it.gap == nil }
 
-// orphaned reports whether the item takes a place in the backlog: callers that wait bound the others.
+// orphaned reports whether the item counts for the backlog. The number of callers bounds the other items.
 func (it *item) orphaned() bool { return it.isRecord() && !it.waiting }
 
-// answer is called with Log.mu held, at most once while somebody waits.
+// answer sends the outcome to the caller that waits, if any. Called with Log.mu held.
 func (it *item) answer(err error) {
 	if it.waiting {
 		it.waiting = false
@@ -43,7 +43,7 @@ func (it *item) answer(err error) {
 	}
 }
 
-// enqueue reports whether Run will come by.
+// enqueue adds it to the queue. It returns false, and counts a record as lost, if Run has ended.
 func (l *Log) enqueue(it *item) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -64,11 +64,11 @@ func (l *Log) enqueue(it *item) bool {
 func (l *Log) wakeRun() {
 	select {
 	case l.wake <- struct{}{}:
-	default: // it knows already
+	default: // it is awake already
 	}
 }
 
-// abandon ends the wait for a record: its caller has no more time.
+// abandon ends the wait for a record whose caller's context has ended.
 func (l *Log) abandon(it *item, cause error) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -90,7 +90,7 @@ func (l *Log) abandon(it *item, cause error) error {
 	return e
 }
 
-// lose puts a mark where the record stood. Called with mu held.
+// lose replaces the record by a gap. Called with mu held.
 func (l *Log) lose(it *item, at int) {
 	l.health.Lost++
 	when := parseTime(text(it.values.timestamp))
@@ -104,7 +104,7 @@ func (l *Log) lose(it *item, at int) {
 	l.queue[at] = &item{gap: &gap{count: 1, first: when, last: when}}
 }
 
-// withdraw takes a change back and reports whether it could: not when it is being made.
+// withdraw removes a change from the queue, and reports whether it could: not once it is in progress.
 func (l *Log) withdraw(it *item) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -116,19 +116,19 @@ func (l *Log) withdraw(it *item) bool {
 	return true
 }
 
-// take gives the items that are to be written next; they stay in the queue until written.
+// take returns the next items to write. They stay in the queue until they are written.
 func (l *Log) take() []*item {
-	const most = 256
+	const maxBatch = 256
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	batch := slices.Clone(l.queue[:min(len(l.queue), most)])
+	batch := slices.Clone(l.queue[:min(len(l.queue), maxBatch)])
 	for _, it := range batch {
 		it.taken = true
 	}
 	return batch
 }
 
-// written removes a batch that is on disk and answers who waits. There was nothing to do when w is nil.
+// written removes a batch that is on disk and answers its callers. w is nil if there was nothing to do.
 func (l *Log) written(batch []*item, w *written) {
 	if w == nil {
 		return
@@ -137,7 +137,7 @@ func (l *Log) written(batch []*item, w *written) {
 	defer l.mu.Unlock()
 	l.err = nil
 	l.health.Head, l.health.ChainID = w.head, w.chainID
-	l.health.Written += uint64(w.records) // a count
+	l.health.Written += uint64(w.records) // not negative
 	for _, it := range batch {
 		if it.orphaned() {
 			l.orphans--
@@ -147,7 +147,7 @@ func (l *Log) written(batch []*item, w *written) {
 	l.queue = slices.Delete(l.queue, 0, len(batch))
 }
 
-// failed answers everybody who waits: records stay in the queue while there is room, changes do not.
+// failed answers all callers. Records stay in the queue while the backlog has room; changes are removed.
 func (l *Log) failed(err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

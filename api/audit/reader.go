@@ -13,16 +13,16 @@ import (
 	sqlite3 "modernc.org/sqlite/lib"
 )
 
-// Reader reads a database without a [Log]: of a sidecar that does not run, of a copy, of a disk that
-// cannot be written to. Its methods may be called concurrently.
+// Reader reads a database without a [Log]: one of a stopped sidecar, a copy, or one on a read-only disk. Its
+// methods may be called concurrently.
 type Reader struct {
 	db   *sql.DB
 	path string
 }
 
-// OpenReadOnly opens the database at path and changes nothing in it. (Where the directory can be
-// written to, SQLite may leave an empty file beside it, which the next sidecar removes.) It may be
-// used while a sidecar runs. Close the Reader.
+// OpenReadOnly opens the database at path without changing it, also while a sidecar uses it. (In a writable
+// directory SQLite may leave an empty file next to it, which the next sidecar removes.) Close the Reader
+// after use.
 func OpenReadOnly(ctx context.Context, path string) (*Reader, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
@@ -37,7 +37,7 @@ func OpenReadOnly(ctx context.Context, path string) (*Reader, error) {
 	}
 	r, err := openReader(ctx, path, false)
 	if needsToWrite(err) && nothingInWAL(path) {
-		// SQLite needs to write beside a database in WAL mode, unless it is told that nobody writes.
+		// In WAL mode SQLite writes to a second file even to read, unless the database is immutable.
 		if still, e := openReader(ctx, path, true); e == nil {
 			return still, nil
 		}
@@ -59,7 +59,7 @@ func openReader(ctx context.Context, path string, immutable bool) (*Reader, erro
 	}
 	version, err := versionOf(ctx, db, path)
 	if err == nil && version < len(migrations) {
-		err = &VersionError{Path: path, Found: version, Known: len(migrations)}
+		err = &VersionError{Path: path, Found: version, Want: len(migrations)}
 	}
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
@@ -67,7 +67,8 @@ func openReader(ctx context.Context, path string, immutable bool) (*Reader, erro
 	return &Reader{db, path}, nil
 }
 
-// needsToWrite tells that from a lock, under which somebody writes just now.
+// needsToWrite reports whether SQLite could not open the database because it cannot write; a lock is
+// another error.
 func needsToWrite(err error) bool {
 	switch code(err) {
 	case sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN:
@@ -76,7 +77,7 @@ func needsToWrite(err error) bool {
 	return false
 }
 
-// nothingInWAL reports whether all that was written lies in the database itself.
+// nothingInWAL reports whether the main database file holds all that was written.
 func nothingInWAL(path string) bool {
 	info, err := os.Stat(path + "-wal")
 	return errors.Is(err, fs.ErrNotExist) || err == nil && info.Size() == 0
@@ -90,7 +91,7 @@ func (r *Reader) Verify(ctx context.Context, noted ...Head) (VerifyReport, error
 	return verify(ctx, r.db, noted)
 }
 
-// Lists reads both lists.
+// Lists reads both lists from the database.
 func (r *Reader) Lists(ctx context.Context) (*Lists, error) {
 	lists, err := readLists(ctx, r.db)
 	if err != nil {

@@ -14,23 +14,23 @@ import (
 	"github.com/google/uuid"
 )
 
-// What is recorded. The log itself writes those from [ActionPrune] on.
+// The actions. The log itself records those from [ActionPrune] on.
 const (
 	ActionStart                = "start"
 	ActionStop                 = "stop"
 	ActionPolicyReload         = "policy-reload"          // target: the policy directory
-	ActionPolicyReloadRejected = "policy-reload-rejected" // the same; what served before serves on
-	ActionAuthRefused          = "auth-refused"           // actor: the address
+	ActionPolicyReloadRejected = "policy-reload-rejected" // the same; the policy in service stays
+	ActionAuthRefused          = "auth-refused"           // actor: the remote address
 	ActionListBlock            = "list-block"             // target: TYPE/NAME, as for the next two
 	ActionListAllow            = "list-allow"
 	ActionListRemove           = "list-remove"
 	ActionPrune                = "audit-prune"    // retention removed the oldest records
-	ActionGap                  = "audit-gap"      // records were lost here; details say how many and when
+	ActionGap                  = "audit-gap"      // records were lost at this position; details say how many and when
 	ActionReplaced             = "audit-replaced" // the database was moved away or replaced while in use
 	ActionAdopted              = "audit-adopted"  // a database of an earlier system was taken over
 )
 
-// How it ended.
+// The outcomes.
 const (
 	OutcomeApplied   = "applied"
 	OutcomeFailed    = "failed"
@@ -38,21 +38,21 @@ const (
 	OutcomeUnchanged = "unchanged"
 )
 
-// How much it matters.
+// The severities.
 const (
 	SeverityInfo = "INFO"
 	SeverityWarn = "WARN"
 	SeverityHigh = "HIGH"
 )
 
-// DefaultActor is who did what nobody is named for.
+// DefaultActor is the actor of a record without one.
 const DefaultActor = "defenseclaw"
 
-// Record is one thing that happened. Append needs Action only; the other fields get what is said
-// here. A text longer than 4 KiB is cut and ends with an ellipsis then; details longer than 16 KiB
-// are replaced by an object that tells their length, their SHA-256 and their beginning.
+// Record is one recorded event. Append requires Action; other fields have the defaults given. A text longer
+// than 4 KiB is cut, and ends with an ellipsis then; details longer than 16 KiB are replaced by an object
+// with their length, their SHA-256 and their beginning.
 type Record struct {
-	Seq          int64           `json:"seq"` // its place in the chain, from 1; set by the log
+	Seq          int64           `json:"seq"` // position in the chain, from 1; set by the log
 	ID           string          `json:"id"`  // a UUID; set by the log
 	Time         time.Time       `json:"time"`
 	Action       string          `json:"action"`
@@ -64,32 +64,32 @@ type Record struct {
 	RevisionTo   string          `json:"revision_to,omitempty"`
 	Generation   uint64          `json:"generation,omitempty"`
 	RequestID    string          `json:"request_id,omitempty"`
-	RunID        string          `json:"run_id,omitempty"` // of the process; set by the log
+	RunID        string          `json:"run_id,omitempty"` // identifies the process; set by the log
 	Message      string          `json:"message,omitempty"`
 	Details      json.RawMessage `json:"details,omitempty"` // any JSON; see [JSON]
 	Hash         string          `json:"hash"`              // hexadecimal SHA-256; set by the log
 }
 
-// JSON is v for [Record.Details]. What cannot be encoded gives an object that says why: no record
-// fails because of it.
+// JSON encodes v for [Record.Details]. If v cannot be encoded, the result is an object with the error, so
+// that the record can still be written.
 func JSON(v any) json.RawMessage {
 	b, err := json.Marshal(v)
 	if err != nil {
-		b, _ = json.Marshal(map[string]string{"not_encodable": err.Error()}) // a map of strings always can be
+		b, _ = json.Marshal(map[string]string{"not_encodable": err.Error()}) // cannot fail for a map of strings
 	}
 	return b
 }
 
 const (
-	longestText    = 4 << 10
-	longestDetails = 16 << 10
-	// timeLayout has a fixed width, so that text order is time order.
+	maxTextBytes    = 4 << 10
+	maxDetailsBytes = 16 << 10
+	// timeLayout has a fixed width, so that the order of texts is the order of times.
 	timeLayout = "2006-01-02T15:04:05.000000000Z"
 )
 
 func timeText(t time.Time) string { return t.UTC().Format(timeLayout) }
 
-// prepare makes a row of r. The error says what a caller must mend; nothing else is refused.
+// prepare makes a row of r, with its id and defaults. It returns an error only for a mistake of the caller.
 func prepare(r Record, runID string) (values, error) {
 	if r.Action == "" {
 		return values{}, errors.New("audit record without an action")
@@ -129,43 +129,43 @@ func severityOf(outcome string) string {
 	}
 }
 
-// fit makes text that any reader of the database can take.
+// fit makes s valid UTF-8 without NUL and limits its length.
 func fit(s string) string {
 	s = strings.ToValidUTF8(s, "\uFFFD")
-	s = strings.ReplaceAll(s, "\x00", "\uFFFD") // where C programs would end it
-	return cut(s, longestText)
+	s = strings.ReplaceAll(s, "\x00", "\uFFFD") // C programs end a text there
+	return cut(s, maxTextBytes)
 }
 
-func cut(s string, longest int) string {
-	if len(s) <= longest {
+func cut(s string, maxBytes int) string {
+	if len(s) <= maxBytes {
 		return s
 	}
-	end := longest
+	end := maxBytes
 	for end > 0 && !utf8.RuneStart(s[end]) {
 		end--
 	}
 	return s[:end] + "…"
 }
 
-// fitDetails is nil for none: an empty text would not be JSON to readers that take it apart.
+// fitDetails returns nil for no details: an empty text is not JSON.
 func fitDetails(d json.RawMessage) any {
 	if len(d) == 0 {
 		return nil
 	}
 	var b bytes.Buffer
-	if err := json.Compact(&b, d); err != nil { // not after json.Valid
+	if err := json.Compact(&b, d); err != nil { // prepare has called json.Valid
 		return nil
 	}
 	text := strings.ToValidUTF8(b.String(), "\uFFFD")
-	if len(text) <= longestDetails {
+	if len(text) <= maxDetailsBytes {
 		return text
 	}
 	return string(JSON(map[string]any{
-		"truncated": true, "bytes": len(text), "sha256": digest(text), "begins": cut(text, longestText),
+		"truncated": true, "bytes": len(text), "sha256": digest(text), "begins": cut(text, maxTextBytes),
 	}))
 }
 
-// record is the row as callers see it. Nothing in a row that somebody tampered with makes it fail.
+// record converts the row for callers. It never fails, whatever was written into the row.
 func (row *row) record() Record {
 	v := &row.values
 	r := Record{
@@ -198,9 +198,11 @@ func text(v any) string {
 	}
 }
 
-// parseTime knows the log's own times and those that earlier systems wrote; the zero time is any other.
+// parseTime reads times of the log and of earlier systems. It returns the zero time for others.
 func parseTime(s string) time.Time {
-	for _, layout := range []string{time.RFC3339Nano, "2006-01-02 15:04:05.999999999Z07:00", "2006-01-02 15:04:05.999999999", "2006-01-02T15:04:05.999999999"} {
+	for _, layout := range []string{
+		time.RFC3339Nano, "2006-01-02 15:04:05.999999999Z07:00", "2006-01-02 15:04:05.999999999", "2006-01-02T15:04:05.999999999",
+	} {
 		if t, err := time.Parse(layout, s); err == nil {
 			return t.UTC()
 		}

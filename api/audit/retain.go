@@ -9,11 +9,11 @@ import (
 )
 
 const (
-	pruneBatch = 10_000 // records removed in one transaction, between which others are written
-	pruneKeeps = 64     // records that no limit of size removes
+	pruneBatch = 10_000 // records removed in one transaction; new records are written between two of them
+	pruneKeeps = 64     // newest records that the size limit does not remove
 )
 
-// pruned is what the record of a removal tells. The newest one must agree with where the chain begins.
+// pruned is the details of a record of [ActionPrune]. The newest one must match the anchor of the chain.
 type pruned struct {
 	From    int64  `json:"from"`
 	Through int64  `json:"through"`
@@ -23,7 +23,7 @@ type pruned struct {
 	Lists   string `json:"lists_sha256"`
 }
 
-// retain removes what is too old or too much, and gives the time until it is to look again.
+// retain removes records over the limits of age and size, and returns the delay until its next call.
 func (l *Log) retain(ctx context.Context) time.Duration {
 	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
 	defer cancel()
@@ -31,21 +31,21 @@ func (l *Log) retain(ctx context.Context) time.Duration {
 	now := time.Now()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.health.RetentionDone, l.health.RetentionErr = &now, inWords(err)
+	l.health.RetentionDone, l.health.RetentionErr = &now, oneLine(err)
 	if more && err == nil {
-		return time.Millisecond // what waits to be written comes first
+		return time.Millisecond // after waiting records are written
 	}
 	return l.cfg.PruneEvery
 }
 
-// pruneOnce removes a batch and reports whether there may be more.
+// pruneOnce removes a batch of records and reports whether there may be more to remove.
 func (l *Log) pruneOnce(ctx context.Context) (more bool, err error) {
 	s, _, err := l.open(ctx)
 	if err != nil {
 		return false, fmt.Errorf("remove old audit records: %w", err)
 	}
 	if l.previous != nil {
-		return false, nil // flush has to say so first
+		return false, nil // flush must first record the replacement
 	}
 	var p *pruned
 	var head Head
@@ -74,11 +74,12 @@ func (l *Log) pruneOnce(ctx context.Context) (more bool, err error) {
 	return left || p != nil && p.Records == pruneBatch, err
 }
 
-// choose finds what is to be removed; nil when that is nothing.
+// choose selects the records to remove; nil if there are none.
 func (l *Log) choose(ctx context.Context, tx *sql.Tx, c chain) (*pruned, error) {
 	p := &pruned{From: c.anchor.Seq + 1, Through: c.anchor.Seq}
 	if l.cfg.MaxAge > 0 {
-		const young = "SELECT coalesce((SELECT seq FROM audit_events WHERE seq > ? AND +timestamp >= ? ORDER BY seq LIMIT 1), ? + 1) - 1" // + keeps SQLite off the wrong index
+		// With + SQLite uses the index of seq.
+		const young = "SELECT coalesce((SELECT seq FROM audit_events WHERE seq > ? AND +timestamp >= ? ORDER BY seq LIMIT 1), ? + 1) - 1"
 		oldest := timeText(time.Now().Add(-l.cfg.MaxAge))
 		if err := tx.QueryRowContext(ctx, young, c.anchor.Seq, oldest, c.head.Seq).Scan(&p.Through); err != nil {
 			return nil, err
@@ -95,7 +96,7 @@ func (l *Log) choose(ctx context.Context, tx *sql.Tx, c chain) (*pruned, error) 
 		}
 	}
 	p.Through = min(p.Through, c.anchor.Seq+pruneBatch)
-	// Where somebody removed the record, the one before it ends what is removed.
+	// If that record is missing from the table, the range ends with the one before it.
 	const last = "SELECT seq, hash FROM audit_events WHERE seq <= ? ORDER BY seq DESC LIMIT 1"
 	err := tx.QueryRowContext(ctx, last, p.Through).Scan(&p.Through, &p.Hash)
 	if errors.Is(err, sql.ErrNoRows) || err == nil && p.Through < p.From {
@@ -104,15 +105,17 @@ func (l *Log) choose(ctx context.Context, tx *sql.Tx, c chain) (*pruned, error) 
 	return p, err
 }
 
-// tooMuch gives the newest record that must go for the others to take nine tenths of what they may.
+// tooMuch returns the newest record to remove so that the rest take nine tenths of MaxBytes; 0 if none.
 func (l *Log) tooMuch(ctx context.Context, tx *sql.Tx, c chain) (through int64, err error) {
-	const pages = "SELECT (SELECT page_count FROM pragma_page_count) - (SELECT freelist_count FROM pragma_freelist_count), (SELECT page_size FROM pragma_page_size)"
+	const pages = "SELECT (SELECT page_count FROM pragma_page_count) - (SELECT freelist_count FROM pragma_freelist_count), " +
+		"(SELECT page_size FROM pragma_page_size)"
 	var used, size int64
 	if err := tx.QueryRowContext(ctx, pages).Scan(&used, &size); err != nil || used*size <= l.cfg.MaxBytes {
 		return 0, err
 	}
-	// Only now is it worth counting what the records take, among all else that may lie in the file.
-	const ours = "SELECT sum(pgsize) FROM dbstat WHERE aggregate = TRUE AND name IN (SELECT name FROM sqlite_schema WHERE tbl_name = 'audit_events')"
+	// The file may hold other tables; only now is it worth measuring the records alone.
+	const ours = "SELECT sum(pgsize) FROM dbstat WHERE aggregate = TRUE AND name IN " +
+		"(SELECT name FROM sqlite_schema WHERE tbl_name = 'audit_events')"
 	var bytes sql.NullInt64
 	if err := tx.QueryRowContext(ctx, ours).Scan(&bytes); err != nil || bytes.Int64 <= l.cfg.MaxBytes {
 		return 0, err
@@ -122,7 +125,7 @@ func (l *Log) tooMuch(ctx context.Context, tx *sql.Tx, c chain) (through int64, 
 	return c.head.Seq - max(keep, pruneKeeps), nil
 }
 
-// prune removes the records, moves the anchor and records both.
+// prune removes the records, moves the anchor, and adds a record of it.
 func (l *Log) prune(ctx context.Context, tx *sql.Tx, p *pruned) (Head, error) {
 	if _, err := tx.ExecContext(ctx, "UPDATE audit_chain SET anchor_seq = ?, anchor_hash = ?", p.Through, p.Hash); err != nil {
 		return Head{}, err
@@ -153,22 +156,22 @@ func (l *Log) prune(ctx context.Context, tx *sql.Tx, p *pruned) (Head, error) {
 	return a.head, a.saveHead(ctx)
 }
 
-// shrink gives some of the room that nothing takes back to the file system, and reports whether there
-// is more. A database of an earlier system keeps its room, for new records.
+// shrink returns some free pages to the file system and reports whether there are more. A database of an
+// earlier system, without incremental vacuum, reuses its free pages instead.
 func (s *store) shrink(ctx context.Context) (more bool, err error) {
 	const state = "SELECT (SELECT freelist_count FROM pragma_freelist_count), (SELECT auto_vacuum FROM pragma_auto_vacuum)"
-	const incremental, most = 2, 4096
+	const incremental, maxPages = 2, 4096
 	var free, mode int
 	if err = s.write.QueryRowContext(ctx, state).Scan(&free, &mode); err == nil && (free == 0 || mode != incremental) {
 		return false, nil
 	}
-	for _, pragma := range []string{fmt.Sprintf("PRAGMA incremental_vacuum(%d)", most), "PRAGMA wal_checkpoint(TRUNCATE)"} {
+	for _, pragma := range []string{fmt.Sprintf("PRAGMA incremental_vacuum(%d)", maxPages), "PRAGMA wal_checkpoint(TRUNCATE)"} {
 		if err == nil {
 			_, err = s.write.ExecContext(ctx, pragma)
 		}
 	}
 	if err != nil {
-		return false, fmt.Errorf("give room of %s back: %w", s.path, explain(err))
+		return false, fmt.Errorf("shrink %s: %w", s.path, explain(err))
 	}
-	return free > most, nil
+	return free > maxPages, nil
 }

@@ -54,10 +54,9 @@ var (
 	selectedColumns = strings.Replace(columnNames(), "timestamp", "+timestamp", 1)
 )
 
-// eachRow calls do for the rows that where selects; place is the expression that gives their seq.
-// The row is do's until it returns.
-func eachRow(ctx context.Context, db querier, place, where string, args []any, do func(*row) error) (err error) {
-	rows, err := db.QueryContext(ctx, "SELECT "+place+", prev_hash, hash, "+selectedColumns+" FROM audit_events "+where, args...)
+// eachRow calls do for each row that where selects. seq is the SQL expression for the row's seq.
+func eachRow(ctx context.Context, db querier, seq, where string, args []any, do func(*row) error) (err error) {
+	rows, err := db.QueryContext(ctx, "SELECT "+seq+", prev_hash, hash, "+selectedColumns+" FROM audit_events "+where, args...)
 	if err != nil {
 		return err
 	}
@@ -80,7 +79,7 @@ func eachRow(ctx context.Context, db querier, place, where string, args []any, d
 	return rows.Err()
 }
 
-// columnOf gives the only column of a query's rows.
+// columnOf returns the values of a query with one column.
 func columnOf[T any](ctx context.Context, db querier, query string, args ...any) (all []T, err error) {
 	rows, err := db.QueryContext(ctx, query, args...)
 	if err != nil {
@@ -101,19 +100,19 @@ func columnOf[T any](ctx context.Context, db querier, query string, args ...any)
 type chain struct {
 	id, startedAt string
 	head          Head // the newest record
-	anchor        Head // the newest that retention removed; before the first, what genesis gives
+	anchor        Head // the newest record that retention removed; seq 0 and the genesis hash if none
 }
 
 func readChain(ctx context.Context, db querier) (c chain, err error) {
 	const query = "SELECT id, started_at, head_seq, head_hash, anchor_seq, anchor_hash FROM audit_chain"
 	err = db.QueryRowContext(ctx, query).Scan(&c.id, &c.startedAt, &c.head.Seq, &c.head.Hash, &c.anchor.Seq, &c.anchor.Hash)
 	if errors.Is(err, sql.ErrNoRows) {
-		err = errors.New("the row of audit_chain is gone, which says where the chain ends: move the database away and keep it")
+		err = errors.New("the row of audit_chain, which marks the ends of the chain, is missing: move the database away and keep it")
 	}
 	return c, err
 }
 
-// appender adds records to the chain, in one transaction.
+// appender adds records to the chain in one transaction. Call saveHead at its end.
 type appender struct {
 	tx   *sql.Tx
 	head Head
@@ -135,7 +134,7 @@ func (a *appender) add(ctx context.Context, v *values) error {
 		return err
 	}
 	if n, err := result.RowsAffected(); err != nil || n != 1 {
-		return errors.Join(fmt.Errorf("the database took %d rows for one record: has somebody put a trigger on audit_events?", n), err)
+		return errors.Join(fmt.Errorf("inserting one record changed %d rows: is there a trigger on audit_events?", n), err)
 	}
 	a.head = next
 	return nil

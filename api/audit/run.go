@@ -11,25 +11,25 @@ import (
 
 const (
 	writeTimeout = 10 * time.Second // of one attempt to write a batch
-	lastTimeout  = 5 * time.Second  // of all attempts once Run is to end
+	lastTimeout  = 5 * time.Second  // of all attempts after Run's context has ended
 )
 
-// Run opens the database and writes what is appended until ctx ends; then it writes what was
-// appended before, closes the database and returns nil, or an [*UnwrittenError] with the records
-// that it could not write. Call it once, and end it after those who append.
+// Run opens the database and writes what is appended until ctx ends. Then it writes what is still queued,
+// closes the database and returns nil, or an [*UnwrittenError] with the records that it could not write. Call
+// it once, and end ctx after the last Append.
 func (l *Log) Run(ctx context.Context) error {
 	retry, prune, fold := time.NewTimer(0), time.NewTimer(0), time.NewTimer(l.limited.window())
 	defer retry.Stop()
 	defer prune.Stop()
 	defer fold.Stop()
-	working := context.WithoutCancel(ctx) // what was begun is ended
+	working := context.WithoutCancel(ctx) // a write in progress is completed
 	for {
 		select {
 		case <-ctx.Done():
 			return l.finish(working)
 		case <-l.wake:
 			l.flush(working)
-		case <-retry.C: // at once at first, which opens the database
+		case <-retry.C: // fires at once the first time, to open the database
 			l.flush(working)
 			retry.Reset(l.cfg.RetryEvery)
 		case <-prune.C:
@@ -41,8 +41,8 @@ func (l *Log) Run(ctx context.Context) error {
 	}
 }
 
-// flush writes all that is in the queue, until that fails. With an empty queue it only looks whether
-// the database is there, and whether it can be written to when it could not before.
+// flush writes the queue until it is empty or a write fails. With an empty queue it checks that the database
+// file is still there and, if the last write failed, that writing works again.
 func (l *Log) flush(ctx context.Context) {
 	for {
 		batch := l.take()
@@ -58,7 +58,7 @@ func (l *Log) flush(ctx context.Context) {
 	}
 }
 
-// finish takes no more records and writes those it has.
+// finish accepts no more records and writes the queued ones.
 func (l *Log) finish(ctx context.Context) error {
 	l.fold()
 	ctx, cancel := context.WithTimeout(ctx, lastTimeout)
@@ -74,7 +74,7 @@ func (l *Log) finish(ctx context.Context) error {
 	if left := l.leftover(); len(left) > 0 {
 		err = &UnwrittenError{Records: left, Err: l.err}
 	}
-	l.health.Lost += uint64(l.orphans) // a count
+	l.health.Lost += uint64(l.orphans) // not negative
 	l.queue, l.orphans, l.err = nil, 0, ErrNotRunning
 	if s := l.store.Swap(nil); s != nil {
 		if e := s.close(); e != nil {
@@ -84,7 +84,7 @@ func (l *Log) finish(ctx context.Context) error {
 	return err
 }
 
-// leftover are the records in the queue. Called with mu held.
+// leftover returns the records in the queue. Called with mu held.
 func (l *Log) leftover() []Record {
 	var all []Record
 	for _, it := range l.queue {
@@ -97,17 +97,17 @@ func (l *Log) leftover() []Record {
 	return all
 }
 
-// written is what one transaction did.
+// written is the result of one transaction.
 type written struct {
 	head     Head
 	chainID  string
 	records  int64
-	declined map[*item]error // changes that changed nothing, and why
-	changed  bool            // the lists
-	lists    *Lists          // as they are now; nil when they are as before
+	declined map[*item]error // changes that changed nothing, with the reason
+	changed  bool            // whether the lists changed
+	lists    *Lists          // the lists after it; nil if unchanged
 }
 
-// write brings the batch to disk in one transaction, in the database that lies at the path now.
+// write writes the batch to disk in one transaction, into the database that is now at the path.
 func (l *Log) write(ctx context.Context, batch []*item) (*written, error) {
 	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
 	defer cancel()
@@ -172,7 +172,7 @@ func (l *Log) writeItem(ctx context.Context, a *appender, it *item, w *written) 
 		if v, err = it.gap.record(l.cfg.RunID); err != nil {
 			return err
 		}
-	case it.tried: // an error of a commit does not always mean that nothing was committed
+	case it.tried: // a commit that returned an error may still have taken effect
 		there, err := columnOf[int](ctx, a.tx, "SELECT 1 FROM audit_events WHERE id = ?", v.id)
 		if err != nil || len(there) > 0 {
 			return err
@@ -181,8 +181,8 @@ func (l *Log) writeItem(ctx context.Context, a *appender, it *item, w *written) 
 	return a.add(ctx, &v)
 }
 
-// open gives the open database; fresh, when it was opened just now. A file that was moved away or
-// replaced is not written to any more: nobody would find the records.
+// open returns the open database, and whether it opened it just now. It does not go on with a file that was
+// moved away or replaced: records written there would be lost.
 func (l *Log) open(ctx context.Context) (s *store, fresh bool, err error) {
 	s = l.store.Load()
 	if s != nil && !s.vanished() {
@@ -203,15 +203,15 @@ func (l *Log) open(ctx context.Context) (s *store, fresh bool, err error) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if known := l.health; known.ChainID != "" && (known.ChainID != c.id || known.Head != c.head) {
-		l.previous = &chain{id: known.ChainID, head: known.Head}
+	if last := l.health; last.ChainID != "" && (last.ChainID != c.id || last.Head != c.head) {
+		l.previous = &chain{id: last.ChainID, head: last.Head}
 	}
 	l.store.Store(s)
 	return s, true, nil
 }
 
-// takeOver begins to write into another database than before: it says so there and, where that one
-// has just been made, brings the lists into it, which decisions rest on.
+// takeOver starts writing to a database that replaced the previous one. It adds a record of that and, if the
+// database is new, restores the lists, which decisions depend on.
 func (l *Log) takeOver(ctx context.Context, a *appender) error {
 	restored := 0
 	if lists := l.lists.Load(); lists != nil && a.head.Seq == 0 {
@@ -240,7 +240,7 @@ func (l *Log) takeOver(ctx context.Context, a *appender) error {
 	return a.add(ctx, &v)
 }
 
-// record is what is written in place of the records that were lost.
+// record makes the row that stands for the lost records.
 func (g *gap) record(runID string) (values, error) {
 	return prepare(Record{
 		Time: g.last, Action: ActionGap, Outcome: OutcomeFailed,

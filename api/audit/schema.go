@@ -12,17 +12,17 @@ import (
 	"github.com/google/uuid"
 )
 
-// applicationID marks a database as the log's own ("DCAu"), whatever wrote to its path before.
+// applicationID ("DCAu") marks a database as an audit log of this program.
 const applicationID = 0x44434175
 
-// migrations bring a database from each version to the next, in this order, each in one transaction.
-// New ones are added at the end; what is here is never changed.
+// migrations[n] migrates a database from version n to n+1 in one transaction. Add new ones at the end, and
+// never change the existing ones.
 var migrations = []func(context.Context, *sql.Tx) error{
 	createEvents, // 1: records and their chain
 	createLists,  // 2: the block and allow lists
 }
 
-// migrate brings the database up to date, and refuses one that is newer or not ours.
+// migrate brings the database to the newest version. It refuses a newer one and one of another program.
 func migrate(ctx context.Context, db *sql.DB, path string) error {
 	for {
 		version, err := versionOf(ctx, db, path)
@@ -37,27 +37,29 @@ func migrate(ctx context.Context, db *sql.DB, path string) error {
 			return err
 		})
 		if err != nil {
-			return fmt.Errorf("bring its schema to version %d: %w", version+1, err)
+			return fmt.Errorf("migrate its schema to version %d: %w", version+1, err)
 		}
 	}
 }
 
-// querier is what *sql.DB, *sql.Conn and *sql.Tx have in common.
+// querier is implemented by *sql.DB, *sql.Conn and *sql.Tx.
 type querier interface {
 	QueryContext(context.Context, string, ...any) (*sql.Rows, error)
 	QueryRowContext(context.Context, string, ...any) *sql.Row
 }
 
-// versionOf is 0 for an empty database and for one of an earlier system that can be taken over.
+// versionOf returns the schema version: 0 for an empty database, and for one of an earlier system that can
+// be adopted.
 func versionOf(ctx context.Context, db querier, path string) (version int, err error) {
 	var application, tables int
-	const state = "SELECT (SELECT application_id FROM pragma_application_id), (SELECT user_version FROM pragma_user_version), (SELECT count(*) FROM sqlite_schema)"
+	const state = "SELECT (SELECT application_id FROM pragma_application_id), (SELECT user_version FROM pragma_user_version), " +
+		"(SELECT count(*) FROM sqlite_schema)"
 	if err := db.QueryRowContext(ctx, state).Scan(&application, &version, &tables); err != nil {
 		return 0, err
 	}
 	switch {
 	case application == applicationID && version > len(migrations):
-		return 0, &VersionError{Path: path, Found: version, Known: len(migrations)}
+		return 0, &VersionError{Path: path, Found: version, Want: len(migrations)}
 	case application == applicationID:
 		return version, nil
 	case application != 0 || version != 0:
@@ -77,12 +79,12 @@ func versionOf(ctx context.Context, db querier, path string) (version int, err e
 	return 0, nil
 }
 
-// columnsOf is empty where there is no table audit_events.
+// columnsOf returns the columns of audit_events; none if there is no such table.
 func columnsOf(ctx context.Context, db querier) ([]string, error) {
 	return columnOf[string](ctx, db, "SELECT name FROM pragma_table_info('audit_events')")
 }
 
-// The columns that earlier systems' readers select, in their types, and then the log's own.
+// baseTable has the columns that readers of earlier systems select, with their types. ownColumns are added.
 const (
 	baseTable = `CREATE TABLE IF NOT EXISTS audit_events (
 	id TEXT PRIMARY KEY,
@@ -98,7 +100,7 @@ const (
 	ownColumns = "structured_json TEXT, run_id TEXT, outcome TEXT, revision_from TEXT, revision_to TEXT, " +
 		"generation INTEGER, request_id TEXT, seq INTEGER, prev_hash TEXT, hash TEXT"
 
-	// The triggers keep people from accidents; who wants to tamper drops them.
+	// The triggers prevent accidents, not tampering: they can be dropped.
 	chainTables = `
 CREATE INDEX IF NOT EXISTS idx_audit_timestamp ON audit_events(timestamp);
 CREATE INDEX IF NOT EXISTS idx_audit_action ON audit_events(action);
@@ -146,7 +148,7 @@ func createEvents(ctx context.Context, tx *sql.Tx) error {
 		return err
 	}
 	if err := adopt(ctx, tx); err != nil {
-		return fmt.Errorf("take over the records that were there: %w", err)
+		return fmt.Errorf("adopt the existing records: %w", err)
 	}
 	_, err = tx.ExecContext(ctx, triggers)
 	return err
@@ -166,7 +168,7 @@ func createLists(ctx context.Context, tx *sql.Tx) error {
 	return err
 }
 
-// adopt chains the records of an earlier system, in the order they were written in.
+// adopt chains the records of an earlier system in the order in which they were written.
 func adopt(ctx context.Context, tx *sql.Tx) error {
 	a, err := appendTo(ctx, tx)
 	if err != nil {

@@ -17,16 +17,15 @@ import (
 	_ "modernc.org/sqlite" // the driver "sqlite"
 )
 
-// store is an open database: one connection that writes, a few that read.
+// store is an open database: one connection for writing, up to three for reading.
 type store struct {
 	path  string
 	write *sql.DB
 	read  *sql.DB
-	file  os.FileInfo // what lay at path when it was opened
+	file  os.FileInfo // the file at path when it was opened
 }
 
-// openStore opens the database at path and brings its schema up to date; where there is none, it
-// makes one.
+// openStore opens the database at path and migrates its schema. It creates the database if there is none.
 func openStore(ctx context.Context, path string, busy time.Duration) (*store, error) {
 	if err := ensureFile(path); err != nil {
 		return nil, err
@@ -60,22 +59,22 @@ func (s *store) prepare(ctx context.Context) error {
 		return err
 	}
 	if mode != "wal" {
-		return fmt.Errorf("its journal mode is %s and cannot be made WAL: is it on a network file system?", mode)
+		return fmt.Errorf("its journal mode is %s and cannot be changed to WAL: is it on a network file system?", mode)
 	}
 	return nil
 }
 
 func (s *store) close() error { return errors.Join(s.read.Close(), s.write.Close()) }
 
-// forgetWriter drops the writing connection after an error: what is wrong may lie in how it was
-// opened, such as for reading only.
+// forgetWriter closes the connection for writing after an error: the cause may be how it was opened, for
+// example read-only.
 func (s *store) forgetWriter() {
 	s.write.SetMaxIdleConns(0)
 	s.write.SetMaxIdleConns(1)
 }
 
-// vanished reports that another file, or none, lies at the path now: SQLite would go on writing into
-// a file that nobody can open any more.
+// vanished reports whether the file at path is gone or another one. SQLite would go on writing to the old
+// file, which has no name any more.
 func (s *store) vanished() bool {
 	now, err := os.Stat(s.path)
 	if err != nil {
@@ -84,12 +83,12 @@ func (s *store) vanished() bool {
 	return !os.SameFile(now, s.file)
 }
 
-// writing is how the log's own connection is set up. Each commit is synced (FULL): in WAL mode
-// NORMAL would lose the last ones with the power.
+// writing returns the settings of the connection for writing. Each commit is synced (FULL): in WAL mode
+// NORMAL could lose the last commits with the power.
 func writing(busy time.Duration) url.Values {
 	return url.Values{
 		"_busy_timeout": {milliseconds(busy)},
-		"_auto_vacuum":  {"INCREMENTAL"}, // taken only by a database that is new
+		"_auto_vacuum":  {"INCREMENTAL"}, // only a new database takes it
 		"_synchronous":  {"FULL"},
 		"_txlock":       {"immediate"},
 		"_defensive":    {"1"},
@@ -111,17 +110,17 @@ func reading(busy time.Duration) url.Values {
 
 func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
 
-// openDB opens no file yet: database/sql does when it is first asked.
+// openDB returns a handle; database/sql opens the file at the first query.
 func openDB(path string, settings url.Values) (*sql.DB, error) {
 	slashed := filepath.ToSlash(path)
 	if !strings.HasPrefix(slashed, "/") {
-		slashed = "/" + slashed // a drive's letter
+		slashed = "/" + slashed // a drive letter
 	}
 	name := url.URL{Scheme: "file", Path: slashed, RawQuery: settings.Encode()}
 	return sql.Open("sqlite", name.String())
 }
 
-// ensureFile makes an empty database that only its owner can read. SQLite gives the files beside it
+// ensureFile creates an empty database that only its owner can read. SQLite gives its -wal and -shm files
 // the same mode.
 func ensureFile(path string) error {
 	info, err := os.Stat(path)
@@ -137,7 +136,7 @@ func ensureFile(path string) error {
 	}
 	for _, name := range []string{path, path + "-wal", path + "-shm"} {
 		if err := os.Chmod(name, 0o600); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("keep the audit database from others: %w", err)
+			return fmt.Errorf("restrict the audit database to its owner: %w", err)
 		}
 	}
 	return nil
@@ -146,18 +145,19 @@ func ensureFile(path string) error {
 func createFile(path string) error {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
-		return fmt.Errorf("make the audit database: %w", err)
+		return fmt.Errorf("create the audit database: %w", err)
 	}
 	if err := errors.Join(f.Sync(), f.Close(), syncDir(filepath.Dir(path))); err != nil {
-		return fmt.Errorf("make the audit database: %w", err)
+		return fmt.Errorf("create the audit database: %w", err)
 	}
 	return nil
 }
 
-// syncDir makes the name of a new file survive the loss of power.
+// syncDir makes the name of a new file survive the loss of power. engine/history has the same function, but
+// this package is independent of the engine.
 func syncDir(dir string) error {
 	if runtime.GOOS == "windows" {
-		return nil // which has no such thing
+		return nil // Windows cannot sync a directory
 	}
 	d, err := os.Open(dir)
 	if err != nil {
@@ -178,7 +178,7 @@ func inTx(ctx context.Context, db *sql.DB, do func(*sql.Tx) error) error {
 	return tx.Commit()
 }
 
-// ignoreDone drops the error of a rollback that came by itself, with the end of a context.
+// ignoreDone drops the error of a rollback after the end of a context has already rolled back.
 func ignoreDone(err error) error {
 	if errors.Is(err, sql.ErrTxDone) {
 		return nil
