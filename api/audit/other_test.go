@@ -4,4 +4,4 @@ package audit_test
 
 import "errors"
 
-func appendUntilKilled(string) error  { return errors.New("for Unix") }
+func appendUntilKilled(string) error { return errors.New("for Unix") }
