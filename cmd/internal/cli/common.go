@@ -12,6 +12,7 @@ import (
 	"defenseclaw/cmd/internal/report"
 	"defenseclaw/cmd/internal/sidecar"
 	"defenseclaw/engine"
+	"defenseclaw/engine/diagnostic"
 	"defenseclaw/policies"
 
 	"github.com/urfave/cli/v2"
@@ -170,10 +171,10 @@ func version() string {
 }
 
 // received converts the diagnostics of the sidecar's answer.
-func received(ds []api.Diagnostic) engine.Diagnostics {
-	converted := make(engine.Diagnostics, len(ds))
+func received(ds []api.Diagnostic) diagnostic.List {
+	converted := make(diagnostic.List, len(ds))
 	for i, d := range ds {
-		converted[i] = engine.Diagnostic(d)
+		converted[i] = diagnostic.Diagnostic(d)
 	}
 	return converted
 }

@@ -17,6 +17,7 @@ import (
 
 	"defenseclaw/cmd/internal/testrun"
 	"defenseclaw/engine"
+	"defenseclaw/engine/diagnostic"
 	"defenseclaw/watcher"
 
 	"github.com/open-policy-agent/opa/v1/tester"
@@ -49,8 +50,8 @@ type Round struct {
 	Took    time.Duration // from the save to this result
 	All     bool          // all tests ran, not only those that the change can affect
 
-	Problems engine.Diagnostics // why the policy does not compile; the rest is of the last one that did
-	Err      error              // why nothing could be done at all
+	Problems diagnostic.List // why the policy does not compile; the rest is of the last one that did
+	Err      error           // why nothing could be done at all
 
 	Ran, Total, Skipped int
 	Failing             []Failure // of this round and of earlier ones that nothing has repaired, by place

@@ -10,7 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"defenseclaw/engine"
+	"defenseclaw/engine/diagnostic"
 
 	"github.com/aymanbagabas/go-udiff"
 	"github.com/open-policy-agent/opa/v1/ast"
@@ -21,8 +21,8 @@ import (
 type File struct {
 	Path      string
 	Text      []byte
-	Formatted []byte             // nil when the file does not parse
-	Problems  engine.Diagnostics // why it does not parse
+	Formatted []byte          // nil when the file does not parse
+	Problems  diagnostic.List // why it does not parse
 }
 
 // Walk calls visit for each Rego file of roots, files and directories. Directories whose names begin with a
@@ -69,11 +69,11 @@ func read(path string) (File, error) {
 }
 
 // problems translates the errors of OPA's parser.
-func problems(errs ast.Errors, text []byte) engine.Diagnostics {
+func problems(errs ast.Errors, text []byte) diagnostic.List {
 	lines := strings.Split(string(text), "\n")
-	var ds engine.Diagnostics
+	var ds diagnostic.List
 	for _, e := range errs {
-		d := engine.Diagnostic{Code: e.Code, Message: e.Message}
+		d := diagnostic.Diagnostic{Code: e.Code, Message: e.Message}
 		if e.Location != nil {
 			d.File, d.Line, d.Column = e.Location.File, e.Location.Row, e.Location.Col
 			if d.Line > 0 && d.Line <= len(lines) {

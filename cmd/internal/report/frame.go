@@ -13,11 +13,11 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"defenseclaw/engine"
+	"defenseclaw/engine/diagnostic"
 )
 
 // Write draws the diagnostics for people, separated by blank lines.
-func Write(w io.Writer, ds []engine.Diagnostic) {
+func Write(w io.Writer, ds []diagnostic.Diagnostic) {
 	for i, d := range ds {
 		if i > 0 {
 			fmt.Fprintln(w)
@@ -26,7 +26,7 @@ func Write(w io.Writer, ds []engine.Diagnostic) {
 	}
 }
 
-func write(w io.Writer, d engine.Diagnostic) {
+func write(w io.Writer, d diagnostic.Diagnostic) {
 	fmt.Fprintf(w, "error[%s]: %s\n", d.Code, d.Message)
 	gutter := ""
 	if d.Line > 0 {
@@ -51,7 +51,7 @@ func write(w io.Writer, d engine.Diagnostic) {
 
 // Lines prints each diagnostic as file:line:column: message, for editors. Details and the hint follow the
 // message on the same line. dir is put before the names of files.
-func Lines(w io.Writer, dir string, ds []engine.Diagnostic) {
+func Lines(w io.Writer, dir string, ds []diagnostic.Diagnostic) {
 	for _, d := range ds {
 		d.File = filepath.ToSlash(filepath.Join(dir, d.File))
 		fmt.Fprintf(w, "%s: %s\n", place(d), strings.ReplaceAll(strings.Join(messageLines(d), "; "), "\n", " "))
@@ -59,7 +59,7 @@ func Lines(w io.Writer, dir string, ds []engine.Diagnostic) {
 }
 
 // messageLines returns the message, the details and the hint, each as a line.
-func messageLines(d engine.Diagnostic) []string {
+func messageLines(d diagnostic.Diagnostic) []string {
 	lines := append([]string{d.Message}, d.Details...)
 	if d.Hint != "" {
 		lines = append(lines, "hint: "+d.Hint)
@@ -69,7 +69,7 @@ func messageLines(d engine.Diagnostic) []string {
 
 // endColumn returns the column after the token that the diagnostic points at, in bytes from 1; 0 when it
 // points at none.
-func endColumn(d engine.Diagnostic) int {
+func endColumn(d diagnostic.Diagnostic) int {
 	if d.Column < 1 || d.Column > len(d.Text) {
 		return 0
 	}
@@ -83,7 +83,7 @@ var token = regexp.MustCompile(`^(?:"(?:[^"\\]|\\.)*"|[\pL_][\pL\pN_.]*|[0-9.]+|
 func span(text string) int { return max(1, utf8.RuneCountInString(token.FindString(text))) }
 
 // place returns file:line:column, or the part of it that is set.
-func place(d engine.Diagnostic) string {
+func place(d diagnostic.Diagnostic) string {
 	place := d.File
 	if d.Line > 0 {
 		place += ":" + strconv.Itoa(d.Line)
@@ -106,8 +106,8 @@ func indent(before string) string {
 }
 
 // Sort sorts diagnostics by file and position, as those of an engine.Refused are.
-func Sort(ds []engine.Diagnostic) {
-	slices.SortStableFunc(ds, func(a, b engine.Diagnostic) int {
+func Sort(ds []diagnostic.Diagnostic) {
+	slices.SortStableFunc(ds, func(a, b diagnostic.Diagnostic) int {
 		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column), cmp.Compare(a.Message, b.Message))
 	})
 }

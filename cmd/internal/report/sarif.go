@@ -7,7 +7,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"defenseclaw/engine"
+	"defenseclaw/engine/diagnostic"
 )
 
 // writeSARIF writes SARIF 2.1.0, the exchange format of code scanners.
@@ -36,7 +36,7 @@ func writeSARIF(w io.Writer, v Validation) error {
 	})
 }
 
-func sarifPlace(dir string, d engine.Diagnostic) map[string]any {
+func sarifPlace(dir string, d diagnostic.Diagnostic) map[string]any {
 	place := map[string]any{"artifactLocation": map[string]any{"uri": filepath.ToSlash(filepath.Join(dir, d.File))}}
 	if d.Line == 0 {
 		return place

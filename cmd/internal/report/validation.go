@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"defenseclaw/engine"
+	"defenseclaw/engine/diagnostic"
 )
 
 // Validation is the result of policy validate for one directory.
@@ -17,7 +18,7 @@ type Validation struct {
 	Generation  *engine.Generation // nil when the directory could not be loaded
 	Refused     *engine.Refused    // why it could not be loaded; nil when it was
 	HasSchema   bool               // the data was compared with the schema of the default pack
-	Diagnostics engine.Diagnostics
+	Diagnostics diagnostic.List
 }
 
 // OK reports whether the directory was loaded and no problem was found.
@@ -69,8 +70,8 @@ func writeLines(w io.Writer, v Validation) error {
 	return nil
 }
 
-// diagnostic is a diagnostic as JSON has it; api.Diagnostic has the same fields.
-type diagnostic struct {
+// wireDiagnostic is a diagnostic as JSON has it; api.Diagnostic has the same fields.
+type wireDiagnostic struct {
 	File    string   `json:"file"`
 	Line    int      `json:"line"`
 	Column  int      `json:"column"`
@@ -82,9 +83,9 @@ type diagnostic struct {
 }
 
 func writeJSON(w io.Writer, v Validation) error {
-	diagnostics := make([]diagnostic, len(v.Diagnostics)) // never null
+	diagnostics := make([]wireDiagnostic, len(v.Diagnostics)) // never null
 	for i, d := range v.Diagnostics {
-		diagnostics[i] = diagnostic(d)
+		diagnostics[i] = wireDiagnostic(d)
 	}
 	answer := map[string]any{"ok": v.OK(), "diagnostics": diagnostics}
 	if v.Generation != nil {

@@ -11,6 +11,7 @@ import (
 
 	"defenseclaw/cmd/internal/report"
 	"defenseclaw/engine"
+	"defenseclaw/engine/diagnostic"
 	"defenseclaw/policies"
 
 	"github.com/open-policy-agent/opa/v1/ast"
@@ -38,7 +39,7 @@ func Applies(dir Content) bool { return dir.HasPackage(engine.Path{"defenseclaw"
 // CheckDraft is [Check] for a directory that could not be loaded: problems of its data are found before
 // its rules compile. It finds none where a data file could not be read, since what that file holds would
 // be reported as missing.
-func CheckDraft(ctx context.Context, src fs.FS) (engine.Diagnostics, error) {
+func CheckDraft(ctx context.Context, src fs.FS) (diagnostic.List, error) {
 	draft, err := engine.LoadDraft(ctx, src)
 	if refused := new(engine.Refused); errors.As(err, &refused) || err == nil && !draft.DataComplete() {
 		return nil, nil // the refusal has a diagnostic for it
@@ -51,7 +52,7 @@ func CheckDraft(ctx context.Context, src fs.FS) (engine.Diagnostics, error) {
 
 // Check compares the data of dir with the schema that ships with the default pack. The diagnostics are
 // sorted; there are none where the schema does not apply.
-func Check(dir Content) (engine.Diagnostics, error) {
+func Check(dir Content) (diagnostic.List, error) {
 	if !Applies(dir) {
 		return nil, nil
 	}
@@ -76,10 +77,10 @@ func Check(dir Content) (engine.Diagnostics, error) {
 	if !errors.As(err, &invalid) {
 		return nil, err
 	}
-	var found engine.Diagnostics
+	var found diagnostic.List
 	printer := message.NewPrinter(language.English)
 	eachCause(invalid, func(e *jsonschema.ValidationError) {
-		d := engine.Diagnostic{Code: Code, Message: e.ErrorKind.LocalizedString(printer)}
+		d := diagnostic.Diagnostic{Code: Code, Message: e.ErrorKind.LocalizedString(printer)}
 		if where := strings.Join(e.InstanceLocation, "."); where != "" {
 			d.Message = where + ": " + d.Message
 		}
