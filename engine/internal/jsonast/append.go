@@ -7,7 +7,8 @@ import (
 	"github.com/open-policy-agent/opa/v1/ast"
 )
 
-// Append writes a value as [json.Marshal] writes what [ast.JSON] makes of it, without making that.
+// Append appends a value to a text, byte for byte as [json.Marshal] writes the result of [ast.JSON].
+// It fails where those fail, and makes none of the maps and slices in between.
 func Append(to []byte, v ast.Value) ([]byte, error) {
 	switch v := v.(type) {
 	case ast.Null:
@@ -20,10 +21,10 @@ func Append(to []byte, v ast.Value) ([]byte, error) {
 	case ast.String:
 		return appendString(to, string(v)), nil
 	case ast.Number:
-		if isWhole(string(v)) {
+		if isPlainInteger(string(v)) {
 			return append(to, v...), nil
 		}
-		return appendSlowly(to, v)
+		return appendByMarshal(to, v)
 	case *ast.Array:
 		return appendAll(to, v.Len(), v.Foreach)
 	case ast.Set:
@@ -31,7 +32,7 @@ func Append(to []byte, v ast.Value) ([]byte, error) {
 	case ast.Object:
 		return appendObject(to, v)
 	default:
-		return appendSlowly(to, v)
+		return appendByMarshal(to, v)
 	}
 }
 
@@ -43,14 +44,15 @@ func appendAll(to []byte, n int, each func(func(*ast.Term))) (_ []byte, err erro
 			to = append(to, ',')
 		}
 	})
-	return closed(to, n, ']'), err
+	return closeWith(to, n, ']'), err
 }
 
-// appendObject leaves keys that are not strings to those who make strings of them: then two may be one.
+// appendObject leaves objects with keys that are not strings to appendByMarshal: such keys become
+// strings there, and two of them may become the same one.
 func appendObject(to []byte, o ast.Object) (_ []byte, err error) {
 	start, strings := len(to), true
 	to = append(to, '{')
-	o.Foreach(func(k, v *ast.Term) { // in the order of the keys, which is that of their bytes
+	o.Foreach(func(k, v *ast.Term) { // sorted by the bytes of the keys, as json.Marshal sorts
 		key, ok := k.Value.(ast.String)
 		if strings = strings && ok; !strings || err != nil {
 			return
@@ -60,20 +62,21 @@ func appendObject(to []byte, o ast.Object) (_ []byte, err error) {
 		to = append(to, ',')
 	})
 	if !strings {
-		return appendSlowly(to[:start], o)
+		return appendByMarshal(to[:start], o)
 	}
-	return closed(to, o.Len(), '}'), err
+	return closeWith(to, o.Len(), '}'), err
 }
 
 // closed replaces the comma behind the last of n members.
-func closed(to []byte, n int, bracket byte) []byte {
+func closeWith(to []byte, n int, bracket byte) []byte {
 	if n > 0 {
 		to = to[:len(to)-1]
 	}
 	return append(to, bracket)
 }
 
-func appendSlowly(to []byte, v ast.Value) ([]byte, error) {
+// appendByMarshal is the definition of Append, for the rare values.
+func appendByMarshal(to []byte, v ast.Value) ([]byte, error) {
 	plain, err := ast.JSON(v)
 	if err != nil {
 		return to, err
@@ -85,8 +88,9 @@ func appendSlowly(to []byte, v ast.Value) ([]byte, error) {
 	return append(to, text...), nil
 }
 
-// isWhole reports whether a number is one of the common kind; others may not be JSON's.
-func isWhole(text string) bool {
+// isPlainInteger reports whether a number is written in decimal digits alone. Others are checked by
+// json.Marshal: an ast.Number may hold any text.
+func isPlainInteger(text string) bool {
 	for i := range len(text) {
 		if c := text[i]; c < '0' || c > '9' || c == '0' && i == 0 && len(text) > 1 {
 			return false
@@ -95,6 +99,7 @@ func isWhole(text string) bool {
 	return text != ""
 }
 
+// appendString leaves to json.Marshal every string in which it escapes something, or might.
 func appendString(to []byte, s string) []byte {
 	for i := range len(s) {
 		switch c := s[i]; {

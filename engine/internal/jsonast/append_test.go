@@ -34,7 +34,7 @@ func sameAsMarshal(t testingTB, v ast.Value) {
 	}
 }
 
-func TestValuesAreWrittenAsEncodingJSONWritesThem(t *testing.T) {
+func TestValuesAreWrittenAsByEncodingJSON(t *testing.T) {
 	for _, text := range []string{
 		`{1: "a", "1": "b"}`, `{true, null, "x", 1, 1.50, {"a"}, [1], {"k": {2, 1}}}`, `set()`, `{}`, `[]`, `{[1]: 2}`, `{"b": 1, "a": {"c": []}}`,
 		`"<a>&\u2028\t\"\\ é \u0000"`, `{"<": {">": "&"}}`, `1e400`, `-0`, `0.10`, `{"a": {1: {"b"}}}`,

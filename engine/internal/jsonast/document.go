@@ -9,49 +9,58 @@ import (
 	"github.com/open-policy-agent/opa/v1/ast"
 )
 
-// errNotJSON is all that is said of a text that is not JSON: encoding/json says more.
+// errNotJSON carries no position: a caller that has to explain the fault asks encoding/json, which
+// describes it well, and pays for that only when there is a fault.
 var errNotJSON = errors.New("not one JSON value")
 
-// Document is a JSON text and the value that it stands for. It is immutable, and safe to be used by
-// several goroutines.
+// Document is a JSON text and the value it stands for. It is immutable and safe for concurrent use.
 type Document struct {
 	text  []byte
 	value ast.Value
 	parts []part
-	index func() map[uint64]int // where in parts is one whose text has that hash; made when it is needed
+	// index maps the hash of a part's text to the part's place in parts. It is built at the first
+	// use: most edits change values in place, and those never need it.
+	index func() map[uint64]int
 }
 
-// part is a sub-tree that a later document may share. A document's parts are in the order of their
-// beginnings, so that those inside of one follow it.
+// part is an object or array that a later document may reuse. The parts of a document are in the
+// order in which their texts begin, so the parts inside one follow it directly.
 type part struct {
 	start, end int // of its text
-	after      int // the first part behind it that is not inside of it
+	after      int // index of the first later part that is not inside this one
 	term       *ast.Term
-	members    *members // nil unless it is large
+	members    *members // nil unless the part is large, see minListedBytes
 }
 
 const (
-	// Parts are looked for so deep: the document itself is 1. Each level may cost those that did
-	// change another look at their text.
-	deepestPart = 4
-	// A part has at least so many bytes, so that what is kept of it is little beside its value.
-	smallestPart = 64
+	// maxPartDepth is how deep parts are recorded; the document itself has depth 1. An edit makes the
+	// parser compare text once on each level around it, so more levels cost every edit a little, and
+	// save only those whose siblings are large at that depth.
+	maxPartDepth = 4
+	// minPartBytes keeps what is recorded of a part small compared with the part's value.
+	minPartBytes = 64
 )
 
-// Parse reads exactly one JSON value, as encoding/json and [ast.InterfaceToValue] do: of equal keys
-// the last one counts, numbers stay as they are written, and what is not UTF-8 becomes U+FFFD.
-// Sub-trees whose text previous has too are previous's values. previous may be nil. text must not be
-// changed later. An error says only that it is not JSON, or JSON that OPA does not take.
+// Parse reads exactly one JSON value with the result that encoding/json and [ast.InterfaceToValue]
+// have: of equal keys the last one counts, numbers keep their spelling, and bytes that are not UTF-8
+// become U+FFFD.
+//
+// Objects and arrays that stand in previous with the same text become previous's values. previous
+// affects neither the value nor the error; it may be nil.
+//
+// The document refers to text, so the caller must not change it afterwards. The error does not
+// explain itself: it says that text is not JSON, or holds a number that OPA refuses.
 func Parse(text []byte, previous *Document) (*Document, error) {
-	return parse(text, previous, smallestListed)
+	return parse(text, previous, minListedBytes)
 }
 
-func parse(text []byte, previous *Document, listed int) (*Document, error) {
+// parse has minListed as a parameter so that tests can reach the code for large texts with small ones.
+func parse(text []byte, previous *Document, minListed int) (*Document, error) {
 	d := &Document{text: text}
 	d.index = sync.OnceValue(d.makeIndex)
-	p := parser{text: text, document: d, listed: listed}
+	p := parser{text: text, document: d, minListed: minListed}
 	if previous != nil {
-		p.previous, p.unpaired = previous, siblings{end: len(previous.parts)}
+		p.previous, p.candidates = previous, siblings{end: len(previous.parts)}
 		d.parts = make([]part, 0, len(previous.parts)+1)
 	}
 	term, err := p.whole()
@@ -62,12 +71,12 @@ func parse(text []byte, previous *Document, listed int) (*Document, error) {
 	return d, nil
 }
 
-// Value is what the text stands for.
+// Value returns what the text stands for. It is shared with other documents and must not be changed.
 func (d *Document) Value() ast.Value { return d.value }
 
 func (d *Document) textOf(i int) []byte { return d.text[d.parts[i].start:d.parts[i].end] }
 
-// seed is that of the hashes of one run of the program, which nobody else sees.
+// seed is random for each process, so that no file can be made to have texts of one hash.
 var seed = maphash.MakeSeed()
 
 func (d *Document) makeIndex() map[uint64]int {
@@ -78,59 +87,22 @@ func (d *Document) makeIndex() map[uint64]int {
 	return index
 }
 
-// find returns where in parts one with that text is.
+// find returns the index of a part with that text. Of several any one will do: equal texts have equal
+// values. The bytes are compared, since two texts may have one hash.
 func (d *Document) find(text []byte) (i int, ok bool) {
 	i, ok = d.index()[maphash.Bytes(seed, text)]
 	return i, ok && bytes.Equal(d.textOf(i), text)
 }
 
-// adopt takes over parts of another document, each with those inside of it. Their text begins so many bytes
-// further on in this one.
-func (d *Document) adopt(other *Document, parts span, moved int) {
+// adopt appends other's parts in the range. Their text begins shift bytes later in d than in other.
+func (d *Document) adopt(other *Document, parts span, shift int) {
 	first, later := len(d.parts), len(d.parts)-parts.from
 	d.parts = append(d.parts, other.parts[parts.from:parts.to]...)
 	for i := first; i < len(d.parts); i++ {
 		p := &d.parts[i]
-		p.start, p.end, p.after = p.start+moved, p.end+moved, p.after+later
+		p.start, p.end, p.after = p.start+shift, p.end+shift, p.after+later
 	}
 }
 
-// endOf is where the object or array that begins at start ends, by its brackets alone; it means
-// nothing where the text is not JSON. ok is false when it does not end.
-func endOf(text []byte, start int) (end int, ok bool) {
-	depth := 0
-	for i := start; i < len(text); i++ {
-		switch text[i] {
-		case '{', '[':
-			depth++
-		case '}', ']':
-			if depth--; depth == 0 {
-				return i + 1, true
-			}
-		case '"':
-			if i, ok = endOfString(text, i); !ok {
-				return 0, false
-			}
-			i--
-		}
-	}
-	return 0, false
-}
-
-// endOfString is where the string that begins at start ends: behind its closing quote.
-func endOfString(text []byte, start int) (end int, ok bool) {
-	for i := start + 1; ; i++ {
-		n := bytes.IndexByte(text[i:], '"')
-		if n < 0 {
-			return 0, false
-		}
-		i += n
-		escapes := 0
-		for text[i-1-escapes] == '\\' {
-			escapes++
-		}
-		if escapes%2 == 0 {
-			return i + 1, true
-		}
-	}
-}
+// span is the half-open range of indices from..to.
+type span struct{ from, to int }

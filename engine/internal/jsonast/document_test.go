@@ -54,11 +54,11 @@ var texts = []string{
 	`0`, `-0`, `-`, `00`, `01`, `-01`, `1.`, `.1`, `1.0`, `1.50`, `1e`, `1e+`, `1E5`, `1e-5`, `1e05`, `+1`, `0x1`, `1_0`, `123456789012345678901234567890`, `1e400`, `1e99999999999`, `[1e9999999]`, `Infinity`, `NaN`, `-1`, `[-1, 1, 255, 256, 512, 0.1]`,
 	`"`, `"\"`, `"\\"`, `"\\\"`, `"\\\\"`, `"a\nb"`, "\"a\nb\"", "\"\x00\"", "\"\x1f\"", "\"\x7f\"", `"\u0041"`, `"\u00"`, `"\u00g0"`, `"\ud800"`, `"\ud83d\ude00"`, `"\ude00\ud83d"`, `"\x"`, `"\/"`, "\"\xff\"", "\"\xc3\xa9\"", "\"\xed\xa0\x80\"", `"é"`, "\"\u2028\"", "{\"\xff\": 1, \"\xfe\": 2}",
 	`{"a":1,"a":2}`, `{"a":1,"a":1}`, `{"a":{"b":1},"a":{"c":2}}`, `{"a":1,"\u0061":3,"b":2}`, `{"":0,"":1}`, "\xef\xbb\xbf{}", "{}\x00", "{} //",
-	`{"longer than what is kept of strings, so that it is made anew":"longer than what is kept of strings, so that it is made anew"}`,
+	`{"a string that is too long for the intern table":"a string that is too long for the intern table"}`,
 	`{"1": {"2": {"3": {"4": {"5": {"6": [1, [2, [3, [4, [5]]]]]}}}}}}`,
 }
 
-func TestJSONIsReadAsOPAReadsIt(t *testing.T) {
+func TestJSONIsReadAsByOPA(t *testing.T) {
 	for _, text := range texts {
 		doc, err := jsonast.Parse([]byte(text), nil)
 		sameAsOPA(t, []byte(text), doc, err)
@@ -76,7 +76,7 @@ func TestJSONIsReadAsOPAReadsIt(t *testing.T) {
 	}
 }
 
-func TestWhatTwoTextsShareIsOneValue(t *testing.T) {
+func TestEqualPartsAreOneValue(t *testing.T) {
 	member := func(i, n int) string {
 		return fmt.Sprintf(`"m%d": {"name": "member %d", "roles": ["reader", "writer", "owner"], "limits": {"requests": %d, "burst": %d}}`, i, i, n, 2*n)
 	}
@@ -95,7 +95,7 @@ func TestWhatTwoTextsShareIsOneValue(t *testing.T) {
 	members = append(members[1:], members[0], member(100, 100))
 	after, err := jsonast.Parse(text(), before)
 	sameAsOPA(t, text(), after, err)
-	again := 0 // made anew though it was there
+	reread := 0 // though the text was there before
 	for i := range 101 {
 		at := ast.MustParseRef(fmt.Sprintf("data.tenants.m%d", i))[1:]
 		was, _ := before.Value().Find(at)
@@ -107,11 +107,11 @@ func TestWhatTwoTextsShareIsOneValue(t *testing.T) {
 		case changed && was == is:
 			t.Errorf("member %d changed, and is the same value", i)
 		case !changed && was != is:
-			again++
+			reread++
 		}
 	}
-	if again > 1 {
-		t.Errorf("%d members were made anew; only the one at the place of one that is gone need be", again)
+	if reread > 1 {
+		t.Errorf("%d unchanged members were read anew; want only the one in the place of a removed one", reread)
 	}
 	third, err := jsonast.Parse(text(), after)
 	if err != nil || third.Value() != after.Value() {
@@ -119,14 +119,58 @@ func TestWhatTwoTextsShareIsOneValue(t *testing.T) {
 	}
 }
 
-func TestEditsOneAfterTheOtherAreReadAsIfAnew(t *testing.T) {
+// The example in the package comment.
+func TestTheDocumentedExampleHolds(t *testing.T) {
+	ada := `"ada": {"name": "Ada Lovelace",  "mail": "ada@example.com", "roles": ["admin"],  "level": 3}`
+	bob := `"bob": {"name": "Bob Bemer",     "mail": "bob@example.com", "roles": ["viewer"], "level": 1}`
+	cyd := `"cyd": {"name": "Cyd Charisse",  "mail": "cyd@example.com", "roles": ["editor"], "level": 2}`
+	abe := `"abe": {"name": "Abe Lincoln",   "mail": "abe@example.com", "roles": ["viewer"], "level": 1}`
+	text := func(users ...string) []byte {
+		return []byte(`{"users": {` + strings.Join(users, ",\n") + `}, "limits": {"requests": 100, "burst": 20}}`)
+	}
+	edited := strings.Replace(bob, `"level": 1`, `"level": 7`, 1)
+	for name, c := range map[string]struct {
+		before, after []byte
+		minListed     int
+		same          string
+	}{
+		"an edit":                {text(ada, bob, cyd), text(ada, edited, cyd), 1 << 16, "ada cyd"},
+		"one put in front":       {text(ada, edited, cyd), text(abe, ada, edited, cyd), 1 << 16, "ada bob cyd"},
+		"an edit, listed":        {text(ada, bob, cyd), text(ada, edited, cyd), 256, "ada cyd limits"},
+		"one in front, listed":   {text(ada, bob, cyd), text(abe, ada, bob, cyd), 256, "ada bob cyd limits"},
+		"small ones are read":    {text(ada), text(ada, bob), 1 << 16, "ada"},
+		"nothing is the same":    {text(ada), text(bob), 1 << 16, ""},
+		"everything is the same": {text(ada, bob), text(ada, bob), 1 << 16, "ada bob limits users"},
+	} {
+		before, err := jsonast.ParseListing(c.before, nil, c.minListed)
+		if err != nil {
+			t.Fatal(err)
+		}
+		after, err := jsonast.ParseListing(c.after, before, c.minListed)
+		sameAsOPA(t, c.after, after, err)
+		var same []string
+		for _, path := range []string{"data.users.ada", "data.users.bob", "data.users.cyd", "data.limits", "data.users"} {
+			at := ast.MustParseRef(path)
+			was, wasErr := before.Value().Find(at[1:])
+			is, isErr := after.Value().Find(at[1:])
+			if wasErr == nil && isErr == nil && was == is {
+				same = append(same, path[strings.LastIndex(path, ".")+1:])
+			}
+		}
+		if got := strings.Join(same, " "); got != c.same {
+			t.Errorf("%s: %q are shared; want %q", name, got, c.same)
+		}
+	}
+}
+
+func TestEditsAreReadAsIfAnew(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		random := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 0))
-		listed := rapid.SampledFrom([]int{1, 100, 1 << 16}).Draw(t, "listed")
+		minListed := rapid.SampledFrom([]int{1, 100, 1 << 16}).Draw(t, "minListed")
 		text := []byte(randomText(random, 0))
 		var doc *jsonast.Document
 		for range 8 {
-			next, err := jsonast.ParseListing(text, doc, listed)
+			next, err := jsonast.ParseListing(text, doc, minListed)
 			want, wantErr := byOPA(text)
 			if (err != nil) != (wantErr != nil) {
 				t.Fatalf("%q: error %v, OPA's %v", text, err, wantErr)
@@ -142,7 +186,7 @@ func TestEditsOneAfterTheOtherAreReadAsIfAnew(t *testing.T) {
 	})
 }
 
-// edited returns text with a part of it replaced, removed, or put elsewhere again.
+// edited returns text with a piece of it replaced, removed or copied elsewhere.
 func edited(random *rand.Rand, text []byte) []byte {
 	if random.IntN(6) == 0 {
 		return []byte(randomText(random, 0))
@@ -208,11 +252,11 @@ func FuzzParse(f *testing.F) {
 		sameAsOPA(t, first, doc, err)
 		next, err := jsonast.Parse(second, doc)
 		sameAsOPA(t, second, next, err)
-		// The one inside of the other, behind something that moves it.
+		// One inside the other, moved by what stands before it.
 		around := fmt.Appendf(nil, `{"x": [%s, %s], "y": %s}`, second, first, first)
 		again, err := jsonast.Parse(around, next)
 		sameAsOPA(t, around, again, err)
-		// As if all of it were large.
+		// With the lists of members that only large texts have.
 		doc, err = jsonast.ParseListing(first, nil, 1)
 		sameAsOPA(t, first, doc, err)
 		next, err = jsonast.ParseListing(second, doc, 1)

@@ -6,62 +6,65 @@ import (
 	"github.com/open-policy-agent/opa/v1/ast"
 )
 
-// members are what a large object or array holds, in the order of the text. A later document takes from
-// them what its text has in common with this one's, without reading it.
+// members are what a large object or array holds, in the order of the text. A later document takes
+// stretches of them without reading their text. OPA's values do not serve: an object sorts its keys,
+// and neither it nor an array tells where in the text a member stood.
 type members struct {
 	pairs [][2]*ast.Term // of an object, no two with the same key
 	elems []*ast.Term    // of an array
-	ends  []int          // where the text of each one ends, from where that of the object or array begins
+	ends  []int          // where the text of each one ends, counted from the start of the container's
 }
 
-// smallestListed is how large the text of an object or array is at least, in bytes, whose members are
-// kept: of a smaller one they are read again sooner than they are worth their memory.
-const smallestListed = 1 << 16
+// minListedBytes is the size of text from which on a container's members are kept. A smaller
+// container is read again sooner than its list is worth its memory: at least 24 bytes a member.
+const minListedBytes = 1 << 16
 
-// lists reports whether the members of what was read are to be kept.
-func (p *parser) lists(r *reading) bool { return r != nil && p.at-r.start >= p.listed }
+func (p *parser) keeps(f *frame) bool { return f != nil && p.pos-f.start >= p.minListed }
 
-// list keeps the members of what was read.
-func (p *parser) list(r *reading, pairs [][2]*ast.Term, elems []*ast.Term) {
-	if p.lists(r) {
-		r.members = &members{pairs: pairs, elems: elems, ends: slices.Clone(p.ends[r.first:])}
+// keep records the members of a large container, for the document after this one.
+func (p *parser) keep(f *frame, pairs [][2]*ast.Term, elems []*ast.Term) {
+	if p.keeps(f) {
+		f.keep = &members{pairs: pairs, elems: elems, ends: slices.Clone(p.ends[f.firstEnd:])}
 	}
 }
 
-func (p *parser) newObject(pairs [][2]*ast.Term, r *reading) *ast.Term {
-	if p.unchanged(r) {
-		p.list(r, r.was.pairs, nil)
-		return r.term
+// newObject makes the value of an object from its pairs, which lie on the parser's stack.
+func (p *parser) newObject(pairs [][2]*ast.Term, f *frame) *ast.Term {
+	if p.unchanged(f) {
+		p.keep(f, f.old.pairs, nil)
+		return f.oldTerm
 	}
-	if !r.unique(pairs) && p.names.repeat(pairs) {
+	if !f.provesUnique(pairs) && p.keys.repeat(pairs) {
+		// Its members are not kept: which pair of two counts depends on both of them.
 		return ast.NewTerm(withoutRepeats(pairs))
 	}
-	if p.lists(r) {
-		pairs = slices.Clone(pairs)
-		p.list(r, pairs, nil)
+	if p.keeps(f) {
+		pairs = slices.Clone(pairs) // the stack is overwritten
+		p.keep(f, pairs, nil)
 	}
 	return ast.NewTerm(ast.NewObject(pairs...))
 }
 
-func (p *parser) newArray(elems []*ast.Term, r *reading) *ast.Term {
-	if p.unchanged(r) {
-		p.list(r, nil, r.was.elems)
-		return r.term
+// newArray makes the value of an array from its elements, which lie on the parser's stack.
+func (p *parser) newArray(elems []*ast.Term, f *frame) *ast.Term {
+	if p.unchanged(f) {
+		p.keep(f, nil, f.old.elems)
+		return f.oldTerm
 	}
-	elems = slices.Clone(elems)
-	p.list(r, nil, elems)
+	elems = slices.Clone(elems) // NewArray does not copy, and the stack is overwritten
+	p.keep(f, nil, elems)
 	return ast.NewTerm(ast.NewArray(elems...))
 }
 
-// withoutRepeats makes an object of the last one of each key: [ast.NewObject] trusts that there is only one.
+// withoutRepeats makes an object of the last pair of each key. [ast.NewObject] would keep both.
 func withoutRepeats(pairs [][2]*ast.Term) ast.Object {
 	last := make(map[ast.Value]*ast.Term, len(pairs))
 	for _, pair := range pairs {
 		last[pair[0].Value] = pair[1]
 	}
-	kept := make([][2]*ast.Term, 0, len(last))
+	unique := make([][2]*ast.Term, 0, len(last))
 	for key, value := range last {
-		kept = append(kept, [2]*ast.Term{ast.NewTerm(key), value})
+		unique = append(unique, [2]*ast.Term{ast.NewTerm(key), value})
 	}
-	return ast.NewObject(kept...)
+	return ast.NewObject(unique...)
 }

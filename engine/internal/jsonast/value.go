@@ -6,24 +6,27 @@ import (
 	"github.com/open-policy-agent/opa/v1/ast"
 )
 
-// parsers are between two texts. What they keep of the texts before, short strings and numbers to be
-// shared, is bounded.
+// parsers keep their stacks and intern tables from one text to the next: every decision reads its
+// input here. What an intern table holds is bounded, so is what a pooled parser does.
 var parsers = sync.Pool{New: func() any { return &parser{} }}
 
-// mostKept is how many pairs and elements a parser keeps the room for.
-const mostKept = 4096
+// maxPooledMembers bounds the stacks of a pooled parser: one huge input must not occupy the memory of
+// its members for good.
+const maxPooledMembers = 4096
 
-// Value reads exactly one JSON value, as [Parse] does, but keeps nothing of the text: it may be
-// changed afterwards.
+// Value reads exactly one JSON value, as [Parse] does. It keeps nothing of text, which the caller may
+// change afterwards. Safe for concurrent use.
 func Value(text []byte) (ast.Value, error) {
 	p, _ := parsers.Get().(*parser)
-	p.text, p.at, p.depth = text, 0, 0
+	p.text, p.pos, p.depth = text, 0, 0
 	term, err := p.whole()
 	p.text = nil
+	// To their capacity: members that were popped still lie behind the length, and would keep alive
+	// the values of this text.
 	clear(p.pairs[:cap(p.pairs)])
 	clear(p.elems[:cap(p.elems)])
 	p.pairs, p.elems = p.pairs[:0], p.elems[:0]
-	if cap(p.pairs) <= mostKept && cap(p.elems) <= mostKept && len(p.names.slots) <= 4*mostKept {
+	if cap(p.pairs) <= maxPooledMembers && cap(p.elems) <= maxPooledMembers && len(p.keys.slots) <= 4*maxPooledMembers {
 		parsers.Put(p)
 	}
 	if err != nil {

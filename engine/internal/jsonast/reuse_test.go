@@ -9,8 +9,8 @@ import (
 	"defenseclaw/engine/internal/jsonast"
 )
 
-// TestALargeTextIsReadOnlyWhereItChanged counts allocations: whatever is read makes at least one for each
-// few members, and what is taken over makes none.
+// TestALargeTextIsReadOnlyWhereItChanged counts allocations: reading makes at least one for each few
+// members, and reusing makes none.
 func TestALargeTextIsReadOnlyWhereItChanged(t *testing.T) {
 	const members = 5_000
 	forms := map[string]struct{ around, member string }{
@@ -66,7 +66,7 @@ func TestALargeTextIsReadOnlyWhereItChanged(t *testing.T) {
 	}
 }
 
-func TestKeysThatRepeatInALargeObjectAreFound(t *testing.T) {
+func TestRepeatedKeysInALargeObjectAreFound(t *testing.T) {
 	var all []string
 	for i := range 10_000 {
 		all = append(all, fmt.Sprintf(`"member %d": %d`, i, i))
@@ -80,9 +80,9 @@ func TestKeysThatRepeatInALargeObjectAreFound(t *testing.T) {
 		"a new one, of one before it":         text(append(slices.Clone(all), `"member 5": "again"`)...),
 		"a new one, of one behind it":         text(append([]string{`"member 5": "again"`}, all...)...),
 		"two new ones":                        text(append(slices.Clone(all), `"new": 1`, `"new": 2`)...),
-		"one in place of another":             text(append(append(slices.Clone(all[:7]), `"member 5": "again"`), all[8:]...)...),
-		"one in place of the same":            text(append(append(slices.Clone(all[:7]), `"member 7": "again"`), all[8:]...)...),
-		"two in place of the same":            text(append(append(slices.Clone(all[:7]), `"member 7": 1`, `"member 7": 2`), all[8:]...)...),
+		"one that replaces another":           text(append(append(slices.Clone(all[:7]), `"member 5": "again"`), all[8:]...)...),
+		"one that replaces itself":            text(append(append(slices.Clone(all[:7]), `"member 7": "again"`), all[8:]...)...),
+		"two that replace one":                text(append(append(slices.Clone(all[:7]), `"member 7": 1`, `"member 7": 2`), all[8:]...)...),
 		"one that was moved":                  text(append(append(slices.Clone(all[:7]), all[8:]...), all[7])...),
 		"one that was moved, and stays":       text(append(append(slices.Clone(all[:7]), all[8:]...), all[8])...),
 		"one that is written in another way":  text(append(slices.Clone(all), `"member\u0020\u0035": "again"`)...),
