@@ -34,7 +34,7 @@ func (p *parser) newObject(pairs [][2]*ast.Term, f *frame) *ast.Term {
 		p.keep(f, f.old.pairs, nil)
 		return f.oldTerm
 	}
-	if !f.provesUnique(pairs) && p.keys.repeat(pairs) {
+	if !f.provesUnique(pairs) && repeated(pairs) {
 		// Its members are not kept: which pair of two counts depends on both of them.
 		return ast.NewTerm(withoutRepeats(pairs))
 	}

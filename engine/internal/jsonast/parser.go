@@ -16,14 +16,12 @@ type parser struct {
 	minListed  int       // minListedBytes, or less in a test
 	previous   *Document // nil if there is none
 	candidates siblings  // parts of previous that may come next at this level
-	lastMatch  match     // see commonLen
 
 	// Members of all containers that are open at pos, the outermost container's first. One stack
 	// for all of them saves a slice for each container.
 	pairs [][2]*ast.Term
 	elems []*ast.Term
 	ends  []int
-	keys  keySet
 
 	strings, numbers internTable
 }

@@ -26,7 +26,7 @@ func Value(text []byte) (ast.Value, error) {
 	clear(p.pairs[:cap(p.pairs)])
 	clear(p.elems[:cap(p.elems)])
 	p.pairs, p.elems = p.pairs[:0], p.elems[:0]
-	if cap(p.pairs) <= maxPooledMembers && cap(p.elems) <= maxPooledMembers && len(p.keys.slots) <= 4*maxPooledMembers {
+	if cap(p.pairs) <= maxPooledMembers && cap(p.elems) <= maxPooledMembers {
 		parsers.Put(p)
 	}
 	if err != nil {
