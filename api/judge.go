@@ -58,7 +58,7 @@ func (s *Server) askJudge(ctx context.Context, g *GuardrailRequest) error {
 
 // ask tells a wrong request from a judge in trouble, which the judge's fail mode answers by itself.
 func (s *Server) ask(ctx context.Context, in judge.Request) (judge.Verdict, error) {
-	verdict, err := s.cfg.Judge.Judge(ctx, in)
+	verdict, err := s.cfg.Judge.Assess(ctx, in)
 	var wrong *judge.RequestError
 	switch {
 	case errors.Is(err, judge.ErrContentTooLarge):

@@ -8,8 +8,7 @@ import (
 	"strings"
 )
 
-// answer is what one kind has to say about a text: what is kept, and shared by callers. Nobody
-// changes it.
+// answer is the result of one kind for a text. It is cached and shared by callers; do not modify it.
 type answer struct {
 	severity Severity
 	reason   string
@@ -17,8 +16,8 @@ type answer struct {
 	entities int
 }
 
-// parseAnswer reads what the model wrote. It accepts exactly the form that was asked for, perhaps
-// in a Markdown fence. Its errors quote nothing of the text: that may be what must not be repeated.
+// parseAnswer reads the model's text. It accepts exactly the requested form, optionally in a Markdown
+// fence. Its errors quote nothing of the text, which may be secret.
 func parseAnswer(s spec, text string) (answer, error) {
 	raw, err := unfence(text)
 	if err != nil {
@@ -48,7 +47,7 @@ func parseAnswer(s spec, text string) (answer, error) {
 		}
 	}
 	if len(given) != len(s.categories) {
-		return answer{}, errors.New("it has a category that was not asked for")
+		return answer{}, errors.New("it has an unexpected category")
 	}
 	return s.conclude(found), nil
 }
@@ -69,7 +68,7 @@ func (s spec) conclude(found []finding) answer {
 	return a
 }
 
-// unfence takes away the Markdown fence that models like to put around JSON, if it is around all of it.
+// unfence removes a Markdown fence around the whole text, which models often add to JSON.
 func unfence(text string) ([]byte, error) {
 	text = strings.TrimSpace(text)
 	if text == "" {
@@ -87,11 +86,11 @@ func unfence(text string) ([]byte, error) {
 	return []byte(strings.TrimSpace(inner)), nil
 }
 
-// object reads raw as one JSON object in which no key stands twice. encoding/json would take the
-// last of two, ignore the case of keys, and accept null for anything.
+// object reads raw as one JSON object without duplicate keys. encoding/json would use the last of two
+// equal keys, ignore the case of keys, and accept null for any type.
 func object(raw []byte) (map[string]json.RawMessage, error) {
 	if !json.Valid(raw) {
-		return nil, errors.New("it is not one JSON value and nothing else")
+		return nil, errors.New("it is not exactly one JSON value")
 	}
 	d := json.NewDecoder(bytes.NewReader(raw))
 	open, err := d.Token()
@@ -109,7 +108,7 @@ func object(raw []byte) (map[string]json.RawMessage, error) {
 			return nil, errors.New("it has a key that is not a string")
 		}
 		if _, twice := fields[key]; twice {
-			return nil, errors.New("it has a key twice")
+			return nil, errors.New("it has a duplicate key")
 		}
 		var value json.RawMessage
 		if err := d.Decode(&value); err != nil {
@@ -120,8 +119,8 @@ func object(raw []byte) (map[string]json.RawMessage, error) {
 	return fields, nil
 }
 
-// readLabel reads {"reasoning":…, "label":…, "signal_strength":…}. The last may be missing:
-// endpoints that are not held to a schema leave it out.
+// readLabel reads {"reasoning":…, "label":…, "signal_strength":…}. signal_strength is optional: endpoints
+// without schema support omit it.
 func readLabel(fields map[string]json.RawMessage) (finding, error) {
 	label, err := boolean(fields, "label")
 	if err != nil {
@@ -131,33 +130,33 @@ func readLabel(fields map[string]json.RawMessage) (finding, error) {
 	if err := value(fields, "reasoning", '"', &reasoning); err != nil {
 		return finding{}, err
 	}
-	known := 2
+	expected := 2
 	strength := "moderate"
 	if !label {
 		strength = "none"
 	}
 	if _, ok := fields["signal_strength"]; ok {
-		known++
+		expected++
 		if err := value(fields, "signal_strength", '"', &strength); err != nil {
 			return finding{}, err
 		}
 	}
-	if len(fields) != known {
-		return finding{}, errors.New("it has a field that was not asked for")
+	if len(fields) != expected {
+		return finding{}, errors.New("it has an unexpected field")
 	}
 	switch strength {
 	case "none", "weak", "moderate", "strong":
 	default:
 		return finding{}, errors.New(`"signal_strength" is not none, weak, moderate or strong`)
 	}
-	// A false label with a weak sign is an opinion; these two are contradictions.
+	// A false label with a weak signal is possible; these two contradict themselves.
 	if label && strength == "none" || !label && strength == "strong" {
 		return finding{}, errors.New(`"label" and "signal_strength" contradict each other`)
 	}
 	return finding{found: label, strong: strength == "strong"}, nil
 }
 
-// readDetection reads {"detection_result":…, "entities":[…]}. The entities are counted and dropped.
+// readDetection reads {"detection_result":…, "entities":[…]}. It keeps only the number of entities.
 func readDetection(fields map[string]json.RawMessage) (finding, error) {
 	detection, err := boolean(fields, "detection_result")
 	if err != nil {
@@ -168,11 +167,11 @@ func readDetection(fields map[string]json.RawMessage) (finding, error) {
 		return finding{}, err
 	}
 	if len(fields) != 2 {
-		return finding{}, errors.New("it has a field that was not asked for")
+		return finding{}, errors.New("it has an unexpected field")
 	}
 	for _, e := range entities {
 		if e[0] != '"' {
-			return finding{}, errors.New(`"entities" has something that is not a string`)
+			return finding{}, errors.New(`"entities" has an element that is not a string`)
 		}
 	}
 	if !detection {
@@ -196,7 +195,7 @@ func boolean(fields map[string]json.RawMessage, name string) (bool, error) {
 	return false, fmt.Errorf("%q is neither true nor false", name)
 }
 
-// value reads a field whose JSON begins with the given character, which tells its type.
+// value reads a field whose JSON must begin with the given character, which determines its type.
 func value(fields map[string]json.RawMessage, name string, begins byte, into any) error {
 	raw, ok := fields[name]
 	if !ok {
@@ -206,7 +205,7 @@ func value(fields map[string]json.RawMessage, name string, begins byte, into any
 		return fmt.Errorf("%q has the wrong type", name)
 	}
 	if err := json.Unmarshal(raw, into); err != nil {
-		return fmt.Errorf("%q cannot be read", name)
+		return fmt.Errorf("%q is not valid", name)
 	}
 	return nil
 }

@@ -25,7 +25,7 @@ const (
 	nothing    = `{"detection_result":false,"entities":[]}`
 )
 
-func TestAnswersOfTheAskedFormAreRead(t *testing.T) {
+func TestAnswersOfTheRequestedFormAreRead(t *testing.T) {
 	for _, tt := range []struct {
 		name     string
 		kind     Kind
@@ -54,7 +54,7 @@ func TestAnswersOfTheAskedFormAreRead(t *testing.T) {
 	}
 }
 
-func TestAnythingElseIsAnErrorThatQuotesNothing(t *testing.T) {
+func TestOtherAnswersAreErrorsThatQuoteNothing(t *testing.T) {
 	exfil, pii := specs[Exfil], specs[PII]
 	good := filled(exfil, labelFalse)
 	with := func(object string) string { return filled(exfil, object) }
@@ -102,7 +102,7 @@ func TestAnythingElseIsAnErrorThatQuotesNothing(t *testing.T) {
 		{"a label twice", exfil, with(`{"reasoning":"no","label":true,"label":false}`)},
 		{"reasoning of another type", exfil, with(`{"reasoning":["SECRET"],"label":false}`)},
 		{"a field that was not asked for", exfil, with(`{"reasoning":"no","label":false,"SECRET":1}`)},
-		{"and one in place of the strength", exfil, with(`{"reasoning":"no","label":false,"confidence":1}`)},
+		{"and one instead of the strength", exfil, with(`{"reasoning":"no","label":false,"confidence":1}`)},
 		{"a strength that is none of the four", exfil, with(`{"reasoning":"no","label":true,"signal_strength":"SECRET"}`)},
 		{"a strength that is a number", exfil, with(`{"reasoning":"no","label":true,"signal_strength":1}`)},
 		{"found, of no strength", exfil, with(`{"reasoning":"no","label":true,"signal_strength":"none"}`)},
@@ -129,7 +129,7 @@ func TestAnythingElseIsAnErrorThatQuotesNothing(t *testing.T) {
 }
 
 // FuzzAnswer holds the parser to this: no text breaks it, and a text that it accepts is an object
-// with every category, so that whoever leaves one out is not believed.
+// with every category, so an answer that lacks one is invalid.
 func FuzzAnswer(f *testing.F) {
 	for _, s := range specs {
 		for _, object := range []string{labelFalse, labelTrue, nothing, `{"detection_result":true,"entities":["x"]}`} {
@@ -162,7 +162,7 @@ func FuzzAnswer(f *testing.F) {
 	})
 }
 
-func TestNoMoreThanTheAllowedNumberOfVerdictsIsKept(t *testing.T) {
+func TestTheCacheIsLimited(t *testing.T) {
 	v := newVerdicts(DefaultCacheTTL, DefaultCacheEntries)
 	put := func(n int) {
 		k := key{kind: PII, generation: uint64(n)}
@@ -178,22 +178,22 @@ func TestNoMoreThanTheAllowedNumberOfVerdictsIsKept(t *testing.T) {
 	}
 	for n := range 500 {
 		put(DefaultCacheEntries + n)
-		if v.kept.Len() != DefaultCacheEntries {
-			t.Fatalf("%d are kept", v.kept.Len())
+		if v.cache.Len() != DefaultCacheEntries {
+			t.Fatalf("%d are kept", v.cache.Len())
 		}
 	}
 	if _, f, _ := v.join(key{kind: PII}); f != nil {
 		t.Error("the one that was used is gone, and unused ones are not")
 	}
-	if v.kept.Has(key{kind: PII, generation: 1}) {
-		t.Error("the oldest that nobody used is kept")
+	if v.cache.Has(key{kind: PII, generation: 1}) {
+		t.Error("the least recently used is still cached")
 	}
 	if len(v.flights) != 0 {
 		t.Errorf("%d flights are left", len(v.flights))
 	}
 }
 
-func TestWhatHasExpiredIsDroppedWhenTheNextIsKept(t *testing.T) {
+func TestExpiredVerdictsAreDeletedAtTheNextPut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		v := newVerdicts(time.Minute, 100)
 		for n := range 50 {
@@ -205,24 +205,24 @@ func TestWhatHasExpiredIsDroppedWhenTheNextIsKept(t *testing.T) {
 		k := key{generation: 50}
 		_, f, _ := v.join(k)
 		v.finish(k, f, answer{}, nil)
-		if v.kept.Len() != 1 {
-			t.Errorf("%d are kept", v.kept.Len())
+		if v.cache.Len() != 1 {
+			t.Errorf("%d are kept", v.cache.Len())
 		}
 	})
 }
 
-func TestWhatEndsAfterAnInvalidationTakesNoPlace(t *testing.T) {
+func TestVerdictsOfAnEarlierEpochAreNotCached(t *testing.T) {
 	v := newVerdicts(time.Minute, 100)
 	k := key{kind: PII}
 	_, f, _ := v.join(k)
 	v.invalidate()
 	v.finish(k, f, answer{}, nil)
-	if v.kept.Len() != 0 {
-		t.Errorf("%d are kept", v.kept.Len())
+	if v.cache.Len() != 0 {
+		t.Errorf("%d are kept", v.cache.Len())
 	}
 }
 
-func TestASecondLeaderIsMadeOnlyWhenNoVerdictIsKept(t *testing.T) {
+func TestASecondLeaderOnlyWithoutAVerdict(t *testing.T) {
 	v := newVerdicts(time.Minute, 100)
 	done := make(chan struct{})
 	for range 4 {
@@ -246,7 +246,7 @@ func TestASecondLeaderIsMadeOnlyWhenNoVerdictIsKept(t *testing.T) {
 	for range 4 {
 		<-done
 	}
-	if made := v.kept.Metrics().Insertions; made != 8 {
+	if made := v.cache.Metrics().Insertions; made != 8 {
 		t.Errorf("%d calls for 8 questions", made)
 	}
 }

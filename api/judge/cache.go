@@ -9,8 +9,8 @@ import (
 	"github.com/jellydator/ttlcache/v3"
 )
 
-// key is everything that a kept answer depends on. The generation and the epoch are those at the
-// start of the call: a later policy has other keys, and so nothing has to be emptied or compared.
+// key is all that a cached answer depends on. The generation and the epoch are those at the start of the
+// call: a later policy uses other keys, so the cache need not be cleared.
 type key struct {
 	generation uint64
 	epoch      uint64
@@ -20,23 +20,23 @@ type key struct {
 	content    [32]byte // SHA-256
 }
 
-// flight is a call under way, shared by all who ask the same. Its result is set before done is
-// closed, and never after.
+// flight is a call in progress, shared by all callers with the same key. Its result is set before done is
+// closed, and does not change after that.
 type flight struct {
 	done   chan struct{}
 	answer answer
 	err    error
 }
 
-// errAbandoned ends a flight whose leader's caller went away. Those who waited for it try themselves.
-var errAbandoned = errors.New("the caller that asked went away")
+// errAbandoned ends a flight whose caller has left. The callers that waited for it try again.
+var errAbandoned = errors.New("the caller left")
 
-// verdicts keeps answers, and joins identical questions. It is not singleflight: there, either those
-// who wait cannot leave, or the call runs on a goroutine that nobody joins. Here whoever comes first
-// makes the call himself; if he leaves, one of those who wait makes it again.
+// verdicts caches answers and merges identical calls. golang.org/x/sync/singleflight does not fit: with it,
+// a waiting caller either cannot leave, or the call runs on a goroutine that is not awaited. Here the first
+// caller makes the call; if it leaves, one of the waiting callers makes the call again.
 type verdicts struct {
 	epoch atomic.Uint64
-	kept  *ttlcache.Cache[key, answer] // without its janitor: what has expired is dropped at the next put
+	cache *ttlcache.Cache[key, answer] // without its janitor: finish deletes expired entries
 
 	mu      sync.Mutex
 	flights map[key]*flight // guarded by mu
@@ -44,7 +44,7 @@ type verdicts struct {
 
 func newVerdicts(ttl time.Duration, entries int) *verdicts {
 	return &verdicts{
-		kept: ttlcache.New(
+		cache: ttlcache.New(
 			ttlcache.WithTTL[key, answer](ttl),
 			ttlcache.WithCapacity[key, answer](uint64(entries)),
 			ttlcache.WithDisableTouchOnHit[key, answer](),
@@ -53,16 +53,16 @@ func newVerdicts(ttl time.Duration, entries int) *verdicts {
 	}
 }
 
-// invalidate makes every answer kept so far a miss, and every call under way fill nothing.
+// invalidate makes all cached answers misses, and keeps calls in progress out of the cache.
 func (v *verdicts) invalidate() { v.epoch.Add(1) }
 
-// join gives the answer that is kept (hit), or the flight to wait for, or a flight to lead: the
-// leader must call finish.
+// join returns a cached answer (f is nil), a flight to wait for, or a new flight to lead: then the caller
+// must call finish.
 func (v *verdicts) join(k key) (a answer, f *flight, lead bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	// A leader keeps its answer before it leaves flights, so that nobody can miss both.
-	if item := v.kept.Get(k); item != nil {
+	// finish fills the cache and removes the flight under mu, so a caller finds one of the two.
+	if item := v.cache.Get(k); item != nil {
 		return item.Value(), nil, false
 	}
 	if f, ok := v.flights[k]; ok {
@@ -73,12 +73,12 @@ func (v *verdicts) join(k key) (a answer, f *flight, lead bool) {
 	return answer{}, f, true
 }
 
-// finish gives those who wait what came of a flight, and keeps it if it is an answer.
+// finish ends a flight, passes its result to the waiting callers, and caches it if it is an answer.
 func (v *verdicts) finish(k key, f *flight, a answer, err error) {
 	v.mu.Lock()
-	if err == nil && v.epoch.Load() == k.epoch { // of an epoch that is over it would only take another's place
-		v.kept.DeleteExpired()
-		v.kept.Set(k, a, ttlcache.DefaultTTL)
+	if err == nil && v.epoch.Load() == k.epoch { // an answer of an earlier epoch would only evict others
+		v.cache.DeleteExpired()
+		v.cache.Set(k, a, ttlcache.DefaultTTL)
 	}
 	delete(v.flights, k)
 	v.mu.Unlock()

@@ -33,13 +33,13 @@ func TestAnIdenticalTextIsAnsweredFromTheCache(t *testing.T) {
 	if e.count() != 7 {
 		t.Errorf("%d requests: another text and another direction are other questions", e.count())
 	}
-	v, err := j.Judge(t.Context(), judge.Request{Kind: judge.PII, Direction: judge.Prompt, Content: aPrompt})
+	v, err := j.Assess(t.Context(), judge.Request{Kind: judge.PII, Direction: judge.Prompt, Content: aPrompt})
 	if err != nil || !v.Cached || e.count() != 7 {
 		t.Errorf("%+v, %v: the kinds of a prompt are kept one by one", v, err)
 	}
 }
 
-func TestInvalidationMakesAnIdenticalTextAskAgain(t *testing.T) {
+func TestInvalidationMakesAnIdenticalTextAMiss(t *testing.T) {
 	e, cfg := serve(t, clean)
 	j := mustNew(t, cfg)
 	mustJudge(t, j, judge.Completion, aPrompt)
@@ -52,7 +52,7 @@ func TestInvalidationMakesAnIdenticalTextAskAgain(t *testing.T) {
 	}
 }
 
-func TestANewGenerationAsksAgainEvenIfNobodyInvalidates(t *testing.T) {
+func TestANewGenerationMissesWithoutInvalidation(t *testing.T) {
 	e, cfg := serve(t, clean)
 	var generation atomic.Uint64
 	cfg.Generation = generation.Load
@@ -100,7 +100,7 @@ func TestACallThatCrossesAReloadFillsNoCache(t *testing.T) {
 			eventually(t, "the first call", func() bool { return asked.Load() == 1 })
 
 			tt.reload(&generation, j)
-			// Somebody who asks under the new policy does not wait for the old one's answer.
+			// A caller under the new policy does not wait for the answer of the old one.
 			during := mustJudge(t, j, judge.Completion, aPrompt)
 			if during.Severity != judge.SeverityCritical || during.Cached {
 				t.Errorf("under the new policy: %+v", during)
@@ -118,7 +118,7 @@ func TestACallThatCrossesAReloadFillsNoCache(t *testing.T) {
 	}
 }
 
-func TestAVerdictIsKeptForItsTimeAndUseDoesNotProlongIt(t *testing.T) {
+func TestAHitDoesNotExtendTheTimeToLive(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e, cfg := serveInBubble(t, clean)
 		j := mustNew(t, cfg)
@@ -136,7 +136,7 @@ func TestAVerdictIsKeptForItsTimeAndUseDoesNotProlongIt(t *testing.T) {
 	})
 }
 
-func TestIdenticalTextsAtOnceAreOneCall(t *testing.T) {
+func TestConcurrentIdenticalTextsAreOneCall(t *testing.T) {
 	const callers = 8
 	release := make(chan struct{})
 	e, cfg := serve(t, func(w http.ResponseWriter, r *http.Request, got request) {
@@ -165,7 +165,7 @@ func TestIdenticalTextsAtOnceAreOneCall(t *testing.T) {
 	}
 }
 
-func TestWhoeverWaitsForACallMayLeaveItAndAskAgainIfItsCallerLeaves(t *testing.T) {
+func TestAWaitingCallerMayLeaveOrTakeOver(t *testing.T) {
 	var asked, missed atomic.Int32
 	e, cfg := serve(t, func(w http.ResponseWriter, r *http.Request, got request) {
 		if asked.Add(1) == 1 {
@@ -177,7 +177,7 @@ func TestWhoeverWaitsForACallMayLeaveItAndAskAgainIfItsCallerLeaves(t *testing.T
 	cfg.Observe.Miss = func(judge.Kind) { missed.Add(1) }
 	j := mustNew(t, cfg)
 	ask := func(ctx context.Context) (judge.Verdict, error) {
-		return j.Judge(ctx, judge.Request{Direction: judge.Completion, Content: aPrompt})
+		return j.Assess(ctx, judge.Request{Direction: judge.Completion, Content: aPrompt})
 	}
 	var wait sync.WaitGroup
 	first, leave := context.WithCancel(t.Context())
@@ -211,7 +211,7 @@ func TestWhoeverWaitsForACallMayLeaveItAndAskAgainIfItsCallerLeaves(t *testing.T
 	}
 }
 
-func TestAFailureIsSharedByThoseWhoWaitedForIt(t *testing.T) {
+func TestAFailureIsSharedByWaitingCallers(t *testing.T) {
 	release := make(chan struct{})
 	e, cfg := serve(t, func(w http.ResponseWriter, r *http.Request, _ request) {
 		select {
@@ -237,7 +237,7 @@ func TestAFailureIsSharedByThoseWhoWaitedForIt(t *testing.T) {
 	}
 }
 
-func TestNoMoreRequestsThanAllowedAreUnderWay(t *testing.T) {
+func TestConcurrentRequestsAreLimited(t *testing.T) {
 	var now, most atomic.Int32
 	_, cfg := serve(t, func(w http.ResponseWriter, _ *http.Request, r request) {
 		if n := now.Add(1); n > most.Load() {
@@ -258,7 +258,7 @@ func TestNoMoreRequestsThanAllowedAreUnderWay(t *testing.T) {
 	}
 }
 
-func TestWaitingForASlotEndsWithTheTimeOrTheCaller(t *testing.T) {
+func TestWaitingForASlotEndsAtTheTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e, cfg := serveInBubble(t, func(_ http.ResponseWriter, r *http.Request, _ request) { <-r.Context().Done() })
 		cfg.MaxConcurrent, cfg.FailMode = 1, judge.Closed
@@ -283,7 +283,7 @@ func TestWaitingForASlotEndsWithTheTimeOrTheCaller(t *testing.T) {
 		synctest.Wait()
 		impatient, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 		defer cancel()
-		_, err := j.Judge(impatient, judge.Request{Direction: judge.Completion, Content: aPrompt})
+		_, err := j.Assess(impatient, judge.Request{Direction: judge.Completion, Content: aPrompt})
 		if !errors.Is(err, context.DeadlineExceeded) || busy.Load() != 1 {
 			t.Errorf("who left: %v", err)
 		}
@@ -294,9 +294,9 @@ func TestWaitingForASlotEndsWithTheTimeOrTheCaller(t *testing.T) {
 	})
 }
 
-// TestNoVerdictIsOlderThanThePolicyItWasAskedUnder has the model answer with the policy's number,
+// TestNoVerdictIsOlderThanItsPolicy has the model answer with the policy's number,
 // written in findings, while the policy changes as fast as it can.
-func TestNoVerdictIsOlderThanThePolicyItWasAskedUnder(t *testing.T) {
+func TestNoVerdictIsOlderThanItsPolicy(t *testing.T) {
 	for _, byNumber := range []bool{true, false} {
 		name := "known by its generation"
 		if !byNumber {

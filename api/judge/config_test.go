@@ -21,13 +21,13 @@ func TestWrongSettingsAreRefusedByName(t *testing.T) {
 		{"no scheme", func(c *judge.Config) { c.BaseURL = "api.openai.com/v1" }, "judge.base_url is not of the form"},
 		{"another scheme", func(c *judge.Config) { c.BaseURL = "file:///etc/passwd" }, "judge.base_url is not of the form"},
 		{"no host", func(c *judge.Config) { c.BaseURL = "https:///v1" }, "judge.base_url is not of the form"},
-		{"a password", func(c *judge.Config) { c.BaseURL = "https://me:hunter2@judge.example" }, "judge.base_url has a user name"},
+		{"a password", func(c *judge.Config) { c.BaseURL = "https://me:hunter2@judge.example" }, "judge.base_url contains a user name"},
 		{"a broken URL with a password", func(c *judge.Config) { c.BaseURL = "https://me:hunter2@judge.example/%zz" }, "judge.base_url is not a URL"},
 		{"a query", func(c *judge.Config) { c.BaseURL = "https://judge.example/?api-key=hunter2" }, "judge.base_url has a query"},
 		{"no model", func(c *judge.Config) { c.Model = " " }, "judge.model is not set"},
-		{"a key with a line end", func(c *judge.Config) { c.APIKey = "hunter2\n" }, "API key has a character"},
+		{"a key with a line end", func(c *judge.Config) { c.APIKey = "hunter2\n" }, "API key contains a character"},
 		{"an unknown fail mode", func(c *judge.Config) { c.FailMode = "ajar" }, `judge.fail_mode is "ajar"`},
-		{"an unknown kind", func(c *judge.Config) { c.Kinds = []judge.Kind{"taste"} }, `judge.kinds has "taste"`},
+		{"an unknown kind", func(c *judge.Config) { c.Kinds = []judge.Kind{"taste"} }, `judge.kinds contains "taste"`},
 		{"no kind", func(c *judge.Config) { c.Kinds = []judge.Kind{} }, "judge.kinds is empty"},
 		{"a negative time-out", func(c *judge.Config) { c.Timeout = -1 }, "judge.timeout is negative"},
 		{"a negative size", func(c *judge.Config) { c.MaxContentBytes = -1 }, "judge.max_content_bytes is negative"},
@@ -47,7 +47,7 @@ func TestWrongSettingsAreRefusedByName(t *testing.T) {
 	}
 }
 
-func TestEveryProblemOfTheSettingsIsNamedAtOnce(t *testing.T) {
+func TestAllInvalidSettingsAreNamedAtOnce(t *testing.T) {
 	_, err := judge.New(judge.Config{FailMode: "ajar", Timeout: -1})
 	for _, want := range []string{"judge.base_url", "judge.model", "judge.fail_mode", "judge.timeout"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
@@ -70,7 +70,7 @@ func TestTheManualNamesTheSettingsThatExist(t *testing.T) {
 		slices.Sort(names)
 		return slices.Compact(names)
 	}
-	const others = "judge.api_key_env" // whoever makes the Config looks the key up
+	const others = "judge.api_key_env" // the caller of New reads the key
 	if in, of := settings(manual), settings(append(source, others...)); !slices.Equal(in, of) {
 		t.Errorf("the manual names\n%v\nand there are\n%v", in, of)
 	}

@@ -1,30 +1,28 @@
 // Package judge asks a language model, over an OpenAI-compatible chat endpoint, whether a prompt or
-// a completion is an attack, and gives its answer as one scanner's result for the guardrail policy.
+// a completion is an attack, and returns the answer as a scanner's result for the guardrail policy.
 //
-// [New] makes a [Judge]; [Judge.Judge] judges one text; [Judge.InvalidateJudgeVerdictCache] makes
-// every verdict kept so far a miss. [Judge.Run] is for a clean end and is not needed to judge.
-// A Judge may be used by any number of goroutines at once.
+// [New] makes a [Judge]; [Judge.Assess] judges one text; [Judge.InvalidateJudgeVerdictCache] invalidates
+// all cached verdicts. [Judge.Run] closes idle connections at the end; judging does not need it.
+// A Judge is safe for concurrent use.
 //
 // # What is promised
 //
-// Only an answer of exactly the form that was asked for becomes a verdict. Everything else, from a
-// refused connection to an answer with one field too many, is a failure, and a failure is what
-// [FailMode] says: never quietly a verdict, and never kept.
+// Only an answer of exactly the requested form becomes a verdict. Everything else, from a refused
+// connection to an answer with one extra field, is a failure. [FailMode] decides what a failure means; it
+// is reported as such, and never cached.
 //
-// A verdict is kept under the policy generation and the epoch in which its call began. A call that
-// was under way when the policy changed can therefore neither serve nor fill the new one's cache,
-// whatever the order in which the two ended.
+// The cache key of a verdict contains the policy generation and the epoch in which its call began. A call
+// in progress while the policy changes therefore neither reads nor fills the new policy's cache.
 //
-// The text to judge is data. It stands between two lines that carry a word drawn at random for that
-// call, which it cannot contain. Nothing of the model's prose is passed on: findings and reasons are
-// made of the fixed names in kinds.go, so that a text cannot write into logs through its judge.
+// The text to judge is data. It is sent between two lines that contain a word chosen at random for that
+// call, so the text cannot contain it. The model's prose is dropped: findings and reasons consist of the
+// fixed names in kinds.go, so a text cannot write to logs through the model.
 //
-// The API key is held by the HTTP client alone: no error, verdict or formatted value contains it,
-// and none contains the text, the model's answer or the body of an error answer.
+// Only the HTTP client holds the API key: no error, verdict or formatted value contains it, nor the text,
+// the model's answer or the body of an error response.
 //
 // # What it does not do
 //
-// It decides nothing: thresholds, modes and what follows from a severity are the policy's. It logs
-// nothing: [Observe] reports. It reads no environment: what the client library would take from
-// OPENAI_* variables is not looked at.
+// It makes no decision: thresholds, modes and the consequences of a severity are the policy's. It writes
+// no log: see [Observe]. It ignores the OPENAI_* environment variables that the client library would read.
 package judge

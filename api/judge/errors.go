@@ -11,11 +11,11 @@ import (
 )
 
 // ErrContentTooLarge is wrapped by the [RequestError] for a text that is longer than
-// [Config].MaxContentBytes. It is an error and not a matter of the fail mode, because the length is
-// the sender's choice: nobody gets past an open judge by writing more.
+// [Config].MaxContentBytes. The fail mode does not apply to it: the sender chooses the length, and could
+// otherwise bypass a judge that fails open.
 var ErrContentTooLarge = errors.New("too large to judge")
 
-// RequestError says what is wrong with a [Request].
+// RequestError means that a [Request] is invalid.
 type RequestError struct {
 	Field   string // direction, kind or content
 	Problem string
@@ -26,25 +26,25 @@ func (e *RequestError) Error() string { return e.Field + ": " + e.Problem }
 
 func (e *RequestError) Unwrap() error { return e.Err }
 
-// Reason says in one word why a kind could not be judged: a metric's label.
+// Reason is why a kind could not be judged, in one word: a label of a metric.
 type Reason string
 
 // The reasons.
 const (
-	ReasonBusy        Reason = "busy"        // no slot came free in time
-	ReasonTimeout     Reason = "timeout"     // the endpoint took too long
+	ReasonBusy        Reason = "busy"        // no slot became free in time
+	ReasonTimeout     Reason = "timeout"     // the endpoint did not answer in time
 	ReasonUnreachable Reason = "unreachable" // no HTTP answer
-	ReasonStatus      Reason = "status"      // an answer that is not 200
-	ReasonTooLarge    Reason = "too_large"   // more than an answer can be
+	ReasonStatus      Reason = "status"      // an HTTP status other than 200
+	ReasonTooLarge    Reason = "too_large"   // the response exceeds the size limit
 	ReasonTruncated   Reason = "truncated"   // cut off at the answer's token limit
-	ReasonRefused     Reason = "refused"     // the model, or a filter before it, would not answer
-	ReasonMalformed   Reason = "malformed"   // not the answer that was asked for
-	ReasonPanic       Reason = "panic"       // the client library broke on it
-	ReasonCanceled    Reason = "canceled"    // the caller went away
+	ReasonRefused     Reason = "refused"     // the model or a content filter refused to answer
+	ReasonMalformed   Reason = "malformed"   // the answer does not have the requested form
+	ReasonPanic       Reason = "panic"       // the client library panicked
+	ReasonCanceled    Reason = "canceled"    // the caller canceled
 )
 
-// CallError says why a kind could not be judged. It names the endpoint's host, the model and the
-// status, and holds neither the key nor anything of what was sent or received.
+// CallError means that a kind could not be judged. It contains the endpoint's host, the model and the
+// status, but neither the key nor anything of the request or the response.
 type CallError struct {
 	Kind    Kind
 	Host    string
@@ -52,7 +52,7 @@ type CallError struct {
 	Reason  Reason
 	Status  int    // the endpoint's HTTP status, 0 if there was none
 	Problem string // Reason in a few words
-	Err     error  // the cause, where it can be told; or nil
+	Err     error  // the cause, if it contains nothing secret; else nil
 }
 
 func (e *CallError) Error() string {
@@ -61,17 +61,17 @@ func (e *CallError) Error() string {
 
 func (e *CallError) Unwrap() error { return e.Err }
 
-// brief is what a verdict's reason says of an error: not where the endpoint is.
+// brief is the text of err in a verdict's reason, without the address of the endpoint.
 func brief(err error) string {
 	var call *CallError
 	if errors.As(err, &call) {
 		return call.Problem
 	}
-	return "the call was given up"
+	return "the call was abandoned"
 }
 
-// fail makes a CallError of what the client returned, leaving out whatever could quote the request
-// or the answer: the text of protocol errors does.
+// fail makes a CallError of the client's error. It leaves out texts that may quote the request or the
+// response, as those of protocol errors do.
 func (e *endpoint) fail(ctx context.Context, kind Kind, status int, err error) *CallError {
 	failed := &CallError{Kind: kind, Host: e.host, Model: e.model, Status: status}
 	say := func(reason Reason, problem string, cause error) *CallError {
@@ -86,25 +86,25 @@ func (e *endpoint) fail(ctx context.Context, kind Kind, status int, err error) *
 	var timeout net.Error
 	switch {
 	case errors.Is(err, errPanic):
-		return say(ReasonPanic, "the client could not cope with the answer", errPanic)
+		return say(ReasonPanic, "the client library panicked on the answer", errPanic)
 	case errors.Is(context.Cause(ctx), errTimedOut):
 		return say(ReasonTimeout, fmt.Sprintf("no answer within %v", e.timeout), context.DeadlineExceeded)
 	case ctx.Err() != nil:
-		return say(ReasonCanceled, "the caller went away", ctx.Err())
+		return say(ReasonCanceled, "the caller canceled the request", ctx.Err())
 	case errors.As(err, &tooLarge):
 		return say(ReasonTooLarge, fmt.Sprintf("the answer is larger than %d bytes", tooLarge.Limit), nil)
 	case errors.As(err, &malformed):
 		return say(malformed.reason, malformed.problem, malformed.err)
 	case status >= 300 && status < 400:
-		return say(ReasonStatus, statusText(status)+": redirects are not followed, set judge.base_url to where it leads", nil)
+		return say(ReasonStatus, statusText(status)+": redirects are not followed, set judge.base_url to the final address", nil)
 	case status != 0 && status != http.StatusOK:
 		return say(ReasonStatus, statusText(status), nil)
 	case errors.As(err, &timeout) && timeout.Timeout():
 		return say(ReasonTimeout, "the connection timed out", context.DeadlineExceeded)
 	case status == http.StatusOK:
-		return say(ReasonMalformed, "the answer is not a chat completion, or broke off", nil)
+		return say(ReasonMalformed, "the answer is not a chat completion, or is incomplete", nil)
 	case errors.As(err, &name):
-		return say(ReasonUnreachable, "the host's name cannot be resolved", name)
+		return say(ReasonUnreachable, "the host name cannot be resolved", name)
 	case errors.As(err, &certificate):
 		return say(ReasonUnreachable, "its certificate is not trusted", certificate)
 	case errors.As(err, &network):
@@ -122,7 +122,7 @@ func statusText(status int) string {
 	return fmt.Sprintf("status %d", status)
 }
 
-// answerError is a completion that is no verdict.
+// answerError means that a completion is not a verdict.
 type answerError struct {
 	reason  Reason
 	problem string

@@ -23,7 +23,7 @@ func heardErrors(cfg *judge.Config) *[]*judge.CallError {
 	return &heard
 }
 
-func TestWhatIsNoJudgementIsAFailureAndNeverAVerdict(t *testing.T) {
+func TestAnInvalidAnswerIsAFailure(t *testing.T) {
 	envelope := func(choices string) func(http.ResponseWriter) {
 		return func(w http.ResponseWriter) {
 			w.Header().Set("Content-Type", "application/json")
@@ -146,7 +146,7 @@ func TestOneFailedKindDoesNotSilenceTheOthers(t *testing.T) {
 	}
 }
 
-func TestABusyEndpointIsAskedAgainAndAnswers(t *testing.T) {
+func TestABusyEndpointIsRetried(t *testing.T) {
 	for _, status := range []int{429, 500, 503} {
 		synctest.Test(t, func(t *testing.T) {
 			var e *endpoint
@@ -206,7 +206,7 @@ func TestAnEndpointThatStaysBusyFailsWithItsStatus(t *testing.T) {
 	}
 }
 
-func TestASilentEndpointFailsWhenTheTimeIsUp(t *testing.T) {
+func TestASilentEndpointFailsAtTheTimeout(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
 		respond func(http.ResponseWriter, *http.Request, request)
@@ -252,14 +252,14 @@ func TestASilentEndpointFailsWhenTheTimeIsUp(t *testing.T) {
 	}
 }
 
-func TestACallerThatLeavesGetsItsContextsErrorAndNoVerdict(t *testing.T) {
+func TestACanceledCallerGetsItsContextsError(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e, cfg := serveInBubble(t, func(_ http.ResponseWriter, r *http.Request, _ request) { <-r.Context().Done() })
 		for _, mode := range []judge.FailMode{judge.Open, judge.Closed} {
 			cfg.FailMode = mode
 			ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 			defer cancel()
-			v, err := mustNew(t, cfg).Judge(ctx, judge.Request{Direction: judge.Prompt, Content: aPrompt})
+			v, err := mustNew(t, cfg).Assess(ctx, judge.Request{Direction: judge.Prompt, Content: aPrompt})
 			if !errors.Is(err, context.DeadlineExceeded) || v.Action != "" {
 				t.Errorf("%+v, %v", v, err)
 			}
@@ -270,7 +270,7 @@ func TestACallerThatLeavesGetsItsContextsErrorAndNoVerdict(t *testing.T) {
 	})
 }
 
-func TestNobodyListeningIsSaidAsSuch(t *testing.T) {
+func TestARefusedConnectionIsReported(t *testing.T) {
 	s := httptest.NewServer(http.NotFoundHandler())
 	address := s.URL
 	s.Close()
@@ -346,7 +346,7 @@ func TestNoErrorRepeatsTheKeyOrTheText(t *testing.T) {
 	}
 }
 
-func TestAnEndpointThatLacksAParameterIsAskedWithoutIt(t *testing.T) {
+func TestAnUnsupportedParameterIsDropped(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
 		refuses func(request) (param, message string)
@@ -394,7 +394,7 @@ func TestAnEndpointThatLacksAParameterIsAskedWithoutIt(t *testing.T) {
 	}
 }
 
-func TestARefusalThatNothingHelpsAgainstEnds(t *testing.T) {
+func TestAPermanentRefusalEnds(t *testing.T) {
 	e, cfg := serve(t, func(w http.ResponseWriter, _ *http.Request, _ request) {
 		refuse(w, 400, "messages", "max_tokens, temperature, response_format: all of it is wrong")
 	})

@@ -47,7 +47,7 @@ type request struct {
 	MaxCompletionTokens *int     `json:"max_completion_tokens"`
 }
 
-// kind is told by what the model is asked to decide, as a model would.
+// kind recognizes the kind by the instructions, as a model would.
 func (r request) kind() judge.Kind {
 	system := r.Messages[0].Content
 	switch {
@@ -130,7 +130,7 @@ func mustNew(t *testing.T, cfg judge.Config) *judge.Judge {
 
 func mustJudge(t *testing.T, j *judge.Judge, d judge.Direction, content string) judge.Verdict {
 	t.Helper()
-	v, err := j.Judge(t.Context(), judge.Request{Direction: d, Content: content})
+	v, err := j.Assess(t.Context(), judge.Request{Direction: d, Content: content})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,13 +12,13 @@ import (
 	"unicode/utf8"
 )
 
-// minCharacters is the length below which a text, without the space around it, is not worth a call.
+// minCharacters is the minimum length of a text, without surrounding space, that is worth a call.
 const minCharacters = 20
 
-// errTimedOut ends a call's context when the judge's own time is up, as opposed to its caller's.
-var errTimedOut = errors.New("the judge's time is up")
+// errTimedOut is the cause of a context that ended by the judge's timeout, not by its caller.
+var errTimedOut = errors.New("the judge timed out")
 
-// Judge judges texts. See the package for what it promises.
+// Judge judges texts; see the package comment. Its methods are safe for concurrent use.
 type Judge struct {
 	cfg      Config // without the API key
 	endpoint *endpoint
@@ -27,12 +27,12 @@ type Judge struct {
 
 // Request is a text to judge.
 type Request struct {
-	Kind      Kind // empty: every kind that is set and applies to the direction
+	Kind      Kind // empty: every configured kind that applies to the direction
 	Direction Direction
 	Content   string
 }
 
-// New makes a Judge, or returns every problem of its settings. It opens no connection.
+// New makes a Judge. Its error lists every invalid setting. It opens no connection.
 func New(cfg Config) (*Judge, error) {
 	cfg = cfg.withDefaults()
 	if err := cfg.check(); err != nil {
@@ -45,8 +45,8 @@ func New(cfg Config) (*Judge, error) {
 	return j, nil
 }
 
-// Run waits until ctx ends and then closes the idle connections of the judge's own HTTP client, if
-// it has one. Calls under way are their callers'. A Judge judges whether or not Run runs.
+// Run waits until ctx ends, then closes the idle connections of the judge's own HTTP client, if it has one.
+// It does not wait for calls in progress. A Judge can be used without Run.
 func (j *Judge) Run(ctx context.Context) error {
 	<-ctx.Done()
 	if j.cfg.HTTPClient == nil {
@@ -55,27 +55,27 @@ func (j *Judge) Run(ctx context.Context) error {
 	return nil
 }
 
-// Model is the model that is asked.
+// Model returns the name of the configured model.
 func (j *Judge) Model() string { return j.cfg.Model }
 
-// InvalidateJudgeVerdictCache makes every verdict that is kept a miss, in constant time. A call that
-// is under way still answers its caller, and is not kept. Call it when the policy has changed.
+// InvalidateJudgeVerdictCache invalidates all cached verdicts in constant time. A call in progress still
+// answers its caller, but is not cached. Call it when the policy has changed.
 func (j *Judge) InvalidateJudgeVerdictCache() { j.verdicts.invalidate() }
 
-// Judge judges one text. What the endpoint does wrong is the fail mode's business and gives a
-// verdict with JudgeFailed or FailedKinds, not an error. An error means that there is no verdict: it
-// is a [*RequestError], or it wraps ctx's. The verdict beside an error is empty and is not an allow.
+// Assess judges one text. A failure of the endpoint is not an error: the fail mode decides, and the verdict
+// has JudgeFailed or FailedKinds set. An error means that there is no verdict: it is a [*RequestError], or
+// wraps the error of ctx. The verdict returned with an error is empty; do not treat it as an allow.
 //
 // A text of fewer than 20 characters, or one that no kind applies to, is allowed without a call.
-func (j *Judge) Judge(ctx context.Context, req Request) (Verdict, error) {
-	// Both before anything else: whatever changes from here on makes other keys.
+func (j *Judge) Assess(ctx context.Context, req Request) (Verdict, error) {
+	// Read both first: after any later change the cache uses other keys.
 	epoch, generation := j.verdicts.epoch.Load(), j.cfg.Generation()
-	kinds, err := j.plan(req)
+	kinds, err := j.kindsFor(req)
 	if err != nil {
 		return Verdict{}, err
 	}
 	if len(kinds) == 0 {
-		return unjudged(generation, fmt.Sprintf("no judge is set for a %s", req.Direction)), nil
+		return unjudged(generation, fmt.Sprintf("no judge is configured for a %s", req.Direction)), nil
 	}
 	if utf8.RuneCountInString(strings.TrimSpace(req.Content)) < minCharacters {
 		return unjudged(generation, "too short to judge"), nil
@@ -87,13 +87,13 @@ func (j *Judge) Judge(ctx context.Context, req Request) (Verdict, error) {
 		direction: req.Direction, content: sha256.Sum256([]byte(req.Content)),
 	}
 	outcomes := make([]outcome, len(kinds))
-	var asked sync.WaitGroup
+	var calls sync.WaitGroup
 	for i, s := range kinds {
 		k := k
 		k.kind = s.kind
-		asked.Go(func() { outcomes[i] = j.one(bounded, s, k, req.Content) })
+		calls.Go(func() { outcomes[i] = j.assessKind(bounded, s, k, req.Content) })
 	}
-	asked.Wait()
+	calls.Wait()
 	for _, o := range outcomes {
 		if errors.Is(o.err, errAbandoned) {
 			return Verdict{}, fmt.Errorf("judge a %s: %w", req.Direction, context.Cause(ctx))
@@ -102,23 +102,23 @@ func (j *Judge) Judge(ctx context.Context, req Request) (Verdict, error) {
 	return merge(outcomes, j.cfg.FailMode, generation), nil
 }
 
-// plan checks a request and says which kinds to ask.
-func (j *Judge) plan(req Request) ([]spec, error) {
+// kindsFor checks a request and returns the kinds to assess it by.
+func (j *Judge) kindsFor(req Request) ([]spec, error) {
 	if req.Direction != Prompt && req.Direction != Completion {
 		return nil, &RequestError{Field: "direction", Problem: fmt.Sprintf("%q is neither prompt nor completion", req.Direction)}
 	}
 	if n := len(req.Content); n > j.cfg.MaxContentBytes {
 		return nil, &RequestError{
 			Field:   "content",
-			Problem: fmt.Sprintf("%d bytes are %v: at most %d", n, ErrContentTooLarge, j.cfg.MaxContentBytes),
+			Problem: fmt.Sprintf("%d bytes are %v: the maximum is %d", n, ErrContentTooLarge, j.cfg.MaxContentBytes),
 			Err:     ErrContentTooLarge,
 		}
 	}
 	if req.Kind != "" {
-		s, known := specs[req.Kind]
+		s, ok := specs[req.Kind]
 		switch {
-		case !known:
-			return nil, &RequestError{Field: "kind", Problem: fmt.Sprintf("%q is unknown: known are %v", req.Kind, Kinds())}
+		case !ok:
+			return nil, &RequestError{Field: "kind", Problem: fmt.Sprintf("%q is unknown: the kinds are %v", req.Kind, Kinds())}
 		case !slices.Contains(j.cfg.Kinds, req.Kind):
 			return nil, &RequestError{Field: "kind", Problem: fmt.Sprintf("%q is not among judge.kinds", req.Kind)}
 		case !s.applies(req.Direction):
@@ -135,16 +135,16 @@ func (j *Judge) plan(req Request) ([]spec, error) {
 	return kinds, nil
 }
 
-// one asks one kind: the cache, else a call under way, else the endpoint. Its error is a *CallError,
-// or errAbandoned if the caller is gone.
-func (j *Judge) one(ctx context.Context, s spec, k key, content string) outcome {
+// assessKind assesses a text by one kind: from the cache, a call in progress, or the endpoint. The outcome's
+// error is a *CallError, or errAbandoned if the caller has gone.
+func (j *Judge) assessKind(ctx context.Context, s spec, k key, content string) outcome {
 	for first := true; ; first = false {
-		kept, f, lead := j.verdicts.join(k)
+		cached, f, lead := j.verdicts.join(k)
 		if f == nil {
 			if first && j.cfg.Observe.Hit != nil {
-				j.cfg.Observe.Hit(s.kind, actionFor(kept.severity))
+				j.cfg.Observe.Hit(s.kind, actionFor(cached.severity))
 			}
-			return outcome{spec: s, answer: kept, cached: first}
+			return outcome{spec: s, answer: cached, cached: first}
 		}
 		if first && j.cfg.Observe.Miss != nil {
 			j.cfg.Observe.Miss(s.kind)
@@ -166,7 +166,7 @@ func (j *Judge) one(ctx context.Context, s spec, k key, content string) outcome 
 	}
 }
 
-// lead makes the call for all who wait for f.
+// lead makes the call, and shares its result with the callers that wait for f.
 func (j *Judge) lead(ctx context.Context, s spec, k key, f *flight, content string) (a answer, err error) {
 	err = errAbandoned
 	defer func() { j.verdicts.finish(k, f, a, err) }()
@@ -192,7 +192,7 @@ func (j *Judge) lead(ctx context.Context, s spec, k key, f *flight, content stri
 	return answer{}, j.gone(ctx, failed)
 }
 
-// gone tells a call that failed from one whose caller left: that one says nothing of the endpoint.
+// gone returns errAbandoned if the caller has left, which says nothing about the endpoint, else failed.
 func (j *Judge) gone(ctx context.Context, failed *CallError) error {
 	if ctx.Err() != nil && !errors.Is(context.Cause(ctx), errTimedOut) {
 		return errAbandoned

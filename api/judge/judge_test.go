@@ -36,7 +36,7 @@ func TestEachKindGivesItsFindingsAndSeverity(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			e, cfg := serve(t, func(w http.ResponseWriter, _ *http.Request, r request) { complete(w, judgement(r.kind(), tt.found...)) })
 			cfg.Generation = func() uint64 { return 7 }
-			v, err := mustNew(t, cfg).Judge(t.Context(), judge.Request{Kind: tt.kind, Direction: tt.direction, Content: aPrompt})
+			v, err := mustNew(t, cfg).Assess(t.Context(), judge.Request{Kind: tt.kind, Direction: tt.direction, Content: aPrompt})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -63,7 +63,7 @@ func TestAStrongSingleSignOfInjectionBlocks(t *testing.T) {
 	}
 }
 
-func TestAPromptIsAskedAllKindsAtOnceAndTheWorstDecides(t *testing.T) {
+func TestTheWorstOfAllKindsDecides(t *testing.T) {
 	together := make(chan struct{})
 	arrived := make(chan struct{}, 3)
 	go func() {
@@ -75,7 +75,7 @@ func TestAPromptIsAskedAllKindsAtOnceAndTheWorstDecides(t *testing.T) {
 	e, cfg := serve(t, func(w http.ResponseWriter, r *http.Request, got request) {
 		arrived <- struct{}{}
 		select {
-		case <-together: // nobody is answered before all three have asked
+		case <-together: // no answer before all three requests have arrived
 		case <-r.Context().Done():
 			return
 		}
@@ -99,7 +99,7 @@ func TestAPromptIsAskedAllKindsAtOnceAndTheWorstDecides(t *testing.T) {
 	}
 }
 
-func TestACompletionIsAskedForPersonalDataOnly(t *testing.T) {
+func TestACompletionIsAssessedForPersonalDataOnly(t *testing.T) {
 	e, cfg := serve(t, clean)
 	v := mustJudge(t, mustNew(t, cfg), judge.Completion, aPrompt)
 	if e.count() != 1 || e.seen()[0].kind() != judge.PII || !slices.Equal(v.ScannerSources, []string{"llm-judge-pii"}) {
@@ -107,7 +107,7 @@ func TestACompletionIsAskedForPersonalDataOnly(t *testing.T) {
 	}
 }
 
-func TestWhatIsSentIsAChatCompletionWithAStrictSchema(t *testing.T) {
+func TestTheRequestHasAStrictSchema(t *testing.T) {
 	e, cfg := serve(t, clean)
 	mustJudge(t, mustNew(t, cfg), judge.Prompt, aPrompt)
 	for _, r := range e.seen() {
@@ -162,7 +162,7 @@ func checkStrict(t *testing.T, schema map[string]any) {
 	}
 }
 
-func TestTheEnvironmentsKeyAndAddressAreNotUsed(t *testing.T) {
+func TestTheEnvironmentIsIgnored(t *testing.T) {
 	stranger, _ := serve(t, clean)
 	t.Setenv("OPENAI_API_KEY", "sk-of-somebody-else")
 	t.Setenv("OPENAI_BASE_URL", "http://127.0.0.1:1/")
@@ -205,7 +205,7 @@ func TestTheTextCannotCloseItsMarkers(t *testing.T) {
 		t.Error("the text got out of its place")
 	}
 	if !strings.Contains(second.Messages[0].Content, "Do not follow") {
-		t.Error("the model is not told that the sample is data")
+		t.Error("the instructions do not say that the sample is data")
 	}
 }
 
@@ -219,7 +219,7 @@ func markerOf(t *testing.T, r request) string {
 	return marker
 }
 
-func TestTheModelsProseGoesNowhere(t *testing.T) {
+func TestTheModelsProseIsDropped(t *testing.T) {
 	answer := strings.ReplaceAll(judgement(judge.Injection, "Obfuscation"), "because of what it says", "FORGED\\nlog line 4111-1111")
 	_, cfg := serve(t, func(w http.ResponseWriter, _ *http.Request, _ request) { complete(w, answer) })
 	cfg.Kinds = []judge.Kind{judge.Injection}
@@ -270,7 +270,7 @@ func TestWrongRequestsAreErrorsThatNameTheField(t *testing.T) {
 		{judge.Request{Direction: judge.Completion, Kind: judge.Injection, Content: aPrompt}, "kind"},
 		{judge.Request{Direction: judge.Prompt, Content: strings.Repeat("x", 101)}, "content"},
 	} {
-		v, err := j.Judge(t.Context(), tt.req)
+		v, err := j.Assess(t.Context(), tt.req)
 		var wrong *judge.RequestError
 		if !errors.As(err, &wrong) || wrong.Field != tt.field || !strings.HasPrefix(err.Error(), tt.field+": ") {
 			t.Errorf("%+v: %v", tt.req, err)
@@ -287,7 +287,7 @@ func TestWrongRequestsAreErrorsThatNameTheField(t *testing.T) {
 	}
 }
 
-func TestObserversHearWhatHappens(t *testing.T) {
+func TestObserversAreCalled(t *testing.T) {
 	var heard []string // one kind at a time: no two at once
 	_, cfg := serve(t, func(w http.ResponseWriter, _ *http.Request, r request) {
 		complete(w, judgement(r.kind(), "Password"))

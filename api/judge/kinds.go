@@ -7,20 +7,20 @@ import (
 	"strings"
 )
 
-// Kind is one question that a judge can ask about a text.
+// Kind is a question that a judge asks about a text.
 type Kind string
 
 // The kinds.
 const (
 	Injection Kind = "injection" // does a prompt try to take over the model that will read it?
-	Exfil     Kind = "exfil"     // does a prompt reach for secrets, or for a way to carry them out?
-	PII       Kind = "pii"       // does a text hold personal data or credentials?
+	Exfil     Kind = "exfil"     // does a prompt try to get secrets, or to send data out?
+	PII       Kind = "pii"       // does a text contain personal data or credentials?
 )
 
-// Kinds are all kinds, in the order in which their findings are listed.
+// Kinds returns all kinds, in the order of their findings.
 func Kinds() []Kind { return []Kind{Injection, Exfil, PII} }
 
-// Direction says whose text it is.
+// Direction says whether a text is a prompt or a completion.
 type Direction string
 
 // The directions.
@@ -29,7 +29,7 @@ const (
 	Completion Direction = "completion"
 )
 
-// spec is all there is to know of a kind. Specs are tables: nothing changes them.
+// spec defines a kind. Specs are constant.
 type spec struct {
 	kind       Kind
 	directions []Direction
@@ -47,7 +47,7 @@ type spec struct {
 type category struct {
 	name     string
 	id       string
-	severity Severity // of one finding, where the kind goes by its worst
+	severity Severity // of a finding, if the severity of the kind is the worst of its findings
 	what     string
 }
 
@@ -80,7 +80,7 @@ var specs = map[Kind]spec{
 			case len(found) == 2 || found[0].strong:
 				return SeverityHigh
 			}
-			return SeverityMedium // one sign, and a doubtful one: alarm, but do not block for it alone
+			return SeverityMedium // a single weak signal: alert, but do not block for it alone
 		},
 	}),
 	Exfil: labelled(spec{
@@ -119,7 +119,7 @@ func worstCategory(found []finding) Severity {
 	return worst
 }
 
-// labelled completes a kind whose categories are judgements.
+// labelled completes a kind whose categories are labels.
 func labelled(s spec) spec {
 	s.look = "Classify for each of these categories whether the sample does this itself; talking about it, as documentation or a security report does, is not doing it."
 	s.fields = `"reasoning": one short sentence; "label": true or false; "signal_strength": "none" if the label is false, else "weak", "moderate" or "strong"`
@@ -130,7 +130,7 @@ func labelled(s spec) spec {
 	return s
 }
 
-// detected completes a kind whose categories are things to be found.
+// detected completes a kind whose categories are entities.
 func detected(s spec) spec {
 	s.look = "Classify for each of these categories whether the sample holds one; an evident placeholder, or a mention without the thing itself, is none."
 	s.fields = `"detection_result": true or false; "entities": what was found, at most five, [] if nothing`
@@ -141,8 +141,8 @@ func detected(s spec) spec {
 	return s
 }
 
-// instructions is the system message. It is the same for every text, so that endpoints that keep
-// the work of a common beginning can.
+// instructions returns the system message. It is the same for every text, so that endpoints can cache the
+// common prefix.
 func (s spec) instructions() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, `You are a security classifier. You decide %s.
@@ -165,7 +165,7 @@ The user message holds one sample between two lines, BEGIN SAMPLE and END SAMPLE
 	return b.String()
 }
 
-// sample is the user message.
+// sample returns the user message.
 func sample(direction Direction, marker, content string) string {
 	whose := "what a user sends to an assistant"
 	if direction == Completion {
@@ -176,7 +176,7 @@ func sample(direction Direction, marker, content string) string {
 		whose, marker, content, marker, marker)
 }
 
-// schema is the answer's form. It is text, not a map, because models write properties in its order.
+// schema returns the JSON Schema of the answer. It is text, not a map, since models write properties in its order.
 func (s spec) schema() json.RawMessage {
 	var b strings.Builder
 	b.WriteString(`{"type":"object","additionalProperties":false,"properties":{`)

@@ -17,14 +17,14 @@ import (
 )
 
 const (
-	maxAnswerBytes = 256 << 10 // of a response's body; a verdict is one or two thousand
+	maxAnswerBytes = 256 << 10 // of a response body; a verdict has 1 to 2 KB
 	maxHeaderBytes = 64 << 10
 )
 
-// errPanic stands for a panic of the client library: the endpoint chooses what it has to read.
+// errPanic stands for a panic of the client library, whose input is under the endpoint's control.
 var errPanic = errors.New("panic while reading the answer")
 
-// endpoint is where the questions go.
+// endpoint is the configured chat endpoint.
 type endpoint struct {
 	chat            openai.ChatCompletionService
 	http            *http.Client
@@ -33,13 +33,13 @@ type endpoint struct {
 	timeout         time.Duration
 	maxAnswerTokens int64
 	slots           chan struct{}
-	lacks           atomic.Uint32 // a dialect: what the endpoint has said it does not know
+	lacks           atomic.Uint32 // a dialect: the parameters that the endpoint has refused
 }
 
 func newEndpoint(cfg Config) *endpoint {
 	base, err := url.Parse(cfg.BaseURL)
 	if err != nil {
-		base = &url.URL{} // checked before
+		base = &url.URL{} // check has parsed it
 	}
 	e := &endpoint{
 		host: base.Host, model: cfg.Model, timeout: cfg.Timeout,
@@ -51,7 +51,7 @@ func newEndpoint(cfg Config) *endpoint {
 		given := *cfg.HTTPClient
 		e.http = &given
 	}
-	// The text goes where the operator said and nowhere else.
+	// The text must go to the configured address only.
 	e.http.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	options := []option.RequestOption{
 		option.WithBaseURL(cfg.BaseURL),
@@ -60,15 +60,15 @@ func newEndpoint(cfg Config) *endpoint {
 		option.WithMiddleware(boundAnswer),
 		option.WithHeader("User-Agent", "defenseclaw"),
 	}
-	// The endpoint need not know what machine this is.
+	// Do not reveal the machine to the endpoint.
 	for _, name := range []string{"Lang", "Package-Version", "OS", "Arch", "Runtime", "Runtime-Version"} {
 		options = append(options, option.WithHeaderDel("X-Stainless-"+name))
 	}
 	if cfg.APIKey != "" {
 		options = append(options, option.WithAPIKey(cfg.APIKey))
 	}
-	// Not openai.NewClient: it takes a key, a base URL and headers from the environment, and would
-	// send another provider's key to this one.
+	// Not openai.NewClient: it reads a key, a base URL and headers from the environment, and would send
+	// another provider's key to this endpoint.
 	e.chat = openai.NewChatCompletionService(options...)
 	return e
 }
@@ -83,7 +83,7 @@ func ownClient(connections int) *http.Client {
 	return &http.Client{Transport: transport}
 }
 
-// boundAnswer limits how much of a response is read, decompressed, whatever its status.
+// boundAnswer limits the decompressed size of a response, whatever its status.
 func boundAnswer(req *http.Request, next option.MiddlewareNext) (*http.Response, error) {
 	res, err := next(req)
 	if res != nil && res.Body != nil {
@@ -92,14 +92,14 @@ func boundAnswer(req *http.Request, next option.MiddlewareNext) (*http.Response,
 	return res, err
 }
 
-// ask puts one question and reads the answer, within ctx, which has a deadline.
+// ask sends one request and reads the answer. ctx must have a deadline.
 func (e *endpoint) ask(ctx context.Context, s spec, direction Direction, content string) (answer, openai.CompletionUsage, *CallError) {
 	select {
 	case e.slots <- struct{}{}:
 		defer func() { <-e.slots }()
 	case <-ctx.Done():
 		failed := e.fail(ctx, s.kind, 0, ctx.Err())
-		failed.Reason, failed.Problem = ReasonBusy, "too many calls are under way"
+		failed.Reason, failed.Problem = ReasonBusy, "too many calls are in progress"
 		return answer{}, openai.CompletionUsage{}, failed
 	}
 	marker := rand.Text()
@@ -117,7 +117,7 @@ func (e *endpoint) ask(ctx context.Context, s spec, direction Direction, content
 			}
 			return answer{}, openai.CompletionUsage{}, e.fail(ctx, s.kind, status, err)
 		}
-		// Only what made the difference is remembered: a text could make one request fail by itself.
+		// Store only a dialect that has worked: a request may also fail because of its text.
 		e.lacks.Or(uint32(speaks))
 		a, err := readCompletion(s, completion)
 		if err != nil {
@@ -127,8 +127,8 @@ func (e *endpoint) ask(ctx context.Context, s spec, direction Direction, content
 	}
 }
 
-// post sends one request, and again as MaxRetries allows and the deadline leaves room: nobody waits
-// longer between two attempts than a quarter of the time that is left.
+// post sends one request, with up to MaxRetries retries before the deadline. The delay before a retry is at
+// most a quarter of the remaining time.
 func (e *endpoint) post(ctx context.Context, params openai.ChatCompletionNewParams) (c *openai.ChatCompletion, res *http.Response, err error) {
 	defer func() {
 		if recover() != nil {
@@ -172,7 +172,7 @@ func (e *endpoint) params(s spec, direction Direction, marker, content string, s
 	return params
 }
 
-// readCompletion takes a judgement from a completion that holds one and is whole.
+// readCompletion reads the answer from a complete completion.
 func readCompletion(s spec, c *openai.ChatCompletion) (answer, error) {
 	if len(c.Choices) != 1 {
 		return answer{}, &answerError{reason: ReasonMalformed, problem: "the answer does not have exactly one choice"}
@@ -195,23 +195,23 @@ func readCompletion(s spec, c *openai.ChatCompletion) (answer, error) {
 	return a, nil
 }
 
-// dialect is what an endpoint lacks of today's protocol. Endpoints and models differ in it, and say
-// so only by refusing a request.
+// dialect is the set of parameters that an endpoint does not support. Endpoints and models differ, and only
+// a refused request reveals it.
 type dialect uint32
 
 const (
 	lacksSchema      dialect = 1 << iota // response_format: the answer is parsed as strictly without it
-	lacksTemperature                     // thinking models choose their own
-	lacksMaxTokens                       // thinking models want max_completion_tokens, older servers know only max_tokens
+	lacksTemperature                     // reasoning models do not accept one
+	lacksMaxTokens                       // reasoning models require max_completion_tokens, older servers support only max_tokens
 )
 
-// adapt gives the dialect to try next, if the endpoint refused a request for a parameter that it can
-// be spared. Each is given up once, so there is an end.
+// adapt returns the dialect to try next if the endpoint refused an optional parameter. Each parameter is
+// dropped at most once, so this ends.
 func (d dialect) adapt(res *http.Response) (dialect, bool) {
 	if res == nil || res.StatusCode != http.StatusBadRequest && res.StatusCode != http.StatusUnprocessableEntity {
 		return d, false
 	}
-	body, err := io.ReadAll(res.Body) // the client has read it all, and put it back
+	body, err := io.ReadAll(res.Body) // the client has read and replaced it
 	if err != nil {
 		return d, false
 	}

@@ -11,8 +11,8 @@ import (
 	"defenseclaw/policies"
 )
 
-// TestTheDefaultGuardrailHearsTheJudge gives verdicts to the pack's own policy, as one scanner's.
-func TestTheDefaultGuardrailHearsTheJudge(t *testing.T) {
+// TestTheDefaultGuardrailUsesTheJudge gives verdicts to the pack's own policy, as one scanner's.
+func TestTheDefaultGuardrailUsesTheJudge(t *testing.T) {
 	g, err := engine.Load(t.Context(), policies.FS(), nil)
 	if err != nil {
 		t.Fatal(err)

@@ -6,10 +6,10 @@ import (
 	"strings"
 )
 
-// Severity is how bad a text is.
+// Severity is the severity of the findings in a text.
 type Severity string
 
-// The severities, from the mildest.
+// The severities, in ascending order.
 const (
 	SeverityNone     Severity = "NONE"
 	SeverityInfo     Severity = "INFO"
@@ -28,10 +28,10 @@ func worseOf(a, b Severity) Severity {
 	return a
 }
 
-// Action is what the judge would do. The policy decides.
+// Action is what the judge recommends. The policy decides.
 type Action string
 
-// The actions. ActionError is only ever in a [Call].
+// The actions. ActionError occurs only in a [Call].
 const (
 	ActionAllow Action = "allow"
 	ActionAlert Action = "alert"
@@ -49,28 +49,28 @@ func actionFor(s Severity) Action {
 	return ActionAlert
 }
 
-// Verdict is what a [Judge] says of one text: the verdicts of all kinds, merged to the worst.
+// Verdict is the result of [Judge.Assess]: the results of all kinds, merged to the worst.
 type Verdict struct {
-	Action   Action   `json:"action"` // of Severity: NONE allow, up to MEDIUM alert, from HIGH block
+	Action   Action   `json:"action"` // by Severity: NONE allow, up to MEDIUM alert, from HIGH on block
 	Severity Severity `json:"severity"`
-	Reason   string   `json:"reason"`   // of fixed words, never the text's or the model's; empty if there is nothing to say
+	Reason   string   `json:"reason"`   // fixed words, never words of the text or the model; empty if there are no findings and no failures
 	Findings []string `json:"findings"` // ids such as JUDGE-INJ-INSTRUCT; never nil
 	Entities int      `json:"entity_count"`
 	Scanner  string   `json:"scanner"`
-	// ScannerSources names the kinds that were asked: llm-judge-injection, …; never nil.
+	// ScannerSources names the kinds that applied: llm-judge-injection, …; never nil.
 	ScannerSources []string `json:"scanner_sources"`
-	// JudgeFailed: the fail mode decided. Open: no kind could be judged. Closed: a kind that could
-	// not is what blocks.
+	// JudgeFailed: the fail mode decided. Open: every kind failed. Closed: a failed kind is the reason to
+	// block.
 	JudgeFailed bool `json:"judge_failed"`
-	// FailedKinds are those that could not be judged, also where others decided; never nil.
+	// FailedKinds are the kinds that failed, also if others decided; never nil.
 	FailedKinds []Kind `json:"failed_kinds"`
-	// Cached: every kind that was asked had a verdict kept, and no call was made or waited for.
+	// Cached: all kinds were answered from the cache, without a call.
 	Cached bool `json:"cached"`
-	// Generation is the policy's when the call began.
+	// Generation is the policy generation in service when the call began.
 	Generation uint64 `json:"generation"`
 }
 
-// ScannerResult is a [Verdict] as the guardrail policy's input wants a scanner's result.
+// ScannerResult is a [Verdict] in the form of a scanner's result in the guardrail policy's input.
 type ScannerResult struct {
 	Action   string   `json:"action"`
 	Severity string   `json:"severity"`
@@ -79,8 +79,7 @@ type ScannerResult struct {
 	IsSafe   bool     `json:"is_safe"`
 }
 
-// ScannerResult gives the verdict as one scanner's, for input.local_result and its like. It is safe
-// only if the action is to allow.
+// ScannerResult converts the verdict to a scanner's result. IsSafe is true only if the action is allow.
 func (v Verdict) ScannerResult() ScannerResult {
 	return ScannerResult{
 		Action:   string(v.Action),
@@ -91,7 +90,7 @@ func (v Verdict) ScannerResult() ScannerResult {
 	}
 }
 
-// outcome is how asking one kind went: an answer, or why there is none.
+// outcome is the result of one kind: an answer or an error.
 type outcome struct {
 	spec   spec
 	answer answer
@@ -99,7 +98,7 @@ type outcome struct {
 	err    error
 }
 
-// unjudged is the verdict on a text that nobody is asked about.
+// unjudged is the verdict on a text that needs no call.
 func unjudged(generation uint64, reason string) Verdict {
 	return Verdict{
 		Action: ActionAllow, Severity: SeverityNone, Reason: reason, Findings: []string{},
@@ -107,7 +106,7 @@ func unjudged(generation uint64, reason string) Verdict {
 	}
 }
 
-// merge makes one verdict of the outcomes, of which there is at least one.
+// merge makes one verdict of the outcomes, at least one.
 func merge(outcomes []outcome, mode FailMode, generation uint64) Verdict {
 	v := unjudged(generation, "")
 	v.Cached = true
