@@ -7,6 +7,8 @@ import (
 
 	"defenseclaw/cmd/internal/testrun"
 	"defenseclaw/engine"
+
+	"github.com/aymanbagabas/go-udiff"
 )
 
 // Lines is how the tests reached the lines of one policy file that a change added or altered. Lines
@@ -92,29 +94,17 @@ func rowsIn(g *engine.Generation, path string, outcome *testrun.Outcome) (reache
 	return reached, not
 }
 
-// changedRows are the lines of now, counted from 1, that before has not in that order. What lies
-// between the first and the last difference counts as moved, not changed, when before has the line there.
+// changedRows returns the lines of now, counted from 1, that a diff from before to now adds.
 func changedRows(before, now []byte) []int {
-	a, b := bytes.Split(before, []byte("\n")), bytes.Split(now, []byte("\n"))
-	first := 0
-	for first < len(a) && first < len(b) && bytes.Equal(a[first], b[first]) {
-		first++
-	}
-	last := 0
-	for last < len(a)-first && last < len(b)-first && bytes.Equal(a[len(a)-1-last], b[len(b)-1-last]) {
-		last++
-	}
-	had := map[string]int{}
-	for _, line := range a[first : len(a)-last] {
-		had[string(line)]++
-	}
 	var rows []int
-	for i, line := range b[first : len(b)-last] {
-		if had[string(line)] > 0 {
-			had[string(line)]--
-			continue
+	row, at := 1, 0 // the next line of now, and the offset in before of the line that is equal to it
+	for _, edit := range udiff.Lines(string(before), string(now)) {
+		row += bytes.Count(before[at:edit.Start], []byte("\n"))
+		for range strings.Lines(edit.New) {
+			rows = append(rows, row)
+			row++
 		}
-		rows = append(rows, first+i+1)
+		at = edit.End
 	}
 	return rows
 }
