@@ -67,8 +67,7 @@ func validation(ctx context.Context, src fs.FS) (report.Validation, error) {
 	found := report.Validation{Refused: &engine.Refused{Err: err}}
 	errors.As(err, &found.Refused)
 	inData, err := schema.CheckDraft(ctx, src)
-	found.Diagnostics = append(slices.Clone(found.Refused.Diagnostics), inData...)
-	report.Sort(found.Diagnostics)
+	found.Diagnostics = append(slices.Clone(found.Refused.Diagnostics), inData...).Sorted()
 	return found, err
 }
 

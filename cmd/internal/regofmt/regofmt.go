@@ -62,27 +62,10 @@ func read(path string) (File, error) {
 	})
 	var errs ast.Errors
 	if errors.As(err, &errs) {
-		f.Problems = problems(errs, text)
+		f.Problems = diagnostic.FromOPA(errs, func(string) []byte { return text })
 		return f, nil
 	}
 	return f, err
-}
-
-// problems translates the errors of OPA's parser.
-func problems(errs ast.Errors, text []byte) diagnostic.List {
-	lines := strings.Split(string(text), "\n")
-	var ds diagnostic.List
-	for _, e := range errs {
-		d := diagnostic.Diagnostic{Code: e.Code, Message: e.Message}
-		if e.Location != nil {
-			d.File, d.Line, d.Column = e.Location.File, e.Location.Row, e.Location.Col
-			if d.Line > 0 && d.Line <= len(lines) {
-				d.Text = lines[d.Line-1]
-			}
-		}
-		ds = append(ds, d)
-	}
-	return ds
 }
 
 // Changed reports whether formatting changes the file. A file that does not parse is not changed.

@@ -3,12 +3,10 @@
 package report
 
 import (
-	"cmp"
 	"fmt"
 	"io"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -17,7 +15,7 @@ import (
 )
 
 // Write draws the diagnostics for people, separated by blank lines.
-func Write(w io.Writer, ds []diagnostic.Diagnostic) {
+func Write(w io.Writer, ds diagnostic.List) {
 	for i, d := range ds {
 		if i > 0 {
 			fmt.Fprintln(w)
@@ -51,7 +49,7 @@ func write(w io.Writer, d diagnostic.Diagnostic) {
 
 // Lines prints each diagnostic as file:line:column: message, for editors. Details and the hint follow the
 // message on the same line. dir is put before the names of files.
-func Lines(w io.Writer, dir string, ds []diagnostic.Diagnostic) {
+func Lines(w io.Writer, dir string, ds diagnostic.List) {
 	for _, d := range ds {
 		d.File = filepath.ToSlash(filepath.Join(dir, d.File))
 		fmt.Fprintf(w, "%s: %s\n", place(d), strings.ReplaceAll(strings.Join(messageLines(d), "; "), "\n", " "))
@@ -103,11 +101,4 @@ func indent(before string) string {
 		}
 		return ' '
 	}, before)
-}
-
-// Sort sorts diagnostics by file and position, as those of an engine.Refused are.
-func Sort(ds []diagnostic.Diagnostic) {
-	slices.SortStableFunc(ds, func(a, b diagnostic.Diagnostic) int {
-		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column), cmp.Compare(a.Message, b.Message))
-	})
 }

@@ -70,8 +70,8 @@ func writeLines(w io.Writer, v Validation) error {
 	return nil
 }
 
-// wireDiagnostic is a diagnostic as JSON has it; api.Diagnostic has the same fields.
-type wireDiagnostic struct {
+// problem is a diagnostic as JSON; api.Diagnostic has the same members.
+type problem struct {
 	File    string   `json:"file"`
 	Line    int      `json:"line"`
 	Column  int      `json:"column"`
@@ -83,11 +83,11 @@ type wireDiagnostic struct {
 }
 
 func writeJSON(w io.Writer, v Validation) error {
-	diagnostics := make([]wireDiagnostic, len(v.Diagnostics)) // never null
+	problems := make([]problem, len(v.Diagnostics)) // never null
 	for i, d := range v.Diagnostics {
-		diagnostics[i] = wireDiagnostic(d)
+		problems[i] = problem(d)
 	}
-	answer := map[string]any{"ok": v.OK(), "diagnostics": diagnostics}
+	answer := map[string]any{"ok": v.OK(), "diagnostics": problems}
 	if v.Generation != nil {
 		answer["modules"], answer["data_files"] = v.Generation.Counts()
 		answer["revision"] = v.Generation.Revision()

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"defenseclaw/engine"
+	"defenseclaw/engine/diagnostic"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -65,7 +66,7 @@ func placeInData(dir Content, location []string) (file string, line, column int,
 		}
 		if depth > deepest || f.rank == rankOverlay {
 			deepest = depth
-			file, line, column, text = f.Path, atLine, atColumn, lineOf(f.Bytes, atLine)
+			file, line, column, text = f.Path, atLine, atColumn, diagnostic.Line(withoutMark(f.Bytes), max(1, atLine))
 		}
 	}
 	return file, line, column, text
@@ -74,7 +75,7 @@ func placeInData(dir Content, location []string) (file string, line, column int,
 // find returns the position of the value at location in a file: of its key, if it is a member of an
 // object. depth is the number of elements of location that were found.
 func find(f *engine.File, location []string) (line, column, depth int) {
-	text := bytes.TrimPrefix(f.Bytes, []byte(byteOrderMark))
+	text := withoutMark(f.Bytes)
 	if path.Ext(f.Path) != ".json" {
 		return findYAML(text, location)
 	}
@@ -83,7 +84,8 @@ func find(f *engine.File, location []string) (line, column, depth int) {
 	return bytes.Count(before, []byte("\n")) + 1, offset - bytes.LastIndexByte(before, '\n'), depth
 }
 
-const byteOrderMark = "\xef\xbb\xbf"
+// withoutMark removes the byte order mark that some editors write; columns do not count it.
+func withoutMark(text []byte) []byte { return bytes.TrimPrefix(text, []byte("\xef\xbb\xbf")) }
 
 func findJSON(text []byte, location []string) (offset, depth int) {
 	value := bytes.TrimLeft(text, " \t\r\n")
@@ -136,7 +138,7 @@ func findYAML(text []byte, location []string) (line, column, depth int) {
 		at, inner, depth = key, value, depth+1
 	}
 	// YAML columns count characters, columns of diagnostics count bytes.
-	before := []rune(lineOf(text, at.Line))
+	before := []rune(diagnostic.Line(text, at.Line))
 	before = before[:min(max(at.Column-1, 0), len(before))]
 	return at.Line, len(string(before)) + 1, depth
 }
@@ -159,15 +161,4 @@ func child(node *yaml.Node, name string) (key, value *yaml.Node) {
 		}
 	}
 	return key, value
-}
-
-// lineOf returns line n, counted from 1, cut off where it is too long to be shown.
-func lineOf(text []byte, n int) string {
-	for ; n > 1; n-- {
-		_, text, _ = bytes.Cut(text, []byte("\n"))
-	}
-	line, _, _ := bytes.Cut(text, []byte("\n"))
-	const maxBytes = 1024
-	line = bytes.TrimPrefix(bytes.TrimSuffix(line, []byte("\r")), []byte(byteOrderMark))
-	return strings.ToValidUTF8(string(line[:min(len(line), maxBytes)]), "\uFFFD")
 }

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"defenseclaw/engine"
+	"defenseclaw/engine/diagnostic"
 )
 
 func TestAValueIsFoundInItsFile(t *testing.T) {
@@ -53,7 +54,7 @@ func FuzzAPlaceIsInItsFile(f *testing.F) {
 			t.Errorf("depth %d of %q", depth, location)
 		}
 		// A caret is drawn below this line, at most one column after its end.
-		if shown := lineOf([]byte(text), line); line > 0 && column > 0 && len(shown) < 1000 && column > len([]byte(text))+1 {
+		if shown := diagnostic.Line([]byte(text), line); line > 0 && column > 0 && len(shown) < 1000 && column > len([]byte(text))+1 {
 			t.Errorf("%d:%d is outside of %q", line, column, shown)
 		}
 	})

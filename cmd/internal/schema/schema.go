@@ -9,7 +9,6 @@ import (
 	"io/fs"
 	"strings"
 
-	"defenseclaw/cmd/internal/report"
 	"defenseclaw/engine"
 	"defenseclaw/engine/diagnostic"
 	"defenseclaw/policies"
@@ -87,8 +86,7 @@ func Check(dir Content) (diagnostic.List, error) {
 		d.File, d.Line, d.Column, d.Text = placeInData(dir, e.InstanceLocation)
 		found = append(found, d)
 	})
-	report.Sort(found)
-	return found, nil
+	return found.Sorted(), nil
 }
 
 // eachCause calls f with the errors that have no causes of their own.
