@@ -11,10 +11,11 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
+
+	"defenseclaw/cmd/internal/testutil"
 )
 
-// program is the test binary under the program's name, as a child process runs it.
+// program links the test binary under the program's name, so that it runs as the program in a child process.
 func program(t *testing.T) string {
 	t.Helper()
 	self, err := os.Executable()
@@ -28,7 +29,7 @@ func program(t *testing.T) string {
 	return name
 }
 
-// TestASocketThatSystemdHandsOverIsServed as LISTEN_FDS says.
+// TestASocketThatSystemdHandsOverIsServed passes the socket by LISTEN_FDS.
 func TestASocketThatSystemdHandsOverIsServed(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -41,34 +42,35 @@ func TestASocketThatSystemdHandsOverIsServed(t *testing.T) {
 	}
 	defer file.Close()
 	run := func(sockets string, files ...*os.File) (*exec.Cmd, *strings.Builder) {
-		// LISTEN_PID is the process's own, which only it knows.
+		// LISTEN_PID must be the PID of the program itself, so a shell that becomes the program sets it.
 		c := exec.Command("sh", "-c", `LISTEN_PID=$$ exec "$0" serve`, program(t))
 		c.Env = append(os.Environ(), "LISTEN_FDS="+sockets, "DEFENSECLAW_HOME="+t.TempDir())
 		c.ExtraFiles = files
-		var said strings.Builder
-		c.Stderr = &said
+		var output strings.Builder
+		c.Stderr = &output
 		if err := c.Start(); err != nil {
 			t.Fatal(err)
 		}
-		return c, &said
+		return c, &output
 	}
-	c, said := run("1", file)
-	answered := false
-	for deadline := time.Now().Add(patience); !answered && time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
-		response, err := (&http.Client{Timeout: patience, Transport: &http.Transport{DisableKeepAlives: true}}).Get("http://" + listener.Addr().String() + "/health/ready")
-		if err == nil {
-			answered = response.StatusCode == http.StatusOK
-			response.Body.Close()
+	c, output := run("1", file)
+	caller := &http.Client{Timeout: testutil.Patience, Transport: &http.Transport{DisableKeepAlives: true}}
+	answered := testutil.Eventually(func() bool {
+		response, err := caller.Get("http://" + listener.Addr().String() + "/health/ready")
+		if err != nil {
+			return false
 		}
-	}
+		response.Body.Close()
+		return response.StatusCode == http.StatusOK
+	})
 	if err := c.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Error(err)
 	}
 	if err := c.Wait(); err != nil || !answered {
-		t.Errorf("answered %v, %v\n%s", answered, err, said)
+		t.Errorf("answered %v, %v\n%s", answered, err, output)
 	}
-	c, said = run("2", file, file)
-	if err := c.Wait(); err == nil || !strings.Contains(said.String(), "systemd hands over 2 sockets: one was expected") {
-		t.Errorf("%v\n%s", err, said)
+	c, output = run("2", file, file)
+	if err := c.Wait(); err == nil || !strings.Contains(output.String(), "systemd hands over 2 sockets: one was expected") {
+		t.Errorf("%v\n%s", err, output)
 	}
 }

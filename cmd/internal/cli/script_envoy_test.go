@@ -8,6 +8,8 @@ import (
 	"net"
 	"strings"
 
+	"defenseclaw/cmd/internal/testutil"
+
 	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
 	"github.com/rogpeppe/go-internal/testscript"
 	"google.golang.org/grpc"
@@ -16,7 +18,7 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 )
 
-// scriptCheck succeeds when the request may pass.
+// scriptCheck is the check command. It succeeds when the request may pass.
 func scriptCheck(ts *testscript.TestScript, neg bool, args []string) {
 	text, err := checkAsEnvoy(ts, args)
 	if err != nil {
@@ -56,7 +58,7 @@ func checkAsEnvoy(ts *testscript.TestScript, args []string) (string, error) {
 		return "", err
 	}
 	defer conn.Close()
-	ctx, cancel := context.WithTimeout(metadata.AppendToOutgoingContext(context.Background(), "authorization", "Bearer "+token), patience)
+	ctx, cancel := context.WithTimeout(metadata.AppendToOutgoingContext(context.Background(), "authorization", "Bearer "+token), testutil.Patience)
 	defer cancel()
 	response, err := authv3.NewAuthorizationClient(conn).Check(ctx, &authv3.CheckRequest{
 		Attributes: &authv3.AttributeContext{Request: &authv3.AttributeContext_Request{Http: asked}},
@@ -68,12 +70,12 @@ func checkAsEnvoy(ts *testscript.TestScript, args []string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	var text bytes.Buffer // without the blanks, which differ each time
+	var text bytes.Buffer // compacted: protojson inserts random blanks
 	err = json.Compact(&text, raw)
 	return text.String(), err
 }
 
-// scriptFreePort finds an address by using it for a moment.
+// scriptFreePort is the freeport command. It finds an address by listening on it for a moment.
 func scriptFreePort(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
 		ts.Fatalf("usage: freeport NAME")

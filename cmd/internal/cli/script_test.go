@@ -13,38 +13,36 @@ import (
 	"time"
 
 	"defenseclaw/api"
+	"defenseclaw/cmd/internal/testutil"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// The scripts in testdata type what users type: the test binary is the program. Beside the
-// commands of testscript they have:
+// The scripts in testdata run the commands that users run: the test binary is the program. In addition to
+// the commands of testscript they have:
 //
 //	listening                    wait until the sidecar of this script answers /health
-//	ready                        wait until it answers decisions
+//	ready                        wait until it is ready for decisions
 //	http METHOD PATH [Name:value…] [-d BODY]
-//	                             call it with its token, print the status and the body;
-//	                             a header with an empty value is left out
+//	                             send a request with its token, print the status and the body;
+//	                             a header with an empty value is not sent
 //	check [-t TOKEN] ADDR METHOD PATH [Name:value…] [-d BODY]
 //	                             ask as Envoy does whether a request may pass, print the answer as JSON
-//	freeport NAME                put an address of this machine that nobody uses into a variable
-//	exec-code CODE PROGRAM…      run a program that must end with just that exit code
-//	eventually REGEXP COMMAND…   repeat a command until what it prints matches
-//	never REGEXP COMMAND…        repeat a command for a while; what it prints must never match
+//	freeport NAME                set a variable to a local address that is not in use
+//	exec-code CODE PROGRAM…      run a program; it must exit with CODE
+//	eventually REGEXP COMMAND…   repeat a command until its output matches
+//	never REGEXP COMMAND…        repeat a command for a second; its output must never match
 func TestMain(m *testing.M) {
 	program := func() { os.Exit(Main(os.Args)) }
 	testscript.Main(m, map[string]func(){"defenseclaw-gateway": program, "defenseclaw": program})
 }
 
-// patience is how long a script waits for what must happen; it only matters when it does not.
-const patience = 60 * time.Second
-
 func TestScripts(t *testing.T) { runScripts(t, "testdata") }
 
-// TestScenarios runs what has happened in the field, one script each, against the built program.
+// TestScenarios runs failures that happened in the field, one script each.
 func TestScenarios(t *testing.T) { runScripts(t, "testdata/scenarios") }
 
-// runScripts runs those of a folder, with more variables of the environment as NAME=value.
+// runScripts runs the scripts of a folder. vars are additional environment variables, as NAME=value.
 func runScripts(t *testing.T, dir string, vars ...string) {
 	testscript.Run(t, testscript.Params{
 		Dir:      dir,
@@ -97,23 +95,23 @@ func waitForAnswer(ts *testscript.TestScript, neg bool, path string) {
 		ts.Fatalf("unsupported: !")
 	}
 	last := ""
-	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+	if !testutil.Eventually(func() bool {
 		url, err := gatewayURL(ts)
 		if err != nil {
 			last = err.Error()
-			continue
+			return false
 		}
 		response, err := http.Get(url + path)
 		if err != nil {
 			last = err.Error()
-			continue
+			return false
 		}
 		response.Body.Close()
-		if last = response.Status; response.StatusCode == http.StatusOK {
-			return
-		}
+		last = response.Status
+		return response.StatusCode == http.StatusOK
+	}) {
+		ts.Fatalf("%s did not answer 200 within %s: %s", path, testutil.Patience, last)
 	}
-	ts.Fatalf("%s did not answer 200 within %s: %s", path, patience, last)
 }
 
 func scriptHTTP(ts *testscript.TestScript, neg bool, args []string) {
@@ -127,7 +125,7 @@ func scriptHTTP(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// madeToken is the token that the first start made.
+// madeToken returns the token that the first start generated.
 func madeToken(ts *testscript.TestScript) string {
 	env, _ := os.ReadFile(filepath.Join(ts.Getenv("DEFENSECLAW_HOME"), ".env"))
 	_, token, _ := strings.Cut(strings.TrimSpace(string(env)), "=")
@@ -172,7 +170,7 @@ func call(ts *testscript.TestScript, args []string) (string, error) {
 	if host := headers.Get("Host"); host != "" {
 		request.Host = host
 	}
-	response, err := (&http.Client{Timeout: patience}).Do(request)
+	response, err := (&http.Client{Timeout: testutil.Patience}).Do(request)
 	if err != nil {
 		return "", err
 	}
@@ -185,7 +183,7 @@ func call(ts *testscript.TestScript, args []string) (string, error) {
 	return text + string(answer), err
 }
 
-// attempt runs a command of the script once, http and check by themselves, anything else as a program.
+// attempt runs http, check or a program once, and returns its output.
 func attempt(ts *testscript.TestScript, command []string) string {
 	if own := map[string]func(*testscript.TestScript, []string) (string, error){"http": call, "check": checkAsEnvoy}[command[0]]; own != nil {
 		text, err := own(ts, command[1:])
@@ -227,12 +225,12 @@ func scriptEventually(ts *testscript.TestScript, neg bool, args []string) {
 	want, err := regexp.Compile("(?m)" + args[0])
 	ts.Check(err)
 	var got string
-	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
-		if got = attempt(ts, args[1:]); want.MatchString(got) {
-			return
-		}
+	if !testutil.Eventually(func() bool {
+		got = attempt(ts, args[1:])
+		return want.MatchString(got)
+	}) {
+		ts.Fatalf("within %s nothing matched %q; the last output was:\n%s", testutil.Patience, args[0], got)
 	}
-	ts.Fatalf("within %s nothing matched %q; the last was:\n%s", patience, args[0], got)
 }
 
 func scriptNever(ts *testscript.TestScript, neg bool, args []string) {

@@ -9,10 +9,8 @@ import (
 	"time"
 
 	"defenseclaw/cmd/internal/dev"
+	"defenseclaw/cmd/internal/testutil"
 )
-
-// patience only matters when what must happen does not.
-const patience = time.Minute
 
 // desk is a directory with a loop running on it.
 type desk struct {
@@ -63,10 +61,10 @@ func (d *desk) save(name, text string) {
 	}
 }
 
-// until waits for a round that is as wanted: one save can be seen as two.
+// until waits for a round for which wanted is true. Others are skipped: one save can cause two rounds.
 func (d *desk) until(what string, wanted func(dev.Round) bool) dev.Round {
 	d.t.Helper()
-	deadline, last := time.NewTimer(patience), dev.Round{}
+	deadline, last := time.NewTimer(testutil.Patience), dev.Round{}
 	defer deadline.Stop()
 	for {
 		select {
@@ -75,7 +73,7 @@ func (d *desk) until(what string, wanted func(dev.Round) bool) dev.Round {
 				return last
 			}
 		case <-deadline.C:
-			d.t.Fatalf("never came: %s; the last round is %+v", what, last)
+			d.t.Fatalf("no round was %s; the last one is %+v", what, last)
 		}
 	}
 }
@@ -145,7 +143,7 @@ func TestAFailureStaysUntilItIsRepairedOrItsTestIsGone(t *testing.T) {
 	d.save("p.rego", strings.Replace(start["p.rego"], "10", "9", 1))
 	other := d.until("another edit", func(r dev.Round) bool { return r.Ran == 1 && len(r.Changed) == 1 && r.Changed[0] == "p.rego" })
 	if len(other.Failing) != 1 || !other.Failing[0].Before {
-		t.Errorf("what nobody repaired is forgotten: %+v", other.Failing)
+		t.Errorf("a failure that was not repaired is missing: %+v", other.Failing)
 	}
 	if err := os.Remove(filepath.Join(d.dir, "q_test.rego")); err != nil {
 		t.Fatal(err)
