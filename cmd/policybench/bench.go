@@ -16,10 +16,10 @@ import (
 // A bench is one run of the command.
 type bench struct {
 	options
-	report *report
-	dir    string // temporary
-	say    io.Writer
-	begun  time.Time
+	report   *report
+	dir      string // temporary
+	progress io.Writer
+	started  time.Time
 }
 
 // run does what the arguments say: results to stdout, how far it is to stderr. It returns the exit
@@ -34,9 +34,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintln(stderr, "policybench:", err)
 		return 2
 	}
-	b := &bench{options: o, report: newReport(), say: stderr, begun: time.Now()}
+	b := &bench{options: o, report: newReport(), progress: stderr, started: time.Now()}
 	err = b.run(ctx)
-	b.report.Took = time.Since(b.begun).Round(time.Second).String()
+	b.report.Took = time.Since(b.started).Round(time.Second).String()
 	if len(b.report.Rows) > 0 {
 		b.report.table(stdout)
 		if o.json != "" {
@@ -66,26 +66,26 @@ func (b *bench) run(ctx context.Context) (err error) {
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(b.dir)) }()
 	for _, n := range b.sizes {
-		if b.wants("start", "edit", "storm", "memory") {
-			if err := b.editing(ctx, tenants(n)); err != nil {
+		if b.selects("start", "edit", "storm", "memory") {
+			if err := b.measureEdits(ctx, tenants(n)); err != nil {
 				return fmt.Errorf("%d tenants: %w", n, err)
 			}
 		}
 	}
 	for _, mb := range b.data {
-		if b.wants("data") {
-			if err := b.editing(ctx, users(mb)); err != nil {
+		if b.selects("data") {
+			if err := b.measureEdits(ctx, users(mb)); err != nil {
 				return fmt.Errorf("%d MB of data: %w", mb, err)
 			}
 		}
 	}
-	if b.wants("throughput") {
+	if b.selects("throughput") {
 		return b.throughput(ctx)
 	}
 	return nil
 }
 
-func (b *bench) wants(measures ...string) bool {
+func (b *bench) selects(measures ...string) bool {
 	for _, m := range measures {
 		if b.only.MatchString(m) {
 			return true
@@ -114,7 +114,7 @@ func (b *bench) findPrograms(ctx context.Context) error {
 			return fmt.Errorf("find the sidecar (make build): %w", err)
 		}
 		if err != nil {
-			fmt.Fprintf(b.say, "policybench: NO OPA, NO COMPARISON: %v; `make bench-peers` installs it\n", err)
+			fmt.Fprintf(b.progress, "policybench: NO OPA, NO COMPARISON: %v; `make bench-peers` installs it\n", err)
 			*p.path = ""
 			continue
 		}
@@ -154,12 +154,12 @@ func (b *bench) peers() []peer {
 	return []peer{b.opaPeer(opaName, nil), b.sidecarPeer()}
 }
 
-// inTurns does one round of a measure after the other, and in each the programs one after the other,
+// alternate does one round of a measure after the other, and in each the programs one after the other,
 // beginning with another each time, so that what else the machine does hits all alike.
-func inTurns[P any](ctx context.Context, b *bench, name string, programs []P, do func(P) error, after func() error) error {
-	begun := time.Now()
+func alternate[P any](ctx context.Context, b *bench, name string, programs []P, do func(P) error, after func() error) error {
+	started := time.Now()
 	for round := range b.rounds {
-		if round >= b.minRounds && time.Since(begun) > b.budget {
+		if round >= b.minRounds && time.Since(started) > b.budget {
 			break
 		}
 		for i := range programs {
@@ -176,6 +176,6 @@ func inTurns[P any](ctx context.Context, b *bench, name string, programs []P, do
 			}
 		}
 	}
-	fmt.Fprintf(b.say, "%6.0fs  %s: done in %s\n", time.Since(b.begun).Seconds(), name, time.Since(begun).Round(time.Millisecond))
+	fmt.Fprintf(b.progress, "%6.0fs  %s: done in %s\n", time.Since(b.started).Seconds(), name, time.Since(started).Round(time.Millisecond))
 	return nil
 }

@@ -49,8 +49,8 @@ type conn struct {
 	body []byte
 }
 
-// answerLimit is how long one answer may take. A program that needs longer counts as not answering.
-const answerLimit = 2 * time.Minute
+// answerTimeout is how long one answer may take. A program that needs longer counts as not answering.
+const answerTimeout = 2 * time.Minute
 
 // do sends the question and returns the body of the answer, which is good until the next call.
 // An answer whose status is not 200 is an error. Cancelling ctx ends the wait. The connection is opened, if
@@ -74,7 +74,7 @@ func (c *conn) do(ctx context.Context, q question) (_ []byte, err error) {
 			c.close()
 		}
 	}()
-	if err := opened.SetDeadline(time.Now().Add(answerLimit)); err != nil {
+	if err := opened.SetDeadline(time.Now().Add(answerTimeout)); err != nil {
 		return nil, err
 	}
 	return c.exchange(q)
@@ -157,7 +157,7 @@ func (c *conn) close() {
 }
 
 // pause waits for d, or until ctx is done.
-func pause(ctx context.Context, d time.Duration) error {
+func sleep(ctx context.Context, d time.Duration) error {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {

@@ -10,21 +10,21 @@ import (
 )
 
 // editing measures a scenario: starts, edits of each kind, memory, a storm.
-func (b *bench) editing(ctx context.Context, sc scenario) error {
+func (b *bench) measureEdits(ctx context.Context, sc scenario) error {
 	dir, err := os.MkdirTemp(b.dir, "")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(dir) //nolint:errcheck // b.dir is removed at the end, and that is looked at
 	run := &editRun{bench: b, scenario: sc, dir: dir}
-	defer run.end()
+	defer run.close()
 	if err := run.start(ctx); err != nil {
 		return err
 	}
 	if err := run.memory(atStart, run.sessions); err != nil {
 		return err
 	}
-	if b.wants("edit", "memory", "data") {
+	if b.selects("edit", "memory", "data") {
 		if err := run.edits(ctx); err != nil {
 			return err
 		}
@@ -32,13 +32,13 @@ func (b *bench) editing(ctx context.Context, sc scenario) error {
 			return err
 		}
 	}
-	if sc.storm && b.wants("storm") {
+	if sc.storm && b.selects("storm") {
 		if err := run.storms(ctx); err != nil {
 			return err
 		}
 	}
-	if b.edits > 0 && sc.storm && b.wants("memory") {
-		return run.manyEdits(ctx)
+	if b.edits > 0 && sc.storm && b.selects("memory") {
+		return run.memoryAfterEdits(ctx)
 	}
 	return nil
 }
@@ -52,17 +52,17 @@ type editRun struct {
 	slowest  time.Duration // edit that went live
 }
 
-func (r *editRun) end() {
+func (r *editRun) close() {
 	for _, s := range r.sessions {
 		if s != nil {
-			r.leave(s)
+			r.closeSession(s)
 		}
 	}
 }
 
 // leave ends a session and keeps what went wrong in it.
-func (r *editRun) leave(s *session) {
-	s.end()
+func (r *editRun) closeSession(s *session) {
+	s.close()
 	r.report.Failed += s.failed
 	if s.failure != nil {
 		r.report.Failures = append(r.report.Failures, oneLine(fmt.Sprintf("%s: %v", r.corpus, s.failure)))
@@ -95,17 +95,17 @@ func (r *editRun) start(ctx context.Context) error {
 		if err := writeFiles(filepath.Join(r.home(p.name), "policy"), r.files); err != nil {
 			return err
 		}
-		if err := os.MkdirAll(elsewhere(r.home(p.name)), 0o700); err != nil {
+		if err := os.MkdirAll(stagingDir(r.home(p.name)), 0o700); err != nil {
 			return err
 		}
 	}
-	err := inTurns(ctx, r.bench, r.corpus+": start to first answer", indices, func(i int) error {
+	err := alternate(ctx, r.bench, r.corpus+": start to first answer", indices, func(i int) error {
 		if r.sessions[i] != nil {
-			r.leave(r.sessions[i])
+			r.closeSession(r.sessions[i])
 			r.sessions[i] = nil
 		}
 		p, home := peers[i], r.home(peers[i].name)
-		begun := time.Now()
+		started := time.Now()
 		running, err := p.start(ctx, filepath.Join(home, "policy"), home)
 		if err != nil {
 			return err
@@ -117,10 +117,10 @@ func (r *editRun) start(ctx context.Context) error {
 			return err
 		}
 		if !live {
-			return s.lost(fmt.Errorf("no right answer to %s within %s of its start", r.steady[0], r.deadline))
+			return s.withLog(fmt.Errorf("no right answer to %s within %s of its start", r.steady[0], r.deadline))
 		}
-		took[p.name] = append(took[p.name], milliseconds(time.Since(begun)))
-		return s.rest(ctx, r.deadline)
+		took[p.name] = append(took[p.name], milliseconds(time.Since(started)))
+		return s.waitIdle(ctx, r.deadline)
 	}, nil)
 	if err == nil {
 		r.row("start to first answer", "ms", summaries(took))
@@ -140,15 +140,15 @@ func summaries(samples map[string][]float64) map[string]summary {
 func (r *editRun) memory(when string, sessions []*session) error {
 	now, peak := map[string][]float64{}, map[string][]float64{}
 	for _, s := range sessions {
-		m, most, err := s.memory()
+		current, peakBytes, err := s.memory()
 		if errors.Is(err, errNoProc) {
-			fmt.Fprintf(r.say, "policybench: NO MEMORY: %v\n", err)
+			fmt.Fprintf(r.progress, "policybench: NO MEMORY: %v\n", err)
 			return nil
 		}
 		if err != nil {
 			return err
 		}
-		now[s.name], peak[s.name] = []float64{m / megabyte}, []float64{most / megabyte}
+		now[s.name], peak[s.name] = []float64{current / megabyte}, []float64{peakBytes / megabyte}
 	}
 	r.row("memory "+when, "MB", summaries(now))
 	if when != atStart { // when it is what it is now
@@ -161,21 +161,21 @@ func (r *editRun) edits(ctx context.Context) error {
 	longest, first := map[string][]float64{}, map[string][]float64{}
 	for _, k := range r.kinds {
 		took, never := map[string][]float64{}, map[string]int{}
-		err := inTurns(ctx, r.bench, r.corpus+": "+k.name, r.sessions, func(s *session) error {
+		err := alternate(ctx, r.bench, r.corpus+": "+k.name, r.sessions, func(s *session) error {
 			for range s.beginRound() {
 				e, err := r.editOnce(ctx, s, k)
 				if err != nil {
 					return err
 				}
-				longest[s.name] = append(longest[s.name], milliseconds(e.longest))
+				longest[s.name] = append(longest[s.name], milliseconds(e.maxDecision))
 				if e.live {
-					r.slowest = max(r.slowest, e.took)
-					took[s.name] = append(took[s.name], milliseconds(e.took))
-					first[s.name] = append(first[s.name], milliseconds(e.first))
+					r.slowest = max(r.slowest, e.toLive)
+					took[s.name] = append(took[s.name], milliseconds(e.toLive))
+					first[s.name] = append(first[s.name], milliseconds(e.firstDecision))
 				} else {
 					never[s.name]++
 				}
-				if err := s.rest(ctx, r.deadline); err != nil {
+				if err := s.waitIdle(ctx, r.deadline); err != nil {
 					return err
 				}
 			}
@@ -208,12 +208,12 @@ func (s *session) beginRound() (edits int) {
 	return 1
 }
 
-func (r *editRun) editOnce(ctx context.Context, s *session, k kind) (edited, error) {
+func (r *editRun) editOnce(ctx context.Context, s *session, k kind) (editResult, error) {
 	s.version++
 	path, text, probe, want := k.next(s.version)
 	rule := r.questions[firstQuestion]
 	c := change{path: path, text: text, shows: s.ask(probe, "", want), first: s.ask(rule[0], rule[1], "")}
-	return s.edit(ctx, c, k.by(elsewhere(r.home(s.name))), s.ask(r.steady[0], r.steady[1], r.steady[2]), r.deadline)
+	return s.edit(ctx, c, k.by(stagingDir(r.home(s.name))), s.ask(r.steady[0], r.steady[1], r.steady[2]), r.deadline)
 }
 
 // compare asks all programs the same questions and keeps what they answer differently.
@@ -224,7 +224,7 @@ func (r *editRun) compare(ctx context.Context) error {
 	for _, q := range r.questions {
 		r.report.Agreed++
 		var answers [2]string
-		for until := time.Now().Add(r.agree); ; {
+		for until := time.Now().Add(r.agreeWithin); ; {
 			for i, s := range r.sessions[:2] {
 				var err error
 				if answers[i], err = s.poll.result(ctx, s.ask(q[0], q[1], "")); err != nil {
@@ -234,7 +234,7 @@ func (r *editRun) compare(ctx context.Context) error {
 			if answers[0] == answers[1] || time.Now().After(until) {
 				break
 			}
-			if err := pause(ctx, 50*time.Millisecond); err != nil {
+			if err := sleep(ctx, 50*time.Millisecond); err != nil {
 				return err
 			}
 		}
@@ -246,8 +246,8 @@ func (r *editRun) compare(ctx context.Context) error {
 	return nil
 }
 
-// manyEdits edits a leaf on this sidecar alone, and reads what that did to its memory.
-func (r *editRun) manyEdits(ctx context.Context) error {
+// memoryAfterEdits edits a leaf on this sidecar alone, and reads what that did to its memory.
+func (r *editRun) memoryAfterEdits(ctx context.Context) error {
 	for _, s := range r.sessions {
 		if s.name != sidecarName {
 			continue
@@ -257,7 +257,7 @@ func (r *editRun) manyEdits(ctx context.Context) error {
 				return err
 			}
 		}
-		if err := s.rest(ctx, r.deadline); err != nil {
+		if err := s.waitIdle(ctx, r.deadline); err != nil {
 			return err
 		}
 		if err := r.memory(after(s.edits), []*session{s}); err != nil {

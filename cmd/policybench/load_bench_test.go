@@ -21,13 +21,13 @@ func BenchmarkTheLoadItself(b *testing.B) {
 	defer server.Close()
 	l := &loaded{session: newSession(&process{addr: server.Listener.Addr().String(), token: token})}
 	questions := []corpus.Question{{Path: "p/allow", Input: `{"user":"alice"}`, Result: "true"}}
-	requests, begun := 0, time.Now()
+	requests, started := 0, time.Now()
 	for b.Loop() {
-		took, err := l.take(b.Context(), 4, 200*time.Millisecond, questions)
+		took, err := l.underLoad(b.Context(), 4, 200*time.Millisecond, questions)
 		if err != nil {
 			b.Fatal(err)
 		}
 		requests += len(took)
 	}
-	b.ReportMetric(float64(requests)/time.Since(begun).Seconds(), "requests/s")
+	b.ReportMetric(float64(requests)/time.Since(started).Seconds(), "requests/s")
 }

@@ -24,50 +24,50 @@ func (l *loaded) load(ctx context.Context, connections int, d time.Duration, que
 		return nil, fmt.Errorf("epoll: %w", err)
 	}
 	defer func() { err = errors.Join(err, syscall.Close(poll)) }()
-	askers := map[int32]*asker{}
+	conns := map[int32]*loadConn{}
 	defer func() {
-		for fd := range askers {
+		for fd := range conns {
 			err = errors.Join(err, syscall.Close(int(fd)))
 		}
 	}()
 	for i := range connections {
-		a := &asker{next: i, in: bufio.NewReader(nil)}
+		a := &loadConn{next: i, in: bufio.NewReader(nil)}
 		if a.fd, err = connect(l.addr, poll); err != nil {
 			return nil, err
 		}
-		askers[int32(a.fd)] = a
+		conns[int32(a.fd)] = a
 		if err := a.ask(questions); err != nil {
 			return nil, err
 		}
 	}
-	patience := 100 // ms
-	if l.bound {
-		patience = 0 // the load has a processor of its own: to wake it costs the program that answers
+	epollTimeout := 100 // ms
+	if l.pinned {
+		epollTimeout = 0 // the load has a processor of its own: to wake it costs the program that answers
 	}
-	begun, heard := time.Now(), time.Now()
+	started, lastAnswer := time.Now(), time.Now()
 	events := make([]syscall.EpollEvent, connections)
 	for waiting := connections; waiting > 0; {
-		n, err := syscall.EpollWait(poll, events, patience)
+		n, err := syscall.EpollWait(poll, events, epollTimeout)
 		if err != nil && !errors.Is(err, syscall.EINTR) {
 			return nil, fmt.Errorf("epoll: %w", err)
 		}
 		now := time.Now()
 		if n > 0 {
-			heard = now
+			lastAnswer = now
 		}
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		if now.Sub(heard) > answerLimit {
-			return nil, fmt.Errorf("%s has answered nothing for %s", l.name, answerLimit)
+		if now.Sub(lastAnswer) > answerTimeout {
+			return nil, fmt.Errorf("%s has answered nothing for %s", l.name, answerTimeout)
 		}
 		for _, e := range events[:max(0, n)] {
-			a := askers[e.Fd]
+			a := conns[e.Fd]
 			done, err := a.receive(questions)
 			if done {
 				now = time.Now()
-				took = append(took, milliseconds(now.Sub(a.begun)))
-				if now.Sub(begun) > d {
+				took = append(took, milliseconds(now.Sub(a.started)))
+				if now.Sub(started) > d {
 					waiting--
 				} else {
 					err = a.ask(questions)
@@ -82,11 +82,11 @@ func (l *loaded) load(ctx context.Context, connections int, d time.Duration, que
 	return took, nil
 }
 
-// asker is one connection of a load.
-type asker struct {
+// loadConn is one connection of a load.
+type loadConn struct {
 	fd       int
 	next     int // of the questions
-	begun    time.Time
+	started  time.Time
 	received []byte // of the answer, so far
 	answer   bytes.Reader
 	in       *bufio.Reader
@@ -115,9 +115,9 @@ func connect(addr string, poll int) (int, error) {
 }
 
 // ask sends the next question, which is small enough for any socket to take whole.
-func (a *asker) ask(questions []expectation) error {
+func (a *loadConn) ask(questions []expectation) error {
 	q := questions[a.next%len(questions)]
-	a.begun, a.received = time.Now(), a.received[:0]
+	a.started, a.received = time.Now(), a.received[:0]
 	if n, err := syscall.Write(a.fd, q.request); err != nil || n != len(q.request) {
 		return fmt.Errorf("%s: %d of %d bytes were sent: %w", q.name, n, len(q.request), err)
 	}
@@ -125,7 +125,7 @@ func (a *asker) ask(questions []expectation) error {
 }
 
 // receive reads what has come. done says that it was the rest of the answer, which is the right one.
-func (a *asker) receive(questions []expectation) (done bool, err error) {
+func (a *loadConn) receive(questions []expectation) (done bool, err error) {
 	a.received = slices.Grow(a.received, 4096)
 	n, err := syscall.Read(a.fd, a.received[len(a.received):cap(a.received)])
 	switch {

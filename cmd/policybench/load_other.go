@@ -15,6 +15,6 @@ func (*loaded) load(context.Context, int, time.Duration, []expectation) ([]float
 	return nil, errNotLinux
 }
 
-func twoProcessors() (program, load int, err error) { return 0, 0, errNotLinux }
+func twoCPUs() (program, load int, err error) { return 0, 0, errNotLinux }
 
-func onProcessor(int, func() error) error { return errNotLinux }
+func onCPU(int, func() error) error { return errNotLinux }

@@ -26,7 +26,7 @@ type options struct {
 	connections  int
 	edits        int // of this sidecar alone, before its memory is read again
 	only         *regexp.Regexp
-	agree        time.Duration // that programs may differ after both have shown an edit: opa reloads more than once for one
+	agreeWithin  time.Duration // that programs may differ after both have shown an edit: opa reloads more than once for one
 	json         string
 }
 
@@ -59,7 +59,7 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 		return o, fmt.Errorf("unexpected argument %q", f.Arg(0))
 	}
 	var errs [4]error
-	o.minRounds, o.agree = 1, 10*time.Second
+	o.minRounds, o.agreeWithin = 1, 10*time.Second
 	o.heavyBytes *= megabyte
 	o.sizes, errs[0] = numbers("sizes", sizes)
 	o.data, errs[1] = numbers("data", data)

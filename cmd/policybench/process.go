@@ -23,8 +23,8 @@ type peer struct {
 	env     []string
 	args    func(addr, policy, home string) []string
 
-	bound     bool // to one processor
-	processor int  // which
+	pinned bool // to one processor
+	cpu    int  // which
 }
 
 // token is what callers show. It opens nothing: the programs live as long as the measurement, on loopback.
@@ -41,10 +41,10 @@ func (o options) sidecarPeer() peer {
 	}
 }
 
-func (o options) opaPeer(name string, env []string, more ...string) peer {
+func (o options) opaPeer(name string, env []string, extraArgs ...string) peer {
 	return peer{name: name, program: o.opa, env: env, args: func(addr, policy, _ string) []string {
 		args := []string{"run", "--server", "--watch", "--addr", addr, "--log-level", "error", "--skip-version-check"}
-		return append(append(args, more...), policy)
+		return append(append(args, extraArgs...), policy)
 	}}
 }
 
@@ -60,7 +60,7 @@ type process struct {
 	policy      string // the directory it serves
 	cmd         *exec.Cmd
 	cancel      context.CancelFunc
-	ended       chan struct{} // closed when the program has
+	exited      chan struct{} // closed when the program has
 	log         string
 }
 
@@ -82,21 +82,21 @@ func (p peer) start(ctx context.Context, policy, home string) (*process, error) 
 	defer log.Close() //nolint:errcheck // the program has its own descriptor of it
 	ctx, cancel := context.WithCancel(ctx)
 	cmd := exec.CommandContext(ctx, p.program, p.args(addr, policy, home)...)
-	cmd.Env = append(plainEnv(), append([]string{"HOME=" + home}, p.env...)...)
+	cmd.Env = append(cleanEnv(), append([]string{"HOME=" + home}, p.env...)...)
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = 5 * time.Second
 	begin := cmd.Start
-	if p.bound {
-		begin = func() error { return onProcessor(p.processor, cmd.Start) }
+	if p.pinned {
+		begin = func() error { return onCPU(p.cpu, cmd.Start) }
 	}
 	if err := begin(); err != nil {
 		cancel()
 		return nil, fmt.Errorf("start %s: %w", p.name, err)
 	}
-	r := &process{peer: p, addr: addr, token: token, policy: policy, cmd: cmd, cancel: cancel, ended: make(chan struct{}), log: logPath}
+	r := &process{peer: p, addr: addr, token: token, policy: policy, cmd: cmd, cancel: cancel, exited: make(chan struct{}), log: logPath}
 	go func() {
-		defer close(r.ended)
+		defer close(r.exited)
 		_ = cmd.Wait() // whoever asks it finds out, and says what its log says
 	}()
 	return r, nil
@@ -105,11 +105,11 @@ func (p peer) start(ctx context.Context, policy, home string) (*process, error) 
 // stop ends the program and waits until it has ended.
 func (p *process) stop() {
 	p.cancel()
-	<-p.ended
+	<-p.exited
 }
 
 // lost is err with what the program last said, for when it does not answer as it must.
-func (p *process) lost(err error) error {
+func (p *process) withLog(err error) error {
 	text, _ := os.ReadFile(p.log)
 	if len(text) > 2000 {
 		text = text[len(text)-2000:]
@@ -117,7 +117,7 @@ func (p *process) lost(err error) error {
 	return fmt.Errorf("%s: %w; it last said: %s", p.name, err, strings.TrimSpace(string(text)))
 }
 
-func plainEnv() []string {
+func cleanEnv() []string {
 	return slices.DeleteFunc(os.Environ(), func(v string) bool {
 		for _, prefix := range []string{"DEFENSECLAW_", "OPA_", "GOGC=", "GOMEMLIMIT=", "HOME="} {
 			if strings.HasPrefix(v, prefix) {
@@ -161,13 +161,13 @@ func (p *process) memory() (now, peak float64, err error) {
 		}
 	}
 	if now == 0 {
-		return 0, 0, p.lost(errors.New("the program has ended"))
+		return 0, 0, p.withLog(errors.New("the program has ended"))
 	}
 	return now, peak, nil
 }
 
-// processorTime is how long the program has computed, in ticks of the kernel.
-func (p *process) processorTime() (int, error) {
+// cpuTicks is how long the program has computed, in ticks of the kernel.
+func (p *process) cpuTicks() (int, error) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
 	if err != nil {
 		return 0, errors.Join(errNoProc, err)
@@ -183,16 +183,16 @@ func (p *process) processorTime() (int, error) {
 
 // rest waits until the program does nothing any more: opa reloads several times for one save, and
 // goes on after the first has gone live. Gives up after limit.
-func (p *process) rest(ctx context.Context, limit time.Duration) error {
+func (p *process) waitIdle(ctx context.Context, limit time.Duration) error {
 	const look = 100 * time.Millisecond
 	last, calm := -1, 0
 	for until := time.Now().Add(limit); calm < 2 && time.Now().Before(until); {
-		if err := pause(ctx, look); err != nil {
+		if err := sleep(ctx, look); err != nil {
 			return err
 		}
-		ticks, err := p.processorTime()
+		ticks, err := p.cpuTicks()
 		if err != nil {
-			return pause(ctx, 5*look)
+			return sleep(ctx, 5*look)
 		}
 		if last >= 0 && ticks-last <= 1 {
 			calm++

@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// twoProcessors are two that this process may use: for the program that is measured and for the load.
-func twoProcessors() (program, load int, err error) {
+// twoCPUs are two that this process may use: for the program that is measured and for the load.
+func twoCPUs() (program, load int, err error) {
 	var all unix.CPUSet
 	if err := unix.SchedGetaffinity(0, &all); err != nil {
 		return 0, 0, fmt.Errorf("ask which processors there are: %w", err)
@@ -26,8 +26,8 @@ func twoProcessors() (program, load int, err error) {
 	return found[0], found[1], nil
 }
 
-// onProcessor calls f on a thread that is bound to the processor, and so is every program that f starts.
-func onProcessor(cpu int, f func() error) error {
+// onCPU calls f on a thread that is pinned to the processor, and so is every program that f starts.
+func onCPU(cpu int, f func() error) error {
 	done := make(chan error, 1)
 	go func() {
 		runtime.LockOSThread() // for good: the thread ends with the goroutine

@@ -30,14 +30,14 @@ type report struct {
 
 // A row is one measure on one corpus.
 type row struct {
-	Measure  string             `json:"measure"`
-	Corpus   string             `json:"corpus"`
-	Unit     string             `json:"unit"`
-	More     bool               `json:"more_is_better"`
-	Programs map[string]summary `json:"programs"`
-	Best     string             `json:"best_opa,omitempty"` // the way of running opa that Ratio counts
-	Ratio    *float64           `json:"ratio,omitempty"`    // this sidecar's median, divided by opa's
-	Note     string             `json:"note,omitempty"`
+	Measure      string             `json:"measure"`
+	Corpus       string             `json:"corpus"`
+	Unit         string             `json:"unit"`
+	MoreIsBetter bool               `json:"more_is_better"`
+	Programs     map[string]summary `json:"programs"`
+	Best         string             `json:"best_opa,omitempty"` // the way of running opa that Ratio counts
+	Ratio        *float64           `json:"ratio,omitempty"`    // this sidecar's median, divided by opa's
+	Note         string             `json:"note,omitempty"`
 }
 
 // add completes a row and keeps it.
@@ -47,7 +47,7 @@ func (r *report) add(w row) {
 			continue
 		}
 		best, known := w.Programs[w.Best]
-		if !known || (s.Median < best.Median) != w.More {
+		if !known || (s.Median < best.Median) != w.MoreIsBetter {
 			w.Best = name
 		}
 	}

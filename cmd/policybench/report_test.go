@@ -27,12 +27,12 @@ func TestNumbersAreShortAndReadable(t *testing.T) {
 func TestTheRatioCountsTheBetterWayOfRunningOPA(t *testing.T) {
 	one := func(f float64) summary { return summarise([]float64{f}) }
 	for _, c := range []struct {
-		more  bool
-		best  string
-		ratio float64
-	}{{more: true, best: "opa fast", ratio: 2}, {more: false, best: opaName, ratio: 4}} {
+		moreIsBetter bool
+		best         string
+		ratio        float64
+	}{{moreIsBetter: true, best: "opa fast", ratio: 2}, {moreIsBetter: false, best: opaName, ratio: 4}} {
 		r := newReport()
-		r.add(row{More: c.more, Programs: map[string]summary{opaName: one(100), "opa fast": one(200), "opa broken": {}, sidecarName: one(400)}})
+		r.add(row{MoreIsBetter: c.moreIsBetter, Programs: map[string]summary{opaName: one(100), "opa fast": one(200), "opa broken": {}, sidecarName: one(400)}})
 		if got := r.Rows[0]; got.Best != c.best || got.Ratio == nil || *got.Ratio != c.ratio {
 			t.Errorf("%+v, not %+v", got, c)
 		}

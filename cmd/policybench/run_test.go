@@ -29,8 +29,8 @@ func sidecar(t *testing.T) string {
 	return self
 }
 
-// begin starts a sidecar on a corpus of ten tenants in which the file at path reads text.
-func begin(t *testing.T, path, text string) *session {
+// startSidecar starts a sidecar on a corpus of ten tenants in which the file at path reads text.
+func startSidecar(t *testing.T, path, text string) *session {
 	t.Helper()
 	home := t.TempDir()
 	files := corpus.Tenants(10)
@@ -45,9 +45,9 @@ func begin(t *testing.T, path, text string) *session {
 		t.Fatal(err)
 	}
 	s := newSession(p)
-	t.Cleanup(s.end)
+	t.Cleanup(s.close)
 	if live, err := s.waitFor(t.Context(), s.steadyDecision(), patience); !live {
-		t.Fatal(s.lost(errors.Join(errors.New("does not answer"), err)))
+		t.Fatal(s.withLog(errors.Join(errors.New("does not answer"), err)))
 	}
 	return s
 }
@@ -61,7 +61,7 @@ var quick = []string{
 	"-sizes", "10", "-data", "1", "-heavy", "1", "-rounds", "2", "-storm", "300ms", "-load", "200ms", "-connections", "2", "-deadline", patience.String(),
 }
 
-func small(t *testing.T, more ...string) (report, string) {
+func runSmall(t *testing.T, more ...string) (report, string) {
 	t.Helper()
 	t.Setenv("TMPDIR", t.TempDir())
 	path := filepath.Join(t.TempDir(), "report.json")
@@ -85,7 +85,7 @@ func small(t *testing.T, more ...string) (report, string) {
 }
 
 func TestASmallRunMeasuresEverythingOfTheSidecarAlone(t *testing.T) {
-	r, said := small(t, "-opa", "", "-edits", "60")
+	r, said := runSmall(t, "-opa", "", "-edits", "60")
 	var measured []string
 	for _, w := range r.Rows {
 		s := w.Programs[sidecarName]
@@ -123,7 +123,7 @@ func TestASmallRunComparesWithOPA(t *testing.T) {
 			t.Skip("NO OPA HERE, NOTHING IS COMPARED: `make bench-peers` installs it")
 		}
 	}
-	r, said := small(t, "-opa", opa)
+	r, said := runSmall(t, "-opa", opa)
 	if r.Agreed == 0 || len(r.Disagreements) > 0 {
 		t.Errorf("%d answers compared, %v differ", r.Agreed, r.Disagreements)
 	}
@@ -174,7 +174,7 @@ func TestAProgramThatEndsIsSaidWithItsLastWords(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := newSession(running)
-	defer s.end()
+	defer s.close()
 	_, err = s.waitFor(t.Context(), s.steadyDecision(), patience)
 	if err == nil || !strings.Contains(err.Error(), "api-port") {
 		t.Errorf("the error is %v", err)
@@ -182,7 +182,7 @@ func TestAProgramThatEndsIsSaidWithItsLastWords(t *testing.T) {
 }
 
 func TestAnEditThatNoAnswerShowsNeverWentLive(t *testing.T) {
-	s := begin(t, "", "")
+	s := startSidecar(t, "", "")
 	path, text, probe, want := leafEdit(3)
 	c := change{path: path, text: text + "\nbroken := := 1\n", shows: s.ask(probe, "", want), first: s.steadyDecision()}
 	e, err := s.edit(t.Context(), c, renameSave, s.steadyDecision(), 300*time.Millisecond)
@@ -193,13 +193,13 @@ func TestAnEditThatNoAnswerShowsNeverWentLive(t *testing.T) {
 		t.Errorf("decisions failed meanwhile: %v", s.failure)
 	}
 	c.text = text
-	if e, err = s.edit(t.Context(), c, renameSave, s.steadyDecision(), patience); err != nil || !e.live || e.longest == 0 || e.first == 0 {
+	if e, err = s.edit(t.Context(), c, renameSave, s.steadyDecision(), patience); err != nil || !e.live || e.maxDecision == 0 || e.firstDecision == 0 {
 		t.Errorf("a good edit: %+v, %v", e, err)
 	}
 }
 
 func TestAnswersThatDifferAreReported(t *testing.T) {
-	one, other := begin(t, "", ""), begin(t, corpus.TenantPath(2), corpus.Tenant(2, 9))
+	one, other := startSidecar(t, "", ""), startSidecar(t, corpus.TenantPath(2), corpus.Tenant(2, 9))
 	sc := tenants(10)
 	sc.questions = [][2]string{{"tenants/t2/version", ""}, {"tenants/t3/version", ""}}
 	r := &editRun{bench: &bench{report: newReport()}, scenario: sc, sessions: []*session{one, other}}
@@ -212,17 +212,17 @@ func TestAnswersThatDifferAreReported(t *testing.T) {
 }
 
 func TestWrongDecisionsAreCounted(t *testing.T) {
-	s := begin(t, "", "")
+	s := startSidecar(t, "", "")
 	q := s.steadyDecision()
 	q.want = "false"
-	took, err := s.meanwhile(t.Context(), q, func() error { return pause(t.Context(), 50*time.Millisecond) })
+	took, err := s.decisionsDuring(t.Context(), q, func() error { return sleep(t.Context(), 50*time.Millisecond) })
 	if err != nil || s.failed == 0 || s.failed != len(took) || s.failure == nil {
 		t.Errorf("%d of %d failed: %v, %v", s.failed, len(took), s.failure, err)
 	}
 }
 
 func TestALostConnectionIsOpenedAnew(t *testing.T) {
-	s := begin(t, "", "")
+	s := startSidecar(t, "", "")
 	c := conn{addr: s.addr}
 	defer c.close()
 	for range 3 {
@@ -245,13 +245,13 @@ func TestALostConnectionIsOpenedAnew(t *testing.T) {
 }
 
 func TestTheLoadRefusesAWrongAnswer(t *testing.T) {
-	l := &loaded{session: begin(t, "", "")}
+	l := &loaded{session: startSidecar(t, "", "")}
 	q := corpus.Question{Path: "tenants/t5/version", Input: "{}", Result: "0"}
-	if took, err := l.take(t.Context(), 2, 50*time.Millisecond, []corpus.Question{q}); err != nil || len(took) == 0 || !slices.IsSorted(took) {
+	if took, err := l.underLoad(t.Context(), 2, 50*time.Millisecond, []corpus.Question{q}); err != nil || len(took) == 0 || !slices.IsSorted(took) {
 		t.Errorf("%d answers, %v", len(took), err)
 	}
 	q.Result = "1"
-	if _, err := l.take(t.Context(), 2, 50*time.Millisecond, []corpus.Question{q}); err == nil || !strings.Contains(err.Error(), "t5/version") {
+	if _, err := l.underLoad(t.Context(), 2, 50*time.Millisecond, []corpus.Question{q}); err == nil || !strings.Contains(err.Error(), "t5/version") {
 		t.Errorf("a wrong answer counts: %v", err)
 	}
 }

@@ -20,14 +20,14 @@ type scenario struct {
 // A kind is a way to edit. next makes the version that follows.
 type kind struct {
 	name string
-	by   func(elsewhere string) save
+	by   func(staging string) save
 	next func(version int) (path, text, probe, want string)
 }
 
 func renaming(string) save             { return renameSave }
 func inPlace(string) save              { return inPlaceSave }
-func moving(elsewhere string) save     { return moveSave(elsewhere) }
-func elsewhere(home string) string     { return filepath.Join(home, "elsewhere") }
+func moving(staging string) save       { return moveSave(staging) }
+func stagingDir(home string) string    { return filepath.Join(home, "elsewhere") }
 func (k kind) measure() string         { return "edit to live: " + k.name }
 func (s scenario) leaf() kind          { return s.kinds[0] }
 func dataPath(key string) string       { return "users/" + key + "/level" }

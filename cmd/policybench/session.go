@@ -25,7 +25,7 @@ func newSession(p *process) *session {
 	return &session{process: p, poll: conn{addr: p.addr}, steady: conn{addr: p.addr}}
 }
 
-func (s *session) end() {
+func (s *session) close() {
 	s.poll.close()
 	s.steady.close()
 	s.stop()
@@ -47,22 +47,22 @@ func (s *session) waitFor(ctx context.Context, q question, limit time.Duration) 
 			return false, ctx.Err()
 		}
 		select {
-		case <-s.ended:
-			return false, s.lost(errors.New("the program has ended"))
+		case <-s.exited:
+			return false, s.withLog(errors.New("the program has ended"))
 		default:
 		}
 		if time.Now().After(until) {
 			return false, nil
 		}
-		if err := pause(ctx, pollPause); err != nil {
+		if err := sleep(ctx, pollPause); err != nil {
 			return false, err
 		}
 	}
 }
 
-// keepAsking asks a decision every millisecond until enough is closed, and returns how long each took.
+// askUntil asks a decision every millisecond until stop is closed, and returns how long each took.
 // The one under way is waited for. An answer that is not the wanted one is counted.
-func (s *session) keepAsking(ctx context.Context, q question, enough <-chan struct{}) []time.Duration {
+func (s *session) askUntil(ctx context.Context, q question, stop <-chan struct{}) []time.Duration {
 	var took []time.Duration
 	tick := time.NewTicker(steadyPause)
 	defer tick.Stop()
@@ -70,13 +70,13 @@ func (s *session) keepAsking(ctx context.Context, q question, enough <-chan stru
 		select {
 		case <-ctx.Done():
 			return took
-		case <-enough:
+		case <-stop:
 			return took
 		case <-tick.C:
 		}
-		begun := time.Now()
+		started := time.Now()
 		result, err := s.steady.result(ctx, q)
-		took = append(took, time.Since(begun))
+		took = append(took, time.Since(started))
 		if err == nil && result != q.want {
 			err = fmt.Errorf("%s is %s, not %s", q.name, result, q.want)
 		}
@@ -89,14 +89,14 @@ func (s *session) keepAsking(ctx context.Context, q question, enough <-chan stru
 
 // meanwhile does something while the other connection keeps asking, and returns how long each
 // of its decisions took.
-func (s *session) meanwhile(ctx context.Context, steady question, do func() error) ([]time.Duration, error) {
+func (s *session) decisionsDuring(ctx context.Context, steady question, do func() error) ([]time.Duration, error) {
 	var took []time.Duration
 	var wg sync.WaitGroup
 	s.steady.close() // a server may have closed it, idle as it was while the other program had its turn
-	enough := make(chan struct{})
-	wg.Go(func() { took = s.keepAsking(ctx, steady, enough) })
+	stop := make(chan struct{})
+	wg.Go(func() { took = s.askUntil(ctx, steady, stop) })
 	err := do()
-	close(enough)
+	close(stop)
 	wg.Wait()
 	return took, err
 }
@@ -115,9 +115,9 @@ func renameSave(path, text string) error {
 
 // moveSave renames a file over the old one that was written elsewhere: deployment tools. It is the
 // least that a watch can be told: one event.
-func moveSave(elsewhere string) save {
+func moveSave(staging string) save {
 	return func(path, text string) error {
-		temporary := filepath.Join(elsewhere, "moved")
+		temporary := filepath.Join(staging, "moved")
 		if err := os.WriteFile(temporary, []byte(text), 0o600); err != nil {
 			return err
 		}
@@ -135,37 +135,37 @@ type change struct {
 }
 
 // edited is what an edit was seen to do.
-type edited struct {
-	live    bool
-	took    time.Duration // from the save to the first new answer, when live
-	longest time.Duration // that a decision took meanwhile
-	first   time.Duration // that the first decision by a rule took that nobody asked since the edit, when live
+type editResult struct {
+	live          bool
+	toLive        time.Duration // from the save to the first new answer, when live
+	maxDecision   time.Duration // that a decision took meanwhile
+	firstDecision time.Duration // that the first decision by a rule took that nobody asked since the edit, when live
 }
 
-func (s *session) edit(ctx context.Context, c change, by save, steady question, deadline time.Duration) (e edited, err error) {
-	took, err := s.meanwhile(ctx, steady, func() error {
-		if err := pause(ctx, 5*steadyPause); err != nil {
+func (s *session) edit(ctx context.Context, c change, by save, steady question, deadline time.Duration) (e editResult, err error) {
+	took, err := s.decisionsDuring(ctx, steady, func() error {
+		if err := sleep(ctx, 5*steadyPause); err != nil {
 			return err
 		}
-		begun := time.Now()
+		started := time.Now()
 		if err := by(filepath.Join(s.policy, filepath.FromSlash(c.path)), c.text); err != nil {
 			return fmt.Errorf("save %s: %w", c.path, err)
 		}
 		e.live, err = s.waitFor(ctx, c.shows, deadline)
-		e.took = time.Since(begun)
+		e.toLive = time.Since(started)
 		if err != nil || !e.live {
 			return err
 		}
-		begun = time.Now()
+		started = time.Now()
 		if _, err := s.poll.result(ctx, c.first); err != nil {
-			return s.lost(err)
+			return s.withLog(err)
 		}
-		e.first = time.Since(begun)
+		e.firstDecision = time.Since(started)
 		return nil
 	})
 	s.edits++
 	for _, d := range took {
-		e.longest = max(e.longest, d)
+		e.maxDecision = max(e.maxDecision, d)
 	}
 	return e, err
 }

@@ -43,10 +43,10 @@ func quantile(sorted []float64, q float64) float64 {
 	return sorted[below]*(1-share) + sorted[below+1]*share
 }
 
-// withTheUnasked adds the requests that a caller who asks every interval would have made while one
+// correctCoordinatedOmission adds the requests that a caller who asks every interval would have made while one
 // answer was late, and how long each would have waited. Without them a stall of a second counts as
 // one slow request among thousands, when it would have hit a thousand.
-func withTheUnasked(took []time.Duration, interval time.Duration) []float64 {
+func correctCoordinatedOmission(took []time.Duration, interval time.Duration) []float64 {
 	all := make([]float64, 0, len(took))
 	for _, d := range took {
 		for ; d > 0; d -= interval {

@@ -29,8 +29,8 @@ func (b *bench) throughput(ctx context.Context) error {
 		if err := writeFiles(filepath.Join(dir, "policy"), files); err != nil {
 			return err
 		}
-		for _, bound := range []bool{true, false} {
-			if err := b.loads(ctx, dir, p.name, bound, questions); err != nil {
+		for _, pinned := range []bool{true, false} {
+			if err := b.measureLoad(ctx, dir, p.name, pinned, questions); err != nil {
 				return fmt.Errorf("%s: %w", p.name, err)
 			}
 		}
@@ -59,34 +59,34 @@ const readOptimised = opaName + " GOGC=400, store read-optimised"
 // A loaded program is one under load, and what was measured of it.
 type loaded struct {
 	*session
-	loader int // the processor of the load, where the program is bound to another
+	loadCPU int // the processor of the load, where the program is pinned to another
 
-	rate, p50, p99, mallocs, processor []float64
+	rate, p50, p99, mallocs, cpuTime []float64
 }
 
-func (b *bench) loads(ctx context.Context, dir, name string, bound bool, questions []corpus.Question) error {
-	var processor, loader int
-	if bound {
+func (b *bench) measureLoad(ctx context.Context, dir, name string, pinned bool, questions []corpus.Question) error {
+	var cpu, loadCPU int
+	if pinned {
 		name += ", a processor each"
 		var err error
-		if processor, loader, err = twoProcessors(); err != nil {
-			fmt.Fprintf(b.say, "policybench: not measured: %s: %v\n", name, err)
+		if cpu, loadCPU, err = twoCPUs(); err != nil {
+			fmt.Fprintf(b.progress, "policybench: not measured: %s: %v\n", name, err)
 			return nil
 		}
 	}
 	var programs []*loaded
 	defer func() {
 		for _, l := range programs {
-			l.end()
+			l.close()
 		}
 	}()
 	for i, p := range b.loadPeers() {
-		p.bound, p.processor = bound, processor
-		running, err := p.start(ctx, filepath.Join(dir, "policy"), filepath.Join(dir, fmt.Sprint(i, bound)))
+		p.pinned, p.cpu = pinned, cpu
+		running, err := p.start(ctx, filepath.Join(dir, "policy"), filepath.Join(dir, fmt.Sprint(i, pinned)))
 		if err != nil {
 			return err
 		}
-		l := &loaded{session: newSession(running), loader: loader}
+		l := &loaded{session: newSession(running), loadCPU: loadCPU}
 		programs = append(programs, l)
 		for _, q := range questions { // as they must be, before anybody counts how many
 			ready, err := l.waitFor(ctx, l.ask(q.Path, q.Input, q.Result), b.deadline)
@@ -94,14 +94,14 @@ func (b *bench) loads(ctx context.Context, dir, name string, bound bool, questio
 				return err
 			}
 			if !ready {
-				return l.lost(fmt.Errorf("no right answer to %s of %s within %s", q.Path, q.Input, b.deadline))
+				return l.withLog(fmt.Errorf("no right answer to %s of %s within %s", q.Path, q.Input, b.deadline))
 			}
 		}
-		if _, err := l.take(ctx, b.connections, b.load/2, questions); err != nil { // warm
+		if _, err := l.underLoad(ctx, b.connections, b.load/2, questions); err != nil { // warm
 			return err
 		}
 	}
-	err := inTurns(ctx, b, "throughput, "+name, programs, func(l *loaded) error { return b.loadOnce(ctx, l, questions) }, nil)
+	err := alternate(ctx, b, "throughput, "+name, programs, func(l *loaded) error { return b.loadOnce(ctx, l, questions) }, nil)
 	if err == nil {
 		b.addLoad(name, programs)
 	}
@@ -110,15 +110,15 @@ func (b *bench) loads(ctx context.Context, dir, name string, bound bool, questio
 
 func (b *bench) loadOnce(ctx context.Context, l *loaded, questions []corpus.Question) error {
 	before, errBefore := l.counter(ctx, "go_memstats_mallocs_total")
-	ticks, errTicks := l.processorTime()
-	begun := time.Now()
-	took, err := l.take(ctx, b.connections, b.load, questions)
+	ticks, errTicks := l.cpuTicks()
+	started := time.Now()
+	took, err := l.underLoad(ctx, b.connections, b.load, questions)
 	if err != nil {
 		return err
 	}
-	seconds := time.Since(begun).Seconds()
-	if after, err := l.processorTime(); err == nil && errTicks == nil {
-		l.processor = append(l.processor, float64(after-ticks)*microsecondsPerTick/float64(len(took)))
+	seconds := time.Since(started).Seconds()
+	if after, err := l.cpuTicks(); err == nil && errTicks == nil {
+		l.cpuTime = append(l.cpuTime, float64(after-ticks)*microsecondsPerTick/float64(len(took)))
 	}
 	after, errAfter := l.counter(ctx, "go_memstats_mallocs_total")
 	l.rate = append(l.rate, float64(len(took))/seconds)
@@ -131,8 +131,8 @@ func (b *bench) loadOnce(ctx context.Context, l *loaded, questions []corpus.Ques
 }
 
 func (b *bench) addLoad(name string, programs []*loaded) {
-	add := func(measure, unit string, more bool, samples func(*loaded) []float64) {
-		w := row{Measure: measure, Corpus: name, Unit: unit, More: more, Programs: map[string]summary{}}
+	add := func(measure, unit string, moreIsBetter bool, samples func(*loaded) []float64) {
+		w := row{Measure: measure, Corpus: name, Unit: unit, MoreIsBetter: moreIsBetter, Programs: map[string]summary{}}
 		optimised := w
 		optimised.Programs = map[string]summary{}
 		for _, l := range programs {
@@ -152,17 +152,17 @@ func (b *bench) addLoad(name string, programs []*loaded) {
 	add("throughput", "/s", true, func(l *loaded) []float64 { return l.rate })
 	add("throughput: median latency", "ms", false, func(l *loaded) []float64 { return l.p50 })
 	add("throughput: 99th percentile", "ms", false, func(l *loaded) []float64 { return l.p99 })
-	add("processor time per decision", "µs", false, func(l *loaded) []float64 { return l.processor })
+	add("processor time per decision", "µs", false, func(l *loaded) []float64 { return l.cpuTime })
 	add("allocations per decision", "", false, func(l *loaded) []float64 { return l.mallocs })
 }
 
 // take puts the program under load, and returns how long each decision took, sorted, in ms.
-func (l *loaded) take(ctx context.Context, connections int, d time.Duration, questions []corpus.Question) (took []float64, err error) {
+func (l *loaded) underLoad(ctx context.Context, connections int, d time.Duration, questions []corpus.Question) (took []float64, err error) {
 	expected := l.expectations(questions)
-	if !l.bound {
+	if !l.pinned {
 		return l.load(ctx, connections, d, expected)
 	}
-	err = onProcessor(l.loader, func() error {
+	err = onCPU(l.loadCPU, func() error {
 		took, err = l.load(ctx, connections, d, expected)
 		return err
 	})
