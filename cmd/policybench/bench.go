@@ -17,14 +17,14 @@ import (
 type bench struct {
 	options
 	report   *report
-	dir      string // temporary
-	progress io.Writer
+	dir      string    // temporary
+	progress io.Writer // one line for each finished measure
 	started  time.Time
 }
 
-// run does what the arguments say: results to stdout, how far it is to stderr. It returns the exit
-// code: 0 when everything was measured and all answers agreed. When ctx ends, what was started is stopped,
-// the temporary files are removed, and what was measured so far is printed.
+// run runs the command with args. It writes results to stdout and progress to stderr, and returns the
+// exit code: 0 if everything was measured and all answers agreed, 1 if not, 2 if args are wrong. When ctx
+// ends, it stops the programs, removes the temporary files and prints the results so far.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	o, err := parseOptions(args, stderr)
 	if errors.Is(err, flag.ErrHelp) {
@@ -44,7 +44,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		}
 	}
 	if ctx.Err() != nil {
-		fmt.Fprintln(stderr, "policybench: interrupted; everything that was started has been stopped")
+		fmt.Fprintln(stderr, "policybench: interrupted; all programs are stopped")
 		return 1
 	}
 	if err != nil {
@@ -94,14 +94,14 @@ func (b *bench) selects(measures ...string) bool {
 	return false
 }
 
-// findPrograms makes the programs' paths good in every directory and asks for their versions.
-// Where opa is not, the sidecar is measured alone, and that is said.
+// findPrograms makes the paths of the programs absolute and asks for their versions. If opa is missing, it
+// says so and the sidecar is measured alone.
 func (b *bench) findPrograms(ctx context.Context) error {
 	for _, p := range []struct {
-		path     *string
-		name     string
-		ask      string
-		required bool
+		path       *string
+		name       string
+		versionArg string
+		required   bool
 	}{{&b.sidecar, sidecarName, "--version", true}, {&b.opa, opaName, "version", false}} {
 		if *p.path == "" {
 			continue
@@ -114,16 +114,16 @@ func (b *bench) findPrograms(ctx context.Context) error {
 			return fmt.Errorf("find the sidecar (make build): %w", err)
 		}
 		if err != nil {
-			fmt.Fprintf(b.progress, "policybench: NO OPA, NO COMPARISON: %v; `make bench-peers` installs it\n", err)
+			fmt.Fprintf(b.progress, "policybench: NO OPA, NO COMPARISON: %v; run `make bench-peers` to install it\n", err)
 			*p.path = ""
 			continue
 		}
 		*p.path = path
-		said, err := exec.CommandContext(ctx, path, p.ask).Output()
+		output, err := exec.CommandContext(ctx, path, p.versionArg).Output()
 		if err != nil {
 			return fmt.Errorf("ask %s for its version: %w", p.name, err)
 		}
-		b.report.Versions[p.name] = versionOf(string(said))
+		b.report.Versions[p.name] = versionOf(string(output))
 	}
 	if b.opa == "" {
 		b.report.Versions[opaName] = "not measured"
@@ -131,10 +131,10 @@ func (b *bench) findPrograms(ctx context.Context) error {
 	return nil
 }
 
-// versionOf takes the version, and the Go that built it where that is told, from what a program says.
-func versionOf(said string) string {
+// versionOf returns the version in a program's output, and the Go version that built it if it is there.
+func versionOf(output string) string {
 	var parts []string
-	for line := range strings.Lines(said) {
+	for line := range strings.Lines(output) {
 		if v, ok := strings.CutPrefix(line, "Version: "); ok {
 			parts = append(parts, strings.TrimSpace(v))
 		} else if v, ok := strings.CutPrefix(line, "Go Version: "); ok {
@@ -142,7 +142,7 @@ func versionOf(said string) string {
 		}
 	}
 	if len(parts) == 0 {
-		return oneLine(said)
+		return oneLine(output)
 	}
 	return strings.Join(parts, ", ")
 }
@@ -154,16 +154,19 @@ func (b *bench) peers() []peer {
 	return []peer{b.opaPeer(opaName, nil), b.sidecarPeer()}
 }
 
-// alternate does one round of a measure after the other, and in each the programs one after the other,
-// beginning with another each time, so that what else the machine does hits all alike.
-func alternate[P any](ctx context.Context, b *bench, name string, programs []P, do func(P) error, after func() error) error {
+// alternate runs the rounds of one measure. Each round measures every program once and begins with the
+// next one, so that other activity of the machine affects all programs alike. It calls after, if not nil,
+// at the end of each round.
+func alternate[P any](
+	ctx context.Context, b *bench, name string, programs []P, measure func(P) error, after func() error,
+) error {
 	started := time.Now()
 	for round := range b.rounds {
 		if round >= b.minRounds && time.Since(started) > b.budget {
 			break
 		}
 		for i := range programs {
-			if err := do(programs[(round+i)%len(programs)]); err != nil {
+			if err := measure(programs[(round+i)%len(programs)]); err != nil {
 				return err
 			}
 			if err := ctx.Err(); err != nil {
@@ -176,6 +179,7 @@ func alternate[P any](ctx context.Context, b *bench, name string, programs []P, 
 			}
 		}
 	}
-	fmt.Fprintf(b.progress, "%6.0fs  %s: done in %s\n", time.Since(b.started).Seconds(), name, time.Since(started).Round(time.Millisecond))
+	took := time.Since(started).Round(time.Millisecond)
+	fmt.Fprintf(b.progress, "%6.0fs  %s: done in %s\n", time.Since(b.started).Seconds(), name, took)
 	return nil
 }

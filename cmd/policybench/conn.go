@@ -13,35 +13,37 @@ import (
 	"slices"
 	"strconv"
 	"time"
+
+	"defenseclaw/engine/corpus"
 )
 
-// A question is a request, ready to be sent.
-type question struct {
-	name    string
-	request []byte
-	want    string // the result, as JSON; empty: any
+// A request holds the bytes of an HTTP request.
+type request struct {
+	name  string // for errors
+	bytes []byte
 }
 
-// ask makes the question of what data.path is for the input, which may be empty.
-func (p *process) ask(path, input, want string) question {
+// dataRequest returns the request for q. It is a GET if q has no input.
+func (p *process) dataRequest(q corpus.Question) request {
 	method, body := http.MethodGet, ""
-	if input != "" {
-		method, body = http.MethodPost, `{"input":`+input+`}`
+	if q.Input != "" {
+		method, body = http.MethodPost, `{"input":`+q.Input+`}`
 	}
-	return question{name: path + " of " + input, want: want, request: p.request(method, "/v1/data/"+path, body)}
+	r := p.request(method, "/v1/data/"+q.Path, body)
+	r.name = q.Path + " with input " + q.Input
+	return r
 }
 
-func (p *process) request(method, path, body string) []byte {
+func (p *process) request(method, path, body string) request {
 	r := fmt.Sprintf("%s %s HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\n", method, path, p.addr, p.token)
 	if body != "" {
 		r += fmt.Sprintf("Content-Type: application/json\r\nContent-Length: %d\r\n", len(body))
 	}
-	return []byte(r + "\r\n" + body)
+	return request{name: method + " " + path, bytes: []byte(r + "\r\n" + body)}
 }
 
-// A conn asks one question after the other on one keep-alive connection, and opens it anew when it
-// was lost. It costs the machine that is measured less than an http.Client: the bytes of a question
-// are made once. Not for concurrent use.
+// A conn sends requests on one keep-alive connection, and reconnects after an error. It costs the measured
+// machine less than an http.Client, since the bytes of a request are built once. Not for concurrent use.
 type conn struct {
 	addr string
 	net  net.Conn
@@ -49,13 +51,12 @@ type conn struct {
 	body []byte
 }
 
-// answerTimeout is how long one answer may take. A program that needs longer counts as not answering.
+// answerTimeout limits the time of one answer.
 const answerTimeout = 2 * time.Minute
 
-// do sends the question and returns the body of the answer, which is good until the next call.
-// An answer whose status is not 200 is an error. Cancelling ctx ends the wait. The connection is opened, if
-// it is not open, and closed after an error.
-func (c *conn) do(ctx context.Context, q question) (_ []byte, err error) {
+// do sends r and returns the body of the answer, which is valid until the next call. A status other than
+// 200 is an error. Cancelling ctx ends the wait. do connects if necessary and disconnects after an error.
+func (c *conn) do(ctx context.Context, r request) (_ []byte, err error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -77,11 +78,11 @@ func (c *conn) do(ctx context.Context, q question) (_ []byte, err error) {
 	if err := opened.SetDeadline(time.Now().Add(answerTimeout)); err != nil {
 		return nil, err
 	}
-	return c.exchange(q)
+	return c.exchange(r)
 }
 
-func (c *conn) exchange(q question) (_ []byte, err error) {
-	if _, err = c.net.Write(q.request); err != nil {
+func (c *conn) exchange(r request) (_ []byte, err error) {
+	if _, err = c.net.Write(r.bytes); err != nil {
 		return nil, err
 	}
 	var status string
@@ -89,19 +90,19 @@ func (c *conn) exchange(q question) (_ []byte, err error) {
 		return nil, err
 	}
 	if status != "200" {
-		return nil, fmt.Errorf("%s is answered %s: %.300s", q.name, status, c.body)
+		return nil, fmt.Errorf("%s: status %s: %.300s", r.name, status, c.body)
 	}
 	return c.body, nil
 }
 
-// readAnswer reads one answer of HTTP/1.1, its body into body. [http.ReadResponse] costs more than the
-// programs that are measured need to answer.
+// readAnswer reads one HTTP/1.1 response, its body into body. [http.ReadResponse] would cost more than the
+// measured programs need to answer.
 func readAnswer(in *bufio.Reader, body []byte) (status string, _ []byte, err error) {
 	length := -1
 	for first := true; ; first = false {
 		line, err := in.ReadSlice('\n')
 		if err != nil {
-			return "", body, fmt.Errorf("read the head of an answer: %w", err)
+			return "", body, fmt.Errorf("read the header of an answer: %w", err)
 		}
 		line = bytes.TrimRight(line, "\r\n")
 		if first {
@@ -109,7 +110,7 @@ func readAnswer(in *bufio.Reader, body []byte) (status string, _ []byte, err err
 				status = string(rest[:3])
 				continue
 			}
-			return "", body, fmt.Errorf("%.100q is no answer of HTTP/1.1", line)
+			return "", body, fmt.Errorf("%.100q is not an HTTP/1.1 response", line)
 		}
 		if len(line) == 0 {
 			break
@@ -123,7 +124,7 @@ func readAnswer(in *bufio.Reader, body []byte) (status string, _ []byte, err err
 	if length < 0 {
 		body, err = io.ReadAll(httputil.NewChunkedReader(in))
 		if err == nil {
-			_, err = in.ReadSlice('\n') // of the trailer, which is empty
+			_, err = in.ReadSlice('\n') // the empty trailer
 		}
 		return status, body, err
 	}
@@ -132,15 +133,15 @@ func readAnswer(in *bufio.Reader, body []byte) (status string, _ []byte, err err
 	return status, body, err
 }
 
-// result asks, and returns the result as JSON with sorted keys; empty when it is undefined.
-func (c *conn) result(ctx context.Context, q question) (string, error) {
-	body, err := c.do(ctx, q)
+// result sends r and returns the result as JSON with sorted keys, or "" if it is undefined.
+func (c *conn) result(ctx context.Context, r request) (string, error) {
+	body, err := c.do(ctx, r)
 	if err != nil {
 		return "", err
 	}
 	var answer struct{ Result any }
 	if err := json.Unmarshal(body, &answer); err != nil {
-		return "", fmt.Errorf("%s is answered %.300s: %w", q.name, body, err)
+		return "", fmt.Errorf("%s: answer %.300s: %w", r.name, body, err)
 	}
 	if answer.Result == nil {
 		return "", nil
@@ -156,7 +157,7 @@ func (c *conn) close() {
 	}
 }
 
-// pause waits for d, or until ctx is done.
+// sleep waits for d, or until ctx is done.
 func sleep(ctx context.Context, d time.Duration) error {
 	t := time.NewTimer(d)
 	defer t.Stop()

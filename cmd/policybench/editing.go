@@ -9,13 +9,13 @@ import (
 	"time"
 )
 
-// editing measures a scenario: starts, edits of each kind, memory, a storm.
+// measureEdits measures a scenario: starts, edits of each kind, memory and a storm.
 func (b *bench) measureEdits(ctx context.Context, sc scenario) error {
 	dir, err := os.MkdirTemp(b.dir, "")
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir) //nolint:errcheck // b.dir is removed at the end, and that is looked at
+	defer os.RemoveAll(dir) //nolint:errcheck // run removes b.dir and checks that
 	run := &editRun{bench: b, scenario: sc, dir: dir}
 	defer run.close()
 	if err := run.start(ctx); err != nil {
@@ -49,7 +49,7 @@ type editRun struct {
 	scenario
 	dir      string
 	sessions []*session
-	slowest  time.Duration // edit that went live
+	slowest  time.Duration // of the edits that went live
 }
 
 func (r *editRun) close() {
@@ -60,7 +60,7 @@ func (r *editRun) close() {
 	}
 }
 
-// leave ends a session and keeps what went wrong in it.
+// closeSession ends a session and adds its failures to the report.
 func (r *editRun) closeSession(s *session) {
 	s.close()
 	r.report.Failed += s.failed
@@ -84,12 +84,12 @@ func (r *editRun) row(measure, unit string, programs map[string]summary) {
 	r.report.add(row{Measure: measure, Corpus: r.corpus, Unit: unit, Programs: programs})
 }
 
-// start starts the programs in turns, several times; the last ones of each live on as the sessions.
+// start measures starts of the programs. The last process of each program becomes its session.
 func (r *editRun) start(ctx context.Context) error {
 	peers := r.peers()
 	r.sessions = make([]*session, len(peers))
 	indices := make([]int, len(peers))
-	took := map[string][]float64{}
+	latencies := map[string][]float64{}
 	for i, p := range peers {
 		indices[i] = i
 		if err := writeFiles(filepath.Join(r.home(p.name), "policy"), r.files); err != nil {
@@ -112,18 +112,18 @@ func (r *editRun) start(ctx context.Context) error {
 		}
 		s := newSession(running)
 		r.sessions[i] = s
-		live, err := s.waitFor(ctx, s.ask(r.steady[0], r.steady[1], r.steady[2]), r.deadline)
+		live, err := s.waitFor(ctx, r.steady, r.deadline)
 		if err != nil {
 			return err
 		}
 		if !live {
-			return s.withLog(fmt.Errorf("no right answer to %s within %s of its start", r.steady[0], r.deadline))
+			return s.withLog(fmt.Errorf("no correct answer to %s within %s of the start", r.steady.Path, r.deadline))
 		}
-		took[p.name] = append(took[p.name], milliseconds(time.Since(started)))
+		latencies[p.name] = append(latencies[p.name], milliseconds(time.Since(started)))
 		return s.waitIdle(ctx, r.deadline)
 	}, nil)
 	if err == nil {
-		r.row("start to first answer", "ms", summaries(took))
+		r.row("start to first answer", "ms", summaries(latencies))
 	}
 	return err
 }
@@ -136,7 +136,7 @@ func summaries(samples map[string][]float64) map[string]summary {
 	return all
 }
 
-// memory tells what programs have in memory, where that can be known.
+// memory adds rows for the memory of the programs, on systems with /proc.
 func (r *editRun) memory(when string, sessions []*session) error {
 	now, peak := map[string][]float64{}, map[string][]float64{}
 	for _, s := range sessions {
@@ -151,29 +151,29 @@ func (r *editRun) memory(when string, sessions []*session) error {
 		now[s.name], peak[s.name] = []float64{current / megabyte}, []float64{peakBytes / megabyte}
 	}
 	r.row("memory "+when, "MB", summaries(now))
-	if when != atStart { // when it is what it is now
+	if when != atStart { // at the start, the peak equals the current value
 		r.row("peak memory "+when, "MB", summaries(peak))
 	}
 	return nil
 }
 
 func (r *editRun) edits(ctx context.Context) error {
-	longest, first := map[string][]float64{}, map[string][]float64{}
+	maxDecision, firstDecision := map[string][]float64{}, map[string][]float64{}
 	for _, k := range r.kinds {
-		took, never := map[string][]float64{}, map[string]int{}
+		toLive, neverLive := map[string][]float64{}, map[string]int{}
 		err := alternate(ctx, r.bench, r.corpus+": "+k.name, r.sessions, func(s *session) error {
 			for range s.beginRound() {
 				e, err := r.editOnce(ctx, s, k)
 				if err != nil {
 					return err
 				}
-				longest[s.name] = append(longest[s.name], milliseconds(e.maxDecision))
+				maxDecision[s.name] = append(maxDecision[s.name], milliseconds(e.maxDecision))
 				if e.live {
 					r.slowest = max(r.slowest, e.toLive)
-					took[s.name] = append(took[s.name], milliseconds(e.toLive))
-					first[s.name] = append(first[s.name], milliseconds(e.firstDecision))
+					toLive[s.name] = append(toLive[s.name], milliseconds(e.toLive))
+					firstDecision[s.name] = append(firstDecision[s.name], milliseconds(e.firstDecision))
 				} else {
-					never[s.name]++
+					neverLive[s.name]++
 				}
 				if err := s.waitIdle(ctx, r.deadline); err != nil {
 					return err
@@ -184,39 +184,38 @@ func (r *editRun) edits(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", k.name, err)
 		}
-		programs := summaries(took)
-		for name, n := range never {
+		programs := summaries(toLive)
+		for name, n := range neverLive {
 			s := programs[name]
 			s.NeverLive = n
 			programs[name] = s
 		}
 		r.row(k.measure(), "ms", programs)
 	}
-	r.row("longest decision during these edits", "ms", summaries(longest))
-	r.row("first decision after these edits", "ms", summaries(first))
+	r.row("longest decision during these edits", "ms", summaries(maxDecision))
+	r.row("first decision after these edits", "ms", summaries(firstDecision))
 	return nil
 }
 
-// beginRound says how many edits of a round are this program's: one, but three of the sidecar's, since
-// one of opa's may take as long as hundreds of its. All end a round at the same version.
+// beginRound returns the number of edits in a round: three for the sidecar and one for opa, where an edit may
+// take a hundred times as long. All programs end a round at the same version.
 func (s *session) beginRound() (edits int) {
-	const each = 3
+	const sidecarEdits = 3
 	if s.name == sidecarName {
-		return each
+		return sidecarEdits
 	}
-	s.version += each - 1
+	s.version += sidecarEdits - 1
 	return 1
 }
 
 func (r *editRun) editOnce(ctx context.Context, s *session, k kind) (editResult, error) {
 	s.version++
-	path, text, probe, want := k.next(s.version)
-	rule := r.questions[firstQuestion]
-	c := change{path: path, text: text, shows: s.ask(probe, "", want), first: s.ask(rule[0], rule[1], "")}
-	return s.edit(ctx, c, k.by(stagingDir(r.home(s.name))), s.ask(r.steady[0], r.steady[1], r.steady[2]), r.deadline)
+	c := k.next(s.version)
+	c.first = r.questions[firstQuestion]
+	return s.edit(ctx, c, k.by(stagingDir(r.home(s.name))), r.steady, r.deadline)
 }
 
-// compare asks all programs the same questions and keeps what they answer differently.
+// compare asks both programs the same questions and adds different answers to the report.
 func (r *editRun) compare(ctx context.Context) error {
 	if len(r.sessions) < 2 || r.sessions[0].version != r.sessions[1].version {
 		return nil
@@ -227,7 +226,7 @@ func (r *editRun) compare(ctx context.Context) error {
 		for until := time.Now().Add(r.agreeWithin); ; {
 			for i, s := range r.sessions[:2] {
 				var err error
-				if answers[i], err = s.poll.result(ctx, s.ask(q[0], q[1], "")); err != nil {
+				if answers[i], err = s.poll.result(ctx, s.dataRequest(q)); err != nil {
 					answers[i] = "error: " + err.Error()
 				}
 			}
@@ -239,14 +238,16 @@ func (r *editRun) compare(ctx context.Context) error {
 			}
 		}
 		if answers[0] != answers[1] {
-			r.report.Disagreements = append(r.report.Disagreements, oneLine(fmt.Sprintf("%s, version %d, %s of %s: %s says %s, %s says %s",
-				r.corpus, r.sessions[0].version, q[0], q[1], r.sessions[0].name, answers[0], r.sessions[1].name, answers[1])))
+			text := fmt.Sprintf("%s, version %d, %s with input %s: %s answers %s, %s answers %s",
+				r.corpus, r.sessions[0].version, q.Path, q.Input,
+				r.sessions[0].name, answers[0], r.sessions[1].name, answers[1])
+			r.report.Disagreements = append(r.report.Disagreements, oneLine(text))
 		}
 	}
 	return nil
 }
 
-// memoryAfterEdits edits a leaf on this sidecar alone, and reads what that did to its memory.
+// memoryAfterEdits edits a leaf -edits times, on the sidecar alone, and measures its memory.
 func (r *editRun) memoryAfterEdits(ctx context.Context) error {
 	for _, s := range r.sessions {
 		if s.name != sidecarName {

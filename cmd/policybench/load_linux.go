@@ -13,12 +13,15 @@ import (
 	"time"
 )
 
-// load asks as fast as answers come, on so many connections, and returns how long each took, sorted,
-// in ms. A wrong answer is an error: a wrong answer may well be a fast one.
+// load sends requests on every connection as fast as answers come, for d, and returns the latencies in ms,
+// sorted. A wrong answer is an error.
 //
-// One thread waits for all connections with epoll, as load generators in C do. A goroutine for each
-// would have Go's scheduler wake and sleep twice for each answer, on the processors that are measured.
-func (l *loaded) load(ctx context.Context, connections int, d time.Duration, questions []expectation) (took []float64, err error) {
+// One thread waits for all connections with epoll, as load generators in C do. With one goroutine per
+// connection, Go's scheduler would wake and sleep twice for each answer, on the CPUs under test; that
+// was half of the measured difference between the programs (docs/PERFORMANCE.md, "What did not work").
+func (l *loaded) load(
+	ctx context.Context, connections int, d time.Duration, questions []expectation,
+) (latencies []float64, err error) {
 	poll, err := syscall.EpollCreate1(syscall.EPOLL_CLOEXEC)
 	if err != nil {
 		return nil, fmt.Errorf("epoll: %w", err)
@@ -31,18 +34,18 @@ func (l *loaded) load(ctx context.Context, connections int, d time.Duration, que
 		}
 	}()
 	for i := range connections {
-		a := &loadConn{next: i, in: bufio.NewReader(nil)}
-		if a.fd, err = connect(l.addr, poll); err != nil {
+		c, err := connect(l.addr, poll, i)
+		if err != nil {
 			return nil, err
 		}
-		conns[int32(a.fd)] = a
-		if err := a.ask(questions); err != nil {
+		conns[int32(c.fd)] = c
+		if err := c.ask(questions); err != nil {
 			return nil, err
 		}
 	}
 	epollTimeout := 100 // ms
 	if l.pinned {
-		epollTimeout = 0 // the load has a processor of its own: to wake it costs the program that answers
+		epollTimeout = 0 // busy-wait on the CPU of the load; to wake it would cost the program time
 	}
 	started, lastAnswer := time.Now(), time.Now()
 	events := make([]syscall.EpollEvent, connections)
@@ -59,18 +62,18 @@ func (l *loaded) load(ctx context.Context, connections int, d time.Duration, que
 			return nil, err
 		}
 		if now.Sub(lastAnswer) > answerTimeout {
-			return nil, fmt.Errorf("%s has answered nothing for %s", l.name, answerTimeout)
+			return nil, fmt.Errorf("%s: no answer for %s", l.name, answerTimeout)
 		}
 		for _, e := range events[:max(0, n)] {
-			a := conns[e.Fd]
-			done, err := a.receive(questions)
+			c := conns[e.Fd]
+			done, err := c.receive(questions)
 			if done {
 				now = time.Now()
-				took = append(took, milliseconds(now.Sub(a.started)))
+				latencies = append(latencies, milliseconds(now.Sub(c.started)))
 				if now.Sub(started) > d {
 					waiting--
 				} else {
-					err = a.ask(questions)
+					err = c.ask(questions)
 				}
 			}
 			if err != nil {
@@ -78,30 +81,31 @@ func (l *loaded) load(ctx context.Context, connections int, d time.Duration, que
 			}
 		}
 	}
-	slices.Sort(took)
-	return took, nil
+	slices.Sort(latencies)
+	return latencies, nil
 }
 
 // loadConn is one connection of a load.
 type loadConn struct {
 	fd       int
-	next     int // of the questions
+	next     int // index of the current question
 	started  time.Time
-	received []byte // of the answer, so far
+	received []byte // the part of the answer received so far
 	answer   bytes.Reader
 	in       *bufio.Reader
 	body     []byte
 }
 
-// connect opens a connection that poll waits for.
-func connect(addr string, poll int) (int, error) {
+// connect opens a connection, whose first question is the one at index next, and adds it to the epoll
+// instance poll.
+func connect(addr string, poll, next int) (*loadConn, error) {
 	to, err := netip.ParseAddrPort(addr)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
 	if err != nil {
-		return 0, fmt.Errorf("socket: %w", err)
+		return nil, fmt.Errorf("socket: %w", err)
 	}
 	err = errors.Join(
 		syscall.Connect(fd, &syscall.SockaddrInet4{Port: int(to.Port()), Addr: to.Addr().As4()}),
@@ -109,25 +113,25 @@ func connect(addr string, poll int) (int, error) {
 		syscall.SetNonblock(fd, true),
 		syscall.EpollCtl(poll, syscall.EPOLL_CTL_ADD, fd, &syscall.EpollEvent{Events: syscall.EPOLLIN, Fd: int32(fd)}))
 	if err != nil {
-		return 0, errors.Join(fmt.Errorf("connect to %s: %w", addr, err), syscall.Close(fd))
+		return nil, errors.Join(fmt.Errorf("connect to %s: %w", addr, err), syscall.Close(fd))
 	}
-	return fd, nil
+	return &loadConn{fd: fd, next: next, in: bufio.NewReader(nil)}, nil
 }
 
-// ask sends the next question, which is small enough for any socket to take whole.
-func (a *loadConn) ask(questions []expectation) error {
-	q := questions[a.next%len(questions)]
-	a.started, a.received = time.Now(), a.received[:0]
-	if n, err := syscall.Write(a.fd, q.request); err != nil || n != len(q.request) {
-		return fmt.Errorf("%s: %d of %d bytes were sent: %w", q.name, n, len(q.request), err)
+// ask sends the current question, which is small enough for one write.
+func (c *loadConn) ask(questions []expectation) error {
+	q := questions[c.next%len(questions)]
+	c.started, c.received = time.Now(), c.received[:0]
+	if n, err := syscall.Write(c.fd, q.bytes); err != nil || n != len(q.bytes) {
+		return fmt.Errorf("%s: %d of %d bytes sent: %w", q.name, n, len(q.bytes), err)
 	}
 	return nil
 }
 
-// receive reads what has come. done says that it was the rest of the answer, which is the right one.
-func (a *loadConn) receive(questions []expectation) (done bool, err error) {
-	a.received = slices.Grow(a.received, 4096)
-	n, err := syscall.Read(a.fd, a.received[len(a.received):cap(a.received)])
+// receive reads the available part of the answer. done reports that the answer is complete and correct.
+func (c *loadConn) receive(questions []expectation) (done bool, err error) {
+	c.received = slices.Grow(c.received, 4096)
+	n, err := syscall.Read(c.fd, c.received[len(c.received):cap(c.received)])
 	switch {
 	case errors.Is(err, syscall.EAGAIN), errors.Is(err, syscall.EINTR):
 		return false, nil
@@ -136,20 +140,20 @@ func (a *loadConn) receive(questions []expectation) (done bool, err error) {
 	case n == 0:
 		return false, fmt.Errorf("read an answer: %w", io.ErrUnexpectedEOF)
 	}
-	a.received = a.received[:len(a.received)+n]
-	a.answer.Reset(a.received)
-	a.in.Reset(&a.answer)
-	q := questions[a.next%len(questions)]
+	c.received = c.received[:len(c.received)+n]
+	c.answer.Reset(c.received)
+	c.in.Reset(&c.answer)
+	q := questions[c.next%len(questions)]
 	var status string
-	status, a.body, err = readAnswer(a.in, a.body[:0])
+	status, c.body, err = readAnswer(c.in, c.body[:0])
 	switch {
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF): // more will come
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF): // incomplete
 		return false, nil
 	case err != nil:
 		return false, err
-	case status != "200" || !bytes.Contains(a.body, q.part):
-		return false, fmt.Errorf("%s is answered %s: %.300s, not %s", q.name, status, a.body, q.part)
+	case status != "200" || !bytes.Contains(c.body, q.part):
+		return false, fmt.Errorf("%s: status %s: %.300s, want %s", q.name, status, c.body, q.part)
 	}
-	a.next++
+	c.next++
 	return true, nil
 }

@@ -1,5 +1,5 @@
-// Command policybench measures this sidecar and opa side by side, on the same policies and the same machine.
-// `make bench-peers` builds what it needs and runs it; docs/PERFORMANCE.md says what it measures, and how.
+// Command policybench compares this sidecar with opa, on the same policies and the same machine.
+// `make bench-peers` builds what it needs and runs it; docs/PERFORMANCE.md says what it measures and how.
 package main
 
 import (

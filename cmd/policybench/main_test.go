@@ -9,7 +9,8 @@ import (
 	"go.uber.org/goleak"
 )
 
-// asSidecar has the test binary be the sidecar, so that the one that is tested is the one that is measured.
+// asSidecar is the environment variable that makes the test binary act as the sidecar, so that the tests
+// measure the code they are built with.
 const asSidecar = "POLICYBENCH_TEST_AS_SIDECAR"
 
 func TestMain(m *testing.M) {

@@ -16,18 +16,19 @@ import (
 	"time"
 )
 
-// A peer is a program to be measured, in one way of running it.
+// A peer is a program to measure, with its settings.
 type peer struct {
 	name    string
 	program string
 	env     []string
 	args    func(addr, policy, home string) []string
 
-	pinned bool // to one processor
-	cpu    int  // which
+	pinned bool // to one CPU
+	cpu    int  // that CPU
 }
 
-// token is what callers show. It opens nothing: the programs live as long as the measurement, on loopback.
+// token authenticates the requests to the sidecar. It protects nothing: the programs listen on loopback and
+// run only as long as the measurement.
 const token = "policybench"
 
 func (o options) sidecarPeer() peer {
@@ -36,7 +37,10 @@ func (o options) sidecarPeer() peer {
 		env: []string{"DEFENSECLAW_GATEWAY_TOKEN=" + token},
 		args: func(addr, policy, home string) []string {
 			host, port, _ := net.SplitHostPort(addr)
-			return []string{"serve", "--policy-dir", policy, "--data-dir", home, "--api-bind", host, "--api-port", port, "--log-level", "error"}
+			return []string{
+				"serve", "--policy-dir", policy, "--data-dir", home, "--api-bind", host, "--api-port", port,
+				"--log-level", "error",
+			}
 		},
 	}
 }
@@ -53,19 +57,19 @@ const (
 	opaName     = "opa"
 )
 
-// A process is a peer that runs.
+// A process is a running peer.
 type process struct {
 	peer
 	addr, token string
-	policy      string // the directory it serves
+	policy      string // directory that it serves
 	cmd         *exec.Cmd
 	cancel      context.CancelFunc
-	exited      chan struct{} // closed when the program has
+	exited      chan struct{} // closed when the program has exited
 	log         string
 }
 
-// start runs a peer on policy and returns once it runs, before it answers. It ends with ctx, or by
-// stop, which must be called.
+// start starts a peer on the directory policy. It returns before the program answers. The program ends with
+// ctx or by stop; the caller must call stop.
 func (p peer) start(ctx context.Context, policy, home string) (*process, error) {
 	addr, err := freeAddr(ctx)
 	if err != nil {
@@ -79,7 +83,7 @@ func (p peer) start(ctx context.Context, policy, home string) (*process, error) 
 	if err != nil {
 		return nil, err
 	}
-	defer log.Close() //nolint:errcheck // the program has its own descriptor of it
+	defer log.Close() //nolint:errcheck // the program has its own descriptor
 	ctx, cancel := context.WithCancel(ctx)
 	cmd := exec.CommandContext(ctx, p.program, p.args(addr, policy, home)...)
 	cmd.Env = append(cleanEnv(), append([]string{"HOME=" + home}, p.env...)...)
@@ -94,27 +98,30 @@ func (p peer) start(ctx context.Context, policy, home string) (*process, error) 
 		cancel()
 		return nil, fmt.Errorf("start %s: %w", p.name, err)
 	}
-	r := &process{peer: p, addr: addr, token: token, policy: policy, cmd: cmd, cancel: cancel, exited: make(chan struct{}), log: logPath}
+	r := &process{
+		peer: p, addr: addr, token: token, policy: policy,
+		cmd: cmd, cancel: cancel, exited: make(chan struct{}), log: logPath,
+	}
 	go func() {
 		defer close(r.exited)
-		_ = cmd.Wait() // whoever asks it finds out, and says what its log says
+		_ = cmd.Wait() // a later request fails, and withLog adds the output to its error
 	}()
 	return r, nil
 }
 
-// stop ends the program and waits until it has ended.
+// stop terminates the program and waits for it.
 func (p *process) stop() {
 	p.cancel()
 	<-p.exited
 }
 
-// lost is err with what the program last said, for when it does not answer as it must.
+// withLog adds the end of the program's output to err.
 func (p *process) withLog(err error) error {
 	text, _ := os.ReadFile(p.log)
 	if len(text) > 2000 {
 		text = text[len(text)-2000:]
 	}
-	return fmt.Errorf("%s: %w; it last said: %s", p.name, err, strings.TrimSpace(string(text)))
+	return fmt.Errorf("%s: %w; its last output: %s", p.name, err, strings.TrimSpace(string(text)))
 }
 
 func cleanEnv() []string {
@@ -128,7 +135,7 @@ func cleanEnv() []string {
 	})
 }
 
-// freeAddr is an address on loopback where nobody listened a moment ago.
+// freeAddr returns a loopback address with a port that was free a moment ago.
 func freeAddr(ctx context.Context) (string, error) {
 	var lc net.ListenConfig
 	l, err := lc.Listen(ctx, "tcp", "127.0.0.1:0")
@@ -138,9 +145,9 @@ func freeAddr(ctx context.Context) (string, error) {
 	return l.Addr().String(), l.Close()
 }
 
-var errNoProc = errors.New("memory and processor time of other processes are read from /proc, which is not here")
+var errNoProc = errors.New("memory and CPU time of other processes need /proc, which this system lacks")
 
-// memory is what the program has in memory now, and the most it ever had, in bytes.
+// memory returns the current and the peak resident memory of the program in bytes.
 func (p *process) memory() (now, peak float64, err error) {
 	f, err := os.Open(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
 	if err != nil {
@@ -166,7 +173,7 @@ func (p *process) memory() (now, peak float64, err error) {
 	return now, peak, nil
 }
 
-// cpuTicks is how long the program has computed, in ticks of the kernel.
+// cpuTicks returns the CPU time of the program in kernel ticks.
 func (p *process) cpuTicks() (int, error) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
 	if err != nil {
@@ -181,23 +188,23 @@ func (p *process) cpuTicks() (int, error) {
 	return user + system, errors.Join(err1, err2)
 }
 
-// rest waits until the program does nothing any more: opa reloads several times for one save, and
-// goes on after the first has gone live. Gives up after limit.
+// waitIdle waits until the program is idle, or until limit has passed. opa reloads several times for one
+// save and goes on after the first reload is live.
 func (p *process) waitIdle(ctx context.Context, limit time.Duration) error {
-	const look = 100 * time.Millisecond
-	last, calm := -1, 0
-	for until := time.Now().Add(limit); calm < 2 && time.Now().Before(until); {
-		if err := sleep(ctx, look); err != nil {
+	const interval = 100 * time.Millisecond
+	last, idle := -1, 0
+	for until := time.Now().Add(limit); idle < 2 && time.Now().Before(until); {
+		if err := sleep(ctx, interval); err != nil {
 			return err
 		}
 		ticks, err := p.cpuTicks()
 		if err != nil {
-			return sleep(ctx, 5*look)
+			return sleep(ctx, 5*interval)
 		}
 		if last >= 0 && ticks-last <= 1 {
-			calm++
+			idle++
 		} else {
-			calm = 0
+			idle = 0
 		}
 		last = ticks
 	}

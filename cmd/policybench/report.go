@@ -13,7 +13,7 @@ import (
 	"unicode/utf8"
 )
 
-// A report is everything that was measured.
+// A report holds all results.
 type report struct {
 	Began         time.Time         `json:"began"`
 	Took          string            `json:"took"`
@@ -23,9 +23,9 @@ type report struct {
 	Versions      map[string]string `json:"versions"`
 	Rows          []row             `json:"rows"`
 	Agreed        int               `json:"answers_compared"`
-	Disagreements []string          `json:"disagreements"` // each an answer in which the programs differ
+	Disagreements []string          `json:"disagreements"` // the questions that the programs answered differently
 	Failed        int               `json:"failed_decisions"`
-	Failures      []string          `json:"failures"` // the last of each session
+	Failures      []string          `json:"failures"` // the last one of each session
 }
 
 // A row is one measure on one corpus.
@@ -35,19 +35,19 @@ type row struct {
 	Unit         string             `json:"unit"`
 	MoreIsBetter bool               `json:"more_is_better"`
 	Programs     map[string]summary `json:"programs"`
-	Best         string             `json:"best_opa,omitempty"` // the way of running opa that Ratio counts
-	Ratio        *float64           `json:"ratio,omitempty"`    // this sidecar's median, divided by opa's
+	Best         string             `json:"best_opa,omitempty"` // the opa settings that Ratio compares with
+	Ratio        *float64           `json:"ratio,omitempty"`    // the sidecar's median divided by opa's
 	Note         string             `json:"note,omitempty"`
 }
 
-// add completes a row and keeps it.
+// add sets Best and Ratio of a row and appends it.
 func (r *report) add(w row) {
 	for name, s := range w.Programs {
 		if name == sidecarName || s.Count == 0 {
 			continue
 		}
-		best, known := w.Programs[w.Best]
-		if !known || (s.Median < best.Median) != w.MoreIsBetter {
+		best, found := w.Programs[w.Best]
+		if !found || (s.Median < best.Median) != w.MoreIsBetter {
 			w.Best = name
 		}
 	}
@@ -59,9 +59,10 @@ func (r *report) add(w row) {
 	r.Rows = append(r.Rows, w)
 }
 
-// table writes the rows as a Markdown table whose columns stand in line.
+// table writes the rows as a Markdown table with aligned columns.
 func (r *report) table(w io.Writer) {
-	fmt.Fprintf(w, "%s, %s/%s, %d CPUs, took %s\n", r.Began.UTC().Format(time.DateTime+" MST"), r.OS, r.Arch, r.CPUs, r.Took)
+	began := r.Began.UTC().Format(time.DateTime + " MST")
+	fmt.Fprintf(w, "%s, %s/%s, %d CPUs, took %s\n", began, r.OS, r.Arch, r.CPUs, r.Took)
 	for _, name := range []string{opaName, sidecarName} {
 		fmt.Fprintf(w, "%s: %s\n", name, r.Versions[name])
 	}
@@ -81,7 +82,8 @@ func (r *report) table(w io.Writer) {
 		if row.Best == "" {
 			opa = cell(row.Programs[opaName], row.Unit)
 		}
-		fmt.Fprintf(t, "| %s\t| %s\t| %s\t| %s\t| %s\t|\n", row.Measure, row.Corpus, opa, cell(row.Programs[sidecarName], row.Unit), ratio)
+		ours := cell(row.Programs[sidecarName], row.Unit)
+		fmt.Fprintf(t, "| %s\t| %s\t| %s\t| %s\t| %s\t|\n", row.Measure, row.Corpus, opa, ours, ratio)
 	}
 	_ = t.Flush()
 	fmt.Fprintf(w, "\nMedian [lower quartile, upper quartile] ×count. ratio: defenseclaw / opa.\n")
@@ -90,7 +92,8 @@ func (r *report) table(w io.Writer) {
 			fmt.Fprintf(w, "%s, %s: %s.\n", row.Measure, row.Corpus, row.Note)
 		}
 	}
-	fmt.Fprintf(w, "Answers compared: %d. Different: %d. Decisions that failed while edits were made: %d.\n", r.Agreed, len(r.Disagreements), r.Failed)
+	fmt.Fprintf(w, "Answers compared: %d. Different: %d. Decisions that failed during edits: %d.\n",
+		r.Agreed, len(r.Disagreements), r.Failed)
 	for _, text := range append(r.Disagreements, r.Failures...) {
 		fmt.Fprintf(w, "  %s\n", text)
 	}
@@ -113,7 +116,8 @@ func cell(s summary, unit string) string {
 	return strings.TrimSpace(text)
 }
 
-// number shows three digits or all before the point, those in groups of three; a whole number without a point.
+// number formats f with three significant digits, at most two decimals, and all digits of the integer part in
+// groups of three.
 func number(f float64) string {
 	digits := 0
 	if f == math.Trunc(f) {
@@ -146,13 +150,13 @@ func ratioText(f float64) string {
 	return fmt.Sprintf("%.2g (1/%s)", f, number(math.Round(1/f)))
 }
 
-// writeJSON writes everything, with every sample.
+// writeJSON writes the report, with all samples.
 func (r *report) writeJSON(path string) error {
 	text, err := json.MarshalIndent(r, "", "  ")
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(path, append(text, '\n'), 0o644) //nolint:gosec // results are for reading
+	return os.WriteFile(path, append(text, '\n'), 0o644) //nolint:gosec // others may read the results
 }
 
 func newReport() *report {
@@ -162,7 +166,7 @@ func newReport() *report {
 	}
 }
 
-// oneLine shortens what a program said to what fits a table's foot.
+// oneLine joins the lines of a text and shortens it to 300 characters.
 func oneLine(text string) string {
 	text = strings.Join(strings.Fields(text), " ")
 	if utf8.RuneCountInString(text) > 300 {

@@ -16,7 +16,7 @@ import (
 	"defenseclaw/engine/corpus"
 )
 
-// patience is how long something may take; it only matters when it does not happen.
+// patience limits every wait. Only a failing test waits this long.
 const patience = time.Minute
 
 func sidecar(t *testing.T) string {
@@ -29,7 +29,7 @@ func sidecar(t *testing.T) string {
 	return self
 }
 
-// startSidecar starts a sidecar on a corpus of ten tenants in which the file at path reads text.
+// startSidecar starts a sidecar on a corpus of ten tenants, in which the file at path has the given text.
 func startSidecar(t *testing.T, path, text string) *session {
 	t.Helper()
 	home := t.TempDir()
@@ -46,27 +46,24 @@ func startSidecar(t *testing.T, path, text string) *session {
 	}
 	s := newSession(p)
 	t.Cleanup(s.close)
-	if live, err := s.waitFor(t.Context(), s.steadyDecision(), patience); !live {
+	if live, err := s.waitFor(t.Context(), steadyDecision(), patience); !live {
 		t.Fatal(s.withLog(errors.Join(errors.New("does not answer"), err)))
 	}
 	return s
 }
 
-func (s *session) steadyDecision() question {
-	d := steadyDecision()
-	return s.ask(d[0], d[1], d[2])
-}
-
 var quick = []string{
-	"-sizes", "10", "-data", "1", "-heavy", "1", "-rounds", "2", "-storm", "300ms", "-load", "200ms", "-connections", "2", "-deadline", patience.String(),
+	"-sizes", "10", "-data", "1", "-heavy", "1", "-rounds", "2", "-storm", "300ms", "-load", "200ms",
+	"-connections", "2", "-deadline", patience.String(),
 }
 
-func runSmall(t *testing.T, more ...string) (report, string) {
+// runSmall runs the command with small sizes and returns its report and its output.
+func runSmall(t *testing.T, extraArgs ...string) (report, string) {
 	t.Helper()
 	t.Setenv("TMPDIR", t.TempDir())
 	path := filepath.Join(t.TempDir(), "report.json")
 	var out, progress strings.Builder
-	args := slices.Concat(quick, []string{"-sidecar", sidecar(t), "-json", path}, more)
+	args := slices.Concat(quick, []string{"-sidecar", sidecar(t), "-json", path}, extraArgs)
 	if code := run(t.Context(), args, &out, &progress); code != 0 {
 		t.Fatalf("exit %d:\n%s%s", code, out.String(), progress.String())
 	}
@@ -84,12 +81,13 @@ func runSmall(t *testing.T, more ...string) (report, string) {
 	return r, out.String() + progress.String()
 }
 
-func TestASmallRunMeasuresEverythingOfTheSidecarAlone(t *testing.T) {
-	r, said := runSmall(t, "-opa", "", "-edits", "60")
+func TestRunMeasuresTheSidecarAlone(t *testing.T) {
+	r, output := runSmall(t, "-opa", "", "-edits", "60")
 	var measured []string
 	for _, w := range r.Rows {
 		s := w.Programs[sidecarName]
-		if s.Count == 0 || s.Median <= 0 || s.NeverLive > 0 {
+		zero := s.Median <= 0 && !strings.HasPrefix(w.Measure, "processor time") // its tick is 10 ms
+		if s.Count == 0 || zero || s.NeverLive > 0 {
 			t.Errorf("%s, %s: %+v", w.Measure, w.Corpus, s)
 		}
 		if w.Ratio != nil {
@@ -98,17 +96,20 @@ func TestASmallRunMeasuresEverythingOfTheSidecarAlone(t *testing.T) {
 		measured = append(measured, w.Measure)
 	}
 	for _, want := range []string{
-		"start to first answer", "memory at start", "edit to live: a leaf, rename-save", "edit to live: a leaf, in-place save",
+		"start to first answer", "memory at start",
+		"edit to live: a leaf, rename-save", "edit to live: a leaf, in-place save",
 		"edit to live: a leaf, moved in from elsewhere",
-		"edit to live: a library, signature unchanged", "edit to live: a library, signature changed", "longest decision during these edits", "first decision after these edits",
-		"quiet: 99.9th percentile of decisions", "storm of edits: 99.9th percentile", "storm of edits: longest decision",
-		"memory after 60 edits", "edit to live: one key of data.json, rename-save", "throughput", "allocations per decision",
+		"edit to live: a library, signature unchanged", "edit to live: a library, signature changed",
+		"longest decision during these edits", "first decision after these edits",
+		"quiet: 99.9th percentile of decisions", "storm of edits: 99.9th percentile",
+		"storm of edits: longest decision", "memory after 60 edits",
+		"edit to live: one key of data.json, rename-save", "throughput", "allocations per decision",
 	} {
 		if strings.HasPrefix(want, "memory") && runtime.GOOS != "linux" {
 			continue
 		}
 		if !slices.Contains(measured, want) {
-			t.Errorf("nothing says %q:\n%s", want, said)
+			t.Errorf("no row %q:\n%s", want, output)
 		}
 	}
 	if r.Failed > 0 {
@@ -116,39 +117,39 @@ func TestASmallRunMeasuresEverythingOfTheSidecarAlone(t *testing.T) {
 	}
 }
 
-func TestASmallRunComparesWithOPA(t *testing.T) {
+func TestRunComparesWithOPA(t *testing.T) {
 	opa, err := exec.LookPath("../../bin/peers/opa")
 	if err != nil {
 		if opa, err = exec.LookPath("opa"); err != nil {
-			t.Skip("NO OPA HERE, NOTHING IS COMPARED: `make bench-peers` installs it")
+			t.Skip("NO OPA, NO COMPARISON: run `make bench-peers` to install it")
 		}
 	}
-	r, said := runSmall(t, "-opa", opa)
+	r, output := runSmall(t, "-opa", opa)
 	if r.Agreed == 0 || len(r.Disagreements) > 0 {
 		t.Errorf("%d answers compared, %v differ", r.Agreed, r.Disagreements)
 	}
 	for _, w := range r.Rows {
 		if w.Ratio == nil && w.Programs[opaName].NeverLive == 0 {
-			t.Errorf("%s, %s has no ratio:\n%s", w.Measure, w.Corpus, said)
+			t.Errorf("%s, %s has no ratio:\n%s", w.Measure, w.Corpus, output)
 		}
 	}
 }
 
-func TestAnInterruptedRunStopsWhatItStartedAndCleansUp(t *testing.T) {
+func TestInterruptedRunCleansUp(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	var out strings.Builder
-	said := writerFunc(func(text []byte) (int, error) {
-		cancel() // as soon as the first measure is done
+	progress := writerFunc(func(text []byte) (int, error) {
+		cancel() // when the first measure is done
 		return len(text), nil
 	})
 	args := slices.Concat(quick, []string{"-sidecar", sidecar(t), "-opa", ""})
-	if code := run(ctx, args, &out, said); code != 1 {
+	if code := run(ctx, args, &out, progress); code != 1 {
 		t.Errorf("exit %d", code)
 	}
 	if !strings.Contains(out.String(), "start to first answer") {
-		t.Errorf("what was measured is lost:\n%s", out.String())
+		t.Errorf("the results so far are missing:\n%s", out.String())
 	}
 	if left, err := filepath.Glob(filepath.Join(os.TempDir(), "*")); err != nil || len(left) > 0 {
 		t.Errorf("left behind: %v %v", left, err)
@@ -159,99 +160,106 @@ type writerFunc func([]byte) (int, error)
 
 func (f writerFunc) Write(text []byte) (int, error) { return f(text) }
 
-func TestASidecarThatIsNotThereIsSaid(t *testing.T) {
+func TestMissingSidecarIsReported(t *testing.T) {
 	var out strings.Builder
-	if code := run(t.Context(), []string{"-sidecar", filepath.Join(t.TempDir(), "none")}, &out, &out); code != 1 || !strings.Contains(out.String(), "make build") {
+	code := run(t.Context(), []string{"-sidecar", filepath.Join(t.TempDir(), "none")}, &out, &out)
+	if code != 1 || !strings.Contains(out.String(), "make build") {
 		t.Errorf("exit %d: %s", code, out.String())
 	}
 }
 
-func TestAProgramThatEndsIsSaidWithItsLastWords(t *testing.T) {
+func TestErrorHasOutputOfExitedProgram(t *testing.T) {
 	home := t.TempDir()
-	p := peer{name: "broken", program: sidecar(t), args: func(_, _, _ string) []string { return []string{"serve", "--api-port", "x"} }}
+	p := peer{name: "broken", program: sidecar(t), args: func(_, _, _ string) []string {
+		return []string{"serve", "--api-port", "x"}
+	}}
 	running, err := p.start(t.Context(), home, home)
 	if err != nil {
 		t.Fatal(err)
 	}
 	s := newSession(running)
 	defer s.close()
-	_, err = s.waitFor(t.Context(), s.steadyDecision(), patience)
+	_, err = s.waitFor(t.Context(), steadyDecision(), patience)
 	if err == nil || !strings.Contains(err.Error(), "api-port") {
 		t.Errorf("the error is %v", err)
 	}
 }
 
-func TestAnEditThatNoAnswerShowsNeverWentLive(t *testing.T) {
+func TestBrokenEditIsNeverLive(t *testing.T) {
 	s := startSidecar(t, "", "")
-	path, text, probe, want := leafEdit(3)
-	c := change{path: path, text: text + "\nbroken := := 1\n", shows: s.ask(probe, "", want), first: s.steadyDecision()}
-	e, err := s.edit(t.Context(), c, renameSave, s.steadyDecision(), 300*time.Millisecond)
+	good := leafEdit(3)
+	good.first = steadyDecision()
+	broken := good
+	broken.text += "\nbroken := := 1\n"
+	e, err := s.edit(t.Context(), broken, renameSave, steadyDecision(), 300*time.Millisecond)
 	if err != nil || e.live {
 		t.Errorf("a broken edit went live: %+v, %v", e, err)
 	}
 	if s.failed > 0 {
-		t.Errorf("decisions failed meanwhile: %v", s.failure)
+		t.Errorf("decisions failed: %v", s.failure)
 	}
-	c.text = text
-	if e, err = s.edit(t.Context(), c, renameSave, s.steadyDecision(), patience); err != nil || !e.live || e.maxDecision == 0 || e.firstDecision == 0 {
+	e, err = s.edit(t.Context(), good, renameSave, steadyDecision(), patience)
+	if err != nil || !e.live || e.maxDecision == 0 || e.firstDecision == 0 {
 		t.Errorf("a good edit: %+v, %v", e, err)
 	}
 }
 
-func TestAnswersThatDifferAreReported(t *testing.T) {
+func TestDifferentAnswersAreReported(t *testing.T) {
 	one, other := startSidecar(t, "", ""), startSidecar(t, corpus.TenantPath(2), corpus.Tenant(2, 9))
 	sc := tenants(10)
-	sc.questions = [][2]string{{"tenants/t2/version", ""}, {"tenants/t3/version", ""}}
+	sc.questions = []corpus.Question{{Path: "tenants/t2/version"}, {Path: "tenants/t3/version"}}
 	r := &editRun{bench: &bench{report: newReport()}, scenario: sc, sessions: []*session{one, other}}
 	if err := r.compare(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if got := r.report.Disagreements; r.report.Agreed != 2 || len(got) != 1 || !strings.Contains(got[0], "t2/version") {
-		t.Errorf("%d compared, and different are %v", r.report.Agreed, got)
+		t.Errorf("%d compared, different: %v", r.report.Agreed, got)
 	}
 }
 
 func TestWrongDecisionsAreCounted(t *testing.T) {
 	s := startSidecar(t, "", "")
-	q := s.steadyDecision()
-	q.want = "false"
-	took, err := s.decisionsDuring(t.Context(), q, func() error { return sleep(t.Context(), 50*time.Millisecond) })
-	if err != nil || s.failed == 0 || s.failed != len(took) || s.failure == nil {
-		t.Errorf("%d of %d failed: %v, %v", s.failed, len(took), s.failure, err)
+	q := steadyDecision()
+	q.Result = "false"
+	latencies, err := s.decisionsDuring(t.Context(), q, func() error { return sleep(t.Context(), 50*time.Millisecond) })
+	if err != nil || s.failed == 0 || s.failed != len(latencies) || s.failure == nil {
+		t.Errorf("%d of %d failed: %v, %v", s.failed, len(latencies), s.failure, err)
 	}
 }
 
-func TestALostConnectionIsOpenedAnew(t *testing.T) {
+func TestConnReconnectsAfterAnError(t *testing.T) {
 	s := startSidecar(t, "", "")
-	c := conn{addr: s.addr}
+	c, r := conn{addr: s.addr}, s.dataRequest(steadyDecision())
 	defer c.close()
 	for range 3 {
-		if _, err := c.do(t.Context(), s.steadyDecision()); err != nil {
+		if _, err := c.do(t.Context(), r); err != nil {
 			t.Fatal(err)
 		}
 	}
 	c.net.Close()
-	if _, err := c.do(t.Context(), s.steadyDecision()); err == nil {
+	if _, err := c.do(t.Context(), r); err == nil {
 		t.Error("a closed connection answered")
 	}
-	if got, err := c.result(t.Context(), s.steadyDecision()); err != nil || got != "true" {
+	if got, err := c.result(t.Context(), r); err != nil || got != "true" {
 		t.Errorf("%s, %v", got, err)
 	}
 	cancelled, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := c.do(cancelled, s.steadyDecision()); !errors.Is(err, context.Canceled) {
-		t.Errorf("asked although nobody waits: %v", err)
+	if _, err := c.do(cancelled, r); !errors.Is(err, context.Canceled) {
+		t.Errorf("sent after ctx was cancelled: %v", err)
 	}
 }
 
-func TestTheLoadRefusesAWrongAnswer(t *testing.T) {
+func TestLoadRefusesAWrongAnswer(t *testing.T) {
 	l := &loaded{session: startSidecar(t, "", "")}
 	q := corpus.Question{Path: "tenants/t5/version", Input: "{}", Result: "0"}
-	if took, err := l.underLoad(t.Context(), 2, 50*time.Millisecond, []corpus.Question{q}); err != nil || len(took) == 0 || !slices.IsSorted(took) {
-		t.Errorf("%d answers, %v", len(took), err)
+	latencies, err := l.underLoad(t.Context(), 2, 50*time.Millisecond, []corpus.Question{q})
+	if err != nil || len(latencies) == 0 || !slices.IsSorted(latencies) {
+		t.Errorf("%d answers, %v", len(latencies), err)
 	}
 	q.Result = "1"
-	if _, err := l.underLoad(t.Context(), 2, 50*time.Millisecond, []corpus.Question{q}); err == nil || !strings.Contains(err.Error(), "t5/version") {
-		t.Errorf("a wrong answer counts: %v", err)
+	_, err = l.underLoad(t.Context(), 2, 50*time.Millisecond, []corpus.Question{q})
+	if err == nil || !strings.Contains(err.Error(), "t5/version") {
+		t.Errorf("a wrong answer is counted: %v", err)
 	}
 }

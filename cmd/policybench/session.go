@@ -8,17 +8,19 @@ import (
 	"path/filepath"
 	"sync"
 	"time"
+
+	"defenseclaw/engine/corpus"
 )
 
-// A session is a running program with two connections to it: one waits for an edit to show, the other
-// keeps asking for decisions and finds out how long one of them must wait.
+// A session is a running program with two connections: poll waits for an edit to go live, steady asks for
+// decisions all the time, to measure how long they take meanwhile.
 type session struct {
 	*process
 	poll, steady conn
-	version      int // of the newest text that was saved
-	edits        int
-	failed       int // decisions that were not answered as they must be
-	failure      error
+	version      int   // of the last text saved
+	edits        int   // number of edits made
+	failed       int   // number of steady decisions with an error or a wrong answer
+	failure      error // the last of them
 }
 
 func newSession(p *process) *session {
@@ -32,15 +34,16 @@ func (s *session) close() {
 }
 
 const (
-	pollPause   = 500 * time.Microsecond // between two looks for an edit
-	steadyPause = time.Millisecond       // between two decisions of the other connection
+	pollInterval   = 500 * time.Microsecond // between requests of poll
+	steadyInterval = time.Millisecond       // between requests of steady
 )
 
-// waitFor polls until the question has the result it wants. live is false when it had not within limit.
-func (s *session) waitFor(ctx context.Context, q question, limit time.Duration) (live bool, err error) {
+// waitFor polls until q has its result. live is false if it does not have it within limit.
+func (s *session) waitFor(ctx context.Context, q corpus.Question, limit time.Duration) (live bool, err error) {
+	r := s.dataRequest(q)
 	for until := time.Now().Add(limit); ; {
-		result, err := s.poll.result(ctx, q)
-		if err == nil && result == q.want {
+		result, err := s.poll.result(ctx, r)
+		if err == nil && result == q.Result {
 			return true, nil
 		}
 		if ctx.Err() != nil {
@@ -54,31 +57,32 @@ func (s *session) waitFor(ctx context.Context, q question, limit time.Duration) 
 		if time.Now().After(until) {
 			return false, nil
 		}
-		if err := sleep(ctx, pollPause); err != nil {
+		if err := sleep(ctx, pollInterval); err != nil {
 			return false, err
 		}
 	}
 }
 
-// askUntil asks a decision every millisecond until stop is closed, and returns how long each took.
-// The one under way is waited for. An answer that is not the wanted one is counted.
-func (s *session) askUntil(ctx context.Context, q question, stop <-chan struct{}) []time.Duration {
-	var took []time.Duration
-	tick := time.NewTicker(steadyPause)
+// askUntil asks q every steadyInterval until stop is closed or ctx ends, and returns the latencies. It counts
+// errors and wrong answers.
+func (s *session) askUntil(ctx context.Context, q corpus.Question, stop <-chan struct{}) []time.Duration {
+	var latencies []time.Duration
+	r := s.dataRequest(q)
+	tick := time.NewTicker(steadyInterval)
 	defer tick.Stop()
 	for {
 		select {
 		case <-ctx.Done():
-			return took
+			return latencies
 		case <-stop:
-			return took
+			return latencies
 		case <-tick.C:
 		}
 		started := time.Now()
-		result, err := s.steady.result(ctx, q)
-		took = append(took, time.Since(started))
-		if err == nil && result != q.want {
-			err = fmt.Errorf("%s is %s, not %s", q.name, result, q.want)
+		result, err := s.steady.result(ctx, r)
+		latencies = append(latencies, time.Since(started))
+		if err == nil && result != q.Result {
+			err = fmt.Errorf("%s is %s, want %s", r.name, result, q.Result)
 		}
 		if err != nil && ctx.Err() == nil {
 			s.failed++
@@ -87,24 +91,24 @@ func (s *session) askUntil(ctx context.Context, q question, stop <-chan struct{}
 	}
 }
 
-// meanwhile does something while the other connection keeps asking, and returns how long each
-// of its decisions took.
-func (s *session) decisionsDuring(ctx context.Context, steady question, do func() error) ([]time.Duration, error) {
-	var took []time.Duration
+// decisionsDuring calls f while the steady connection asks q, and returns the latencies of q.
+func (s *session) decisionsDuring(ctx context.Context, q corpus.Question, f func() error) ([]time.Duration, error) {
+	var latencies []time.Duration
 	var wg sync.WaitGroup
-	s.steady.close() // a server may have closed it, idle as it was while the other program had its turn
+	s.steady.close() // the server may have closed it while it was idle
 	stop := make(chan struct{})
-	wg.Go(func() { took = s.askUntil(ctx, steady, stop) })
-	err := do()
+	wg.Go(func() { latencies = s.askUntil(ctx, q, stop) })
+	err := f()
 	close(stop)
 	wg.Wait()
-	return took, err
+	return latencies, err
 }
 
-// A save puts text where path was, as an editor does.
+// A save replaces the text of the file at path, in the way of some editor or tool.
 type save func(path, text string) error
 
-// renameSave writes a temporary file beside the old one and renames it over that: most editors, sed -i.
+// renameSave writes a temporary file in the same directory and renames it over the old file, as most editors
+// and sed -i do.
 func renameSave(path, text string) error {
 	temporary := filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".tmp")
 	if err := os.WriteFile(temporary, []byte(text), 0o600); err != nil {
@@ -113,8 +117,8 @@ func renameSave(path, text string) error {
 	return os.Rename(temporary, path)
 }
 
-// moveSave renames a file over the old one that was written elsewhere: deployment tools. It is the
-// least that a watch can be told: one event.
+// moveSave writes a file in staging, which is not watched, and renames it over the old file, as deployment
+// tools do. It causes one event, the minimum.
 func moveSave(staging string) save {
 	return func(path, text string) error {
 		temporary := filepath.Join(staging, "moved")
@@ -125,26 +129,30 @@ func moveSave(staging string) save {
 	}
 }
 
-// inPlaceSave truncates the old file and writes it: cp, many IDEs.
+// inPlaceSave truncates the old file and writes it, as cp and many IDEs do.
 func inPlaceSave(path, text string) error { return os.WriteFile(path, []byte(text), 0o600) }
 
-// A change is an edit, the question whose answer shows that it is live, and one that is asked then.
+// A change is an edit of one file.
 type change struct {
-	path, text   string
-	shows, first question
+	path, text string
+	shows      corpus.Question // has its result once the edit is live
+	first      corpus.Question // asked next; no question has evaluated its rule since the edit
 }
 
-// edited is what an edit was seen to do.
+// editResult holds the measurements of one edit.
 type editResult struct {
 	live          bool
-	toLive        time.Duration // from the save to the first new answer, when live
-	maxDecision   time.Duration // that a decision took meanwhile
-	firstDecision time.Duration // that the first decision by a rule took that nobody asked since the edit, when live
+	toLive        time.Duration // from the save to the first new answer, if live
+	maxDecision   time.Duration // the slowest steady decision during the edit
+	firstDecision time.Duration // the latency of change.first, if live
 }
 
-func (s *session) edit(ctx context.Context, c change, by save, steady question, deadline time.Duration) (e editResult, err error) {
-	took, err := s.decisionsDuring(ctx, steady, func() error {
-		if err := sleep(ctx, 5*steadyPause); err != nil {
+// edit saves c and waits up to deadline until it is live, while it asks steady.
+func (s *session) edit(
+	ctx context.Context, c change, by save, steady corpus.Question, deadline time.Duration,
+) (e editResult, err error) {
+	latencies, err := s.decisionsDuring(ctx, steady, func() error {
+		if err := sleep(ctx, 5*steadyInterval); err != nil {
 			return err
 		}
 		started := time.Now()
@@ -157,20 +165,20 @@ func (s *session) edit(ctx context.Context, c change, by save, steady question, 
 			return err
 		}
 		started = time.Now()
-		if _, err := s.poll.result(ctx, c.first); err != nil {
+		if _, err := s.poll.result(ctx, s.dataRequest(c.first)); err != nil {
 			return s.withLog(err)
 		}
 		e.firstDecision = time.Since(started)
 		return nil
 	})
 	s.edits++
-	for _, d := range took {
+	for _, d := range latencies {
 		e.maxDecision = max(e.maxDecision, d)
 	}
 	return e, err
 }
 
-// writeFiles writes a policy directory.
+// writeFiles writes files, by path, into a directory.
 func writeFiles(dir string, files map[string]string) error {
 	for path, text := range files {
 		path = filepath.Join(dir, filepath.FromSlash(path))

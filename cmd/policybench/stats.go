@@ -6,11 +6,11 @@ import (
 	"time"
 )
 
-// A summary is what is told of one measure of one program.
+// A summary describes the samples of one measure of one program.
 type summary struct {
 	Samples   []float64 `json:"samples,omitempty"`
 	Count     int       `json:"count"`
-	NeverLive int       `json:"never_live,omitempty"` // edits that no answer showed in time; not among the samples
+	NeverLive int       `json:"never_live,omitempty"` // number of edits not live before the deadline; not in Samples
 	Median    float64   `json:"median"`
 	Q1        float64   `json:"q1"`
 	Q3        float64   `json:"q3"`
@@ -28,27 +28,27 @@ func summarise(samples []float64) summary {
 	}
 }
 
-// quantile is the value below which the share q of sorted lies, between two neighbours where it
-// falls between them. NaN of nothing.
+// quantile returns the q-quantile of sorted, interpolated between neighbours as numpy and R do by default, or
+// NaN if sorted is empty.
 func quantile(sorted []float64, q float64) float64 {
 	if len(sorted) == 0 {
 		return math.NaN()
 	}
-	at := q * float64(len(sorted)-1)
-	below := int(at)
+	rank := q * float64(len(sorted)-1)
+	below := int(rank)
 	if below+1 >= len(sorted) {
 		return sorted[len(sorted)-1]
 	}
-	share := at - float64(below)
-	return sorted[below]*(1-share) + sorted[below+1]*share
+	fraction := rank - float64(below)
+	return sorted[below]*(1-fraction) + sorted[below+1]*fraction
 }
 
-// correctCoordinatedOmission adds the requests that a caller who asks every interval would have made while one
-// answer was late, and how long each would have waited. Without them a stall of a second counts as
-// one slow request among thousands, when it would have hit a thousand.
-func correctCoordinatedOmission(took []time.Duration, interval time.Duration) []float64 {
-	all := make([]float64, 0, len(took))
-	for _, d := range took {
+// correctCoordinatedOmission adds the requests that a caller with one request per interval would have sent
+// during each slow one, and returns all latencies in ms, sorted. Without them, a stall of a second counts as
+// one slow request, although it would have delayed a thousand.
+func correctCoordinatedOmission(latencies []time.Duration, interval time.Duration) []float64 {
+	all := make([]float64, 0, len(latencies))
+	for _, d := range latencies {
 		for ; d > 0; d -= interval {
 			all = append(all, milliseconds(d))
 		}

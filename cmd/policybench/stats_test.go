@@ -9,7 +9,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-func TestQuantilesLieBetweenTheirNeighbours(t *testing.T) {
+func TestQuantileInterpolates(t *testing.T) {
 	for _, c := range []struct {
 		sorted  []float64
 		q, want float64
@@ -24,40 +24,44 @@ func TestQuantilesLieBetweenTheirNeighbours(t *testing.T) {
 		{[]float64{3, 9}, 0, 3},
 	} {
 		if got := quantile(c.sorted, c.q); math.Abs(got-c.want) > 1e-9 {
-			t.Errorf("quantile %g of %v is %g, not %g", c.q, c.sorted, got, c.want)
+			t.Errorf("quantile %g of %v is %g, want %g", c.q, c.sorted, got, c.want)
 		}
 	}
 	if !math.IsNaN(quantile(nil, 0.5)) {
-		t.Error("nothing has a median")
+		t.Error("no samples have a median")
 	}
 }
 
-func TestASummaryIsInOrderAndKeepsTheSamplesAsTheyCame(t *testing.T) {
+func TestSummaryKeepsTheOrderOfSamples(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		samples := rapid.SliceOfN(rapid.Float64Range(0, 1e6), 1, 50).Draw(t, "samples")
 		before := slices.Clone(samples)
 		s := summarise(samples)
 		if !slices.Equal(s.Samples, before) || s.Count != len(before) || s.Max != slices.Max(before) {
-			t.Fatalf("of %v: %+v", before, s)
+			t.Fatalf("%v: %+v", before, s)
 		}
 		const rounding = 1e-6
-		if s.Q1 < slices.Min(before)-rounding || s.Q1 > s.Median+rounding || s.Median > s.Q3+rounding || s.Q3 > s.Max+rounding {
-			t.Fatalf("out of order: %+v", s)
+		ordered := []float64{slices.Min(before), s.Q1, s.Median, s.Q3, s.Max}
+		for i, v := range ordered[1:] {
+			if v < ordered[i]-rounding {
+				t.Fatalf("out of order: %+v", s)
+			}
 		}
 	})
 	if s := summarise(nil); s.Count != 0 || s.Median != 0 {
-		t.Errorf("of nothing: %+v", s)
+		t.Errorf("no samples: %+v", s)
 	}
 }
 
-func TestAStallCountsForAllWhoWouldHaveAskedDuringIt(t *testing.T) {
-	took := []time.Duration{time.Millisecond / 2, 3*time.Millisecond + time.Millisecond/2}
-	if got, want := correctCoordinatedOmission(took, time.Millisecond), []float64{0.5, 0.5, 1.5, 2.5, 3.5}; !slices.Equal(got, want) {
-		t.Errorf("%v, not %v", got, want)
+func TestAStallCountsOncePerInterval(t *testing.T) {
+	latencies := []time.Duration{time.Millisecond / 2, 3*time.Millisecond + time.Millisecond/2}
+	got, want := correctCoordinatedOmission(latencies, time.Millisecond), []float64{0.5, 0.5, 1.5, 2.5, 3.5}
+	if !slices.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
 	}
 	quick := slices.Repeat([]time.Duration{time.Millisecond}, 5000)
 	p999, longest := tail(append(quick, time.Second))
 	if p999 < 900 || longest != 1000 {
-		t.Errorf("a stall of a second among five thousand requests shows as %g ms, %g ms", p999, longest)
+		t.Errorf("a stall of 1 s among 5,000 requests gives p99.9 %g ms, maximum %g ms", p999, longest)
 	}
 }

@@ -10,36 +10,36 @@ import (
 )
 
 const (
-	stormPause   = 50 * time.Millisecond // between two edits of a storm
-	stormFiles   = 5                     // tenants that it edits in turn
-	catchUpLimit = 15 * time.Second      // that the last edit of a storm may take to be seen
+	stormInterval = 50 * time.Millisecond // between edits of a storm
+	stormFiles    = 5                     // number of tenants that a storm edits
+	catchUpLimit  = 15 * time.Second      // for the last edit of a storm to go live
 )
 
-// storms measures decisions in quiet, and while edits come faster than anybody can make them. The
-// comparison ends with it: opa goes on reloading for minutes.
+// storms measures decisions in a quiet phase and in a storm of edits. It must be the last comparison, since
+// opa goes on reloading for minutes.
 func (r *editRun) storms(ctx context.Context) error {
 	duration := r.stormDuration()
 	quiet, storm := map[string][]float64{}, map[string][]float64{}
 	quietMax, stormMax, last := map[string][]float64{}, map[string][]float64{}, map[string]summary{}
 	for _, s := range r.sessions {
-		took, err := s.decisionsDuring(ctx, s.ask(r.steady[0], r.steady[1], r.steady[2]), func() error { return sleep(ctx, duration) })
+		latencies, err := s.decisionsDuring(ctx, r.steady, func() error { return sleep(ctx, duration) })
 		if err != nil {
 			return err
 		}
-		p999, longest := tail(took)
+		p999, longest := tail(latencies)
 		quiet[s.name], quietMax[s.name] = []float64{p999}, []float64{longest}
 	}
 	for i := range r.sessions {
-		s := r.sessions[len(r.sessions)-1-i] // opa last: it would keep the machine busy
-		var newest question
-		took, err := s.decisionsDuring(ctx, s.ask(r.steady[0], r.steady[1], r.steady[2]), func() (err error) {
+		s := r.sessions[len(r.sessions)-1-i] // opa is last, since it keeps the machine busy
+		var newest corpus.Question
+		latencies, err := s.decisionsDuring(ctx, r.steady, func() (err error) {
 			newest, err = r.saveRepeatedly(ctx, s, duration)
 			return err
 		})
 		if err != nil {
 			return err
 		}
-		p999, longest := tail(took)
+		p999, longest := tail(latencies)
 		storm[s.name], stormMax[s.name] = []float64{p999}, []float64{longest}
 		started := time.Now()
 		live, err := s.waitFor(ctx, newest, catchUpLimit)
@@ -57,33 +57,37 @@ func (r *editRun) storms(ctx context.Context) error {
 		if note != "" {
 			note += ", "
 		}
-		note += fmt.Sprintf("%s: %s times its quiet", s.name, number(storm[s.name][0]/quiet[s.name][0]))
+		note += fmt.Sprintf("%s: %s times its quiet phase", s.name, number(storm[s.name][0]/quiet[s.name][0]))
 	}
-	r.report.add(row{Measure: "storm of edits: 99.9th percentile", Corpus: r.corpus, Unit: "ms", Programs: summaries(storm), Note: note})
+	r.report.add(row{
+		Measure: "storm of edits: 99.9th percentile", Corpus: r.corpus, Unit: "ms", Programs: summaries(storm), Note: note,
+	})
 	r.row("quiet: longest decision", "ms", summaries(quietMax))
 	r.row("storm of edits: longest decision", "ms", summaries(stormMax))
 	r.report.add(row{
 		Measure: "storm of edits: its last edit to live", Corpus: r.corpus, Unit: "ms", Programs: last,
-		Note: fmt.Sprintf("a program that needs more than %s counts as never live here", catchUpLimit),
+		Note: fmt.Sprintf("never live means not within %s here", catchUpLimit),
 	})
 	fmt.Fprintf(r.progress, "%6.0fs  %s: storm: done\n", time.Since(r.started).Seconds(), r.corpus)
 	return nil
 }
 
-// tail is the 99.9th percentile, with those that could not ask meanwhile, and the longest, in ms.
-func tail(took []time.Duration) (p999, longest float64) {
-	all := correctCoordinatedOmission(took, steadyPause)
+// tail returns the 99.9th percentile, corrected for coordinated omission, and the maximum, in ms.
+func tail(latencies []time.Duration) (p999, longest float64) {
+	all := correctCoordinatedOmission(latencies, steadyInterval)
 	return quantile(all, 0.999), quantile(all, 1)
 }
 
-// stormDuration is how long the storm and the quiet before it last: long enough for a reload of opa's, which
-// makes decisions wait at its end, but no longer than a minute.
+// stormDuration returns the length of the storm, and of the quiet phase before it. It is long enough for a
+// reload of opa, which delays decisions at its end, but at most a minute.
 func (r *editRun) stormDuration() time.Duration {
 	return max(r.bench.storm, min(2*r.slowest, time.Minute))
 }
 
-// saveRepeatedly saves one tenant after the other for as long, and returns how the last edit shows.
-func (r *editRun) saveRepeatedly(ctx context.Context, s *session, duration time.Duration) (newest question, err error) {
+// saveRepeatedly edits tenants for the duration, and returns the question that shows the last edit.
+func (r *editRun) saveRepeatedly(
+	ctx context.Context, s *session, duration time.Duration,
+) (newest corpus.Question, err error) {
 	for until := time.Now().Add(duration); time.Now().Before(until); {
 		s.version++
 		s.edits++
@@ -92,8 +96,8 @@ func (r *editRun) saveRepeatedly(ctx context.Context, s *session, duration time.
 		if err := renameSave(path, corpus.Tenant(tenant, s.version)); err != nil {
 			return newest, err
 		}
-		newest = s.ask(tenantDoc(tenant, "version"), "", fmt.Sprint(s.version))
-		if err := sleep(ctx, stormPause); err != nil {
+		newest = corpus.Question{Path: tenantDoc(tenant, "version"), Result: fmt.Sprint(s.version)}
+		if err := sleep(ctx, stormInterval); err != nil {
 			return newest, err
 		}
 	}

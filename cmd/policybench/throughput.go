@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"net/http"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -13,16 +14,19 @@ import (
 	"defenseclaw/engine/corpus"
 )
 
-// throughput measures decisions per second on two policies: a small one, and one that walks much data.
-// Each is measured twice: with a processor for the program and one for the load, which then takes nothing
-// from what it measures, and with all processors for both.
+// throughput measures decisions per second on two policies, a small one and one that walks a large document.
+// It measures each twice: with one CPU for the program and another for the load, so that the load takes
+// nothing from the program, and with all CPUs for both.
 func (b *bench) throughput(ctx context.Context) error {
 	for _, p := range []struct {
 		name string
 		make func() (map[string]string, []corpus.Question)
 	}{
 		{"a small policy", corpus.Small},
-		{fmt.Sprintf("a policy that walks %d MB of data", b.heavyBytes/megabyte), func() (map[string]string, []corpus.Question) { return corpus.Grants(b.heavyBytes) }},
+		{
+			fmt.Sprintf("a policy that walks %d MB of data", b.heavyBytes/megabyte),
+			func() (map[string]string, []corpus.Question) { return corpus.Grants(b.heavyBytes) },
+		},
 	} {
 		files, questions := p.make()
 		dir := filepath.Join(b.dir, strings.ReplaceAll(p.name, " ", "-"))
@@ -38,7 +42,7 @@ func (b *bench) throughput(ctx context.Context) error {
 	return nil
 }
 
-// loadPeers are the programs under load, opa in the ways of running it that make it faster as well.
+// loadPeers returns the programs to put under load: the sidecar, and opa with and without faster settings.
 func (b *bench) loadPeers() []peer {
 	peers := b.peers()
 	if b.opa == "" {
@@ -49,22 +53,23 @@ func (b *bench) loadPeers() []peer {
 		b.opaPeer(readOptimised, []string{"GOGC=400"}, "--optimize-store-for-read-speed"))
 }
 
-// microsecondsPerTick is of Linux, which tells user programs of a hundred ticks a second on every machine.
+// microsecondsPerTick is that of Linux, which reports CPU time to user programs in ticks of 1/100 s.
 const microsecondsPerTick = 10_000
 
-// readOptimised has rows of its own: it makes opa's reloads and its memory worse, and nobody who does not
-// know of it has it.
+// readOptimised has rows of its own: it is not the default, and costs opa memory and reload time.
 const readOptimised = opaName + " GOGC=400, store read-optimised"
 
-// A loaded program is one under load, and what was measured of it.
+// A loaded program is a program under load, with its measurements.
 type loaded struct {
 	*session
-	loadCPU int // the processor of the load, where the program is pinned to another
+	loadCPU int // CPU of the load generator, if the program is pinned to another
 
 	rate, p50, p99, mallocs, cpuTime []float64
 }
 
-func (b *bench) measureLoad(ctx context.Context, dir, name string, pinned bool, questions []corpus.Question) error {
+func (b *bench) measureLoad(
+	ctx context.Context, dir, name string, pinned bool, questions []corpus.Question,
+) error {
 	var cpu, loadCPU int
 	if pinned {
 		name += ", a processor each"
@@ -88,20 +93,21 @@ func (b *bench) measureLoad(ctx context.Context, dir, name string, pinned bool, 
 		}
 		l := &loaded{session: newSession(running), loadCPU: loadCPU}
 		programs = append(programs, l)
-		for _, q := range questions { // as they must be, before anybody counts how many
-			ready, err := l.waitFor(ctx, l.ask(q.Path, q.Input, q.Result), b.deadline)
+		for _, q := range questions { // only correct answers count
+			ready, err := l.waitFor(ctx, q, b.deadline)
 			if err != nil {
 				return err
 			}
 			if !ready {
-				return l.withLog(fmt.Errorf("no right answer to %s of %s within %s", q.Path, q.Input, b.deadline))
+				return l.withLog(fmt.Errorf("no correct answer to %s with input %s within %s", q.Path, q.Input, b.deadline))
 			}
 		}
 		if _, err := l.underLoad(ctx, b.connections, b.load/2, questions); err != nil { // warm
 			return err
 		}
 	}
-	err := alternate(ctx, b, "throughput, "+name, programs, func(l *loaded) error { return b.loadOnce(ctx, l, questions) }, nil)
+	measure := func(l *loaded) error { return b.loadOnce(ctx, l, questions) }
+	err := alternate(ctx, b, "throughput, "+name, programs, measure, nil)
 	if err == nil {
 		b.addLoad(name, programs)
 	}
@@ -112,20 +118,20 @@ func (b *bench) loadOnce(ctx context.Context, l *loaded, questions []corpus.Ques
 	before, errBefore := l.counter(ctx, "go_memstats_mallocs_total")
 	ticks, errTicks := l.cpuTicks()
 	started := time.Now()
-	took, err := l.underLoad(ctx, b.connections, b.load, questions)
+	latencies, err := l.underLoad(ctx, b.connections, b.load, questions)
 	if err != nil {
 		return err
 	}
 	seconds := time.Since(started).Seconds()
 	if after, err := l.cpuTicks(); err == nil && errTicks == nil {
-		l.cpuTime = append(l.cpuTime, float64(after-ticks)*microsecondsPerTick/float64(len(took)))
+		l.cpuTime = append(l.cpuTime, float64(after-ticks)*microsecondsPerTick/float64(len(latencies)))
 	}
 	after, errAfter := l.counter(ctx, "go_memstats_mallocs_total")
-	l.rate = append(l.rate, float64(len(took))/seconds)
-	l.p50 = append(l.p50, quantile(took, 0.5))
-	l.p99 = append(l.p99, quantile(took, 0.99))
+	l.rate = append(l.rate, float64(len(latencies))/seconds)
+	l.p50 = append(l.p50, quantile(latencies, 0.5))
+	l.p99 = append(l.p99, quantile(latencies, 0.99))
 	if errBefore == nil && errAfter == nil {
-		l.mallocs = append(l.mallocs, (after-before)/float64(len(took)))
+		l.mallocs = append(l.mallocs, (after-before)/float64(len(latencies)))
 	}
 	return nil
 }
@@ -156,36 +162,38 @@ func (b *bench) addLoad(name string, programs []*loaded) {
 	add("allocations per decision", "", false, func(l *loaded) []float64 { return l.mallocs })
 }
 
-// take puts the program under load, and returns how long each decision took, sorted, in ms.
-func (l *loaded) underLoad(ctx context.Context, connections int, d time.Duration, questions []corpus.Question) (took []float64, err error) {
+// underLoad puts the program under load for d, and returns the latencies of its decisions in ms, sorted.
+func (l *loaded) underLoad(
+	ctx context.Context, connections int, d time.Duration, questions []corpus.Question,
+) (latencies []float64, err error) {
 	expected := l.expectations(questions)
 	if !l.pinned {
 		return l.load(ctx, connections, d, expected)
 	}
 	err = onCPU(l.loadCPU, func() error {
-		took, err = l.load(ctx, connections, d, expected)
+		latencies, err = l.load(ctx, connections, d, expected)
 		return err
 	})
-	return took, err
+	return latencies, err
 }
 
-// expectation is a question of a load, and what its right answer has in it.
+// expectation is a request and a part of its correct answer.
 type expectation struct {
-	question
+	request
 	part []byte
 }
 
 func (l *loaded) expectations(questions []corpus.Question) []expectation {
 	es := make([]expectation, len(questions))
 	for i, q := range questions {
-		es[i] = expectation{l.ask(q.Path, q.Input, ""), []byte(`"result":` + q.Result)}
+		es[i] = expectation{l.dataRequest(q), []byte(`"result":` + q.Result)}
 	}
 	return es
 }
 
-// counter reads one of the program's metrics.
+// counter returns the value of a metric of the program.
 func (l *loaded) counter(ctx context.Context, name string) (float64, error) {
-	body, err := l.poll.do(ctx, question{name: "metrics", request: l.request("GET", "/metrics", "")})
+	body, err := l.poll.do(ctx, l.request(http.MethodGet, "/metrics", ""))
 	if err != nil {
 		return 0, err
 	}
