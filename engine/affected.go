@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"defenseclaw/engine/internal/unit"
+	"defenseclaw/engine/source"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 )
@@ -41,7 +42,7 @@ func (g *Generation) Affected(since *Generation) *Suite {
 	suite := &Suite{Store: g.data}
 	tested := unit.Set{}
 	for _, p := range g.parsed {
-		if p.file.kind == kindTest && p.unit != nil && affected[p.unit.Package] {
+		if p.file.Kind() == source.KindTest && p.unit != nil && affected[p.unit.Package] {
 			if !tested[p.unit.Package] {
 				suite.Only = append(suite.Only, p.unit.Path)
 			}
@@ -116,13 +117,4 @@ func (g *Generation) RulesIn(path string) (pkg Path, rules []string) {
 		}
 	}
 	return pkg, rules
-}
-
-// RelevantToTests is [Relevant] for an engine with Config.Tests: test files matter too.
-func RelevantToTests(rel string) bool {
-	if Relevant(rel) {
-		return true
-	}
-	stem, isTest := strings.CutSuffix(rel, "_test.rego")
-	return isTest && Relevant(stem+".rego")
 }

@@ -13,6 +13,7 @@ import (
 
 	"defenseclaw/engine"
 	"defenseclaw/engine/corpus"
+	"defenseclaw/engine/source"
 )
 
 // author runs an engine that holds tests over files, for as long as the test lasts.
@@ -99,7 +100,7 @@ func BenchmarkSaveToSuite(b *testing.B) {
 		put(fmt.Sprintf("tenants/t%03d/tenant%05d_test.rego", i/100, i), fmt.Sprintf(
 			"package tenants.t%[1]d_test\n\ntest_denied if not data.tenants.t%[1]d.allow with input as {\"user\": {\"name\": \"mallory-%[1]d\"}}\n", i))
 	}
-	e := author(b, func() (fs.FS, error) { return engine.OpenDir(dir, engine.DirConfig{}) })
+	e := author(b, func() (fs.FS, error) { return source.Open(dir, source.Config{}) })
 	if _, err := e.Reload(b.Context(), engine.Trigger{Kind: engine.TriggerStartup}); err != nil {
 		b.Fatal(err)
 	}

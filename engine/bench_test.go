@@ -20,7 +20,7 @@ func BenchmarkDecisionsDuringReloads(b *testing.B) {
 		}
 		return t
 	}
-	src := &source{files: files(0).fs()}
+	src := &editable{files: files(0).fs()}
 	e, err := engine.New(engine.Config{Source: src.open})
 	if err != nil {
 		b.Fatal(err)

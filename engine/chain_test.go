@@ -100,7 +100,7 @@ func TestDecisionsOnEveryGenerationRunBesideSplices(t *testing.T) {
 				}
 				h := chain[rand.IntN(int(length.Load()))].Load()
 				// A fresh copy prepares its queries anew, beside everyone else's.
-				again := &Generation{files: h.g.files, policy: h.g.policy, data: h.g.data, plans: plans{mu: &sync.Mutex{}}}
+				again := &Generation{reading: h.g.reading, policy: h.g.policy, data: h.g.data, plans: plans{mu: &sync.Mutex{}}}
 				if got := all(again); got != h.answer {
 					t.Errorf("generation %d answers\n%s\nand did answer\n%s", h.g.Number(), got, h.answer)
 					return

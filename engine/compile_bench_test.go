@@ -2,11 +2,11 @@ package engine
 
 import (
 	"fmt"
-	"slices"
 	"testing"
 	"testing/fstest"
 
 	"defenseclaw/engine/corpus"
+	"defenseclaw/engine/source"
 )
 
 // BenchmarkCompileLeafEdit is the part of a reload between reading files and the swap: parse what
@@ -49,15 +49,15 @@ func benchmarkCompile(b *testing.B, n int, path string, version func(int) string
 	if err != nil {
 		b.Fatal(err)
 	}
-	at := slices.IndexFunc(g.files.list, func(f *File) bool { return f.Path == path })
 	for i := 1; b.Loop(); i++ {
-		file := *g.files.list[at]
-		file.Bytes = []byte(version(i))
-		file.hash[0], file.hash[1], file.hash[2] = byte(i), byte(i>>8), byte(i>>16)
-		f := *g.files
-		f.list = slices.Clone(f.list)
-		f.list[at] = &file
-		next, err := parseNext(b.Context(), &f, g)
+		b.StopTimer()
+		src[path] = &fstest.MapFile{Data: []byte(version(i))}
+		reading, err := read(b.Context(), src, source.Options{Earlier: source.Earlier{Previous: g.reading}})
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.StartTimer()
+		next, err := parseNext(b.Context(), reading, g)
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -81,7 +81,7 @@ func BenchmarkFirstCompile(b *testing.B) {
 			b.Fatal(err)
 		}
 		for name, previous := range map[string]*Generation{"parts": nil, "whole": {policy: &policy{whole: "measured"}}} {
-			next := &successor{previous: previous, files: g.files, parsed: g.parsed, edit: edit{added: g.parsed}, data: g.data}
+			next := &successor{previous: previous, reading: g.reading, parsed: g.parsed, edit: edit{added: g.parsed}, data: g.data}
 			b.Run(fmt.Sprintf("%s/N=%d", name, n), func(b *testing.B) {
 				b.ReportAllocs()
 				for b.Loop() {

@@ -14,6 +14,7 @@ import (
 	"defenseclaw/engine/diagnostic"
 	"defenseclaw/engine/internal/dialect"
 	"defenseclaw/engine/internal/jsonast"
+	"defenseclaw/engine/source"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/util"
@@ -23,7 +24,7 @@ func trimSpace(b []byte) []byte {
 	return bytes.TrimSpace(bytes.TrimPrefix(b, []byte("\xef\xbb\xbf")))
 }
 
-func parseData(file *File, before *parsed) *parsed {
+func parseData(file *source.File, before *parsed) *parsed {
 	p := &parsed{file: file}
 	value, d := p.decode(before)
 	if d != nil {
@@ -119,7 +120,7 @@ func mergeData(all []*parsed) (ast.Object, diagnostic.List) {
 	m := merger{root: ast.NewObject()}
 	for _, overlay := range []bool{false, true} {
 		for _, p := range all {
-			if p.data != nil && path.Dir(p.file.rel) == "." && (p.file.kind == kindOverlay) == overlay {
+			if p.data != nil && path.Dir(p.file.Rel()) == "." && (p.file.Kind() == source.KindOverlay) == overlay {
 				m.add(p, nil)
 			}
 		}
@@ -134,7 +135,7 @@ func mergeData(all []*parsed) (ast.Object, diagnostic.List) {
 
 // folders are the path under which the data of the file lies.
 func (p *parsed) folders() []string {
-	dir := path.Dir(p.file.rel)
+	dir := path.Dir(p.file.Rel())
 	if dir == "." {
 		return nil
 	}
@@ -157,7 +158,7 @@ func (m *merger) add(p *parsed, folders []string) {
 	for i := len(folders) - 1; i >= 0; i-- {
 		doc = ast.NewObject(ast.Item(ast.StringTerm(folders[i]), ast.NewTerm(doc)))
 	}
-	if p.file.kind == kindOverlay {
+	if p.file.Kind() == source.KindOverlay {
 		m.root = replaceKeys(m.root, doc)
 	} else {
 		m.root = m.merge(m.root, doc, p, nil)

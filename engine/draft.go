@@ -6,6 +6,7 @@ import (
 	"regexp"
 
 	"defenseclaw/engine/internal/contain"
+	"defenseclaw/engine/source"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 )
@@ -13,7 +14,7 @@ import (
 // Draft is what the files of a source say each for itself, before anybody compiles them together.
 // It is for saying more about a source that [Load] refused; nothing decides by it.
 type Draft struct {
-	files    *files
+	reading  *source.Reading
 	parsed   []*parsed
 	data     ast.Object
 	complete bool
@@ -23,17 +24,17 @@ type Draft struct {
 // ctx's when it ended; that a file does not parse is no error.
 func LoadDraft(ctx context.Context, src fs.FS) (_ *Draft, err error) {
 	defer contain.Panic("read the policy", &err)
-	f, err := readFiles(ctx, src, Limits{}.withDefaults(), trusted{}, kindModule, kindData, kindOverlay)
+	reading, err := read(ctx, src, source.Options{})
 	if err != nil {
 		return nil, err
 	}
-	s, err := parseNext(ctx, f, nil)
+	s, err := parseNext(ctx, reading, nil)
 	if err != nil {
 		return nil, err
 	}
-	d := &Draft{files: f, parsed: s.parsed, data: s.data.root, complete: len(s.conflicts) == 0}
+	d := &Draft{reading: reading, parsed: s.parsed, data: s.data.root, complete: len(s.conflicts) == 0}
 	for _, p := range s.parsed {
-		if p.file.kind != kindModule && len(p.wrong) > 0 {
+		if p.file.Kind() != source.KindModule && len(p.wrong) > 0 {
 			d.complete = false
 		}
 	}
@@ -41,10 +42,10 @@ func LoadDraft(ctx context.Context, src fs.FS) (_ *Draft, err error) {
 }
 
 // Root is as [Generation.Root].
-func (d *Draft) Root() string { return d.files.root }
+func (d *Draft) Root() string { return d.reading.Root() }
 
 // Files are as [Generation.Files].
-func (d *Draft) Files() []*File { return d.files.list }
+func (d *Draft) Files() []*source.File { return d.reading.Files() }
 
 // Data is as [Generation.Data], but lacks what a file holds that does not parse or that says
 // otherwise than another one; see [Draft.DataComplete].
@@ -61,7 +62,7 @@ func (d *Draft) HasPackage(path Path) bool {
 		switch {
 		case p.unit != nil && p.unit.Path.Equal(want):
 			return true
-		case p.unit == nil && p.file.kind == kindModule && clause(p.file.Bytes).Equal(want):
+		case p.unit == nil && p.file.Kind() == source.KindModule && clause(p.file.Bytes).Equal(want):
 			return true
 		}
 	}

@@ -12,6 +12,7 @@ import (
 
 	"defenseclaw/engine/internal/contain"
 	"defenseclaw/engine/internal/turns"
+	"defenseclaw/engine/source"
 )
 
 // ErrStopped is returned by Reload when Run has ended.
@@ -23,7 +24,7 @@ type Config struct {
 	// use when it is an io.Closer. Required.
 	Source func() (fs.FS, error)
 
-	Limits          Limits
+	Limits          source.Limits
 	Timeout         time.Duration // bounds an attempt up to the swap; default two minutes
 	Settle          time.Duration // how long a watched file may look half-written before that is a failure; default 500 ms
 	MostDecisions   int           // bounds the decisions that are made at once; default four for each processor, and eight at least
@@ -192,9 +193,9 @@ func (e *Engine) candidate(ctx context.Context, trigger Trigger, watch *stopwatc
 		phases []Phase
 	}
 	done := make(chan loaded, 1)
-	known := e.refused
-	if trigger.Kind.explicit() || known != nil && known.Stage == StageDeadline {
-		known = nil // worth another try
+	lastRefusal := e.refused
+	if trigger.Kind.explicit() || lastRefusal != nil && lastRefusal.Stage == StageDeadline {
+		lastRefusal = nil // worth another try
 	}
 	previous := e.Current()
 	if previous != nil { // somebody decides meanwhile
@@ -203,7 +204,11 @@ func (e *Engine) candidate(ctx context.Context, trigger Trigger, watch *stopwatc
 	e.left.Go(func() {
 		defer cancel()
 		var own stopwatch
-		g, err := e.loadAndCheck(ctx, trigger, &loader{limits: e.cfg.Limits, tests: e.cfg.Tests, known: known, trusted: trust(trigger, previous), begin: own.begin}, previous)
+		g, err := e.loadAndCheck(ctx, trigger, &loader{
+			options:     source.Options{Limits: e.cfg.Limits, Tests: e.cfg.Tests, Earlier: earlier(trigger, previous)},
+			lastRefusal: lastRefusal,
+			begin:       own.begin,
+		}, previous)
 		own.end()
 		done <- loaded{g, err, own.phases}
 	})

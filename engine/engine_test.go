@@ -15,8 +15,8 @@ import (
 	"defenseclaw/engine"
 )
 
-// source is a policy directory in memory that a test edits, and can make slow.
-type source struct {
+// editable is a policy directory in memory that a test edits, and can make slow.
+type editable struct {
 	mu    sync.Mutex
 	files fstest.MapFS
 	err   error
@@ -24,7 +24,7 @@ type source struct {
 	gate  func() // called before each opening; may be nil
 }
 
-func (s *source) open() (fs.FS, error) {
+func (s *editable) open() (fs.FS, error) {
 	s.opens.Add(1)
 	s.mu.Lock()
 	gate := s.gate
@@ -37,13 +37,13 @@ func (s *source) open() (fs.FS, error) {
 	return s.files, s.err
 }
 
-func (s *source) set(files tree) {
+func (s *editable) set(files tree) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.files = files.fs()
 }
 
-func (s *source) setGate(gate func()) {
+func (s *editable) setGate(gate func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.gate = gate
@@ -80,7 +80,7 @@ func reload(t *testing.T, e *engine.Engine, kind engine.TriggerKind, paths ...st
 const good, better, bad = "package p\nx := 1", "package p\nx := 2", "package p\nx := := 3\ny := 1"
 
 func TestARefusedEditLeavesTheLastGoodServing(t *testing.T) {
-	src := &source{files: tree{"p.rego": good}.fs()}
+	src := &editable{files: tree{"p.rego": good}.fs()}
 	e := run(t, engine.Config{Source: src.open})
 	reload(t, e, engine.TriggerStartup)
 	first := e.Current()
@@ -102,7 +102,7 @@ func TestARefusedEditLeavesTheLastGoodServing(t *testing.T) {
 }
 
 func TestFailFailGoodAppliesTheGoodOne(t *testing.T) {
-	src := &source{files: tree{"p.rego": good}.fs()}
+	src := &editable{files: tree{"p.rego": good}.fs()}
 	e := run(t, engine.Config{Source: src.open})
 	reload(t, e, engine.TriggerStartup)
 	for _, step := range []struct {
@@ -126,7 +126,7 @@ func TestFailFailGoodAppliesTheGoodOne(t *testing.T) {
 
 func TestAStormCostsTheRunningAttemptAndOneSuccessor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		src := &source{files: tree{"p.rego": good}.fs()}
+		src := &editable{files: tree{"p.rego": good}.fs()}
 		src.setGate(func() { time.Sleep(time.Second) }) // fake time: every attempt is slow
 		e := run(t, engine.Config{Source: src.open})
 		var wg sync.WaitGroup
@@ -146,7 +146,7 @@ func TestAStormCostsTheRunningAttemptAndOneSuccessor(t *testing.T) {
 
 func TestAnAnswerSpeaksOfFilesReadAfterTheRequest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		src := &source{files: tree{"p.rego": good}.fs()}
+		src := &editable{files: tree{"p.rego": good}.fs()}
 		e := run(t, engine.Config{Source: func() (fs.FS, error) {
 			held, err := src.open() // what the directory held when reading began
 			time.Sleep(time.Second)
@@ -172,7 +172,7 @@ func TestAHalfWrittenFileIsWaitedForBeforeItCountsAsBroken(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				src := &source{files: tree{"p.rego": good}.fs()}
+				src := &editable{files: tree{"p.rego": good}.fs()}
 				announced := 0
 				e := run(t, engine.Config{Source: src.open, Announcements: []engine.Announcement{{
 					Name: "count", Run: func(context.Context, engine.Report) error { announced++; return nil },
@@ -206,7 +206,7 @@ func TestAHalfWrittenFileIsWaitedForBeforeItCountsAsBroken(t *testing.T) {
 
 func TestAnAttemptPastItsDeadlineIsLeftAndTheNextIsNotBlocked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		src := &source{files: tree{"p.rego": good}.fs()}
+		src := &editable{files: tree{"p.rego": good}.fs()}
 		e := run(t, engine.Config{Source: src.open, Timeout: time.Second})
 		reload(t, e, engine.TriggerStartup)
 		first := e.Current()
@@ -227,7 +227,7 @@ func TestAnAttemptPastItsDeadlineIsLeftAndTheNextIsNotBlocked(t *testing.T) {
 }
 
 func TestAPanicIsARefusal(t *testing.T) {
-	src := &source{files: tree{"p.rego": good}.fs()}
+	src := &editable{files: tree{"p.rego": good}.fs()}
 	crash := false
 	e := run(t, engine.Config{Source: src.open, Checks: []engine.Check{{
 		Name: "crash", Run: func(context.Context, *engine.Generation, *engine.Generation) error {
@@ -257,7 +257,7 @@ func TestAPanicIsARefusal(t *testing.T) {
 }
 
 func TestACheckMayRefuse(t *testing.T) {
-	src := &source{files: tree{"p.rego": good}.fs()}
+	src := &editable{files: tree{"p.rego": good}.fs()}
 	no := errors.New("not on a Friday")
 	e := run(t, engine.Config{Source: src.open, Checks: []engine.Check{{
 		Name: "calendar", Run: func(_ context.Context, _, previous *engine.Generation) error {
@@ -276,7 +276,7 @@ func TestACheckMayRefuse(t *testing.T) {
 }
 
 func TestAnnouncementsFollowEveryAttemptThatHasSomethingToSay(t *testing.T) {
-	src := &source{files: tree{"p.rego": good}.fs()}
+	src := &editable{files: tree{"p.rego": good}.fs()}
 	var got []string
 	tell := func(name string) engine.Announcement {
 		return engine.Announcement{Name: name, Run: func(_ context.Context, r engine.Report) error {
@@ -308,7 +308,7 @@ func TestAnnouncementsFollowEveryAttemptThatHasSomethingToSay(t *testing.T) {
 
 func TestAHungAnnouncementDelaysTheAnswerByItsTimeoutAndTheOthersAreMade(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		src := &source{files: tree{"p.rego": good}.fs()}
+		src := &editable{files: tree{"p.rego": good}.fs()}
 		release := make(chan struct{})
 		e := run(t, engine.Config{Source: src.open, Announcements: []engine.Announcement{
 			{Name: "hung", Timeout: time.Second, Run: func(context.Context, engine.Report) error { <-release; return nil }},
@@ -329,7 +329,7 @@ func TestAHungAnnouncementDelaysTheAnswerByItsTimeoutAndTheOthersAreMade(t *test
 func TestARestoredGenerationServesUntilTheSourceIsSound(t *testing.T) {
 	for name, healed := range map[string]tree{"same content": {"p.rego": good}, "new content": {"p.rego": better}} {
 		t.Run(name, func(t *testing.T) {
-			src := &source{files: tree{"p.rego": bad}.fs()}
+			src := &editable{files: tree{"p.rego": bad}.fs()}
 			e := run(t, engine.Config{Source: src.open})
 			reload(t, e, engine.TriggerStartup)
 			if e.Current() != nil || e.Status().State != engine.StateEmpty {
@@ -357,7 +357,7 @@ func TestPolicyAndDataAreNeverMixed(t *testing.T) {
 	pair := func(n string) tree {
 		return tree{"p.rego": "package p\nok if data.n == " + n, "data.json": `{"n": ` + n + `}`}
 	}
-	src := &source{files: pair("1").fs()}
+	src := &editable{files: pair("1").fs()}
 	e := run(t, engine.Config{Source: src.open})
 	reload(t, e, engine.TriggerStartup)
 	path, _ := engine.ParsePath("p/ok")
@@ -387,7 +387,7 @@ func TestPolicyAndDataAreNeverMixed(t *testing.T) {
 }
 
 func TestReloadAfterTheEndSaysSo(t *testing.T) {
-	src := &source{files: tree{"p.rego": good}.fs()}
+	src := &editable{files: tree{"p.rego": good}.fs()}
 	e, err := engine.New(engine.Config{Source: src.open})
 	if err != nil {
 		t.Fatal(err)
@@ -403,7 +403,7 @@ func TestReloadAfterTheEndSaysSo(t *testing.T) {
 }
 
 func TestNoDecisionWaitsForAReload(t *testing.T) {
-	src := &source{files: tree{"p.rego": good}.fs()}
+	src := &editable{files: tree{"p.rego": good}.fs()}
 	e := run(t, engine.Config{Source: src.open})
 	reload(t, e, engine.TriggerStartup)
 	entered, release := make(chan struct{}), make(chan struct{})

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"defenseclaw/engine/internal/unit"
+	"defenseclaw/engine/source"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 )
@@ -17,7 +18,7 @@ type Generation struct {
 	number   uint64
 	loadedAt time.Time
 
-	files    *files
+	reading  *source.Reading
 	revision string
 	parsed   []*parsed // of the files, in their order
 	policy   *policy
@@ -34,15 +35,15 @@ type Generation struct {
 
 func newGeneration(s *successor, policy *policy) *Generation {
 	g := &Generation{
-		number: 1, files: s.files, revision: s.files.revision(), policy: policy, data: s.data,
+		number: 1, reading: s.reading, revision: s.reading.Revision(), policy: policy, data: s.data,
 		parsed: s.parsed, plans: plans{mu: &sync.Mutex{}},
 	}
-	before := &files{}
+	var before *source.Reading
 	if s.previous != nil {
 		g.number = s.previous.number + 1
-		before = s.previous.files
+		before = s.previous.reading
 	}
-	g.changed = s.files.changedSince(before)
+	g.changed = s.reading.ChangedSince(before)
 	return g
 }
 
@@ -64,15 +65,15 @@ func (g *Generation) Timeout() time.Duration { return cmp.Or(g.timeout, Decision
 func (g *Generation) Changed() []string { return g.changed }
 
 // Root is the folder of the policy directory that the policy was found in: "." or "rego".
-func (g *Generation) Root() string { return g.files.root }
+func (g *Generation) Root() string { return g.reading.Root() }
 
 // Files are the policy and data files, sorted by path. Not to be changed.
-func (g *Generation) Files() []*File { return g.files.list }
+func (g *Generation) Files() []*source.File { return g.reading.Files() }
 
 // Counts tells how many modules and data files the generation was made of.
 func (g *Generation) Counts() (modules, dataFiles int) {
-	for _, f := range g.files.list {
-		if f.kind == kindModule {
+	for _, f := range g.reading.Files() {
+		if f.Kind() == source.KindModule {
 			modules++
 		} else {
 			dataFiles++

@@ -12,6 +12,7 @@ import (
 	"defenseclaw/engine/internal/dialect"
 	"defenseclaw/engine/internal/turns"
 	"defenseclaw/engine/internal/unit"
+	"defenseclaw/engine/source"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/types"
@@ -64,7 +65,7 @@ func editSince(previous *Generation, all []*parsed) edit {
 		return edit{added: all}
 	}
 	var e edit
-	eachPair(previous.parsed, all, func(old, now *parsed) {
+	source.EachPair(previous.parsed, all, (*parsed).path, func(old, now *parsed) {
 		if old == now {
 			return
 		}

@@ -16,6 +16,7 @@ import (
 
 	"defenseclaw/engine/internal/dialect"
 	"defenseclaw/engine/internal/unit"
+	"defenseclaw/engine/source"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/types"
@@ -82,7 +83,7 @@ func withTypesOfOwn(t tB, g *Generation) *policy {
 
 // loadWhole has one compiler compile everything: what every other way of loading has to equal.
 func loadWhole(ctx context.Context, src fs.FS) (*Generation, error) {
-	return Load(ctx, src, &Generation{files: &files{}, data: &store{root: ast.NewObject()}, policy: &policy{whole: "the test wants it"}})
+	return Load(ctx, src, &Generation{reading: &source.Reading{}, data: &store{root: ast.NewObject()}, policy: &policy{whole: "the test wants it"}})
 }
 
 func show(files map[string]string) string {

@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"path"
 	"sync"
 
 	"defenseclaw/engine/diagnostic"
 	"defenseclaw/engine/internal/contain"
 	"defenseclaw/engine/internal/turns"
 	"defenseclaw/engine/internal/unit"
+	"defenseclaw/engine/source"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 )
@@ -19,54 +21,87 @@ import (
 // result. previous may be nil. An error is a *[Refused] that lists everything that is wrong, or
 // ctx's when it ended; previous is as good as before.
 func Load(ctx context.Context, src fs.FS, previous *Generation) (*Generation, error) {
-	return (&loader{}).load(ctx, src, previous)
+	return (&loader{options: source.Options{Earlier: earlier(Trigger{Recheck: true}, previous)}}).load(ctx, src, previous)
+}
+
+// ErrNoPolicy is wrapped by a refusal of a source that holds no .rego file.
+var ErrNoPolicy = errors.New("no .rego files found")
+
+// read refuses a source that cannot be read.
+func read(ctx context.Context, src fs.FS, o source.Options) (*source.Reading, error) {
+	o.Between = turns.Next
+	reading, err := source.Read(ctx, src, o)
+	var wrong diagnostic.List
+	switch {
+	case err == nil:
+		return reading, nil
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	case errors.As(err, &wrong):
+		return nil, &Refused{Stage: StageRead, Diagnostics: wrong}
+	default:
+		return nil, &Refused{Stage: StageRead, Err: err}
+	}
+}
+
+// earlier says which files of previous need not be opened for the trigger. Someone who asks for a reload,
+// and a full check, have every file read: a stat can be made to lie. previous may be nil.
+func earlier(trigger Trigger, previous *Generation) source.Earlier {
+	if previous == nil {
+		return source.Earlier{}
+	}
+	if trigger.Kind.explicit() || trigger.Recheck || trigger.Source != nil {
+		return source.Earlier{Previous: previous.reading}
+	}
+	e := source.Earlier{Reading: previous.reading, Previous: previous.reading, Changed: make(map[string]bool, len(trigger.Paths))}
+	if trigger.Kind == TriggerWatch {
+		e.ChangedDirs = make(map[string]bool, len(trigger.Paths))
+	}
+	for _, p := range trigger.Paths {
+		e.Changed[p] = true
+		if e.ChangedDirs != nil {
+			e.ChangedDirs[path.Dir(p)] = true
+		}
+	}
+	return e
 }
 
 // loader is one call of Load, with what only an Engine has to say about it.
 type loader struct {
-	limits  Limits
-	known   *Refused           // a refusal that the same content would only repeat; may be nil
-	trusted trusted            // what need not be read again
-	tests   bool               // test files are read too
-	begin   func(phase string) // told the name of each phase that begins; may be nil
+	options     source.Options
+	lastRefusal *Refused           // the same content would be refused again; may be nil
+	begin       func(phase string) // called with the name of each phase that begins; may be nil
 }
 
 func (l *loader) load(ctx context.Context, src fs.FS, previous *Generation) (_ *Generation, err error) {
 	defer contain.Panic("load the policy", &err)
 	l.phase(phaseRead)
-	kinds := []kind{kindModule, kindData, kindOverlay}
-	if l.tests {
-		kinds = append(kinds, kindTest)
-	}
-	if previous != nil {
-		l.trusted.was = previous.files
-	}
-	f, err := readFiles(ctx, src, l.limits.withDefaults(), l.trusted, kinds...)
+	reading, err := read(ctx, src, l.options)
 	if err != nil {
 		return nil, err
 	}
-	if previous != nil && f.holdsThatOf(previous.files) {
+	if previous != nil && reading.SameContent(previous.reading) {
 		return previous, nil
 	}
-	if l.known != nil && l.known.revision == f.revision() {
-		return nil, l.known
+	if l.lastRefusal != nil && l.lastRefusal.revision == reading.Revision() {
+		return nil, l.lastRefusal
 	}
 	var hashing sync.WaitGroup
-	hashing.Go(func() { f.revision() }) // beside the rest
+	hashing.Go(func() { reading.Revision() }) // while parsing and compiling go on
 	defer hashing.Wait()
-	g, err := l.build(ctx, f, previous)
+	g, err := l.build(ctx, reading, previous)
 	if refused := new(Refused); errors.As(err, &refused) {
-		refused.revision = f.revision()
+		refused.revision = reading.Revision()
 	}
 	return g, err
 }
 
-func (l *loader) build(ctx context.Context, f *files, previous *Generation) (*Generation, error) {
-	if err := needModules(f); err != nil {
+func (l *loader) build(ctx context.Context, reading *source.Reading, previous *Generation) (*Generation, error) {
+	if err := needModules(reading); err != nil {
 		return nil, err
 	}
 	l.phase(phaseParse)
-	next, err := parseNext(ctx, f, previous)
+	next, err := parseNext(ctx, reading, previous)
 	if err != nil {
 		return nil, err
 	}
@@ -84,7 +119,7 @@ func (l *loader) build(ctx context.Context, f *files, previous *Generation) (*Ge
 // successor is what may become the next generation, parsed and not yet compiled.
 type successor struct {
 	previous  *Generation // may be nil
-	files     *files
+	reading   *source.Reading
 	parsed    []*parsed     // of the files, in their order
 	fresh     []*ast.Module // those among them that previous does not have, held while they are compiled
 	edit      edit
@@ -93,12 +128,12 @@ type successor struct {
 }
 
 // parseNext parses what previous, which may be nil, does not hold.
-func parseNext(ctx context.Context, f *files, previous *Generation) (*successor, error) {
-	all, fresh, err := parseAll(ctx, f, previous)
+func parseNext(ctx context.Context, reading *source.Reading, previous *Generation) (*successor, error) {
+	all, fresh, err := parseAll(ctx, reading, previous)
 	if err != nil {
 		return nil, err
 	}
-	s := &successor{previous: previous, files: f, parsed: all, fresh: fresh, edit: editSince(previous, all)}
+	s := &successor{previous: previous, reading: reading, parsed: all, fresh: fresh, edit: editSince(previous, all)}
 	if previous != nil && !s.edit.touchesData() {
 		s.data = previous.data
 		return s, nil
@@ -114,9 +149,9 @@ func (l *loader) phase(name string) {
 	}
 }
 
-func needModules(f *files) error {
-	for _, file := range f.list {
-		if file.kind == kindModule {
+func needModules(reading *source.Reading) error {
+	for _, file := range reading.Files() {
+		if file.Kind() == source.KindModule {
 			return nil
 		}
 	}
@@ -137,11 +172,11 @@ func (s *successor) compileSound(ctx context.Context) (*policy, error) {
 	if err != nil && !errors.As(err, &errs) {
 		return nil, err
 	}
-	wrong := append(append(broken, s.conflicts...), diagnostic.FromOPA(errs, s.files.source)...)
+	wrong := append(append(broken, s.conflicts...), diagnostic.FromOPA(errs, s.reading.Source)...)
 	if len(wrong) == 0 {
 		return policy, nil
 	}
-	wrong = (&advisor{all: s.parsed, source: s.files.source}).advise(wrong)
+	wrong = (&advisor{all: s.parsed, source: s.reading.Source}).advise(wrong)
 	refused := &Refused{Stage: StageCompile, Diagnostics: wrong.Sorted()}
 	if len(broken) > 0 || len(s.conflicts) > 0 {
 		refused.Stage = StageParse

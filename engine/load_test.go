@@ -10,6 +10,7 @@ import (
 
 	"defenseclaw/engine"
 	"defenseclaw/engine/diagnostic"
+	"defenseclaw/engine/source"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 )
@@ -216,7 +217,7 @@ func TestRelevantAgreesWithLoad(t *testing.T) {
 		"rego/data-x.json": true, "a/data-x.json": false, "p_test.rego": false, ".p.rego": false,
 		".git/p.rego": false, "..data/p.rego": false, "p.rego~": false, "x.json": false, "data": false, "rego": false,
 	} {
-		if got := engine.Relevant(p); got != want {
+		if got := source.Relevant(p); got != want {
 			t.Errorf("Relevant(%q) is %v", p, got)
 		}
 	}
@@ -238,4 +239,4 @@ func TestUnsafeBuiltinsAreRefusedAlsoBehindWith(t *testing.T) {
 	}
 }
 
-var _ fs.FS = (*engine.Dir)(nil)
+var _ fs.FS = (*source.Dir)(nil)

@@ -14,6 +14,7 @@ import (
 	"defenseclaw/engine/internal/jsonast"
 	"defenseclaw/engine/internal/turns"
 	"defenseclaw/engine/internal/unit"
+	"defenseclaw/engine/source"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"golang.org/x/sync/errgroup"
@@ -21,7 +22,7 @@ import (
 
 // parsed is one file after parsing: exactly one of unit, data and wrong is set.
 type parsed struct {
-	file  *File
+	file  *source.File
 	unit  *unit.Module // of a module
 	data  ast.Object
 	json  *jsonast.Document // of a JSON data file, for the next one to share what did not change
@@ -35,17 +36,18 @@ func (p *parsed) path() string { return p.file.Path }
 
 // parseAll parses every file, those that previous has with the same bytes for free, on all
 // processors. The result is in file order; while fresh is held, no module of it is parsed again. previous may be nil.
-func parseAll(ctx context.Context, f *files, previous *Generation) (all []*parsed, fresh []*ast.Module, _ error) {
-	all = make([]*parsed, 0, len(f.list))
+func parseAll(ctx context.Context, reading *source.Reading, previous *Generation) (all []*parsed, fresh []*ast.Module, _ error) {
+	all = make([]*parsed, 0, len(reading.Files()))
 	var mu sync.Mutex // of fresh
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(runtime.GOMAXPROCS(0))
-	var was []*File
+	var was []*source.File
 	var left []*parsed // of the files of was that are yet to come
 	if previous != nil {
-		was, left = previous.files.list, previous.parsed
+		was, left = previous.reading.Files(), previous.parsed
 	}
-	eachPair(was, f.list, func(old, now *File) {
+	path := func(f *source.File) string { return f.Path }
+	source.EachPair(was, reading.Files(), path, func(old, now *source.File) {
 		var before *parsed
 		if old != nil {
 			before, left = left[0], left[1:]
@@ -54,7 +56,7 @@ func parseAll(ctx context.Context, f *files, previous *Generation) (all []*parse
 			return
 		}
 		all = append(all, before)
-		if old != nil && old.holdsThatOf(now) {
+		if old != nil && old.SameContent(now) {
 			return
 		}
 		at := &all[len(all)-1]
@@ -78,16 +80,16 @@ func parseAll(ctx context.Context, f *files, previous *Generation) (all []*parse
 }
 
 // parse parses a file; before is what the same file was in the last generation, nil when it is new.
-func parse(file *File, before *parsed) (*parsed, *ast.Module) {
-	switch file.kind {
-	case kindModule, kindTest:
+func parse(file *source.File, before *parsed) (*parsed, *ast.Module) {
+	switch file.Kind() {
+	case source.KindModule, source.KindTest:
 		return parseModule(file)
 	default:
 		return parseData(file, before), nil
 	}
 }
 
-func parseModule(file *File) (*parsed, *ast.Module) {
+func parseModule(file *source.File) (*parsed, *ast.Module) {
 	module, err := dialect.Parse(file.Path, file.Bytes)
 	if err == nil && module != nil {
 		again := func() *ast.Module {
@@ -109,7 +111,7 @@ func parseModule(file *File) (*parsed, *ast.Module) {
 }
 
 // isEmptyModule reports whether nothing but comments is in the file.
-func isEmptyModule(file *File) bool {
+func isEmptyModule(file *source.File) bool {
 	for line := range bytes.Lines(file.Bytes) {
 		if line = trimSpace(line); len(line) > 0 && line[0] != '#' {
 			return false

@@ -9,6 +9,7 @@ import (
 
 	"defenseclaw/engine/internal/contain"
 	"defenseclaw/engine/internal/dialect"
+	"defenseclaw/engine/source"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/metrics"
@@ -157,7 +158,7 @@ func (g *Generation) CouldDefine(path Path) bool {
 // a module that serves. Not to be changed.
 func (g *Generation) Module(path string) *ast.Module {
 	i, ok := slices.BinarySearchFunc(g.parsed, path, func(p *parsed, path string) int { return strings.Compare(p.file.Path, path) })
-	if !ok || g.parsed[i].file.kind != kindModule {
+	if !ok || g.parsed[i].file.Kind() != source.KindModule {
 		return nil
 	}
 	return g.policy.packages.Get(g.parsed[i].unit.Package).modules[path]

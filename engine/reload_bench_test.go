@@ -11,6 +11,7 @@ import (
 
 	"defenseclaw/engine"
 	"defenseclaw/engine/corpus"
+	"defenseclaw/engine/source"
 )
 
 // BenchmarkReloadLeafEditOnDisk is what a watch sets off after a rename-save, without the watch: the
@@ -51,7 +52,7 @@ func benchmarkReload(b *testing.B, files map[string]string, path string, text fu
 		save(path, text)
 	}
 	save(path, text(0))
-	e, err := engine.New(engine.Config{Source: func() (fs.FS, error) { return engine.OpenDir(dir, engine.DirConfig{}) }})
+	e, err := engine.New(engine.Config{Source: func() (fs.FS, error) { return source.Open(dir, source.Config{}) }})
 	if err != nil {
 		b.Fatal(err)
 	}

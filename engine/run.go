@@ -6,6 +6,8 @@ import (
 	"errors"
 	"slices"
 	"time"
+
+	"defenseclaw/engine/source"
 )
 
 type request struct {
@@ -62,7 +64,7 @@ func (e *Engine) Run(ctx context.Context) error {
 // patience is how long a refusal may be waited for to pass. Files that keep changing say nothing about
 // what they will hold, so that the last good generation serves on, and nothing is said, for longer.
 func (e *Engine) patience(r *Refused) time.Duration {
-	if errors.Is(r, errUnsettled) {
+	if errors.Is(r, source.ErrUnsettled) {
 		return 10 * e.cfg.Settle
 	}
 	return e.cfg.Settle
@@ -86,7 +88,7 @@ func (e *Engine) takeWaiting(batch []request) []request {
 // not waited for again.
 func (e *Engine) halfWritten(r *Report) bool {
 	return r.Refused != nil && !r.Trigger.Kind.explicit() && !r.Refused.same(e.refused) &&
-		(errors.Is(r.Refused, errCutShort) || errors.Is(r.Refused, errUnsettled))
+		(errors.Is(r.Refused, errCutShort) || errors.Is(r.Refused, source.ErrUnsettled))
 }
 
 // mergeTriggers makes one trigger of those that share an attempt: the most explicit one, with

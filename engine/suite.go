@@ -6,6 +6,7 @@ import (
 
 	"defenseclaw/engine/internal/contain"
 	"defenseclaw/engine/internal/dialect"
+	"defenseclaw/engine/source"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/storage"
@@ -27,14 +28,14 @@ func (s *Suite) NewCompiler() *ast.Compiler {
 // tests taken into account, as a *[Refused].
 func LoadSuite(ctx context.Context, src fs.FS) (_ *Suite, err error) {
 	defer contain.Panic("load the tests", &err)
-	f, err := readFiles(ctx, src, Limits{}.withDefaults(), trusted{}, kindModule, kindTest, kindData, kindOverlay)
+	reading, err := read(ctx, src, source.Options{Tests: true})
 	if err != nil {
 		return nil, err
 	}
-	if err := needModules(f); err != nil {
+	if err := needModules(reading); err != nil {
 		return nil, err
 	}
-	s, err := parseNext(ctx, f, nil)
+	s, err := parseNext(ctx, reading, nil)
 	if err != nil {
 		return nil, err
 	}

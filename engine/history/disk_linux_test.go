@@ -47,7 +47,7 @@ func TestAFullDiskLeavesWhatWasKeptAndHealsWhenThereIsRoom(t *testing.T) {
 
 	k := newKeeper(t, history.KeeperConfig{Store: s})
 	inBackground(t, k.Run)
-	src := source(heavy)
+	src := edit(heavy)
 	e := runEngine(t, engine.Config{Source: src.open, Announcements: []engine.Announcement{{Name: "history", Run: k.Announce}}})
 	if report := reload(t, e, engine.TriggerStartup); report.Status != engine.StatusSuccess || report.Outcome("history") != nil {
 		t.Errorf("a full disk hurt the reload: %s, %v", report.Status, report.Outcome("history"))

@@ -23,7 +23,7 @@ type edited struct {
 	tree files
 }
 
-func source(tree files) *edited { return &edited{tree: tree} }
+func edit(tree files) *edited { return &edited{tree: tree} }
 
 func (s *edited) open() (fs.FS, error) {
 	s.mu.Lock()
@@ -97,7 +97,7 @@ func TestWhatServesIsKept(t *testing.T) {
 	s := newStore(t, history.Config{})
 	k := newKeeper(t, history.KeeperConfig{Store: s})
 	inBackground(t, k.Run)
-	src := source(files{"p.rego": good})
+	src := edit(files{"p.rego": good})
 	e := runEngine(t, engine.Config{Source: src.open, Announcements: []engine.Announcement{{Name: "history", Run: k.Announce}}})
 
 	kept := func() bool { h := k.Health(); return h.Revision == e.Current().Revision() && !h.Pending }
@@ -196,7 +196,7 @@ func TestABrokenDiskHurtsNoReloadAndIsTriedAgain(t *testing.T) {
 		k := newKeeper(t, history.KeeperConfig{Store: s, Retry: time.Minute})
 		inBackground(t, k.Run)
 		e := runEngine(t, engine.Config{
-			Source: source(files{"p.rego": good}).open, Announcements: []engine.Announcement{{Name: "history", Run: k.Announce}},
+			Source: edit(files{"p.rego": good}).open, Announcements: []engine.Announcement{{Name: "history", Run: k.Announce}},
 		})
 		report := reload(t, e, engine.TriggerStartup)
 		if report.Status != engine.StatusSuccess || report.Outcome("history") != nil {
@@ -233,7 +233,7 @@ func TestAReloadTriesAgainAtOnce(t *testing.T) {
 	k := newKeeper(t, history.KeeperConfig{Store: newStore(t, history.Config{Dir: filepath.Join(inTheWay, "history")}), Retry: time.Hour})
 	inBackground(t, k.Run)
 	e := runEngine(t, engine.Config{
-		Source: source(files{"p.rego": good}).open, Announcements: []engine.Announcement{{Name: "history", Run: k.Announce}},
+		Source: edit(files{"p.rego": good}).open, Announcements: []engine.Announcement{{Name: "history", Run: k.Announce}},
 	})
 	reload(t, e, engine.TriggerStartup)
 	eventually(t, "the disk is found broken", func() bool { return k.Health().Err != nil })
@@ -249,7 +249,7 @@ func TestAReloadTriesAgainAtOnce(t *testing.T) {
 // The whole of "a last good that survives a restart": two runs of a process on one data directory.
 func TestTheLastGoodOfAnEarlierRunIsRestored(t *testing.T) {
 	dir := t.TempDir()
-	src := source(files{"p.rego": good})
+	src := edit(files{"p.rego": good})
 	begin := func() (e *engine.Engine, s *history.Store, k *history.Keeper, stop func()) {
 		s = newStore(t, history.Config{Dir: dir})
 		k = newKeeper(t, history.KeeperConfig{Store: s})

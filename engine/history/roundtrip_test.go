@@ -12,6 +12,7 @@ import (
 
 	"defenseclaw/engine"
 	"defenseclaw/engine/history"
+	"defenseclaw/engine/source"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/bundle"
@@ -224,7 +225,7 @@ func TestADirectoryOfLinksIsKeptAsTheFilesThatItMeant(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	d, err := engine.OpenDir(dir, engine.DirConfig{})
+	d, err := source.Open(dir, source.Config{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -246,7 +247,7 @@ func TestADirectoryOfLinksIsKeptAsTheFilesThatItMeant(t *testing.T) {
 
 func TestTheSameGenerationGivesTheSameBytes(t *testing.T) {
 	for name, tree := range trees(t) {
-		e := runEngine(t, engine.Config{Source: source(tree).open})
+		e := runEngine(t, engine.Config{Source: edit(tree).open})
 		if _, err := e.Reload(t.Context(), engine.Trigger{Kind: engine.TriggerStartup}); err != nil {
 			t.Fatal(err)
 		}
@@ -274,7 +275,7 @@ func firstOf(a, b string) string {
 
 func TestAnEntryTellsWhatItIs(t *testing.T) {
 	tree := trees(t)["rego_folder"]
-	e := runEngine(t, engine.Config{Source: source(tree).open})
+	e := runEngine(t, engine.Config{Source: edit(tree).open})
 	if _, err := e.Reload(t.Context(), engine.Trigger{Kind: engine.TriggerStartup}); err != nil {
 		t.Fatal(err)
 	}

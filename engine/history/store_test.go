@@ -329,7 +329,7 @@ func TestAReaderSeesOnlyWholeEntriesWhileOthersAreSaved(t *testing.T) {
 }
 
 func TestAnEntrysTimeIsWhenItsGenerationBegan(t *testing.T) {
-	e := runEngine(t, engine.Config{Source: source(files{"p.rego": good}).open})
+	e := runEngine(t, engine.Config{Source: edit(files{"p.rego": good}).open})
 	reload(t, e, engine.TriggerStartup)
 	entry := save(t, newStore(t, history.Config{}), e.Current())
 	if want := e.Current().LoadedAt().UTC().Truncate(time.Microsecond); !entry.Time.Equal(want) {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"defenseclaw/engine"
+	"defenseclaw/engine/source"
 
 	"github.com/open-policy-agent/opa/v1/bundle"
 )
@@ -69,7 +70,7 @@ func (u *unpacked) relOf(name string) (string, error) {
 		}
 		rel = original
 	}
-	if !engine.Relevant(rel) || isOverlay(rel) && strings.Contains(rel, "/") {
+	if !source.Relevant(rel) || isOverlay(rel) && strings.Contains(rel, "/") {
 		return "", fmt.Errorf("%q is neither policy nor data", name)
 	}
 	return rel, nil

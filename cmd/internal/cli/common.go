@@ -13,6 +13,7 @@ import (
 	"defenseclaw/cmd/internal/sidecar"
 	"defenseclaw/engine"
 	"defenseclaw/engine/diagnostic"
+	"defenseclaw/engine/source"
 	"defenseclaw/policies"
 
 	"github.com/urfave/cli/v2"
@@ -109,8 +110,8 @@ func dirFlags() []cli.Flag {
 		&cli.StringFlag{Name: "rego-dir", Usage: "take the policy in `DIR`; without it the policy directory of the settings, or the embedded default pack"})
 }
 
-// source opens the directory that dirFlags chose. The process is short: nobody closes it.
-func source(c *cli.Context) (dir string, src fs.FS, err error) {
+// openSource opens the directory that dirFlags chose. The process is short: nobody closes it.
+func openSource(c *cli.Context) (dir string, src fs.FS, err error) {
 	dir = c.String("rego-dir")
 	if dir == "" {
 		s, err := settings(c)
@@ -123,7 +124,7 @@ func source(c *cli.Context) (dir string, src fs.FS, err error) {
 		fmt.Fprintln(os.Stderr, "no directory is set: taking the embedded default pack")
 		return embeddedPack, policies.FS(), nil
 	}
-	opened, err := engine.OpenDir(dir, engine.DirConfig{})
+	opened, err := source.Open(dir, source.Config{})
 	if err != nil {
 		return dir, nil, err
 	}
@@ -140,7 +141,7 @@ func generation(c *cli.Context) (*engine.Generation, error) {
 
 // generationOf is generation for a command that has arguments.
 func generationOf(c *cli.Context) (*engine.Generation, error) {
-	dir, src, err := source(c)
+	dir, src, err := openSource(c)
 	if err != nil {
 		return nil, err
 	}

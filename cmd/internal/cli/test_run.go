@@ -19,7 +19,7 @@ var errTestsFailed = errors.New("tests failed")
 
 // runTests runs the tests once. A failed test is an error.
 func runTests(ctx context.Context, c *cli.Context) error {
-	_, src, err := source(c)
+	_, src, err := openSource(c)
 	if err != nil {
 		return err
 	}
@@ -61,7 +61,7 @@ func runTests(ctx context.Context, c *cli.Context) error {
 
 // watchTests runs the tests at once and after each change. Its exit code is that of the last run.
 func watchTests(c *cli.Context) error {
-	dir, _, err := source(c)
+	dir, _, err := openSource(c)
 	if err != nil {
 		return err
 	}

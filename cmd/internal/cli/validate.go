@@ -35,7 +35,7 @@ func validate(c *cli.Context) error {
 	if !slices.Contains(report.Formats(), format) {
 		return fmt.Errorf("--format is %q: expected %s", format, oneOf(report.Formats()))
 	}
-	dir, src, err := source(c)
+	dir, src, err := openSource(c)
 	if err != nil {
 		return err
 	}

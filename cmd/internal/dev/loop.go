@@ -18,6 +18,7 @@ import (
 	"defenseclaw/cmd/internal/testrun"
 	"defenseclaw/engine"
 	"defenseclaw/engine/diagnostic"
+	"defenseclaw/engine/source"
 	"defenseclaw/watcher"
 
 	"github.com/open-policy-agent/opa/v1/tester"
@@ -86,7 +87,7 @@ func New(cfg Config) (*Loop, error) {
 	}
 	l := &Loop{cfg: cfg, all: make(chan struct{}, 1), failing: map[string]Failure{}, inputs: &inputs{dir: cfg.Dir}}
 	l.engine, err = engine.New(engine.Config{Tests: true, Source: func() (fs.FS, error) {
-		dir, err := engine.OpenDir(cfg.Dir, engine.DirConfig{})
+		dir, err := source.Open(cfg.Dir, source.Config{})
 		if err != nil {
 			return nil, err // not dir: a nil *Dir in an fs.FS is not nil
 		}
@@ -96,7 +97,7 @@ func New(cfg Config) (*Loop, error) {
 		return nil, err
 	}
 	l.watcher, err = watcher.New(watcher.Config{Root: cfg.Dir, Mode: cfg.Mode, Relevant: func(rel string) bool {
-		return engine.RelevantToTests(rel) || isInput(rel)
+		return source.RelevantToTests(rel) || isInput(rel)
 	}})
 	return l, err
 }

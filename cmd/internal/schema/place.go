@@ -9,15 +9,15 @@ import (
 	"strconv"
 	"strings"
 
-	"defenseclaw/engine"
 	"defenseclaw/engine/diagnostic"
+	"defenseclaw/engine/source"
 
 	"go.yaml.in/yaml/v3"
 )
 
 // dataFile is a data file and its part of the merged document.
 type dataFile struct {
-	*engine.File
+	*source.File
 	folders []string // the path in the merged document at which the file's content is merged
 	rank    int      // the order in which the engine merges files
 }
@@ -74,7 +74,7 @@ func placeInData(dir Content, location []string) (file string, line, column int,
 
 // find returns the position of the value at location in a file: of its key, if it is a member of an
 // object. depth is the number of elements of location that were found.
-func find(f *engine.File, location []string) (line, column, depth int) {
+func find(f *source.File, location []string) (line, column, depth int) {
 	text := withoutMark(f.Bytes)
 	if path.Ext(f.Path) != ".json" {
 		return findYAML(text, location)

@@ -4,8 +4,8 @@ import (
 	"slices"
 	"testing"
 
-	"defenseclaw/engine"
 	"defenseclaw/engine/diagnostic"
+	"defenseclaw/engine/source"
 )
 
 func TestAValueIsFoundInItsFile(t *testing.T) {
@@ -36,7 +36,7 @@ func TestAValueIsFoundInItsFile(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			var got at
-			got.line, got.column, got.depth = find(&engine.File{Path: tc.path, Bytes: []byte(tc.text)}, tc.location)
+			got.line, got.column, got.depth = find(&source.File{Path: tc.path, Bytes: []byte(tc.text)}, tc.location)
 			if got != tc.want {
 				t.Errorf("find(%q, %q) = %+v, want %+v", tc.text, tc.location, got, tc.want)
 			}
@@ -49,7 +49,7 @@ func FuzzAPlaceIsInItsFile(f *testing.F) {
 	f.Add("data.yaml", "a: &x {b: 1}\nb: *x\n", "b", "b")
 	f.Fuzz(func(t *testing.T, path, text, first, second string) {
 		location := []string{first, second}
-		line, column, depth := find(&engine.File{Path: path, Bytes: []byte(text)}, slices.Clone(location))
+		line, column, depth := find(&source.File{Path: path, Bytes: []byte(text)}, slices.Clone(location))
 		if depth < 0 || depth > len(location) {
 			t.Errorf("depth %d of %q", depth, location)
 		}

@@ -11,6 +11,7 @@ import (
 
 	"defenseclaw/engine"
 	"defenseclaw/engine/diagnostic"
+	"defenseclaw/engine/source"
 	"defenseclaw/policies"
 
 	"github.com/open-policy-agent/opa/v1/ast"
@@ -27,7 +28,7 @@ const Code = "data_schema"
 type Content interface {
 	HasPackage(path engine.Path) bool
 	Data() ast.Object
-	Files() []*engine.File
+	Files() []*source.File
 	Root() string
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"defenseclaw/api/judge"
 	"defenseclaw/engine"
+	"defenseclaw/engine/source"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -109,7 +110,7 @@ type Settings struct {
 	Poll            time.Duration // between scans where there are no events
 	Safety          time.Duration // between scans under the events
 	FullCheck       time.Duration // between comparisons of contents
-	Limits          engine.Limits
+	Limits          source.Limits
 	DecisionTimeout time.Duration
 	MostDecisions   int  // at once; 0: by the number of processors
 	OutsideLinks    bool // follow links out of the policy directory
@@ -165,7 +166,7 @@ func Resolve(flag func(name string) (string, bool), getenv func(string) string) 
 		return int(n), err
 	})
 	s.OutsideLinks = parse(&r, "allow-outside-links", "true or false", strconv.ParseBool)
-	s.Limits = engine.Limits{
+	s.Limits = source.Limits{
 		FileBytes: int64(parse(&r, "max-file-bytes", "a number of bytes", count)),
 		Files:     parse(&r, "max-files", "a number", count),
 		Depth:     parse(&r, "max-depth", "a number", count),

@@ -24,6 +24,7 @@ import (
 	"defenseclaw/api/metrics"
 	"defenseclaw/engine"
 	"defenseclaw/engine/history"
+	"defenseclaw/engine/source"
 	"defenseclaw/policies"
 	"defenseclaw/watcher"
 
@@ -144,12 +145,12 @@ func (s *Sidecar) checkPolicyDir() error {
 			return nil
 		}
 	}
-	src, err := engine.OpenDir(dir, s.dirConfig())
+	src, err := source.Open(dir, s.dirConfig())
 	if err != nil {
 		return err
 	}
 	defer src.Close() //nolint:errcheck // it was only read
-	if engine.HasPolicy(context.Background(), src) {
+	if source.HasPolicy(context.Background(), src) {
 		return nil
 	}
 	return fmt.Errorf("policy directory %s: %w", dir, engine.ErrNoPolicy)
@@ -183,8 +184,8 @@ func (s *Sidecar) close() error {
 	return errors.Join(err, s.release())
 }
 
-func (s *Sidecar) dirConfig() engine.DirConfig {
-	return engine.DirConfig{AllowOutside: s.cfg.Settings.OutsideLinks}
+func (s *Sidecar) dirConfig() source.Config {
+	return source.Config{AllowOutside: s.cfg.Settings.OutsideLinks}
 }
 
 // source opens the policy directory anew, or gives the embedded pack.
@@ -192,7 +193,7 @@ func (s *Sidecar) source() (fs.FS, error) {
 	if s.cfg.Settings.PolicyDir == "" {
 		return policies.FS(), nil
 	}
-	dir, err := engine.OpenDir(s.cfg.Settings.PolicyDir, s.dirConfig())
+	dir, err := source.Open(s.cfg.Settings.PolicyDir, s.dirConfig())
 	if err != nil {
 		return nil, err // not dir: a nil *Dir in an fs.FS is not nil
 	}
@@ -212,4 +213,4 @@ func cause(err error) error {
 	return err
 }
 
-var _ io.Closer = (*engine.Dir)(nil) // the engine closes what source opens
+var _ io.Closer = (*source.Dir)(nil) // the engine closes what source opens

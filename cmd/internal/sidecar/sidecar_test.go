@@ -17,6 +17,7 @@ import (
 	"defenseclaw/api"
 	"defenseclaw/cmd/internal/sidecar"
 	"defenseclaw/engine"
+	"defenseclaw/engine/source"
 
 	"go.uber.org/zap"
 	"pgregory.net/rapid"
@@ -48,7 +49,7 @@ func start(top string) (*api.Client, func() error, error) {
 
 // fresh is what a process that starts now would load: the revision, or "" when it is refused.
 func fresh(dir string) string {
-	d, err := engine.OpenDir(dir, engine.DirConfig{})
+	d, err := source.Open(dir, source.Config{})
 	if err != nil {
 		return ""
 	}

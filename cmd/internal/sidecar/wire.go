@@ -9,6 +9,7 @@ import (
 	"defenseclaw/api/events"
 	"defenseclaw/api/metrics"
 	"defenseclaw/engine"
+	"defenseclaw/engine/source"
 	"defenseclaw/watcher"
 
 	"go.uber.org/zap"
@@ -74,7 +75,7 @@ func (s *Sidecar) makeWatcher() (err error) {
 	}
 	s.watcher, err = watcher.New(watcher.Config{
 		Root:              settings.PolicyDir,
-		Relevant:          engine.Relevant,
+		Relevant:          source.Relevant,
 		Mode:              watcher.Mode(settings.WatchMode),
 		Debounce:          settings.Debounce,
 		PollInterval:      settings.Poll,

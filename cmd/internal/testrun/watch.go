@@ -3,14 +3,14 @@ package testrun
 import (
 	"context"
 
-	"defenseclaw/engine"
+	"defenseclaw/engine/source"
 	"defenseclaw/watcher"
 )
 
 // Watch calls run at once, and again after each change of a policy or test file in dir, until ctx ends. An
 // error is that of the watch; failed is what the last run returned.
 func Watch(ctx context.Context, dir string, run func(context.Context) error) (failed, err error) {
-	w, err := watcher.New(watcher.Config{Root: dir, Relevant: engine.RelevantToTests})
+	w, err := watcher.New(watcher.Config{Root: dir, Relevant: source.RelevantToTests})
 	if err != nil {
 		return nil, err
 	}

@@ -1,4 +1,4 @@
-package engine
+package source
 
 import (
 	"io/fs"
@@ -6,7 +6,8 @@ import (
 	"time"
 )
 
-// changeTime is when the file's content or attributes changed last: nobody can set it back.
+// changeTime is when the file's content or attributes last changed. Unlike the modification time, no
+// program can set it back.
 func changeTime(info fs.FileInfo) time.Time {
 	if stat, ok := info.Sys().(*syscall.Stat_t); ok {
 		return time.Unix(stat.Ctim.Unix())

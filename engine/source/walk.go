@@ -1,4 +1,4 @@
-package engine
+package source
 
 import (
 	"context"
@@ -12,59 +12,61 @@ import (
 	"time"
 
 	"defenseclaw/engine/diagnostic"
-	"defenseclaw/engine/internal/turns"
 )
 
-// list finds the files of src that are of the wanted kinds, by name and stat alone, sorted by path.
-// What known vouches for is taken from there, with what was read of it.
-func list(ctx context.Context, src fs.FS, limits Limits, known trusted, kinds []kind) (*files, error) {
+// look finds the files of src that are of the wanted kinds, by name and stat alone. Files that o.Earlier
+// may take come with their bytes.
+func look(ctx context.Context, src fs.FS, o Options, kinds []Kind) (*Reading, error) {
 	if info, err := fs.Stat(src, nestedRoot); err == nil && info.IsDir() {
-		w := newWalker(ctx, src, limits, known, nestedRoot, kinds)
+		w := newWalker(ctx, src, o, nestedRoot, kinds)
 		w.dir(nestedRoot, info, 0)
-		if w.rego || len(w.wrong) > 0 {
-			return w.files()
+		if w.rego || len(w.wrong) > 0 { // what cannot be listed may hold the policy
+			return w.reading()
 		}
 	}
-	w := newWalker(ctx, src, limits, known, ".", kinds)
+	w := newWalker(ctx, src, o, ".", kinds)
 	if info, err := fs.Stat(src, "."); err != nil {
 		w.unreadable(".", err)
 	} else {
 		w.dir(".", info, 0)
 	}
-	return w.files()
+	return w.reading()
 }
 
+// walker walks the directory once, for one call of look.
 type walker struct {
-	ctx    context.Context //nolint:containedctx // the walker lives for one call of list
+	ctx    context.Context //nolint:containedctx // the walker lives for one call of look
 	src    fs.FS
+	o      Options
 	limits Limits
-	known  trusted
 	root   string
-	kinds  []kind
+	kinds  []Kind
 
 	rego   bool // a .rego file was seen, tests included
 	found  []*File
 	dirs   map[string]*listing
 	linked map[*File]bool // reached through a symbolic link
-	chain  []fs.FileInfo  // the directories above, to see a link that leads back to one
-	inLink int            // how many links were followed to come here
+	chain  []fs.FileInfo  // the directories above, to find a link that leads back to one
+	inLink int            // depth of links that were followed to come here
 	wrong  diagnostic.List
 	err    error
 }
 
-// listing is what one directory was found to hold.
+// listing is what one directory held. It never changes once its reading is complete, and later readings
+// take it over while the directory is unchanged.
 type listing struct {
 	info  fs.FileInfo // of the directory, from before it was listed
 	files []*File
 	dirs  []string
 	rego  bool // has a .rego file, tests included
-	links bool // has symbolic links, which lead to what changes without it
+	links bool // has symbolic links: what they lead to changes without the directory
 
-	newest time.Time // when the last of the files changed
+	newest time.Time // the last change of any of the files
 }
 
-// noteNewest is for when the files have been read. It leaves a listing alone that an earlier reading has made.
-func (l *listing) noteNewest() {
+// setNewest is called when the files have been read. A listing of an earlier reading has it already, and is
+// shared, so it is left alone.
+func (l *listing) setNewest() {
 	if len(l.files) == 0 || !l.newest.IsZero() {
 		return
 	}
@@ -77,32 +79,32 @@ func (l *listing) noteNewest() {
 	}
 }
 
-func newWalker(ctx context.Context, src fs.FS, limits Limits, known trusted, root string, kinds []kind) *walker {
+func newWalker(ctx context.Context, src fs.FS, o Options, root string, kinds []Kind) *walker {
 	w := &walker{
-		ctx: ctx, src: src, limits: limits, known: known, root: root, kinds: kinds,
+		ctx: ctx, src: src, o: o, limits: o.Limits.withDefaults(), root: root, kinds: kinds,
 		dirs: map[string]*listing{}, linked: map[*File]bool{},
 	}
-	if known.files != nil {
-		w.found = make([]*File, 0, len(known.files.list)+1) // one more is the most common change of their number
+	if earlier := o.Earlier.Reading; earlier != nil {
+		w.found = make([]*File, 0, len(earlier.files)+1) // most edits add one file or none
 	}
 	return w
 }
 
-func (w *walker) files() (*files, error) {
+func (w *walker) reading() (*Reading, error) {
 	if w.err != nil {
 		return nil, w.err
 	}
 	if len(w.wrong) > 0 {
-		return nil, &Refused{Stage: StageRead, Diagnostics: w.wrong.Sorted()}
+		return nil, w.wrong.Sorted()
 	}
 	w.dropAliases()
 	slices.SortFunc(w.found, func(a, b *File) int { return strings.Compare(a.Path, b.Path) })
-	return &files{root: w.root, list: w.found, dirs: w.dirs}, nil
+	return &Reading{root: w.root, files: w.found, dirs: w.dirs}, nil
 }
 
 func (w *walker) dir(dir string, info fs.FileInfo, depth int) {
 	if w.err == nil {
-		w.err = turns.Next(w.ctx)
+		w.err = w.o.between(w.ctx)
 	}
 	if w.err != nil {
 		return
@@ -116,21 +118,23 @@ func (w *walker) dir(dir string, info fs.FileInfo, depth int) {
 		return
 	}
 	w.chain = append(w.chain, info)
-	if l := w.known.listing(dir, info); l != nil && w.inLink == 0 {
-		w.again(dir, l, depth)
+	// A directory that is reached through a link has another path in each reading that the link moves.
+	if l := w.o.Earlier.listing(dir, info); l != nil && w.inLink == 0 {
+		w.reuse(dir, l, depth)
 	} else {
-		w.entries(dir, &listing{info: info}, depth)
+		w.list(dir, &listing{info: info}, depth)
 	}
 	w.chain = w.chain[:len(w.chain)-1]
 }
 
-// again takes over what a directory was found to hold before, and looks into those inside of it.
-func (w *walker) again(dir string, l *listing, depth int) {
+// reuse takes over an earlier listing of a directory, and walks into the directories in it: a change deep
+// down leaves the stats of those above as they were.
+func (w *walker) reuse(dir string, l *listing, depth int) {
 	w.dirs[dir] = l
 	w.rego = w.rego || l.rego
 	w.add(l.files...)
 	for _, p := range l.dirs {
-		info, err := w.known.stat(w.src, p)
+		info, err := w.o.Earlier.stat(w.src, p)
 		if err != nil {
 			w.unreadable(p, err)
 			continue
@@ -139,7 +143,7 @@ func (w *walker) again(dir string, l *listing, depth int) {
 	}
 }
 
-func (w *walker) entries(dir string, l *listing, depth int) {
+func (w *walker) list(dir string, l *listing, depth int) {
 	entries, err := fs.ReadDir(w.src, dir)
 	if err != nil {
 		w.unreadable(dir, err)
@@ -161,10 +165,10 @@ func (w *walker) entry(p string, entry fs.DirEntry, l *listing, depth int) {
 		w.link(p, k, l, depth)
 		return
 	}
-	if !entry.IsDir() && k == kindOther {
+	if !entry.IsDir() && k == KindOther {
 		return
 	}
-	info, err := entry.Info() // costs nothing after ReadDir of a [Dir], unlike a walk along the path
+	info, err := entry.Info() // after ReadDir of a [Dir] this walks no path, unlike a stat by name
 	switch {
 	case err != nil:
 		w.unreadable(p, err)
@@ -176,11 +180,11 @@ func (w *walker) entry(p string, entry fs.DirEntry, l *listing, depth int) {
 	}
 }
 
-func (w *walker) link(p string, k kind, l *listing, depth int) {
+func (w *walker) link(p string, k Kind, l *listing, depth int) {
 	info, err := fs.Stat(w.src, p)
 	if err != nil {
-		// A dangling link that is named like nothing of ours is nobody's policy.
-		if k != kindOther || errors.Is(err, errLink) {
+		// A dangling link whose name is no policy file's is ignored, as the file would be.
+		if k != KindOther || errors.Is(err, errLink) {
 			w.unreadable(p, err)
 		}
 		return
@@ -190,17 +194,17 @@ func (w *walker) link(p string, k kind, l *listing, depth int) {
 	switch {
 	case info.IsDir():
 		w.dir(p, info, depth+1)
-	case k != kindOther:
+	case k != KindOther:
 		w.file(p, k, info, l)
 	}
 }
 
-func (w *walker) file(p string, k kind, info fs.FileInfo, l *listing) {
+func (w *walker) file(p string, k Kind, info fs.FileInfo, l *listing) {
 	rel := strings.TrimPrefix(p, w.root+"/")
-	if k == kindOverlay && strings.Contains(rel, "/") {
+	if k == KindOverlay && strings.Contains(rel, "/") {
 		return
 	}
-	l.rego = l.rego || k == kindModule || k == kindTest
+	l.rego = l.rego || k == KindModule || k == KindTest
 	if !slices.Contains(w.kinds, k) {
 		return
 	}
@@ -208,7 +212,7 @@ func (w *walker) file(p string, k kind, info fs.FileInfo, l *listing) {
 		w.refuse(p, diagnostic.CodeFileNotRegular, errNotRegular.Error())
 		return
 	}
-	f := w.known.file(p, rel, k, info)
+	f := w.o.Earlier.file(p, rel, k, info)
 	if f == nil {
 		f = &File{Path: p, rel: rel, kind: k, info: info}
 	}
@@ -221,9 +225,10 @@ func (w *walker) add(files ...*File) {
 		return
 	}
 	if room := w.limits.Files - len(w.found); room < len(files) {
-		w.err = &Refused{Stage: StageRead, Diagnostics: diagnostic.List{{
-			File: files[room].Path, Code: diagnostic.CodeTooManyFiles, Message: fmt.Sprintf("is one more than the limit of %d policy and data files", w.limits.Files),
-		}}}
+		w.err = diagnostic.List{{
+			File: files[room].Path, Code: diagnostic.CodeTooManyFiles,
+			Message: fmt.Sprintf("is one more than the limit of %d policy and data files", w.limits.Files),
+		}}
 		return
 	}
 	w.found = append(w.found, files...)
@@ -240,14 +245,15 @@ func (w *walker) refuse(p, code, message string) {
 
 func (w *walker) unreadable(p string, err error) {
 	if p == "." && errors.Is(err, fs.ErrNotExist) {
-		w.err = &Refused{Stage: StageRead, Err: fmt.Errorf("policy directory: %w", err)}
+		w.err = fmt.Errorf("policy directory: %w", err)
 		return
 	}
-	w.wrong = append(w.wrong, fileDiagnostic(p, err))
+	w.wrong = append(w.wrong, unreadable(p, err))
 }
 
-// dropAliases keeps one name of a module that links give several, since loading a module twice
-// makes its default rules conflict. Data stays: its place is its path.
+// dropAliases keeps one path of a module that links give several paths, since loading a module twice makes
+// its default rules conflict. The path without a link wins, as when Kubernetes mounts a ConfigMap. Data
+// stays, since the path says where the data lies.
 func (w *walker) dropAliases() {
 	if len(w.linked) == 0 {
 		return
@@ -256,9 +262,9 @@ func (w *walker) dropAliases() {
 		size int64
 		time time.Time
 	}
-	kept := map[stat][]*File{}
-	byLinkLast := slices.Clone(w.found)
-	slices.SortStableFunc(byLinkLast, func(a, b *File) int {
+	kept := map[stat][]*File{} // few files share a stat, so that few are compared by identity
+	linksLast := slices.Clone(w.found)
+	slices.SortStableFunc(linksLast, func(a, b *File) int {
 		if w.linked[a] != w.linked[b] {
 			if w.linked[b] {
 				return -1
@@ -268,9 +274,9 @@ func (w *walker) dropAliases() {
 		return strings.Compare(a.Path, b.Path)
 	})
 	w.found = w.found[:0]
-	for _, f := range byLinkLast {
+	for _, f := range linksLast {
 		s := stat{f.info.Size(), f.info.ModTime()}
-		isModule := f.kind == kindModule || f.kind == kindTest
+		isModule := f.kind == KindModule || f.kind == KindTest
 		if isModule && slices.ContainsFunc(kept[s], func(k *File) bool { return os.SameFile(k.info, f.info) }) {
 			continue
 		}

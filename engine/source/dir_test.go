@@ -1,8 +1,9 @@
 //go:build unix
 
-package engine_test
+package source
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -10,12 +11,11 @@ import (
 	"syscall"
 	"testing"
 
-	"defenseclaw/engine"
 	"defenseclaw/engine/diagnostic"
 )
 
 // disk makes a real directory: a value that begins with "->" is a symbolic link's target.
-func disk(t *testing.T, files tree) string {
+func disk(t *testing.T, files map[string]string) string {
 	t.Helper()
 	dir := t.TempDir()
 	for name, content := range files {
@@ -36,47 +36,57 @@ func disk(t *testing.T, files tree) string {
 	return dir
 }
 
-func loadDir(t *testing.T, dir string, cfg engine.DirConfig) (*engine.Generation, error) {
+const (
+	good   = "package p\nx := 1\n"
+	better = "package p\nx := 2\n"
+)
+
+func readDir(t *testing.T, dir string, cfg Config) (*Reading, error) {
 	t.Helper()
-	d, err := engine.OpenDir(dir, cfg)
+	d, err := Open(dir, cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer d.Close()
-	return engine.Load(t.Context(), d, nil)
+	return Read(t.Context(), d, Options{})
 }
 
-func paths(g *engine.Generation) (names []string) {
-	for _, f := range g.Files() {
+func paths(r *Reading) (names []string) {
+	for _, f := range r.Files() {
 		names = append(names, f.Path)
 	}
 	return names
 }
 
+func diagnostics(err error) (list diagnostic.List) {
+	_ = errors.As(err, &list) // or there are none
+	return list
+}
+
 func TestLinksInsideTheDirectoryAreFollowed(t *testing.T) {
 	for name, c := range map[string]struct {
-		files tree
+		files map[string]string
 		want  []string
 	}{
 		"ConfigMap": {
-			tree{"..2026/p.rego": good, "..2026/data.json": "{}", "..data": "->..2026", "p.rego": "->..data/p.rego", "data.json": "->..data/data.json"},
+			map[string]string{"..2026/p.rego": good, "..2026/data.json": "{}", "..data": "->..2026", "p.rego": "->..data/p.rego", "data.json": "->..data/data.json"},
 			[]string{"data.json", "p.rego"},
 		},
-		"sibling file": {tree{"lib/p.txt": good, "p.rego": "->lib/p.txt"}, []string{"p.rego"}},
+		"sibling file": {map[string]string{"lib/p.txt": good, "p.rego": "->lib/p.txt"}, []string{"p.rego"}},
 		"a module is loaded once, data lies under both names": {
-			tree{"a/p.rego": "package p\ndefault x := 1", "a/data.json": "{}", "b": "->a"},
+			map[string]string{"a/p.rego": "package p\ndefault x := 1", "a/data.json": "{}", "b": "->a"},
 			[]string{"a/data.json", "a/p.rego", "b/data.json"},
 		},
-		"absolute but inside":        {tree{"lib/p.txt": good, "p.rego": "->$DIR/lib/p.txt"}, []string{"p.rego"}},
-		"dangling debris":            {tree{"p.rego": good, ".#p.rego": "->nowhere", "notes": "->nowhere"}, []string{"p.rego"}},
-		"link of no interest leaves": {tree{"p.rego": good, "notes.txt": "->p.rego"}, []string{"p.rego"}},
+		"absolute but inside":        {map[string]string{"lib/p.txt": good, "p.rego": "->$DIR/lib/p.txt"}, []string{"p.rego"}},
+		"dangling debris":            {map[string]string{"p.rego": good, ".#p.rego": "->nowhere", "notes": "->nowhere"}, []string{"p.rego"}},
+		"link of no interest leaves": {map[string]string{"p.rego": good, "notes.txt": "->p.rego"}, []string{"p.rego"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			g, err := loadDir(t, disk(t, c.files), engine.DirConfig{})
+			r, err := readDir(t, disk(t, c.files), Config{})
 			if err != nil {
 				t.Fatalf("%v\n%v", err, diagnostics(err))
 			}
-			if got := paths(g); !slices.Equal(got, c.want) {
+			if got := paths(r); !slices.Equal(got, c.want) {
 				t.Errorf("files are %v; want %v", got, c.want)
 			}
 		})
@@ -84,19 +94,19 @@ func TestLinksInsideTheDirectoryAreFollowed(t *testing.T) {
 }
 
 func TestLinksThatLeadOutOrRoundAreRefusedByName(t *testing.T) {
-	outside := disk(t, tree{"q.rego": "package q\nx := 1"})
+	outside := disk(t, map[string]string{"q.rego": "package q\nx := 1"})
 	for name, c := range map[string]struct {
-		files tree
+		files map[string]string
 		file  string
 	}{
-		"file outside":      {tree{"p.rego": good, "q.rego": "->" + outside + "/q.rego"}, "q.rego"},
-		"directory outside": {tree{"p.rego": good, "more": "->" + outside}, "more"},
-		"its own parent":    {tree{"p.rego": good, "a/loop": "->.."}, "a/loop"},
-		"itself":            {tree{"p.rego": good, "q.rego": "->q.rego"}, "q.rego"},
-		"dangling policy":   {tree{"p.rego": good, "q.rego": "->gone"}, "q.rego"},
+		"file outside":      {map[string]string{"p.rego": good, "q.rego": "->" + outside + "/q.rego"}, "q.rego"},
+		"directory outside": {map[string]string{"p.rego": good, "more": "->" + outside}, "more"},
+		"its own parent":    {map[string]string{"p.rego": good, "a/loop": "->.."}, "a/loop"},
+		"itself":            {map[string]string{"p.rego": good, "q.rego": "->q.rego"}, "q.rego"},
+		"dangling policy":   {map[string]string{"p.rego": good, "q.rego": "->gone"}, "q.rego"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := loadDir(t, disk(t, c.files), engine.DirConfig{})
+			_, err := readDir(t, disk(t, c.files), Config{})
 			ds := diagnostics(err)
 			if len(ds) != 1 || ds[0].File != c.file {
 				t.Fatalf("%v; want one diagnostic about %s", ds, c.file)
@@ -106,29 +116,29 @@ func TestLinksThatLeadOutOrRoundAreRefusedByName(t *testing.T) {
 			}
 		})
 	}
-	g, err := loadDir(t, disk(t, tree{"p.rego": good, "more": "->" + outside}), engine.DirConfig{AllowOutside: true})
-	if err != nil || answer(t, g, "q/x") != "1" {
+	r, err := readDir(t, disk(t, map[string]string{"p.rego": good, "more": "->" + outside}), Config{AllowOutside: true})
+	if err != nil || len(r.Source("more/q.rego")) == 0 {
 		t.Errorf("allowed link: %v", err)
 	}
 }
 
 func TestAFIFONeverBlocks(t *testing.T) {
-	dir := disk(t, tree{"p.rego": good})
+	dir := disk(t, map[string]string{"p.rego": good})
 	for _, name := range []string{"notes", "q.rego"} {
 		if err := syscall.Mkfifo(filepath.Join(dir, name), 0o644); err != nil {
 			t.Skipf("SKIPPED: no FIFO can be made here: %v", err)
 		}
 	}
-	_, err := loadDir(t, dir, engine.DirConfig{})
+	_, err := readDir(t, dir, Config{})
 	if ds := diagnostics(err); len(ds) != 1 || ds[0].File != "q.rego" || ds[0].Code != diagnostic.CodeFileNotRegular {
 		t.Errorf("%v; want q.rego named as not regular, notes ignored", ds)
 	}
 }
 
 func TestADirStaysTheDirectoryThatWasOpened(t *testing.T) {
-	top := disk(t, tree{"one/p.rego": good, "two/p.rego": better, "now": "->one"})
+	top := disk(t, map[string]string{"one/p.rego": good, "two/p.rego": better, "now": "->one"})
 	now := filepath.Join(top, "now")
-	d, err := engine.OpenDir(now, engine.DirConfig{})
+	d, err := Open(now, Config{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -139,11 +149,11 @@ func TestADirStaysTheDirectoryThatWasOpened(t *testing.T) {
 	if err := os.Symlink("two", now); err != nil {
 		t.Fatal(err)
 	}
-	g, err := engine.Load(t.Context(), d, nil)
-	if err != nil || answer(t, g, "p/x") != "1" {
+	r, err := Read(t.Context(), d, Options{})
+	if err != nil || string(r.Source("p.rego")) != good {
 		t.Errorf("%v; want what the link meant when it was opened", err)
 	}
-	if g, err := loadDir(t, now, engine.DirConfig{}); err != nil || answer(t, g, "p/x") != "2" {
+	if r, err := readDir(t, now, Config{}); err != nil || string(r.Source("p.rego")) != better {
 		t.Errorf("%v; want what the link means now", err)
 	}
 }
@@ -151,30 +161,30 @@ func TestADirStaysTheDirectoryThatWasOpened(t *testing.T) {
 func TestAnUnreadableFileIsNamed(t *testing.T) {
 	if os.Geteuid() == 0 {
 		// root reads everything; a directory in a file's place is unreadable for everybody
-		dir := disk(t, tree{"p.rego": good, "q.rego/x": ""})
-		g, err := loadDir(t, dir, engine.DirConfig{})
-		if err != nil || !slices.Equal(paths(g), []string{"p.rego"}) {
+		dir := disk(t, map[string]string{"p.rego": good, "q.rego/x": ""})
+		r, err := readDir(t, dir, Config{})
+		if err != nil || !slices.Equal(paths(r), []string{"p.rego"}) {
 			t.Errorf("a directory called q.rego: %v", err)
 		}
 		t.Skip("SKIPPED the rest: the superuser may read every file")
 	}
-	dir := disk(t, tree{"p.rego": good, "q.rego": good})
+	dir := disk(t, map[string]string{"p.rego": good, "q.rego": good})
 	if err := os.Chmod(filepath.Join(dir, "q.rego"), 0); err != nil {
 		t.Fatal(err)
 	}
-	_, err := loadDir(t, dir, engine.DirConfig{})
+	_, err := readDir(t, dir, Config{})
 	if ds := diagnostics(err); len(ds) != 1 || ds[0].File != "q.rego" || !strings.Contains(ds[0].Message, "permission denied") {
 		t.Errorf("%v", ds)
 	}
 }
 
 func TestAPathThatIsNoDirectoryIsSaidInOneSentence(t *testing.T) {
-	dir := disk(t, tree{"file": ""})
+	dir := disk(t, map[string]string{"file": ""})
 	for path, want := range map[string]string{
 		filepath.Join(dir, "gone"): "policy directory " + filepath.Join(dir, "gone") + ": no such file or directory",
 		filepath.Join(dir, "file"): "policy directory " + filepath.Join(dir, "file") + ": not a directory",
 	} {
-		if _, err := engine.OpenDir(path, engine.DirConfig{}); err == nil || err.Error() != want {
+		if _, err := Open(path, Config{}); err == nil || err.Error() != want {
 			t.Errorf("%v; want %s", err, want)
 		}
 	}

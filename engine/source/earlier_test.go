@@ -1,10 +1,11 @@
-package engine
+package source
 
 import (
 	"context"
 	"fmt"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -27,29 +28,59 @@ func (o *opens) Open(name string) (fs.File, error) {
 	return o.Dir.Open(name)
 }
 
-// diskLoad loads dir as an attempt for the trigger would, and tells which files it opened.
-func diskLoad(t tB, dir string, trigger Trigger, previous *Generation) (*Generation, []string) {
+// An ask is what an attempt takes from the reading before: everything is opened for a full check.
+type ask struct {
+	full, watched bool
+	paths         []string
+}
+
+var full = ask{full: true}
+
+func (a ask) earlier(previous *Reading) Earlier {
+	if previous == nil || a.full {
+		return Earlier{Previous: previous}
+	}
+	e := Earlier{Reading: previous, Previous: previous, Changed: map[string]bool{}}
+	if a.watched {
+		e.ChangedDirs = map[string]bool{}
+	}
+	for _, p := range a.paths {
+		e.Changed[p] = true
+		if a.watched {
+			e.ChangedDirs[path.Dir(p)] = true
+		}
+	}
+	return e
+}
+
+// diskRead reads dir, and returns the files that it opened.
+func diskRead(t tB, dir string, a ask, previous *Reading) (*Reading, []string) {
 	t.Helper()
-	d, err := OpenDir(dir, DirConfig{})
+	d, err := Open(dir, Config{})
 	if err != nil {
 		t.Fatalf("%v", err)
 	}
 	defer d.Close()
 	src := &opens{Dir: d}
-	g, err := (&loader{trusted: trust(trigger, previous)}).load(context.Background(), src, previous)
+	r, err := Read(context.Background(), src, Options{Earlier: a.earlier(previous)})
 	if err != nil {
 		t.Fatalf("%v", err)
 	}
 	slices.Sort(src.paths)
-	return g, slices.Compact(src.paths)
+	return r, slices.Compact(src.paths)
 }
 
-// later makes a generation one that was read when all that it holds was old already.
-func later(g *Generation) *Generation {
-	f := *g.files
-	f.begun = f.begun.Add(time.Hour)
-	g.files = &f
-	return g
+// later is a reading that was made when all files were old.
+func later(r *Reading) *Reading {
+	old := *r
+	old.begun = old.begun.Add(time.Hour)
+	return &old
+}
+
+// tB is what testing.TB and rapid.T have in common.
+type tB interface {
+	Helper()
+	Fatalf(format string, args ...any)
 }
 
 func writeFile(t tB, dir, name, text string) {
@@ -63,43 +94,41 @@ func writeFile(t tB, dir, name, text string) {
 	}
 }
 
-func TestAWatchReadsWhatChangedAndAnythingElseReadsAll(t *testing.T) {
+func TestAWatchReadsWhatChangedAndAFullCheckReadsAll(t *testing.T) {
 	dir := t.TempDir()
 	all := []string{"a.rego", "b.rego", "c/data.json"}
 	writeFile(t, dir, "a.rego", "package a\nx := 1\n")
 	writeFile(t, dir, "b.rego", "package b\nx := 1\n")
 	writeFile(t, dir, "c/data.json", `{"y": 1}`)
-	first, read := diskLoad(t, dir, Trigger{Kind: TriggerStartup}, nil)
+	first, read := diskRead(t, dir, full, nil)
 	if !slices.Equal(read, all) {
 		t.Errorf("the first load read %v", read)
 	}
-	young, read := diskLoad(t, dir, Trigger{Kind: TriggerWatch}, first)
-	if !slices.Equal(read, all) || young != first {
+	young, read := diskRead(t, dir, ask{watched: true}, first)
+	if !slices.Equal(read, all) || !young.SameContent(first) {
 		t.Errorf("files that changed just now are read again, since their stats may be too coarse: %v", read)
 	}
 	first = later(first)
 	for name, tt := range map[string]struct {
-		trigger Trigger
-		want    []string
+		ask  ask
+		want []string
 	}{
-		"watch":         {Trigger{Kind: TriggerWatch}, nil},
-		"poll":          {Trigger{Kind: TriggerPoll}, nil},
-		"watch, a path": {Trigger{Kind: TriggerWatch, Paths: []string{"b.rego"}}, []string{"b.rego"}},
-		"recheck":       {Trigger{Kind: TriggerPoll, Recheck: true}, all},
-		"api":           {Trigger{Kind: TriggerAPI}, all},
-		"signal":        {Trigger{Kind: TriggerSignal}, all},
+		"watch":         {ask{watched: true}, nil},
+		"poll":          {ask{}, nil},
+		"watch, a path": {ask{watched: true, paths: []string{"b.rego"}}, []string{"b.rego"}},
+		"full check":    {full, all},
 	} {
-		if g, read := diskLoad(t, dir, tt.trigger, first); !slices.Equal(read, tt.want) || g != first {
+		if r, read := diskRead(t, dir, tt.ask, first); !slices.Equal(read, tt.want) || !r.SameContent(first) {
 			t.Errorf("%s read %v; want %v", name, read, tt.want)
 		}
 	}
 	writeFile(t, dir, "b.rego", "package b\nx := 2\n") // the same size
-	second, read := diskLoad(t, dir, Trigger{Kind: TriggerPoll}, first)
-	if runtime.GOOS == "linux" && !slices.Equal(read, []string{"b.rego"}) || !slices.Equal(second.Changed(), []string{"b.rego"}) {
-		t.Errorf("read %v, changed %v", read, second.Changed())
+	second, read := diskRead(t, dir, ask{}, first)
+	if runtime.GOOS == "linux" && !slices.Equal(read, []string{"b.rego"}) || !slices.Equal(second.ChangedSince(first), []string{"b.rego"}) {
+		t.Errorf("read %v, changed %v", read, second.ChangedSince(first))
 	}
-	if got := answerOf(t, second, "a/x", nil) + answerOf(t, second, "b/x", nil); got != "12" {
-		t.Errorf("%s", got)
+	if got := string(second.Source("b.rego")); got != "package b\nx := 2\n" || second.find("a.rego") != first.find("a.rego") {
+		t.Errorf("%q", got)
 	}
 }
 
@@ -124,13 +153,13 @@ func TestWhatIsTakenWithoutReadingIsWhatReadingWouldGive(t *testing.T) {
 			return fmt.Sprintf("package p\nx%d := %d\n", len(name), n)
 		}
 		writeFile(t, dir, "keep.rego", "package keep\n")
-		g, _ := diskLoad(t, dir, Trigger{Kind: TriggerStartup}, nil)
+		g, _ := diskRead(t, dir, full, nil)
 		for range rapid.IntRange(1, 8).Draw(t, "steps") {
 			time.Sleep(5 * time.Millisecond) // a tick of the file system's clock, which later(g) does not wait for
 			name := rapid.SampledFrom(names).Draw(t, "name")
 			path := filepath.Join(dir, name)
 			before, statErr := os.Stat(path)
-			trigger := rapid.SampledFrom([]Trigger{{Kind: TriggerPoll}, {Kind: TriggerWatch}}).Draw(t, "trigger")
+			ask := ask{watched: rapid.Bool().Draw(t, "watched")}
 			switch rapid.IntRange(0, 5).Draw(t, "what") {
 			case 0:
 				_ = os.Remove(path) // or it is not there
@@ -146,8 +175,8 @@ func TestWhatIsTakenWithoutReadingIsWhatReadingWouldGive(t *testing.T) {
 			case 2:
 				_ = os.Rename(path, filepath.Join(dir, "c", "moved"+filepath.Ext(name))) // or one of them is not there
 			default: // in place, with its old times
-				if trigger.Kind == TriggerWatch {
-					trigger.Paths = []string{name}
+				if ask.watched {
+					ask.paths = []string{name}
 				}
 				writeFile(t, dir, name, text(name))
 				if statErr == nil && rapid.Bool().Draw(t, "back") {
@@ -156,8 +185,8 @@ func TestWhatIsTakenWithoutReadingIsWhatReadingWouldGive(t *testing.T) {
 					}
 				}
 			}
-			next, _ := diskLoad(t, dir, trigger, later(g))
-			fresh, _ := diskLoad(t, dir, Trigger{Kind: TriggerStartup}, nil)
+			next, _ := diskRead(t, dir, ask, later(g))
+			fresh, _ := diskRead(t, dir, full, nil)
 			if next.Revision() != fresh.Revision() {
 				t.Fatalf("%s: taken without reading %s; read %s", name, next.Revision(), fresh.Revision())
 			}
@@ -180,56 +209,56 @@ func TestAWatchListsTheFoldersThatChanged(t *testing.T) {
 	}
 	all := []string{".", "a", "a/sub", "b", "b/sub"}
 	for name, tt := range map[string]struct {
-		change  func()
-		trigger Trigger
-		want    []string
+		change func()
+		ask    ask
+		want   []string
 	}{
-		"nothing": {func() {}, Trigger{Kind: TriggerWatch}, []string{"."}}, // it has a link
-		"a path":  {func() {}, Trigger{Kind: TriggerWatch, Paths: []string{"b/sub/data.json"}}, []string{".", "b/sub"}},
+		"nothing": {func() {}, ask{watched: true}, []string{"."}}, // it has a link
+		"a path":  {func() {}, ask{watched: true, paths: []string{"b/sub/data.json"}}, []string{".", "b/sub"}},
 		"a file more": {
-			func() { writeFile(t, dir, "a/sub/more.rego", "package more\nx := 1\n") }, Trigger{Kind: TriggerWatch}, []string{".", "a/sub"},
+			func() { writeFile(t, dir, "a/sub/more.rego", "package more\nx := 1\n") }, ask{watched: true}, []string{".", "a/sub"},
 		},
 		// The second look sees what nobody told of; then all is too young here to be trusted.
 		"a path and a file more": {
-			func() { writeFile(t, dir, "a/sub/more.rego", "package more\nx := 1\n") }, Trigger{Kind: TriggerWatch, Paths: []string{"b/sub/data.json"}}, all,
+			func() { writeFile(t, dir, "a/sub/more.rego", "package more\nx := 1\n") }, ask{watched: true, paths: []string{"b/sub/data.json"}}, all,
 		},
 		"a folder more": {
-			func() { writeFile(t, dir, "b/new/more.rego", "package new\nx := 1\n") }, Trigger{Kind: TriggerWatch}, []string{".", "b", "b/new"},
+			func() { writeFile(t, dir, "b/new/more.rego", "package new\nx := 1\n") }, ask{watched: true}, []string{".", "b", "b/new"},
 		},
 		"a folder less": {
-			func() { _ = os.RemoveAll(filepath.Join(dir, "b/new")) }, Trigger{Kind: TriggerWatch}, []string{".", "b"},
+			func() { _ = os.RemoveAll(filepath.Join(dir, "b/new")) }, ask{watched: true}, []string{".", "b"},
 		},
-		"poll": {func() {}, Trigger{Kind: TriggerPoll}, all},
-		"api":  {func() {}, Trigger{Kind: TriggerAPI}, all},
+		"poll": {func() {}, ask{}, all},
+		"api":  {func() {}, full, all},
 	} {
 		_ = os.RemoveAll(filepath.Join(dir, "b/new"))
 		_ = os.Remove(filepath.Join(dir, "a/sub/more.rego"))
 		if name == "a folder less" {
 			writeFile(t, dir, "b/new/more.rego", "package new\nx := 1\n")
 		}
-		before, _ := diskLoad(t, dir, Trigger{Kind: TriggerStartup}, nil)
+		before, _ := diskRead(t, dir, full, nil)
 		tt.change()
-		listed := listedBy(t, dir, tt.trigger, later(before))
+		listed := listedBy(t, dir, tt.ask, later(before))
 		if !slices.Equal(listed, tt.want) {
 			t.Errorf("%s: listed %v; want %v", name, listed, tt.want)
 		}
 	}
 }
 
-// listedBy tells which directories a load for the trigger lists.
-func listedBy(t tB, dir string, trigger Trigger, previous *Generation) []string {
+// listedBy returns the directories that a reading lists.
+func listedBy(t tB, dir string, a ask, previous *Reading) []string {
 	t.Helper()
-	d, err := OpenDir(dir, DirConfig{})
+	d, err := Open(dir, Config{})
 	if err != nil {
 		t.Fatalf("%v", err)
 	}
 	defer d.Close()
 	src := &listings{Dir: d}
-	g, err := (&loader{trusted: trust(trigger, previous)}).load(context.Background(), src, previous)
+	g, err := Read(context.Background(), src, Options{Earlier: a.earlier(previous)})
 	if err != nil {
 		t.Fatalf("%v", err)
 	}
-	fresh, _ := diskLoad(t, dir, Trigger{Kind: TriggerStartup}, nil)
+	fresh, _ := diskRead(t, dir, full, nil)
 	if g.Revision() != fresh.Revision() {
 		t.Fatalf("%s is not what the directory holds, %s", g.Revision(), fresh.Revision())
 	}
@@ -248,22 +277,21 @@ func (l *listings) ReadDir(name string) ([]fs.DirEntry, error) {
 	return fs.ReadDir(l.Dir, name)
 }
 
-// BenchmarkReloadOfOneFileAmongMany is what a watch's reload costs on a real disk: with every file
-// read, and with those taken that did not change.
-func BenchmarkReloadOfOneFileAmongMany(b *testing.B) {
+// BenchmarkReadOneFileAmongMany compares a full check with the reading that follows an event.
+func BenchmarkReadOneFileAmongMany(b *testing.B) {
 	const n = 5000
 	dir := b.TempDir()
 	for i := range n {
 		writeFile(b, dir, fmt.Sprintf("t%d/p.rego", i), fmt.Sprintf("package t%d\nallow if input.x == %d\n", i, i))
 	}
-	for name, trigger := range map[string]Trigger{"all read": {Kind: TriggerPoll, Recheck: true}, "only the changed": {Kind: TriggerWatch}} {
-		g, _ := diskLoad(b, dir, Trigger{Kind: TriggerStartup}, nil)
+	for name, ask := range map[string]ask{"full": full, "watch": {watched: true}} {
+		r, _ := diskRead(b, dir, full, nil)
 		b.Run(name, func(b *testing.B) {
 			for i := 0; b.Loop(); i++ {
 				b.StopTimer()
 				writeFile(b, dir, "t7/p.rego", fmt.Sprintf("package t7\nallow if input.x == %d\n", 1000+i%1000))
 				b.StartTimer()
-				g, _ = diskLoad(b, dir, trigger, later(g))
+				r, _ = diskRead(b, dir, ask, later(r))
 			}
 		})
 	}

@@ -1,4 +1,4 @@
-package engine
+package source
 
 import (
 	"errors"
@@ -23,14 +23,14 @@ type Dir struct {
 	allowOutside bool
 }
 
-// DirConfig says how a [Dir] treats what it finds.
-type DirConfig struct {
+// Config says how a [Dir] treats what it finds.
+type Config struct {
 	AllowOutside bool // follow symbolic links that lead out of the directory
 }
 
-// OpenDir opens the directory at path, which may be a symbolic link to one.
+// Open opens the directory at path, which may be a symbolic link to one.
 // The error says what the path is instead of a directory.
-func OpenDir(path string, cfg DirConfig) (*Dir, error) {
+func Open(path string, cfg Config) (*Dir, error) {
 	root, err := os.OpenRoot(path)
 	if err != nil {
 		var pathErr *fs.PathError

@@ -1,0 +1,116 @@
+package source
+
+import (
+	"bytes"
+	"io/fs"
+	"os"
+	"path"
+	"slices"
+	"strings"
+	"time"
+)
+
+// racy is the age below which a stat proves nothing: two writes within one tick of a file system's clock
+// leave the same times. FAT's clock ticks every two seconds, which is the longest.
+const racy = 2 * time.Second
+
+// Earlier says what a reading may take from an earlier one instead of opening files. The zero value takes
+// nothing.
+type Earlier struct {
+	// Reading is taken from where stats are the same. nil: every file is opened.
+	Reading *Reading
+
+	// Previous shares its bytes with files that are read again and turn out to be the same. It may be
+	// set without Reading, and may be nil.
+	Previous *Reading
+
+	// Changed are paths that are known to have changed, whatever their stats say.
+	Changed map[string]bool
+
+	// ChangedDirs are the directories to list again, in addition to those whose stats differ. It is for
+	// callers that watch every directory: a write in a directory that is not named would have produced an
+	// event. nil: every directory is listed.
+	ChangedDirs map[string]bool
+
+	// skipUnnamed also skips the stats of directories that ChangedDirs does not name. A second look has
+	// to follow.
+	skipUnnamed bool
+}
+
+// after is e for another try, when r has just been read.
+func (e Earlier) after(r *Reading) Earlier {
+	return Earlier{Reading: r, Previous: e.Previous, ChangedDirs: e.ChangedDirs}
+}
+
+// listing returns what the directory with the stat info held when it was listed before; nil means that it
+// has to be listed again. See invariant 3.
+func (e Earlier) listing(dir string, info fs.FileInfo) *listing {
+	if e.ChangedDirs == nil || e.ChangedDirs[dir] {
+		return nil
+	}
+	l := e.Reading.dirs[dir]
+	if l == nil || l.links || !sameStat(l.info, info) || !e.settled(info) {
+		return nil
+	}
+	if !l.newest.Before(e.cutoff()) {
+		return nil
+	}
+	return l
+}
+
+// stat returns the stat of a directory: the earlier one where looks may be skipped.
+func (e Earlier) stat(src fs.FS, dir string) (fs.FileInfo, error) {
+	if e.skipUnnamed && !e.ChangedDirs[dir] {
+		if l := e.Reading.dirs[dir]; l != nil {
+			return l.info, nil
+		}
+	}
+	return fs.Stat(src, dir)
+}
+
+// cutoff is the time before which a stat proves that nothing changed; see racy.
+func (e Earlier) cutoff() time.Time { return e.Reading.begun.Add(-racy) }
+
+// settled reports whether a stat is old enough to prove that its file is unchanged.
+func (e Earlier) settled(info fs.FileInfo) bool {
+	return info.ModTime().Before(e.cutoff()) && changeTime(info).Before(e.cutoff())
+}
+
+// file returns the file at p as it was read before; nil means that it has to be read. See invariant 2.
+func (e Earlier) file(p, rel string, k Kind, info fs.FileInfo) *File {
+	if e.Reading == nil || e.Changed[p] {
+		return nil
+	}
+	l := e.Reading.dirs[path.Dir(p)]
+	if l == nil {
+		return nil
+	}
+	i, found := slices.BinarySearchFunc(l.files, p, func(f *File, p string) int { return strings.Compare(f.Path, p) })
+	if !found {
+		return nil
+	}
+	old := l.files[i]
+	if old.Bytes == nil || old.kind != k || old.rel != rel || !sameStat(old.info, info) || !e.settled(info) {
+		return nil
+	}
+	return old
+}
+
+// reuseBytes replaces the bytes of a file that was just read by those of Previous, if they are equal, and
+// reports whether they are. Comparing costs less than hashing, and equal bytes are held once.
+func (e Earlier) reuseBytes(file *File) bool {
+	if e.Previous == nil {
+		return false
+	}
+	old := e.Previous.find(file.Path)
+	if old == nil || !bytes.Equal(old.Bytes, file.Bytes) {
+		return false
+	}
+	file.Bytes, file.hash = old.Bytes, old.hash
+	return true
+}
+
+// sameStat is false for files that are not the operating system's: they have no identity.
+func sameStat(a, b fs.FileInfo) bool {
+	return os.SameFile(a, b) && a.Size() == b.Size() && a.ModTime().Equal(b.ModTime()) && changeTime(a).Equal(changeTime(b))
+}

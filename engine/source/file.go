@@ -1,0 +1,239 @@
+package source
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"io/fs"
+	"os"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Kind is what a file means to the engine.
+type Kind int
+
+// The kinds.
+const (
+	KindOther   Kind = iota // ignored
+	KindModule              // *.rego
+	KindTest                // *_test.rego
+	KindData                // data.json, data.yaml, data.yml
+	KindOverlay             // data-*.json, .yaml, .yml at the root
+)
+
+// nestedRoot is the folder of a policy directory that holds the policy when it has any .rego file.
+const nestedRoot = "rego"
+
+// kindOf decides by name alone.
+func kindOf(name string) Kind {
+	if strings.HasPrefix(name, ".") {
+		return KindOther
+	}
+	if strings.HasSuffix(name, "_test.rego") {
+		return KindTest
+	}
+	switch ext := path.Ext(name); ext {
+	case ".rego":
+		return KindModule
+	case ".json", ".yaml", ".yml":
+		switch stem := strings.TrimSuffix(name, ext); {
+		case stem == "data":
+			return KindData
+		case strings.HasPrefix(stem, "data-"):
+			return KindOverlay
+		}
+	}
+	return KindOther
+}
+
+// Relevant reports whether a change of the file at the slash path rel, relative to the policy directory,
+// can change what is served. It looks at names only: hidden files, editors' temporary and backup files,
+// and tests are not relevant. [Read] reads exactly the files that are.
+func Relevant(rel string) bool {
+	dir, name := path.Split(rel)
+	for part := range strings.SplitSeq(dir, "/") {
+		if strings.HasPrefix(part, ".") {
+			return false
+		}
+	}
+	switch kindOf(name) {
+	case KindModule, KindData:
+		return true
+	case KindOverlay:
+		return dir == "" || dir == nestedRoot+"/"
+	default:
+		return false
+	}
+}
+
+// RelevantToTests is [Relevant] for an engine that holds test files too.
+func RelevantToTests(rel string) bool {
+	if Relevant(rel) {
+		return true
+	}
+	stem, isTest := strings.CutSuffix(rel, "_test.rego")
+	return isTest && Relevant(stem+".rego")
+}
+
+// Limits bound what one reading may take in. A zero field means its default.
+type Limits struct {
+	FileBytes int64 // the largest file; default 512 MiB
+	Files     int   // number of policy and data files; default 100,000
+	Depth     int   // levels of directories; default 64
+}
+
+func (l Limits) withDefaults() Limits {
+	if l.FileBytes == 0 {
+		l.FileBytes = 512 << 20
+	}
+	if l.Files == 0 {
+		l.Files = 100_000
+	}
+	if l.Depth == 0 {
+		l.Depth = 64
+	}
+	return l
+}
+
+// File is one policy or data file as it was read. It never changes, and a later [Reading] holds the same
+// *File while the file is unchanged: identity means equality, though not the other way round.
+type File struct {
+	Path  string // slash path relative to the policy directory
+	Bytes []byte // not to be changed
+
+	rel  string // relative to the directory that holds the policy: the policy directory or its rego folder
+	kind Kind
+	hash [sha256.Size]byte
+	info fs.FileInfo
+}
+
+// Kind is what the file means to the engine.
+func (f *File) Kind() Kind { return f.kind }
+
+// Rel is the slash path relative to the folder that holds the policy: see [Reading.Root].
+func (f *File) Rel() string { return f.rel }
+
+// SameContent reports whether f and other are at the same path within the policy and hold the same bytes.
+func (f *File) SameContent(other *File) bool {
+	return f == other || f.rel == other.rel && f.hash == other.hash
+}
+
+// Reading is the policy and data files of a directory at one moment. It never changes. The zero value
+// holds nothing.
+type Reading struct {
+	root     string
+	files    []*File
+	dirs     map[string]*listing // the directories that files was made from
+	revision func() string       // computed by the first call
+	begun    time.Time           // before the first file was looked at
+}
+
+// Root is the folder of the policy directory that holds the policy: "." or "rego".
+func (r *Reading) Root() string { return r.root }
+
+// Files are sorted by path. Not to be changed.
+func (r *Reading) Files() []*File { return r.files }
+
+// Revision is "sha256:" and a hash of all paths, relative to [Reading.Root], and bytes. The first call
+// computes it; later and concurrent ones wait for that.
+func (r *Reading) Revision() string { return r.revision() }
+
+// Source returns the bytes of the file at a path relative to the policy directory, nil when there is none.
+func (r *Reading) Source(p string) []byte {
+	if file := r.find(p); file != nil {
+		return file.Bytes
+	}
+	return nil
+}
+
+func (r *Reading) find(p string) *File {
+	i, ok := slices.BinarySearchFunc(r.files, p, func(file *File, p string) int { return strings.Compare(file.Path, p) })
+	if !ok {
+		return nil
+	}
+	return r.files[i]
+}
+
+// SameContent reports whether both readings have the same revision, without computing one.
+func (r *Reading) SameContent(other *Reading) bool {
+	return slices.EqualFunc(r.files, other.files, (*File).SameContent)
+}
+
+// ChangedSince lists the paths that were added, altered or removed since previous, sorted. previous may be
+// nil: then these are all paths.
+func (r *Reading) ChangedSince(previous *Reading) []string {
+	var before []*File
+	if previous != nil {
+		before = previous.files
+	}
+	var changed []string
+	EachPair(before, r.files, (*File).path, func(old, now *File) {
+		switch {
+		case old == now:
+		case now == nil:
+			changed = append(changed, old.Path)
+		case old == nil || old.hash != now.hash:
+			changed = append(changed, now.Path)
+		}
+	})
+	return changed
+}
+
+func (f *File) path() string { return f.Path }
+
+// EachPair calls do for each path in two lists that are sorted by path, with the zero value for the list
+// that lacks it. Equal elements are paired without a call of path.
+func EachPair[T comparable](before, after []T, path func(T) string, do func(before, after T)) {
+	var none T
+	for len(before) > 0 && len(after) > 0 {
+		order := 0
+		if before[0] != after[0] {
+			order = strings.Compare(path(before[0]), path(after[0]))
+		}
+		switch {
+		case order == 0:
+			do(before[0], after[0])
+			before, after = before[1:], after[1:]
+		case order < 0:
+			do(before[0], none)
+			before = before[1:]
+		default:
+			do(none, after[0])
+			after = after[1:]
+		}
+	}
+	for _, one := range before {
+		do(one, none)
+	}
+	for _, one := range after {
+		do(none, one)
+	}
+}
+
+// hashAll hashes paths relative to the root, so that a policy in DIR and in DIR/rego has one revision.
+func (r *Reading) hashAll() string {
+	h := sha256.New()
+	var line []byte
+	for _, file := range r.files {
+		line = strconv.AppendInt(line[:0], int64(len(file.rel)), 10)
+		line = append(append(append(line, ':'), file.rel...), '\n')
+		line = append(hex.AppendEncode(line, file.hash[:]), '\n')
+		h.Write(line) // a hash never fails
+	}
+	return "sha256:" + hex.EncodeToString(h.Sum(nil))
+}
+
+// sameLook reports whether two looks found the same files, by name and stat.
+func (r *Reading) sameLook(other *Reading) bool {
+	return r.root == other.root && slices.EqualFunc(r.files, other.files, func(a, b *File) bool {
+		return a == b || a.Path == b.Path && a.info.Size() == b.info.Size() && a.info.ModTime().Equal(b.info.ModTime()) &&
+			(os.SameFile(a.info, b.info) || !hasIdentity(a.info))
+	})
+}
+
+// hasIdentity reports whether os.SameFile can compare info at all. Files that are embedded or in memory
+// have no identity.
+func hasIdentity(info fs.FileInfo) bool { return os.SameFile(info, info) }

@@ -1,0 +1,187 @@
+package source
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"slices"
+	"sync"
+	"time"
+
+	"defenseclaw/engine/diagnostic"
+)
+
+// ErrUnsettled is wrapped when the source kept changing while it was read.
+var ErrUnsettled = errors.New("the directory kept changing while it was read")
+
+// Options say how to read. The zero value reads every module and data file.
+type Options struct {
+	Limits  Limits
+	Tests   bool    // also *_test.rego
+	Earlier Earlier // what need not be read again
+
+	// Between is called between two directories and between two files; its error ends the reading.
+	// nil: only ctx ends it.
+	Between func(context.Context) error
+}
+
+func (o Options) kinds() []Kind {
+	kinds := []Kind{KindModule, KindData, KindOverlay}
+	if o.Tests {
+		kinds = append(kinds, KindTest)
+	}
+	return kinds
+}
+
+func (o Options) between(ctx context.Context) error {
+	if o.Between != nil {
+		return o.Between(ctx)
+	}
+	return ctx.Err()
+}
+
+// Read reads every relevant file of src, and starts again when something moved meanwhile, so that the
+// result is what the directory held at one moment. The error is a [diagnostic.List] of every file that
+// could not be read, ctx's when it ended, or says what is wrong with the directory; it wraps
+// [ErrUnsettled] when files kept changing.
+func Read(ctx context.Context, src fs.FS, o Options) (*Reading, error) {
+	const maxTries = 5
+	var last error
+	for try := range maxTries {
+		first := o
+		first.Earlier.skipUnnamed = try == 0 && len(o.Earlier.ChangedDirs) > 0
+		r, err := readOnce(ctx, src, first)
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		if err == nil {
+			if again, err := look(ctx, src, o, o.kinds()); err == nil && again.sameLook(r) {
+				return r, nil
+			}
+			// Files of this try need not be read again, so each try gets shorter.
+			o.Earlier = o.Earlier.after(r)
+		} else if last != nil && last.Error() == err.Error() {
+			return nil, err // twice the same: not a file caught between two states
+		}
+		last = err
+	}
+	return nil, ErrUnsettled
+}
+
+func readOnce(ctx context.Context, src fs.FS, o Options) (*Reading, error) {
+	begun := time.Now() // before the first stat: invariant 2 compares with it
+	r, err := look(ctx, src, o, o.kinds())
+	if err != nil {
+		return nil, err
+	}
+	r.begun = begun
+	limit := o.Limits.withDefaults().FileBytes
+	var wrong diagnostic.List
+	for _, file := range r.files {
+		if file.Bytes != nil {
+			continue // taken from the earlier reading
+		}
+		if err := o.between(ctx); err != nil {
+			return nil, err
+		}
+		if err := file.read(src, limit); err != nil {
+			wrong = append(wrong, unreadable(file.Path, err))
+			continue
+		}
+		if !o.Earlier.reuseBytes(file) {
+			file.hash = sha256.Sum256(file.Bytes)
+		}
+	}
+	if len(wrong) > 0 {
+		return nil, wrong.Sorted()
+	}
+	for _, l := range r.dirs {
+		l.setNewest()
+	}
+	r.revision = sync.OnceValue(r.hashAll)
+	return r, nil
+}
+
+func (f *File) read(src fs.FS, maxBytes int64) error {
+	in, err := src.Open(f.Path)
+	if err != nil {
+		return err
+	}
+	defer in.Close() //nolint:errcheck // nothing was written
+	before, err := in.Stat()
+	if err != nil {
+		return err
+	}
+	if !before.Mode().IsRegular() {
+		return errNotRegular
+	}
+	if before.Size() > maxBytes {
+		return &tooLargeError{size: before.Size(), limit: maxBytes}
+	}
+	buf := make([]byte, 0, before.Size()+1) // one byte more than the file, so that its end is seen without growing
+	f.Bytes, err = readAll(in, buf, maxBytes)
+	if err != nil {
+		return err
+	}
+	f.info = before // not the stat after: a write during the reading must show as a difference
+	return nil
+}
+
+func readAll(in io.Reader, buf []byte, maxBytes int64) ([]byte, error) {
+	for {
+		n, err := in.Read(buf[len(buf):cap(buf)])
+		buf = buf[:len(buf)+n]
+		if int64(len(buf)) > maxBytes { // it grew since its stat
+			return nil, &tooLargeError{size: int64(len(buf)), limit: maxBytes}
+		}
+		if errors.Is(err, io.EOF) {
+			return buf, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		if len(buf) == cap(buf) {
+			buf = slices.Grow(buf, len(buf))
+		}
+	}
+}
+
+// HasPolicy reports whether src holds any .rego file that [Read] would read, broken ones included, or
+// something that cannot be listed and so may hold one.
+func HasPolicy(ctx context.Context, src fs.FS) bool {
+	r, err := look(ctx, src, Options{}, []Kind{KindModule})
+	return err != nil || len(r.files) > 0
+}
+
+var errNotRegular = errors.New("is not a regular file")
+
+type tooLargeError struct{ size, limit int64 }
+
+func (e *tooLargeError) Error() string {
+	return fmt.Sprintf("is %d bytes; the limit is %d", e.size, e.limit)
+}
+
+// unreadable is the diagnostic of a file that could not be read. It leaves out the absolute path that
+// errors of package os carry: diagnostics name files relative to the policy directory.
+func unreadable(p string, err error) diagnostic.Diagnostic {
+	d := diagnostic.Diagnostic{File: p, Code: diagnostic.CodeFileUnreadable}
+	cause := err
+	var pathErr *fs.PathError
+	if errors.As(err, &pathErr) {
+		cause = pathErr.Err
+	}
+	d.Message = "cannot be read: " + cause.Error()
+	var large *tooLargeError
+	switch {
+	case errors.Is(err, errNotRegular):
+		d.Code, d.Message = diagnostic.CodeFileNotRegular, cause.Error()
+	case errors.As(err, &large):
+		d.Code, d.Message = diagnostic.CodeFileTooLarge, cause.Error()
+	case errors.Is(err, errLink):
+		d.Code, d.Message = diagnostic.CodeLinkRefused, cause.Error()
+	}
+	return d
+}
