@@ -14,7 +14,8 @@
 //     The fuzz targets FuzzParse and FuzzValueAndAppend and the property
 //     TestEditsAreReadAsIfAnew hold it against OPA's own reader.
 //  2. Bytes decide what is reused, positions and hashes only suggest it. A JSON value depends on its
-//     text alone, so equal text means an equal value wherever it stands.
+//     text alone, so equal text means an equal value wherever it stands. The one exception, the limit
+//     of depth, is kept by a bound (maxDepth).
 //  3. Text that Parse skips was read before. It was found to be JSON then, and nothing of it is
 //     looked at again but to compare it.
 //  4. A Document never changes, and neither do the values in it. Documents share terms, so a

@@ -18,6 +18,7 @@ type Document struct {
 	text  []byte
 	value ast.Value
 	parts []part
+	depth int // an upper bound for the levels of containers, see maxDepth
 	// index maps the hash of a part's text to the part's place in parts. It is built at the first
 	// use: most edits change values in place, and those never need it.
 	index func() map[uint64]int
@@ -59,7 +60,8 @@ func parse(text []byte, previous *Document, minListed int) (*Document, error) {
 	d := &Document{text: text}
 	d.index = sync.OnceValue(d.makeIndex)
 	p := parser{text: text, document: d, minListed: minListed}
-	if previous != nil {
+	if previous != nil && previous.depth+maxPartDepth <= maxDepth {
+		p.deepest = previous.depth
 		p.previous, p.candidates = previous, siblings{end: len(previous.parts)}
 		d.parts = make([]part, 0, len(previous.parts)+1)
 	}
@@ -67,7 +69,7 @@ func parse(text []byte, previous *Document, minListed int) (*Document, error) {
 	if err != nil {
 		return nil, err
 	}
-	d.value = term.Value
+	d.value, d.depth = term.Value, p.deepest
 	return d, nil
 }
 

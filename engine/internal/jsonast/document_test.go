@@ -76,6 +76,27 @@ func TestJSONIsReadAsByOPA(t *testing.T) {
 	}
 }
 
+func TestReuseKeepsTheDepthLimit(t *testing.T) {
+	deep := strings.Repeat("[", 9_998) + strings.Repeat("]", 9_998)
+	before, err := jsonast.Parse([]byte(deep), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, b := fmt.Sprintf(`{"a": "%070d"}`, 1), fmt.Sprintf(`{"b": "%070d"}`, 2)
+	for _, text := range []string{
+		"[" + deep + "]", "[[" + deep + "]]", "[[[" + deep + "]]]", "[[" + a + ", " + b + ", " + deep + "]]", "[[[" + a + ", " + b + ", " + deep + "]]]",
+	} {
+		after, err := jsonast.Parse([]byte(text), before)
+		_, wantErr := jsonast.Parse([]byte(text), nil)
+		if (err != nil) != (wantErr != nil) {
+			t.Errorf("%d levels: error %v; without a previous document %v", strings.Count(text, "["), err, wantErr)
+		}
+		if err == nil {
+			before = after
+		}
+	}
+}
+
 func TestEqualPartsAreOneValue(t *testing.T) {
 	member := func(i, n int) string {
 		return fmt.Sprintf(`"m%d": {"name": "member %d", "roles": ["reader", "writer", "owner"], "limits": {"requests": %d, "burst": %d}}`, i, i, n, 2*n)

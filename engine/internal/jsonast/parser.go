@@ -2,15 +2,17 @@ package jsonast
 
 import "github.com/open-policy-agent/opa/v1/ast"
 
-// maxDepth is encoding/json's limit for objects and arrays inside each other. It has to be the same
-// here, or a file would load or not depending on which reader saw it first.
+// maxDepth is encoding/json's limit for objects and arrays inside each other. Parts are reused without
+// a look at what is inside them, and one may move to another level. So each document has a bound for
+// its depth that grows with every such move, and one that comes near the limit is not reused.
 const maxDepth = 10000
 
 // parser reads one text. Its zero value with a text reads that text without recording anything.
 type parser struct {
 	text     []byte
 	pos      int
-	depth    int
+	depth    int       // of containers around pos
+	deepest  int       // an upper bound for depth so far, also in what was reused
 	document *Document // collects the parts; nil if no later document will reuse them
 
 	minListed  int       // minListedBytes, or less in a test
@@ -64,6 +66,7 @@ func (p *parser) container() (*ast.Term, error) {
 	if p.depth > maxDepth {
 		return nil, errNotJSON
 	}
+	p.deepest = max(p.deepest, p.depth)
 	if p.depth > maxPartDepth || p.document == nil {
 		return p.read(nil)
 	}

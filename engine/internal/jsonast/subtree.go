@@ -65,6 +65,7 @@ func (p *parser) reused() *ast.Term {
 	if !ok {
 		return nil
 	}
+	p.deepest = max(p.deepest, p.previous.depth+maxPartDepth) // it may come from a level further out
 	return p.take(i)
 }
 
