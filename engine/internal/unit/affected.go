@@ -8,7 +8,7 @@ import (
 // Set is a set of packages.
 type Set map[Key]bool
 
-// SetOf makes a set.
+// SetOf makes a set of the keys.
 func SetOf(keys ...Key) Set {
 	s := make(Set, len(keys))
 	for _, key := range keys {
@@ -17,18 +17,18 @@ func SetOf(keys ...Key) Set {
 	return s
 }
 
-// Add adds other's members and tells whether any was new.
+// Add adds other's members and reports whether any was new.
 func (s Set) Add(other Set) bool {
 	before := len(s)
 	maps.Copy(s, other)
 	return len(s) > before
 }
 
-// Sorted lists the members.
+// Sorted returns the members in order.
 func (s Set) Sorted() []Key { return slices.Sorted(maps.Keys(s)) }
 
-// Closure is the packages given and all that they refer to, directly or through others: compiled
-// together they need nothing else. Members that the graph does not hold are left out.
+// Closure returns the packages given and all that they refer to, directly or through others: compiled
+// together they need nothing else. Keys at which the graph has no package are left out.
 func (g *Graph) Closure(of Set) Set {
 	closure := make(Set, 2*len(of))
 	var todo []Key
@@ -49,7 +49,7 @@ func (g *Graph) Closure(of Set) Set {
 			for _, ref := range m.Refs {
 				if !seen[ref] {
 					seen[ref] = true
-					g.reached(ref, visit)
+					g.visitReached(ref, visit)
 				}
 			}
 			if m.ReadsChain {
@@ -60,9 +60,9 @@ func (g *Graph) Closure(of Set) Set {
 	return closure
 }
 
-// Entangled is the packages given and all whose rules share places with theirs: a rule a.b.c of
-// package x and the package x.a have one subtree of data between them. They can only be compiled,
-// and swapped, together.
+// Entangled returns the packages given and all whose rules share places with theirs: a rule a.b.c of
+// package x and the package x.a define one subtree of data between them. OPA's rule tree has one node
+// for both, so they can only be compiled, and replaced, together.
 func (g *Graph) Entangled(with Set) Set {
 	group := make(Set, len(with))
 	todo := with.Sorted()
@@ -97,14 +97,15 @@ func (g *Graph) Entangled(with Set) Set {
 	return group
 }
 
-// Dependents is the packages that refer to what is at, above or below one of the places.
+// Dependents returns the packages with a reference to a place that is at, above or below one of those
+// given. It looks at every reference of the graph once.
 func (g *Graph) Dependents(places []Key) Set {
 	sorted := slices.Sorted(slices.Values(places))
 	named := SetOf(places...)
-	met := map[Key]bool{} // by reference: most are to the same few libraries
+	cache := map[Key]bool{} // by reference: most references are to the same few libraries
 	meets := func(ref Key) bool {
-		is, known := met[ref]
-		if known {
+		is, cached := cache[ref]
+		if cached {
 			return is
 		}
 		at, _ := slices.BinarySearch(sorted, ref)
@@ -112,7 +113,7 @@ func (g *Graph) Dependents(places []Key) Set {
 		if !is {
 			ref.above(func(above Key) { is = is || named[above] })
 		}
-		met[ref] = is
+		cache[ref] = is
 		return is
 	}
 	found := Set{}
@@ -124,12 +125,13 @@ func (g *Graph) Dependents(places []Key) Set {
 	return found
 }
 
-// ChainReaders is the packages that ask for metadata of one of the packages given, which lie above
-// them and have some to tell, in this graph or in before.
+// ChainReaders returns the packages that read rego.metadata.chain and lie below one of the packages
+// given, if that has metadata for the packages below it, in this graph or in before. In before, since
+// they also have to be compiled again when the metadata goes.
 func (g *Graph) ChainReaders(of Set, before *Graph) Set {
 	found := Set{}
 	for key := range of {
-		if !g.Package(key).any(tellsBelow) && !before.Package(key).any(tellsBelow) {
+		if !g.Package(key).any(describesSubpackages) && !before.Package(key).any(describesSubpackages) {
 			continue
 		}
 		for _, reader := range g.below(key) {

@@ -5,14 +5,14 @@ import (
 	"sort"
 )
 
-// Graph is the packages of a corpus and what they refer to. It never changes. Safe for concurrent
+// Graph is the packages of a corpus and what they refer to. It is immutable and safe for concurrent
 // use.
 type Graph struct {
 	packages *Table[Package]
-	keys     []Key // of packages, sorted: what lies below a place is one range
+	keys     []Key // of packages, sorted, so that the packages below a place are one range
 }
 
-// Package is all modules that declare one package.
+// Package is the modules that declare one package. It is immutable.
 type Package struct {
 	Key     Key
 	Modules []*Module
@@ -21,8 +21,9 @@ type Package struct {
 // New makes the graph of a corpus.
 func New(modules []*Module) *Graph { return (&Graph{packages: &Table[Package]{}}).With(nil, modules) }
 
-// With returns the graph without the removed modules, which it must hold, and with the added ones.
-// It takes time for what is removed and added.
+// With returns the graph without the removed modules, which must be in it, and with the added ones. It
+// takes time in proportion to what is removed and added, and copies the list of keys if a package
+// appears or disappears.
 func (g *Graph) With(removed, added []*Module) *Graph {
 	drop := make(map[*Module]bool, len(removed))
 	more := map[Key][]*Module{}
@@ -34,7 +35,7 @@ func (g *Graph) With(removed, added []*Module) *Graph {
 		more[m.Package] = append(more[m.Package], m)
 	}
 	changed := make(map[Key]*Package, len(more))
-	var moved []Key // came or went
+	var toggled []Key // keys of packages that appear or disappear
 	for key, modules := range more {
 		before := g.Package(key)
 		after := &Package{Key: key}
@@ -47,21 +48,21 @@ func (g *Graph) With(removed, added []*Module) *Graph {
 		}
 		changed[key] = after
 		if (before == nil) != (after == nil) {
-			moved = append(moved, key)
+			toggled = append(toggled, key)
 		}
 	}
-	return &Graph{packages: g.packages.With(changed), keys: toggled(g.keys, moved)}
+	return &Graph{packages: g.packages.With(changed), keys: toggle(g.keys, toggled)}
 }
 
-// toggled is the sorted keys without those that are among moved, and with those of moved that were not
-// among them.
-func toggled(keys, moved []Key) []Key {
-	if len(moved) == 0 {
+// toggle returns the sorted keys without those of toggled that are among them, and with the others. It
+// changes neither slice's members, but sorts toggled.
+func toggle(keys, toggled []Key) []Key {
+	if len(toggled) == 0 {
 		return keys
 	}
-	slices.Sort(moved)
-	all := make([]Key, 0, len(keys)+len(moved))
-	for _, key := range moved {
+	slices.Sort(toggled)
+	all := make([]Key, 0, len(keys)+len(toggled))
+	for _, key := range toggled {
 		at, there := slices.BinarySearch(keys, key)
 		all = append(all, keys[:at]...)
 		if keys = keys[at:]; there {
@@ -73,13 +74,14 @@ func toggled(keys, moved []Key) []Key {
 	return append(all, keys...)
 }
 
-// Package returns the package at exactly key, nil when there is none.
+// Package returns the package at exactly key, or nil.
 func (g *Graph) Package(key Key) *Package { return g.packages.Get(key) }
 
-// Keys are the keys of all packages, sorted. Not to be changed.
+// Keys returns the keys of all packages, sorted. The caller must not change the slice.
 func (g *Graph) Keys() []Key { return g.keys }
 
-// Rules are the rules of all modules of the package; none when p is nil.
+// Rules returns the rules of all modules of the package; none if p is nil. The caller must not change
+// the slice.
 func (p *Package) Rules() []Rule {
 	if p == nil {
 		return nil
@@ -94,7 +96,8 @@ func (p *Package) Rules() []Rule {
 	return rules
 }
 
-// Bare reports whether a module of the package has no rule; such a package is a place of its own.
+// Bare reports whether a module of the package has no rule. OPA's rule tree has a node for such a
+// package though there is no rule to put there.
 func (p *Package) Bare() bool {
 	return p != nil && slices.ContainsFunc(p.Modules, func(m *Module) bool { return len(m.Rules) == 0 })
 }
@@ -103,18 +106,18 @@ func (p *Package) any(is func(*Module) bool) bool {
 	return p != nil && slices.ContainsFunc(p.Modules, is)
 }
 
-func readsChain(m *Module) bool { return m.ReadsChain }
-func tellsBelow(m *Module) bool { return m.TellsBelow }
+func readsChain(m *Module) bool           { return m.ReadsChain }
+func describesSubpackages(m *Module) bool { return m.DescribesSubpackages }
 
-// below are the packages at or below place.
+// below returns the packages at or below place.
 func (g *Graph) below(place Key) []Key {
 	from := sort.Search(len(g.keys), func(i int) bool { return g.keys[i] >= place })
 	n := sort.Search(len(g.keys)-from, func(i int) bool { return !place.Holds(g.keys[from+i]) })
 	return g.keys[from : from+n]
 }
 
-// reached calls f with every package that a reference to place can find something of.
-func (g *Graph) reached(place Key, f func(Key)) {
+// visitReached calls f with every package that has something a reference to place can find.
+func (g *Graph) visitReached(place Key, f func(Key)) {
 	for _, key := range g.below(place) {
 		f(key)
 	}
@@ -125,7 +128,7 @@ func (g *Graph) reached(place Key, f func(Key)) {
 		}
 		for _, m := range p.Modules {
 			for i := range m.Rules {
-				if m.Rules[i].Path.Meets(place) {
+				if m.Rules[i].Path.Overlaps(place) {
 					f(key)
 					return
 				}

@@ -67,7 +67,7 @@ func TestEveryKindOfReferenceIsFound(t *testing.T) {
 		"f(a) := a[data.lib.a]":                               "lib.a",
 		"x := $\"{data.lib.a}\"":                              "lib.a",
 		"x := input[data.lib.a].b":                            "lib.a",
-		"x := 1 if { lib := 2; lib > 1 }":                     "lib", // hidden by a local: more than there is, never less
+		"x := 1 if { lib := 2; lib > 1 }":                     "lib", // hidden by a local variable: too much, never too little
 		`x := data["lib"]["a"]`:                               "lib.a",
 		"x := data.lib.list[0].a":                             "lib.list.\x010.a",
 		"x := object.get(data.lib.o, [\"a\"], data.lib.none)": "lib.none lib.o",
@@ -155,16 +155,15 @@ func TestPackagesThatShareASubtreeAreEntangled(t *testing.T) {
 
 func TestChainReadersAreThoseBelow(t *testing.T) {
 	before := graph(t, "package a", "package a.b\nx := rego.metadata.chain()", "package c\nx := rego.metadata.chain()", "package a.d")
-	told := graph(t, "# METADATA\n# scope: subpackages\n# title: t\npackage a", "package a.b\nx := rego.metadata.chain()",
+	described := graph(t, "# METADATA\n# scope: subpackages\n# title: t\npackage a", "package a.b\nx := rego.metadata.chain()",
 		"package c\nx := rego.metadata.chain()", "package a.d")
-	for _, g := range [][2]*unit.Graph{{before, told}, {told, before}} {
+	for _, g := range [][2]*unit.Graph{{before, described}, {described, before}} {
 		if got := dotted(g[1].ChainReaders(unit.SetOf(key("a")), g[0]).Sorted()); !slices.Equal(got, []string{"a.b"}) {
 			t.Errorf("readers are %v; want a.b", got)
 		}
 	}
 }
 
-// An edited graph is the same as one made of the modules that are left.
 func TestAnEditedGraphEqualsAFreshOne(t *testing.T) {
 	texts := []string{
 		"package a\nx := data.b.y", "package a\nz := 1", "package b\ny := data.c", "package c.d\nx := 1",

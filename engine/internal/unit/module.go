@@ -7,15 +7,16 @@ import (
 	"github.com/open-policy-agent/opa/v1/ast"
 )
 
-// A Key names a place under data: its parts, each with an end mark, so that one key is a prefix of
-// another exactly when its place holds the other's. The empty key is data itself.
+// A Key names a place under data: its parts, each followed by an end mark. With the mark, one key is a
+// prefix of another exactly if its place holds the other's: lib is no prefix of library. The empty key
+// is data itself.
 type Key string
 
 // Holds reports whether k is at or above other.
 func (k Key) Holds(other Key) bool { return strings.HasPrefix(string(other), string(k)) }
 
-// Meets reports whether one of k and other holds the other.
-func (k Key) Meets(other Key) bool { return k.Holds(other) || other.Holds(k) }
+// Overlaps reports whether one of k and other holds the other.
+func (k Key) Overlaps(other Key) bool { return k.Holds(other) || other.Holds(k) }
 
 const (
 	endMark     = "\x00"
@@ -33,8 +34,8 @@ func (k Key) above(f func(Key)) {
 	}
 }
 
-// KeyOf is the key of the longest prefix of terms, which follow data, that is written out. whole
-// tells whether that is all of them.
+// KeyOf returns the key of the longest prefix of terms that consists of constants. terms are those that
+// follow data in a reference. whole reports whether that prefix is all of them.
 func KeyOf(terms []*ast.Term) (key Key, whole bool) {
 	var b strings.Builder
 	for _, t := range terms {
@@ -52,13 +53,13 @@ func KeyOf(terms []*ast.Term) (key Key, whole bool) {
 	return Key(b.String()), true
 }
 
-// PathKey is the key of a path that begins with data.
+// PathKey returns the key of a path that begins with data.
 func PathKey(path ast.Ref) Key {
 	key, _ := KeyOf(path[firstInPath:])
 	return key
 }
 
-// Ref is the reference to the place, data included; ok only when each part is a string.
+// Ref returns the reference to the place, beginning with data. ok is false if a part is no string.
 func (k Key) Ref() (ref ast.Ref, ok bool) {
 	if strings.Contains(string(k), notAString) {
 		return nil, false
@@ -72,28 +73,25 @@ func (k Key) Ref() (ref ast.Ref, ok bool) {
 	return ref, true
 }
 
-// Module is what of a parsed module matters to others, and what of others matters to it.
+// Module is what a parsed module offers to others, and what it needs of them. It is immutable.
 type Module struct {
 	File    string
 	Path    ast.Ref // of the package
 	Package Key     // its place
 	Syntax  *Syntax
 	Rules   []Rule
-	Refs    []Key // what it may refer to under data, sorted, each once; names of its own package are left out
+	Refs    []Key // what it may refer to under data, sorted, each once, without names of its own package
 
-	// ReadsChain: it asks for the metadata of the packages above it.
-	ReadsChain bool
-	// TellsBelow: it has metadata that packages below it can ask for.
-	TellsBelow bool
-	// Replaces: it evaluates something with another document in the place of one.
-	Replaces bool
+	ReadsChain           bool // it calls rego.metadata.chain, which reads the metadata of packages above it
+	DescribesSubpackages bool // it has metadata for packages below it, which such a call reads
+	Replaces             bool // it uses with, which evaluates rules of others with another document
 }
 
-// A Rule is what the source says of one rule, before any type is known.
+// A Rule is what the source says of one rule, without its types.
 type Rule struct {
-	Path    Key  // up to the first part that is not written out
-	Whole   bool // every part is written out
-	General bool // a part that is written out follows one that is not
+	Path    Key  // up to the first part that is not a constant
+	Whole   bool // every part is a constant
+	General bool // a constant part follows one that is not
 	Kind    ast.RuleKind
 	Arity   int
 	Default bool
@@ -105,8 +103,8 @@ func (m *Module) HasRuleAt(place Key) bool {
 	return m.Package.Holds(place) && slices.ContainsFunc(m.Rules, func(r Rule) bool { return r.Path == place })
 }
 
-// Scan reads a module. again parses it anew, see [NewSyntax]. The module is not changed, and must not be
-// afterwards.
+// Scan makes the Module of a parsed one. again parses the same text once more, see [NewSyntax]. Scan
+// does not change parsed, and the caller must not change it afterwards.
 func Scan(parsed *ast.Module, again func() *ast.Module) *Module {
 	m := &Module{
 		File: parsed.Package.Location.File, Path: parsed.Package.Path, Package: PathKey(parsed.Package.Path),
@@ -122,7 +120,7 @@ func Scan(parsed *ast.Module, again func() *ast.Module) *Module {
 		})
 	}
 	for _, a := range parsed.Annotations {
-		m.TellsBelow = m.TellsBelow || a.Scope == "subpackages"
+		m.DescribesSubpackages = m.DescribesSubpackages || a.Scope == "subpackages"
 	}
 	m.scanRefs(parsed)
 	return m
@@ -131,11 +129,11 @@ func Scan(parsed *ast.Module, again func() *ast.Module) *Module {
 func isGeneral(parts []*ast.Term) bool {
 	open := false
 	for _, t := range parts {
-		_, written := KeyOf([]*ast.Term{t})
-		if open && written {
+		_, constant := KeyOf([]*ast.Term{t})
+		if open && constant {
 			return true
 		}
-		open = open || !written
+		open = open || !constant
 	}
 	return false
 }
@@ -151,8 +149,8 @@ func nameOf(t *ast.Term) string {
 	}
 }
 
-// scanRefs collects the references. A name that an import brings in counts as the import even
-// where a local variable hides it: that can only add a dependency.
+// scanRefs collects the references. An imported name counts as the import even where a local variable
+// hides it: that can only add a dependency.
 func (m *Module) scanRefs(parsed *ast.Module) {
 	imports := map[ast.Var]Key{}
 	for _, imp := range parsed.Imports {

@@ -4,8 +4,8 @@ import "slices"
 
 // Reach is what one reference can find.
 type Reach struct {
-	Packages []Key    // that it finds something of, each once
-	Rules    []RuleAt // at or above the reference's place, each place once
+	Packages []Key    // the packages it finds something of, each once
+	Rules    []RuleAt // the rules at or above the reference's place, each place once
 	Exact    bool     // it finds nothing but Rules: no package as a whole, and no rule below its place
 }
 
@@ -15,7 +15,7 @@ type RuleAt struct {
 	Place   Key
 }
 
-// Reach tells what a reference to place can find.
+// Reach returns what a reference to place can find.
 func (g *Graph) Reach(place Key) Reach {
 	r := Reach{Packages: slices.Clone(g.below(place))}
 	r.Exact = len(r.Packages) == 0
@@ -24,19 +24,19 @@ func (g *Graph) Reach(place Key) Reach {
 		if p == nil || key == place {
 			return
 		}
-		met := false
+		found := false
 		for _, rule := range p.Rules() {
 			switch at := (RuleAt{Package: key, Place: rule.Path}); {
 			case rule.Path.Holds(place):
-				met = true
+				found = true
 				if !slices.Contains(r.Rules, at) {
 					r.Rules = append(r.Rules, at)
 				}
 			case place.Holds(rule.Path):
-				met, r.Exact = true, false
+				found, r.Exact = true, false
 			}
 		}
-		if met {
+		if found {
 			r.Packages = append(r.Packages, key)
 		}
 	})

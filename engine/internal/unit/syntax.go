@@ -7,8 +7,9 @@ import (
 	"github.com/open-policy-agent/opa/v1/ast"
 )
 
-// Syntax is a module as it was parsed. It keeps no module: one is as large as what is compiled from it,
-// and is needed again only when something that it refers to changes. Safe for concurrent use.
+// Syntax gives a module as it was parsed. It holds the module weakly: a module is as large as what is
+// compiled from it, and is needed again only if something it refers to changes, so parsing it once
+// more then is cheaper than the memory. Safe for concurrent use.
 type Syntax struct {
 	parse func() *ast.Module
 
@@ -16,12 +17,13 @@ type Syntax struct {
 	last weak.Pointer[ast.Module]
 }
 
-// NewSyntax is the syntax that parse, which must always give an equal module, gave first.
+// NewSyntax makes the Syntax of a module that parse returned. parse must return an equal one each time.
 func NewSyntax(first *ast.Module, parse func() *ast.Module) *Syntax {
 	return &Syntax{parse: parse, last: weak.Make(first)}
 }
 
-// Module is the one that somebody still holds, or else one parsed anew. Not to be changed.
+// Module returns the module as long as something still refers to it, and else parses it again. The
+// caller must not change it.
 func (s *Syntax) Module() *ast.Module {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -10,7 +10,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-func TestATableIsAMapThatAnEditLeavesAsItWas(t *testing.T) {
+func TestATableIsAnImmutableMap(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
 		table, want := &unit.Table[int]{}, map[unit.Key]*int{}
 		for range rapid.IntRange(1, 8).Draw(r, "edits") {

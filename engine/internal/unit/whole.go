@@ -6,10 +6,11 @@ import (
 	"strings"
 )
 
-// WhyWhole tells what about one of the packages makes types, and with them errors, depend on what
-// else is compiled beside; "" for nothing. OPA's type checker goes by the references that can find
-// a rule. A reference can miss a rule and yet be typed by it, when the rule was checked earlier by
-// chance of the order, in three cases:
+// WhyWhole returns why one of the packages can only be compiled together with the whole corpus, or "".
+//
+// OPA's type checker orders the rules by which references can find which rules. In three cases a
+// reference cannot find a rule, and still gets its type from it if that rule happened to be checked
+// before. Types, and with them errors, then depend on what else is compiled at the same time:
 //
 //   - a rule's name has a fixed part after a variable: data.p.x.a reads past p[k].b without finding it;
 //   - other rules lie below the place of a rule with a variable in its name;
@@ -61,7 +62,7 @@ func (g *Graph) whySystem() string {
 	return ""
 }
 
-// String is the path in Rego's notation, for messages.
+// String returns the path in Rego's notation, for messages.
 func (k Key) String() string {
 	return "data" + strings.TrimSuffix("."+strings.ReplaceAll(strings.TrimSuffix(string(k), endMark), endMark, "."), ".")
 }

@@ -7,7 +7,7 @@ import (
 	"defenseclaw/engine/internal/unit"
 )
 
-func TestWhatOnlyOneCompilerCanJudgeIsNamed(t *testing.T) {
+func TestWhyWholeNamesTheCause(t *testing.T) {
 	for name, c := range map[string]struct {
 		modules []string
 		want    string
