@@ -37,7 +37,7 @@ func fallsBack(t *testing.T, s *history.Store, before history.Entry, what string
 	return found.Skipped[0].Err
 }
 
-func TestAnEntryCutShortAnywhereIsPassedOver(t *testing.T) {
+func TestATruncatedEntryIsSkipped(t *testing.T) {
 	s, before, victim := pair(t)
 	text, err := os.ReadFile(victim.Path)
 	if err != nil {
@@ -115,7 +115,7 @@ func everything(t *testing.T, e history.Entry) string {
 	return b.String()
 }
 
-func TestWhateverLiesInAnEntrysPlaceIsPassedOver(t *testing.T) {
+func TestWhateverHasAnEntrysNameIsSkipped(t *testing.T) {
 	outside := filepath.Join(t.TempDir(), "outside")
 	for name, put := range map[string]func(victim, sound string) error{
 		"an empty file":         func(victim, _ string) error { return os.WriteFile(victim, nil, 0o600) },
@@ -303,7 +303,7 @@ func TestABombIsRefusedWithoutItsMemory(t *testing.T) {
 	})
 }
 
-func TestTheRevisionIsComputedAsTheEngineComputesIt(t *testing.T) {
+func TestTheRevisionIsTheEngines(t *testing.T) {
 	g := load(t, files{"a/b.rego": "package a", "p.rego": "package p", "data.json": "{}"}.fs())
 	h := sha256.New()
 	for _, f := range g.Files() {

@@ -13,7 +13,7 @@ import (
 	"defenseclaw/engine/history"
 )
 
-// smallDisk mounts a file system of so many bytes.
+// smallDisk mounts a file system of the given size in bytes.
 func smallDisk(t *testing.T, options string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -28,7 +28,7 @@ func smallDisk(t *testing.T, options string) string {
 	return dir
 }
 
-func TestAFullDiskLeavesWhatWasKeptAndHealsWhenThereIsRoom(t *testing.T) {
+func TestAFullDiskKeepsEntriesAndRecovers(t *testing.T) {
 	disk := smallDisk(t, "size=64k")
 	s := newStore(t, history.Config{Dir: filepath.Join(disk, "history")})
 	first := save(t, s, version(t, 1))
@@ -60,7 +60,7 @@ func TestAFullDiskLeavesWhatWasKeptAndHealsWhenThereIsRoom(t *testing.T) {
 	eventually(t, "it is kept now", func() bool { h := k.Health(); return h.Err == nil && h.Revision == big.Revision() })
 }
 
-func TestAReadOnlyDiskIsReadFromAndSaidToBeReadOnly(t *testing.T) {
+func TestAReadOnlyDiskIsReadAndReported(t *testing.T) {
 	disk := smallDisk(t, "size=1m")
 	s := newStore(t, history.Config{Dir: disk})
 	first := save(t, s, version(t, 1))

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// ErrDamaged is wrapped when an entry's content is not what was once written. Reading it again
+// ErrDamaged is wrapped if an entry's content is not what was once written. Reading it again
 // cannot help.
 var ErrDamaged = errors.New("damaged")
 
@@ -22,11 +22,11 @@ type Entry struct {
 	Path string    // of its file, for opening it; `opa eval -b` takes it
 	Time time.Time // when the generation began to serve, or a little later than the entry before
 
-	short string // the beginning of its revision
-	most  bounds
+	short  string // the beginning of its revision
+	limits limits
 }
 
-// Info is what an entry's manifest tells of the generation that was kept.
+// Info is what an entry's manifest says of the generation that was kept.
 type Info struct {
 	Revision   string    // as [engine.Generation.Revision]
 	Generation uint64    // its number in the process that kept it
@@ -36,7 +36,7 @@ type Info struct {
 }
 
 const (
-	stampLayout = "20060102T150405.000000Z" // as many characters as what it formats
+	stampLayout = "20060102T150405.000000Z" // has the length of what it formats
 	shortDigits = 12
 	extension   = ".tar.gz"
 )
@@ -47,6 +47,7 @@ func shortOf(revision string) string {
 	return digits[:min(len(digits), shortDigits)]
 }
 
+// nameFor makes the Entry, without its path, of a generation that began to serve at t.
 func nameFor(t time.Time, revision string) Entry {
 	t = t.UTC().Truncate(time.Microsecond)
 	short := shortOf(revision)
@@ -69,20 +70,19 @@ func parseName(name string) (Entry, bool) {
 // mayHold reports whether the entry is named for a revision.
 func (e Entry) mayHold(revision string) bool { return shortOf(revision) == e.short }
 
-// Info reads what the entry tells of itself. It reads no further than the manifest: only [Entry.FS]
-// knows whether the rest is sound.
+// Info reads the entry's manifest, and no further: only [Entry.FS] finds out whether the rest is sound.
 func (e Entry) Info() (Info, error) {
 	in, err := e.open()
 	if err != nil {
 		return Info{}, err
 	}
 	defer in.Close() //nolint:errcheck // it was only read
-	return peek(in, e.most)
+	return peek(in, e.limits)
 }
 
-// FS gives the entry's files, read into memory and verified, laid out like the policy directory
-// that they came from: [engine.Load] makes a generation of the same revision of it. The error wraps
-// [ErrDamaged] when the content is wrong.
+// FS returns the entry's files, read into memory and verified, under the paths they had in the policy
+// directory: [engine.Load] makes a generation of the same revision from it. The error wraps
+// [ErrDamaged] if the content is wrong.
 func (e Entry) FS(ctx context.Context) (fs.FS, error) {
 	u, err := e.read(ctx, withBytes)
 	if err != nil {
@@ -97,7 +97,7 @@ func (e Entry) read(ctx context.Context, how depth) (*unpacked, error) {
 		return nil, err
 	}
 	defer in.Close() //nolint:errcheck // it was only read
-	u, err := unpack(ctx, bufio.NewReaderSize(in, 1<<16), e.most, how)
+	u, err := unpack(ctx, bufio.NewReaderSize(in, 1<<16), e.limits, how)
 	if err != nil {
 		return nil, err
 	}
@@ -107,7 +107,7 @@ func (e Entry) read(ctx context.Context, how depth) (*unpacked, error) {
 	return u, nil
 }
 
-// open never blocks and follows no link: whatever was put in the entry's place is told by name.
+// open follows no link and does not block, also if something else, such as a pipe, has the entry's name.
 func (e Entry) open() (*os.File, error) {
 	named, err := os.Lstat(e.Path)
 	if err != nil {
@@ -127,7 +127,7 @@ func (e Entry) open() (*os.File, error) {
 	return in, nil
 }
 
-// remove leaves alone what no Save can have made.
+// remove spares a directory: no Save can have made it.
 func (e Entry) remove() error {
 	info, err := os.Lstat(e.Path)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && info.IsDir() {

@@ -22,7 +22,7 @@ import (
 	"golang.org/x/tools/txtar"
 )
 
-var fuzzBounds = bounds{bytes: 1 << 20, files: 200}
+var fuzzLimits = limits{bytes: 1 << 20, files: 200}
 
 func seeds(f *testing.F) (archives []*txtar.Archive) {
 	f.Helper()
@@ -41,7 +41,7 @@ func seeds(f *testing.F) (archives []*txtar.Archive) {
 }
 
 // FuzzUnpack holds the reader to its word for any bytes: what it takes has the revision that it
-// says, and fits the bounds.
+// says, and fits the limits.
 func FuzzUnpack(f *testing.F) {
 	for _, a := range seeds(f) {
 		m := fstest.MapFS{}
@@ -71,8 +71,8 @@ func FuzzUnpack(f *testing.F) {
 		if zip {
 			text = zipped(t, text)
 		}
-		u, err := unpack(context.Background(), bytes.NewReader(text), fuzzBounds, withBytes)
-		_, peekErr := peek(bytes.NewReader(text), fuzzBounds)
+		u, err := unpack(context.Background(), bytes.NewReader(text), fuzzLimits, withBytes)
+		_, peekErr := peek(bytes.NewReader(text), fuzzLimits)
 		if err != nil {
 			return
 		}
@@ -86,7 +86,7 @@ func FuzzUnpack(f *testing.F) {
 				t.Errorf("%s: wrong hash", file.rel)
 			}
 		}
-		if u.revision() != u.info.Revision || int64(size) > fuzzBounds.bytes || len(u.files) > fuzzBounds.files {
+		if u.revision() != u.info.Revision || int64(size) > fuzzLimits.bytes || len(u.files) > fuzzLimits.files {
 			t.Errorf("%d bytes in %d files of revision %s; the manifest says %s", size, len(u.files), u.revision(), u.info.Revision)
 		}
 	})
@@ -112,7 +112,7 @@ func FuzzTakenTreesAreWhatTheEngineLoads(f *testing.F) {
 	f.Add("p.rego\n\xff.rego\n\xff/data.json", true, false)
 	f.Fuzz(func(t *testing.T, names string, nested, merged bool) {
 		all := strings.Split(names, "\n")
-		u, err := unpack(context.Background(), bytes.NewReader(zipped(t, archiveOf(t, all, nested, merged))), fuzzBounds, withBytes)
+		u, err := unpack(context.Background(), bytes.NewReader(zipped(t, archiveOf(t, all, nested, merged))), fuzzLimits, withBytes)
 		if err != nil {
 			return
 		}

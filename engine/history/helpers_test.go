@@ -102,7 +102,7 @@ func version(t testing.TB, n int) *engine.Generation {
 	return load(t, files{"p.rego": fmt.Sprintf("package p\n\nx := %d\n", n), "data.json": fmt.Sprintf(`{"n": %d}`, n)}.fs())
 }
 
-// whole is everything that a generation knows without input.
+// whole is everything that a generation holds without input.
 func whole(t testing.TB, g *engine.Generation) ast.Value {
 	t.Helper()
 	result, defined, err := g.Decide(context.Background(), nil, nil)
@@ -130,7 +130,7 @@ func content(g *engine.Generation) files {
 	return all
 }
 
-// member is one file of an archive as tar tells it.
+// member is one file of an archive with its tar header.
 type member struct {
 	tar.Header
 	text string

@@ -13,15 +13,15 @@ import (
 // KeeperConfig says what a Keeper saves to. Zero fields mean the defaults given.
 type KeeperConfig struct {
 	Store *Store        // Required.
-	Retry time.Duration // how long after a failure the next attempt is made; default one minute
-	Flush time.Duration // bounds the last save, when Run is ended; default ten seconds
+	Retry time.Duration // time from a failure to the next attempt; default one minute
+	Flush time.Duration // time limit of the last save, after Run's context has ended; default ten seconds
 }
 
-// Keeper saves the generations that it is told of, away from the reload that tells and slowly, so that it
-// leaves the processors to decisions: only the newest that waits is saved. Safe for concurrent use.
+// Keeper saves the generations that Announce hands it, in the background and at a tenth of one processor,
+// so that decisions keep the rest. If several wait, it saves the newest only. Safe for concurrent use.
 type Keeper struct {
 	cfg  KeeperConfig
-	wake chan struct{} // holds one
+	wake chan struct{} // of capacity one
 
 	mu      sync.Mutex // guards the fields below
 	pending *engine.Generation
@@ -35,13 +35,13 @@ type Health struct {
 	Revision   string    // of Entry
 	Generation uint64    // the number of the generation it was saved for
 	SavedAt    time.Time // when that was
-	Pending    bool      // a generation is to be saved
-	Err        error     // why the last attempt failed; nil when it did not
+	Pending    bool      // a generation waits to be saved
+	Err        error     // why the last attempt failed; nil if it did not
 	FailedAt   time.Time // of the last failure, whether or not Err is still set
 	Failures   int       // since the start
 }
 
-// NewKeeper makes a keeper that does nothing until Run runs.
+// NewKeeper makes a keeper. It saves nothing until Run is called.
 func NewKeeper(cfg KeeperConfig) (*Keeper, error) {
 	if cfg.Store == nil {
 		return nil, errors.New("history: KeeperConfig.Store is required")
@@ -55,8 +55,8 @@ func NewKeeper(cfg KeeperConfig) (*Keeper, error) {
 	return &Keeper{cfg: cfg, wake: make(chan struct{}, 1)}, nil
 }
 
-// Announce is the Run of an [engine.Announcement]. It only notes which generation serves, in no
-// time whatever the disk does. The error says that Run has ended, so that nobody will save it: end
+// Announce is the Run of an [engine.Announcement]. It only notes which generation serves, so it returns
+// at once however slow the disk is. It fails if Run has ended and the generation will not be saved: end
 // Run after the engine's.
 func (k *Keeper) Announce(_ context.Context, report engine.Report) error {
 	g := report.Generation
@@ -74,12 +74,12 @@ func (k *Keeper) Announce(_ context.Context, report engine.Report) error {
 	k.pending = g
 	select {
 	case k.wake <- struct{}{}:
-	default: // Run knows already that there is something
+	default: // Run has a wake-up waiting, and will save the newest
 	}
 	return nil
 }
 
-// Health tells what was saved last, and what is wrong.
+// Health returns what was saved last, and what is wrong.
 func (k *Keeper) Health() Health {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -88,17 +88,17 @@ func (k *Keeper) Health() Health {
 	return h
 }
 
-// Run saves until ctx ends; then it saves what is still to be saved, within Flush, and returns nil.
-// It saves at once, unless it saved shortly before: then it waits nine times as long as that took, a minute at
-// most. What goes wrong is told by Health. Call it once.
+// Run saves what Announce notes until ctx ends; then it saves what is still pending, within Flush, and
+// returns nil. After each save it rests nine times as long as that took, a minute at most. Errors are in
+// Health. Call it once.
 func (k *Keeper) Run(ctx context.Context) error {
-	k.cfg.Store.tidy()
+	k.cfg.Store.lockAndRemoveLeftovers()
 	retry := time.NewTimer(k.cfg.Retry)
 	defer retry.Stop()
 	for {
 		select {
 		case <-ctx.Done():
-			k.last(ctx)
+			k.flush(ctx)
 			return nil
 		case <-k.wake:
 		case <-retry.C:
@@ -112,8 +112,8 @@ func (k *Keeper) Run(ctx context.Context) error {
 	}
 }
 
-// last takes no more generations: who comes later is told so.
-func (k *Keeper) last(ctx context.Context) {
+// flush refuses further generations, so that none is accepted that will not be saved.
+func (k *Keeper) flush(ctx context.Context) {
 	k.mu.Lock()
 	k.ended = true
 	k.mu.Unlock()
@@ -122,7 +122,7 @@ func (k *Keeper) last(ctx context.Context) {
 	k.savePending(ctx, nil)
 }
 
-// savePending leaves pending what could not be saved.
+// savePending leaves a generation that could not be saved pending, for the next attempt.
 func (k *Keeper) savePending(ctx context.Context, p *pace) {
 	k.mu.Lock()
 	g := k.pending
@@ -132,7 +132,7 @@ func (k *Keeper) savePending(ctx context.Context, p *pace) {
 	}
 	entry, err := k.cfg.Store.keep(ctx, g, p)
 	if errors.Is(err, context.Canceled) {
-		return // by the end of Run, which will try once more
+		return // Run is ending, and flush tries once more
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()

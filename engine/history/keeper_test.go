@@ -162,7 +162,7 @@ func TestWhatIsPendingIsSavedBeforeRunReturns(t *testing.T) {
 		t.Errorf("what is saved already: %v", err)
 	}
 	if err := k.Announce(t.Context(), engine.Report{Generation: version(t, 2)}); err == nil {
-		t.Error("a generation that nobody will save is taken without a word")
+		t.Error("a generation that will not be saved is accepted")
 	}
 }
 
@@ -185,7 +185,7 @@ func TestTheLastSaveIsBounded(t *testing.T) {
 	}
 }
 
-func TestABrokenDiskHurtsNoReloadAndIsTriedAgain(t *testing.T) {
+func TestABrokenDiskFailsNoReloadAndIsRetried(t *testing.T) {
 	dir := t.TempDir()
 	inTheWay := filepath.Join(dir, "data")
 	if err := os.WriteFile(inTheWay, nil, 0o600); err != nil {
@@ -225,7 +225,7 @@ func TestABrokenDiskHurtsNoReloadAndIsTriedAgain(t *testing.T) {
 	})
 }
 
-func TestAReloadTriesAgainAtOnce(t *testing.T) {
+func TestAReloadRetriesTheSaveAtOnce(t *testing.T) {
 	inTheWay := filepath.Join(t.TempDir(), "data")
 	if err := os.WriteFile(inTheWay, nil, 0o600); err != nil {
 		t.Fatal(err)

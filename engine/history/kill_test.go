@@ -17,7 +17,7 @@ import (
 	"defenseclaw/engine/history"
 )
 
-// saveUntilKilled is the process that the next test kills. It tells of each save that it ended.
+// saveUntilKilled is the process that the next test kills. It reports the end of each save.
 func saveUntilKilled(dir string) error {
 	ctx := context.Background()
 	s, err := history.New(history.Config{Dir: dir, Keep: 3})
@@ -38,7 +38,7 @@ func saveUntilKilled(dir string) error {
 	}
 }
 
-func TestAProcessKilledInTheMiddleOfASaveLeavesOnlyWholeEntries(t *testing.T) {
+func TestAKilledSaveLeavesOnlyWholeEntries(t *testing.T) {
 	dir := t.TempDir()
 	left := 0
 	for round := range 15 {
@@ -73,7 +73,7 @@ func TestAProcessKilledInTheMiddleOfASaveLeavesOnlyWholeEntries(t *testing.T) {
 	}
 }
 
-// killWhileSaving ends a saving process after so many saves and a bit, and gives the revision that
+// killWhileSaving kills a saving process shortly after that many saves, and returns the revision that
 // it reported last.
 func killWhileSaving(t *testing.T, dir string, saves int) (last string) {
 	t.Helper()

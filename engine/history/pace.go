@@ -6,33 +6,34 @@ import (
 	"time"
 )
 
-// A pace has work take a tenth of one processor, in short turns, so that no decision waits for longer than
-// one. To keep thousands of modules takes seconds then, in place of a fraction of one. nil does not rest.
+// A pace limits work to a tenth of one processor, in short turns, so that no decision waits longer than
+// one turn for its processor. Keeping thousands of modules then takes seconds, not a fraction of one. A
+// nil pace does not rest.
 type pace struct{ begun time.Time }
 
 const (
-	turn  = time.Millisecond / 5
-	rests = 9 // times as long
+	turn     = time.Millisecond / 5
+	restRate = 9 // units of rest for each of work
 )
 
-// next rests when a turn is over. It ends early, with ctx's error, when ctx does.
+// next rests if the turn is over. If ctx ends it returns early, with ctx's error.
 func (p *pace) next(ctx context.Context) error {
 	if p == nil || time.Since(p.begun) < turn {
 		return ctx.Err()
 	}
-	pause(ctx, rests*turn)
+	pause(ctx, restRate*turn)
 	p.begun = time.Now()
 	return ctx.Err()
 }
 
-// restAfter has what is kept one after the other take a tenth of the time, as the work on each does: in a
-// storm of edits of thousands of modules, to keep each of them would go on without end.
+// restAfter keeps a sequence of saves at a tenth of the time, as next does inside each of them. In a
+// storm of edits of thousands of modules, one save would else follow the other without a pause.
 func restAfter(ctx context.Context, work time.Duration) {
-	const longest = time.Minute
-	pause(ctx, min(rests*work, longest))
+	const maxRest = time.Minute
+	pause(ctx, min(restRate*work, maxRest))
 }
 
-// pause ends early when ctx does.
+// pause returns early if ctx ends.
 func pause(ctx context.Context, d time.Duration) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

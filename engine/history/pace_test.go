@@ -50,7 +50,7 @@ func TestWithoutAPaceNothingRests(t *testing.T) {
 	})
 }
 
-func TestSavesTakeATenthOfTheTimeAndRestForAMinuteAtMost(t *testing.T) {
+func TestSavesTakeATenthOfTheTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		took := func(ctx context.Context, work time.Duration) time.Duration {
 			before := time.Now()

@@ -116,7 +116,7 @@ func sameForOPA(t fatal, e history.Entry, g *engine.Generation) {
 
 // Whatever the data files say and wherever they lie: if the engine takes them, then what was saved
 // is the same to the engine and to OPA.
-func TestAnyMixtureOfDataFilesIsTheSameForOPAAndAfterARestore(t *testing.T) {
+func TestOPAReadsAnyMixtureOfDataFilesAlike(t *testing.T) {
 	s := newStore(t, history.Config{Keep: 1})
 	taken := 0
 	rapid.Check(t, func(t *rapid.T) {
@@ -211,7 +211,7 @@ func TestUnpackingAnEntryGivesThePolicyFilesBack(t *testing.T) {
 	}
 }
 
-func TestADirectoryOfLinksIsKeptAsTheFilesThatItMeant(t *testing.T) {
+func TestLinksAreKeptAsTheFilesTheyPointTo(t *testing.T) {
 	dir := t.TempDir()
 	written := files{"..1/p.rego": good, "..1/data.json": `{"v": 1}`, "team/q.rego": "package q\n\nx := data.other.v\n"}
 	for name, text := range written {

@@ -16,10 +16,10 @@ import (
 	"defenseclaw/engine"
 )
 
-// Save keeps a generation as the newest entry and removes what is then too old. When the newest
-// entry holds that revision already, below the same root, and is sound, it stays as it is. An entry
-// returned with an error is kept all the same if its Name is not empty: then only the removing went
-// wrong. Cancelling ctx leaves the entries as they were.
+// Save keeps a generation as the newest entry and removes what is then too old. If the newest entry
+// holds that revision already, below the same root, and is sound, it stays as it is. An entry returned
+// together with an error is kept if its Name is not empty: then only removing old ones failed.
+// Cancelling ctx leaves the entries as they were.
 func (s *Store) Save(ctx context.Context, g *engine.Generation) (Entry, error) {
 	return s.keep(ctx, g, nil)
 }
@@ -54,12 +54,12 @@ func (s *Store) save(ctx context.Context, g *engine.Generation, p *pace) (Entry,
 	if len(entries) > 0 {
 		newest := entries[0]
 		if newest.mayHold(g.Revision()) {
-			info, err := s.judge(ctx, newest)
+			info, err := s.check(ctx, newest)
 			if err == nil && info.Revision == g.Revision() && info.Root == g.Root() {
 				return newest, nil
 			}
 		}
-		// A clock that was set back must not make the newest entry look old.
+		// If the clock was set back, the newest entry would else sort as an old one.
 		if earliest := newest.Time.Add(time.Microsecond); began.Before(earliest) {
 			began = earliest
 		}
@@ -68,14 +68,16 @@ func (s *Store) save(ctx context.Context, g *engine.Generation, p *pace) (Entry,
 		return Entry{}, err
 	}
 	e := nameFor(began, g.Revision())
-	e.Path, e.most = filepath.Join(s.cfg.Dir, e.Name), s.most
+	e.Path, e.limits = filepath.Join(s.cfg.Dir, e.Name), s.limits
 	return e, s.write(ctx, g, e, p)
 }
 
-// tempPrefix begins the names of files that are being written. It is hidden, and no entry's.
+// tempPrefix begins the names of files that are being written. No entry's name begins so.
 const tempPrefix = ".saving-"
 
-// write gives the entry its name as the last step, when nothing about it can go wrong any more.
+// write gives the file its final name as the last step, when the content is on disk and was read back.
+// It does without google/renameio, which has no build for Windows, syncs no directory, and has no
+// place for the reading back.
 func (s *Store) write(ctx context.Context, g *engine.Generation, e Entry, p *pace) (err error) {
 	temp, err := os.CreateTemp(s.cfg.Dir, tempPrefix+"*")
 	if err != nil {
@@ -83,7 +85,7 @@ func (s *Store) write(ctx context.Context, g *engine.Generation, e Entry, p *pac
 	}
 	defer func() {
 		if err != nil {
-			temp.Close()           //nolint:errcheck,gosec // perhaps closed already; the first error tells
+			temp.Close()           //nolint:errcheck,gosec // it may be closed already; the first error counts
 			os.Remove(temp.Name()) //nolint:errcheck,gosec // the next Save removes it
 		}
 	}()
@@ -100,8 +102,8 @@ func (s *Store) write(ctx context.Context, g *engine.Generation, e Entry, p *pac
 	if _, err := temp.Seek(0, io.SeekStart); err != nil {
 		return err
 	}
-	const stretch = 4096 // unpacks to what takes about a turn
-	u, err := unpack(ctx, bufio.NewReaderSize(&pacedReader{ctx, p, temp}, stretch), s.most, hashesOnly)
+	const readBytes = 4096 // unpacking as much takes about one turn
+	u, err := unpack(ctx, bufio.NewReaderSize(&pacedReader{ctx, p, temp}, readBytes), s.limits, hashesOnly)
 	if err == nil && u.info.Revision != g.Revision() {
 		err = fmt.Errorf("it has revision %s", u.info.Revision)
 	}
@@ -115,7 +117,7 @@ func (s *Store) write(ctx context.Context, g *engine.Generation, e Entry, p *pac
 		return err
 	}
 	if file, err := os.Lstat(e.Path); err == nil {
-		s.known[e.Name] = verdict{file: file, info: u.info}
+		s.checks[e.Name] = check{file: file, info: u.info}
 	}
 	return syncDir(s.cfg.Dir)
 }
@@ -130,14 +132,14 @@ func (s *Store) makeDir() error {
 	return syncDir(filepath.Dir(s.cfg.Dir))
 }
 
-func (s *Store) tidy() {
+func (s *Store) lockAndRemoveLeftovers() {
 	s.saving.Lock()
 	defer s.saving.Unlock()
 	s.removeLeftovers()
 }
 
-// removeLeftovers removes what saves that were killed have left. What cannot be removed does no
-// harm, and is tried again by the next Save.
+// removeLeftovers removes the temporary files of saves that were killed. One that cannot be removed does
+// no harm, and the next Save tries again.
 func (s *Store) removeLeftovers() {
 	found, err := os.ReadDir(s.cfg.Dir)
 	if err != nil {
@@ -150,8 +152,8 @@ func (s *Store) removeLeftovers() {
 	}
 }
 
-// sweep removes what is older than the newest Keep sound entries. Damaged ones among those stay,
-// the newest Keep of them at most.
+// sweep removes the entries older than the newest Keep sound ones. Of the damaged entries among those
+// it keeps the newest Keep too, as evidence.
 func (s *Store) sweep(ctx context.Context) error {
 	entries, err := s.Entries()
 	if err != nil || len(entries) <= s.cfg.Keep {
@@ -161,7 +163,7 @@ func (s *Store) sweep(ctx context.Context) error {
 	sound, damaged := 0, 0
 	for _, e := range entries {
 		if sound < s.cfg.Keep {
-			_, err := s.judge(ctx, e)
+			_, err := s.check(ctx, e)
 			switch {
 			case err == nil:
 				sound++
@@ -175,7 +177,7 @@ func (s *Store) sweep(ctx context.Context) error {
 				continue
 			}
 		}
-		delete(s.known, e.Name)
+		delete(s.checks, e.Name)
 		if err := e.remove(); err != nil {
 			failed = append(failed, err)
 		}
@@ -183,27 +185,29 @@ func (s *Store) sweep(ctx context.Context) error {
 	return errors.Join(failed...)
 }
 
-// judge reads an entry through unless its file is one that was judged before.
-func (s *Store) judge(ctx context.Context, e Entry) (Info, error) {
+// check reads an entry to its end, or returns the result of the last time if the file is the same.
+func (s *Store) check(ctx context.Context, e Entry) (Info, error) {
 	file, err := os.Lstat(e.Path)
 	if err != nil {
 		return Info{}, err
 	}
-	if v, ok := s.known[e.Name]; ok && os.SameFile(v.file, file) && v.file.Size() == file.Size() && v.file.ModTime().Equal(file.ModTime()) {
-		return v.info, v.wrong
+	if c, ok := s.checks[e.Name]; ok && os.SameFile(c.file, file) &&
+		c.file.Size() == file.Size() && c.file.ModTime().Equal(file.ModTime()) {
+		return c.info, c.damage
 	}
 	u, err := e.read(ctx, hashesOnly)
 	switch {
 	case err == nil:
-		s.known[e.Name] = verdict{file: file, info: u.info}
+		s.checks[e.Name] = check{file: file, info: u.info}
 		return u.info, nil
 	case errors.Is(err, ErrDamaged):
-		s.known[e.Name] = verdict{file: file, wrong: err}
+		s.checks[e.Name] = check{file: file, damage: err}
 	}
 	return Info{}, err
 }
 
-// syncDir makes the names in a directory last. Some file systems cannot, and need not.
+// syncDir makes the names in a directory survive a crash. File systems that cannot sync a directory
+// say so, and do not need it.
 func syncDir(dir string) error {
 	d, err := os.Open(dir) //nolint:gosec // the store's own
 	if err != nil {

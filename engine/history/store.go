@@ -12,35 +12,35 @@ import (
 	"sync"
 )
 
-// ErrNone is wrapped when no entry could be used, be it that there is none.
+// ErrNone is wrapped if no entry could be used, or there is none.
 var ErrNone = errors.New("no sound generation is kept")
 
-// Config says where a Store lies and what it may hold. Zero fields mean the defaults given.
+// Config says where a Store is and what it may hold. Zero fields mean the defaults given.
 type Config struct {
-	Dir      string // the first Save makes it, readable by its owner alone. Required.
-	Keep     int    // how many sound entries are kept; default 5
-	Version  string // of the program, for the record; may be empty
-	MaxBytes int64  // the most that one entry may hold, unpacked; default 2 GiB
-	MaxFiles int    // the most files that one entry may hold; default 200,000
+	Dir      string // created by the first Save, readable by its owner alone. Required.
+	Keep     int    // number of sound entries to keep; default 5
+	Version  string // of the program, recorded in each entry; may be empty
+	MaxBytes int64  // size limit of one entry, unpacked; default 2 GiB
+	MaxFiles int    // limit for the files of one entry; default 200,000
 }
 
 // Store is a directory of entries. Safe for concurrent use.
 type Store struct {
-	cfg  Config
-	most bounds
+	cfg    Config
+	limits limits
 
-	saving sync.Mutex // held by Save; guards known
-	known  map[string]verdict
+	saving sync.Mutex       // held by Save; guards checks
+	checks map[string]check // by the names of entries
 }
 
-// verdict is what reading an entry gave, for as long as its file stays what it was.
-type verdict struct {
-	file  fs.FileInfo
-	info  Info
-	wrong error
+// check is the result of reading an entry. It holds as long as the entry's file is the same.
+type check struct {
+	file   fs.FileInfo
+	info   Info
+	damage error
 }
 
-// New makes a store. It touches no file, so that a missing or read-only disk cannot hinder a start.
+// New makes a store. It touches no file, so that a missing or read-only disk does not prevent a start.
 func New(cfg Config) (*Store, error) {
 	if cfg.Dir == "" {
 		return nil, errors.New("history: Config.Dir is required")
@@ -57,15 +57,14 @@ func New(cfg Config) (*Store, error) {
 	if cfg.MaxFiles == 0 {
 		cfg.MaxFiles = 200_000
 	}
-	return &Store{cfg: cfg, most: bounds{cfg.MaxBytes, cfg.MaxFiles}, known: map[string]verdict{}}, nil
+	return &Store{cfg: cfg, limits: limits{cfg.MaxBytes, cfg.MaxFiles}, checks: map[string]check{}}, nil
 }
 
-// Dir is the directory of the entries.
+// Dir returns the directory of the entries.
 func (s *Store) Dir() string { return s.cfg.Dir }
 
 // Entries lists what is kept, the newest first, by name alone: whether an entry is sound shows when
-// it is read. Files that are not called like entries are passed over. A directory that is not there
-// has none.
+// it is read. Files with other names are skipped. A directory that does not exist has no entries.
 func (s *Store) Entries() ([]Entry, error) {
 	found, err := os.ReadDir(s.cfg.Dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -74,7 +73,7 @@ func (s *Store) Entries() ([]Entry, error) {
 	var entries []Entry
 	for _, f := range found {
 		if e, ok := parseName(f.Name()); ok {
-			e.Path, e.most = filepath.Join(s.cfg.Dir, e.Name), s.most
+			e.Path, e.limits = filepath.Join(s.cfg.Dir, e.Name), s.limits
 			entries = append(entries, e)
 		}
 	}
@@ -90,16 +89,16 @@ type Found struct {
 	Skipped []Skipped // newer entries that could not be used, the newest first
 }
 
-// Skipped is an entry that was passed over, and why: Err wraps [ErrDamaged] when its content is
-// wrong, and is accept's own error when that refused it.
+// Skipped is an entry that could not be used, and why: Err wraps [ErrDamaged] if its content is
+// wrong, and is accept's own error if that refused it.
 type Skipped struct {
 	Entry Entry
 	Err   error
 }
 
-// Newest gives the newest entry that is sound and that accept, which may be nil, takes: accept is
-// the place to reload from it, so that an entry which this program refuses is passed over too. When
-// there is none the error wraps [ErrNone] and every reason, and Skipped lists them. Nothing on disk
+// Newest returns the newest entry that is sound and that accept, which may be nil, does not refuse.
+// accept is the place to reload from the entry, so that one which this program refuses is skipped too.
+// If none is left the error wraps [ErrNone] and every reason, and Skipped lists them. Nothing on disk
 // is changed.
 func (s *Store) Newest(ctx context.Context, accept func(Found) error) (Found, error) {
 	entries, err := s.Entries()

@@ -67,7 +67,7 @@ func TestTheSameRevisionIsNotKeptTwiceInARow(t *testing.T) {
 	}
 }
 
-func TestTheSameFilesInAnotherFolderAreKeptAsThatFolder(t *testing.T) {
+func TestTheSameFilesInAnotherFolderAreAnotherEntry(t *testing.T) {
 	s := newStore(t, history.Config{})
 	flat, nested := load(t, files{"p.rego": good}.fs()), load(t, files{"rego/p.rego": good}.fs())
 	if flat.Revision() != nested.Revision() {
@@ -111,7 +111,7 @@ func TestDamageAfterTheSaveIsSeenByTheNextSave(t *testing.T) {
 	}
 }
 
-func TestDamagedEntriesStayAndTakeNoSoundOnesPlace(t *testing.T) {
+func TestDamagedEntriesStayAndReplaceNoSoundOne(t *testing.T) {
 	s := newStore(t, history.Config{Keep: 2})
 	oldest := save(t, s, version(t, 1))
 	var damaged []string
@@ -152,7 +152,7 @@ func TestNamesSortByAgeWhateverTheClockDoes(t *testing.T) {
 	}
 }
 
-func TestWhatIsNotCalledLikeAnEntryIsLeftAlone(t *testing.T) {
+func TestOtherFilesAreLeftAlone(t *testing.T) {
 	s := newStore(t, history.Config{Keep: 1})
 	save(t, s, version(t, 1))
 	foreign := []string{
@@ -248,7 +248,7 @@ func TestNewestGoesOnToTheEntryThatIsAccepted(t *testing.T) {
 	}
 }
 
-func TestACancelledSaveOrSearchLeavesNothingBehind(t *testing.T) {
+func TestACancelledSaveLeavesNothingBehind(t *testing.T) {
 	s := newStore(t, history.Config{})
 	e := save(t, s, version(t, 1))
 	ctx, cancel := context.WithCancel(t.Context())
@@ -264,7 +264,7 @@ func TestACancelledSaveOrSearchLeavesNothingBehind(t *testing.T) {
 	}
 }
 
-func TestAnEntryOverTheBoundsIsRefusedAtBothEndsAndNotCalledDamaged(t *testing.T) {
+func TestAnEntryOverTheLimitsIsRefusedNotDamaged(t *testing.T) {
 	dir := t.TempDir()
 	big := load(t, corpus(20, 1).fs())
 	for name, cfg := range map[string]history.Config{

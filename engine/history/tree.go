@@ -11,7 +11,7 @@ import (
 // tree is an entry's files as a file system in memory.
 type tree map[string]*node
 
-// node is a file or, with children, a folder. It never changes once the tree is made.
+// node is a file or a folder. It is immutable once the tree is made.
 type node struct {
 	name     string
 	content  []byte
@@ -19,8 +19,8 @@ type node struct {
 	children []fs.DirEntry // by name
 }
 
-// tree lays the files out as they lay in the policy directory. They are sorted, so every folder's
-// children come to be sorted too.
+// tree puts the files where they were in the policy directory. They are sorted, so the children of each
+// folder are sorted too.
 func (u *unpacked) tree() fs.FS {
 	t := tree{".": {name: ".", folder: true}}
 	for _, f := range u.files {
@@ -39,7 +39,8 @@ func (t tree) add(p string, n *node) {
 	t[dir].children = append(t[dir].children, n)
 }
 
-// Open takes any name that a file of the entry has, also one that is not UTF-8.
+// Open accepts any name that a file of the entry has, even one that fs.ValidPath refuses because it is
+// not UTF-8: policy directories may hold such files.
 func (t tree) Open(name string) (fs.File, error) {
 	n := t[name]
 	if n == nil {

@@ -16,19 +16,19 @@ import (
 	"github.com/open-policy-agent/opa/v1/util"
 )
 
-// bounds hold for one entry.
-type bounds struct {
+// limits of one entry.
+type limits struct {
 	bytes int64 // of the whole archive, unpacked
 	files int
 }
 
 const (
-	mostManifestBytes = 1 << 20
-	mostNameBytes     = 4096
-	mostNameParts     = 256
+	maxManifestBytes = 1 << 20
+	maxNameBytes     = 4096
+	maxNameParts     = 256
 )
 
-// depth is how much of an entry is kept after it was read; all of it is read and verified always.
+// depth is how much of an entry stays in memory. All of it is read and verified in either case.
 type depth int
 
 const (
@@ -36,22 +36,22 @@ const (
 	hashesOnly
 )
 
-// errTooLarge is not damage: other bounds may take the entry.
+// errTooLarge is not damage: a store with other limits may read the entry.
 var errTooLarge = errors.New("larger than an entry may be")
 
-// unpack reads one entry to its last byte. Its error wraps [ErrDamaged] when what it read is wrong,
-// and does not when it could not read, when the entry is of a later format, or too large.
-func unpack(ctx context.Context, in io.Reader, most bounds, how depth) (*unpacked, error) {
-	r := newReader(ctx, in, most, how)
+// unpack reads one entry to its last byte. Its error wraps [ErrDamaged] if what it read is wrong, and
+// does not if it could not read, or if the entry is of a later format or too large.
+func unpack(ctx context.Context, in io.Reader, limits limits, how depth) (*unpacked, error) {
+	r := newReader(ctx, in, limits, how)
 	if err := r.all(); err != nil {
 		return nil, classify(err)
 	}
 	return &r.got, nil
 }
 
-// peek reads the manifest alone.
-func peek(in io.Reader, most bounds) (Info, error) {
-	r := newReader(context.Background(), in, most, hashesOnly)
+// peek reads only the manifest.
+func peek(in io.Reader, limits limits) (Info, error) {
+	r := newReader(context.Background(), in, limits, hashesOnly)
 	err := r.start()
 	if err == nil {
 		err = r.manifest()
@@ -62,7 +62,7 @@ func peek(in io.Reader, most bounds) (Info, error) {
 	return r.got.info, nil
 }
 
-// classify calls an error damage unless it tells of something else.
+// classify wraps ErrDamaged around an error unless it has another cause.
 func classify(err error) error {
 	var system *fs.PathError
 	var later *laterFormatError
@@ -80,25 +80,25 @@ func (e *laterFormatError) Error() string {
 }
 
 type reader struct {
-	ctx  context.Context //nolint:containedctx // the reader lives for one call of unpack
-	raw  *bufio.Reader
-	gz   *gzip.Reader
-	in   *bounded
-	tar  *tar.Reader
-	most bounds
-	how  depth
-	seen map[string]bool
-	got  unpacked
+	ctx    context.Context //nolint:containedctx // the reader lives for one call of unpack
+	raw    *bufio.Reader
+	gz     *gzip.Reader
+	in     *bounded
+	tar    *tar.Reader
+	limits limits
+	how    depth
+	seen   map[string]bool
+	got    unpacked
 
 	copyBuf []byte
 }
 
-func newReader(ctx context.Context, in io.Reader, most bounds, how depth) *reader {
+func newReader(ctx context.Context, in io.Reader, limits limits, how depth) *reader {
 	raw, ok := in.(*bufio.Reader)
 	if !ok {
 		raw = bufio.NewReaderSize(in, 1<<16)
 	}
-	return &reader{ctx: ctx, raw: raw, most: most, how: how, seen: map[string]bool{}, copyBuf: make([]byte, 1<<15)}
+	return &reader{ctx: ctx, raw: raw, limits: limits, how: how, seen: map[string]bool{}, copyBuf: make([]byte, 1<<15)}
 }
 
 func (r *reader) start() (err error) {
@@ -106,7 +106,7 @@ func (r *reader) start() (err error) {
 		return fmt.Errorf("gzip: %w", noEOF(err))
 	}
 	r.gz.Multistream(false)
-	r.in = &bounded{in: r.gz, left: r.most.bytes}
+	r.in = &bounded{in: r.gz, left: r.limits.bytes}
 	r.tar = tar.NewReader(r.in)
 	return nil
 }
@@ -116,7 +116,7 @@ func (r *reader) all() error {
 		return err
 	}
 	if err := r.manifest(); err != nil {
-		// One flipped bit makes another format of ours. The checksum stands at the end.
+		// One flipped bit can make a later format of this one. The checksum at the end decides.
 		if later := new(laterFormatError); errors.As(err, &later) {
 			if _, err := io.Copy(io.Discard, r.in); err != nil {
 				return fmt.Errorf("gzip: %w", err)
@@ -139,7 +139,7 @@ func (r *reader) all() error {
 	return r.got.verify()
 }
 
-// manifest is the first file, so that a look at it costs little.
+// manifest reads the manifest. It is the first file, so that Info need not read the others.
 func (r *reader) manifest() error {
 	h, err := r.header()
 	if err != nil {
@@ -148,7 +148,7 @@ func (r *reader) manifest() error {
 	if h.Name != manifestName {
 		return fmt.Errorf("begins with %q; %s was expected", h.Name, manifestName)
 	}
-	content, err := r.content(h, mostManifestBytes, withBytes)
+	content, err := r.content(h, maxManifestBytes, withBytes)
 	if err != nil {
 		return err
 	}
@@ -159,13 +159,13 @@ func (r *reader) manifest() error {
 	return r.got.describe(&m)
 }
 
-// next takes one more file; [io.EOF] tells the end.
+// next reads one more file. The error is [io.EOF] at the end.
 func (r *reader) next() error {
 	h, err := r.header()
 	if err != nil {
 		return err
 	}
-	f, err := r.content(h, r.most.bytes, r.how)
+	f, err := r.content(h, r.limits.bytes, r.how)
 	if err != nil || r.got.merged && h.Name == mergedName {
 		return err
 	}
@@ -194,11 +194,11 @@ func (r *reader) header() (*tar.Header, error) {
 		return nil, fmt.Errorf("%.100q is not a path inside the policy directory", h.Name)
 	case r.seen[h.Name]:
 		return nil, fmt.Errorf("%q is there twice", h.Name)
-	case len(r.seen) > r.most.files:
-		return nil, fmt.Errorf("%w: more than %d files", errTooLarge, r.most.files)
+	case len(r.seen) > r.limits.files:
+		return nil, fmt.Errorf("%w: more than %d files", errTooLarge, r.limits.files)
 	}
 	for key := range h.PAXRecords {
-		if key != "path" { // a sparse file of a few bytes can unpack to any size
+		if key != "path" { // such as those of a sparse file: a few bytes that unpack to any size
 			return nil, fmt.Errorf("%q has a tar record %q that no entry has", h.Name, key)
 		}
 	}
@@ -206,9 +206,9 @@ func (r *reader) header() (*tar.Header, error) {
 	return h, nil
 }
 
-// content reads one file. Nothing is allocated on the header's word alone.
-func (r *reader) content(h *tar.Header, most int64, how depth) (sourceFile, error) {
-	if h.Size > most {
+// content reads one file. It does not allocate what the header claims before the bytes are there.
+func (r *reader) content(h *tar.Header, maxBytes int64, how depth) (sourceFile, error) {
+	if h.Size > maxBytes {
 		return sourceFile{}, fmt.Errorf("%w: %q has %d bytes", errTooLarge, h.Name, h.Size)
 	}
 	sum := sha256.New()
@@ -224,8 +224,7 @@ func (r *reader) content(h *tar.Header, most int64, how depth) (sourceFile, erro
 	return sourceFile{bytes: text.Bytes(), sum: [sha256.Size]byte(sum.Sum(nil))}, nil
 }
 
-// end sees to it that the archive ends where its bytes end, which is also what makes gzip compare
-// its checksum.
+// end checks that nothing follows the archive. Reading to the end also makes gzip compare its checksum.
 func (r *reader) end() error {
 	buf := make([]byte, 4096)
 	for {
@@ -250,7 +249,7 @@ func (r *reader) end() error {
 	}
 }
 
-// bounded ends a stream that goes on for too long.
+// bounded fails with errTooLarge if a stream is longer than it may be.
 type bounded struct {
 	in   io.Reader
 	left int64
@@ -260,7 +259,7 @@ func (b *bounded) Read(p []byte) (int, error) {
 	if b.left < 0 {
 		return 0, errTooLarge
 	}
-	// One more than is left tells a stream that is too long from one that just fits.
+	// One byte more than is left distinguishes a stream that is too long from one that just fits.
 	n, err := b.in.Read(p[:min(int64(len(p)), b.left+1)])
 	b.left -= int64(n)
 	if b.left < 0 {
@@ -269,7 +268,7 @@ func (b *bounded) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// noEOF makes an end that came too early an error like any other.
+// noEOF turns an end that came too early into an error that does not look like the regular end.
 func noEOF(err error) error {
 	if errors.Is(err, io.EOF) {
 		return io.ErrUnexpectedEOF

@@ -16,7 +16,7 @@ import (
 	"github.com/open-policy-agent/opa/v1/bundle"
 )
 
-// unpacked is what an entry holds, and once verify has passed, an entry that is sound.
+// unpacked is the content of an entry. It is sound if verify has passed.
 type unpacked struct {
 	info   Info
 	merged bool
@@ -60,7 +60,7 @@ func (u *unpacked) describe(m *bundle.Manifest) error {
 	return nil
 }
 
-// relOf gives the path that a file had in the policy directory.
+// relOf returns the path that a file had in the policy directory, relative to the root.
 func (u *unpacked) relOf(name string) (string, error) {
 	rel := name
 	if u.merged {
@@ -76,7 +76,7 @@ func (u *unpacked) relOf(name string) (string, error) {
 	return rel, nil
 }
 
-// verify recomputes the revision and sees to it that the engine will find just these files.
+// verify recomputes the revision, and checks that the engine will find these files and no others.
 func (u *unpacked) verify() error {
 	slices.SortFunc(u.files, func(a, b sourceFile) int { return strings.Compare(a.rel, b.rel) })
 	if got := u.revision(); got != u.info.Revision {
@@ -89,7 +89,7 @@ func (u *unpacked) verify() error {
 			modules++
 		}
 		if u.info.Root == "." && strings.HasPrefix(f.rel, "rego/") && !isData(f.rel) {
-			return fmt.Errorf("%q would be served in place of the files outside its folder", f.rel)
+			return fmt.Errorf("%q would be served instead of the files outside its folder", f.rel)
 		}
 		for dir := path.Dir(f.rel); !folders[dir]; dir = path.Dir(dir) {
 			folders[dir] = true
@@ -106,7 +106,7 @@ func (u *unpacked) verify() error {
 	return nil
 }
 
-// revision hashes as the engine does; a test holds the two together.
+// revision hashes as the engine does. TestTheRevisionIsTheEngines compares the two.
 func (u *unpacked) revision() string {
 	h := sha256.New()
 	for _, f := range u.files {
@@ -115,9 +115,9 @@ func (u *unpacked) revision() string {
 	return "sha256:" + hex.EncodeToString(h.Sum(nil))
 }
 
-// isClean refuses every path that could mean a place elsewhere, on any system.
+// isClean refuses every path that could lead out of the directory, on any system.
 func isClean(name string) bool {
 	return name != "" && name != "." && path.Clean(name) == name && !path.IsAbs(name) &&
 		name != ".." && !strings.HasPrefix(name, "../") && !strings.ContainsRune(name, 0) &&
-		len(name) <= mostNameBytes && strings.Count(name, "/") < mostNameParts
+		len(name) <= maxNameBytes && strings.Count(name, "/") < maxNameParts
 }
