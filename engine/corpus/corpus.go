@@ -1,7 +1,8 @@
-// Package corpus makes policy directories for tests and benchmarks, of this module's engine and of others
-// beside it (cmd/policybench): [Tenants] is a few libraries and any number of tenants that each use two of
-// them, [Users] is much data, and [Small] and [Grants] are policies to be asked as often as one can.
-// The same numbers give the same bytes. The product does not import it.
+// Package corpus makes policy directories for the tests and benchmarks of this module, and for the
+// comparison with other engines (cmd/policybench). [Tenants] is a few libraries and any number of tenants
+// that each use two of them, [Users] is a large data file, and [Small] and [Grants] are policies for
+// measuring the throughput of decisions. The same arguments give the same bytes. The product does not
+// import it.
 package corpus
 
 import (
@@ -12,8 +13,8 @@ import (
 // Libraries is how many library modules a corpus has.
 const Libraries = 8
 
-// Tenants is a corpus of n tenant modules of about 50 lines and the libraries, as file contents by
-// slash path.
+// Tenants returns a corpus of n tenant modules of about 50 lines, the libraries, and a small data.json:
+// file contents by slash-separated path.
 func Tenants(n int) map[string]string {
 	files := make(map[string]string, n+Libraries+1)
 	for i := range Libraries {
@@ -26,13 +27,14 @@ func Tenants(n int) map[string]string {
 	return files
 }
 
-// LibraryPath is where library i lies.
+// LibraryPath returns the path of library i in the corpus.
 func LibraryPath(i int) string { return fmt.Sprintf("lib/lib%d.rego", i) }
 
-// TenantPath is where tenant i lies.
+// TenantPath returns the path of tenant i in the corpus.
 func TenantPath(i int) string { return fmt.Sprintf("tenants/t%03d/tenant%05d.rego", i/100, i) }
 
-// Library is library i in its version, which changes values inside but nothing that others see.
+// Library returns library i. The version changes values inside it, but no name, type or signature: a
+// change that other packages cannot see.
 func Library(i, version int) string {
 	return fmt.Sprintf(`# Library %[1]d: roles, limits and names.
 package lib.lib%[1]d
@@ -73,15 +75,15 @@ region_known(region) if region in data.regions
 `, i, version)
 }
 
-// LibraryWithAnotherSignature is library i after an edit that its users can see: version is a
-// string instead of a number, and score gives one.
+// LibraryWithAnotherSignature returns library i after an edit that the packages using it can see:
+// version is a string instead of a number, and there is one more rule.
 func LibraryWithAnotherSignature(i, version int) string {
 	text := Library(i, version)
 	text = strings.Replace(text, fmt.Sprintf("version := %d", version), fmt.Sprintf(`version := "v%d"`, version), 1)
 	return text + fmt.Sprintf("\nadded_%d := true\n", version)
 }
 
-// Tenant is tenant i in its version, which changes a value and no name or type.
+// Tenant returns tenant i. The version changes values, but no name, type or signature.
 func Tenant(i, version int) string { //nolint:funlen // it is a text
 	a, b := i%Libraries, (i+3)%Libraries
 	return fmt.Sprintf(`# Tenant %[1]d.

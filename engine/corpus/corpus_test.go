@@ -44,7 +44,7 @@ func decide(t *testing.T, g *engine.Generation, path, input string) string {
 	return string(text)
 }
 
-func TestTheSameNumbersGiveTheSameBytes(t *testing.T) {
+func TestTheSameArgumentsGiveTheSameBytes(t *testing.T) {
 	tenants, users := corpus.Tenants(20), corpus.Users(50_000, 3)
 	for range 3 {
 		if !maps.Equal(tenants, corpus.Tenants(20)) || users != corpus.Users(50_000, 3) {
@@ -99,7 +99,7 @@ func TestVersionsOfTheUsersDifferInOneKey(t *testing.T) {
 	}
 }
 
-func TestTheUsersAreAboutAsLargeAsAskedFor(t *testing.T) {
+func TestDataHasAboutTheSizeAskedFor(t *testing.T) {
 	for _, size := range []int{100_000, 1_000_000} {
 		if got := len(corpus.Users(size, 0)); got < size || got > size+1000 {
 			t.Errorf("users of %d bytes take %d", size, got)
@@ -111,7 +111,7 @@ func TestTheUsersAreAboutAsLargeAsAskedFor(t *testing.T) {
 	}
 }
 
-func TestTheQuestionsHaveTheAnswersTheyName(t *testing.T) {
+func TestTheQuestionsHaveTheirAnswers(t *testing.T) {
 	for _, policy := range []func() (map[string]string, []corpus.Question){
 		corpus.Small,
 		func() (map[string]string, []corpus.Question) { return corpus.Grants(100_000) },

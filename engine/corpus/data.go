@@ -8,9 +8,9 @@ import (
 // EditedUser is the key below data.users whose level is the version of [Users].
 const EditedUser = "u000123"
 
-// Users is a data.json of about size bytes: what the tenants refer to, and many small objects below
-// "users". One number in it is the version, so two versions differ in the value of one key.
-// However small size is, the edited user is there.
+// Users returns a data.json of about size bytes: what the tenants refer to, and many small objects below
+// "users". One number in it is the version, so two versions differ in the value of one key. The edited
+// user is there even if size is small.
 func Users(size, version int) string {
 	var b strings.Builder
 	b.Grow(size + 1024)
@@ -32,14 +32,14 @@ func Users(size, version int) string {
 	return b.String()
 }
 
-// A Question is one decision to ask for, and the answer that is right.
+// A Question is one decision to ask for, with the right answer.
 type Question struct {
 	Path   string // below /v1/data
 	Input  string // JSON
 	Result string // JSON
 }
 
-// Small is a policy of one module and a few roles, with questions for it.
+// Small returns a policy of one module and a few roles, with questions for it.
 func Small() (files map[string]string, questions []Question) {
 	files = map[string]string{
 		"rbac.rego": `package app.rbac
@@ -77,10 +77,10 @@ allow if {
 	return files, questions
 }
 
-// grantBytes is about what one grant of [Grants] takes.
+// grantBytes is the approximate size of one grant of [Grants].
 const grantBytes = 4600
 
-// Grants is a policy whose decision walks about size bytes of data, with questions for it.
+// Grants returns a policy whose decision walks about size bytes of data, with questions for it.
 func Grants(size int) (files map[string]string, questions []Question) {
 	n := max(1, size/grantBytes)
 	var b strings.Builder
