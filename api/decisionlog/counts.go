@@ -8,47 +8,38 @@ import (
 	"go.uber.org/zap"
 )
 
-// The sinks, as [Health.Written] names them.
+// The sinks: the keys of [Health.Written].
 const (
 	SinkConsole = "console"
 	SinkFile    = "file"
 	SinkService = "service"
 )
 
-// Why an event did not come to a sink, as [Health.Dropped] names it.
+// The reasons for dropping an event: the keys of [Health.Dropped].
 const (
-	DroppedPolicy   = "policy"       // the drop policy said so; the only reason that is no loss
-	DroppedQueue    = "queue"        // too many decisions waited to be made into events
+	DroppedPolicy   = "policy"       // by the drop policy: intended, not a loss
+	DroppedQueue    = "queue"        // too many decisions were waiting to become events
 	DroppedDrop     = "drop_policy"  // the drop policy could not be evaluated
-	DroppedMask     = "mask_policy"  // the mask policy could not be, or asked for what is no mask
-	DroppedEncoding = "encoding"     // it could not be written as JSON
-	DroppedConsole  = "console"      // the console did not take it
-	DroppedFile     = "file"         // nor the file
-	DroppedBuffer   = "buffer"       // too many events waited for the service
-	DroppedTooLarge = "upload_limit" // it alone is larger than an upload may be
-	DroppedRefused  = "refused"      // the service says that it is wrong, whatever that means to it
-	DroppedShutdown = "shutdown"     // it waited still when the sidecar had to end
+	DroppedMask     = "mask_policy"  // the mask policy could not be evaluated, or its value is not a list of masks
+	DroppedEncoding = "encoding"     // it could not be encoded as JSON
+	DroppedConsole  = "console"      // writing to the console failed
+	DroppedFile     = "file"         // writing to the file failed
+	DroppedBuffer   = "buffer"       // too many events were waiting for the service
+	DroppedTooLarge = "upload_limit" // it alone exceeds the limit of an upload
+	DroppedRefused  = "refused"      // the service rejected it as invalid
+	DroppedShutdown = "shutdown"     // it was still waiting when the sidecar stopped
 )
 
-// Sinks and Reasons are all there are.
-var (
-	Sinks   = []string{SinkConsole, SinkFile, SinkService}
-	Reasons = []string{
-		DroppedPolicy, DroppedQueue, DroppedDrop, DroppedMask, DroppedEncoding,
-		DroppedConsole, DroppedFile, DroppedBuffer, DroppedTooLarge, DroppedRefused, DroppedShutdown,
-	}
-)
-
-// Health is what became of the events since the start.
+// Health counts the events since the start.
 type Health struct {
-	Written map[string]uint64 // by sink; the service's when it has accepted them
+	Written map[string]uint64 // by sink; the service counts accepted events
 	Dropped map[string]uint64 // by reason
 }
 
-// quiet is how long a reason is not logged again.
+// quiet is the minimum time between two log lines for the same reason.
 const quiet = time.Minute
 
-// counts counts, and logs losses. Its zero value without a logger is not usable.
+// counts counts events and logs losses. logger must be set.
 type counts struct {
 	logger *zap.Logger
 
@@ -58,14 +49,15 @@ type counts struct {
 	logged  map[string]time.Time
 }
 
-// Health tells what became of the events so far.
+// Health returns the current counts.
 func (c *counts) Health() Health {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return Health{Written: maps.Clone(c.written), Dropped: maps.Clone(c.dropped)}
 }
 
-func (c *counts) wrote(sink string, n int) {
+// write counts n events written to the sink.
+func (c *counts) write(sink string, n int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.written == nil {
@@ -74,7 +66,7 @@ func (c *counts) wrote(sink string, n int) {
 	c.written[sink] += uint64(n)
 }
 
-// drop counts n events. err is nil where dropping is no loss.
+// drop counts n dropped events, and logs err unless it is nil: dropping by policy is not a loss.
 func (c *counts) drop(reason string, n int, err error) {
 	c.mu.Lock()
 	if c.dropped == nil {
@@ -84,12 +76,12 @@ func (c *counts) drop(reason string, n int, err error) {
 	total := c.dropped[reason]
 	c.mu.Unlock()
 	if err != nil {
-		c.complain("decision log events are dropped", err, zap.String("reason", reason), zap.Uint64("so_far", total))
+		c.warn("decision log events are dropped", err, zap.String("reason", reason), zap.Uint64("so_far", total))
 	}
 }
 
-// complain logs an error, unless the same words were logged a short time ago.
-func (c *counts) complain(message string, err error, fields ...zap.Field) {
+// warn logs an error, unless it has logged the same message and first field within the time quiet.
+func (c *counts) warn(message string, err error, fields ...zap.Field) {
 	key := message
 	if len(fields) > 0 {
 		key += fields[0].String

@@ -17,8 +17,8 @@ import (
 	"github.com/open-policy-agent/opa/v1/util"
 )
 
-// event is OPA's EventV1, field by field, as far as there is something to fill in. OPA's own type is in
-// a package that brings its whole server along; a test compares the two.
+// event has the fields of OPA's EventV1 that this program can fill in. OPA's type is in a package that
+// imports OPA's whole server; a test compares the two.
 type event struct {
 	Labels          map[string]string `json:"labels"`
 	DecisionID      string            `json:"decision_id"`
@@ -43,7 +43,7 @@ type bundle struct {
 	Revision string `json:"revision,omitempty"`
 }
 
-// event makes an event of a record: masked, and ready to be written. With a reason it is not to be.
+// event makes the masked event of a record. If reason is not empty, the event is dropped for it.
 func (l *Log) event(ctx context.Context, r *record) (_ *event, reason string, err error) {
 	e := l.bare(r)
 	input, result := r.question.Input, ast.Value(nil)
@@ -52,7 +52,7 @@ func (l *Log) event(ctx context.Context, r *record) (_ *event, reason string, er
 			return nil, DroppedEncoding, err
 		}
 	}
-	masks, reason, err := l.ask(ctx, r.generation, func() (ast.Value, error) { return e.value(input, result) })
+	masks, reason, err := l.applyPolicies(ctx, r.generation, func() (ast.Value, error) { return e.value(input, result) })
 	if reason != "" {
 		return nil, reason, err
 	}
@@ -69,26 +69,27 @@ func (l *Log) event(ctx context.Context, r *record) (_ *event, reason string, er
 	return e, "", nil
 }
 
-// policies says which there are in a generation of this revision, since most have none.
+// policies says whether the generation of this revision can define a drop and a mask policy. Without them
+// the event need not be converted to their input.
 type policies struct {
-	revision     string
-	drops, hides bool
+	revision   string
+	drop, mask bool
 }
 
-// ask asks the policies, where there are any, what is to become of the event that they see. With a reason it is not to be written.
-func (l *Log) ask(ctx context.Context, g *engine.Generation, see func() (ast.Value, error)) (masks []mask, reason string, err error) {
+// applyPolicies evaluates the drop and the mask policy of the generation for the event that see returns.
+// If reason is not empty, the event is dropped for it.
+func (l *Log) applyPolicies(ctx context.Context, g *engine.Generation, see func() (ast.Value, error)) (masks []mask, reason string, err error) {
 	if l.policies.revision != g.Revision() {
 		l.policies = policies{g.Revision(), g.CouldDefine(l.cfg.Drop), g.CouldDefine(l.cfg.Mask)}
 	}
-	drops, hides := l.policies.drops, l.policies.hides
-	if !drops && !hides {
+	if !l.policies.drop && !l.policies.mask {
 		return nil, "", nil
 	}
 	event, err := see()
 	if err != nil {
 		return nil, DroppedEncoding, err
 	}
-	if drops {
+	if l.policies.drop {
 		drop, err := evaluate(ctx, g, l.cfg.Drop, event)
 		if err != nil {
 			return nil, DroppedDrop, err
@@ -97,7 +98,7 @@ func (l *Log) ask(ctx context.Context, g *engine.Generation, see func() (ast.Val
 			return nil, DroppedPolicy, nil
 		}
 	}
-	if hides {
+	if l.policies.mask {
 		if masks, err = l.masks(ctx, g, event); err != nil {
 			return nil, DroppedMask, err
 		}
@@ -106,18 +107,19 @@ func (l *Log) ask(ctx context.Context, g *engine.Generation, see func() (ast.Val
 }
 
 func (l *Log) masks(ctx context.Context, g *engine.Generation, event ast.Value) ([]mask, error) {
-	asked, err := evaluate(ctx, g, l.cfg.Mask, event)
-	if err != nil || asked == nil {
+	value, err := evaluate(ctx, g, l.cfg.Mask, event)
+	if err != nil || value == nil {
 		return nil, err
 	}
-	list, err := ast.JSON(asked)
+	list, err := ast.JSON(value)
 	if err != nil {
 		return nil, fmt.Errorf("masks: %w", err)
 	}
 	return readMasks(list)
 }
 
-// evaluate waits where so many decisions are being made that no more may be: an event has time.
+// evaluate evaluates a policy. It waits while the limit of concurrent decisions is reached: an event is not
+// urgent.
 func evaluate(ctx context.Context, g *engine.Generation, path engine.Path, event ast.Value) (ast.Value, error) {
 	for {
 		value, err := g.Evaluate(ctx, path, event)
@@ -130,14 +132,14 @@ func evaluate(ctx context.Context, g *engine.Generation, path engine.Path, event
 	}
 }
 
-// bare is the event without input and result.
+// bare returns the event without input and result.
 func (l *Log) bare(r *record) *event {
 	q := &r.question
 	e := &event{
 		Labels: l.labels, DecisionID: q.ID, BatchDecisionID: q.BatchID,
 		Bundles: map[string]bundle{"defenseclaw": {r.generation.Revision()}}, Query: r.query,
 		Error: errorOf(r.answer.Err), RequestedBy: q.RequestedBy, Timestamp: r.ended,
-		Metrics: map[string]any{"timer_rego_query_eval_ns": r.took.Nanoseconds()},
+		Metrics: map[string]any{"timer_rego_query_eval_ns": r.duration.Nanoseconds()},
 	}
 	if r.query == "" {
 		e.Path = pathText(q.Path)
@@ -151,7 +153,7 @@ func (l *Log) bare(r *record) *event {
 	return e
 }
 
-// pathText writes a path as a request's URL has it.
+// pathText formats a path as in the URL of a request.
 func pathText(p engine.Path) string {
 	parts := slices.Clone(p)
 	for i := range parts {
@@ -160,7 +162,7 @@ func pathText(p engine.Path) string {
 	return strings.Join(parts, "/")
 }
 
-// errorOf is an error as OPA has it in its events: its own errors as objects or lists of them.
+// errorOf converts an error as OPA does in its events: its own errors to objects or lists of them.
 func errorOf(err error) any {
 	var evaluation *topdown.Error
 	var compilation ast.Errors
@@ -176,7 +178,7 @@ func errorOf(err error) any {
 	}
 }
 
-// value is the event as the policies see it, with an input and a result that are not masked.
+// value returns the event as the input of the policies, with the unmasked input and result.
 func (e *event) value(input, result ast.Value) (ast.Value, error) {
 	text, err := json.Marshal(e)
 	if err != nil {
@@ -195,7 +197,7 @@ func (e *event) value(input, result ast.Value) (ast.Value, error) {
 	return ast.InterfaceToValue(fields)
 }
 
-// tree is a copy of v that masks may change; nil for none.
+// tree returns a copy of v that masks may modify; nil for nil.
 func tree(v ast.Value) (*any, error) {
 	if v == nil {
 		return nil, nil
@@ -207,9 +209,9 @@ func tree(v ast.Value) (*any, error) {
 	return &x, nil
 }
 
-// sizeOf is roughly what a value takes in memory.
+// sizeOf estimates the size of a value in memory.
 func sizeOf(v any) (size int) {
-	const each = 64 // a term, and what holds it
+	const each = 64 // a term and its container
 	switch v := v.(type) {
 	case ast.String:
 		return each + len(v)

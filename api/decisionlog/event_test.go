@@ -20,7 +20,7 @@ import (
 	"github.com/open-policy-agent/opa/v1/plugins/logs"
 )
 
-func TestAnEventHasTheFieldsOfOPAsAndNoOther(t *testing.T) {
+func TestAnEventHasOnlyFieldsOfOPAs(t *testing.T) {
 	theirs := map[string]reflect.StructField{}
 	for _, f := range reflect.VisibleFields(reflect.TypeFor[logs.EventV1]()) {
 		theirs[f.Tag.Get("json")] = f
@@ -52,7 +52,7 @@ failing := 1 / input.zero
 two := x if some x in [1, 2]
 `
 
-func TestAnEventTellsWhatWasDecided(t *testing.T) {
+func TestAnEventContainsTheDecision(t *testing.T) {
 	e := one(t, map[string]string{"p.rego": decisions}, "p/object", `{"a":[1,2.50]}`)
 	for field, want := range map[string]string{
 		"type": `"openpolicyagent.org/decision_logs"`, "path": `"p/object"`, "input": `{"a":[1,2.5]}`, "result": `{"a":[1,2.5]}`, "decision_id": `"an-id"`,
@@ -70,7 +70,7 @@ func TestAnEventTellsWhatWasDecided(t *testing.T) {
 	}
 }
 
-func TestAnErrorIsInTheEventAsOPAHasIt(t *testing.T) {
+func TestAnErrorHasOPAsForm(t *testing.T) {
 	e := one(t, map[string]string{"p.rego": decisions}, "p/failing", `{"zero":0}`)
 	if got := text(t, e["error"]); !strings.Contains(got, `"code":"eval_builtin_error"`) || !strings.Contains(got, "divide by zero") || e["result"] != nil {
 		t.Errorf("error %s, result %v", got, e["result"])
@@ -80,7 +80,7 @@ func TestAnErrorIsInTheEventAsOPAHasIt(t *testing.T) {
 	}
 }
 
-func TestTheDropPolicyDropsAndCountsItself(t *testing.T) {
+func TestTheDropPolicyIsAppliedAndCounted(t *testing.T) {
 	files := map[string]string{"log.rego": drops, "p.rego": decisions}
 	for _, c := range []struct {
 		path, input string
@@ -102,7 +102,7 @@ func TestTheDropPolicyDropsAndCountsItself(t *testing.T) {
 	}
 }
 
-func TestNothingUnmaskedIsWrittenWhenTheMaskPolicyFails(t *testing.T) {
+func TestAFailedMaskPolicyDropsTheEvent(t *testing.T) {
 	for name, policy := range map[string]string{
 		"a builtin fails":    `mask contains "/input/b" if 1 / input.input.zero == 1`,
 		"a conflict":         "mask := x if some x in [[\"/input/b\"], []]",
@@ -157,7 +157,7 @@ func TestMaskAndDropMayBeElsewhere(t *testing.T) {
 	}
 }
 
-func TestTextsThatHoldSecretsAreErased(t *testing.T) {
+func TestTextsWithSecretsAreErased(t *testing.T) {
 	for value, erased := range map[string]bool{
 		`Bearer abc`: true, `bearer abc`: true, `Bearer `: false, `Bearers of news`: false,
 		`/path?a=1&access_token=abc`: true, `/path?a=1&Access-Token=abc`: true, `/path?access_token=`: false, `/path?a=token`: false, `/token=abc`: false,
@@ -171,7 +171,7 @@ func TestTextsThatHoldSecretsAreErased(t *testing.T) {
 	}
 }
 
-func TestAnEventWaitsWhereTooManyDecisionsAreMade(t *testing.T) {
+func TestAnEventWaitsWhileDecisionsAreAtTheirLimit(t *testing.T) {
 	files := fstest.MapFS{
 		"p.rego":   {Data: []byte("package p\nslow if { some i in numbers.range(1, 20000); some j in numbers.range(1, 20000); i * j < 0 }")},
 		"log.rego": {Data: []byte("package system.log\nmask contains \"/input/b\"")},
@@ -214,7 +214,7 @@ func TestAnEventWaitsWhereTooManyDecisionsAreMade(t *testing.T) {
 	}
 }
 
-func TestAMaskFindsWhatIsNamedAsItIsWrittenOrEncoded(t *testing.T) {
+func TestAMaskFindsVerbatimAndEncodedKeys(t *testing.T) {
 	for path, want := range map[string]string{
 		"/input/a b": `{"a/b":1,"c%20d":2}`, "/input/a%20b": `{"a/b":1,"c%20d":2}`, "/input/a%2Fb": `{"a b":0,"c%20d":2}`, "/input/c%20d": `{"a b":0,"a/b":1}`,
 	} {

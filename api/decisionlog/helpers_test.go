@@ -148,5 +148,5 @@ func eventually(t testing.TB, what string, happened func() bool) {
 			return
 		}
 	}
-	t.Fatalf("in vain waited that %s", what)
+	t.Fatalf("timeout waiting until %s", what)
 }

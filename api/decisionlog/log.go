@@ -1,12 +1,12 @@
 // Package decisionlog writes each decision as an event in the format of OPA's decision log: to a
-// console, to a file that rotates, and to a service that speaks OPA's decision log API.
+// console, to a rotating file, and to a service with OPA's decision log API.
 //
-// Most callers need [New], [Log.Begin] for each decision, and [Log.Run], which does the work. A
-// decision waits for none of it: what cannot be kept is dropped and counted, by why ([Log.Health]).
+// Most callers need [New], [Log.Begin] for each decision, and [Log.Run], which does the work. No decision
+// waits for it: an event that cannot be kept is dropped and counted by reason ([Log.Health]).
 //
-// Before an event is written, the generation that decided is asked whether to drop it and what to mask
-// of it, as OPA's data.system.log.drop and data.system.log.mask. An event that this could not be found
-// out about is not written. What is left of passwords, tokens and the like (secretNames) is erased.
+// Before an event is written, the policies data.system.log.drop and data.system.log.mask of the generation
+// that decided say whether to drop it and what to mask, as in OPA. If they fail, the event is dropped. Then
+// remaining passwords, tokens and other secrets are erased (secretNames).
 package decisionlog
 
 import (
@@ -29,37 +29,37 @@ import (
 	"go.uber.org/zap"
 )
 
-// Config says where events go. Zero fields mean the defaults given.
+// Config configures [New]. Zero fields mean the defaults given.
 type Config struct {
-	Console io.Writer // gets an event per line; nil: none
+	Console io.Writer // receives an event per line; nil: none
 
-	File          string // gets an event per line, and is made with mode 0600; empty: none
-	FileMegabytes int    // from this size on a file is put aside; default 100
-	FileBackups   int    // so many of those are kept; default 5
+	File          string // receives an event per line; created with mode 0600; empty: none
+	FileMegabytes int    // a file of this size is rotated; default 100
+	FileBackups   int    // number of rotated files to keep; default 5
 
-	URL         string        // of a service: chunks of events are posted to URL/logs; empty: none
-	Partition   string        // and to URL/logs/Partition where it is given
-	Token       string        // is shown to the service as a bearer token; empty: none is
-	MinDelay    time.Duration // between uploads at least; default 1 s
-	MaxDelay    time.Duration // between uploads at most, also those that failed; default 10 s
-	UploadBytes int           // of a compressed chunk at most; default 32768
+	URL         string        // of a service; events are posted to URL/logs; empty: none
+	Partition   string        // if set, events are posted to URL/logs/Partition
+	Token       string        // bearer token for the service; empty: none
+	MinDelay    time.Duration // minimum time between uploads; default 1 s
+	MaxDelay    time.Duration // maximum time between uploads, also after failures; default 10 s
+	UploadBytes int           // maximum size of an upload, compressed; default 32768
 
-	// BufferBytes bounds two things: roughly the decisions that wait to be made into events, and
-	// exactly the events that wait for the service. Default 10 MiB.
+	// BufferBytes limits the estimated size of decisions waiting to become events and, separately, the
+	// exact size of events waiting for the service. Default 10 MiB.
 	BufferBytes int
 
 	Mask engine.Path // the document that says what to mask; default system/log/mask
 	Drop engine.Path // the document that says whether to drop; default system/log/drop
 
 	Version string      // of the program, one of the labels
-	Logger  *zap.Logger // hears why events are dropped, once a minute at most for each reason; nil: nobody does
+	Logger  *zap.Logger // logs why events are dropped, at most once a minute for each reason; nil: none
 }
 
-// Limits that nobody configures.
+// Limits without a setting.
 const (
-	mostQueued     = 8192            // decisions that wait to be made into events
-	drainTimeout   = 5 * time.Second // for what waits when Run ends, and then for the service
-	abandonTimeout = time.Second     // for either to give up
+	maxQueued      = 8192            // decisions waiting to become events
+	drainTimeout   = 5 * time.Second // for waiting decisions when Run ends, and then for the service
+	abandonTimeout = time.Second     // for either to stop after its context has ended
 	busyDelay      = 10 * time.Millisecond
 )
 
@@ -69,12 +69,12 @@ type Log struct {
 	labels map[string]string
 
 	queue  chan *record
-	queued atomic.Int64 // bytes of what is in the queue, roughly
+	queued atomic.Int64 // estimated bytes of the records in queue
 
 	file   *timberjack.Logger // nil: none
 	upload *uploader          // nil: none
 
-	policies policies // of the newest event; the writing goroutine's own
+	policies policies // of the last event; used by the writing goroutine only
 	counts
 }
 
@@ -85,12 +85,12 @@ type record struct {
 	query      string
 	answer     decision.Answer
 	span       trace.SpanContext
-	took       time.Duration
+	duration   time.Duration
 	ended      time.Time
 	size       int64
 }
 
-// New makes a log and its file. Nothing is written before [Log.Run].
+// New makes a log and creates its file. Nothing is written before [Log.Run].
 func New(cfg Config) (*Log, error) {
 	cfg.FileMegabytes, cfg.FileBackups = cmp.Or(cfg.FileMegabytes, 100), cmp.Or(cfg.FileBackups, 5)
 	cfg.MinDelay, cfg.MaxDelay = cmp.Or(cfg.MinDelay, time.Second), cmp.Or(cfg.MaxDelay, 10*time.Second)
@@ -101,17 +101,15 @@ func New(cfg Config) (*Log, error) {
 	if cfg.Drop == nil {
 		cfg.Drop = engine.Path{"system", "log", "drop"}
 	}
-	if cfg.Logger == nil {
-		cfg.Logger = zap.NewNop()
-	}
+	cfg.Logger = cmp.Or(cfg.Logger, zap.NewNop())
 	switch {
 	case cfg.MinDelay < 0 || cfg.MinDelay > cfg.MaxDelay:
-		return nil, fmt.Errorf("decision log: the least delay, %s, is more than the longest, %s", cfg.MinDelay, cfg.MaxDelay)
-	case cfg.FileMegabytes < 0 || cfg.FileBackups < 0 || cfg.UploadBytes < leastChunkBytes || cfg.BufferBytes < 0:
-		return nil, errors.New("decision log: a limit is too small")
+		return nil, fmt.Errorf("decision log: the minimum delay, %s, exceeds the maximum delay, %s", cfg.MinDelay, cfg.MaxDelay)
+	case cfg.FileMegabytes < 0 || cfg.FileBackups < 0 || cfg.UploadBytes < minChunkBytes || cfg.BufferBytes < 0:
+		return nil, fmt.Errorf("decision log: a limit is negative, or the upload limit is below %d bytes", minChunkBytes)
 	}
 	l := &Log{
-		cfg: cfg, labels: map[string]string{"id": uuid.NewString()}, queue: make(chan *record, mostQueued),
+		cfg: cfg, labels: map[string]string{"id": uuid.NewString()}, queue: make(chan *record, maxQueued),
 		counts: counts{logger: cfg.Logger},
 	}
 	if cfg.Version != "" {
@@ -125,14 +123,14 @@ func New(cfg Config) (*Log, error) {
 	if cfg.URL != "" {
 		u, err := url.Parse(cfg.URL)
 		if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-			return nil, fmt.Errorf("decision log: %q is no http or https URL", cfg.URL)
+			return nil, fmt.Errorf("decision log: %q is not an http or https URL", cfg.URL)
 		}
 		l.upload = newUploader(cfg, u, &l.counts)
 	}
 	return l, nil
 }
 
-// openFile makes the file, so that one that cannot be written is refused at the start.
+// openFile creates the file, so that New fails if it cannot be written.
 func (l *Log) openFile() error {
 	const private = 0o600
 	f, err := os.OpenFile(l.cfg.File, os.O_CREATE|os.O_WRONLY|os.O_APPEND, private)
@@ -148,16 +146,16 @@ func (l *Log) openFile() error {
 	return nil
 }
 
-// Begin notes a decision that is about to be made by g; end, how it ended. Neither waits for anything.
-// The question has an identifier.
+// Begin records a decision that g is about to make. Call end with its answer. Neither blocks. The question
+// must have an ID.
 func (l *Log) Begin(ctx context.Context, g *engine.Generation, q decision.Question) (end func(decision.Answer)) {
 	r := &record{generation: g, question: q, span: trace.SpanContextFromContext(ctx)}
 	if q.Query != nil {
 		r.query = q.Query.String()
 	}
-	began := time.Now()
+	start := time.Now()
 	return func(a decision.Answer) {
-		r.took, r.ended, r.answer = time.Since(began), time.Now().UTC(), a
+		r.duration, r.ended, r.answer = time.Since(start), time.Now().UTC(), a
 		l.enqueue(r)
 	}
 }

@@ -9,19 +9,19 @@ import (
 	"strings"
 )
 
-// mask is one change of an event that the policy asks for.
+// mask is one change to an event.
 type mask struct {
 	path   []string // the first part is input or result
-	upsert bool     // else what is there is removed
+	upsert bool     // replace or add value; otherwise remove
 	value  any
 }
 
-// readMasks reads what the mask policy said: a list of paths, which are removed, and of objects with
-// op, path and value, as OPA has them. One that is wrong makes all wrong: whoever wrote it meant to hide something.
-func readMasks(said any) ([]mask, error) {
-	list, ok := said.([]any)
+// readMasks reads the value of the mask policy: a list of paths to remove, and of objects with op, path and
+// value, as in OPA. One invalid mask is an error for all: the event must not be written without it.
+func readMasks(value any) ([]mask, error) {
+	list, ok := value.([]any)
 	if !ok {
-		return nil, fmt.Errorf("the mask policy's value is %T: a set or an array was expected", said)
+		return nil, fmt.Errorf("the value of the mask policy is %T: expected a set or an array", value)
 	}
 	masks := make([]mask, 0, len(list))
 	for _, item := range list {
@@ -45,27 +45,27 @@ func readMask(item any) (m mask, err error) {
 		case "upsert":
 			m.upsert, m.value = true, item["value"]
 		default:
-			return m, fmt.Errorf("the op of a mask is %v: remove or upsert was expected", item["op"])
+			return m, fmt.Errorf("the op of a mask is %v: expected remove or upsert", item["op"])
 		}
 		text, ok := item["path"].(string)
 		if !ok {
-			return m, errors.New("a mask has no path that is a string")
+			return m, errors.New("the path of a mask is not a string")
 		}
 		m.path, err = readPointer(text)
 		return m, err
 	default:
-		return m, fmt.Errorf("a mask is %T: a string or an object was expected", item)
+		return m, fmt.Errorf("a mask is %T: expected a string or an object", item)
 	}
 }
 
 func readPointer(text string) ([]string, error) {
 	rest, ok := strings.CutPrefix(text, "/")
 	if !ok {
-		return nil, fmt.Errorf("the path of a mask is %q: it begins with a slash", text)
+		return nil, fmt.Errorf("the path of a mask is %q: it must begin with a slash", text)
 	}
 	path := strings.Split(rest, "/")
 	if !slices.Contains([]string{"input", "result", "nd_builtin_cache"}, path[0]) {
-		return nil, fmt.Errorf("the path of a mask is %q: /input or /result was expected", text)
+		return nil, fmt.Errorf("the path of a mask is %q: expected /input or /result", text)
 	}
 	for _, part := range path {
 		if _, err := url.PathUnescape(part); err != nil {
@@ -75,7 +75,7 @@ func readPointer(text string) ([]string, error) {
 	return path, nil
 }
 
-// mask applies m, and notes it where there was something to mask.
+// mask applies m, and lists its path in Erased or Masked if it changed something.
 func (e *event) mask(m mask) {
 	var document **any
 	switch m.path[0] {
@@ -84,7 +84,7 @@ func (e *event) mask(m mask) {
 	case "result":
 		document = &e.Result
 	default:
-		return // there is no nd_builtin_cache in our events
+		return // these events have no nd_builtin_cache
 	}
 	if *document == nil {
 		return
@@ -104,7 +104,7 @@ func (e *event) mask(m mask) {
 	}
 }
 
-// edit is node with what lies at path changed; not ok when the path leads nowhere.
+// edit returns node with the value at path changed. ok is false if the path does not exist.
 func (m mask) edit(node any, path []string) (_ any, ok bool) {
 	if len(path) == 0 {
 		return m.value, true
@@ -112,14 +112,14 @@ func (m mask) edit(node any, path []string) (_ any, ok bool) {
 	last := len(path) == 1
 	switch node := node.(type) {
 	case map[string]any:
-		key, there := keyOf(node, path[0])
+		key, exists := keyOf(node, path[0])
 		switch {
-		case !there && !m.upsert:
+		case !exists && !m.upsert:
 			return nil, false
 		case last && !m.upsert:
 			delete(node, key)
 			return node, true
-		case !there && !last:
+		case !exists && !last:
 			node[key] = map[string]any{}
 		}
 		node[key], ok = m.edited(node[key], path[1:])
@@ -139,7 +139,7 @@ func (m mask) edit(node any, path []string) (_ any, ok bool) {
 	}
 }
 
-// edited is edit that leaves a node as it is where the path leads nowhere.
+// edited is edit, but returns node itself if the path does not exist.
 func (m mask) edited(node any, path []string) (any, bool) {
 	if changed, ok := m.edit(node, path); ok {
 		return changed, true
@@ -147,9 +147,9 @@ func (m mask) edited(node any, path []string) (any, bool) {
 	return node, false
 }
 
-// keyOf finds the key that a part of a path means: as it is written, or percent-decoded. OPA looks for
-// neither where they differ, and so leaves what was meant to be hidden.
-func keyOf(node map[string]any, part string) (key string, there bool) {
+// keyOf finds the key for a part of a path, verbatim or percent-decoded. OPA finds neither if the two
+// differ, and then does not mask the value.
+func keyOf(node map[string]any, part string) (key string, exists bool) {
 	if _, ok := node[part]; ok {
 		return part, true
 	}
@@ -161,7 +161,7 @@ func keyOf(node map[string]any, part string) (key string, there bool) {
 	return decoded, ok
 }
 
-// pointer writes a path as OPA does in an event.
+// pointer formats a path as OPA does in an event.
 func pointer(path []string) string {
 	var b strings.Builder
 	for _, part := range path {

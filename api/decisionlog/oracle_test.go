@@ -148,7 +148,7 @@ func normal(t testing.TB, f *fields) *fields {
 	return f
 }
 
-func TestMasksDoWhatOPAsDo(t *testing.T) {
+func TestMasksMatchOPAs(t *testing.T) {
 	p := newPair(t)
 	for _, masks := range []string{
 		`[]`, `["/input/a"]`, `["/input/a/b"]`, `["/input/none"]`, `["/input/a/none/c"]`, `["/input"]`, `["/result"]`, `["/result/0"]`, `["/result/0/x"]`,

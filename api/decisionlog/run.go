@@ -8,9 +8,9 @@ import (
 	"time"
 )
 
-// Run makes events and writes them until ctx ends, and then what waits still: for five seconds, and for
-// the service as long again. What is left then is dropped and counted. To be called once. A console that
-// takes nothing leaves one goroutine behind, since a write to it cannot be ended. The error is the file's.
+// Run writes events until ctx ends. Then it has five seconds to write the waiting events, and another five
+// to upload them; what remains is dropped and counted. Call it once. If the console blocks, one goroutine
+// remains, since its write cannot be canceled. The error is that of closing the file.
 func (l *Log) Run(ctx context.Context) error {
 	writing, abandonWriting := context.WithCancel(context.WithoutCancel(ctx))
 	uploading, abandonUploading := context.WithCancel(context.WithoutCancel(ctx))
@@ -28,14 +28,14 @@ func (l *Log) Run(ctx context.Context) error {
 
 	<-ctx.Done()
 	left := 0
-	if !ended(written, abandonWriting) {
-		left = 1 // which it holds
+	if !finished(written, abandonWriting) {
+		left = 1 // the one being written
 	}
 	if left += len(l.queue); left > 0 {
 		l.drop(DroppedShutdown, left, errStopped)
 	}
 	close(stop)
-	ended(uploaded, abandonUploading)
+	finished(uploaded, abandonUploading)
 	if l.file != nil {
 		if err := l.file.Close(); err != nil {
 			return fmt.Errorf("decision log: close %s: %w", l.cfg.File, err)
@@ -44,10 +44,10 @@ func (l *Log) Run(ctx context.Context) error {
 	return nil
 }
 
-var errStopped = errors.New("the sidecar had to end before they were written")
+var errStopped = errors.New("the sidecar stopped before they were written")
 
-// ended reports whether a part ends, by itself in time or when it is told to give up.
-func ended(done <-chan struct{}, abandon func()) bool {
+// finished waits for done, calls abandon after drainTimeout, and reports whether done was closed in time.
+func finished(done <-chan struct{}, abandon func()) bool {
 	defer abandon()
 	if within(drainTimeout, done) {
 		return true
@@ -67,7 +67,7 @@ func within(d time.Duration, done <-chan struct{}) bool {
 	}
 }
 
-// write turns records into events, in their order, until ctx ends and the queue is empty, or writing ends.
+// write turns records into events, in order, until ctx ends and the queue is empty, or writing ends.
 func (l *Log) write(ctx, writing context.Context) {
 	for writing.Err() == nil {
 		select {
@@ -100,21 +100,22 @@ func (l *Log) writeOne(ctx context.Context, r *record) {
 	line = append(line, '\n')
 	if l.file != nil {
 		_, err := l.file.Write(line)
-		l.took(SinkFile, DroppedFile, err)
+		l.count(SinkFile, DroppedFile, err)
 	}
 	if l.cfg.Console != nil {
 		_, err := l.cfg.Console.Write(append([]byte(consoleType), line[1:]...))
-		l.took(SinkConsole, DroppedConsole, err)
+		l.count(SinkConsole, DroppedConsole, err)
 	}
 }
 
-// consoleType begins an event on a console, where it may stand among other lines, as OPA's do.
+// consoleType begins an event on the console, which distinguishes it from other lines, as in OPA.
 const consoleType = `{"type":"openpolicyagent.org/decision_logs",`
 
-func (l *Log) took(sink, reason string, err error) {
+// count counts an event as written to sink, or as dropped for reason if err is not nil.
+func (l *Log) count(sink, reason string, err error) {
 	if err != nil {
 		l.drop(reason, 1, err)
 		return
 	}
-	l.wrote(sink, 1)
+	l.counts.write(sink, 1)
 }

@@ -8,9 +8,8 @@ import (
 	"strings"
 )
 
-// secretNames are the names, in small letters and without - and _, under which callers pass on what
-// nobody else may have. Texts and lists of texts under them are erased at any depth, unless the mask
-// policy put something in their place.
+// secretNames are the names of fields that hold secrets, in lower case and without - and _. Texts and lists
+// of texts in such fields are erased at any depth, unless the mask policy has replaced them.
 var secretNames = map[string]bool{
 	"authorization": true, "proxyauthorization": true, "cookie": true, "setcookie": true,
 	"token": true, "accesstoken": true, "refreshtoken": true, "idtoken": true, "bearertoken": true, "sessiontoken": true,
@@ -21,13 +20,13 @@ var secretNames = map[string]bool{
 
 var plainName = strings.NewReplacer("-", "", "_", "")
 
-// eraseSecrets erases what the names and the texts themselves say is secret.
+// eraseSecrets erases secrets, which it recognizes by the name of the field or by the text.
 func (e *event) eraseSecrets() {
 	e.Input = e.erase(e.Input, "", "input")
 	e.Result = e.erase(e.Result, e.Path[strings.LastIndexByte(e.Path, '/')+1:], "result")
 }
 
-// erase is a document without its secrets, nil where it is one as a whole under its name.
+// erase returns a document without its secrets, or nil if all of it is one under its name.
 func (e *event) erase(document *any, name, part string) *any {
 	if document == nil {
 		return nil
@@ -39,8 +38,8 @@ func (e *event) erase(document *any, name, part string) *any {
 	return document
 }
 
-// eraseBelow looks in the order of names, so that the same event is always written the same. What is in
-// an array becomes null there, since the places of what follows it would move.
+// eraseBelow visits fields in order of their names, so that the output is deterministic. An element of an
+// array becomes null, so that the indices of the others stay valid.
 func (e *event) eraseBelow(node any, path []string) {
 	switch node := node.(type) {
 	case map[string]any:
@@ -64,7 +63,7 @@ func (e *event) eraseBelow(node any, path []string) {
 	}
 }
 
-// eraseAt notes that what is at path is erased, unless the policy put it there.
+// eraseAt adds path to Erased and returns true, unless the mask policy put the value there.
 func (e *event) eraseAt(path []string) bool {
 	where := pointer(path)
 	if slices.Contains(e.Masked, where) {
@@ -85,8 +84,7 @@ func isSecretName(name string) bool { return secretNames[plainName.Replace(strin
 
 const bearer = "Bearer "
 
-// holdsSecret looks into texts that are more than words, as gateways pass them on: a header's value, a
-// URL with a query, a form, JSON.
+// holdsSecret looks for secrets within a text: the value of a header, a URL with a query, a form, or JSON.
 func holdsSecret(text string) bool {
 	if len(text) > len(bearer) && strings.EqualFold(text[:len(bearer)], bearer) {
 		return true
@@ -110,7 +108,7 @@ func holdsSecret(text string) bool {
 	return false
 }
 
-// isText reports whether v can be a secret: a text, or nothing but texts.
+// isText reports whether v can be a secret: a text, or a list of texts only.
 func isText(v any) bool {
 	if list, ok := v.([]any); ok {
 		return len(list) > 0 && !slices.ContainsFunc(list, func(item any) bool { _, ok := item.(string); return !ok })

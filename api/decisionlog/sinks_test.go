@@ -45,7 +45,7 @@ func TestTheFileIsPrivateAndRotates(t *testing.T) {
 	}
 }
 
-func TestAFileThatCannotBeWrittenIsRefusedAtTheStart(t *testing.T) {
+func TestAnUnwritableFileIsRefusedAtTheStart(t *testing.T) {
 	_, err := decisionlog.New(decisionlog.Config{File: filepath.Join(t.TempDir(), "none", "decisions.log")})
 	if err == nil || !strings.Contains(err.Error(), "decision log: open ") {
 		t.Errorf("%v", err)
@@ -63,7 +63,7 @@ func TestWrongSettingsAreRefused(t *testing.T) {
 	}
 }
 
-func TestWhatDoesNotFitIntoTheQueueIsDroppedAndCounted(t *testing.T) {
+func TestEventsBeyondTheQueueAreDroppedAndCounted(t *testing.T) {
 	g := load(t, plain)
 	l, err := decisionlog.New(decisionlog.Config{BufferBytes: 300_000}) // which does not run
 	if err != nil {
@@ -87,7 +87,7 @@ func TestWhatDoesNotFitIntoTheQueueIsDroppedAndCounted(t *testing.T) {
 	}
 }
 
-func TestAConsoleThatTakesNothingHoldsUpNoDecision(t *testing.T) {
+func TestABlockedConsoleDelaysNoDecision(t *testing.T) {
 	g := load(t, plain)
 	synctest.Test(t, func(t *testing.T) {
 		read, write := io.Pipe()
@@ -121,7 +121,7 @@ func TestAConsoleThatTakesNothingHoldsUpNoDecision(t *testing.T) {
 	})
 }
 
-func TestAConsoleThatRefusesIsCounted(t *testing.T) {
+func TestAFailingConsoleIsCounted(t *testing.T) {
 	read, write := io.Pipe()
 	if err := read.Close(); err != nil {
 		t.Fatal(err)

@@ -20,20 +20,20 @@ import (
 )
 
 const (
-	leastChunkBytes = 1 << 10
-	leastRetryDelay = 100 * time.Millisecond
-	requestTimeout  = 30 * time.Second
-	mostAnswerBytes = 64 << 10
+	minChunkBytes  = 1 << 10
+	minRetryDelay  = 100 * time.Millisecond
+	requestTimeout = 30 * time.Second
+	maxAnswerBytes = 64 << 10
 )
 
-// uploader posts events to a service. Those that wait are bounded; the ones at the front make room for new ones.
+// uploader posts events to a service. The waiting events are limited; the oldest are dropped for new ones.
 type uploader struct {
 	cfg    Config
 	target *url.URL
 	client *http.Client
 	counts *counts
 	chunks chunker
-	ready  chan struct{} // holds one while a chunk's worth of events waits
+	ready  chan struct{} // holds a value while enough events for a chunk wait
 
 	mu      sync.Mutex
 	waiting [][]byte
@@ -47,17 +47,17 @@ func newUploader(cfg Config, u *url.URL, c *counts) *uploader {
 	}
 	transport := http.DefaultTransport.(*http.Transport).Clone() //nolint:errcheck,forcetypeassert // net/http says so
 	return &uploader{
-		cfg: cfg, target: target, counts: c, chunks: chunker{limit: cfg.UploadBytes, most: cfg.UploadBytes},
+		cfg: cfg, target: target, counts: c, chunks: chunker{limit: cfg.UploadBytes, rawBytes: cfg.UploadBytes},
 		client: &http.Client{Transport: transport, Timeout: requestTimeout, CheckRedirect: func(*http.Request, []*http.Request) error {
-			return http.ErrUseLastResponse // a GET in place of the POST would lose the events
+			return http.ErrUseLastResponse // following it as a GET would lose the events
 		}},
 		ready: make(chan struct{}, 1),
 	}
 }
 
-var errBufferFull = errors.New("the service does not take events as fast as they come")
+var errBufferFull = errors.New("the service accepts events more slowly than they arrive")
 
-// add puts events at the end of those that wait.
+// add appends events to the waiting ones.
 func (u *uploader) add(events ...[]byte) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -71,7 +71,7 @@ func (u *uploader) add(events ...[]byte) {
 	}
 }
 
-// putBack puts events before those that wait.
+// putBack puts events before the waiting ones.
 func (u *uploader) putBack(events [][]byte) {
 	if len(events) == 0 {
 		return
@@ -82,26 +82,26 @@ func (u *uploader) putBack(events [][]byte) {
 	u.account(events)
 }
 
-// account counts the bytes of what was added, and drops from the front what is too much.
+// account counts the bytes of added events, and drops the oldest events beyond BufferBytes.
 func (u *uploader) account(added [][]byte) {
 	u.bytes += sizeOfAll(added)
 	dropped := 0
 	for ; u.bytes > u.cfg.BufferBytes; dropped++ {
 		u.bytes -= len(u.waiting[dropped])
 	}
-	clear(u.waiting[:dropped]) // what is dropped takes no memory until the slice moves
+	clear(u.waiting[:dropped]) // release the memory of the dropped events
 	u.waiting = u.waiting[dropped:]
 	if dropped > 0 {
 		u.counts.drop(DroppedBuffer, dropped, errBufferFull)
 	}
 }
 
-// take removes the next events from the front: of most bytes at most, but one where there is any.
-func (u *uploader) take(most int) (taken [][]byte) {
+// take removes events from the front, up to maxBytes but at least one if there is any.
+func (u *uploader) take(maxBytes int) (taken [][]byte) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	n, size := 0, 0
-	for n < len(u.waiting) && (n == 0 || size+len(u.waiting[n]) <= most) {
+	for n < len(u.waiting) && (n == 0 || size+len(u.waiting[n]) <= maxBytes) {
 		size += len(u.waiting[n])
 		n++
 	}
@@ -111,7 +111,7 @@ func (u *uploader) take(most int) (taken [][]byte) {
 	return taken
 }
 
-// run uploads until stop is closed, and then once more what waits still. ctx ends that as well.
+// run uploads until stop is closed, and then once more. When ctx ends, it stops at once.
 func (u *uploader) run(ctx context.Context, stop <-chan struct{}) {
 	defer u.client.CloseIdleConnections()
 	for failures := 0; ; {
@@ -125,16 +125,16 @@ func (u *uploader) run(ctx context.Context, stop <-chan struct{}) {
 		if err == nil {
 			failures = 0
 		} else {
-			u.counts.complain("decision log events could not be uploaded; they are kept and sent again", err)
+			u.counts.warn("decision log events could not be uploaded; they are kept and sent again", err)
 		}
 	}
 }
 
-// wait returns when it is time to upload, and whether that is the last time.
+// wait returns when the next upload is due, and whether it is the last one.
 func (u *uploader) wait(stop <-chan struct{}, failures int) (stopping bool) {
 	delay, ready := u.cfg.MinDelay+rand.N(u.cfg.MaxDelay-u.cfg.MinDelay+1), u.ready
-	if failures > 0 { // a service in trouble is not asked more often because there is more to say
-		delay, ready = util.DefaultBackoff(float64(leastRetryDelay), float64(u.cfg.MaxDelay), failures-1), nil
+	if failures > 0 { // back off from a failing service, however many events wait
+		delay, ready = util.DefaultBackoff(float64(minRetryDelay), float64(u.cfg.MaxDelay), failures-1), nil
 	}
 	timer := time.NewTimer(delay)
 	defer timer.Stop()
@@ -147,18 +147,19 @@ func (u *uploader) wait(stop <-chan struct{}, failures int) (stopping bool) {
 	return false
 }
 
-// giveUp counts what is left at the end.
+// giveUp counts the events that remain at the end.
 func (u *uploader) giveUp(err error) {
 	if left := len(u.take(math.MaxInt)); left > 0 {
 		u.counts.drop(DroppedShutdown, left, err)
 	}
 }
 
-// uploadAll uploads what waits. What is not accepted goes to the end of what waits. A chunk that the
-// service finds wrong is halved with each try, until the event is alone that is at fault, and is dropped.
+// uploadAll uploads the waiting events. A chunk that is not accepted goes to the end of the waiting events.
+// Chunks that the service rejects as invalid are halved with each try, until the invalid event is alone and
+// is dropped.
 func (u *uploader) uploadAll(ctx context.Context) error {
 	for {
-		events := u.take(u.chunks.most)
+		events := u.take(u.chunks.rawBytes)
 		if len(events) == 0 {
 			return nil
 		}
@@ -169,15 +170,15 @@ func (u *uploader) uploadAll(ctx context.Context) error {
 			continue
 		}
 		u.putBack(events[used:])
-		wrong, err := u.post(ctx, chunk)
+		invalid, err := u.post(ctx, chunk)
 		switch {
 		case err == nil:
-			u.counts.wrote(SinkService, used)
-		case wrong && used == 1:
+			u.counts.write(SinkService, used)
+		case invalid && used == 1:
 			u.counts.drop(DroppedRefused, 1, err)
 		default:
-			if wrong {
-				u.chunks.most = sizeOfAll(events[:used]) / 2
+			if invalid {
+				u.chunks.rawBytes = sizeOfAll(events[:used]) / 2
 			}
 			u.add(events[:used]...)
 			return err
@@ -185,10 +186,10 @@ func (u *uploader) uploadAll(ctx context.Context) error {
 	}
 }
 
-var errTooLarge = errors.New("an event alone is larger than the limit of an upload")
+var errTooLarge = errors.New("a single event exceeds the size limit of an upload")
 
-// post sends a chunk. wrong says that the service will never accept it.
-func (u *uploader) post(ctx context.Context, chunk []byte) (wrong bool, _ error) {
+// post sends a chunk. invalid means that the service will never accept it.
+func (u *uploader) post(ctx context.Context, chunk []byte) (invalid bool, _ error) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, u.target.String(), bytes.NewReader(chunk))
 	if err != nil {
 		return false, fmt.Errorf("upload events: %w", err)
@@ -202,41 +203,41 @@ func (u *uploader) post(ctx context.Context, chunk []byte) (wrong bool, _ error)
 	if err != nil {
 		return false, fmt.Errorf("upload events: %w", err)
 	}
-	_, err = io.Copy(io.Discard, io.LimitReader(answer.Body, mostAnswerBytes)) // so that the connection can be used again
+	_, err = io.Copy(io.Discard, io.LimitReader(answer.Body, maxAnswerBytes)) // so that the connection can be reused
 	err = errors.Join(err, answer.Body.Close())
 	if answer.StatusCode < 200 || answer.StatusCode > 299 {
-		return slices.Contains(wrongEvents, answer.StatusCode), fmt.Errorf("upload events: %s answered %s", u.target.Redacted(), answer.Status)
+		return slices.Contains(invalidStatuses, answer.StatusCode), fmt.Errorf("upload events: %s answered %s", u.target.Redacted(), answer.Status)
 	}
 	if err != nil {
-		u.counts.logger.Debug("the answer to an upload broke off", zap.Error(err)) // it was accepted all the same
+		u.counts.logger.Debug("the response to an upload is incomplete", zap.Error(err)) // the upload was accepted
 	}
 	return false, nil
 }
 
-// wrongEvents are the statuses by which a service says that the next try will be no better.
-var wrongEvents = []int{http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity}
+// invalidStatuses are the statuses that mean that a retry would fail too.
+var invalidStatuses = []int{http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity}
 
-// chunker packs events as OPA's services expect them: compressed JSON arrays of limit bytes at most.
+// chunker packs events as services for OPA expect them: compressed JSON arrays of at most limit bytes.
 type chunker struct {
-	limit int
-	most  int // bytes of events that are likely to fit, learnt from the chunks before
+	limit    int
+	rawBytes int // bytes of events that are likely to fit into limit, learned from earlier chunks
 }
 
-// pack packs as many events as fit, from the first on. None of them does when the first alone is too large.
+// pack packs as many events as fit, from the first on. used is 0 if the first alone is too large.
 func (c *chunker) pack(events [][]byte) (chunk []byte, used int) {
 	raw := sizeOfAll(events)
 	for n := len(events); ; n = (n + 1) / 2 {
 		chunk := compress(events[:n])
 		switch {
 		case len(chunk) <= c.limit:
-			if n == len(events) && len(chunk) < c.limit/2 && raw > c.most/2 {
-				c.most = max(2*c.most, leastChunkBytes)
+			if n == len(events) && len(chunk) < c.limit/2 && raw > c.rawBytes/2 {
+				c.rawBytes = max(2*c.rawBytes, minChunkBytes)
 			}
 			return chunk, n
 		case n == 1:
 			return nil, 0
 		}
-		c.most = max(c.limit, c.most/2)
+		c.rawBytes = max(c.limit, c.rawBytes/2)
 	}
 }
 
@@ -250,7 +251,7 @@ func sizeOfAll(events [][]byte) (size int) {
 func compress(events [][]byte) []byte {
 	var b bytes.Buffer
 	w := gzip.NewWriter(&b)
-	_, _ = w.Write([]byte{'['}) // a buffer takes everything
+	_, _ = w.Write([]byte{'['}) // writing to a buffer does not fail
 	for i, e := range events {
 		if i > 0 {
 			_, _ = w.Write([]byte{','})

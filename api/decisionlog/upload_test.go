@@ -135,7 +135,7 @@ func TestChunksKeepToTheLimitAndLoseNothing(t *testing.T) {
 	}
 }
 
-func TestAnEventLargerThanAnUploadIsDroppedAndHoldsUpNoOther(t *testing.T) {
+func TestAnEventLargerThanAnUploadIsDropped(t *testing.T) {
 	s := newService(t)
 	g := load(t, plain)
 	l := run(t, decisionlog.Config{URL: s.URL, UploadBytes: 2048, MinDelay: time.Hour, MaxDelay: time.Hour})
@@ -153,7 +153,7 @@ func TestAnEventLargerThanAnUploadIsDroppedAndHoldsUpNoOther(t *testing.T) {
 	}
 }
 
-func TestWhatAServiceDoesNotAcceptIsSentAgain(t *testing.T) {
+func TestFailedUploadsAreRetried(t *testing.T) {
 	for _, status := range []int{http.StatusInternalServerError, http.StatusServiceUnavailable, http.StatusTooManyRequests, http.StatusUnauthorized, http.StatusFound, http.StatusTemporaryRedirect} {
 		t.Run(http.StatusText(status), func(t *testing.T) {
 			s := newService(t)
@@ -180,7 +180,7 @@ func TestWhatAServiceDoesNotAcceptIsSentAgain(t *testing.T) {
 	}
 }
 
-func TestAnEventThatTheServiceFindsWrongIsFoundAndDropped(t *testing.T) {
+func TestAnInvalidEventIsIsolatedAndDropped(t *testing.T) {
 	for _, status := range []int{http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity} {
 		s := newService(t)
 		s.answer = func(_ int, events []map[string]any) int {
@@ -205,7 +205,7 @@ func TestAnEventThatTheServiceFindsWrongIsFoundAndDropped(t *testing.T) {
 	}
 }
 
-func TestADeadServiceHoldsUpNoDecisionAndWhatItMissesIsCounted(t *testing.T) {
+func TestADeadServiceDelaysNoDecision(t *testing.T) {
 	release, held := make(chan struct{}), make(chan struct{}, 100)
 	s := newService(t)
 	s.answer = func(int, []map[string]any) int {
@@ -218,7 +218,7 @@ func TestADeadServiceHoldsUpNoDecisionAndWhatItMissesIsCounted(t *testing.T) {
 	var console buffer
 	l := run(t, decisionlog.Config{URL: s.URL, Console: &console, BufferBytes: 64 << 10, MinDelay: soon, MaxDelay: often})
 	decide(t, l.Log, g, "p/x", "-1")
-	<-held // an upload is under way, and stays so
+	<-held // an upload is in progress, and stays so
 	for i := range events {
 		decide(t, l.Log, g, "p/x", fmt.Sprintf(`{"n":%d,"text":"%s"}`, i, strings.Repeat("x", 1000)))
 		if i%10 == 9 { // so that only the service's own buffer can be too small
@@ -236,7 +236,7 @@ func TestADeadServiceHoldsUpNoDecisionAndWhatItMissesIsCounted(t *testing.T) {
 	}
 }
 
-func TestWhatAServiceNeverTakesIsCountedAtTheEnd(t *testing.T) {
+func TestEventsLeftAtTheEndAreCounted(t *testing.T) {
 	s := newService(t)
 	s.Close()
 	l := run(t, decisionlog.Config{URL: s.URL, MinDelay: soon, MaxDelay: often})
@@ -249,7 +249,7 @@ func TestWhatAServiceNeverTakesIsCountedAtTheEnd(t *testing.T) {
 	}
 }
 
-func TestTheEndDoesNotWaitForAServiceThatHangs(t *testing.T) {
+func TestTheEndDoesNotWaitForAHangingService(t *testing.T) {
 	t.Parallel() // it takes the seconds that the service is given
 	release := make(chan struct{})
 	s := newService(t)

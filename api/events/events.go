@@ -1,11 +1,11 @@
-// Package events tells what becomes of the policy to whoever watches: each lifecycle event goes to
-// every reader of GET /policy/events, as server-sent events.
+// Package events streams the lifecycle events of the policy to the readers of GET /policy/events, as
+// server-sent events.
 //
-// Most callers need [New], [Hub.Publish] and the Hub as the route's handler; [Hub.Run] ends the
-// streams with the sidecar. The newest events are kept, and a reader that comes back with the id of
-// the last one it saw is told the rest; one that missed some is told so by an event named gap, and
-// should read GET /policy/status again. Nothing is kept per reader and none is waited for: Publish
-// costs the same for no reader and for a slow one.
+// Most callers need [New], [Hub.Publish] and the Hub as the route's handler; [Hub.Run] ends the streams
+// when the sidecar stops. The newest events are kept: a reader that reconnects with the id of its last event
+// gets the later ones. If some are no longer kept, it gets an event named gap first, and should read
+// GET /policy/status again. The hub keeps no state per reader and does not wait for one: Publish costs the
+// same with no reader and with a slow one.
 package events
 
 import (
@@ -20,34 +20,34 @@ import (
 	"time"
 )
 
-// Event is one thing that happened.
+// Event is one lifecycle event.
 type Event struct {
-	ID         uint64         `json:"-"` // set by Publish: 1, 2, 3…
+	ID         uint64         `json:"-"` // set by Publish, from 1
 	Time       time.Time      `json:"time"`
 	Subsystem  string         `json:"subsystem"`
 	Transition string         `json:"transition"`
 	Details    map[string]any `json:"details"`
 }
 
-// Config says how events are kept and told. Zero fields mean the defaults given.
+// Config configures [New]. Zero fields mean the defaults given.
 type Config struct {
-	Keep         int           // how many of the newest events; default 1024
-	Streams      int           // how many readers at once, each further one is refused; default 64
-	Heartbeat    time.Duration // how long a stream may be silent; default 15 s
-	WriteTimeout time.Duration // a reader that takes longer to take what it is sent is dropped; the end waits for it as long; default 5 s
+	Keep         int           // number of newest events to keep; default 1024
+	Streams      int           // maximum number of concurrent readers; default 64
+	Heartbeat    time.Duration // maximum time without data on a stream; default 15 s
+	WriteTimeout time.Duration // a reader whose write takes longer is disconnected; default 5 s
 }
 
-// Hub keeps the newest events and tells them. All methods are safe for concurrent use.
+// Hub keeps the newest events and streams them. All methods are safe for concurrent use.
 type Hub struct {
 	cfg     Config
-	run     string        // begins every id, so that those of another run are not taken for ours
-	streams chan struct{} // holds one for each stream
+	run     string        // prefix of every id, which distinguishes the runs of the sidecar
+	streams chan struct{} // holds one value for each open stream
 	ended   chan struct{} // closed when Run ends
 
 	mu      sync.Mutex
-	kept    [][]byte      // event n, as it is sent, is at n modulo the length
+	kept    [][]byte      // ring buffer: the encoded event n is at n modulo the length
 	newest  uint64        // number of the newest event; 0 before the first
-	changed chan struct{} // closed, and replaced, when newest grows
+	changed chan struct{} // closed and replaced when newest grows
 }
 
 // New makes a hub without events.
@@ -63,8 +63,8 @@ func New(cfg Config) (*Hub, error) {
 	}, nil
 }
 
-// Publish tells e to every reader and returns it with its ID, and with its Time where it had none. It
-// never waits for a reader. Details that JSON cannot express are replaced by the reason.
+// Publish sends e to every reader and returns it with its ID and, if it had none, its Time. It never waits
+// for a reader. Details that cannot be encoded as JSON are replaced by the error.
 func (h *Hub) Publish(e Event) Event {
 	if e.Time.IsZero() {
 		e.Time = time.Now().UTC()
@@ -75,7 +75,7 @@ func (h *Hub) Publish(e Event) Event {
 	data, err := json.Marshal(e)
 	if err != nil {
 		e.Details = map[string]any{"encoding_error": err.Error()}
-		data, _ = json.Marshal(e) // nothing is left in it that can be refused
+		data, _ = json.Marshal(e) // cannot fail: strings and a time only
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -87,32 +87,32 @@ func (h *Hub) Publish(e Event) Event {
 	return e
 }
 
-// frame is an event in the wire format; data is one line.
+// frame encodes an event. data must be one line.
 func (h *Hub) frame(id uint64, name string, data []byte) []byte {
 	return fmt.Appendf(nil, "id: %s-%d\nevent: %s\ndata: %s\n\n", h.run, id, name, data)
 }
 
-// before is the number before that of the oldest event that is kept. The caller holds mu.
+// before returns the number before the oldest kept event. The caller holds mu.
 func (h *Hub) before() uint64 {
 	return h.newest - min(h.newest, uint64(len(h.kept)))
 }
 
-// gap tells that a reader does not get all that came after the last event it saw: because that is no
-// longer kept (expired), or the id is of another run (restarted) or none of ours (unknown). It has the
-// id of the event before the oldest one kept, so that it is told once. The caller holds mu.
+// gap encodes the event for a reader that does not get all events since its last one: they are no longer kept
+// (expired), or its id is of another run (restarted) or invalid (unknown). Its own id is that before the
+// oldest kept event, so a reader that reconnects does not get it again. The caller holds mu.
 func (h *Hub) gap(reason string, missed uint64) []byte {
 	return h.frame(h.before(), "gap", fmt.Appendf(nil, `{"reason":%q,"missed":%d}`, reason, missed))
 }
 
-// resume is where a stream begins for a reader whose last event had that id: after which number, and
-// what to tell first. Without an id it begins with what happens next.
+// resume returns the number after which a stream begins for a reader whose last event had this id, and the
+// data to send first. Without an id the stream begins with the next event.
 func (h *Hub) resume(id string) (after uint64, hello []byte) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	run, n, ok := parseID(id)
 	switch {
 	case id == "":
-		// An id without data: a reader that is cut off before the first event comes back with it.
+		// An id without data: a reader that is disconnected before its first event reconnects with it.
 		return h.newest, fmt.Appendf(nil, "retry: 2000\nid: %s-%d\n\n", h.run, h.newest)
 	case ok && run != h.run:
 		return h.before(), h.gap("restarted", 0)
@@ -123,8 +123,8 @@ func (h *Hub) resume(id string) (after uint64, hello []byte) {
 	}
 }
 
-// since gives what a reader has yet to be sent, the number that it then is at, and what is closed
-// when there is more.
+// since returns the events after a number, the number of the last of them, and a channel that is closed when
+// there are more.
 func (h *Hub) since(after uint64) (frames []byte, newest uint64, changed <-chan struct{}) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -137,10 +137,10 @@ func (h *Hub) since(after uint64) (frames []byte, newest uint64, changed <-chan 
 	return frames, h.newest, h.changed
 }
 
-// runLetters is how long a run's part of an id is.
+// runLetters is the length of a run's part of an id.
 const runLetters = 8
 
-// parseID takes apart an id of the form RUN-NUMBER, as this package writes it and in no other.
+// parseID parses an id of the form RUN-NUMBER, exactly as this package writes it.
 func parseID(id string) (run string, n uint64, ok bool) {
 	run, digits, _ := strings.Cut(id, "-")
 	n, err := strconv.ParseUint(digits, 10, 64)

@@ -33,7 +33,7 @@ func serve(t *testing.T, h *Hub) *httptest.Server {
 	return server
 }
 
-// reader reads one stream with somebody else's parser.
+// reader reads one stream with an independent parser.
 type reader struct {
 	t      *testing.T
 	next   func() (sse.Event, error, bool)
@@ -143,7 +143,7 @@ func TestAnEventIsWrittenAsTheContractSays(t *testing.T) {
 	}
 }
 
-func TestAStreamIsNeitherCachedNorCollected(t *testing.T) {
+func TestAStreamIsNeitherCachedNorBuffered(t *testing.T) {
 	server := serve(t, create(t, Config{}))
 	response := request(t.Context(), t, server, http.MethodHead, "")
 	defer response.Body.Close()
@@ -154,7 +154,7 @@ func TestAStreamIsNeitherCachedNorCollected(t *testing.T) {
 	}
 }
 
-func TestEveryReaderIsToldEverythingInOrder(t *testing.T) {
+func TestEveryReaderGetsAllEventsInOrder(t *testing.T) {
 	h := create(t, Config{Keep: 4096})
 	server := serve(t, h)
 	var readers []*reader
@@ -180,7 +180,7 @@ func TestEveryReaderIsToldEverythingInOrder(t *testing.T) {
 	}
 }
 
-func TestAReaderThatComesBackIsToldTheRest(t *testing.T) {
+func TestAReconnectingReaderGetsTheRest(t *testing.T) {
 	h := create(t, Config{})
 	server := serve(t, h)
 	r := open(t, server, "")
@@ -203,7 +203,7 @@ func TestAReaderThatComesBackIsToldTheRest(t *testing.T) {
 	}
 }
 
-func TestTheHeaderIsNewerThanTheQuery(t *testing.T) {
+func TestTheHeaderTakesPrecedenceOverTheQuery(t *testing.T) {
 	h := create(t, Config{})
 	server := serve(t, h)
 	publish(h, "one", "two", "three")
@@ -211,7 +211,7 @@ func TestTheHeaderIsNewerThanTheQuery(t *testing.T) {
 	open(t, server, h.run+"-2").expect("three")
 }
 
-func TestAReaderThatIsCutOffBeforeTheFirstEventMissesNothing(t *testing.T) {
+func TestAReaderCutOffBeforeItsFirstEventMissesNone(t *testing.T) {
 	h := create(t, Config{})
 	server := serve(t, h)
 	publish(h, "before")
@@ -221,7 +221,7 @@ func TestAReaderThatIsCutOffBeforeTheFirstEventMissesNothing(t *testing.T) {
 	open(t, server, r.lastID).expect("meanwhile")
 }
 
-func TestAGapIsToldOnceAndThenWhatIsKept(t *testing.T) {
+func TestAGapIsSentOnceThenTheKeptEvents(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		id   func(h *Hub) string
@@ -246,7 +246,7 @@ func TestAGapIsToldOnceAndThenWhatIsKept(t *testing.T) {
 	}
 }
 
-func TestAnEarlierRunsReaderOfARunWithoutEventsIsToldOnce(t *testing.T) {
+func TestARestartWithoutEventsIsSentOnce(t *testing.T) {
 	h := create(t, Config{})
 	server := serve(t, h)
 	r := open(t, server, "AAAAAAAA-4")
@@ -263,7 +263,7 @@ func TestTwoRunsHaveDifferentIDs(t *testing.T) {
 	}
 }
 
-func TestOneReaderTooManyIsRefused(t *testing.T) {
+func TestTooManyReadersAreRefused(t *testing.T) {
 	h := create(t, Config{Streams: 2})
 	server := serve(t, h)
 	first := open(t, server, "")
@@ -279,7 +279,7 @@ func TestOneReaderTooManyIsRefused(t *testing.T) {
 	open(t, server, "")
 }
 
-func TestAReaderThatDoesNotReadIsDroppedAndDelaysNobody(t *testing.T) {
+func TestASlowReaderIsDisconnected(t *testing.T) {
 	h := create(t, Config{WriteTimeout: 20 * time.Millisecond, Keep: 64})
 	server := serve(t, h)
 	response := request(t.Context(), t, server, http.MethodGet, "")
@@ -293,7 +293,7 @@ func TestAReaderThatDoesNotReadIsDroppedAndDelaysNobody(t *testing.T) {
 	})
 }
 
-func TestTheEndOfTheRunEndsEveryStream(t *testing.T) {
+func TestRunEndsEveryStream(t *testing.T) {
 	h := create(t, Config{})
 	server := httptest.NewServer(h)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -331,7 +331,7 @@ func TestAConnectionThatCannotStreamIsRefused(t *testing.T) {
 	}
 }
 
-func TestDetailsThatCannotBeToldAreReplacedByTheReason(t *testing.T) {
+func TestInvalidDetailsAreReplacedByTheError(t *testing.T) {
 	h := create(t, Config{})
 	h.Publish(Event{Subsystem: "policy", Transition: "reloaded", Details: map[string]any{"ratio": math.NaN()}})
 	e := open(t, serve(t, h), h.run+"-0").read()
@@ -340,7 +340,7 @@ func TestDetailsThatCannotBeToldAreReplacedByTheReason(t *testing.T) {
 	}
 }
 
-func TestWhatIsPublishedIsFixed(t *testing.T) {
+func TestPublishedEventsDoNotChange(t *testing.T) {
 	h := create(t, Config{})
 	details := map[string]any{"status": "as it was"}
 	h.Publish(Event{Details: details})
@@ -376,7 +376,7 @@ func FuzzAnIDIsReadOnlyAsItIsWritten(f *testing.F) {
 			t.Errorf("%q: a stream would begin after %d of %d", id, after, h.newest)
 		}
 		if id != h.run && strings.Contains(string(hello), id) && ok && run != h.run {
-			t.Errorf("%q is told back: %s", id, hello)
+			t.Errorf("%q is sent back: %s", id, hello)
 		}
 	})
 }

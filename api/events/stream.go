@@ -8,20 +8,20 @@ import (
 	"time"
 )
 
-// Run ends every stream when ctx ends, so that a server which drains need not wait for readers that
-// would stay for ever, and returns. Later readers are refused. To be called once.
+// Run waits until ctx ends, then ends every stream, so that a draining server does not wait for its readers.
+// Later readers are refused. Call it once.
 func (h *Hub) Run(ctx context.Context) error {
 	<-ctx.Done()
 	close(h.ended)
 	return nil
 }
 
-// ServeHTTP answers GET /policy/events with a stream that lasts until the reader goes, is too slow,
-// or Run ends. It resumes after the id of the header Last-Event-ID or else of the query's
-// last_event_id, and answers 503 when there are as many streams as there may be.
+// ServeHTTP answers GET /policy/events with a stream that lasts until the reader leaves or is too slow, or Run
+// ends. It resumes after the id in the header Last-Event-ID, else in the query parameter last_event_id. It
+// answers 503 if the maximum number of streams is open.
 func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	control := http.NewResponseController(w)
-	// The server's time-out for reading a request would end the stream; it is for the next one again.
+	// The server's read timeout would end the stream. The server sets it again for the next request.
 	if err := errors.Join(control.SetReadDeadline(time.Time{}), control.SetWriteDeadline(time.Time{})); err != nil {
 		refuse(w, http.StatusInternalServerError, "events cannot be streamed over this connection")
 		return
@@ -30,7 +30,7 @@ func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case h.streams <- struct{}{}:
 		defer func() { <-h.streams }()
 	default:
-		refuse(w, http.StatusServiceUnavailable, "as many event streams are open as may be")
+		refuse(w, http.StatusServiceUnavailable, "too many event streams")
 		return
 	}
 	select {
@@ -41,7 +41,7 @@ func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("Cache-Control", "no-store")
-	w.Header().Set("X-Accel-Buffering", "no") // for proxies that would collect what is to be told at once
+	w.Header().Set("X-Accel-Buffering", "no") // keeps proxies from buffering the stream
 	if r.Method == http.MethodHead {
 		return
 	}
@@ -52,7 +52,7 @@ func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.stream(r.Context(), w, control, id)
 }
 
-// stream sends what there is and waits for more.
+// stream sends events until the reader or the hub ends.
 func (h *Hub) stream(ctx context.Context, w http.ResponseWriter, control *http.ResponseController, id string) {
 	silence := time.NewTimer(h.cfg.Heartbeat)
 	defer silence.Stop()
@@ -62,7 +62,7 @@ func (h *Hub) stream(ctx context.Context, w http.ResponseWriter, control *http.R
 		next = append(next, frames...)
 		if len(next) > 0 {
 			if err := h.send(w, control, next); err != nil {
-				return // the reader is gone, or too slow
+				return // the reader has left or is too slow
 			}
 			silence.Reset(h.cfg.Heartbeat)
 		}
@@ -79,7 +79,7 @@ func (h *Hub) stream(ctx context.Context, w http.ResponseWriter, control *http.R
 	}
 }
 
-// send writes at once, within the time that a reader has.
+// send writes and flushes frames within WriteTimeout.
 func (h *Hub) send(w http.ResponseWriter, control *http.ResponseController, frames []byte) error {
 	if err := control.SetWriteDeadline(time.Now().Add(h.cfg.WriteTimeout)); err != nil {
 		return err
@@ -90,7 +90,7 @@ func (h *Hub) send(w http.ResponseWriter, control *http.ResponseController, fram
 	if err := control.Flush(); err != nil {
 		return err
 	}
-	return control.SetWriteDeadline(time.Time{}) // HTTP/2 resets a stream whose deadline passes in silence
+	return control.SetWriteDeadline(time.Time{}) // HTTP/2 resets a stream when its deadline passes, also without a write
 }
 
 func refuse(w http.ResponseWriter, status int, reason string) {

@@ -95,7 +95,7 @@ func block(t *testing.T, body *bufio.Reader) string {
 	}
 }
 
-func TestASilentStreamIsKeptAliveLongerThanAnyRequest(t *testing.T) {
+func TestASilentStreamOutlivesRequestTimeouts(t *testing.T) {
 	for name, protocol := range protocols {
 		t.Run(name, func(t *testing.T) {
 			inFakeTime(t, protocol, Config{}, func(t *testing.T, h *Hub, body *bufio.Reader) {
@@ -118,7 +118,7 @@ func TestASilentStreamIsKeptAliveLongerThanAnyRequest(t *testing.T) {
 	}
 }
 
-func TestAStreamThatSpeaksNeedsNoHeartbeat(t *testing.T) {
+func TestABusyStreamHasNoHeartbeat(t *testing.T) {
 	inFakeTime(t, protocols["HTTP/1"], Config{}, func(t *testing.T, h *Hub, body *bufio.Reader) {
 		block(t, body)
 		for range 10 {
@@ -131,7 +131,7 @@ func TestAStreamThatSpeaksNeedsNoHeartbeat(t *testing.T) {
 	})
 }
 
-func TestAReaderThatFellBehindWhatIsKeptIsToldOfTheGap(t *testing.T) {
+func TestASlowReaderGetsAGap(t *testing.T) {
 	inFakeTime(t, protocols["HTTP/1"], Config{Keep: 8, WriteTimeout: time.Hour}, func(t *testing.T, h *Hub, body *bufio.Reader) {
 		block(t, body)
 		publish(h, "1") // is being written, to a pipe that holds nothing
@@ -139,17 +139,17 @@ func TestAReaderThatFellBehindWhatIsKeptIsToldOfTheGap(t *testing.T) {
 		for n := 2; n <= 20; n++ {
 			publish(h, fmt.Sprint(n))
 		}
-		var told []string
-		for len(told) < 10 {
-			told = append(told, block(t, body))
+		var frames []string
+		for len(frames) < 10 {
+			frames = append(frames, block(t, body))
 		}
-		if !strings.Contains(told[0], `"transition":"1"`) {
-			t.Errorf("first %q", told[0])
+		if !strings.Contains(frames[0], `"transition":"1"`) {
+			t.Errorf("first %q", frames[0])
 		}
-		if want := fmt.Sprintf("id: %s-12\nevent: gap\ndata: {\"reason\":\"expired\",\"missed\":11}\n", h.run); told[1] != want {
-			t.Errorf("then %q, want %q", told[1], want)
+		if want := fmt.Sprintf("id: %s-12\nevent: gap\ndata: {\"reason\":\"expired\",\"missed\":11}\n", h.run); frames[1] != want {
+			t.Errorf("then %q, want %q", frames[1], want)
 		}
-		for i, text := range told[2:] {
+		for i, text := range frames[2:] {
 			if !strings.Contains(text, fmt.Sprintf(`"transition":"%d"`, 13+i)) {
 				t.Errorf("then %q", text)
 			}
@@ -157,7 +157,7 @@ func TestAReaderThatFellBehindWhatIsKeptIsToldOfTheGap(t *testing.T) {
 	})
 }
 
-func TestAReaderHasOnlySoLongToTakeWhatItIsSent(t *testing.T) {
+func TestAWriteHasATimeout(t *testing.T) {
 	inFakeTime(t, protocols["HTTP/1"], Config{}, func(t *testing.T, h *Hub, body *bufio.Reader) {
 		block(t, body)
 		h.Publish(Event{Details: map[string]any{"text": strings.Repeat("x", 1<<20)}})
