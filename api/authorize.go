@@ -11,84 +11,89 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync/atomic"
 
+	"defenseclaw/api/gate"
 	"defenseclaw/api/internal/decision"
 	"defenseclaw/engine"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/server/types"
-	"github.com/open-policy-agent/opa/v1/server/writer"
 	"github.com/open-policy-agent/opa/v1/util"
 	"go.uber.org/zap"
 )
 
-// authzPackage is where a policy says who may call the sidecar, as OPA has it, and authzDecision what
-// is asked of it.
+// authzPackage holds a policy's own rules about who may call the sidecar, as in OPA; authzDecision is the
+// document that decides.
 var (
 	authzPackage  = engine.Path{"system", "authz"}
 	authzDecision = engine.Path{"system", "authz", "allow"}
 )
 
-// authorize asks the policy that serves whether a request that passed the gates may go on. A policy
-// without a package system.authz leaves it to the token, and so does none at all: then nothing that a
-// policy could guard is served. The request that goes on holds what the policy saw; nil is one that was
-// answered, since only a plain permission lets it pass.
-func (s *Server) authorize(w http.ResponseWriter, r *http.Request, rt route) *http.Request {
-	g := s.current()
-	if g == nil || !s.asksAuthz(g) {
-		return r
+// authz asks the policy that serves whether a request may go on. Safe for concurrent use.
+type authz struct {
+	current func() *engine.Generation
+	logger  *zap.Logger
+	state   atomic.Pointer[authzState] // of the generation asked last
+}
+
+// authzState says whether a generation has rules about callers. It holds the generation's number, not the
+// generation, which would otherwise stay in memory after it stopped serving.
+type authzState struct {
+	generation uint64
+	decides    bool
+}
+
+// refusal is the answer to a request that may not go on. A 401 is a decision of the policy; everything
+// else means that there was none.
+type refusal struct {
+	status  int
+	code    string // OPA's, for its own routes
+	message string
+}
+
+// authorize returns the request to serve, or else why it is refused: only a plain permission lets it
+// pass. The body of the request that it returns is what the policy saw. A policy without system.authz
+// lets every request pass, as does no policy: then there is nothing that a policy could protect.
+func (a *authz) authorize(r *http.Request) (*http.Request, *refusal) {
+	g := a.current()
+	if g == nil || !a.hasAuthz(g) {
+		return r, nil
 	}
-	next, input, err := authzInput(r)
+	seen, input, err := authzInput(r)
 	if err != nil {
-		refuse(w, rt, types.CodeInvalidParameter, &httpError{statusOfBody(err), err.Error()})
-		return nil
+		return nil, &refusal{statusOfBody(err), types.CodeInvalidParameter, err.Error()}
 	}
 	result, defined, err := g.Decide(r.Context(), authzDecision, input)
 	if errors.Is(err, engine.ErrBusy) {
-		w.Header().Set("Retry-After", decision.RetryAfter)
-		refuse(w, rt, types.CodeInternal, &httpError{http.StatusServiceUnavailable, err.Error()})
-		return nil
+		return nil, &refusal{http.StatusServiceUnavailable, types.CodeInternal, err.Error()}
 	}
 	if err != nil {
-		s.cfg.Logger.Error("system.authz could not be evaluated; the request is refused", zap.String("path", r.URL.Path), zap.Error(err))
-		refuse(w, rt, types.CodeInternal, &httpError{http.StatusInternalServerError, types.MsgEvaluationError})
-		return nil
+		a.logger.Error("system.authz could not be evaluated; the request is refused", zap.String("path", r.URL.Path), zap.Error(err))
+		return nil, &refusal{http.StatusInternalServerError, types.CodeInternal, types.MsgEvaluationError}
 	}
-	verdict := readAuthz(result, defined)
-	if verdict == nil {
-		return next
+	if refused := readAuthz(result, defined); refused != nil {
+		return nil, refused
 	}
-	code := types.CodeInternal
-	if verdict.status == http.StatusUnauthorized {
-		code = types.CodeUnauthorized
-		s.recordRefused(r, verdict.status, "refused by the policy: "+verdict.message)
-	}
-	refuse(w, rt, code, verdict)
-	return nil
+	return seen, nil
 }
 
-// guarded is what a generation says of requests. It knows the generation by its number, since it would
-// otherwise keep one that no longer serves.
-type guarded struct {
-	generation uint64
-	asked      bool // its system.authz decides
-}
-
-// asksAuthz finds out once for each generation.
-func (s *Server) asksAuthz(g *engine.Generation) bool {
-	known := s.guarded.Load()
-	if known == nil || known.generation != g.Number() {
-		known = &guarded{generation: g.Number(), asked: g.HasPackage(authzPackage) || g.HasRules(authzDecision)}
-		s.guarded.Store(known)
+// hasAuthz looks for the rules once for each generation. Without the cache, a decision makes 14 more
+// allocations, of 75 in all, and takes about 6 % longer (BenchmarkDataDecision).
+func (a *authz) hasAuthz(g *engine.Generation) bool {
+	state := a.state.Load()
+	if state == nil || state.generation != g.Number() {
+		state = &authzState{g.Number(), g.HasPackage(authzPackage) || g.HasRules(authzDecision)}
+		a.state.Store(state)
 	}
-	return known.asked
+	return state.decides
 }
 
-// readAuthz is nil for a permission. The rest is OPA's, status by status.
-func readAuthz(result any, defined bool) *httpError {
-	refused := &httpError{http.StatusUnauthorized, types.MsgUnauthorizedError}
+// readAuthz returns nil for a permission. Its refusals are OPA's, status by status.
+func readAuthz(result any, defined bool) *refusal {
+	refused := &refusal{http.StatusUnauthorized, types.CodeUnauthorized, types.MsgUnauthorizedError}
 	if !defined {
-		return &httpError{http.StatusInternalServerError, types.MsgUnauthorizedUndefinedError}
+		return &refusal{http.StatusInternalServerError, types.CodeInternal, types.MsgUnauthorizedUndefinedError}
 	}
 	switch result := result.(type) {
 	case bool:
@@ -98,7 +103,7 @@ func readAuthz(result any, defined bool) *httpError {
 	case map[string]any:
 		allowed, ok := result["allowed"]
 		if !ok {
-			return &httpError{http.StatusInternalServerError, types.MsgUndefinedError}
+			return &refusal{http.StatusInternalServerError, types.CodeInternal, types.MsgUndefinedError}
 		}
 		if allowed == true {
 			return nil
@@ -117,26 +122,18 @@ func statusOfBody(err error) int {
 	return http.StatusBadRequest
 }
 
-// refuse answers in the words of the route.
-func refuse(w http.ResponseWriter, rt route, code string, e *httpError) {
-	if rt.opa() {
-		writer.Error(w, e.status, types.NewErrorV1(code, "%s", e.message))
-		return
-	}
-	decision.WriteError(w, e.status, e.message)
-}
-
-// authzInput is what OPA tells its system.authz of a request. A body that the policy sees is put into
-// one form, so that the route reads what was judged: fields of one name, words after the end and YAML
-// say different things to different readers.
+// authzInput returns the input of system.authz, as OPA makes it from a request, and the request to serve.
+// A body that the policy sees is written anew, so that the route reads exactly what was judged: duplicate
+// fields, text after the end and YAML mean different things to different readers.
 func authzInput(r *http.Request) (*http.Request, ast.Value, error) {
 	path, err := authzPath(r.URL)
 	if err != nil {
 		return nil, nil, err
 	}
 	input := map[string]any{"path": path, "method": strings.ToUpper(r.Method), "params": r.URL.Query(), "headers": r.Header}
-	if tokens := appendTokens(nil, r.Header); len(tokens) > 0 {
-		input["identity"] = tokens[0]
+	for token := range gate.Tokens(r.Header) {
+		input["identity"] = token
+		break
 	}
 	if r.TLS != nil && len(r.TLS.PeerCertificates) > 0 {
 		input["identity"] = r.TLS.PeerCertificates[0].Subject.ToRDNSequence().String()
@@ -158,8 +155,8 @@ func authzInput(r *http.Request) (*http.Request, ast.Value, error) {
 	return r, value, err
 }
 
-// authzPath are the parts of a path as the routes read them: an encoded slash does not separate, except
-// where the route takes the rest of the path as one name.
+// authzPath returns the parts of a path as the routes read them: an encoded slash does not separate, except
+// where a route reads the rest of the path as one name.
 func authzPath(u *url.URL) ([]string, error) {
 	text, decoded := u.EscapedPath(), false
 	if strings.HasPrefix(u.Path, "/v1/policies/") || strings.HasPrefix(u.Path, "/v1/compile/") {
@@ -179,7 +176,7 @@ func authzPath(u *url.URL) ([]string, error) {
 	return parts, nil
 }
 
-// showsBody says of which requests the policy sees the body: those that ask for a decision.
+// showsBody reports whether the policy sees the body: that of a request for a decision.
 func showsBody(method string, path []string) bool {
 	if method != http.MethodPost {
 		return false
@@ -195,10 +192,10 @@ func showsBody(method string, path []string) bool {
 	}
 }
 
-// wireNames are the fields that the routes read, whose decoder does not mind capitals, and optionNames
-// those of options.
+// bodyNames are the fields that OPA's routes read, and optionNames those of options. The decoder of the
+// routes ignores case.
 var (
-	wireNames   = []string{"input", "query", "unknowns", "options", "inputs", "common_input"}
+	bodyNames   = []string{"input", "query", "unknowns", "options", "inputs", "common_input"}
 	optionNames = []string{"disableInlining", "nondeterministicBuiltins", "maskRule", "targetDialects", "targetSQLTableMappings"}
 )
 
@@ -220,30 +217,30 @@ func authzBody(r *http.Request, path []string) (body any, present bool, err erro
 		return body, true, nil
 	}
 	options, _ := fields["options"].(map[string]any)
-	if err := errors.Join(exactly(fields, wireNames), exactly(options, optionNames)); err != nil {
+	if err := errors.Join(requireCase(fields, bodyNames), requireCase(options, optionNames)); err != nil {
 		return nil, false, err
 	}
 	return body, true, nil
 }
 
-// exactly refuses fields that differ from a name by their capitals alone: the policy would not know them,
-// and the route would.
-func exactly(fields map[string]any, names []string) error {
+// requireCase refuses fields that differ from a name in case only: the policy would not find them, but the
+// route would.
+func requireCase(fields map[string]any, names []string) error {
 	for _, field := range slices.Sorted(maps.Keys(fields)) {
 		for _, name := range names {
 			if field != name && strings.EqualFold(field, name) {
-				return fmt.Errorf("the field %q is to be written %q", field, name)
+				return fmt.Errorf("the field %q must be written %q", field, name)
 			}
 		}
 	}
 	return nil
 }
 
-// withBody is the request with another body.
+// withBody returns a copy of the request with another body.
 func withBody(r *http.Request, body any) (*http.Request, error) {
 	text, err := json.Marshal(body)
 	if err != nil {
-		return nil, fmt.Errorf("put the body into one form: %w", err)
+		return nil, fmt.Errorf("write the body anew: %w", err)
 	}
 	r = r.Clone(r.Context())
 	r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(text)), int64(len(text))

@@ -159,14 +159,14 @@ secret if input.body.inputs[_].secret`, "p.rego": "package p\nx := object.get(in
 	s.expect("POST", path, `{"input":{"secret":true},"input":{}}`, 200, `"result":false`)
 	s.expect("POST", path, `{"input":{},"input":{"secret":true}}`, 401, "")
 	for _, name := range []string{"Input", "INPUT", "inPut"} {
-		s.expect("POST", path, `{"`+name+`":{"secret":true}}`, 400, `is to be written \"input\"`)
+		s.expect("POST", path, `{"`+name+`":{"secret":true}}`, 400, `must be written \"input\"`)
 	}
 	s.expect("POST", path, `{"input":{}} {"input":{"secret":true}}`, 400, "")
 	s.expect("POST", path, "input: {secret: true}", 401, "", "Content-Type: text/yaml")
 	s.expect("POST", "/v1/batch/data/p/x", `{"inputs":{"a":{"secret":true}}}`, 401, "")
 	s.expect("POST", "/v1/batch/data/p/x", `{"inputs":{"a":{"secret":true}},"inputs":{"b":{}}}`, 200, `"result":false`)
-	s.expect("POST", "/v1/batch/data/p/x", `{"input\u017f":{"a":{"secret":true}}}`, 400, `is to be written \"inputs\"`)
-	s.expect("POST", "/v1/compile/p/x", `{"options":{"MASKRULE":"m"}}`, 400, `is to be written \"maskRule\"`, "Accept: application/vnd.opa.sql.mysql+json")
+	s.expect("POST", "/v1/batch/data/p/x", `{"input\u017f":{"a":{"secret":true}}}`, 400, `must be written \"inputs\"`)
+	s.expect("POST", "/v1/compile/p/x", `{"options":{"MASKRULE":"m"}}`, 400, `must be written \"maskRule\"`, "Accept: application/vnd.opa.sql.mysql+json")
 	s.expect("POST", path, `{"input":"`+strings.Repeat("a", 1<<20)+`"}`, 413, "")
 }
 

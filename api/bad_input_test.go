@@ -14,6 +14,7 @@ import (
 	"defenseclaw/api"
 	"defenseclaw/api/audit"
 	"defenseclaw/api/events"
+	"defenseclaw/api/gate"
 	"defenseclaw/api/judge"
 	"defenseclaw/engine"
 )
@@ -86,7 +87,7 @@ var takers = []taker{
 		required: []string{"direction", "content"}, wrong: map[string]string{"direction": `"up"`, "content": `[]`, "kind": `"poetry"`}},
 	{route: "/policy/lists/{list}", path: "/policy/lists/block", good: `{"target_type":"skill","target_name":"n","reason":"r"}`,
 		required: []string{"target_type", "target_name"}, wrong: map[string]string{"target_type": `1`, "target_name": `"a\u0000b"`, "reason": `{}`, "source_path": `1`},
-		headers: []string{api.HeaderClient + ": test"}},
+		headers: []string{gate.HeaderClient + ": test"}},
 	{route: "/access/v1/evaluation", good: `{"subject":{"type":"user","id":"u"},"action":{"name":"a"},"resource":{"type":"t","id":"1"},"context":{}}`,
 		required: []string{"subject", "action", "resource"}, wrong: map[string]string{"subject": `7`, "action": `"a"`, "resource": `[]`, "context": `true`}},
 	{route: "/access/v1/evaluations", good: `{"subject":{"type":"user","id":"u"},"action":{"name":"a"},"resource":{"type":"t","id":"1"},"context":{},"evaluations":[{}],"options":{}}`,
@@ -187,7 +188,7 @@ func TestBadBodiesAreRefusedAndNameWhatIsWrong(t *testing.T) {
 			s.expect(http.MethodGet, route+query, "", http.StatusBadRequest, `"error":"`)
 		}
 	}
-	s.expect(http.MethodPost, "/policy/lists/grey", takers[7].good, http.StatusBadRequest, `list is \"grey\"`, api.HeaderClient+": test")
+	s.expect(http.MethodPost, "/policy/lists/grey", takers[7].good, http.StatusBadRequest, `list is \"grey\"`, gate.HeaderClient+": test")
 	s.expect(http.MethodGet, "/health", "", http.StatusOK, "{}")
 }
 

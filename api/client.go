@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"defenseclaw/api/audit"
+	"defenseclaw/api/gate"
 	"defenseclaw/api/internal/decision"
 )
 
@@ -214,8 +215,8 @@ func (c *Client) call(ctx context.Context, method, path string, body []byte) ([]
 		return nil, fmt.Errorf("address %s: %w", c.Addr, err)
 	}
 	request.Header.Set("Authorization", "Bearer "+c.Token)
-	request.Header.Set(HeaderToken, c.Token)
-	request.Header.Set(HeaderClient, "cli")
+	request.Header.Set(gate.HeaderToken, c.Token)
+	request.Header.Set(gate.HeaderClient, "cli")
 	if len(body) > 0 {
 		request.Header.Set("Content-Type", "application/json")
 	}

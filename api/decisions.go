@@ -10,67 +10,73 @@ import (
 	"defenseclaw/engine"
 )
 
-// begun is a decision under way: measured, and logged where there is a log.
-type begun struct {
+// started is a decision under way: measured, and logged if there is a log.
+type started struct {
 	measured metrics.Decision
 	logged   func(decision.Answer) // nil: there is no log
 }
 
-// begin is where every decision begins, by whatever protocol it is asked for.
-func (s *Server) begin(ctx context.Context, domain string, g *engine.Generation, q decision.Question) (context.Context, begun) {
+// begin begins every decision of every protocol.
+func (s *Server) begin(ctx context.Context, domain string, g *engine.Generation, q decision.Question) (context.Context, started) {
 	ctx, measured := s.cfg.Metrics.StartDecision(ctx, domain, g.Number())
-	b := begun{measured: measured}
+	d := started{measured: measured}
 	if s.cfg.Decisions != nil {
-		b.logged = s.cfg.Decisions.Begin(ctx, g, identified(ctx, g, q))
+		d.logged = s.cfg.Decisions.Begin(ctx, g, identified(ctx, g, q))
 	}
-	return ctx, b
+	return ctx, d
 }
 
-func (b begun) end(verdict string, a decision.Answer) {
-	b.measured.End(verdict)
-	if b.logged != nil {
-		b.logged(a)
+func (d started) end(verdict string, a decision.Answer) {
+	d.measured.End(verdict)
+	if d.logged != nil {
+		d.logged(a)
 	}
 }
 
-// beginDataDecision begins a decision that is not one of the six domains'.
+// beginDomainDecision is the [domains.BeginFunc].
+func (s *Server) beginDomainDecision(ctx context.Context, label string, g *engine.Generation, q decision.Question) (context.Context, func(string, decision.Answer)) {
+	ctx, d := s.begin(ctx, label, g, q)
+	return ctx, d.end
+}
+
+// beginDataDecision is the [decision.BeginFunc] of the other protocols.
 func (s *Server) beginDataDecision(ctx context.Context, g *engine.Generation, q decision.Question) (context.Context, func(decision.Answer)) {
-	ctx, begun := s.begin(ctx, metrics.DomainData, g, q)
+	ctx, d := s.begin(ctx, metrics.DomainData, g, q)
 	return ctx, func(a decision.Answer) {
 		switch {
 		case a.Err != nil:
-			begun.end(metrics.VerdictError, a)
+			d.end(metrics.VerdictError, a)
 		case a.Defined:
-			begun.end(metrics.VerdictDefined, a)
+			d.end(metrics.VerdictDefined, a)
 		default:
-			begun.end(metrics.VerdictUndefined, a)
+			d.end(metrics.VerdictUndefined, a)
 		}
 	}
 }
 
-// identified is q with an identifier, and with who asked where the protocol does not know better.
+// identified completes q: with an identifier, and with the requester unless the protocol has named one.
 func identified(ctx context.Context, g *engine.Generation, q decision.Question) decision.Question {
 	if q.ID == "" {
 		q.ID = decision.ID(g)
 	}
-	by, _ := ctx.Value(askerKey{}).(asker)
+	by, _ := ctx.Value(requesterKey{}).(requester)
 	q.RequestedBy, q.RequestID = cmp.Or(q.RequestedBy, by.address), cmp.Or(q.RequestID, by.requestID)
 	return q
 }
 
-type askerKey struct{}
+type requesterKey struct{}
 
-// asker is who sent an HTTP request.
-type asker struct{ address, requestID string }
+// requester identifies the sender of an HTTP request.
+type requester struct{ address, requestID string }
 
-// withAsker notes for the log who asks. Without a log it costs nothing.
-func (s *Server) withAsker(r *http.Request) *http.Request {
+// withRequester adds the requester to the context for the decision log, if there is one.
+func (s *Server) withRequester(r *http.Request) *http.Request {
 	if s.cfg.Decisions == nil {
 		return r
 	}
-	by := asker{address: r.RemoteAddr, requestID: r.Header.Get(HeaderRequestID)}
-	if by.address == "@" { // a Unix socket's other end has no name
+	by := requester{address: r.RemoteAddr, requestID: r.Header.Get(HeaderRequestID)}
+	if by.address == "@" { // the peer of a Unix socket has no address
 		by.address = ""
 	}
-	return r.WithContext(context.WithValue(r.Context(), askerKey{}, by))
+	return r.WithContext(context.WithValue(r.Context(), requesterKey{}, by))
 }

@@ -6,10 +6,15 @@
 //
 // # Who may call
 //
-// GET /health and GET /health/ready are open. Everything else passes these gates, in this order:
-// the token (401), the Host, Origin, Sec-Fetch-Site and, on routes that change something, the
-// X-DefenseClaw-Client header (403), the content type of a body (415), the method (405), the size
-// of the body (413). access.go names the attack that each gate stands against.
+// GET /health and GET /health/ready are open. Every other request passes the checks of package gate
+// (429, 401, 403, 415), then the policy's system.authz, if there is one (401), then the method (405)
+// and the size of the body (413).
+//
+// # Rooms
+//
+// Each protocol is a package of its own: opa, authzen, extauthz and domains. They share
+// internal/decision, and import neither this package nor each other; [Server] hands them what they need
+// as functions.
 //
 // # What is stable
 //

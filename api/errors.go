@@ -11,26 +11,14 @@ import (
 	"go.uber.org/zap"
 )
 
-// httpError is an error that knows its answer.
-type httpError struct {
-	status  int
-	message string
-}
-
-func (e *httpError) Error() string { return e.message }
-
-func badRequest(format string, args ...any) error {
-	return &httpError{http.StatusBadRequest, fmt.Sprintf(format, args...)}
-}
-
 // writeError is the one table from error to answer.
 func (s *Server) writeError(w http.ResponseWriter, r *http.Request, err error) {
 	status, message := http.StatusInternalServerError, err.Error()
-	var known *httpError
+	var answered *decision.HTTPError
 	var tooLarge *http.MaxBytesError
 	switch {
-	case errors.As(err, &known):
-		status, message = known.status, known.message
+	case errors.As(err, &answered):
+		status, message = answered.Status, answered.Message
 	case errors.As(err, &tooLarge):
 		status, message = http.StatusRequestEntityTooLarge, fmt.Sprintf("the body is larger than %d bytes", tooLarge.Limit)
 	case errors.Is(err, engine.ErrBusy):

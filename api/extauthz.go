@@ -13,8 +13,8 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// ExtAuthz makes the server that answers Envoy's external authorization by the document that policy
-// names: with the token, the certificates and the engine of s, and measured as its decisions are.
+// ExtAuthz makes the server that answers Envoy's external authorization by the document at policy. It
+// shares the token, the certificates, the engine and the metrics of s.
 func (s *Server) ExtAuthz(policy engine.Path, dryRun bool) (*extauthz.Server, error) {
 	return extauthz.New(extauthz.Config{
 		Current: s.current, Policy: policy, Admit: s.admitCall, Begin: s.beginCall,
@@ -22,29 +22,28 @@ func (s *Server) ExtAuthz(policy engine.Path, dryRun bool) (*extauthz.Server, er
 	})
 }
 
-// beginCall measures a decision for a gRPC call, within the caller's trace.
+// beginCall is the [decision.BeginFunc] of gRPC calls: it continues the caller's trace.
 func (s *Server) beginCall(ctx context.Context, g *engine.Generation, q decision.Question) (context.Context, func(decision.Answer)) {
-	told, _ := metadata.FromIncomingContext(ctx)
+	sent, _ := metadata.FromIncomingContext(ctx)
 	header := http.Header{}
 	for _, name := range []string{"traceparent", "tracestate"} {
-		for _, value := range told.Get(name) {
+		for _, value := range sent.Get(name) {
 			header.Add(name, value)
 		}
 	}
 	return s.beginDataDecision(s.cfg.Metrics.Continue(ctx, header), g, q)
 }
 
-// admitCall puts the token before a gRPC call. The other gates stand against pages, which cannot speak
-// gRPC, and against floods, of which one proxy for many callers is none.
+// admitCall checks the token of a gRPC call. The other checks stand against web pages, which cannot speak
+// gRPC, and against floods, but one proxy calls for many.
 func (s *Server) admitCall(r *http.Request) error {
-	d, ok := s.tokenGate(r, accessDecide)
-	if ok {
+	switch denial := s.gate.CheckToken(r); {
+	case denial == nil:
 		return nil
+	case denial.Status == http.StatusUnauthorized:
+		s.recordRefused(r, noToken)
+		return status.Error(codes.Unauthenticated, denial.Message)
+	default:
+		return status.Error(codes.ResourceExhausted, denial.Message)
 	}
-	s.recordRefused(r, d.status, "no token, or a wrong one")
-	code := codes.Unauthenticated
-	if d.status == http.StatusTooManyRequests {
-		code = codes.ResourceExhausted
-	}
-	return status.Error(code, d.message)
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 
+	"defenseclaw/api/domains"
 	"defenseclaw/api/internal/decision"
 	"defenseclaw/api/judge"
 )
@@ -16,17 +17,17 @@ type JudgeRequest struct {
 	Content   string `json:"content"`
 }
 
-// judgeText asks the judge alone. The policy decides nothing here.
+// judgeText is POST /v1/guardrail/judge: the judge alone, without the policy.
 func (s *Server) judgeText(w http.ResponseWriter, r *http.Request) error {
 	var in JudgeRequest
-	if err := decode(r, &in); err != nil {
+	if err := decision.Decode(r, &in); err != nil {
 		return err
 	}
 	if s.cfg.Judge == nil {
-		return &httpError{http.StatusServiceUnavailable, "the judge is off: set judge.base_url and judge.model"}
+		return &decision.HTTPError{Status: http.StatusServiceUnavailable, Message: "the judge is off: set judge.base_url and judge.model"}
 	}
 	if in.Content == "" {
-		return badRequest("content is required")
+		return decision.BadRequest("content is required")
 	}
 	verdict, err := s.ask(r.Context(), judge.Request{
 		Kind: judge.Kind(in.Kind), Direction: judge.Direction(in.Direction), Content: in.Content,
@@ -38,33 +39,27 @@ func (s *Server) judgeText(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// askJudge puts the judge's result beside those of the other scanners, where there is a judge and
-// something to judge. Only the sidecar's own judge is heard.
-func (s *Server) askJudge(ctx context.Context, g *GuardrailRequest) error {
-	g.JudgeResult = nil
-	content := g.Content
-	g.Content = ""
-	if s.cfg.Judge == nil || content == "" {
-		return nil
+// askJudge asks the judge on behalf of the guardrail; without a judge it returns nil.
+func (s *Server) askJudge(ctx context.Context, direction, content string) (*domains.ScannerResult, error) {
+	if s.cfg.Judge == nil {
+		return nil, nil
 	}
-	verdict, err := s.ask(ctx, judge.Request{Direction: judge.Direction(g.Direction), Content: content})
+	verdict, err := s.ask(ctx, judge.Request{Direction: judge.Direction(direction), Content: content})
 	if err != nil {
-		return err
+		return nil, err
 	}
-	result := verdict.ScannerResult()
-	g.JudgeResult = &result
-	return nil
+	return new(domains.ScannerResult(verdict.ScannerResult())), nil
 }
 
-// ask tells a wrong request from a judge in trouble, which the judge's fail mode answers by itself.
+// ask turns a wrong request into an answer. A judge that fails is none: its fail mode gives the verdict.
 func (s *Server) ask(ctx context.Context, in judge.Request) (judge.Verdict, error) {
 	verdict, err := s.cfg.Judge.Assess(ctx, in)
 	var wrong *judge.RequestError
 	switch {
 	case errors.Is(err, judge.ErrContentTooLarge):
-		return verdict, &httpError{http.StatusRequestEntityTooLarge, err.Error()}
+		return verdict, &decision.HTTPError{Status: http.StatusRequestEntityTooLarge, Message: err.Error()}
 	case errors.As(err, &wrong):
-		return verdict, badRequest("%s", wrong)
+		return verdict, decision.BadRequest("%s", wrong)
 	}
 	return verdict, err
 }

@@ -1,7 +1,6 @@
 package api
 
 import (
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -12,12 +11,12 @@ import (
 	"defenseclaw/api/internal/decision"
 )
 
-var errNoAudit = &httpError{http.StatusServiceUnavailable, "there is no audit log"}
+var errNoAudit = &decision.HTTPError{Status: http.StatusServiceUnavailable, Message: "there is no audit log"}
 
 // RecordsAnswer is the body of GET /audit/records, newest first.
 type RecordsAnswer struct {
 	Records []audit.Record `json:"records"`
-	Next    int64          `json:"next,omitempty"` // before=NEXT gives the next page; 0: there is none
+	Next    int64          `json:"next,omitempty"` // before=NEXT gives the next page; 0: this is the last
 }
 
 // records is GET /audit/records.
@@ -27,7 +26,7 @@ func (s *Server) records(w http.ResponseWriter, r *http.Request) error {
 	}
 	filter, err := audit.ParseFilter(r.URL.Query())
 	if err != nil {
-		return badRequest("%s", err)
+		return decision.BadRequest("%s", err)
 	}
 	found, err := s.cfg.Audit.Query(r.Context(), filter)
 	if err != nil {
@@ -37,7 +36,7 @@ func (s *Server) records(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// NewRecordsAnswer tells where the next page begins.
+// NewRecordsAnswer adds where the next page begins.
 func NewRecordsAnswer(found []audit.Record, filter audit.Filter) RecordsAnswer {
 	answer := RecordsAnswer{Records: found}
 	if len(found) > 0 && len(found) == filter.PageSize() {
@@ -46,7 +45,7 @@ func NewRecordsAnswer(found []audit.Record, filter audit.Filter) RecordsAnswer {
 	return answer
 }
 
-// verifyRecords is GET /audit/verify: head=SEQ:HASH, as often as heads were noted elsewhere.
+// verifyRecords is GET /audit/verify, with a parameter head=SEQ:HASH for each head that was noted elsewhere.
 func (s *Server) verifyRecords(w http.ResponseWriter, r *http.Request) error {
 	if s.cfg.Audit == nil {
 		return errNoAudit
@@ -55,7 +54,7 @@ func (s *Server) verifyRecords(w http.ResponseWriter, r *http.Request) error {
 	for _, text := range r.URL.Query()["head"] {
 		head, err := ParseHead(text)
 		if err != nil {
-			return badRequest("%s", err)
+			return decision.BadRequest("%s", err)
 		}
 		noted = append(noted, head)
 	}
@@ -77,9 +76,12 @@ func ParseHead(text string) (audit.Head, error) {
 	return audit.Head{Seq: n, Hash: hash}, nil
 }
 
-// recordRefused leaves a trace of a caller without the token, or whom the policy does not let in.
-func (s *Server) recordRefused(r *http.Request, status int, why string) {
-	if s.cfg.Audit == nil || status != http.StatusUnauthorized {
+// noToken is why a caller is on record whose token is missing or wrong.
+const noToken = "no token, or a wrong one"
+
+// recordRefused records a caller that was answered with 401, by the gate or by the policy.
+func (s *Server) recordRefused(r *http.Request, why string) {
+	if s.cfg.Audit == nil {
 		return
 	}
 	address := r.RemoteAddr
@@ -95,95 +97,8 @@ func (s *Server) recordRefused(r *http.Request, status int, why string) {
 // events is GET /policy/events.
 func (s *Server) events(w http.ResponseWriter, r *http.Request) error {
 	if s.cfg.Events == nil {
-		return &httpError{http.StatusServiceUnavailable, "there are no events"}
+		return &decision.HTTPError{Status: http.StatusServiceUnavailable, Message: "there are no events"}
 	}
 	s.cfg.Events.ServeHTTP(w, r)
 	return nil
-}
-
-// ListsAnswer is the body of GET /policy/lists.
-type ListsAnswer struct {
-	Block []audit.Entry `json:"block"`
-	Allow []audit.Entry `json:"allow"`
-}
-
-// ListAnswer is the body of an answer to a change of a list.
-type ListAnswer struct {
-	Changed bool `json:"changed"` // false when it was so before
-}
-
-// lists is GET /policy/lists.
-func (s *Server) lists(w http.ResponseWriter, _ *http.Request) error {
-	if s.cfg.Audit == nil {
-		return errNoAudit
-	}
-	lists, err := s.cfg.Audit.Lists()
-	if err != nil {
-		return err
-	}
-	decision.WriteJSON(w, http.StatusOK, ListsAnswer{Block: lists.Block, Allow: lists.Allow})
-	return nil
-}
-
-// ListRequest is the body of POST /policy/lists/{list}, and of DELETE, which needs the first two.
-type ListRequest struct {
-	TargetType string `json:"target_type"`
-	TargetName string `json:"target_name"`
-	Reason     string `json:"reason"`
-	SourcePath string `json:"source_path,omitempty"`
-}
-
-// changeList puts a target on a list or takes it off.
-func (s *Server) changeList(w http.ResponseWriter, r *http.Request) error {
-	if s.cfg.Audit == nil {
-		return errNoAudit
-	}
-	var in ListRequest
-	if err := decode(r, &in); err != nil {
-		return err
-	}
-	entry := audit.Entry{
-		List: r.PathValue("list"), TargetType: in.TargetType, TargetName: in.TargetName,
-		Reason: in.Reason, SourcePath: in.SourcePath, Actor: actor(r),
-	}
-	if err := entry.Validate(); err != nil {
-		return badRequest("%s", err)
-	}
-	id := r.Header.Get(HeaderRequestID)
-	answer := ListAnswer{Changed: true}
-	var err error
-	if r.Method == http.MethodDelete {
-		err = s.cfg.Audit.RemoveEntry(r.Context(), entry, id)
-	} else {
-		answer.Changed, err = s.cfg.Audit.AddEntry(r.Context(), entry, id)
-	}
-	if errors.Is(err, audit.ErrNotListed) {
-		return &httpError{http.StatusNotFound, err.Error()}
-	}
-	if err != nil {
-		return err
-	}
-	decision.WriteJSON(w, http.StatusOK, answer)
-	return nil
-}
-
-// addLists puts the entries for a target into an admission's input. Where they cannot be read, nobody
-// knows what they forbid.
-func (s *Server) addLists(in *AdmissionInput) error {
-	if s.cfg.Audit == nil {
-		return nil
-	}
-	lists, err := s.cfg.Audit.Lists()
-	if err != nil {
-		return err
-	}
-	in.BlockList, in.AllowList = lists.For(in.TargetType, in.TargetName)
-	return nil
-}
-
-func orNone(entries []audit.Entry) []audit.Entry {
-	if entries == nil {
-		return []audit.Entry{}
-	}
-	return entries
 }

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"time"
 
+	"defenseclaw/api/gate"
 	"defenseclaw/api/internal/decision"
 	"defenseclaw/engine"
 )
@@ -17,7 +18,7 @@ const AnnounceAudit = "audit"
 // reload is POST /policy/reload. Its effects are the engine's announcements, not this handler's.
 func (s *Server) reload(w http.ResponseWriter, r *http.Request) error {
 	if s.cfg.PolicyDir == "" {
-		return &httpError{http.StatusServiceUnavailable, "policy_dir not configured"}
+		return &decision.HTTPError{Status: http.StatusServiceUnavailable, Message: "policy_dir not configured"}
 	}
 	if s.cfg.Engine == nil {
 		return s.validate(w, r)
@@ -109,7 +110,7 @@ func (s *Server) failed(stem string, refused *engine.Refused) ReloadAnswer {
 
 // actor is who asked, as far as the request says.
 func actor(r *http.Request) string {
-	name := r.Header.Get(HeaderClient)
+	name := r.Header.Get(gate.HeaderClient)
 	const longest = 64
 	return name[:min(len(name), longest)]
 }

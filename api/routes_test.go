@@ -9,13 +9,13 @@ import (
 	"pgregory.net/rapid"
 )
 
-// What is taken for a decision without asking the mux is what the mux takes for one.
+// The shortcut past the mux takes the route that the mux would take.
 func TestADecisionIsRoutedAsTheMuxRoutesIt(t *testing.T) {
 	mux := http.NewServeMux()
 	for _, r := range (&Server{}).table() {
 		mux.Handle(r.pattern, http.NotFoundHandler())
 	}
-	if r := (&http.Request{Method: http.MethodPost, URL: &url.URL{Path: "/v1/data/a/b"}}); !asksData(r) {
+	if r := (&http.Request{Method: http.MethodPost, URL: &url.URL{Path: "/v1/data/a/b"}}); !isDataDecision(r) {
 		t.Error("a plain decision asks the mux")
 	}
 	rapid.Check(t, func(t *rapid.T) {
@@ -27,7 +27,7 @@ func TestADecisionIsRoutedAsTheMuxRoutesIt(t *testing.T) {
 			return
 		}
 		r := &http.Request{Method: rapid.SampledFrom([]string{"POST", "POST", "GET", "CONNECT"}).Draw(t, "method"), URL: u, Host: "127.0.0.1"}
-		if !asksData(r) {
+		if !isDataDecision(r) {
 			return
 		}
 		if _, pattern := mux.Handler(r); pattern != dataPattern {

@@ -4,7 +4,7 @@ import (
 	"errors"
 	"strings"
 
-	"defenseclaw/api"
+	"defenseclaw/api/domains"
 	"defenseclaw/cmd/internal/report"
 
 	"github.com/urfave/cli/v2"
@@ -30,7 +30,7 @@ func evaluateCommand() *cli.Command {
 			if err != nil {
 				return err
 			}
-			in := api.AdmissionInput{TargetType: c.String("target-type"), TargetName: c.String("target-name"), Path: c.String("path")}
+			in := domains.AdmissionInput{TargetType: c.String("target-type"), TargetName: c.String("target-name"), Path: c.String("path")}
 			if c.String("severity") != "" || c.IsSet("findings") {
 				findings := c.Int("findings")
 				if !c.IsSet("findings") {
@@ -38,7 +38,7 @@ func evaluateCommand() *cli.Command {
 				}
 				in.ScanResult = map[string]any{"max_severity": strings.ToUpper(c.String("severity")), "total_findings": findings}
 			}
-			verdict, err := api.EvaluateAdmission(c.Context, g, in)
+			verdict, err := domains.EvaluateAdmission(c.Context, g, in)
 			if err != nil {
 				return err
 			}

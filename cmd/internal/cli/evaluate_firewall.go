@@ -5,7 +5,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"defenseclaw/api"
+	"defenseclaw/api/domains"
 	"defenseclaw/cmd/internal/report"
 )
 
@@ -28,7 +28,7 @@ func evaluateFirewallCommand() *cli.Command {
 			if err != nil {
 				return err
 			}
-			answer, err := api.EvaluateFirewall(c.Context, g, api.FirewallRequest{
+			answer, err := domains.EvaluateFirewall(c.Context, g, domains.FirewallRequest{
 				TargetType: c.String("target-type"), Destination: c.String("destination"), Port: c.Int("port"), Protocol: c.String("protocol"),
 			})
 			if err != nil {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"defenseclaw/api"
+	"defenseclaw/api/gate"
 	"defenseclaw/cmd/internal/testutil"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -145,7 +146,7 @@ func call(ts *testscript.TestScript, args []string) (string, error) {
 	headers := http.Header{}
 	token := madeToken(ts)
 	headers.Set("Authorization", "Bearer "+token)
-	headers.Set(api.HeaderClient, "test")
+	headers.Set(gate.HeaderClient, "test")
 	for i := 2; i < len(args); i++ {
 		if args[i] == "-d" && i+1 < len(args) {
 			i++

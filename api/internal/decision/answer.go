@@ -2,13 +2,10 @@ package decision
 
 import (
 	"bytes"
-	"compress/gzip"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
-	"strings"
 )
 
 // ErrNoPolicy is the answer to every request for a decision while no generation serves.
@@ -18,28 +15,18 @@ var ErrNoPolicy = errors.New("no policy loaded")
 // because of load.
 const RetryAfter = "1"
 
-// maxUnpackedBytes bounds a compressed body once it is unpacked: to the size of a plain one.
-const maxUnpackedBytes = 1 << 20
+// HTTPError is an error that holds its own answer.
+type HTTPError struct {
+	Status  int
+	Message string
+}
 
-// Body reads a request's body, which may be compressed; unpacked, it is at most 1 MiB. A larger one is
-// an [*http.MaxBytesError]. OPA's own reader crashes on a body that only claims to be compressed.
-func Body(r *http.Request) ([]byte, error) {
-	body, err := io.ReadAll(r.Body)
-	if err != nil || !strings.Contains(r.Header.Get("Content-Encoding"), "gzip") {
-		return body, err
-	}
-	packed, err := gzip.NewReader(bytes.NewReader(body))
-	if err != nil {
-		return nil, fmt.Errorf("could not decompress the body: %w", err)
-	}
-	body, err = io.ReadAll(io.LimitReader(packed, maxUnpackedBytes+1))
-	if err != nil {
-		return nil, fmt.Errorf("could not decompress the body: %w", err)
-	}
-	if len(body) > maxUnpackedBytes {
-		return nil, &http.MaxBytesError{Limit: maxUnpackedBytes}
-	}
-	return body, nil
+// Error is the message.
+func (e *HTTPError) Error() string { return e.Message }
+
+// BadRequest is an [*HTTPError] with status 400.
+func BadRequest(format string, args ...any) error {
+	return &HTTPError{http.StatusBadRequest, fmt.Sprintf(format, args...)}
 }
 
 // ErrorAnswer is the body of an answer that reports an error.

@@ -1,6 +1,7 @@
-package api
+package domains
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -9,7 +10,6 @@ import (
 	"strings"
 
 	"defenseclaw/api/internal/decision"
-	"defenseclaw/api/judge"
 
 	"go.uber.org/zap"
 )
@@ -27,8 +27,17 @@ type GuardrailRequest struct {
 	ElapsedMS     float64        `json:"elapsed_ms,omitempty"`
 	HILT          map[string]any `json:"hilt,omitempty"`
 
-	Content     string               `json:"content,omitempty"` // for the judge; the policy does not see it
-	JudgeResult *judge.ScannerResult `json:"judge_result,omitempty"`
+	Content     string         `json:"content,omitempty"` // for the judge; the policy does not see it
+	JudgeResult *ScannerResult `json:"judge_result,omitempty"`
+}
+
+// ScannerResult is what the policy sees of a scanner.
+type ScannerResult struct {
+	Action   string   `json:"action"`
+	Severity string   `json:"severity"`
+	Findings []string `json:"findings"`
+	Reason   string   `json:"reason"`
+	IsSafe   bool     `json:"is_safe"`
 }
 
 func (g *GuardrailRequest) validate() error {
@@ -44,21 +53,21 @@ func (g *GuardrailRequest) validate() error {
 	} {
 		switch {
 		case field.value == "" && field.required:
-			return badRequest("%s is required", field.name)
+			return decision.BadRequest("%s is required", field.name)
 		case field.value != "" && field.allowed != nil && !slices.Contains(field.allowed, field.value):
-			return badRequest("%s is %q; one of %s was expected", field.name, field.value, strings.Join(field.allowed, ", "))
+			return decision.BadRequest("%s is %q; one of %s was expected", field.name, field.value, strings.Join(field.allowed, ", "))
 		}
 	}
 	if g.ContentLength < 0 {
-		return badRequest("content_length is negative")
+		return decision.BadRequest("content_length is negative")
 	}
 	if g.ElapsedMS < 0 || math.IsInf(g.ElapsedMS, 0) || math.IsNaN(g.ElapsedMS) {
-		return badRequest("elapsed_ms must be a finite number of at least 0")
+		return decision.BadRequest("elapsed_ms must be a finite number of at least 0")
 	}
 	return nil
 }
 
-// GuardrailVerdict is its answer.
+// GuardrailVerdict is the answer to a [GuardrailRequest].
 type GuardrailVerdict struct {
 	Action         string `json:"action"`
 	Severity       string `json:"severity"`
@@ -71,18 +80,19 @@ var (
 	guardrailSeverities = []string{"NONE", "INFO", "LOW", "MEDIUM", "HIGH", "CRITICAL"}
 )
 
-func (s *Server) evaluateGuardrail(w http.ResponseWriter, r *http.Request) error {
+// Guardrail answers POST /v1/guardrail/evaluate. It fails closed.
+func (a *API) Guardrail(w http.ResponseWriter, r *http.Request) error {
 	var request GuardrailRequest
-	if err := decode(r, &request); err != nil {
+	if err := decision.Decode(r, &request); err != nil {
 		return err
 	}
 	if err := request.validate(); err != nil {
 		return err
 	}
-	if err := s.askJudge(r.Context(), &request); err != nil {
+	if err := a.judge(r.Context(), &request); err != nil {
 		return err
 	}
-	got, err := s.decide(r.Context(), guardrail, request)
+	got, err := a.decide(r.Context(), guardrail, request)
 	if errors.Is(err, decision.ErrNoPolicy) {
 		return err
 	}
@@ -94,7 +104,7 @@ func (s *Server) evaluateGuardrail(w http.ResponseWriter, r *http.Request) error
 		err = fmt.Errorf("data.defenseclaw.guardrail.severity is %q; one of %s was expected", verdict.Severity, strings.Join(guardrailSeverities, ", "))
 	}
 	if err != nil {
-		s.cfg.Logger.Error("guardrail fails closed", zap.String("evaluation_id", request.EvaluationID), zap.Error(err))
+		a.Logger.Error("guardrail fails closed", zap.String("evaluation_id", request.EvaluationID), zap.Error(err))
 		verdict = GuardrailVerdict{"block", "HIGH", "guardrail failing closed: the policy could not be evaluated", []any{"policy-outage"}}
 		if request.Mode == "observe" {
 			verdict.Action = "alert"
@@ -102,4 +112,15 @@ func (s *Server) evaluateGuardrail(w http.ResponseWriter, r *http.Request) error
 	}
 	decision.WriteJSON(w, http.StatusOK, verdict)
 	return nil
+}
+
+// judge puts the judge's result next to those of the scanners. A result that the request claims is dropped:
+// only the sidecar's own judge counts.
+func (a *API) judge(ctx context.Context, g *GuardrailRequest) (err error) {
+	content := g.Content
+	g.Content, g.JudgeResult = "", nil
+	if content != "" {
+		g.JudgeResult, err = a.AskJudge(ctx, g.Direction, content)
+	}
+	return err
 }

@@ -1,0 +1,76 @@
+package api
+
+import (
+	"net/http"
+	"strings"
+
+	"defenseclaw/api/internal/decision"
+
+	"go.uber.org/zap"
+)
+
+// countingWriter remembers the status for the metrics.
+type countingWriter struct {
+	http.ResponseWriter
+	status int
+}
+
+// WriteHeader passes the status on.
+func (w *countingWriter) WriteHeader(status int) {
+	w.status = status
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// Unwrap lets [http.ResponseController] reach the server's own writer.
+func (w *countingWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// HeaderRequestID carries the identifier that an answer and the logs share, spelled as a key of
+// [http.Header].
+const HeaderRequestID = "X-Defenseclaw-Request-Id"
+
+// headerAuthZENRequestID is AuthZEN's name for it.
+const headerAuthZENRequestID = "X-Request-Id"
+
+// withRequestID gives every answer an identifier: the caller's own, or a new one. A caller that uses
+// AuthZEN's name for it gets it back under that name, too.
+func withRequestID(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if own := r.Header.Get(headerAuthZENRequestID); own != "" {
+			w.Header().Set(headerAuthZENRequestID, own)
+		}
+		id := requestID(r)
+		r.Header.Set(HeaderRequestID, id)
+		w.Header().Set(HeaderRequestID, id)
+		next.ServeHTTP(w, r)
+	})
+}
+
+func requestID(r *http.Request) string {
+	for _, name := range [...]string{HeaderRequestID, headerAuthZENRequestID, "X-Correlation-Id"} {
+		id := r.Header.Get(name)
+		printable := strings.IndexFunc(id, func(c rune) bool { return c <= ' ' || c > '~' }) < 0
+		if id != "" && len(id) <= 128 && printable {
+			return id
+		}
+	}
+	return decision.NewID()
+}
+
+// withRecovery turns a crash in one request into an answer and a log entry; without it, the caller would
+// only see a closed connection.
+func (s *Server) withRecovery(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer func() {
+			v := recover()
+			if v == nil {
+				return
+			}
+			if v == http.ErrAbortHandler { //nolint:errorlint // net/http compares it so
+				panic(v) //nolint:forbidigo // net/http's own way to abort a response
+			}
+			s.cfg.Logger.Error("a request crashed", zap.String("path", r.URL.Path), zap.Any("panic", v), zap.Stack("stack"))
+			decision.WriteError(w, http.StatusInternalServerError, "internal error")
+		}()
+		next.ServeHTTP(w, r)
+	})
+}

@@ -1,0 +1,80 @@
+package gate
+
+import (
+	"net"
+	"net/http"
+	"net/netip"
+	"time"
+
+	"github.com/jellydator/ttlcache/v3"
+	"golang.org/x/time/rate"
+)
+
+// Limits of one remote address. Wrong tokens have a limit of their own: an honest caller sends few.
+const (
+	burstSeconds      = 2 // worth of requests, at once
+	wrongTokensPerSec = 1
+	wrongTokensAtOnce = 10
+	maxCallers        = 10_000 // that are told apart; beyond that, the least recent is forgotten
+	forgetCallerAfter = 10 * time.Minute
+	ipv6NetworkBits   = 64
+)
+
+// caller is what one address, or one IPv6 network of 64 bits, may still do.
+type caller struct {
+	requests    *rate.Limiter
+	wrongTokens *rate.Limiter
+}
+
+// throttle bounds how often remote addresses may call. Callers on this machine are not bounded: they
+// have other ways to load it. Safe for concurrent use.
+type throttle struct {
+	perSecond int
+	callers   *ttlcache.Cache[netip.Addr, *caller]
+}
+
+func newThrottle(perSecond int) *throttle {
+	return &throttle{perSecond: perSecond, callers: ttlcache.New(
+		ttlcache.WithTTL[netip.Addr, *caller](forgetCallerAfter), ttlcache.WithCapacity[netip.Addr, *caller](maxCallers),
+	)}
+}
+
+// allow stands against floods. It comes first, since it costs less than any other check.
+func (t *throttle) allow(r *http.Request) bool {
+	c := t.caller(r)
+	return c == nil || c.requests.Allow()
+}
+
+// allowWrongToken stands against guessing. It counts one wrong token, and reports whether the caller
+// may learn that it was wrong.
+func (t *throttle) allowWrongToken(r *http.Request) bool {
+	c := t.caller(r)
+	return c == nil || c.wrongTokens.Allow()
+}
+
+// caller finds the sender of a request; nil if it is on this machine.
+func (t *throttle) caller(r *http.Request) *caller {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return nil // a Unix socket
+	}
+	addr, err := netip.ParseAddr(host)
+	if err != nil || addr.IsLoopback() || addr.Unmap().IsLoopback() {
+		return nil
+	}
+	addr = addr.Unmap().WithZone("")
+	if addr.Is6() {
+		if network, err := addr.Prefix(ipv6NetworkBits); err == nil {
+			addr = network.Addr()
+		}
+	}
+	if item := t.callers.Get(addr); item != nil {
+		return item.Value()
+	}
+	t.callers.DeleteExpired()
+	item, _ := t.callers.GetOrSet(addr, &caller{
+		requests:    rate.NewLimiter(rate.Limit(t.perSecond), t.perSecond*burstSeconds),
+		wrongTokens: rate.NewLimiter(wrongTokensPerSec, wrongTokensAtOnce),
+	})
+	return item.Value()
+}

@@ -1,0 +1,91 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+
+	"go.uber.org/zap"
+
+	"defenseclaw/api/gate"
+	"defenseclaw/api/metrics"
+	"defenseclaw/engine"
+)
+
+// Limits on every connection and request.
+const (
+	maxBodyBytes      = 1 << 20
+	maxHeaderBytes    = 64 << 10
+	readHeaderTimeout = 5 * time.Second
+	readTimeout       = 30 * time.Second
+	writeTimeout      = 3 * time.Minute // longer than a reload may take; event streams have their own
+	idleTimeout       = 2 * time.Minute
+	drainTimeout      = 10 * time.Second
+)
+
+// New makes a server; nothing is served before Run.
+func New(cfg Config) (*Server, error) {
+	g, err := gate.New(gate.Config{Token: cfg.Token, BindHost: cfg.BindHost, PerSecond: cfg.RequestsPerSecond})
+	if err != nil {
+		return nil, fmt.Errorf("api: %w", err)
+	}
+	if cfg.Engine == nil && cfg.Source == nil {
+		return nil, errors.New("api: one of Config.Engine and Config.Source is required")
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = zap.NewNop()
+	}
+	if len(cfg.AuthZEN) == 0 {
+		cfg.AuthZEN = engine.Path{"authzen", "allow"}
+	}
+	if cfg.Metrics == nil {
+		if cfg.Metrics, err = metrics.New(metrics.Config{Routes: Routes()}); err != nil {
+			return nil, fmt.Errorf("api: %w", err)
+		}
+	}
+	s := &Server{cfg: cfg, gate: g, started: time.Now().UTC()}
+	s.handler = s.routes()
+	return s, nil
+}
+
+// Run serves the listener until ctx ends, then waits at most ten seconds for requests under way. It
+// closes the listener.
+func (s *Server) Run(ctx context.Context, listener net.Listener) error {
+	server := &http.Server{
+		Handler:           s,
+		ReadHeaderTimeout: readHeaderTimeout,
+		ReadTimeout:       readTimeout,
+		WriteTimeout:      writeTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
+		ErrorLog:          zap.NewStdLog(s.cfg.Logger.Named("http")),
+	}
+	drained, ended := make(chan error, 1), make(chan struct{})
+	go func() {
+		select {
+		case <-ctx.Done():
+		case <-ended:
+		}
+		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
+		defer cancel()
+		err := server.Shutdown(grace)
+		if err != nil {
+			err = errors.Join(fmt.Errorf("drain requests for %s: %w", drainTimeout, err), server.Close())
+		}
+		drained <- err
+	}()
+	serve := server.Serve
+	if s.cfg.TLS != nil {
+		server.TLSConfig = s.cfg.TLS
+		serve = func(l net.Listener) error { return server.ServeTLS(l, "", "") }
+	}
+	err := serve(listener)
+	close(ended)
+	if drainErr := <-drained; errors.Is(err, http.ErrServerClosed) {
+		return drainErr
+	}
+	return fmt.Errorf("serve %s: %w", listener.Addr(), err)
+}
