@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"defenseclaw/api"
+	"defenseclaw/api/metrics"
 	"defenseclaw/engine"
 )
 
@@ -361,5 +362,28 @@ func TestRequestsUnderWayAreAnsweredBeforeTheServerEnds(t *testing.T) {
 	close(release)
 	if status := <-answer; status != 200 {
 		t.Errorf("the request under way was answered with %d; want 200", status)
+	}
+}
+
+func TestEveryDomainIsCountedUnderItsName(t *testing.T) {
+	s := start(t, domains, nil)
+	for path, body := range map[string]string{
+		"/policy/evaluate":               `{"input":{"target_type":"skill","target_name":"n"}}`,
+		"/policy/evaluate/firewall":      `{"destination":"d"}`,
+		"/policy/evaluate/sandbox":       `{"skill_name":"s"}`,
+		"/policy/evaluate/audit":         `{}`,
+		"/policy/evaluate/skill-actions": `{"severity":"LOW"}`,
+		"/v1/guardrail/evaluate":         `{"evaluation_id":"e","direction":"prompt","mode":"action"}`,
+	} {
+		s.expect("POST", path, body, 200, "")
+	}
+	_, answer, _ := s.request("GET", "/metrics", "")
+	for _, name := range []string{
+		metrics.DomainAdmission, metrics.DomainFirewall, metrics.DomainSandbox, metrics.DomainAudit,
+		metrics.DomainSkillActions, metrics.DomainGuardrail,
+	} {
+		if !regexp.MustCompile(`defenseclaw_policy_evaluations_total\{.*policy_domain="` + name + `".*\} [1-9]`).MatchString(answer) {
+			t.Errorf("no decision of the domain %s is counted", name)
+		}
 	}
 }

@@ -1,0 +1,110 @@
+package gate_test
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+
+	"defenseclaw/api/gate"
+)
+
+// TestAnAttackMeetsItsCheck sends each class of route what every attack would look like.
+func TestAnAttackMeetsItsCheck(t *testing.T) {
+	loopback, beyond := "127.0.0.1", "0.0.0.0"
+	for _, c := range []struct {
+		name, bind, method, host string
+		body                     bool
+		headers                  []string // beyond the token
+		want                     [4]int   // for Open, Read, Decide and Change
+	}{
+		{"a client of OPA", loopback, "POST", loopback, true, nil, [4]int{200, 200, 200, 403}},
+		{"a command", loopback, "POST", loopback, true, []string{"X-DefenseClaw-Client: cli", "Content-Type: application/json"}, [4]int{200, 200, 200, 200}},
+		{"no token", loopback, "POST", loopback, false, []string{"Authorization: "}, [4]int{401, 401, 401, 401}},
+		{"a wrong token", loopback, "POST", loopback, false, []string{"Authorization: Bearer tt"}, [4]int{401, 401, 401, 401}},
+		{"another scheme", loopback, "POST", loopback, false, []string{"Authorization: Basic t"}, [4]int{401, 401, 401, 401}},
+		{"a probe", loopback, "GET", "evil.example", false, []string{"Authorization: "}, [4]int{200, 401, 401, 401}},
+		{"a rebound name", loopback, "GET", "evil.example", false, nil, [4]int{200, 403, 403, 403}},
+		{"a name that begins well", loopback, "GET", "localhost.evil.example", false, nil, [4]int{200, 403, 403, 403}},
+		{"another address", loopback, "GET", "192.0.2.1:8181", false, nil, [4]int{200, 403, 403, 403}},
+		{"another address, bound to all", beyond, "GET", "192.0.2.1:8181", false, nil, [4]int{200, 200, 200, 200}},
+		{"a rebound name, bound to all", beyond, "GET", "evil.example", false, nil, [4]int{200, 403, 403, 403}},
+		{"a loopback name", loopback, "GET", "LOCALHOST:1", false, nil, [4]int{200, 200, 200, 200}},
+		{"an IPv6 loopback address", loopback, "GET", "[::1]:99", false, nil, [4]int{200, 200, 200, 200}},
+		{"a page of another site that reads", loopback, "GET", loopback, false, []string{"Origin: http://evil.example"}, [4]int{200, 403, 403, 403}},
+		{"a page without an origin", loopback, "GET", loopback, false, []string{"Origin: null"}, [4]int{200, 403, 403, 403}},
+		{"an image of another site", loopback, "GET", loopback, false, []string{"Sec-Fetch-Site: cross-site"}, [4]int{200, 403, 403, 403}},
+		{"a page of the same site", loopback, "GET", loopback, false, []string{"Sec-Fetch-Site: same-site"}, [4]int{200, 403, 403, 403}},
+		{"a page of this machine", loopback, "GET", loopback, false, []string{"Origin: http://127.0.0.1:8181", "Sec-Fetch-Site: same-origin"}, [4]int{200, 200, 200, 200}},
+		{"a form", loopback, "POST", loopback, true, []string{"Content-Type: application/x-www-form-urlencoded"}, [4]int{200, 200, 415, 403}},
+		{"a simple request", loopback, "POST", loopback, true, []string{"X-DefenseClaw-Client: t", "Content-Type: text/plain"}, [4]int{200, 200, 415, 415}},
+		{"a body of no type", loopback, "POST", loopback, true, []string{"X-DefenseClaw-Client: t"}, [4]int{200, 200, 200, 415}},
+		{"JSON of a kind", loopback, "POST", loopback, true, []string{"X-DefenseClaw-Client: t", "Content-Type: application/merge-patch+json"}, [4]int{200, 200, 200, 200}},
+	} {
+		g := create(t, gate.Config{BindHost: c.bind})
+		for a := gate.Open; a <= gate.Change; a++ {
+			r := httptest.NewRequest(c.method, "http://"+c.host+"/", nil)
+			if c.body {
+				r = httptest.NewRequest(c.method, "http://"+c.host+"/", strings.NewReader("{}"))
+			}
+			r.RemoteAddr = "127.0.0.1:1"
+			r.Header.Set("Authorization", "Bearer t")
+			for _, h := range c.headers {
+				name, value, _ := strings.Cut(h, ": ")
+				r.Header.Set(name, value)
+			}
+			got := http.StatusOK
+			if d := g.Check(r, a); d != nil {
+				got = d.Status
+			}
+			if got != c.want[a] {
+				t.Errorf("%s, class %d: %d; want %d", c.name, a, got, c.want[a])
+			}
+		}
+	}
+}
+
+func TestOverAUnixSocketAnyHostIsGood(t *testing.T) {
+	g := create(t, gate.Config{})
+	r := httptest.NewRequest(http.MethodGet, "http://anything/", nil)
+	r.RemoteAddr = "@"
+	r.Header.Set("Authorization", "Bearer t")
+	if d := g.Check(r, gate.Read); d == nil || d.Status != http.StatusForbidden {
+		t.Errorf("over TCP: %+v", d)
+	}
+	r = r.WithContext(context.WithValue(r.Context(), http.LocalAddrContextKey, &net.UnixAddr{Name: "s", Net: "unix"}))
+	if d := g.Check(r, gate.Read); d != nil {
+		t.Errorf("over a Unix socket: %+v", d)
+	}
+}
+
+func TestATokenMayComeInEachOfThreeHeaders(t *testing.T) {
+	h := http.Header{}
+	h.Set("X-DC-Auth", "bearer three")
+	h.Set("X-DefenseClaw-Token", "two")
+	h.Set("Authorization", "Bearer  one ")
+	if got := slices.Collect(gate.Tokens(h)); !slices.Equal(got, []string{"one", "two", "three"}) {
+		t.Errorf("%q", got)
+	}
+	for _, name := range []string{gate.HeaderClient, gate.HeaderToken, gate.HeaderAuth} {
+		if name != http.CanonicalHeaderKey(name) {
+			t.Errorf("%s is not spelled as a key of http.Header", name)
+		}
+	}
+	g := create(t, gate.Config{})
+	r := httptest.NewRequest(http.MethodPost, "/", nil)
+	r.Header.Set("Authorization", "Bearer wrong")
+	r.Header.Set("X-DC-Auth", "Bearer t")
+	if d := g.CheckToken(r); d != nil {
+		t.Errorf("one of two tokens is right: %+v", d)
+	}
+}
+
+func TestAGateNeedsAToken(t *testing.T) {
+	if _, err := gate.New(gate.Config{}); err == nil {
+		t.Error("a gate without a token lets everyone in")
+	}
+}
