@@ -53,8 +53,9 @@ bench-peers: build ## measure this sidecar beside opa, about 15 minutes; more: A
 soak: ## edit for SOAK=10m, and see that no goroutine, descriptor or memory is lost
 	SOAK=$(or $(SOAK),10m) go test ./cmd/internal/sidecar -count=1 -timeout=0 -run=ALongLife -v
 
-docs: ## write docs/CLI.md from the command tree
+docs: ## write docs/CLI.md from the command tree, docs/SETTINGS.md from the table of settings
 	go test ./cmd/internal/cli -run=TheCommandsAreDocumented -count=1 -update
+	go test ./cmd/internal/settings -run=TheDocumentIs -count=1 -update
 
 fmt: ## format the Go files
 	$(GOLANGCI) fmt ./...

@@ -90,14 +90,6 @@ type Watch struct {
 	NextPoll      *time.Time `json:"next_poll,omitempty"`
 }
 
-// GatewayFile is <data-dir>/gateway.json, by which commands find the running sidecar.
-type GatewayFile struct {
-	PID       int       `json:"pid"`
-	APIAddr   string    `json:"api_addr"`           // host:port, or unix:PATH
-	TLSCert   string    `json:"tls_cert,omitempty"` // the file of the certificate that is served; empty: plain HTTP
-	StartedAt time.Time `json:"started_at"`
-}
-
 // Diagnostics are the engine's in the API's shape; never nil.
 func Diagnostics(ds diagnostic.List) []Diagnostic {
 	out := make([]Diagnostic, 0, len(ds))

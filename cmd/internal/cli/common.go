@@ -10,7 +10,7 @@ import (
 
 	"defenseclaw/api"
 	"defenseclaw/cmd/internal/report"
-	"defenseclaw/cmd/internal/sidecar"
+	"defenseclaw/cmd/internal/settings"
 	"defenseclaw/engine"
 	"defenseclaw/engine/diagnostic"
 	"defenseclaw/engine/source"
@@ -41,22 +41,22 @@ func (e *exitError) Error() string {
 
 func (e *exitError) Unwrap() error { return e.err }
 
-// settingFlags are the flags of the settings table. Their defaults are the table's, applied when
-// all sources are known.
+// settingFlags makes the flags of the settings with these names, or of all settings. The flags have no
+// defaults of their own: settings.Resolve applies them after it has looked at every source.
 func settingFlags(names ...string) []cli.Flag {
 	var flags []cli.Flag
-	for _, s := range sidecar.Table {
+	for _, s := range settings.Table() {
 		if s.Flag == "" || len(names) > 0 && !slices.Contains(names, s.Flag) {
 			continue
 		}
-		usage := s.Usage
+		usage := s.Help
 		if s.Env != "" {
 			usage += " [$" + s.Env + "]"
 		}
 		if s.Default != "" {
 			usage += " (default: " + s.Default + ")"
 		}
-		if s.Bool {
+		if s.IsBool() {
 			flags = append(flags, &cli.BoolFlag{Name: s.Flag, Usage: usage})
 		} else {
 			flags = append(flags, &cli.StringFlag{Name: s.Flag, Usage: usage})
@@ -70,8 +70,10 @@ func clientFlags() []cli.Flag {
 	return settingFlags("data-dir", "api-bind", "api-port", "api-socket", "tls-cert", "client-cert", "client-key")
 }
 
-func settings(c *cli.Context) (sidecar.Settings, error) {
-	return sidecar.Resolve(func(name string) (string, bool) {
+// resolve finds the settings of a command: its own flags and those before its name, the environment
+// and config.yaml.
+func resolve(c *cli.Context) (settings.Settings, error) {
+	return settings.Resolve(func(name string) (string, bool) {
 		for _, ctx := range c.Lineage() {
 			if ctx != nil && slices.Contains(ctx.LocalFlagNames(), name) {
 				return fmt.Sprint(ctx.Value(name)), true
@@ -83,15 +85,19 @@ func settings(c *cli.Context) (sidecar.Settings, error) {
 
 // client finds the running sidecar and its token.
 func client(c *cli.Context) (*api.Client, error) {
-	s, err := settings(c)
+	s, err := resolve(c)
 	if err != nil {
 		return nil, err
 	}
-	token, _, err := s.Token(os.Getenv)
-	if err != nil && !errors.Is(err, sidecar.ErrNoToken) {
+	token, _, err := s.Token()
+	if err != nil && !errors.Is(err, settings.ErrNoToken) {
 		return nil, err
 	}
-	return s.Client(token)
+	at, err := s.Endpoint()
+	if err != nil {
+		return nil, err
+	}
+	return &api.Client{Addr: at.Addr, TLS: at.TLS, Token: token}, nil
 }
 
 func noArguments(c *cli.Context) error {
@@ -114,7 +120,7 @@ func dirFlags() []cli.Flag {
 func openSource(c *cli.Context) (dir string, src fs.FS, err error) {
 	dir = c.String("rego-dir")
 	if dir == "" {
-		s, err := settings(c)
+		s, err := resolve(c)
 		if err != nil {
 			return "", nil, err
 		}

@@ -35,7 +35,7 @@ func runDev(c *cli.Context) error {
 	if c.NArg() > 1 {
 		return fmt.Errorf("unexpected argument %q: one directory was expected", c.Args().Get(1))
 	}
-	s, err := settings(c)
+	s, err := resolve(c)
 	if err != nil {
 		return err
 	}
@@ -66,7 +66,7 @@ func runDev(c *cli.Context) error {
 	if !screen {
 		logger = newLogger(s.LogFormat, s.LogLevel)
 	}
-	side, err := sidecar.New(sidecar.Config{Settings: s, Getenv: os.Getenv, HUP: earlysignal.HUP, Version: version(), Logger: logger})
+	side, err := sidecar.New(sidecar.Config{Settings: s, HUP: earlysignal.HUP, Version: version(), Logger: logger})
 	if err != nil {
 		return err
 	}

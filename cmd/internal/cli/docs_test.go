@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"defenseclaw/cmd/internal/sidecar"
+	"defenseclaw/cmd/internal/settings"
 
 	"github.com/urfave/cli/v2"
 )
@@ -62,7 +62,7 @@ func TestTheDocumentsNameWhatExistsAndNothingElse(t *testing.T) {
 			t.Errorf("README.md does not tell of the command %s", name)
 		}
 	}
-	for _, s := range sidecar.Table {
+	for _, s := range settings.Table() {
 		told, where := readme, "README.md"
 		if s.Flag == "" { // told where its subject is
 			told, where = all, "no document"
@@ -83,7 +83,7 @@ func TestTheDocumentsNameWhatExistsAndNothingElse(t *testing.T) {
 		}
 	}
 	for _, m := range regexp.MustCompile(`DEFENSECLAW_[A-Z_]+`).FindAllString(all, -1) {
-		if m != "DEFENSECLAW_GATEWAY_TOKEN" && m != "DEFENSECLAW_LLM_KEY" && m != "DEFENSECLAW_DECISION_LOG_TOKEN" && !slices.ContainsFunc(sidecar.Table, func(s sidecar.Setting) bool { return s.Env == m }) {
+		if m != "DEFENSECLAW_LLM_KEY" && m != "DEFENSECLAW_DECISION_LOG_TOKEN" && !slices.ContainsFunc(settings.Table(), func(s settings.Setting) bool { return s.Env == m }) {
 			t.Errorf("the documents tell of %s, which does not exist", m)
 		}
 	}

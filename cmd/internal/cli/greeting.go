@@ -6,11 +6,12 @@ import (
 
 	"go.uber.org/zap"
 
+	"defenseclaw/cmd/internal/settings"
 	"defenseclaw/cmd/internal/sidecar"
 )
 
 // greet tells where the sidecar is and, to a person, what to try first.
-func greet(s sidecar.Settings, side *sidecar.Sidecar, logger *zap.Logger) {
+func greet(s settings.Settings, side *sidecar.Sidecar, logger *zap.Logger) {
 	url := side.URL()
 	logger.Info("listening", zap.String("url", url))
 	if addr := side.EnvoyAddr(); addr != "" {

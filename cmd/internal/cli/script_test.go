@@ -12,8 +12,8 @@ import (
 	"testing"
 	"time"
 
-	"defenseclaw/api"
 	"defenseclaw/api/gate"
+	"defenseclaw/cmd/internal/settings"
 	"defenseclaw/cmd/internal/testutil"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -84,7 +84,7 @@ func gatewayURL(ts *testscript.TestScript) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	var g api.GatewayFile
+	var g settings.Gateway
 	if err := json.Unmarshal(text, &g); err != nil {
 		return "", err
 	}

@@ -28,7 +28,7 @@ func serve(c *cli.Context) error {
 	if err := noArguments(c); err != nil {
 		return err
 	}
-	s, err := settings(c)
+	s, err := resolve(c)
 	if err != nil {
 		return err
 	}
@@ -38,7 +38,7 @@ func serve(c *cli.Context) error {
 	ctx, stop := signal.NotifyContext(c.Context, syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
-	side, err := sidecar.New(sidecar.Config{Settings: s, Getenv: os.Getenv, HUP: earlysignal.HUP, Version: version(), Stdout: os.Stdout, Logger: logger})
+	side, err := sidecar.New(sidecar.Config{Settings: s, HUP: earlysignal.HUP, Version: version(), Stdout: os.Stdout, Logger: logger})
 	if err != nil {
 		return err
 	}

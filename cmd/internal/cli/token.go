@@ -2,7 +2,6 @@ package cli
 
 import (
 	"fmt"
-	"os"
 
 	"github.com/urfave/cli/v2"
 )
@@ -16,11 +15,11 @@ func tokenCommand() *cli.Command {
 			if err := noArguments(c); err != nil {
 				return err
 			}
-			s, err := settings(c)
+			s, err := resolve(c)
 			if err != nil {
 				return err
 			}
-			token, _, err := s.Token(os.Getenv)
+			token, _, err := s.Token()
 			if err == nil {
 				fmt.Fprintln(c.App.Writer, token)
 			}

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"defenseclaw/api"
+	"defenseclaw/cmd/internal/settings"
 	"defenseclaw/cmd/internal/sidecar"
 
 	"go.uber.org/zap"
@@ -100,19 +101,19 @@ func replace(t *testing.T, file string, text []byte) {
 }
 
 // startWith runs a sidecar with that environment; settings give clients.
-func startWith(t *testing.T, environment map[string]string) (sidecar.Settings, *sidecar.Sidecar, *observer.ObservedLogs, chan<- os.Signal) {
+func startWith(t *testing.T, environment map[string]string) (settings.Settings, *sidecar.Sidecar, *observer.ObservedLogs, chan<- os.Signal) {
 	t.Helper()
 	top := t.TempDir()
 	all := map[string]string{"DEFENSECLAW_HOME": top, "DEFENSECLAW_API_PORT": "0", "DEFENSECLAW_GATEWAY_TOKEN": "t"}
 	maps.Copy(all, environment)
 	getenv := func(name string) string { return all[name] }
-	settings, err := sidecar.Resolve(func(string) (string, bool) { return "", false }, getenv)
+	set, err := settings.Resolve(func(string) (string, bool) { return "", false }, getenv)
 	if err != nil {
 		t.Fatal(err)
 	}
 	core, logged := observer.New(zap.InfoLevel)
 	hup := make(chan os.Signal, 1)
-	s, err := sidecar.New(sidecar.Config{Settings: settings, Getenv: getenv, HUP: hup, Logger: zap.New(core)})
+	s, err := sidecar.New(sidecar.Config{Settings: set, HUP: hup, Logger: zap.New(core)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -126,12 +127,18 @@ func startWith(t *testing.T, environment map[string]string) (sidecar.Settings, *
 			t.Error(err)
 		}
 	})
-	return settings, s, logged, hup
+	return set, s, logged, hup
 }
 
-func status(t *testing.T, settings sidecar.Settings) error {
+// clientOf makes a client as commands do.
+func clientOf(set settings.Settings) (*api.Client, error) {
+	endpoint, err := set.Endpoint()
+	return &api.Client{Addr: endpoint.Addr, TLS: endpoint.TLS, Token: "t"}, err
+}
+
+func status(t *testing.T, set settings.Settings) error {
 	t.Helper()
-	client, err := settings.Client("t")
+	client, err := clientOf(set)
 	if err != nil {
 		return err
 	}
@@ -155,12 +162,12 @@ func TestARenewedCertificateServesAndABrokenOneDoesNot(t *testing.T) {
 	cert, key := filepath.Join(dir, "tls.crt"), filepath.Join(dir, "tls.key")
 	a := newAuthority(t)
 	a.issue(t, cert, key)
-	settings, s, logged, _ := startWith(t, map[string]string{"DEFENSECLAW_TLS_CERT": cert, "DEFENSECLAW_TLS_KEY": key})
-	if err := status(t, settings); err != nil {
+	set, s, logged, _ := startWith(t, map[string]string{"DEFENSECLAW_TLS_CERT": cert, "DEFENSECLAW_TLS_KEY": key})
+	if err := status(t, set); err != nil {
 		t.Fatal(err)
 	}
 	// Commands that know the data directory only find it as well.
-	elsewhere := settings
+	elsewhere := set
 	elsewhere.TLSCert, elsewhere.TLSKey = "", ""
 	if err := status(t, elsewhere); err != nil {
 		t.Error(err)
@@ -181,7 +188,7 @@ func TestARenewedCertificateServesAndABrokenOneDoesNot(t *testing.T) {
 	}
 	a.issue(t, cert, key)
 	wait(t, "the renewed one serves", func() bool { return served(t, s.Addr()) != first })
-	if err := status(t, settings); err != nil {
+	if err := status(t, set); err != nil {
 		t.Error(err)
 	}
 }
@@ -203,18 +210,18 @@ func TestCallersNeedACertificateOfTheAuthority(t *testing.T) {
 	a.issue(t, in("client.crt"), in("client.key"))
 	other.issue(t, in("other.crt"), in("other.key"))
 	a.write(t, in("ca.crt"))
-	settings, _, _, _ := startWith(t, map[string]string{
+	set, _, _, _ := startWith(t, map[string]string{
 		"DEFENSECLAW_TLS_CERT": in("tls.crt"), "DEFENSECLAW_TLS_KEY": in("tls.key"), "DEFENSECLAW_CLIENT_CA": in("ca.crt"),
 	})
-	if err := status(t, settings); err == nil {
+	if err := status(t, set); err == nil {
 		t.Error("a caller without a certificate is let in")
 	}
-	settings.ClientCert, settings.ClientKey = in("other.crt"), in("other.key")
-	if err := status(t, settings); err == nil {
+	set.ClientCert, set.ClientKey = in("other.crt"), in("other.key")
+	if err := status(t, set); err == nil {
 		t.Error("a caller with somebody else's certificate is let in")
 	}
-	settings.ClientCert, settings.ClientKey = in("client.crt"), in("client.key")
-	if err := status(t, settings); err != nil {
+	set.ClientCert, set.ClientKey = in("client.crt"), in("client.key")
+	if err := status(t, set); err != nil {
 		t.Error(err)
 	}
 }
@@ -236,11 +243,11 @@ func TestTLSFilesThatDoNotFitAreRefusedAtTheStart(t *testing.T) {
 			"DEFENSECLAW_HOME": t.TempDir(), "DEFENSECLAW_API_PORT": "0", "DEFENSECLAW_TLS_CERT": tt.cert, "DEFENSECLAW_TLS_KEY": tt.key, "DEFENSECLAW_CLIENT_CA": tt.ca,
 		}
 		getenv := func(name string) string { return environment[name] }
-		settings, err := sidecar.Resolve(func(string) (string, bool) { return "", false }, getenv)
+		set, err := settings.Resolve(func(string) (string, bool) { return "", false }, getenv)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := sidecar.New(sidecar.Config{Settings: settings, Getenv: getenv, Logger: zap.NewNop()}); err == nil || !strings.Contains(err.Error(), tt.want) {
+		if _, err := sidecar.New(sidecar.Config{Settings: set, Logger: zap.NewNop()}); err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%v; want %q", err, tt.want)
 		}
 	}
@@ -273,7 +280,7 @@ func TestSystemdIsToldWhatHappens(t *testing.T) {
 		return string(buffer[:n])
 	}
 	t.Run("running", func(t *testing.T) {
-		settings, _, _, hup := startWith(t, map[string]string{"DEFENSECLAW_POLICY_DIR": policy, "DEFENSECLAW_WATCH": "false"})
+		set, _, _, hup := startWith(t, map[string]string{"DEFENSECLAW_POLICY_DIR": policy, "DEFENSECLAW_WATCH": "false"})
 		if got := told(); got != "READY=1\nSTATUS=current" {
 			t.Errorf("%q", got)
 		}
@@ -287,7 +294,7 @@ func TestSystemdIsToldWhatHappens(t *testing.T) {
 		}
 		// A reload that systemd did not ask for changes what it shows as well.
 		replace(t, filepath.Join(policy, "p.rego"), []byte("package p\nx := 2\n"))
-		client, err := settings.Client("t")
+		client, err := clientOf(set)
 		if err != nil {
 			t.Fatal(err)
 		}

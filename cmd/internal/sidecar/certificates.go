@@ -9,6 +9,8 @@ import (
 	"sync"
 	"time"
 
+	"defenseclaw/cmd/internal/settings"
+
 	"go.uber.org/zap"
 )
 
@@ -114,21 +116,10 @@ func (c *certificates) load() (*tls.Config, error) {
 	if c.ca == "" {
 		return config, nil
 	}
-	pool, err := readPool(x509.NewCertPool(), c.ca)
-	if err != nil {
+	pool := x509.NewCertPool()
+	if err := settings.AddCertificates(pool, c.ca); err != nil {
 		return nil, fmt.Errorf("read --client-ca: %w", err)
 	}
 	config.ClientAuth, config.ClientCAs = tls.RequireAndVerifyClientCert, pool
 	return config, nil
-}
-
-func readPool(pool *x509.CertPool, path string) (*x509.CertPool, error) {
-	text, err := os.ReadFile(path) //nolint:gosec // the operator's own file
-	if err != nil {
-		return nil, err
-	}
-	if !pool.AppendCertsFromPEM(text) {
-		return nil, fmt.Errorf("%s holds no certificate in PEM form", path)
-	}
-	return pool, nil
 }

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"defenseclaw/cmd/internal/settings"
 	"defenseclaw/cmd/internal/sidecar"
 
 	"go.uber.org/zap"
@@ -56,11 +57,11 @@ func TestTheLastDecisionsAreUploadedBeforeTheSidecarEnds(t *testing.T) {
 		"DEFENSECLAW_API_PORT": "0", "DEFENSECLAW_GATEWAY_TOKEN": "t", "LOG_TOKEN": "for-the-log",
 	}
 	getenv := func(name string) string { return environment[name] }
-	settings, err := sidecar.Resolve(func(string) (string, bool) { return "", false }, getenv)
+	set, err := settings.Resolve(func(string) (string, bool) { return "", false }, getenv)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := sidecar.New(sidecar.Config{Settings: settings, Getenv: getenv, Logger: zap.NewNop()})
+	s, err := sidecar.New(sidecar.Config{Settings: set, Logger: zap.NewNop()})
 	if err != nil {
 		t.Fatal(err)
 	}

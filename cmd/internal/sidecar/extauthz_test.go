@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"defenseclaw/cmd/internal/settings"
 	"defenseclaw/cmd/internal/sidecar"
 
 	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
@@ -191,10 +192,10 @@ func refused(t *testing.T, environment, flags map[string]string) error {
 	t.Helper()
 	environment["DEFENSECLAW_HOME"], environment["DEFENSECLAW_API_PORT"] = t.TempDir(), "0"
 	getenv := func(name string) string { return environment[name] }
-	settings, err := sidecar.Resolve(func(name string) (string, bool) { v, ok := flags[name]; return v, ok }, getenv)
+	set, err := settings.Resolve(func(name string) (string, bool) { v, ok := flags[name]; return v, ok }, getenv)
 	if err != nil {
 		return err
 	}
-	_, err = sidecar.New(sidecar.Config{Settings: settings, Getenv: getenv, Logger: zap.NewNop()})
+	_, err = sidecar.New(sidecar.Config{Settings: set, Logger: zap.NewNop()})
 	return err
 }

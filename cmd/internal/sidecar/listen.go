@@ -11,15 +11,14 @@ import (
 	"strings"
 	"syscall"
 
+	"defenseclaw/cmd/internal/settings"
+
 	"github.com/coreos/go-systemd/v22/activation"
 )
 
-// unixScheme begins the address of a Unix socket, as gateway.json and messages write it.
-const unixScheme = "unix:"
-
 // listen takes the address: the socket that systemd hands over, a Unix socket, or TCP.
 func (s *Sidecar) listen() error {
-	settings := s.cfg.Settings
+	set := s.cfg.Settings
 	handed, err := activation.Listeners()
 	switch {
 	case err != nil:
@@ -33,10 +32,10 @@ func (s *Sidecar) listen() error {
 		return errors.New("systemd hands over something that is no stream socket: ListenStream= was expected")
 	case len(handed) == 1:
 		s.listener, s.handedOver = handed[0], true
-	case settings.APISocket != "":
-		s.listener, err = listenUnix(settings.APISocket)
+	case set.APISocket != "":
+		s.listener, err = listenUnix(set.APISocket)
 	default:
-		s.listener, err = listenTCP(net.JoinHostPort(settings.APIBind, strconv.Itoa(settings.APIPort)))
+		s.listener, err = listenTCP(net.JoinHostPort(set.APIBind, strconv.Itoa(set.APIPort)))
 	}
 	return err
 }
@@ -105,7 +104,7 @@ func (s *Sidecar) Addr() string { return address(s.listener) }
 func address(l net.Listener) string {
 	addr := l.Addr()
 	if addr.Network() == "unix" {
-		return unixScheme + absolute(addr.String())
+		return settings.UnixScheme + absolute(addr.String())
 	}
 	return addr.String()
 }
@@ -113,7 +112,7 @@ func address(l net.Listener) string {
 // URL is where the sidecar is called.
 func (s *Sidecar) URL() string {
 	switch addr := s.Addr(); {
-	case strings.HasPrefix(addr, unixScheme):
+	case strings.HasPrefix(addr, settings.UnixScheme):
 		return addr
 	case s.cfg.Settings.TLSCert != "":
 		return "https://" + addr

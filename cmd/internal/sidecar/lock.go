@@ -1,17 +1,12 @@
 package sidecar
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
-	"time"
-
-	"defenseclaw/api"
 
 	"github.com/gofrs/flock"
 )
@@ -40,25 +35,4 @@ func claim(dataDir string) (release func() error, err error) {
 		return nil, errors.Join(fmt.Errorf("data directory %s cannot be written: %w", dataDir, err), lock.Unlock())
 	}
 	return lock.Unlock, nil
-}
-
-func gatewayFile(dataDir string) string { return filepath.Join(dataDir, "gateway.json") }
-
-// publish tells commands where the sidecar listens.
-func publish(dataDir, addr, tlsCert string) error {
-	text, err := json.Marshal(api.GatewayFile{PID: os.Getpid(), APIAddr: addr, TLSCert: tlsCert, StartedAt: time.Now().UTC()})
-	if err != nil {
-		return err
-	}
-	if err := writeFile(gatewayFile(dataDir), append(text, '\n')); err != nil {
-		return fmt.Errorf("tell where the sidecar listens: %w", err)
-	}
-	return nil
-}
-
-func unpublish(dataDir string) error {
-	if err := os.Remove(gatewayFile(dataDir)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	return nil
 }

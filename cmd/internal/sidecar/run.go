@@ -3,11 +3,13 @@ package sidecar
 import (
 	"context"
 	"errors"
+	"os"
 	"path/filepath"
 	"strings"
 	"time"
 
 	"defenseclaw/api/audit"
+	"defenseclaw/cmd/internal/settings"
 	"defenseclaw/engine"
 	"defenseclaw/engine/history"
 	"defenseclaw/watcher"
@@ -20,7 +22,7 @@ import (
 // that is asked, and last those that keep and export what it made. ready is called once the first load has ended, well or not. The error is nil
 // after a clean stop.
 func (s *Sidecar) Run(ctx context.Context, ready func()) (err error) {
-	defer func() { err = errors.Join(err, unpublish(s.cfg.Settings.DataDir), s.release()) }()
+	defer func() { err = errors.Join(err, s.cfg.Settings.Unpublish(), s.release()) }()
 	upstreamCtx, stopUpstream := context.WithCancel(ctx)
 	defer stopUpstream()
 	downstream, stopDownstream := context.WithCancel(context.WithoutCancel(ctx))
@@ -50,7 +52,8 @@ func (s *Sidecar) Run(ctx context.Context, ready func()) (err error) {
 		up.Go(func() error { return s.judge.Run(upstream) })
 	}
 	up.Go(func() error {
-		if err := publish(s.cfg.Settings.DataDir, s.Addr(), absolute(s.cfg.Settings.TLSCert)); err != nil {
+		where := settings.Gateway{PID: os.Getpid(), APIAddr: s.Addr(), TLSCert: absolute(s.cfg.Settings.TLSCert), StartedAt: time.Now().UTC()}
+		if err := s.cfg.Settings.Publish(where); err != nil {
 			return err
 		}
 		s.firstLoad(upstream)

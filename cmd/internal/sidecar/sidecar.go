@@ -22,6 +22,7 @@ import (
 	"defenseclaw/api/extauthz"
 	"defenseclaw/api/judge"
 	"defenseclaw/api/metrics"
+	"defenseclaw/cmd/internal/settings"
 	"defenseclaw/engine"
 	"defenseclaw/engine/history"
 	"defenseclaw/engine/source"
@@ -33,8 +34,7 @@ import (
 
 // Config is what a Sidecar needs beside its settings.
 type Config struct {
-	Settings Settings
-	Getenv   func(string) string
+	Settings settings.Settings
 	HUP      <-chan os.Signal // asks for a reload; may be nil
 	Version  string           // of the program, for the record
 	Stdout   io.Writer        // where the decision log goes when the settings ask for it there; may be nil
@@ -115,16 +115,16 @@ func New(cfg Config) (_ *Sidecar, err error) {
 // openHistory makes the store of what served before. Each policy directory has its own: what
 // another directory held is not this one's last good.
 func (s *Sidecar) openHistory() (err error) {
-	settings := s.cfg.Settings
-	if settings.PolicyDir == "" || settings.ValidateOnly {
+	set := s.cfg.Settings
+	if set.PolicyDir == "" || set.ValidateOnly {
 		return nil
 	}
-	dir, err := filepath.Abs(settings.PolicyDir)
+	dir, err := filepath.Abs(set.PolicyDir)
 	if err != nil {
-		return fmt.Errorf("policy directory %s: %w", settings.PolicyDir, err)
+		return fmt.Errorf("policy directory %s: %w", set.PolicyDir, err)
 	}
 	name := sha256.Sum256([]byte(dir))
-	s.history, err = history.New(history.Config{Dir: filepath.Join(settings.DataDir, "history", hex.EncodeToString(name[:6])), Version: s.cfg.Version})
+	s.history, err = history.New(history.Config{Dir: filepath.Join(set.DataDir, "history", hex.EncodeToString(name[:6])), Version: s.cfg.Version})
 	if err != nil {
 		return err
 	}
@@ -157,18 +157,18 @@ func (s *Sidecar) checkPolicyDir() error {
 }
 
 func (s *Sidecar) findToken() error {
-	token, explicit, err := s.cfg.Settings.Token(s.cfg.Getenv)
-	if err != nil && !errors.Is(err, ErrNoToken) {
+	token, explicit, err := s.cfg.Settings.Token()
+	if err != nil && !errors.Is(err, settings.ErrNoToken) {
 		return err
 	}
 	if !explicit && !onlyLocal(s.listener) {
-		return fmt.Errorf("%s is not a loopback address: set %s before the API is opened to others", s.bindHost(), tokenVariable)
+		return fmt.Errorf("%s is not a loopback address: set %s before the API is opened to others", s.bindHost(), settings.TokenVariable)
 	}
 	if !explicit && s.envoyListener != nil && !onlyLocal(s.envoyListener) {
-		return fmt.Errorf("--ext-authz-addr %s is not a loopback address: set %s before it is opened to others", s.cfg.Settings.ExtAuthz.Addr, tokenVariable)
+		return fmt.Errorf("--ext-authz-addr %s is not a loopback address: set %s before it is opened to others", s.cfg.Settings.ExtAuthz.Addr, settings.TokenVariable)
 	}
 	if err != nil {
-		token, err = s.cfg.Settings.makeToken()
+		token, err = s.cfg.Settings.MakeToken()
 	}
 	s.token = token
 	return err

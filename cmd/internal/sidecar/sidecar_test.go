@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"defenseclaw/api"
+	"defenseclaw/cmd/internal/settings"
 	"defenseclaw/cmd/internal/sidecar"
 	"defenseclaw/engine"
 	"defenseclaw/engine/source"
@@ -32,11 +33,11 @@ func start(top string) (*api.Client, func() error, error) {
 		"DEFENSECLAW_SAFETY_INTERVAL": "1h", "DEFENSECLAW_FULL_CHECK_INTERVAL": "1h", "DEFENSECLAW_POLL_INTERVAL": "1h",
 	}
 	getenv := func(name string) string { return environment[name] }
-	settings, err := sidecar.Resolve(func(string) (string, bool) { return "", false }, getenv)
+	set, err := settings.Resolve(func(string) (string, bool) { return "", false }, getenv)
 	if err != nil {
 		return nil, nil, err
 	}
-	s, err := sidecar.New(sidecar.Config{Settings: settings, Getenv: getenv, Logger: zap.NewNop()})
+	s, err := sidecar.New(sidecar.Config{Settings: set, Logger: zap.NewNop()})
 	if err != nil {
 		return nil, nil, err
 	}

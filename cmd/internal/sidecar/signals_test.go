@@ -21,6 +21,7 @@ import (
 	"defenseclaw/api/audit"
 	"defenseclaw/api/events"
 	"defenseclaw/api/judge"
+	"defenseclaw/cmd/internal/settings"
 	"defenseclaw/cmd/internal/sidecar"
 
 	"go.uber.org/zap"
@@ -97,7 +98,7 @@ func newRig(t *testing.T, watch bool) *rig {
 		"DEFENSECLAW_WATCH": fmt.Sprint(watch), "DEFENSECLAW_SAFETY_INTERVAL": "1h", "DEFENSECLAW_FULL_CHECK_INTERVAL": "1h",
 	}
 	getenv := func(name string) string { return environment[name] }
-	settings, err := sidecar.Resolve(func(string) (string, bool) { return "", false }, getenv)
+	set, err := settings.Resolve(func(string) (string, bool) { return "", false }, getenv)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -109,7 +110,7 @@ func newRig(t *testing.T, watch bool) *rig {
 		}
 		return nil
 	}))
-	if r.Sidecar, err = sidecar.New(sidecar.Config{Settings: settings, Getenv: getenv, HUP: r.hup, Logger: logger}); err != nil {
+	if r.Sidecar, err = sidecar.New(sidecar.Config{Settings: set, HUP: r.hup, Logger: logger}); err != nil {
 		t.Fatal(err)
 	}
 	r.client = &api.Client{Addr: r.Addr(), Token: "t", Timeout: patience}

@@ -17,9 +17,9 @@ import (
 
 // wire makes the parts and joins them. The two lists of the engine are the whole extension surface.
 func (s *Sidecar) wire() (err error) {
-	settings := s.cfg.Settings
+	set := s.cfg.Settings
 	s.metrics, err = metrics.New(metrics.Config{
-		Version: s.cfg.Version, Routes: api.Routes(), VerdictTTL: settings.Judge.CacheTTL, Snapshot: s.snapshot,
+		Version: s.cfg.Version, Routes: api.Routes(), VerdictTTL: set.Judge.CacheTTL, Snapshot: s.snapshot,
 		OnError: func(err error) { s.cfg.Logger.Warn("metrics or traces could not be exported", zap.Error(err)) },
 	})
 	if err != nil {
@@ -31,10 +31,10 @@ func (s *Sidecar) wire() (err error) {
 	if err := errors.Join(s.makeJudge(), s.makeDecisionLog()); err != nil {
 		return err
 	}
-	if !settings.ValidateOnly {
+	if !set.ValidateOnly {
 		s.engine, err = engine.New(engine.Config{
-			Source: s.source, Limits: settings.Limits, Announcements: s.announcements(),
-			DecisionTimeout: settings.DecisionTimeout, MostDecisions: settings.MostDecisions,
+			Source: s.source, Limits: source.Limits{FileBytes: set.MaxFileBytes, Files: set.MaxFiles, Depth: set.MaxDepth}, Announcements: s.announcements(),
+			DecisionTimeout: set.DecisionTimeout, MostDecisions: set.MaxDecisions,
 		})
 		if err != nil {
 			return err
@@ -43,10 +43,14 @@ func (s *Sidecar) wire() (err error) {
 	if err := s.makeWatcher(); err != nil {
 		return err
 	}
+	authzen, err := engine.ParsePath(set.AuthZENPolicy)
+	if err != nil {
+		return err
+	}
 	s.server, err = api.New(api.Config{
 		Engine:    s.engine,
 		Source:    s.source,
-		PolicyDir: settings.PolicyDir,
+		PolicyDir: set.PolicyDir,
 		Token:     s.token,
 		BindHost:  s.bindHost(),
 		Watch:     s.watchHealth,
@@ -55,33 +59,33 @@ func (s *Sidecar) wire() (err error) {
 		Audit:     s.audit,
 		Judge:     s.judge,
 		Events:    s.events,
-		AuthZEN:   settings.AuthZEN,
+		AuthZEN:   authzen,
 		Decisions: s.decisions,
 		Validated: s.announceValidated,
 		Version:   s.cfg.Version,
 		Logger:    s.cfg.Logger,
 		TLS:       s.tlsConfig(),
 
-		RequestsPerSecond: settings.RateLimit,
+		RequestsPerSecond: set.RateLimit,
 	})
 	return err
 }
 
 // makeWatcher makes the watcher where there is a directory to watch.
 func (s *Sidecar) makeWatcher() (err error) {
-	settings := s.cfg.Settings
-	if s.engine == nil || settings.PolicyDir == "" || !settings.Watch {
+	set := s.cfg.Settings
+	if s.engine == nil || set.PolicyDir == "" || !set.Watch {
 		return nil
 	}
 	s.watcher, err = watcher.New(watcher.Config{
-		Root:              settings.PolicyDir,
+		Root:              set.PolicyDir,
 		Relevant:          source.Relevant,
-		Mode:              watcher.Mode(settings.WatchMode),
-		Debounce:          settings.Debounce,
-		PollInterval:      settings.Poll,
-		SafetyInterval:    settings.Safety,
-		FullCheckInterval: settings.FullCheck,
-		MaxDepth:          settings.Limits.Depth,
+		Mode:              watcher.Mode(set.WatchMode),
+		Debounce:          set.Debounce,
+		PollInterval:      set.PollInterval,
+		SafetyInterval:    set.SafetyInterval,
+		FullCheckInterval: set.FullCheckInterval,
+		MaxDepth:          set.MaxDepth,
 		HealthChanged:     s.tellWatch,
 	})
 	return err

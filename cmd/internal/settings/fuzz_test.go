@@ -1,11 +1,11 @@
-package sidecar_test
+package settings_test
 
 import (
 	"os"
 	"path/filepath"
 	"testing"
 
-	"defenseclaw/cmd/internal/sidecar"
+	"defenseclaw/cmd/internal/settings"
 )
 
 // FuzzSettings reads any config.yaml and any .env: settings that are taken are sound, and a token is
@@ -23,14 +23,14 @@ func FuzzSettings(f *testing.F) {
 			}
 		}
 		getenv := func(name string) string { return map[string]string{"DEFENSECLAW_HOME": dir}[name] }
-		settings, err := sidecar.Resolve(func(string) (string, bool) { return "", false }, getenv)
+		set, err := settings.Resolve(func(string) (string, bool) { return "", false }, getenv)
 		if err != nil {
 			return
 		}
-		if settings.APIPort < 0 || settings.APIPort > 65535 || settings.Debounce <= 0 || settings.Limits.Files <= 0 || settings.RateLimit <= 0 {
-			t.Errorf("%q makes %+v", config, settings)
+		if set.APIPort < 0 || set.APIPort > 65535 || set.Debounce <= 0 || set.MaxFiles <= 0 || set.RateLimit <= 0 {
+			t.Errorf("%q makes %+v", config, set)
 		}
-		if token, _, err := settings.Token(getenv); err == nil && token == "" {
+		if token, _, err := set.Token(); err == nil && token == "" {
 			t.Errorf("%q and %q make an empty token", config, env)
 		}
 	})

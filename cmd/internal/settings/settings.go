@@ -1,0 +1,94 @@
+// Package settings resolves what an operator can choose, finds the gateway token, and says where
+// the running sidecar answers. Each setting is one row in table.go: the flags, the environment
+// variables, the keys of config.yaml, the help and docs/SETTINGS.md are made from that row.
+//
+// Every command imports this package, so it imports neither engine nor api: values that those parse
+// further, such as the path of a document, are checked here and kept as text.
+package settings
+
+import "time"
+
+// Settings are the resolved choices. [Resolve] returns them checked.
+type Settings struct {
+	PolicyDir string // empty: the embedded default pack
+	DataDir   string
+
+	APIBind    string
+	APIPort    int    // 0: a free one
+	APISocket  string // empty: TCP
+	AddrChosen bool   // APIBind or APIPort is not the default, so gateway.json is not consulted
+	TLSCert    string // empty: plain HTTP
+	TLSKey     string
+	ClientCA   string // empty: callers need no certificate
+	ClientCert string // presented by commands; may be empty
+	ClientKey  string
+	RateLimit  int // requests per second and remote address
+
+	Watch             bool
+	WatchMode         string // auto, notify or poll
+	Debounce          time.Duration
+	PollInterval      time.Duration // between scans while polling
+	SafetyInterval    time.Duration // between scans in addition to events
+	FullCheckInterval time.Duration // between comparisons of contents
+
+	MaxFileBytes    int64
+	MaxFiles        int
+	MaxDepth        int
+	DecisionTimeout time.Duration
+	MaxDecisions    int  // evaluated at once; 0: by the number of processors
+	OutsideLinks    bool // follow links out of the policy directory
+	ValidateOnly    bool
+
+	AuthZENPolicy string // path of the document that decides AuthZEN's evaluations
+	ExtAuthz      ExtAuthz
+	Decisions     DecisionLog
+	Judge         Judge
+	AuditAge      time.Duration // audit records are kept this long
+	AuditBytes    int64         // and may take this many bytes
+	LogFormat     string        // auto, console or json
+	LogLevel      string        // debug, info, warn or error
+
+	namedToken string // the value of the environment variable that gateway.token_env names
+	givenToken string // DEFENSECLAW_GATEWAY_TOKEN, or gateway.token
+}
+
+// ExtAuthz are the settings of Envoy's external authorization.
+type ExtAuthz struct {
+	Addr   string // HOST:PORT or unix:PATH; empty: it is off
+	Policy string // path of the document that decides
+	DryRun bool
+}
+
+// DecisionLog are the settings of the decision log. It is off unless Console, File or URL is set.
+type DecisionLog struct {
+	Console       bool // to standard output
+	File          string
+	FileMegabytes int // rotate the file above this size
+	FileBackups   int // rotated files to keep
+	URL           string
+	Partition     string
+	Token         string // for the service at URL
+	MinDelay      time.Duration
+	MaxDelay      time.Duration
+	UploadBytes   int
+	BufferBytes   int
+	Mask          string // path of the document that says what to mask
+	Drop          string // path of the document that says which events to drop
+}
+
+// Judge are the settings of the judge. It is off unless BaseURL is set; package judge checks the
+// values that only it can judge.
+type Judge struct {
+	BaseURL         string
+	Model           string
+	APIKey          string
+	FailMode        string
+	Kinds           []string
+	Timeout         time.Duration
+	MaxRetries      int // negative or 0: none
+	MaxConcurrent   int
+	MaxContentBytes int
+	MaxAnswerTokens int
+	CacheTTL        time.Duration
+	CacheEntries    int
+}

@@ -1,0 +1,94 @@
+package settings_test
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"defenseclaw/cmd/internal/settings"
+	"defenseclaw/engine"
+
+	"go.uber.org/goleak"
+)
+
+var update = flag.Bool("update", false, "write docs/SETTINGS.md anew")
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// resolve takes flags and environment variables in one map: names with a capital are variables.
+func resolve(values map[string]string) (settings.Settings, error) {
+	flagValue := func(name string) (string, bool) { v, ok := values[name]; return v, ok }
+	return settings.Resolve(flagValue, func(name string) string { return values[name] })
+}
+
+func TestTheDocumentIsWhatTheTableSays(t *testing.T) {
+	const path = "../../../docs/SETTINGS.md"
+	var b strings.Builder
+	b.WriteString("# Settings\n\nWritten by `make docs` from `cmd/internal/settings/table.go`. A flag goes before the environment, that before\n" +
+		"`config.yaml` in the data directory, that before the default. Relative paths in `config.yaml` are relative to it.\n\n" +
+		"| flag | environment | `config.yaml` | default | |\n|---|---|---|---|---|\n")
+	for _, s := range settings.Table() {
+		flag := s.Flag
+		if flag != "" {
+			flag = "--" + flag
+		}
+		for _, cell := range []string{flag, s.Env, s.Key, s.Default} {
+			if cell != "" {
+				cell = "`" + cell + "`"
+			}
+			fmt.Fprintf(&b, "| %s ", cell)
+		}
+		fmt.Fprintf(&b, "| %s |\n", strings.ReplaceAll(s.Help, "`", ""))
+	}
+	if *update {
+		if err := os.WriteFile(path, []byte(b.String()), 0o644); err != nil { //nolint:gosec // a document
+			t.Fatal(err)
+		}
+	}
+	got, err := os.ReadFile(path)
+	if err != nil || string(got) != b.String() {
+		t.Errorf("docs/SETTINGS.md is not what the table says: run make docs (%v)", err)
+	}
+}
+
+func TestTheDefaultsAreValid(t *testing.T) {
+	set, err := resolve(map[string]string{"DEFENSECLAW_HOME": t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if set.APIPort != 18970 || !set.Watch || set.AddrChosen || set.Decisions.MaxDelay.Seconds() != 10 || len(set.Judge.Kinds) != 3 {
+		t.Errorf("%+v", set)
+	}
+}
+
+func TestEachNameStandsForOneSetting(t *testing.T) {
+	seen := map[string]bool{}
+	for _, s := range settings.Table() {
+		if s.Flag == "" && s.Key == "" {
+			t.Errorf("%+v cannot be set", s)
+		}
+		for _, name := range []string{s.Flag, s.Env, s.Key} {
+			if name != "" && seen[name] {
+				t.Errorf("two settings are called %s", name)
+			}
+			seen[name] = true
+		}
+	}
+}
+
+// TestDocumentsAreThePathsOfTheEngine compares the check here, which imports no engine, with the engine's.
+func TestDocumentsAreThePathsOfTheEngine(t *testing.T) {
+	for _, text := range []string{"a", "a/b", "/a//b/", "", "/", "//", "a%2Fb", "a%", "a%zz/b", `a"b`, "a%22b", "a b", "ü/1"} {
+		path, err := engine.ParsePath(text)
+		want := err == nil && len(path) > 0
+		set, err := resolve(map[string]string{"DEFENSECLAW_HOME": t.TempDir(), "authzen-policy": text})
+		if got := err == nil; got != want {
+			t.Errorf("%q is taken: %v, by the engine: %v (%v)", text, got, want, err)
+		}
+		if want && set.AuthZENPolicy != text {
+			t.Errorf("%q became %q", text, set.AuthZENPolicy)
+		}
+	}
+}

@@ -1,0 +1,309 @@
+package settings
+
+import "slices"
+
+// A Setting is one row of the table: everything there is to say about one choice.
+type Setting struct {
+	Flag    string // without dashes; empty: no flag
+	Env     string // environment variable; empty: none
+	Key     string // dotted path in config.yaml; empty: none
+	Default string
+	Help    string // the flag's placeholder is in backquotes
+
+	value value
+}
+
+// IsBool reports whether the flag takes no value.
+func (s Setting) IsBool() bool { return s.value.isBool }
+
+// Table returns every setting, in the order of --help.
+func Table() []Setting { return table(new(Settings)) }
+
+// table makes the rows, which store what they read in s.
+func table(s *Settings) []Setting {
+	return slices.Concat(places(s), listening(s), watching(s), loading(s), deciding(s), decisionLog(&s.Decisions), keeping(s), judging(&s.Judge), logging(s))
+}
+
+func places(s *Settings) []Setting {
+	return []Setting{
+		{
+			Flag: "policy-dir", Env: "DEFENSECLAW_POLICY_DIR", Key: "policy_dir", value: path(&s.PolicyDir),
+			Help: "serve and watch the policy in `DIR`; without it the embedded default pack is served",
+		},
+		dataDir(s),
+	}
+}
+
+// dataDir is resolved before the other settings: config.yaml is in that directory.
+func dataDir(s *Settings) Setting {
+	return Setting{
+		Flag: "data-dir", Env: "DEFENSECLAW_HOME", Default: "~/.defenseclaw", value: home(&s.DataDir),
+		Help: "keep the token and the sidecar's own files in `DIR`",
+	}
+}
+
+func listening(s *Settings) []Setting {
+	return []Setting{
+		{
+			Flag: "api-bind", Env: "DEFENSECLAW_API_BIND", Key: "gateway.api_bind", Default: "127.0.0.1",
+			Help: "listen on `ADDRESS`", value: noting(&s.AddrChosen, host(&s.APIBind)),
+		},
+		{
+			Flag: "api-port", Env: "DEFENSECLAW_API_PORT", Key: "gateway.api_port", Default: "18970",
+			Help: "listen on `PORT`; 0 picks a free one", value: noting(&s.AddrChosen, port(&s.APIPort)),
+		},
+		{
+			Flag: "api-socket", Env: "DEFENSECLAW_API_SOCKET", Key: "gateway.api_socket", value: path(&s.APISocket),
+			Help: "listen on the Unix socket `PATH` instead of a TCP address",
+		},
+		{
+			Flag: "tls-cert", Env: "DEFENSECLAW_TLS_CERT", Key: "gateway.tls_cert", value: path(&s.TLSCert),
+			Help: "serve TLS with the certificate in `FILE`, which is reloaded when it changes",
+		},
+		{
+			Flag: "tls-key", Env: "DEFENSECLAW_TLS_KEY", Key: "gateway.tls_key", value: path(&s.TLSKey),
+			Help: "private key `FILE` for --tls-cert",
+		},
+		{
+			Flag: "client-ca", Env: "DEFENSECLAW_CLIENT_CA", Key: "gateway.client_ca", value: path(&s.ClientCA),
+			Help: "require client certificates signed by the CAs in `FILE`",
+		},
+		{
+			Flag: "client-cert", Env: "DEFENSECLAW_CLIENT_CERT", Key: "gateway.client_cert", value: path(&s.ClientCert),
+			Help: "certificate `FILE` that commands present to the sidecar",
+		},
+		{
+			Flag: "client-key", Env: "DEFENSECLAW_CLIENT_KEY", Key: "gateway.client_key", value: path(&s.ClientKey),
+			Help: "private key `FILE` for --client-cert",
+		},
+		{
+			Flag: "rate-limit", Env: "DEFENSECLAW_RATE_LIMIT", Key: "gateway.rate_limit", Default: "100",
+			Help: "allow `N` requests per second from each remote address", value: positive(&s.RateLimit, "a number"),
+		},
+		{
+			Key: "gateway.token_env", value: variable(&s.namedToken),
+			Help: "environment variable with the token that callers must present; it goes before DEFENSECLAW_GATEWAY_TOKEN",
+		},
+		{
+			Env: TokenVariable, Key: "gateway.token", value: text(&s.givenToken),
+			Help: "token that callers must present; without one the first start generates it and keeps it in .env in the data directory",
+		},
+	}
+}
+
+func watching(s *Settings) []Setting {
+	return []Setting{
+		{
+			Flag: "watch", Env: "DEFENSECLAW_WATCH", Key: "watch.enabled", Default: "true",
+			Help: "reload when files change", value: boolean(&s.Watch),
+		},
+		{
+			Flag: "watch-mode", Env: "DEFENSECLAW_WATCH_MODE", Key: "watch.mode", Default: "auto",
+			Help:  "watch by `MODE`: auto or notify (kernel events; polling while there are none), or poll",
+			value: choice(&s.WatchMode, "auto", "notify", "poll"),
+		},
+		{
+			Flag: "debounce", Env: "DEFENSECLAW_DEBOUNCE", Key: "watch.debounce", Default: "20ms",
+			Help: "treat an in-place write as complete after `DURATION` without another", value: duration(&s.Debounce),
+		},
+		{
+			Flag: "poll-interval", Env: "DEFENSECLAW_POLL_INTERVAL", Key: "watch.poll_interval", Default: "1s",
+			Help: "scan the directory every `DURATION` where there are no events", value: duration(&s.PollInterval),
+		},
+		{
+			Flag: "safety-interval", Env: "DEFENSECLAW_SAFETY_INTERVAL", Key: "watch.safety_interval", Default: "30s",
+			Help: "scan the directory every `DURATION` in addition to events", value: duration(&s.SafetyInterval),
+		},
+		{
+			Flag: "full-check-interval", Env: "DEFENSECLAW_FULL_CHECK_INTERVAL", Key: "watch.full_check_interval", Default: "10m",
+			Help: "compare the contents of all files every `DURATION`", value: duration(&s.FullCheckInterval),
+		},
+	}
+}
+
+func loading(s *Settings) []Setting {
+	return []Setting{
+		{
+			Flag: "max-file-bytes", Env: "DEFENSECLAW_MAX_FILE_BYTES", Key: "engine.max_file_bytes", Default: "536870912",
+			Help: "refuse a policy or data file larger than `N` bytes", value: positive(&s.MaxFileBytes, "a number of bytes"),
+		},
+		{
+			Flag: "max-files", Env: "DEFENSECLAW_MAX_FILES", Key: "engine.max_files", Default: "100000",
+			Help: "refuse a directory with more than `N` policy and data files", value: positive(&s.MaxFiles, "a number"),
+		},
+		{
+			Flag: "max-depth", Env: "DEFENSECLAW_MAX_DEPTH", Key: "engine.max_depth", Default: "64",
+			Help: "refuse directories nested more than `N` deep", value: positive(&s.MaxDepth, "a number"),
+		},
+		{
+			Flag: "decision-timeout", Env: "DEFENSECLAW_DECISION_TIMEOUT", Key: "engine.decision_timeout", Default: "1s",
+			Help: "end a decision that takes longer than `DURATION`", value: duration(&s.DecisionTimeout),
+		},
+		{
+			Flag: "max-decisions", Env: "DEFENSECLAW_MAX_DECISIONS", Key: "engine.max_decisions", Default: "0",
+			Help:  "make at most `N` decisions at once, while others wait briefly; 0: four per processor, and at least eight",
+			value: natural(&s.MaxDecisions, "a number, or 0"),
+		},
+		{
+			Flag: "allow-outside-links", Env: "DEFENSECLAW_ALLOW_OUTSIDE_LINKS", Key: "engine.allow_outside_links", Default: "false",
+			Help: "follow symbolic links that lead out of the policy directory", value: boolean(&s.OutsideLinks),
+		},
+		{
+			Flag: "validate-only", Key: "engine.validate_only", Default: "false", value: boolean(&s.ValidateOnly),
+			Help: "serve no decisions; POST /policy/reload only checks the directory",
+		},
+	}
+}
+
+func deciding(s *Settings) []Setting {
+	return []Setting{
+		{
+			Flag: "authzen-policy", Env: "DEFENSECLAW_AUTHZEN_POLICY", Key: "authzen.policy", Default: "authzen/allow",
+			Help: "decide AuthZEN's evaluations by the document at `PATH`", value: document(&s.AuthZENPolicy),
+		},
+		{
+			Flag: "ext-authz-addr", Env: "DEFENSECLAW_EXT_AUTHZ_ADDR", Key: "ext_authz.addr", value: address(&s.ExtAuthz.Addr),
+			Help: "answer Envoy's ext_authz over gRPC on `ADDRESS`, HOST:PORT or unix:PATH",
+		},
+		{
+			Flag: "ext-authz-path", Env: "DEFENSECLAW_EXT_AUTHZ_PATH", Key: "ext_authz.path", Default: "envoy/authz/allow",
+			Help: "decide for Envoy by the document at `PATH`", value: document(&s.ExtAuthz.Policy),
+		},
+		{
+			Flag: "ext-authz-dry-run", Env: "DEFENSECLAW_EXT_AUTHZ_DRY_RUN", Key: "ext_authz.dry_run", Default: "false",
+			Help: "let every request of Envoy pass, and log those that would have been denied", value: boolean(&s.ExtAuthz.DryRun),
+		},
+	}
+}
+
+func logging(s *Settings) []Setting {
+	return []Setting{
+		{
+			Flag: "log-format", Env: "DEFENSECLAW_LOG_FORMAT", Key: "log.format", Default: "auto", value: choice(&s.LogFormat, "auto", "console", "json"),
+			Help: "log in `FORMAT`: console, json, or auto for console on a terminal and json elsewhere",
+		},
+		{
+			Flag: "log-level", Env: "DEFENSECLAW_LOG_LEVEL", Key: "log.level", Default: "info", value: choice(&s.LogLevel, "debug", "info", "warn", "error"),
+			Help: "log from `LEVEL` up: debug, info, warn or error",
+		},
+	}
+}
+func decisionLog(d *DecisionLog) []Setting {
+	return []Setting{
+		{
+			Flag: "decision-log", Env: "DEFENSECLAW_DECISION_LOG", Key: "decision_logs.console", Default: "false", value: boolean(&d.Console),
+			Help: "write each decision to standard output, one line each, in the format of OPA's decision log",
+		},
+		{
+			Flag: "decision-log-file", Env: "DEFENSECLAW_DECISION_LOG_FILE", Key: "decision_logs.file", value: path(&d.File),
+			Help: "write each decision to `FILE`, which is rotated when it grows large",
+		},
+		{
+			Flag: "decision-log-url", Env: "DEFENSECLAW_DECISION_LOG_URL", Key: "decision_logs.url", value: text(&d.URL),
+			Help: "upload each decision to the service at `URL`, which speaks OPA's decision log API: to /logs below it",
+		},
+		{
+			Key: "decision_logs.file_max_megabytes", Default: "100", value: positive(&d.FileMegabytes, "a number"),
+			Help: "rotate the file above this many MB",
+		},
+		{
+			Key: "decision_logs.file_backups", Default: "5", value: positive(&d.FileBackups, "a number"),
+			Help: "number of rotated files to keep",
+		},
+		{
+			Key: "decision_logs.token_env", Default: "DEFENSECLAW_DECISION_LOG_TOKEN", value: variable(&d.Token),
+			Help: "environment variable with the bearer token for the service",
+		},
+		{
+			Key: "decision_logs.partition", value: text(&d.Partition),
+			Help: "upload to /logs/PARTITION instead of /logs",
+		},
+		{
+			Key: "decision_logs.min_delay", Default: "1s", value: duration(&d.MinDelay),
+			Help: "minimum time between uploads, unless a full one is ready",
+		},
+		{
+			Key: "decision_logs.max_delay", Default: "10s", value: duration(&d.MaxDelay),
+			Help: "maximum time between uploads, also after failures",
+		},
+		{
+			Key: "decision_logs.upload_size_limit_bytes", Default: "32768", value: positive(&d.UploadBytes, "a number of bytes"),
+			Help: "maximum size of an upload, compressed",
+		},
+		{
+			Key: "decision_logs.buffer_size_limit_bytes", Default: "10485760", value: positive(&d.BufferBytes, "a number of bytes"),
+			Help: "maximum size of the events that wait for upload, and roughly of the decisions that wait to become events",
+		},
+		{
+			Key: "decision_logs.mask_decision", Default: "system/log/mask", value: document(&d.Mask),
+			Help: "path of the document that says what to mask",
+		},
+		{
+			Key: "decision_logs.drop_decision", Default: "system/log/drop", value: document(&d.Drop),
+			Help: "path of the document that says which events to drop",
+		},
+	}
+}
+
+func keeping(s *Settings) []Setting {
+	return []Setting{
+		{
+			Key: "audit.max_age", Default: "2160h", value: duration(&s.AuditAge),
+			Help: "remove audit records older than this",
+		},
+		{
+			Key: "audit.max_bytes", Default: "268435456", value: positive(&s.AuditBytes, "a number of bytes"),
+			Help: "remove the oldest audit records while all of them take more bytes",
+		},
+	}
+}
+
+func judging(j *Judge) []Setting {
+	return []Setting{
+		{
+			Key: "judge.base_url", value: text(&j.BaseURL),
+			Help: "URL of the OpenAI-compatible endpoint, up to /chat/completions; setting it turns the judge on",
+		},
+		{Key: "judge.model", value: text(&j.Model), Help: "model to ask"},
+		{
+			Key: "judge.api_key_env", Default: "DEFENSECLAW_LLM_KEY", value: variable(&j.APIKey),
+			Help: "environment variable with the endpoint's API key",
+		},
+		{
+			Key: "judge.fail_mode", Default: "open", value: text(&j.FailMode),
+			Help: "what to answer for a text that could not be judged: open allows it, closed blocks it",
+		},
+		{
+			Key: "judge.kinds", Default: "injection, exfil, pii", value: list(&j.Kinds),
+			Help: "kinds of finding to ask for",
+		},
+		{
+			Key: "judge.timeout", Default: "30s", value: duration(&j.Timeout),
+			Help: "maximum time for one text, retries included",
+		},
+		{
+			Key: "judge.max_retries", Default: "2", value: integer(&j.MaxRetries),
+			Help: "number of times to retry a failed request; -1: never",
+		},
+		{
+			Key: "judge.max_concurrent", Default: "16", value: positive(&j.MaxConcurrent, "a number"),
+			Help: "maximum number of requests in flight",
+		},
+		{
+			Key: "judge.max_content_bytes", Default: "131072", value: positive(&j.MaxContentBytes, "a number of bytes"),
+			Help: "refuse texts longer than this many bytes",
+		},
+		{
+			Key: "judge.max_answer_tokens", Default: "1024", value: positive(&j.MaxAnswerTokens, "a number"),
+			Help: "maximum number of tokens in an answer of the model",
+		},
+		{
+			Key: "judge.cache_ttl", Default: "30s", value: duration(&j.CacheTTL),
+			Help: "keep a verdict for this long",
+		},
+		{
+			Key: "judge.cache_entries", Default: "4096", value: positive(&j.CacheEntries, "a number"),
+			Help: "maximum number of verdicts to keep",
+		},
+	}
+}

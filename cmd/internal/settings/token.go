@@ -1,0 +1,71 @@
+package settings
+
+import (
+	"bufio"
+	"bytes"
+	"cmp"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// TokenVariable is the environment variable of the gateway token.
+const TokenVariable = "DEFENSECLAW_GATEWAY_TOKEN"
+
+// ErrNoToken is returned when no token is set and no sidecar has made one yet.
+var ErrNoToken = errors.New("no gateway token is set, and no sidecar has made one in this data directory yet")
+
+// Token returns the token that callers must present. explicit reports whether an operator set it;
+// otherwise an earlier start made it, see [Settings.MakeToken].
+func (s Settings) Token() (token string, explicit bool, err error) {
+	if t := cmp.Or(s.namedToken, s.givenToken); t != "" {
+		return t, true, nil
+	}
+	text, err := os.ReadFile(s.envFile())
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return "", false, fmt.Errorf("read the token: %w", err)
+	}
+	if t := envValue(text, TokenVariable); t != "" {
+		return t, false, nil
+	}
+	return "", false, ErrNoToken
+}
+
+// MakeToken adds a random token to .env in the data directory and keeps the rest of that file.
+func (s Settings) MakeToken() (string, error) {
+	secret := make([]byte, 32)
+	_, _ = rand.Read(secret) // never fails: it ends the program instead
+	token := hex.EncodeToString(secret)
+	text, err := os.ReadFile(s.envFile())
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return "", fmt.Errorf("keep the token: %w", err)
+	}
+	if len(text) > 0 && !bytes.HasSuffix(text, []byte("\n")) {
+		text = append(text, '\n')
+	}
+	text = fmt.Appendf(text, "%s=%s\n", TokenVariable, token)
+	if err := writeFile(s.envFile(), text); err != nil {
+		return "", fmt.Errorf("keep the token: %w", err)
+	}
+	return token, nil
+}
+
+func (s Settings) envFile() string { return filepath.Join(s.DataDir, ".env") }
+
+// envValue returns the value of the last line NAME=value in a .env file.
+func envValue(text []byte, name string) string {
+	lines := bufio.NewScanner(bytes.NewReader(text))
+	value := ""
+	for lines.Scan() {
+		line := strings.TrimPrefix(strings.TrimSpace(lines.Text()), "export ")
+		if key, v, ok := strings.Cut(line, "="); ok && strings.TrimSpace(key) == name {
+			value = strings.Trim(strings.TrimSpace(v), `"'`)
+		}
+	}
+	return value
+}

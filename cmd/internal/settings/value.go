@@ -1,0 +1,204 @@
+package settings
+
+import (
+	"errors"
+	"net"
+	"net/url"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// UnixScheme begins the address of a Unix socket, in settings, in gateway.json and in messages.
+const UnixScheme = "unix:"
+
+// A value parses the text of one setting and stores the result in a field of [Settings].
+type value struct {
+	isBool   bool
+	expected string // ends the error "… is …: … was expected"; empty: an error of set speaks for itself
+	example  bool   // expected is followed by "such as" and the default
+	set      func(found) error
+}
+
+// found is the text of one setting, and where it was found.
+type found struct {
+	text      string
+	source    string // as errors name it; empty: the default
+	configDir string // the directory of config.yaml; empty unless the text is from there
+	getenv    func(string) string
+}
+
+// resolvePath returns a path from config.yaml relative to that file, and others as they are.
+func (f found) resolvePath(path string) string {
+	if path == "" || f.configDir == "" || filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(f.configDir, path)
+}
+
+var errValue = errors.New("not an allowed value")
+
+// parsed makes a value of a parser.
+func parsed[T any](field *T, expected string, parse func(string) (T, error)) value {
+	return value{expected: expected, set: func(f found) (err error) {
+		*field, err = parse(f.text)
+		return err
+	}}
+}
+
+func text(field *string) value {
+	return value{set: func(f found) error { *field = f.text; return nil }}
+}
+
+func path(field *string) value {
+	return value{set: func(f found) error { *field = f.resolvePath(f.text); return nil }}
+}
+
+// home expands ~ to the home directory.
+func home(field *string) value {
+	return value{set: func(f found) error {
+		*field = f.text
+		rest, ok := strings.CutPrefix(f.text, "~")
+		if !ok || rest != "" && rest[0] != '/' {
+			return nil
+		}
+		dir := f.getenv("HOME")
+		if dir == "" {
+			return errors.New("the data directory is under the home directory, and HOME is not set: set --data-dir or DEFENSECLAW_HOME")
+		}
+		*field = filepath.Join(dir, rest)
+		return nil
+	}}
+}
+
+// variable reads the name of an environment variable and stores what that holds.
+func variable(field *string) value {
+	return value{set: func(f found) error {
+		if f.text != "" {
+			*field = f.getenv(f.text)
+		}
+		return nil
+	}}
+}
+
+// host takes an IPv6 address with or without brackets.
+func host(field *string) value {
+	return value{set: func(f found) error {
+		*field = strings.TrimSuffix(strings.TrimPrefix(f.text, "["), "]")
+		return nil
+	}}
+}
+
+// noting also records in chosen that the value is not the default.
+func noting(chosen *bool, v value) value {
+	set := v.set
+	v.set = func(f found) error {
+		*chosen = *chosen || f.source != ""
+		return set(f)
+	}
+	return v
+}
+
+func boolean(field *bool) value {
+	v := parsed(field, "true or false", strconv.ParseBool)
+	v.isBool = true
+	return v
+}
+
+func port(field *int) value {
+	return parsed(field, "a port from 0 to 65535", func(text string) (int, error) {
+		n, err := strconv.ParseUint(text, 10, 16)
+		return int(n), err
+	})
+}
+
+func positive[N int | int64](field *N, expected string) value {
+	return parsed(field, expected, func(text string) (N, error) {
+		n, err := strconv.Atoi(text)
+		if err == nil && n <= 0 {
+			err = errValue
+		}
+		return N(n), err
+	})
+}
+
+func natural(field *int, expected string) value {
+	return parsed(field, expected, func(text string) (int, error) {
+		n, err := strconv.ParseUint(text, 10, 31)
+		return int(n), err
+	})
+}
+
+func integer(field *int) value { return parsed(field, "a number", strconv.Atoi) }
+
+func duration(field *time.Duration) value {
+	v := parsed(field, "a duration", func(text string) (time.Duration, error) {
+		d, err := time.ParseDuration(text)
+		if err == nil && d <= 0 {
+			err = errValue
+		}
+		return d, err
+	})
+	v.example = true
+	return v
+}
+
+func choice(field *string, allowed ...string) value {
+	last := len(allowed) - 1
+	expected := strings.Join(allowed[:last], ", ") + " or " + allowed[last]
+	return parsed(field, expected, func(text string) (string, error) {
+		if !slices.Contains(allowed, text) {
+			return "", errValue
+		}
+		return text, nil
+	})
+}
+
+// list takes YAML's text of a list, or names with commas between them.
+func list(field *[]string) value {
+	return value{set: func(f found) error {
+		*field = strings.FieldsFunc(f.text, func(c rune) bool { return strings.ContainsRune("[], ", c) })
+		return nil
+	}}
+}
+
+// document takes the path of a document as engine.ParsePath does, but not the root.
+func document(field *string) value {
+	v := parsed(field, "a path", func(text string) (string, error) {
+		if strings.Trim(text, "/") == "" {
+			return "", errValue
+		}
+		for part := range strings.SplitSeq(text, "/") {
+			if name, err := url.PathUnescape(part); err != nil || strings.Contains(name, `"`) {
+				return "", errValue
+			}
+		}
+		return text, nil
+	})
+	v.example = true
+	return v
+}
+
+// address takes HOST:PORT or unix:PATH, or nothing.
+func address(field *string) value {
+	return value{expected: "HOST:PORT or unix:PATH", set: func(f found) error {
+		*field = f.text
+		if path, ok := strings.CutPrefix(f.text, UnixScheme); ok {
+			*field = UnixScheme + f.resolvePath(path)
+			if path == "" {
+				return errValue
+			}
+			return nil
+		}
+		if f.text == "" {
+			return nil
+		}
+		_, port, err := net.SplitHostPort(f.text)
+		if err == nil {
+			_, err = strconv.ParseUint(port, 10, 16)
+		}
+		return err
+	}}
+}
