@@ -43,14 +43,10 @@ func (l *loaded) load(
 			return nil, err
 		}
 	}
-	epollTimeout := 100 // ms
-	if l.pinned {
-		epollTimeout = 0 // busy-wait on the CPU of the load; to wake it would cost the program time
-	}
 	started, lastAnswer := time.Now(), time.Now()
 	events := make([]syscall.EpollEvent, connections)
 	for waiting := connections; waiting > 0; {
-		n, err := syscall.EpollWait(poll, events, epollTimeout)
+		n, err := syscall.EpollWait(poll, events, l.epollTimeout())
 		if err != nil && !errors.Is(err, syscall.EINTR) {
 			return nil, fmt.Errorf("epoll: %w", err)
 		}
@@ -83,6 +79,14 @@ func (l *loaded) load(
 	}
 	slices.Sort(latencies)
 	return latencies, nil
+}
+
+// epollTimeout returns how long one wait for events may take, in ms.
+func (l *loaded) epollTimeout() int {
+	if l.pinned {
+		return 0 // busy-wait on the CPU of the load; to wake it would cost the program time
+	}
+	return 100
 }
 
 // loadConn is one connection of a load.
