@@ -9,29 +9,29 @@ import (
 
 func auditCommand() *cli.Command {
 	flags := append(clientFlags(),
-		&cli.StringFlag{Name: "file", Usage: "read the database in `FILE`, a copy or that of a sidecar that is stopped, in place of the running sidecar's"},
+		&cli.StringFlag{Name: "file", Usage: "read the audit database `FILE`, a copy or that of a stopped sidecar, not the running sidecar's"},
 		&cli.BoolFlag{Name: "json", Usage: "print JSON"})
 	return &cli.Command{
 		Name:            "audit",
-		Usage:           "read and verify the record of what the sidecar did",
+		Usage:           "read and verify the audit log of the sidecar",
 		HideHelpCommand: true,
 		OnUsageError:    usageError,
 		Action:          needsCommand,
 		Subcommands: []*cli.Command{
 			{
-				Name: "list", Usage: "show records, newest first", OnUsageError: usageError, Action: listRecords,
+				Name: "list", Usage: "list records, newest first", OnUsageError: usageError, Action: listRecords,
 				Flags: append(filterFlags(), flags...),
 			},
 			{
-				Name: "verify", Usage: "find records that were altered, removed or inserted: exit 1 when there are any",
+				Name: "verify", Usage: "find records that were altered, removed or inserted; exits with 1 if there are any",
 				OnUsageError: usageError, Action: verifyRecords,
-				Flags: append([]cli.Flag{&cli.StringSliceFlag{Name: "head", Usage: "expect the record `SEQ:HASH`, as an earlier verify printed it"}}, flags...),
+				Flags: append([]cli.Flag{&cli.StringSliceFlag{Name: "head", Usage: "check that the log has the record `SEQ:HASH`, which an earlier verify printed"}}, flags...),
 			},
 		},
 	}
 }
 
-// recordSource is where records can be read: the running sidecar, or a file.
+// recordSource reads records from the running sidecar or from a file.
 type recordSource struct {
 	records func(audit.Filter) (api.RecordsAnswer, error)
 	verify  func(...audit.Head) (audit.VerifyReport, error)

@@ -12,19 +12,19 @@ import (
 	"defenseclaw/cmd/internal/report"
 )
 
-// filters are the flags of audit list; without their dashes they are parameters of the route.
+// filters are the filter flags of audit list. With underscores, their names are the route's parameters.
 var filters = []struct{ name, usage string }{
-	{"action", "only records of `ACTION`, such as policy-reload"},
-	{"actor", "only what `ACTOR` did"},
-	{"target", "only what was done to `TARGET`"},
-	{"outcome", "only what ended as `OUTCOME`: applied, unchanged, refused or failed"},
+	{"action", "only records of `ACTION`, for example policy-reload"},
+	{"actor", "only actions of `ACTOR`"},
+	{"target", "only actions on `TARGET`"},
+	{"outcome", "only records with `OUTCOME`: applied, unchanged, refused or failed"},
 	{"severity", "only records of `SEVERITY`: INFO, WARN or HIGH"},
-	{"request-id", "only what the request with `ID` led to"},
-	{"since", "only records from `TIME` on: RFC 3339, or a date"},
+	{"request-id", "only records that the request with `ID` caused"},
+	{"since", "only records at or after `TIME`: RFC 3339, or a date"},
 	{"until", "only records before `TIME`"},
-	{"before", "only records before number `SEQ`: the next page"},
-	{"after", "only records after number `SEQ`"},
-	{"limit", "at most `N` records: 100 unless told, 1000 at most"},
+	{"before", "only records with a number below `SEQ`, for the next page"},
+	{"after", "only records with a number above `SEQ`"},
+	{"limit", "at most `N` records, up to 1000 (default: 100)"},
 }
 
 func filterFlags() (flags []cli.Flag) {
@@ -57,7 +57,7 @@ func listRecords(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	defer from.done() //nolint:errcheck // it was only read
+	defer from.done() //nolint:errcheck // it was opened for reading
 	answer, err := from.records(filter)
 	if err != nil {
 		return err

@@ -24,7 +24,7 @@ func verifyRecords(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	defer from.done() //nolint:errcheck // it was only read
+	defer from.done() //nolint:errcheck // it was opened for reading
 	answer, err := from.verify(noted...)
 	if err != nil {
 		return err
@@ -48,7 +48,7 @@ func printVerification(w io.Writer, answer audit.VerifyReport) {
 		fmt.Fprintf(w, "and %d more problems\n", answer.MoreProblems)
 	}
 	if answer.OK {
-		fmt.Fprintf(w, "%d records are as they were written\n", answer.Records)
+		fmt.Fprintf(w, "%d records are intact\n", answer.Records)
 	}
 	fmt.Fprintf(w, "head %d:%s\n", answer.Head.Seq, answer.Head.Hash)
 }

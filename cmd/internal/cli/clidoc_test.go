@@ -10,10 +10,10 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-var update = flag.Bool("update", false, "write docs/CLI.md anew")
+var update = flag.Bool("update", false, "write docs/CLI.md and the wanted diagnostics")
 
-// TestTheCommandsAreDocumentedAsTheyAre compares docs/CLI.md with the command tree; make docs writes it.
-func TestTheCommandsAreDocumentedAsTheyAre(t *testing.T) {
+// TestTheCommandsAreDocumented compares docs/CLI.md with the command tree; make docs writes it.
+func TestTheCommandsAreDocumented(t *testing.T) {
 	const path = "../../../docs/CLI.md"
 	want := document(newApp())
 	if *update {
@@ -23,11 +23,11 @@ func TestTheCommandsAreDocumentedAsTheyAre(t *testing.T) {
 	}
 	got, err := os.ReadFile(path)
 	if err != nil || string(got) != want {
-		t.Errorf("docs/CLI.md is not what the command tree says: run make docs (%v)", err)
+		t.Errorf("docs/CLI.md differs from the command tree: run make docs (%v)", err)
 	}
 }
 
-// document is the command tree as Markdown.
+// document returns the command tree as Markdown.
 func document(app *cli.App) string {
 	var b strings.Builder
 	b.WriteString("# Commands\n\nWritten by `make docs` from the command tree. Results go to standard output, everything else to standard error.\n" +
@@ -80,7 +80,7 @@ func section(b *strings.Builder, name, usage, args string, flags []cli.Flag) {
 					value, _, _ := strings.Cut(rest, "`")
 					placeholder = " " + value
 				}
-				if v := d.GetValue(); v != "" && v != `""` && !strings.Contains(text, "default:") {
+				if v := d.GetDefaultText(); v != "" && v != `""` && !strings.Contains(text, "default:") {
 					text += " (default: " + strings.Trim(v, `"`) + ")"
 				}
 			}

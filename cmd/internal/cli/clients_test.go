@@ -11,14 +11,15 @@ import (
 	"time"
 )
 
-// unreachable is what npm says when it is not the lock or the packages that are at fault.
+// unreachable matches errors of npm about the network or the registry, not about the lock or a package.
 var unreachable = regexp.MustCompile(`\b(ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ECONNRESET|ENETUNREACH|EHOSTUNREACH|ETIMEDOUT|ERR_SOCKET_TIMEOUT|ENOTCACHED|E401|E403|E407|E429|E5\d\d)\b`)
 
-// TestOPAsClientsForJavaScript runs them for real. Only what is not there skips it: node, npm, or the packages.
+// TestOPAsClientsForJavaScript runs OPA's clients against the sidecar. It is skipped where node, npm or the
+// packages are not available.
 func TestOPAsClientsForJavaScript(t *testing.T) {
 	const from = "testdata/clients"
 	if lock, err := os.ReadFile(from + "/package-lock.json"); err != nil || bytes.Contains(lock, []byte(`"resolved"`)) {
-		t.Errorf("package-lock.json says where packages come from, which is the affair of whoever installs them: %v", err)
+		t.Errorf("package-lock.json must not name a registry, which is up to the person who installs: %v", err)
 	}
 	for _, program := range []string{"node", "npm"} {
 		if _, err := exec.LookPath(program); err != nil {
@@ -39,11 +40,11 @@ func TestOPAsClientsForJavaScript(t *testing.T) {
 	defer cancel()
 	npm := exec.CommandContext(ctx, "npm", "ci", "--ignore-scripts", "--prefer-offline", "--no-audit", "--no-fund", "--fetch-retries=1")
 	npm.Dir = dir
-	if said, err := npm.CombinedOutput(); err != nil {
-		if unreachable.Match(said) || ctx.Err() != nil {
-			t.Skipf("SKIPPED: OPA's clients for JavaScript are not tested: npm ci: %v\n%s", err, said)
+	if output, err := npm.CombinedOutput(); err != nil {
+		if unreachable.Match(output) || ctx.Err() != nil {
+			t.Skipf("SKIPPED: OPA's clients for JavaScript are not tested: npm ci: %v\n%s", err, output)
 		}
-		t.Fatalf("npm ci: %v\n%s", err, said)
+		t.Fatalf("npm ci: %v\n%s", err, output)
 	}
 	runScripts(t, from, "CLIENTS="+dir)
 }

@@ -19,14 +19,14 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// Exit codes beside 0.
+// Exit codes other than 0.
 const (
-	exitFailure = 1 // could not be done, or the answer is no
-	exitStale   = 3 // policy status: the last good policy serves, the newest is broken
+	exitFailure = 1 // the command failed, or its answer is no
+	exitStale   = 3 // policy status: the directory is broken, and the last good policy serves
 )
 
-// exitError is an error with an exit code of its own. A nil Err prints nothing: the command has
-// said everything.
+// exitError is an error with an exit code of its own. If err is nil, Main prints nothing: the command has
+// printed the reason.
 type exitError struct {
 	code int
 	err  error
@@ -65,7 +65,7 @@ func settingFlags(names ...string) []cli.Flag {
 	return flags
 }
 
-// clientFlags are what a command needs to find the running sidecar.
+// clientFlags are the settings by which a command finds the running sidecar.
 func clientFlags() []cli.Flag {
 	return settingFlags("data-dir", "api-bind", "api-port", "api-socket", "tls-cert", "client-cert", "client-key")
 }
@@ -83,7 +83,7 @@ func resolve(c *cli.Context) (settings.Settings, error) {
 	}, os.Getenv)
 }
 
-// client finds the running sidecar and its token.
+// client returns a client of the running sidecar, with its token.
 func client(c *cli.Context) (*api.Client, error) {
 	s, err := resolve(c)
 	if err != nil {
@@ -107,16 +107,16 @@ func noArguments(c *cli.Context) error {
 	return nil
 }
 
-// embeddedPack stands where a directory's name would.
+// embeddedPack is the name of the embedded default pack, where others have a directory.
 const embeddedPack = "(embedded)"
 
-// dirFlags choose the directory of a command that needs no sidecar.
+// dirFlags choose the policy directory of a command that does not need a running sidecar.
 func dirFlags() []cli.Flag {
 	return append(settingFlags("policy-dir", "data-dir"),
-		&cli.StringFlag{Name: "rego-dir", Usage: "take the policy in `DIR`; without it the policy directory of the settings, or the embedded default pack"})
+		&cli.StringFlag{Name: "rego-dir", Usage: "read the policy from `DIR` (default: the policy directory of the settings, or the embedded default pack)"})
 }
 
-// openSource opens the directory that dirFlags chose. The process is short: nobody closes it.
+// openSource opens the directory that dirFlags chose. It stays open until the process exits.
 func openSource(c *cli.Context) (dir string, src fs.FS, err error) {
 	dir = c.String("rego-dir")
 	if dir == "" {
@@ -127,7 +127,7 @@ func openSource(c *cli.Context) (dir string, src fs.FS, err error) {
 		dir = s.PolicyDir
 	}
 	if dir == "" {
-		fmt.Fprintln(os.Stderr, "no directory is set: taking the embedded default pack")
+		fmt.Fprintln(os.Stderr, "no policy directory is set: using the embedded default pack")
 		return embeddedPack, policies.FS(), nil
 	}
 	opened, err := source.Open(dir, source.Config{})
@@ -137,7 +137,7 @@ func openSource(c *cli.Context) (dir string, src fs.FS, err error) {
 	return dir, opened, nil
 }
 
-// generation loads the directory that dirFlags chose; its problems are drawn.
+// generation loads the directory that dirFlags chose. It prints the problems of one that cannot be loaded.
 func generation(c *cli.Context) (*engine.Generation, error) {
 	if err := noArguments(c); err != nil {
 		return nil, err
@@ -145,7 +145,7 @@ func generation(c *cli.Context) (*engine.Generation, error) {
 	return generationOf(c)
 }
 
-// generationOf is generation for a command that has arguments.
+// generationOf is [generation] for commands that have arguments.
 func generationOf(c *cli.Context) (*engine.Generation, error) {
 	dir, src, err := openSource(c)
 	if err != nil {
@@ -159,7 +159,7 @@ func generationOf(c *cli.Context) (*engine.Generation, error) {
 	return g, err
 }
 
-// needsCommand is the action of a command that only holds others.
+// needsCommand is the action of commands that only have subcommands.
 func needsCommand(c *cli.Context) error {
 	if c.Args().Present() {
 		return fmt.Errorf("%[1]s has no command %[2]q; see %[1]s --help", c.Command.Name, c.Args().First())
@@ -169,7 +169,7 @@ func needsCommand(c *cli.Context) error {
 
 func usageError(_ *cli.Context, err error, _ bool) error { return err }
 
-// version is what the build knows of itself.
+// version returns the version that the build recorded.
 func version() string {
 	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
 		return info.Main.Version
@@ -177,7 +177,7 @@ func version() string {
 	return "(devel)"
 }
 
-// received converts the diagnostics of the sidecar's answer.
+// received converts diagnostics from an answer of the sidecar.
 func received(ds []api.Diagnostic) diagnostic.List {
 	converted := make(diagnostic.List, len(ds))
 	for i, d := range ds {

@@ -8,7 +8,7 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// The shells ask the program itself, by the flag that urfave/cli knows.
+// The scripts ask the program for completions, with the flag that urfave/cli provides.
 const bashCompletion = `# Completion of %[1]s for bash. Load it: source <(%[1]s completion bash)
 _%[2]s_complete() {
 	local words=("${COMP_WORDS[@]:0:$COMP_CWORD}") current="${COMP_WORDS[COMP_CWORD]}"
@@ -42,7 +42,7 @@ func completionCommand() *cli.Command {
 		OnUsageError: usageError,
 		BashComplete: func(c *cli.Context) { fmt.Fprintln(c.App.Writer, "bash\nzsh\nfish") },
 		Action: func(c *cli.Context) error {
-			name := filepath.Base(os.Args[0]) // one tree has two names
+			name := filepath.Base(os.Args[0]) // the program has two names
 			word := shellWord(name)
 			var script string
 			switch c.Args().First() {
@@ -58,7 +58,7 @@ func completionCommand() *cli.Command {
 				}
 				script = fish
 			default:
-				return fmt.Errorf("the shell is %q: bash, zsh or fish was expected", c.Args().First())
+				return fmt.Errorf("the shell is %q: expected bash, zsh or fish", c.Args().First())
 			}
 			_, err := fmt.Fprint(c.App.Writer, script)
 			return err
@@ -66,7 +66,7 @@ func completionCommand() *cli.Command {
 	}
 }
 
-// shellWord is a name that a function of a shell can have.
+// shellWord turns a program's name into a valid name of a shell function.
 func shellWord(name string) string {
 	word := []byte(name)
 	for i, b := range word {

@@ -20,10 +20,10 @@ import (
 func devCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "dev",
-		Usage:     "watch a policy directory while you edit: compile, run the tests that an edit affects, show how saved inputs are decided",
+		Usage:     "watch a policy directory while you edit: compile, run the affected tests, show decisions for saved inputs",
 		ArgsUsage: "[DIR]",
 		Flags: append(settingFlags(),
-			&cli.BoolFlag{Name: "plain", Usage: "print lines instead of filling the terminal"},
+			&cli.BoolFlag{Name: "plain", Usage: "print lines, do not use the whole terminal"},
 			&cli.BoolFlag{Name: "serve", Usage: "also run the sidecar on the directory"},
 		),
 		Action:       runDev,
@@ -33,7 +33,7 @@ func devCommand() *cli.Command {
 
 func runDev(c *cli.Context) error {
 	if c.NArg() > 1 {
-		return fmt.Errorf("unexpected argument %q: one directory was expected", c.Args().Get(1))
+		return fmt.Errorf("unexpected argument %q: expected one directory", c.Args().Get(1))
 	}
 	s, err := resolve(c)
 	if err != nil {

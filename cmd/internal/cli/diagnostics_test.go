@@ -16,9 +16,9 @@ import (
 	"golang.org/x/tools/txtar"
 )
 
-// Each testdata/diagnostics/*.txtar is a broken policy directory, and in its file "want" what an
-// author is shown of it. -update writes it.
-func TestEveryKindOfErrorIsDrawnWithWhatIsKnownOfIt(t *testing.T) {
+// Each testdata/diagnostics/*.txtar is a broken policy directory. Its file "want" is what an author sees;
+// -update writes it.
+func TestEveryKindOfErrorIsDrawn(t *testing.T) {
 	update := flag.Lookup("update").Value.String() == "true"
 	cases, err := filepath.Glob("testdata/diagnostics/*.txtar")
 	if err != nil || len(cases) == 0 {

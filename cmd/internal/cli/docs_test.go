@@ -54,42 +54,42 @@ func TestTheDocumentsNameWhatExistsAndNothingElse(t *testing.T) {
 	flags, commands := flagsOf(newApp().Commands, "")
 	for _, name := range flags {
 		if name = "-" + name; !strings.Contains(all, "`-"+name) && !strings.Contains(all, "`"+name) {
-			t.Errorf("no document tells of the flag -%s", name)
+			t.Errorf("no document mentions the flag -%s", name)
 		}
 	}
 	for _, name := range commands {
 		if !strings.Contains(readme, "`"+name) {
-			t.Errorf("README.md does not tell of the command %s", name)
+			t.Errorf("README.md does not mention the command %s", name)
 		}
 	}
 	for _, s := range settings.Table() {
-		told, where := readme, "README.md"
-		if s.Flag == "" { // told where its subject is
-			told, where = all, "no document"
+		text, where := readme, "README.md"
+		if s.Flag == "" { // documented with its subject
+			text, where = all, "no document"
 		}
 		for _, name := range []string{s.Env, s.Key} {
-			if name != "" && !strings.Contains(told, "`"+name+"`") {
-				t.Errorf("%s does not tell of %s", where, name)
+			if name != "" && !strings.Contains(text, "`"+name+"`") {
+				t.Errorf("%s does not mention %s", where, name)
 			}
 		}
-		if s.Default != "" && !strings.Contains(told, "`"+s.Default+"`") {
-			t.Errorf("%s does not tell of the default %s of %s%s", where, s.Default, s.Flag, s.Key)
+		if s.Default != "" && !strings.Contains(text, "`"+s.Default+"`") {
+			t.Errorf("%s does not mention the default %s of %s%s", where, s.Default, s.Flag, s.Key)
 		}
 	}
 	known := append([]string{"help", "version"}, flags...)
 	for _, m := range regexp.MustCompile("`--([a-z][a-z-]*)").FindAllStringSubmatch(all, -1) {
 		if !slices.Contains(known, m[1]) {
-			t.Errorf("the documents tell of --%s, which does not exist", m[1])
+			t.Errorf("the documents mention --%s, which does not exist", m[1])
 		}
 	}
 	for _, m := range regexp.MustCompile(`DEFENSECLAW_[A-Z_]+`).FindAllString(all, -1) {
 		if m != "DEFENSECLAW_LLM_KEY" && m != "DEFENSECLAW_DECISION_LOG_TOKEN" && !slices.ContainsFunc(settings.Table(), func(s settings.Setting) bool { return s.Env == m }) {
-			t.Errorf("the documents tell of %s, which does not exist", m)
+			t.Errorf("the documents mention %s, which does not exist", m)
 		}
 	}
 }
 
-// TestTheArchitectureNamesSymbolsThatExist keeps docs/ARCHITECTURE.md from telling of yesterday's code.
+// TestTheArchitectureNamesSymbolsThatExist keeps docs/ARCHITECTURE.md up to date with the code.
 func TestTheArchitectureNamesSymbolsThatExist(t *testing.T) {
 	const top = "../../../"
 	text, err := os.ReadFile(top + "docs/ARCHITECTURE.md")
@@ -114,7 +114,7 @@ func TestTheArchitectureNamesSymbolsThatExist(t *testing.T) {
 			continue // a folder, a command, a word
 		}
 		if !regexp.MustCompile(`\b` + name + `\b`).MatchString(code.String()) {
-			t.Errorf("docs/ARCHITECTURE.md tells of %s%s, which is not in the code", m[1], name)
+			t.Errorf("docs/ARCHITECTURE.md mentions %s%s, which is not in the code", m[1], name)
 		}
 	}
 }

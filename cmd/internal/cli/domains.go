@@ -13,7 +13,7 @@ import (
 func domainsCommand() *cli.Command {
 	return &cli.Command{
 		Name:         "domains",
-		Usage:        "print what a directory's firewall data allows and blocks",
+		Usage:        "print what the firewall data of a directory allows and blocks",
 		Flags:        append(dirFlags(), &cli.BoolFlag{Name: "json", Usage: "print JSON"}),
 		OnUsageError: usageError,
 		Action: func(c *cli.Context) error {

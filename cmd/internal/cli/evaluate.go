@@ -13,13 +13,13 @@ import (
 func evaluateCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "evaluate",
-		Usage: "ask a directory's admission policy, without a sidecar and without its block and allow lists",
+		Usage: "evaluate the admission policy of a directory, without a sidecar and its block and allow lists",
 		Flags: append(dirFlags(),
-			&cli.StringFlag{Name: "target-type", Value: "skill", Usage: "the target is a `TYPE`: skill, mcp or plugin"},
-			&cli.StringFlag{Name: "target-name", Usage: "and has this `NAME` (required)"},
-			&cli.StringFlag{Name: "path", Value: "/dry-run", Usage: "and lies at `PATH`"},
-			&cli.StringFlag{Name: "severity", Usage: "a scan found `SEVERITY` at worst; without it nothing was scanned yet"},
-			&cli.IntFlag{Name: "findings", Usage: "and found `N` things: 1 unless told, where there is a severity"},
+			&cli.StringFlag{Name: "target-type", Value: "skill", Usage: "target `TYPE`: skill, mcp or plugin"},
+			&cli.StringFlag{Name: "target-name", Usage: "target `NAME` (required)"},
+			&cli.StringFlag{Name: "path", Value: "/dry-run", Usage: "target `PATH`"},
+			&cli.StringFlag{Name: "severity", Usage: "highest `SEVERITY` that a scan found; without it, the target was not scanned"},
+			&cli.IntFlag{Name: "findings", Usage: "the scan has `N` findings", DefaultText: "1 if --severity is set"},
 		),
 		OnUsageError: usageError,
 		Action: func(c *cli.Context) error {
@@ -34,7 +34,7 @@ func evaluateCommand() *cli.Command {
 			if c.String("severity") != "" || c.IsSet("findings") {
 				findings := c.Int("findings")
 				if !c.IsSet("findings") {
-					findings = 1 // it was one at least that is so severe
+					findings = 1 // a severity needs a finding
 				}
 				in.ScanResult = map[string]any{"max_severity": strings.ToUpper(c.String("severity")), "total_findings": findings}
 			}

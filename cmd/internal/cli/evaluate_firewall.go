@@ -12,12 +12,12 @@ import (
 func evaluateFirewallCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "evaluate-firewall",
-		Usage: "ask a directory's firewall policy, without a sidecar",
+		Usage: "evaluate the firewall policy of a directory, without a sidecar",
 		Flags: append(dirFlags(),
-			&cli.StringFlag{Name: "destination", Usage: "may `HOST` be reached (required)"},
-			&cli.IntFlag{Name: "port", Value: 443, Usage: "at this `PORT`"},
-			&cli.StringFlag{Name: "protocol", Value: "tcp", Usage: "by `PROTOCOL`"},
-			&cli.StringFlag{Name: "target-type", Value: "skill", Usage: "from a `TYPE`: skill, mcp or plugin"},
+			&cli.StringFlag{Name: "destination", Usage: "destination `HOST` (required)"},
+			&cli.IntFlag{Name: "port", Value: 443, Usage: "destination `PORT`"},
+			&cli.StringFlag{Name: "protocol", Value: "tcp", Usage: "`PROTOCOL` of the connection"},
+			&cli.StringFlag{Name: "target-type", Value: "skill", Usage: "`TYPE` of the caller: skill, mcp or plugin"},
 		),
 		OnUsageError: usageError,
 		Action: func(c *cli.Context) error {

@@ -10,7 +10,7 @@ import (
 	"defenseclaw/cmd/internal/sidecar"
 )
 
-// greet tells where the sidecar is and, to a person, what to try first.
+// greet logs the sidecar's address and, where the log is for people, prints a first request to try.
 func greet(s settings.Settings, side *sidecar.Sidecar, logger *zap.Logger) {
 	url := side.URL()
 	logger.Info("listening", zap.String("url", url))

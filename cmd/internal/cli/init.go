@@ -12,7 +12,8 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// starter is what init writes; dot_ stands for the dot with which go:embed would leave a name out.
+// starter holds the files that init writes. In their names, dot_ replaces the leading dot, since go:embed
+// leaves such names out.
 //
 //go:embed starter
 var starter embed.FS
@@ -20,7 +21,7 @@ var starter embed.FS
 func initCommand() *cli.Command {
 	return &cli.Command{
 		Name:         "init",
-		Usage:        "write a policy to start from, with its test, data, input, editor task, pre-commit and CI; overwrites nothing",
+		Usage:        "write a starter policy with a test, data, an input, an editor task, pre-commit and CI files; overwrites nothing",
 		ArgsUsage:    "[DIR]",
 		Action:       initPack,
 		OnUsageError: usageError,
@@ -29,7 +30,7 @@ func initCommand() *cli.Command {
 
 func initPack(c *cli.Context) error {
 	if c.NArg() > 1 {
-		return errors.New("one directory is expected at most")
+		return errors.New("expected at most one directory")
 	}
 	dir := "."
 	if c.NArg() == 1 {
@@ -50,7 +51,7 @@ func initPack(c *cli.Context) error {
 		path := filepath.Join(dir, filepath.FromSlash(strings.ReplaceAll(name, "dot_", ".")))
 		err = writeNew(path, text)
 		if errors.Is(err, fs.ErrExist) {
-			fmt.Fprintf(c.App.Writer, "kept     %s, which was there\n", path)
+			fmt.Fprintf(c.App.Writer, "kept     %s (exists)\n", path)
 			return nil
 		}
 		if err == nil {

@@ -15,7 +15,7 @@ const exitMissing = 127
 func lintCommand() *cli.Command {
 	return &cli.Command{
 		Name:         "lint",
-		Usage:        "run regal, the linter for Rego, where it is installed: its exit code, or 127 without it",
+		Usage:        "run regal, the linter for Rego; exits with its exit code, or with 127 if it is not installed",
 		ArgsUsage:    "[FILE or DIR…]",
 		Action:       lint,
 		OnUsageError: usageError,

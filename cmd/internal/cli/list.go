@@ -10,28 +10,28 @@ import (
 
 func listCommand() *cli.Command {
 	target := []cli.Flag{
-		&cli.StringFlag{Name: "type", Value: "skill", Usage: "the target is a `TYPE`: skill, mcp, plugin…"},
-		&cli.StringFlag{Name: "reason", Usage: "say `WHY`, for the record and for whoever is refused"},
+		&cli.StringFlag{Name: "type", Value: "skill", Usage: "target `TYPE`: skill, mcp, plugin…"},
+		&cli.StringFlag{Name: "reason", Usage: "`TEXT` for the audit log and for callers that are refused"},
 	}
 	return &cli.Command{
 		Name:            "list",
-		Usage:           "change and show the block and allow lists that admission goes by",
+		Usage:           "change and show the block and allow lists of admission",
 		HideHelpCommand: true,
 		OnUsageError:    usageError,
 		Action:          needsCommand,
 		Subcommands: []*cli.Command{
 			{
-				Name: "add", Usage: "put a target on a list", ArgsUsage: "block|allow NAME", OnUsageError: usageError,
-				Flags:  append(append(clientFlags(), target...), &cli.StringFlag{Name: "source-path", Usage: "allow it from `PATH` only"}),
+				Name: "add", Usage: "add a target to a list", ArgsUsage: "block|allow NAME", OnUsageError: usageError,
+				Flags:  append(append(clientFlags(), target...), &cli.StringFlag{Name: "source-path", Usage: "allow the target only from `PATH`"}),
 				Action: func(c *cli.Context) error { return changeList(c, false) },
 			},
 			{
-				Name: "remove", Usage: "take a target off a list", ArgsUsage: "block|allow NAME", OnUsageError: usageError,
+				Name: "remove", Usage: "remove a target from a list", ArgsUsage: "block|allow NAME", OnUsageError: usageError,
 				Flags:  append(clientFlags(), target...),
 				Action: func(c *cli.Context) error { return changeList(c, true) },
 			},
 			{
-				Name: "show", Usage: "show a list, or both", ArgsUsage: "[block|allow]", OnUsageError: usageError,
+				Name: "show", Usage: "show one list, or both", ArgsUsage: "[block|allow]", OnUsageError: usageError,
 				Flags:  append(clientFlags(), &cli.BoolFlag{Name: "json", Usage: "print JSON"}),
 				Action: showLists,
 			},
@@ -39,11 +39,11 @@ func listCommand() *cli.Command {
 	}
 }
 
-// listOf reads the first argument.
+// listOf returns the list that the first argument names.
 func listOf(c *cli.Context) (string, error) {
 	list := c.Args().First()
 	if list != audit.ListBlock && list != audit.ListAllow {
-		return "", fmt.Errorf("the list is %q: block or allow was expected", list)
+		return "", fmt.Errorf("the list is %q: expected block or allow", list)
 	}
 	return list, nil
 }

@@ -14,7 +14,7 @@ func changeList(c *cli.Context, remove bool) error {
 		return err
 	}
 	if c.Args().Len() != 2 {
-		return fmt.Errorf("%d arguments: a list and a name were expected; flags go before them", c.Args().Len())
+		return fmt.Errorf("expected a list and a name after the flags, got %d arguments", c.Args().Len())
 	}
 	entry := api.ListRequest{
 		TargetType: c.String("type"), TargetName: c.Args().Get(1), Reason: c.String("reason"), SourcePath: c.String("source-path"),
@@ -23,18 +23,18 @@ func changeList(c *cli.Context, remove bool) error {
 	if err != nil {
 		return err
 	}
-	said := "is on the"
+	result := "is on the"
 	if remove {
-		said, err = "is off the", running.RemoveFromList(c.Context, list, entry)
+		result, err = "is off the", running.RemoveFromList(c.Context, list, entry)
 	} else {
 		var changed bool
 		if changed, err = running.AddToList(c.Context, list, entry); !changed {
-			said = "was already on the"
+			result = "was already on the"
 		}
 	}
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(c.App.Writer, "%s/%s %s %s list\n", entry.TargetType, entry.TargetName, said, list)
+	_, err = fmt.Fprintf(c.App.Writer, "%s/%s %s %s list\n", entry.TargetType, entry.TargetName, result, list)
 	return err
 }

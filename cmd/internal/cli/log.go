@@ -9,12 +9,13 @@ import (
 	"golang.org/x/term"
 )
 
-// logsToPeople resolves the format: console on a terminal, JSON where a program collects the log.
+// logsToPeople reports whether the log is in the console format: auto means console on a terminal, JSON
+// elsewhere.
 func logsToPeople(format string) bool {
 	return format == "console" || format == "auto" && term.IsTerminal(int(os.Stderr.Fd()))
 }
 
-// newLogger writes to standard error: standard output is for results.
+// newLogger returns a logger that writes to standard error; standard output is for results.
 func newLogger(format, level string) *zap.Logger {
 	encoding := zap.NewProductionEncoderConfig()
 	encoding.TimeKey, encoding.EncodeTime = "time", zapcore.TimeEncoderOfLayout(time.RFC3339Nano)
@@ -25,9 +26,9 @@ func newLogger(format, level string) *zap.Logger {
 		encoding.EncodeLevel = zapcore.CapitalLevelEncoder
 		encoder = zapcore.NewConsoleEncoder(encoding)
 	}
-	atLeast, err := zapcore.ParseLevel(level)
+	minLevel, err := zapcore.ParseLevel(level)
 	if err != nil {
-		atLeast = zapcore.InfoLevel // settings were checked before
+		minLevel = zapcore.InfoLevel // never: settings are validated
 	}
-	return zap.New(zapcore.NewCore(encoder, zapcore.Lock(os.Stderr), atLeast))
+	return zap.New(zapcore.NewCore(encoder, zapcore.Lock(os.Stderr), minLevel))
 }

@@ -14,7 +14,7 @@ import (
 func overviewCommand() *cli.Command {
 	return &cli.Command{
 		Name:         "status",
-		Usage:        "show how the running sidecar is, a line for each part; exit codes as policy status",
+		Usage:        "show the state of each part of the running sidecar; exit codes as of policy status",
 		Flags:        statusFlags(),
 		OnUsageError: usageError,
 		Action:       func(c *cli.Context) error { return showStatus(c, printOverview) },

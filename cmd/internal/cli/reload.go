@@ -17,9 +17,9 @@ import (
 func reloadCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "reload",
-		Usage: "make the running sidecar reload now; prints its JSON answer",
+		Usage: "reload the policy of the running sidecar now, and print its JSON answer",
 		Flags: append(clientFlags(), &cli.DurationFlag{
-			Name: "timeout", Value: api.DefaultClientTimeout, Usage: "wait for the answer for `DURATION`",
+			Name: "timeout", Value: api.DefaultClientTimeout, Usage: "wait at most `DURATION` for the answer",
 		}),
 		Action: func(c *cli.Context) error {
 			if err := noArguments(c); err != nil {
@@ -49,7 +49,7 @@ func reloadCommand() *cli.Command {
 	}
 }
 
-// printIndented prints JSON with two spaces, and what is not JSON as it is.
+// printIndented prints JSON indented by two spaces, and other text unchanged.
 func printIndented(w io.Writer, body []byte) {
 	var out bytes.Buffer
 	if json.Indent(&out, bytes.TrimSpace(body), "", "  ") != nil {

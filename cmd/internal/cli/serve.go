@@ -17,7 +17,7 @@ import (
 func serveCommand() *cli.Command {
 	return &cli.Command{
 		Name:         "serve",
-		Usage:        "run the sidecar in the foreground until SIGINT or SIGTERM; SIGHUP reloads (what no command does)",
+		Usage:        "run the sidecar in the foreground until SIGINT or SIGTERM; SIGHUP reloads; this is the default command",
 		Flags:        settingFlags(),
 		Action:       serve,
 		OnUsageError: usageError,
@@ -37,7 +37,7 @@ func serve(c *cli.Context) error {
 	logger := newLogger(s.LogFormat, s.LogLevel)
 	ctx, stop := signal.NotifyContext(c.Context, syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+	context.AfterFunc(ctx, stop) // a second signal kills the process
 	side, err := sidecar.New(sidecar.Config{Settings: s, HUP: earlysignal.HUP, Version: version(), Stdout: os.Stdout, Logger: logger})
 	if err != nil {
 		return err

@@ -10,7 +10,7 @@ import (
 func showCommand() *cli.Command {
 	return &cli.Command{
 		Name:         "show",
-		Usage:        "print the data that the files of a directory make together, as JSON",
+		Usage:        "print the merged data of a directory as JSON",
 		Flags:        dirFlags(),
 		OnUsageError: usageError,
 		Action: func(c *cli.Context) error {

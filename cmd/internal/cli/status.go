@@ -13,7 +13,7 @@ import (
 func statusCommand() *cli.Command {
 	return &cli.Command{
 		Name:         "status",
-		Usage:        "show what the running sidecar serves: exit 0 when current, 3 when the last good policy serves, 1 otherwise",
+		Usage:        "show what the running sidecar serves; exits with 0 if it is current, 3 if the last good policy serves, 1 otherwise",
 		Flags:        statusFlags(),
 		OnUsageError: usageError,
 		Action:       func(c *cli.Context) error { return showStatus(c, printStatus) },
@@ -24,7 +24,7 @@ func statusFlags() []cli.Flag {
 	return append(clientFlags(), &cli.BoolFlag{Name: "json", Usage: "print the sidecar's JSON"})
 }
 
-// showStatus prints the sidecar's status for people or programs; the exit code is for both.
+// showStatus prints the sidecar's status, as text or as JSON. The exit code says whether it is current.
 func showStatus(c *cli.Context, print func(w io.Writer, addr string, s api.StatusAnswer)) error {
 	if err := noArguments(c); err != nil {
 		return err

@@ -10,9 +10,9 @@ import (
 	"defenseclaw/cmd/internal/report"
 )
 
-// meanings say what a state is to somebody who sees the word for the first time.
+// meanings explain the states.
 var meanings = map[string]string{
-	"current":  "what serves is what the directory holds",
+	"current":  "the directory's policy serves",
 	"stale":    "the directory is broken; the last good policy serves",
 	"restored": "the directory is broken; the last good policy of an earlier run serves",
 	"embedded": "the default pack serves; no policy directory is set",
@@ -34,8 +34,8 @@ func printStatus(w io.Writer, _ string, s api.StatusAnswer) {
 	if last := s.LastReload; last.StartedAt != nil {
 		line("last reload", "%s by %s at %s, %.1f ms", last.Status, last.Trigger, last.StartedAt.Local().Format(time.DateTime), last.DurationMS)
 		if len(last.Changed) > 0 {
-			const most = 10
-			shown := last.Changed[:min(most, len(last.Changed))]
+			const maxShown = 10
+			shown := last.Changed[:min(maxShown, len(last.Changed))]
 			more := ""
 			if len(shown) < len(last.Changed) {
 				more = fmt.Sprintf(" and %d more", len(last.Changed)-len(shown))

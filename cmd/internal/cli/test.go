@@ -22,8 +22,8 @@ func testCommand() *cli.Command {
 			&cli.BoolFlag{Name: "coverage", Usage: "show which lines no test reached"},
 			&cli.StringFlag{Name: "coverage-format", Value: "pretty", Usage: "print the coverage as `FORMAT`: pretty, json or lcov; with json and lcov the results go to standard error"},
 			&cli.BoolFlag{Name: "bench", Usage: "repeat each test and show how long it takes"},
-			&cli.BoolFlag{Name: "exit-zero-on-skipped", Usage: "do not fail when tests are skipped: those whose names begin with todo_"},
-			&cli.BoolFlag{Name: "watch", Usage: "run again when files change, until interrupted"},
+			&cli.BoolFlag{Name: "exit-zero-on-skipped", Usage: "do not fail if tests are skipped (those whose names begin with todo_)"},
+			&cli.BoolFlag{Name: "watch", Usage: "run again after each change of a file, until interrupted"},
 		),
 		Action: func(c *cli.Context) error {
 			if err := checkTestFlags(c); err != nil {

@@ -9,7 +9,7 @@ import (
 func tokenCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "token",
-		Usage: "print the token that the running sidecar expects",
+		Usage: "print the token of the running sidecar",
 		Flags: settingFlags("data-dir"),
 		Action: func(c *cli.Context) error {
 			if err := noArguments(c); err != nil {

@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// TestSystemdTakesTheUnitFiles as they stand in docs, with a program that is there.
-func TestSystemdTakesTheUnitFiles(t *testing.T) {
+// TestSystemdAcceptsTheUnitFiles verifies those in docs, with the test binary as the program.
+func TestSystemdAcceptsTheUnitFiles(t *testing.T) {
 	analyze, err := exec.LookPath("systemd-analyze")
 	if err != nil {
 		t.Skip("docs/systemd IS NOT CHECKED: systemd-analyze is not installed")
@@ -32,11 +32,11 @@ func TestSystemdTakesTheUnitFiles(t *testing.T) {
 			}
 			args = append(args, file)
 		}
-		said, err := exec.Command(analyze, args...).CombinedOutput()
-		if err != nil && len(said) == 0 {
+		output, err := exec.Command(analyze, args...).CombinedOutput()
+		if err != nil && len(output) == 0 {
 			t.Fatal(err)
 		}
-		return string(said)
+		return string(output)
 	}
 	wrong := verify(func(text string) string { return strings.ReplaceAll(text, "WatchdogSec=", "WatchdogSeconds=") })
 	if !strings.Contains(wrong, "WatchdogSeconds") {
@@ -44,10 +44,10 @@ func TestSystemdTakesTheUnitFiles(t *testing.T) {
 	}
 	as := func(text string) string { return text }
 	if strings.Contains(verify(as), "Failed to parse service type, ignoring: notify-reload") {
-		t.Log("systemd is older than 253: the lines for it are checked in place of Type=notify-reload")
+		t.Log("systemd is older than 253: Type=notify is checked instead of Type=notify-reload")
 		as = strings.NewReplacer("Type=notify-reload\n", "", "# Type=notify\n", "Type=notify\n", "# ExecReload=", "ExecReload=").Replace
 	}
-	if said := verify(as); said != "" {
-		t.Error(said)
+	if output := verify(as); output != "" {
+		t.Error(output)
 	}
 }
