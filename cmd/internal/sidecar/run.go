@@ -5,86 +5,127 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
-	"strings"
+	"slices"
 	"time"
 
 	"defenseclaw/api/audit"
 	"defenseclaw/cmd/internal/settings"
-	"defenseclaw/engine"
-	"defenseclaw/engine/history"
 	"defenseclaw/watcher"
 
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
 )
 
-// Run serves until ctx ends, then drains requests and stops the parts: those that ask, the engine
-// that is asked, and last those that keep and export what it made. ready is called once the first load has ended, well or not. The error is nil
-// after a clean stop.
-func (s *Sidecar) Run(ctx context.Context, ready func()) (err error) {
-	defer func() { err = errors.Join(err, s.cfg.Settings.Unpublish(), s.release()) }()
-	upstreamCtx, stopUpstream := context.WithCancel(ctx)
-	defer stopUpstream()
-	downstream, stopDownstream := context.WithCancel(context.WithoutCancel(ctx))
-	var down, last errgroup.Group
-	if s.engine != nil {
-		down.Go(func() error { return s.engine.Run(downstream) })
-	}
-	lastCtx, stopLast := context.WithCancel(context.WithoutCancel(ctx))
-	last.Go(func() error { return s.metrics.Run(lastCtx) })
-	last.Go(func() error { return s.runAudit(lastCtx) })
-	s.record(ctx, audit.Record{Action: audit.ActionStart, Target: s.Addr(), Message: "version " + s.cfg.Version})
-	if s.decisions != nil {
-		last.Go(func() error { return s.decisions.Run(lastCtx) })
-	}
-	if s.keeper != nil {
-		last.Go(func() error { return s.keeper.Run(lastCtx) })
-	}
+// A stage is a group of parts that end together. Stages end in the order of their numbers.
+type stage int
 
-	loaded := make(chan struct{}) // the first load has ended: what came before is part of it
-	up, upstream := errgroup.WithContext(upstreamCtx)
-	up.Go(func() error { return s.server.Run(upstream, s.listener) })
-	if s.envoy != nil {
-		up.Go(func() error { return s.envoy.Run(upstream, s.envoyListener) })
-	}
-	up.Go(func() error { return s.events.Run(upstream) })
-	if s.judge != nil {
-		up.Go(func() error { return s.judge.Run(upstream) })
-	}
-	up.Go(func() error {
-		where := settings.Gateway{PID: os.Getpid(), APIAddr: s.Addr(), TLSCert: absolute(s.cfg.Settings.TLSCert), StartedAt: time.Now().UTC()}
-		if err := s.cfg.Settings.Publish(where); err != nil {
-			return err
-		}
-		s.firstLoad(upstream)
-		close(loaded)
-		s.tellSystemd(notifyReady, s.doing())
-		ready()
-		return nil
-	})
-	up.Go(func() error { s.reloadOnHUP(upstream, loaded); return nil })
-	if s.watcher != nil {
-		changes := make(chan watcher.Change)
-		up.Go(func() error { return s.watcher.Run(upstream, changes) })
-		up.Go(func() error { s.reloadOnChange(upstream, loaded, changes); return nil })
-	}
-	up.Go(func() error {
-		if waitFor(upstream, loaded) {
-			s.runWatchdog(upstream)
-		}
-		<-upstream.Done()
-		s.tellSystemd(notifyStopping, "draining requests")
-		return nil
-	})
-	err = up.Wait()
-	stopDownstream()
-	err = errors.Join(err, down.Wait())
-	s.record(ctx, stopRecord(err))
-	stopLast()
-	return errors.Join(err, last.Wait())
+const (
+	serving  stage = iota // accepts requests, signals and changes of files: ends and drains first
+	deciding              // the engine, which the parts that serve call until they have drained
+	keeping               // records, exports and saves what the others did: ends last
+	stages                // the number of stages
+)
+
+// A part is a goroutine of a running sidecar. It ends when its context does.
+type part struct {
+	stage   stage
+	name    string
+	present bool // this sidecar has it
+	run     func(context.Context) error
 }
 
-// runAudit runs the audit log. What it cannot write to the end is kept in the program's log at least.
+// parts lists what runs. ready is called once the first load has ended.
+func (s *Sidecar) parts(ready func()) []part {
+	loaded := make(chan struct{}) // closed when the first load has ended, which covers all that changed before
+	changes := make(chan watcher.Change)
+	all := []part{
+		{serving, "api", true, func(ctx context.Context) error { return s.server.Run(ctx, s.listener) }},
+		{serving, "envoy", s.envoy != nil, func(ctx context.Context) error { return s.envoy.Run(ctx, s.envoyListener) }},
+		{serving, "events", true, s.events.Run},
+		{serving, "judge", s.judge != nil, s.judge.Run},
+		{serving, "first load", true, func(ctx context.Context) error { return s.begin(ctx, loaded, ready) }},
+		{serving, "signals", true, func(ctx context.Context) error { return s.reloadOnHUP(ctx, loaded) }},
+		{serving, "watcher", s.watcher != nil, func(ctx context.Context) error { return s.watcher.Run(ctx, changes) }},
+		{serving, "changes", s.watcher != nil, func(ctx context.Context) error { return s.reloadOnChange(ctx, loaded, changes) }},
+		{serving, "systemd", true, func(ctx context.Context) error { return s.notifySystemd(ctx, loaded) }},
+
+		{deciding, "engine", s.engine != nil, s.engine.Run},
+
+		{keeping, "metrics", true, s.metrics.Run},
+		{keeping, "audit", true, s.runAudit},
+		{keeping, "decision log", s.decisions != nil, s.decisions.Run},
+		{keeping, "history", s.keeper != nil, s.keeper.Run},
+	}
+	return slices.DeleteFunc(all, func(p part) bool { return !p.present })
+}
+
+// Run serves until ctx ends or a part that serves fails. Then it ends the parts stage by stage: the
+// next stage ends when every part of the one before has ended. So the engine answers until requests
+// are drained, and what they and the last reload did is recorded, exported and saved. ready is called
+// once the first load has ended, well or not. The error is nil after a clean stop.
+func (s *Sidecar) Run(ctx context.Context, ready func()) (err error) {
+	defer func() { err = errors.Join(err, s.cfg.Settings.Unpublish(), s.release()) }()
+	parts := s.parts(ready)
+	var running [stages]group
+	for st := keeping; st >= serving; st-- {
+		running[st] = startStage(ctx, st, parts)
+		if st == keeping { // the first record: nothing that is recorded happens before the other stages start
+			s.record(ctx, audit.Record{Action: audit.ActionStart, Target: s.Addr(), Message: "version " + s.cfg.Version})
+		}
+	}
+	<-running[serving].done
+	for st, group := range running {
+		if stage(st) == keeping { // the last record: everything else has ended
+			s.record(ctx, stopRecord(err))
+		}
+		group.stop()
+		err = errors.Join(err, group.parts.Wait())
+	}
+	return err
+}
+
+// A group is a running stage.
+type group struct {
+	parts *errgroup.Group
+	stop  context.CancelFunc
+	done  <-chan struct{} // of the context of the parts
+}
+
+// startStage starts the parts of a stage. Those that serve end with ctx, or when one of them fails; the
+// others end when the stage is stopped, even if one of them fails: what it has in hand is not lost.
+func startStage(ctx context.Context, st stage, parts []part) group {
+	if st != serving {
+		ctx = context.WithoutCancel(ctx)
+	}
+	ctx, stop := context.WithCancel(ctx)
+	g := new(errgroup.Group)
+	if st == serving {
+		g, ctx = errgroup.WithContext(ctx)
+	}
+	for _, p := range parts {
+		if p.stage == st {
+			g.Go(func() error { return p.run(ctx) })
+		}
+	}
+	return group{parts: g, stop: stop, done: ctx.Done()}
+}
+
+// begin tells commands where the sidecar listens, and makes the first load.
+func (s *Sidecar) begin(ctx context.Context, loaded chan<- struct{}, ready func()) error {
+	err := s.cfg.Settings.Publish(settings.Gateway{
+		PID: os.Getpid(), APIAddr: s.Addr(), TLSCert: absolute(s.cfg.Settings.TLSCert), StartedAt: time.Now().UTC(),
+	})
+	if err != nil {
+		return err
+	}
+	s.firstLoad(ctx)
+	close(loaded)
+	s.notify(notifyReady, s.doing())
+	ready()
+	return nil
+}
+
+// runAudit runs the audit log. Records that cannot be written by its end are written to the program's log.
 func (s *Sidecar) runAudit(ctx context.Context) error {
 	err := s.audit.Run(ctx)
 	var unwritten *audit.UnwrittenError
@@ -96,7 +137,7 @@ func (s *Sidecar) runAudit(ctx context.Context) error {
 	return err
 }
 
-// record appends one of the sidecar's own records, whose failure stops nothing.
+// record appends a record of the sidecar itself. A failure is logged and stops nothing.
 func (s *Sidecar) record(ctx context.Context, r audit.Record) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
 	defer cancel()
@@ -115,90 +156,7 @@ func stopRecord(err error) audit.Record {
 	return r
 }
 
-// firstLoad loads the directory or, where it is broken, the newest sound policy of an earlier run.
-func (s *Sidecar) firstLoad(ctx context.Context) {
-	if s.engine == nil {
-		return
-	}
-	s.reload(ctx, engine.Trigger{Kind: engine.TriggerStartup})
-	if s.engine.Current() != nil || s.history == nil {
-		return
-	}
-	found, err := s.history.Newest(ctx, func(f history.Found) error {
-		_, err := s.engine.Reload(ctx, engine.Trigger{Kind: engine.TriggerStartup, Source: f.FS})
-		return err
-	})
-	for _, skipped := range found.Skipped {
-		s.cfg.Logger.Warn("a kept policy was passed over", zap.String("file", skipped.Entry.Name), zap.Error(skipped.Err))
-	}
-	switch {
-	case err == nil:
-		s.cfg.Logger.Warn("the last good policy of an earlier run serves", zap.String("file", found.Entry.Name))
-	case !errors.Is(err, history.ErrNone):
-		s.cfg.Logger.Error("no policy of an earlier run could be looked for", zap.Error(err))
-	}
-}
-
-// reloadOnChange joins watcher and engine. While a reload runs, the watcher merges what it sees.
-func (s *Sidecar) reloadOnChange(ctx context.Context, loaded <-chan struct{}, changes <-chan watcher.Change) {
-	if !waitFor(ctx, loaded) {
-		return
-	}
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case change := <-changes:
-			kind := engine.TriggerWatch
-			if change.Polled {
-				kind = engine.TriggerPoll
-			}
-			s.cfg.Logger.Debug("files changed", zap.Strings("paths", change.Paths), zap.Bool("rescan", change.Rescan), zap.String("reason", change.Reason))
-			s.reload(ctx, engine.Trigger{Kind: kind, Paths: change.Paths, Recheck: change.Rescan})
-		}
-	}
-}
-
-func (s *Sidecar) reloadOnHUP(ctx context.Context, loaded <-chan struct{}) {
-	if !waitFor(ctx, loaded) {
-		return
-	}
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-s.cfg.HUP:
-			s.tellSystemd(notifyReloading, "reloading")
-			if s.engine != nil {
-				s.reload(ctx, engine.Trigger{Kind: engine.TriggerSignal, Actor: "SIGHUP"})
-			}
-			if ctx.Err() == nil { // else it is stopping, which is the last word
-				s.tellSystemd(notifyReady, s.doing())
-			}
-		}
-	}
-}
-
-// waitFor reports whether c was closed before ctx ended.
-func waitFor(ctx context.Context, c <-chan struct{}) bool {
-	select {
-	case <-c:
-		return true
-	case <-ctx.Done():
-		return false
-	}
-}
-
-// reload drops the result: whoever cares was told by the announcements.
-func (s *Sidecar) reload(ctx context.Context, trigger engine.Trigger) {
-	_, err := s.engine.Reload(ctx, trigger)
-	var refused *engine.Refused
-	if err != nil && !errors.As(err, &refused) && ctx.Err() == nil {
-		s.cfg.Logger.Error("reload could not be asked for", zap.Error(err))
-	}
-}
-
-// absolute is for those who read gateway.json elsewhere.
+// absolute makes a path in gateway.json one that holds in every working directory.
 func absolute(path string) string {
 	if path == "" {
 		return ""
@@ -208,9 +166,4 @@ func absolute(path string) string {
 		return path
 	}
 	return abs
-}
-
-func firstLine(text string) string {
-	line, _, _ := strings.Cut(text, "\n")
-	return line
 }

@@ -2,11 +2,75 @@ package sidecar
 
 import (
 	"context"
+	"os"
+	"strings"
 	"time"
+
+	"defenseclaw/engine"
 
 	"github.com/coreos/go-systemd/v22/daemon"
 	"go.uber.org/zap"
 )
+
+// The states that systemd is told where it asked to be, by Type=notify-reload. Elsewhere nothing
+// is told.
+const (
+	notifyReady     = daemon.SdNotifyReady
+	notifyReloading = daemon.SdNotifyReloading
+	notifyStopping  = daemon.SdNotifyStopping
+)
+
+// notify also tells what the sidecar is doing, which systemctl status shows.
+func (s *Sidecar) notify(state, doing string) {
+	if state == notifyReloading {
+		state += "\n" + daemon.SdNotifyMonotonicUsec()
+	}
+	if _, err := daemon.SdNotify(false, state+"\nSTATUS="+doing); err != nil {
+		s.cfg.Logger.Warn("systemd could not be told", zap.String("state", state), zap.Error(err))
+	}
+}
+
+// underSystemd reports whether somebody is told.
+func underSystemd() bool { return os.Getenv("NOTIFY_SOCKET") != "" }
+
+// tellReport keeps what systemctl status shows true after the reloads that systemd did not ask for;
+// it is told of the others when they are over.
+func (s *Sidecar) tellReport(_ context.Context, r engine.Report) error {
+	if r.Trigger.Kind == engine.TriggerStartup || r.Trigger.Kind == engine.TriggerSignal {
+		return nil
+	}
+	_, err := daemon.SdNotify(false, "STATUS="+s.doing())
+	return err
+}
+
+// doing is what serves, in a few words.
+func (s *Sidecar) doing() string {
+	if s.engine == nil {
+		return "validating only"
+	}
+	status := s.engine.Status()
+	text := string(status.State)
+	if status.Refused != nil {
+		text += ": " + status.Refused.Error()
+	}
+	return firstLine(text)
+}
+
+func firstLine(text string) string {
+	line, _, _ := strings.Cut(text, "\n")
+	return line
+}
+
+// notifySystemd keeps systemd's watchdog content from the first load on, and reports that the sidecar
+// stops.
+func (s *Sidecar) notifySystemd(ctx context.Context, loaded <-chan struct{}) error {
+	if waitFor(ctx, loaded) {
+		s.runWatchdog(ctx)
+	}
+	<-ctx.Done()
+	s.notify(notifyStopping, "draining requests")
+	return nil
+}
 
 // longestAttempt is more than an attempt may take with all that is announced after it: an engine that
 // does not answer for so long is not busy.
