@@ -59,11 +59,17 @@ func (s *Server) status(w http.ResponseWriter, _ *http.Request) error {
 	return nil
 }
 
-func (s *Server) describe(answer *StatusAnswer, now *engine.EngineStatus) {
-	answer.State, answer.StateSince = string(now.State), now.Since
-	if s.cfg.PolicyDir == "" && now.State == engine.StateCurrent {
-		answer.State = "embedded"
+// StateName is the state in the answer of GET /policy/status: the engine's, or embedded where no policy
+// directory is set and the default pack serves.
+func StateName(now *engine.EngineStatus, policyDir string) string {
+	if policyDir == "" && now.State == engine.StateCurrent {
+		return "embedded"
 	}
+	return string(now.State)
+}
+
+func (s *Server) describe(answer *StatusAnswer, now *engine.EngineStatus) {
+	answer.State, answer.StateSince = StateName(now, s.cfg.PolicyDir), now.Since
 	if g := now.Generation; g != nil {
 		answer.Generation, answer.Revision, answer.LoadedAt = g.Number(), g.Revision(), OptionalTime(g.LoadedAt())
 		answer.Modules, answer.DataFiles = g.Counts()

@@ -176,6 +176,10 @@ func (s *Sidecar) tellWatch(h watcher.Health) {
 		zap.String("mode", string(h.Mode)), zap.String("state", string(h.State)), zap.String("reason", h.Reason), zap.Int("directories", h.Directories))
 }
 
+// crashed says what to do about an attempt that crashed: nothing in the policy alone explains it.
+const crashed = "the reload crashed, which is a fault of this program: " +
+	"report this stack and version to its maintainers, with the policy that was loaded if you may share it"
+
 // logReport is for people and for those who collect what they read.
 func (s *Sidecar) logReport(_ context.Context, r engine.Report) error {
 	e := s.lifecycle(r)
@@ -207,7 +211,16 @@ func (s *Sidecar) logReport(_ context.Context, r engine.Report) error {
 			message = "policy refused; no decisions are served until it is repaired"
 		}
 		s.cfg.Logger.Error(message, append(fields, zap.String("stage", string(r.Refused.Stage)), zap.Error(r.Refused), zap.Strings("diagnostics", lines))...)
+		if stack := r.Refused.Stack(); stack != nil {
+			s.cfg.Logger.Error(crashed, zap.String("version", s.cfg.Version), zap.ByteString("stack", stack))
+		}
 	}
+	return nil
+}
+
+// tellEnvoy brings the gRPC health up to date with what serves.
+func (s *Sidecar) tellEnvoy(context.Context, engine.Report) error {
+	s.envoy.TellHealth()
 	return nil
 }
 

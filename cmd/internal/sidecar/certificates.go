@@ -65,8 +65,12 @@ func newCertificates(cert, key, ca string, logger *zap.Logger) (*certificates, e
 	return c, nil
 }
 
-// config is for the server: each handshake takes what serves then.
+// config returns the configuration for the server, or nil without TLS. Each handshake uses the files that
+// serve then.
 func (c *certificates) config() *tls.Config {
+	if c == nil {
+		return nil
+	}
 	return &tls.Config{
 		MinVersion:         tls.VersionTLS12,
 		NextProtos:         []string{"h2", "http/1.1"},

@@ -40,6 +40,23 @@ func (s *Sidecar) listen() error {
 	return err
 }
 
+// listenForEnvoy takes the address for Envoy, if the settings name one.
+func (s *Sidecar) listenForEnvoy() (err error) {
+	addr := s.cfg.Settings.ExtAuthz.Addr
+	path, unix := strings.CutPrefix(addr, settings.UnixScheme)
+	switch {
+	case addr == "":
+		return nil
+	case s.cfg.Settings.ValidateOnly:
+		return errors.New("--ext-authz-addr answers by decisions, and --validate-only makes none: leave one of them out")
+	case unix:
+		s.envoyListener, err = listenUnix(path)
+	default:
+		s.envoyListener, err = listenTCP(addr)
+	}
+	return err
+}
+
 func listenTCP(addr string) (net.Listener, error) {
 	l, err := net.Listen("tcp", addr) //nolint:noctx // it does not wait
 	if err != nil {
@@ -107,6 +124,14 @@ func address(l net.Listener) string {
 		return settings.UnixScheme + absolute(addr.String())
 	}
 	return addr.String()
+}
+
+// EnvoyAddr is the address for Envoy, in the form of Addr; empty when there is none.
+func (s *Sidecar) EnvoyAddr() string {
+	if s.envoyListener == nil {
+		return ""
+	}
+	return address(s.envoyListener)
 }
 
 // URL is where the sidecar is called.

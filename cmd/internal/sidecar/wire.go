@@ -1,13 +1,17 @@
 package sidecar
 
 import (
-	"crypto/tls"
+	"cmp"
+	"context"
 	"errors"
 	"fmt"
 
 	"defenseclaw/api"
+	"defenseclaw/api/decisionlog"
 	"defenseclaw/api/events"
+	"defenseclaw/api/judge"
 	"defenseclaw/api/metrics"
+	"defenseclaw/cmd/internal/settings"
 	"defenseclaw/engine"
 	"defenseclaw/engine/source"
 	"defenseclaw/watcher"
@@ -64,7 +68,7 @@ func (s *Sidecar) wire() (err error) {
 		Validated: s.announceValidated,
 		Version:   s.cfg.Version,
 		Logger:    s.cfg.Logger,
-		TLS:       s.tlsConfig(),
+		TLS:       s.certificates.config(),
 
 		RequestsPerSecond: set.RateLimit,
 	})
@@ -91,71 +95,80 @@ func (s *Sidecar) makeWatcher() (err error) {
 	return err
 }
 
-// lastGood tells what is kept for the next start.
-func (s *Sidecar) lastGood() *api.LastGood {
-	if s.keeper == nil {
+// judgeConfig translates the settings.
+func judgeConfig(s settings.Judge) judge.Config {
+	cfg := judge.Config{
+		BaseURL: s.BaseURL, Model: s.Model, APIKey: s.APIKey, FailMode: judge.FailMode(s.FailMode), Kinds: []judge.Kind{},
+		Timeout: s.Timeout, MaxConcurrent: s.MaxConcurrent, MaxContentBytes: s.MaxContentBytes, MaxAnswerTokens: s.MaxAnswerTokens,
+		MaxRetries: cmp.Or(s.MaxRetries, -1), // 0 would be the judge's default
+		CacheTTL:   s.CacheTTL, CacheEntries: s.CacheEntries,
+	}
+	for _, name := range s.Kinds {
+		cfg.Kinds = append(cfg.Kinds, judge.Kind(name))
+	}
+	return cfg
+}
+
+// makeJudge makes the judge that the settings ask for: none, unless they name an endpoint.
+func (s *Sidecar) makeJudge() (err error) {
+	cfg := judgeConfig(s.cfg.Settings.Judge)
+	if cfg.BaseURL == "" {
 		return nil
 	}
-	h := s.keeper.Health()
-	kept := &api.LastGood{File: h.Entry.Name, Generation: h.Generation, SavedAt: api.OptionalTime(h.SavedAt), Pending: h.Pending}
-	if h.Err != nil {
-		kept.Error = h.Err.Error()
+	cfg.Generation = s.generation
+	cfg.Observe = judge.Observe{
+		Call: func(c judge.Call) {
+			s.metrics.JudgeCall(context.Background(), string(c.Kind), string(c.Action), string(c.Severity), c.Duration)
+		},
+		Hit: func(k judge.Kind, a judge.Action) {
+			s.metrics.CacheHit(string(k), string(a))
+		},
+		Miss:  func(k judge.Kind) { s.metrics.CacheMiss(string(k)) },
+		Error: func(k judge.Kind, e *judge.CallError) { s.judgeFailed(k, e) },
 	}
-	return kept
+	s.judge, err = judge.New(cfg)
+	if err != nil {
+		return fmt.Errorf("judge: %w", err)
+	}
+	return nil
 }
 
-func (s *Sidecar) watchHealth() api.Watch {
-	if s.watcher == nil {
-		return api.Watch{State: "off"}
-	}
-	h := s.watcher.Health()
-	return api.Watch{
-		Enabled: true, Mode: string(h.Mode), State: string(h.State), Reason: h.Reason,
-		Directories: h.Directories, Events: h.Events, EventsDropped: h.Dropped,
-		LastScan: api.OptionalTime(h.LastScan), NextPoll: api.OptionalTime(h.NextPoll),
-	}
-}
-
-// snapshot is what the metrics tell of states.
-func (s *Sidecar) snapshot() metrics.Snapshot {
-	kept := s.audit.Health()
-	now := metrics.Snapshot{
-		State: string(engine.StateEmpty), Watch: metrics.Watch{Mode: "off", State: "off"},
-		Audit:     metrics.Audit{Written: kept.Written, Lost: kept.Lost, Backlog: kept.Backlog},
-		Decisions: s.decisionLogHealth(),
-	}
-	if s.engine != nil {
-		status := s.engine.Status()
-		now.State, now.Since = string(status.State), status.Since
-		if s.cfg.Settings.PolicyDir == "" && status.State == engine.StateCurrent {
-			now.State = "embedded"
-		}
-		now.Generation = s.generation()
-	}
-	if s.watcher != nil {
-		h := s.watcher.Health()
-		now.Watch = metrics.Watch{
-			Mode: string(h.Mode), State: string(h.State), Directories: h.Directories,
-			Events: h.Events, Dropped: h.Dropped, LastScan: h.LastScan,
-		}
-	}
-	return now
-}
-
-// generation is the number of the generation that serves, 0 when none does.
-func (s *Sidecar) generation() uint64 {
-	if s.engine == nil {
-		return 0
-	}
-	if g := s.engine.Current(); g != nil {
-		return g.Number()
-	}
-	return 0
-}
-
-func (s *Sidecar) tlsConfig() *tls.Config {
-	if s.certificates == nil {
+// makeDecisionLog makes the log that the settings ask for, if they ask for one.
+func (s *Sidecar) makeDecisionLog() error {
+	set := s.cfg.Settings.Decisions
+	toStdout := set.Console && s.cfg.Stdout != nil
+	if s.cfg.Settings.ValidateOnly || !toStdout && set.File == "" && set.URL == "" {
 		return nil
 	}
-	return s.certificates.config()
+	cfg := decisionlog.Config{
+		File: set.File, FileMegabytes: set.FileMegabytes, FileBackups: set.FileBackups,
+		URL: set.URL, Partition: set.Partition, Token: set.Token, MinDelay: set.MinDelay, MaxDelay: set.MaxDelay,
+		UploadBytes: set.UploadBytes, BufferBytes: set.BufferBytes,
+		Version: s.cfg.Version, Logger: s.cfg.Logger,
+	}
+	if toStdout {
+		cfg.Console = s.cfg.Stdout
+	}
+	var err error
+	if cfg.Mask, err = engine.ParsePath(set.Mask); err != nil {
+		return err
+	}
+	if cfg.Drop, err = engine.ParsePath(set.Drop); err != nil {
+		return err
+	}
+	s.decisions, err = decisionlog.New(cfg)
+	return err
+}
+
+// makeEnvoy makes what answers Envoy, where it is to be answered.
+func (s *Sidecar) makeEnvoy() (err error) {
+	if s.envoyListener == nil {
+		return nil
+	}
+	policy, err := engine.ParsePath(s.cfg.Settings.ExtAuthz.Policy)
+	if err != nil {
+		return err
+	}
+	s.envoy, err = s.server.ExtAuthz(policy, s.cfg.Settings.ExtAuthz.DryRun)
+	return err
 }
