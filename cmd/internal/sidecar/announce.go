@@ -3,7 +3,6 @@ package sidecar
 import (
 	"context"
 	"errors"
-	"time"
 
 	"defenseclaw/api"
 	"defenseclaw/api/audit"
@@ -16,7 +15,7 @@ import (
 	"go.uber.org/zap"
 )
 
-// announcements are made after every attempt that has something to say, in the contract's order.
+// announcements lists what follows an attempt that has something to report, in the contract's order.
 func (s *Sidecar) announcements() []engine.Announcement {
 	list := []engine.Announcement{
 		{Name: "judge", Run: s.invalidateVerdicts},
@@ -29,16 +28,16 @@ func (s *Sidecar) announcements() []engine.Announcement {
 		list = append(list, engine.Announcement{Name: "history", Run: s.keeper.Announce})
 	}
 	if s.cfg.Settings.ExtAuthz.Addr != "" {
-		list = append(list, engine.Announcement{Name: "envoy", Run: s.tellEnvoy})
+		list = append(list, engine.Announcement{Name: "envoy", Run: s.updateEnvoyHealth})
 	}
 	if underSystemd() {
-		list = append(list, engine.Announcement{Name: "systemd", Run: s.tellReport})
+		list = append(list, engine.Announcement{Name: "systemd", Run: s.notifyReport})
 	}
 	return list
 }
 
-// announceValidated tells of a reload that only checked: nothing was swapped, so there are no
-// verdicts to invalidate and nothing to keep. The error is that of the audit record.
+// announceValidated announces a reload that only checked. Nothing was swapped, so it invalidates no
+// verdicts and saves nothing. The error is that of the audit record.
 func (s *Sidecar) announceValidated(ctx context.Context, r engine.Report) error {
 	err := s.countReport(ctx, r)
 	recorded := s.recordReport(ctx, r)
@@ -60,7 +59,7 @@ func (s *Sidecar) invalidateVerdicts(_ context.Context, r engine.Report) error {
 	return nil
 }
 
-// countReport counts and traces.
+// countReport updates the metrics and writes the trace.
 func (s *Sidecar) countReport(ctx context.Context, r engine.Report) error {
 	done := metrics.Reload{Trigger: string(r.Trigger.Kind), Status: string(r.Status), Start: r.StartedAt, Duration: r.Duration}
 	if r.Generation != nil {
@@ -77,7 +76,7 @@ func (s *Sidecar) countReport(ctx context.Context, r engine.Report) error {
 	return nil
 }
 
-// recordReport brings the attempt to disk.
+// recordReport appends the attempt to the audit log.
 func (s *Sidecar) recordReport(ctx context.Context, r engine.Report) error {
 	record := audit.Record{
 		Time: r.StartedAt.Add(r.Duration), Action: audit.ActionPolicyReload, Actor: actor(r.Trigger),
@@ -98,7 +97,7 @@ func (s *Sidecar) recordReport(ctx context.Context, r engine.Report) error {
 	return s.audit.Append(ctx, record)
 }
 
-// actor is who asked for a reload, or what did.
+// actor names who asked for a reload, or the kind of trigger.
 func actor(t engine.Trigger) string {
 	if t.Actor != "" {
 		return t.Actor
@@ -106,7 +105,7 @@ func actor(t engine.Trigger) string {
 	return string(t.Kind)
 }
 
-// publishReport tells those who watch GET /policy/events.
+// publishReport sends the attempt to the readers of GET /policy/events.
 func (s *Sidecar) publishReport(_ context.Context, r engine.Report) error {
 	s.events.Publish(s.lifecycle(r))
 	return nil
@@ -115,13 +114,13 @@ func (s *Sidecar) publishReport(_ context.Context, r engine.Report) error {
 // The transitions of the subsystem policy.
 const (
 	transitionReloaded  = "reloaded"
-	transitionUnchanged = "unchanged" // somebody asked, and there was nothing to do
+	transitionUnchanged = "unchanged" // a caller asked, and nothing had changed
 	transitionRecovered = "recovered" // the directory is sound again, and holds what serves
 	transitionFailed    = "reload-failed"
 	transitionRestored  = "restored" // the last good policy of an earlier run serves
 )
 
-// lifecycle is what an attempt came to, as one event for the stream, the log and the record.
+// lifecycle describes the result of an attempt for the events, the log and the audit record.
 func (s *Sidecar) lifecycle(r engine.Report) events.Event {
 	e := events.Event{Time: r.StartedAt.Add(r.Duration).UTC(), Subsystem: "policy", Transition: transitionReloaded}
 	switch {
@@ -136,7 +135,7 @@ func (s *Sidecar) lifecycle(r engine.Report) events.Event {
 	}
 	e.Details = map[string]any{
 		"trigger": string(r.Trigger.Kind), "policy_dir": s.cfg.Settings.PolicyDir,
-		"duration_ms": float64(r.Duration.Microseconds()) / float64(time.Millisecond/time.Microsecond),
+		"duration_ms": float64(r.Duration.Microseconds()) / 1000,
 	}
 	if r.Generation != nil {
 		e.Details["generation"], e.Details["revision"] = r.Generation.Number(), r.Generation.Revision()
@@ -158,9 +157,9 @@ const (
 	transitionStopped  = "stopped"
 )
 
-// tellWatch tells how the watch is when that is different from before: nobody is to find out by
-// an edit that did not serve.
-func (s *Sidecar) tellWatch(h watcher.Health) {
+// reportWatch publishes and logs a change of the watch's health, so that operators learn of a watch that
+// does not work before an edit goes unnoticed.
+func (s *Sidecar) reportWatch(h watcher.Health) {
 	e := events.Event{Subsystem: "watch", Transition: transitionWatching, Details: map[string]any{
 		"mode": string(h.Mode), "state": string(h.State), "reason": h.Reason, "directories": h.Directories,
 	}}
@@ -180,7 +179,7 @@ func (s *Sidecar) tellWatch(h watcher.Health) {
 const crashed = "the reload crashed, which is a fault of this program: " +
 	"report this stack and version to its maintainers, with the policy that was loaded if you may share it"
 
-// logReport is for people and for those who collect what they read.
+// logReport logs the result of an attempt, and the announcements before it that went wrong.
 func (s *Sidecar) logReport(_ context.Context, r engine.Report) error {
 	e := s.lifecycle(r)
 	fields := []zap.Field{zap.String("subsystem", e.Subsystem), zap.String("transition", e.Transition), zap.String("trigger", string(r.Trigger.Kind)), zap.Duration("duration", r.Duration)}
@@ -218,13 +217,13 @@ func (s *Sidecar) logReport(_ context.Context, r engine.Report) error {
 	return nil
 }
 
-// tellEnvoy brings the gRPC health up to date with what serves.
-func (s *Sidecar) tellEnvoy(context.Context, engine.Report) error {
+// updateEnvoyHealth brings the gRPC health up to date with what serves.
+func (s *Sidecar) updateEnvoyHealth(context.Context, engine.Report) error {
 	s.envoy.TellHealth()
 	return nil
 }
 
-// judgeFailed counts a question without a verdict, and says why: the caller is told only that.
+// judgeFailed counts and logs a question without a verdict. The caller's answer does not hold the reason.
 func (s *Sidecar) judgeFailed(kind judge.Kind, e *judge.CallError) {
 	s.metrics.JudgeError(string(kind), string(e.Reason))
 	s.cfg.Logger.Warn("the judge gave no verdict", zap.String("kind", string(kind)), zap.String("reason", string(e.Reason)), zap.Error(e))

@@ -14,12 +14,15 @@ import (
 	"go.uber.org/zap"
 )
 
-// recheckEvery is how often the files are looked at, at most: at the handshakes of callers.
-const recheckEvery = time.Second
+// recheckInterval is the minimum time between two looks at the files.
+const recheckInterval = time.Second
 
-// certificates are the TLS files as they were when they last fitted together. They are looked at
-// during handshakes, so that a renewed certificate serves without a restart; files that do not fit
-// together, such as half of a renewal, are logged and what served before serves.
+// certificates holds the TLS configuration of the last files that fitted together. It looks at the files
+// during handshakes, so that a renewed certificate serves without a restart. Files that do not fit
+// together, such as a renewal that is half written, are logged, and the configuration stays.
+//
+// gRPC's certprovider/pemfile is not used: it requires certificate and key in one directory, and when they
+// do not fit together it logs their contents, the private key included.
 type certificates struct {
 	cert, key, ca string // paths; ca may be empty
 	logger        *zap.Logger
@@ -30,8 +33,8 @@ type certificates struct {
 	looked  time.Time
 }
 
-// stamps tell one version of the files from another, in the order certificate, key, authorities; nil
-// for one that is not there. Time and size are not enough: images and stores give all files one time.
+// stamps identify one version of the files, in the order certificate, key, CAs; nil for a missing file.
+// Time and size are not enough: container images give all files the same time.
 type stamps [3]os.FileInfo
 
 func (s stamps) same(other stamps) bool {
@@ -47,7 +50,7 @@ func (s stamps) same(other stamps) bool {
 	return true
 }
 
-// newCertificates reads the files; all problems are errors at the start.
+// newCertificates reads the files. At the start every problem is an error.
 func newCertificates(cert, key, ca string, logger *zap.Logger) (*certificates, error) {
 	switch {
 	case cert == "" && key == "" && ca == "":
@@ -65,8 +68,8 @@ func newCertificates(cert, key, ca string, logger *zap.Logger) (*certificates, e
 	return c, nil
 }
 
-// config returns the configuration for the server, or nil without TLS. Each handshake uses the files that
-// serve then.
+// config returns the configuration for the server, or nil without TLS. Each handshake uses the newest
+// files that fit together.
 func (c *certificates) config() *tls.Config {
 	if c == nil {
 		return nil
@@ -82,7 +85,7 @@ func (c *certificates) current() *tls.Config {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := time.Now()
-	if now.Sub(c.looked) < recheckEvery {
+	if now.Sub(c.looked) < recheckInterval {
 		return c.serving
 	}
 	c.looked = now
@@ -93,15 +96,15 @@ func (c *certificates) current() *tls.Config {
 	c.seen = seen
 	config, err := c.load()
 	if err != nil {
-		c.logger.Error("the TLS files changed and do not fit together; those before serve", zap.Error(err))
+		c.logger.Error("the TLS files changed and do not fit together; the previous ones stay in use", zap.Error(err))
 		return c.serving
 	}
-	c.logger.Info("the TLS files changed and serve")
+	c.logger.Info("the TLS files changed and are in use")
 	c.serving = config
 	return config
 }
 
-// stamps follow links, as mounted secrets are.
+// stamps follows links: mounted secrets are links.
 func (c *certificates) stamps() (all stamps) {
 	for i, path := range []string{c.cert, c.key, c.ca} {
 		if info, err := os.Stat(path); err == nil {

@@ -31,10 +31,14 @@ func (s *Sidecar) listen() error {
 	case len(handed) == 1 && handed[0] == nil:
 		return errors.New("systemd hands over something that is no stream socket: ListenStream= was expected")
 	case len(handed) == 1:
-		s.listener, s.handedOver = handed[0], true
+		s.listener = handed[0]
+		if tcp, ok := s.listener.Addr().(*net.TCPAddr); ok {
+			s.bindHost = tcp.IP.String()
+		}
 	case set.APISocket != "":
 		s.listener, err = listenUnix(set.APISocket)
 	default:
+		s.bindHost = set.APIBind // as the operator wrote it, for messages
 		s.listener, err = listenTCP(net.JoinHostPort(set.APIBind, strconv.Itoa(set.APIPort)))
 	}
 	return err
@@ -65,14 +69,14 @@ func listenTCP(addr string) (net.Listener, error) {
 	return l, nil
 }
 
-// longestSocketPath is what a socket's address holds on every Unix, its end mark left out.
-const longestSocketPath = 103
+// maxSocketPath is the length that fits into a socket's address on every Unix, without the final zero.
+const maxSocketPath = 103
 
-// listenUnix listens on a socket that only its owner can reach. One that a process left behind which
-// was killed is replaced; one that somebody listens on, or another kind of file, is not.
+// listenUnix listens on a socket that only its owner can reach. It replaces a socket that a killed
+// process left behind, but neither one with a listener nor another kind of file.
 func listenUnix(path string) (net.Listener, error) {
-	if len(path) > longestSocketPath {
-		return nil, fmt.Errorf("listen on %s: the path of a socket has at most %d bytes", path, longestSocketPath)
+	if len(path) > maxSocketPath {
+		return nil, fmt.Errorf("listen on %s: the path of a socket has at most %d bytes", path, maxSocketPath)
 	}
 	info, err := os.Lstat(path)
 	switch {
@@ -97,8 +101,8 @@ func listenUnix(path string) (net.Listener, error) {
 	return l, nil
 }
 
-// removeAbandoned removes a socket on which nobody listens, and no other: a process that is busy has
-// its queue full, and one of another user may not be asked, so only a refusal says that nobody is there.
+// removeAbandoned removes a socket without a listener. Only a refused connection proves that there is
+// none: a busy listener has a full queue, and a socket of another user cannot be connected to.
 func removeAbandoned(path string) error {
 	conn, err := net.Dial("unix", path) //nolint:noctx // it does not wait
 	switch {
@@ -107,7 +111,7 @@ func removeAbandoned(path string) error {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil
 	case !errors.Is(err, syscall.ECONNREFUSED):
-		return fmt.Errorf("listen on %s: a socket is there, and whether anybody listens on it cannot be told: %w", path, cause(err))
+		return fmt.Errorf("listen on %s: a socket is there, and it is unclear whether a process listens on it: %w", path, cause(err))
 	}
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("replace the socket of a process that is gone: %w", err)
@@ -115,7 +119,7 @@ func removeAbandoned(path string) error {
 	return nil
 }
 
-// Addr is where the sidecar listens: host:port, or unix:PATH.
+// Addr is the address that the sidecar listens on: host:port, or unix:PATH.
 func (s *Sidecar) Addr() string { return address(s.listener) }
 
 func address(l net.Listener) string {
@@ -134,7 +138,7 @@ func (s *Sidecar) EnvoyAddr() string {
 	return address(s.envoyListener)
 }
 
-// URL is where the sidecar is called.
+// URL is the base URL of the API.
 func (s *Sidecar) URL() string {
 	switch addr := s.Addr(); {
 	case strings.HasPrefix(addr, settings.UnixScheme):
@@ -146,8 +150,7 @@ func (s *Sidecar) URL() string {
 	}
 }
 
-// onlyLocal reports whether only this machine reaches a listener, and with it the token that a first
-// start made.
+// onlyLocal reports whether a listener can be reached from this machine only.
 func onlyLocal(l net.Listener) bool {
 	switch addr := l.Addr().(type) {
 	case *net.TCPAddr:
@@ -156,19 +159,5 @@ func onlyLocal(l net.Listener) bool {
 		return true
 	default:
 		return false
-	}
-}
-
-// bindHost is the host that the listener was bound to: as the operator wrote it, for a socket that
-// systemd handed over its address, and nothing for a Unix socket.
-func (s *Sidecar) bindHost() string {
-	tcp, ok := s.listener.Addr().(*net.TCPAddr)
-	switch {
-	case !ok:
-		return ""
-	case s.handedOver:
-		return tcp.IP.String()
-	default:
-		return s.cfg.Settings.APIBind
 	}
 }

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// TestASocketWhoseQueueIsFullIsNotTakenOver: whoever listens there is busy, not gone.
+// TestASocketWhoseQueueIsFullIsNotTakenOver: its listener is busy, not gone.
 func TestASocketWhoseQueueIsFullIsNotTakenOver(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "gw.sock")
 	fd, err := syscall.Socket(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
@@ -28,7 +28,7 @@ func TestASocketWhoseQueueIsFullIsNotTakenOver(t *testing.T) {
 			defer conn.Close()
 		}
 	}
-	const want = "a socket is there, and whether anybody listens on it cannot be told: resource temporarily unavailable"
+	const want = "a socket is there, and it is unclear whether a process listens on it: resource temporarily unavailable"
 	if l, err := listenUnix(path); err == nil {
 		l.Close()
 		t.Error("it was taken over")

@@ -14,8 +14,8 @@ import (
 // ErrRunning is wrapped when another sidecar uses the data directory.
 var ErrRunning = errors.New("another sidecar already runs on this data directory")
 
-// claim makes the data directory this process's own. The lock ends with the process, however it
-// ends; release ends it earlier.
+// claim creates and locks the data directory. The lock ends with the process, however that ends, or by
+// release.
 func claim(dataDir string) (release func() error, err error) {
 	if err := os.MkdirAll(dataDir, 0o700); err != nil {
 		return nil, fmt.Errorf("data directory: %w", err)
@@ -27,10 +27,10 @@ func claim(dataDir string) (release func() error, err error) {
 		return nil, fmt.Errorf("data directory %s cannot be written: %w", dataDir, err)
 	}
 	if !got {
-		pid, _ := os.ReadFile(path) // the message does without it
+		pid, _ := os.ReadFile(path) // only for the message
 		return nil, fmt.Errorf("%w: pid %s, %s", ErrRunning, strings.TrimSpace(string(pid)), dataDir)
 	}
-	// Written in place: a rename would leave the lock on a file that is gone.
+	// Written in place: a rename would leave the lock on the old file.
 	if err := os.WriteFile(path, []byte(strconv.Itoa(os.Getpid())+"\n"), 0o600); err != nil {
 		return nil, errors.Join(fmt.Errorf("data directory %s cannot be written: %w", dataDir, err), lock.Unlock())
 	}

@@ -25,13 +25,13 @@ func (s *Sidecar) firstLoad(ctx context.Context) {
 		return err
 	})
 	for _, skipped := range found.Skipped {
-		s.cfg.Logger.Warn("a kept policy was passed over", zap.String("file", skipped.Entry.Name), zap.Error(skipped.Err))
+		s.cfg.Logger.Warn("a saved policy was skipped", zap.String("file", skipped.Entry.Name), zap.Error(skipped.Err))
 	}
 	switch {
 	case err == nil:
 		s.cfg.Logger.Warn("the last good policy of an earlier run serves", zap.String("file", found.Entry.Name))
 	case !errors.Is(err, history.ErrNone):
-		s.cfg.Logger.Error("no policy of an earlier run could be looked for", zap.Error(err))
+		s.cfg.Logger.Error("the saved policies of earlier runs could not be read", zap.Error(err))
 	}
 }
 
@@ -92,6 +92,6 @@ func (s *Sidecar) reload(ctx context.Context, trigger engine.Trigger) {
 	_, err := s.engine.Reload(ctx, trigger)
 	var refused *engine.Refused
 	if err != nil && !errors.As(err, &refused) && ctx.Err() == nil {
-		s.cfg.Logger.Error("reload could not be asked for", zap.Error(err))
+		s.cfg.Logger.Error("a reload could not be requested", zap.Error(err))
 	}
 }

@@ -1,6 +1,6 @@
-// Package sidecar wires watcher, engine and API into one running process, for the serve command
-// and for tests alike. [New] takes hold of everything that can be refused (the data directory, the
-// token, the address, the policy directory); [Sidecar.Run] runs until its context ends.
+// Package sidecar wires watcher, engine and API into one running process, for the serve command and for
+// tests. [New] acquires everything that can be refused: the data directory, the token, the addresses, the
+// policy directory. [Sidecar.Run] runs until its context ends.
 package sidecar
 
 import (
@@ -32,43 +32,40 @@ import (
 	"go.uber.org/zap"
 )
 
-// Config is what a Sidecar needs beside its settings.
+// Config is what a Sidecar needs in addition to its settings.
 type Config struct {
 	Settings settings.Settings
-	HUP      <-chan os.Signal // asks for a reload; may be nil
-	Version  string           // of the program, for the record
-	Stdout   io.Writer        // where the decision log goes when the settings ask for it there; may be nil
+	HUP      <-chan os.Signal // each signal asks for a reload; may be nil
+	Version  string           // of the program
+	Stdout   io.Writer        // for the decision log, if the settings send it there; may be nil
 	Logger   *zap.Logger
 }
 
 // Sidecar is one sidecar on one data directory.
 type Sidecar struct {
-	cfg      Config
-	token    string
-	listener net.Listener
-	release  func() error
+	cfg     Config
+	release func() error // unlocks the data directory
 
-	engine  *engine.Engine   // nil when validating only
-	history *history.Store   // nil when there is no policy directory to restore
-	keeper  *history.Keeper  // the same
-	watcher *watcher.Watcher // nil when nothing is watched
-	server  *api.Server
-	metrics *metrics.Metrics
-	audit   *audit.Log
-	events  *events.Hub
-	judge   *judge.Judge // nil when it is off
+	listener      net.Listener
+	bindHost      string           // of the listener: the address bound to; empty for a Unix socket
+	certificates  *certificates    // nil without TLS
+	envoyListener net.Listener     // nil when Envoy is not answered
+	envoy         *extauthz.Server // the same
 
-	envoy         *extauthz.Server // nil when it is off
-	envoyListener net.Listener     // the same
-
+	engine    *engine.Engine   // nil when validating only
+	history   *history.Store   // nil when there is no policy directory to restore
+	keeper    *history.Keeper  // the same
+	watcher   *watcher.Watcher // nil when nothing is watched
+	server    *api.Server
+	metrics   *metrics.Metrics
+	audit     *audit.Log
+	events    *events.Hub
+	judge     *judge.Judge     // nil when it is off
 	decisions *decisionlog.Log // nil when it is off
-
-	certificates *certificates // nil without TLS
-	handedOver   bool          // systemd made the listener
 }
 
-// New takes the data directory, the token and the address, and makes the parts. On an error
-// nothing is left taken. A sidecar that was made is to be run.
+// New acquires the data directory, the token and the addresses, and makes the parts. On an error it
+// releases what it acquired. The caller must run the sidecar that New returns: Run releases the rest.
 func New(cfg Config) (_ *Sidecar, err error) {
 	s := &Sidecar{cfg: cfg}
 	if err := s.openHistory(); err != nil {
@@ -100,10 +97,11 @@ func New(cfg Config) (_ *Sidecar, err error) {
 	if err := s.listenForEnvoy(); err != nil {
 		return nil, err
 	}
-	if err := s.findToken(); err != nil {
+	token, err := s.findToken()
+	if err != nil {
 		return nil, err
 	}
-	if err := s.wire(); err != nil {
+	if err := s.wire(token); err != nil {
 		return nil, err
 	}
 	if err := s.makeEnvoy(); err != nil {
@@ -112,8 +110,7 @@ func New(cfg Config) (_ *Sidecar, err error) {
 	return s, nil
 }
 
-// openHistory makes the store of what served before. Each policy directory has its own: what
-// another directory held is not this one's last good.
+// openHistory opens the store of last good policies. Each policy directory has its own store.
 func (s *Sidecar) openHistory() (err error) {
 	set := s.cfg.Settings
 	if set.PolicyDir == "" || set.ValidateOnly {
@@ -132,9 +129,8 @@ func (s *Sidecar) openHistory() (err error) {
 	return err
 }
 
-// checkPolicyDir refuses a directory that can only be a mistake. One whose policy is broken is not
-// refused, since it may be repaired while the sidecar runs, nor is any whose policy of an earlier
-// run can serve meanwhile.
+// checkPolicyDir refuses a directory that holds no policy at all, unless the policy of an earlier run
+// can serve until it does. A broken policy is accepted: it may be repaired while the sidecar runs.
 func (s *Sidecar) checkPolicyDir() error {
 	dir := s.cfg.Settings.PolicyDir
 	if dir == "" {
@@ -156,22 +152,23 @@ func (s *Sidecar) checkPolicyDir() error {
 	return fmt.Errorf("policy directory %s: %w", dir, engine.ErrNoPolicy)
 }
 
-func (s *Sidecar) findToken() error {
+// findToken returns the token, and makes one if there is none. A token that was made protects the API
+// only against callers on this machine, so other addresses need one that the operator chose.
+func (s *Sidecar) findToken() (string, error) {
 	token, explicit, err := s.cfg.Settings.Token()
 	if err != nil && !errors.Is(err, settings.ErrNoToken) {
-		return err
+		return "", err
 	}
 	if !explicit && !onlyLocal(s.listener) {
-		return fmt.Errorf("%s is not a loopback address: set %s before the API is opened to others", s.bindHost(), settings.TokenVariable)
+		return "", fmt.Errorf("%s is not a loopback address: set %s before the API is opened to others", s.bindHost, settings.TokenVariable)
 	}
 	if !explicit && s.envoyListener != nil && !onlyLocal(s.envoyListener) {
-		return fmt.Errorf("--ext-authz-addr %s is not a loopback address: set %s before it is opened to others", s.cfg.Settings.ExtAuthz.Addr, settings.TokenVariable)
+		return "", fmt.Errorf("--ext-authz-addr %s is not a loopback address: set %s before it is opened to others", s.cfg.Settings.ExtAuthz.Addr, settings.TokenVariable)
 	}
 	if err != nil {
-		token, err = s.cfg.Settings.MakeToken()
+		return s.cfg.Settings.MakeToken()
 	}
-	s.token = token
-	return err
+	return token, nil
 }
 
 func (s *Sidecar) close() error {
@@ -188,7 +185,7 @@ func (s *Sidecar) dirConfig() source.Config {
 	return source.Config{AllowOutside: s.cfg.Settings.OutsideLinks}
 }
 
-// source opens the policy directory anew, or gives the embedded pack.
+// source opens the policy directory, or returns the embedded default pack.
 func (s *Sidecar) source() (fs.FS, error) {
 	if s.cfg.Settings.PolicyDir == "" {
 		return policies.FS(), nil
@@ -200,7 +197,7 @@ func (s *Sidecar) source() (fs.FS, error) {
 	return dir, nil
 }
 
-// cause is the part of a net error that says what was wrong, without the addresses said already.
+// cause unwraps a network error to the reason. The messages around it name the address already.
 func cause(err error) error {
 	var opErr *net.OpError
 	if errors.As(err, &opErr) {

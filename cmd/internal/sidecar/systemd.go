@@ -12,30 +12,29 @@ import (
 	"go.uber.org/zap"
 )
 
-// The states that systemd is told where it asked to be, by Type=notify-reload. Elsewhere nothing
-// is told.
+// The states sent to systemd for Type=notify-reload. Without NOTIFY_SOCKET nothing is sent.
 const (
 	notifyReady     = daemon.SdNotifyReady
 	notifyReloading = daemon.SdNotifyReloading
 	notifyStopping  = daemon.SdNotifyStopping
 )
 
-// notify also tells what the sidecar is doing, which systemctl status shows.
+// notify sends a state to systemd, with the text that systemctl status shows.
 func (s *Sidecar) notify(state, doing string) {
 	if state == notifyReloading {
 		state += "\n" + daemon.SdNotifyMonotonicUsec()
 	}
 	if _, err := daemon.SdNotify(false, state+"\nSTATUS="+doing); err != nil {
-		s.cfg.Logger.Warn("systemd could not be told", zap.String("state", state), zap.Error(err))
+		s.cfg.Logger.Warn("systemd was not notified", zap.String("state", state), zap.Error(err))
 	}
 }
 
-// underSystemd reports whether somebody is told.
+// underSystemd reports whether systemd asked for notifications.
 func underSystemd() bool { return os.Getenv("NOTIFY_SOCKET") != "" }
 
-// tellReport keeps what systemctl status shows true after the reloads that systemd did not ask for;
-// it is told of the others when they are over.
-func (s *Sidecar) tellReport(_ context.Context, r engine.Report) error {
+// notifyReport updates what systemctl status shows after a reload. Reloads at the start and by SIGHUP
+// are left out: notify follows when they end.
+func (s *Sidecar) notifyReport(_ context.Context, r engine.Report) error {
 	if r.Trigger.Kind == engine.TriggerStartup || r.Trigger.Kind == engine.TriggerSignal {
 		return nil
 	}
@@ -43,7 +42,7 @@ func (s *Sidecar) tellReport(_ context.Context, r engine.Report) error {
 	return err
 }
 
-// doing is what serves, in a few words.
+// doing says in one line what serves.
 func (s *Sidecar) doing() string {
 	if s.engine == nil {
 		return "validating only"
@@ -61,8 +60,7 @@ func firstLine(text string) string {
 	return line
 }
 
-// notifySystemd keeps systemd's watchdog content from the first load on, and reports that the sidecar
-// stops.
+// notifySystemd feeds systemd's watchdog after the first load, and reports when the sidecar stops.
 func (s *Sidecar) notifySystemd(ctx context.Context, loaded <-chan struct{}) error {
 	if waitFor(ctx, loaded) {
 		s.runWatchdog(ctx)
@@ -72,53 +70,53 @@ func (s *Sidecar) notifySystemd(ctx context.Context, loaded <-chan struct{}) err
 	return nil
 }
 
-// longestAttempt is more than an attempt may take with all that is announced after it: an engine that
-// does not answer for so long is not busy.
-const longestAttempt = 3 * time.Minute
+// maxAttempt is longer than an attempt and its announcements may take. An engine that does not answer
+// for that long hangs.
+const maxAttempt = 3 * time.Minute
 
-// runWatchdog tells systemd that the sidecar is alive for as long as it is, where WatchdogSec= asks
-// for that. Without an engine there is no loop to ask.
+// runWatchdog sends keep-alives to systemd while the engine's loop answers, if WatchdogSec= is set.
+// Without an engine it always sends them.
 func (s *Sidecar) runWatchdog(ctx context.Context) {
 	within, err := daemon.SdWatchdogEnabled(false)
 	if err != nil {
-		s.cfg.Logger.Warn("systemd's watchdog is not told anything", zap.Error(err))
+		s.cfg.Logger.Warn("systemd's watchdog gets no keep-alives", zap.Error(err))
 	}
 	if within == 0 {
 		return
 	}
-	w := watchdog{every: within / 2, patience: longestAttempt, alive: func(context.Context) error { return nil }}
+	w := watchdog{every: within / 2, patience: maxAttempt, ping: func(context.Context) error { return nil }}
 	if s.engine != nil {
-		w.alive = s.engine.Ping
+		w.ping = s.engine.Ping
 	}
-	w.tell = func() {
+	w.keepAlive = func() {
 		if _, err := daemon.SdNotify(false, daemon.SdNotifyWatchdog); err != nil {
-			s.cfg.Logger.Warn("systemd's watchdog could not be told", zap.Error(err))
+			s.cfg.Logger.Warn("a keep-alive for systemd's watchdog was not sent", zap.Error(err))
 		}
 	}
 	w.silent = func(err error) {
-		s.cfg.Logger.Error("the engine does not answer: systemd's watchdog is told no more", zap.Error(err))
+		s.cfg.Logger.Error("the engine does not answer: systemd's watchdog gets no more keep-alives", zap.Error(err))
 	}
 	w.run(ctx)
 }
 
-// A watchdog vouches for a loop that it asks. One that is busy answers late, so a question that waits
-// is no reason to be silent before patience is over.
+// A watchdog pings a loop and sends keep-alives while it answers. A busy loop answers late, so the
+// keep-alives go on while a ping waits, until patience is over.
 type watchdog struct {
 	every, patience time.Duration
-	alive           func(context.Context) error // answers when the loop does
-	tell            func()
-	silent          func(error) // told once for each time that tell is not called any more; nil: out of patience
+	ping            func(context.Context) error // returns when the loop answers
+	keepAlive       func()
+	silent          func(error) // called once when the keep-alives stop; a nil error: patience is over
 }
 
 func (w watchdog) run(ctx context.Context) {
 	ticks := time.NewTicker(w.every)
 	defer ticks.Stop()
 	answers := make(chan error) // run takes every answer before it ends
-	var asked time.Time         // zero: no question waits
+	var asked time.Time         // zero: no ping waits
 	var mute bool
-	vouch := func(ok bool, why error) {
+	report := func(ok bool, why error) {
 		if ok {
-			w.tell()
+			w.keepAlive()
 		} else if !mute && ctx.Err() == nil {
 			w.silent(why)
 		}
@@ -133,13 +131,13 @@ func (w watchdog) run(ctx context.Context) {
 			return
 		case err := <-answers:
 			asked = time.Time{}
-			vouch(err == nil, err)
+			report(err == nil, err)
 		case now := <-ticks.C:
 			if asked.IsZero() {
 				asked = now
-				go func() { answers <- w.alive(ctx) }()
+				go func() { answers <- w.ping(ctx) }()
 			} else {
-				vouch(now.Sub(asked) < w.patience, nil)
+				report(now.Sub(asked) < w.patience, nil)
 			}
 		}
 	}

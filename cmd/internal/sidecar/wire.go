@@ -19,8 +19,8 @@ import (
 	"go.uber.org/zap"
 )
 
-// wire makes the parts and joins them. The two lists of the engine are the whole extension surface.
-func (s *Sidecar) wire() (err error) {
+// wire makes the parts and connects them.
+func (s *Sidecar) wire(token string) (err error) {
 	set := s.cfg.Settings
 	s.metrics, err = metrics.New(metrics.Config{
 		Version: s.cfg.Version, Routes: api.Routes(), VerdictTTL: set.Judge.CacheTTL, Snapshot: s.snapshot,
@@ -55,8 +55,8 @@ func (s *Sidecar) wire() (err error) {
 		Engine:    s.engine,
 		Source:    s.source,
 		PolicyDir: set.PolicyDir,
-		Token:     s.token,
-		BindHost:  s.bindHost(),
+		Token:     token,
+		BindHost:  s.bindHost,
 		Watch:     s.watchHealth,
 		LastGood:  s.lastGood,
 		Metrics:   s.metrics,
@@ -75,7 +75,7 @@ func (s *Sidecar) wire() (err error) {
 	return err
 }
 
-// makeWatcher makes the watcher where there is a directory to watch.
+// makeWatcher makes the watcher if there is a directory to watch.
 func (s *Sidecar) makeWatcher() (err error) {
 	set := s.cfg.Settings
 	if s.engine == nil || set.PolicyDir == "" || !set.Watch {
@@ -90,7 +90,7 @@ func (s *Sidecar) makeWatcher() (err error) {
 		SafetyInterval:    set.SafetyInterval,
 		FullCheckInterval: set.FullCheckInterval,
 		MaxDepth:          set.MaxDepth,
-		HealthChanged:     s.tellWatch,
+		HealthChanged:     s.reportWatch,
 	})
 	return err
 }
@@ -109,7 +109,7 @@ func judgeConfig(s settings.Judge) judge.Config {
 	return cfg
 }
 
-// makeJudge makes the judge that the settings ask for: none, unless they name an endpoint.
+// makeJudge makes the judge if the settings name an endpoint.
 func (s *Sidecar) makeJudge() (err error) {
 	cfg := judgeConfig(s.cfg.Settings.Judge)
 	if cfg.BaseURL == "" {
@@ -133,7 +133,7 @@ func (s *Sidecar) makeJudge() (err error) {
 	return nil
 }
 
-// makeDecisionLog makes the log that the settings ask for, if they ask for one.
+// makeDecisionLog makes the decision log if the settings name a place for it.
 func (s *Sidecar) makeDecisionLog() error {
 	set := s.cfg.Settings.Decisions
 	toStdout := set.Console && s.cfg.Stdout != nil
@@ -160,7 +160,7 @@ func (s *Sidecar) makeDecisionLog() error {
 	return err
 }
 
-// makeEnvoy makes what answers Envoy, where it is to be answered.
+// makeEnvoy makes the server for Envoy if there is an address for it.
 func (s *Sidecar) makeEnvoy() (err error) {
 	if s.envoyListener == nil {
 		return nil
