@@ -16,12 +16,13 @@ import (
 	"github.com/open-policy-agent/opa/v1/server/writer"
 )
 
-// A whole batch may take so many times the deadline of one decision; each decision of it has the deadline that it would have alone.
+// batchDeadlines is the deadline of a batch in units of that of a single decision, which each decision of the
+// batch keeps.
 const batchDeadlines = 10
 
 type batchRequest struct {
 	Inputs map[string]any `json:"inputs"`
-	Common any            `json:"common_input"` // objects are joined with the inputs, whose own keys win
+	Common any            `json:"common_input"` // objects are merged with each input, whose keys take precedence
 }
 
 type batchAnswer struct {
@@ -30,7 +31,7 @@ type batchAnswer struct {
 	Responses map[string]any  `json:"responses"`
 }
 
-// batchResult is one decision of a batch. The status is told where they differ.
+// batchResult is one decision of a batch. Status is set only if the decisions have different ones.
 type batchResult struct {
 	Status string `json:"http_status_code,omitempty"`
 	dataAnswer
@@ -42,9 +43,9 @@ type batchError struct {
 	*types.ErrorV1
 }
 
-// Batch answers POST of /v1/batch/data/{path} in the shape of Enterprise OPA: the document at one
-// path for many inputs, all decided by one generation. It is 200 when all could be decided, 500 when
-// none could, and 207 in between.
+// Batch answers POST of /v1/batch/data/{path} in the form of Enterprise OPA: the document at one path for
+// several inputs, all decided by one generation. The status is 200 if all decisions succeed, 500 if all
+// fail, else 207.
 func (a *API) Batch() http.Handler { return a.handler((*exchange).batch, http.MethodPost) }
 
 func (x *exchange) batch() {
@@ -125,10 +126,10 @@ func (x *exchange) writeBatch(results map[string]*batchResult, failures map[stri
 	case len(failures) > 0:
 		status = http.StatusInternalServerError
 	}
-	writer.JSON(x.w, status, answer, x.pretty()) //nolint:staticcheck // deprecated for answers that cannot be encoded; this one can
+	writer.JSON(x.w, status, answer, x.pretty()) //nolint:staticcheck // deprecated because of answers that cannot be encoded; this one can
 }
 
-// joined is over with the keys that only base has, at every depth where both are objects.
+// joined returns over with the keys that only base has, at every depth at which both are objects.
 func joined(base, over any) any {
 	b, ok1 := base.(map[string]any)
 	o, ok2 := over.(map[string]any)

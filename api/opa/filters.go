@@ -20,14 +20,14 @@ import (
 	"github.com/open-policy-agent/opa/v1/server/writer"
 )
 
-// The types of answers to a request for filters that are not of one target: of several, and of none, for
-// which there are no filters, as OPA finds only late.
+// The answer types without a single target: for several targets, and for none. OPA accepts the latter and
+// then finds no filters.
 const (
 	severalTargets = "application/vnd.opa.multitarget+json"
 	noTarget       = "application/json"
 )
 
-// targets are the others, each named by the type of its answer.
+// targets are the single targets, by the type of their answer.
 var targets = map[string]engine.Target{
 	"application/vnd.opa.ucast.all+json":      {Language: "ucast", Dialect: "all"},
 	"application/vnd.opa.ucast.minimal+json":  {Language: "ucast", Dialect: "minimal"},
@@ -56,20 +56,20 @@ type filter struct {
 }
 
 type filtersAnswer struct {
-	Result  any               `json:"result,omitempty"` // left out when no row may be seen
+	Result  any               `json:"result,omitempty"` // nil if no row is allowed
 	Metrics types.MetricsV1   `json:"metrics,omitempty"`
 	Hints   []failtracer.Hint `json:"hints,omitempty"`
 }
 
-// Filters answers GET and POST of /v1/compile/{path}: the rule there as conditions for a database, in
-// the language that the header Accept asks for.
+// Filters answers GET and POST of /v1/compile/{path}: it translates the rule at path to conditions for a
+// database, in the language of the Accept header.
 func (a *API) Filters() http.Handler {
 	return a.handler((*exchange).filters, http.MethodGet, http.MethodPost)
 }
 
 func (x *exchange) filters() {
 	o := x.observation()
-	o.Tracer = nil // OPA explains no filters
+	o.Tracer = nil // OPA does not explain filters
 	o.metrics.Timer(metrics.ServerHandler).Start()
 	o.metrics.Timer(metrics.RegoQueryParse).Start()
 	var body filtersRequest
@@ -113,7 +113,7 @@ func (x *exchange) filters() {
 	}
 }
 
-// filterRequest reads everything but the targets.
+// filterRequest reads all parts of a request except the targets.
 func (x *exchange) filterRequest(body filtersRequest) (f engine.FilterRequest, err error) {
 	if f.Path, err = rulePath(x.r.PathValue("path")); err != nil {
 		return f, err
@@ -142,7 +142,7 @@ func (x *exchange) filterRequest(body filtersRequest) (f engine.FilterRequest, e
 	return f, nil
 }
 
-// rulePath splits a path that was decoded once. OPA decodes its parts again.
+// rulePath splits a path that is decoded already. OPA decodes its parts a second time.
 func rulePath(text string) (path engine.Path, err error) {
 	if text == "" {
 		return nil, errors.New("missing required 'path' parameter")
@@ -161,16 +161,16 @@ func rulePath(text string) (path engine.Path, err error) {
 	return path, nil
 }
 
-// targetsOf is what an answer of the type accept translates to.
+// targetsOf returns the targets for an answer of the type accept.
 func targetsOf(accept string, several []string) (all []engine.Target, err error) {
-	one, known := targets[accept]
+	target, ok := targets[accept]
 	switch {
 	case accept == "":
 		return nil, errors.New("Accept header: missing required header") //nolint:staticcheck // OPA's words, here and below
 	case strings.Contains(accept, ","):
 		return nil, errors.New("Accept header: multiple headers not supported") //nolint:staticcheck // as above
-	case known:
-		return []engine.Target{one}, nil
+	case ok:
+		return []engine.Target{target}, nil
 	case accept == noTarget:
 		return []engine.Target{{}}, nil
 	case accept != severalTargets:
@@ -183,7 +183,7 @@ func targetsOf(accept string, several []string) (all []engine.Target, err error)
 	return all, nil
 }
 
-// several are filters of the targets that were asked for. Of UCAST there is one only.
+// several are the filters of the requested targets. UCAST has only one dialect here.
 type several struct {
 	UCAST      *filter `json:"ucast,omitempty"`
 	PostgreSQL *filter `json:"postgresql,omitempty"`
@@ -192,21 +192,21 @@ type several struct {
 	SQLite     *filter `json:"sqlite,omitempty"`
 }
 
-func severalOf(found *regocompile.Filters, asked []engine.Target) (s several) {
-	of := map[string]**filter{"postgresql": &s.PostgreSQL, "mysql": &s.MySQL, "sqlserver": &s.SQLServer, "sqlite": &s.SQLite}
-	for _, t := range asked {
-		place := of[t.Dialect]
+func severalOf(found *regocompile.Filters, requested []engine.Target) (s several) {
+	fields := map[string]**filter{"postgresql": &s.PostgreSQL, "mysql": &s.MySQL, "sqlserver": &s.SQLServer, "sqlite": &s.SQLite}
+	for _, t := range requested {
+		field := fields[t.Dialect]
 		if t.Language == "ucast" {
-			place = &s.UCAST
+			field = &s.UCAST
 		}
-		if f := found.For(t.Language, t.Dialect); f.Query != nil && place != nil && *place == nil {
-			*place = &filter{f.Query, f.Masks}
+		if f := found.For(t.Language, t.Dialect); f.Query != nil && field != nil && *field == nil {
+			*field = &filter{f.Query, f.Masks}
 		}
 	}
 	return s
 }
 
-// named are the unknowns that a hint could speak of; OPA's tracer crashes on others.
+// named returns the unknowns that a hint can name. OPA's tracer panics on others.
 func named(unknowns []ast.Ref) []ast.Ref {
 	return slices.DeleteFunc(slices.Clone(unknowns), func(u ast.Ref) bool {
 		if len(u) < 2 {
@@ -217,13 +217,12 @@ func named(unknowns []ast.Ref) []ast.Ref {
 	})
 }
 
-// failFilters answers for filters that could not be made: mostly, because the target cannot say what
-// the policy does.
+// failFilters answers a translation that failed, usually because the target cannot express the policy.
 func (x *exchange) failFilters(err error) {
-	var cannot ast.Errors
+	var untranslatable ast.Errors
 	switch {
-	case errors.As(err, &cannot):
-		writer.Error(x.w, http.StatusBadRequest, types.NewErrorV1(types.CodeEvaluation, types.MsgEvaluationError).WithASTErrors(cannot))
+	case errors.As(err, &untranslatable):
+		writer.Error(x.w, http.StatusBadRequest, types.NewErrorV1(types.CodeEvaluation, types.MsgEvaluationError).WithASTErrors(untranslatable))
 	case errors.Is(err, regocompile.ErrInvalidMappings):
 		x.failRequest(err)
 	default:

@@ -9,9 +9,8 @@ import (
 	"github.com/open-policy-agent/opa/v1/server/writer"
 )
 
-// Health answers GET of /health: 200 while the process lives. Those who ask for bundles or plugins
-// want to know whether decisions are answered; to them it is 500 while nothing serves. There are no
-// plugins that could be excluded.
+// Health answers GET of /health with 200. With the parameter bundles or plugins, which ask whether decisions
+// can be made, it answers 500 while no generation is in service. There are no plugins to exclude.
 func (a *API) Health() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		x := &exchange{API: a, w: w, r: r, g: a.Current(), params: r.URL.Query()}
@@ -22,7 +21,7 @@ func (a *API) Health() http.Handler {
 		}
 		w.Header().Set("Content-Type", "application/json")
 		w.WriteHeader(http.StatusInternalServerError)
-		_ = json.NewEncoder(w).Encode(types.HealthResponseV1{Error: err.Error()}) // the prober went away
+		_ = json.NewEncoder(w).Encode(types.HealthResponseV1{Error: err.Error()}) // an error means that the caller has gone
 	})
 }
 
@@ -30,7 +29,7 @@ func (x *exchange) unready() error {
 	if x.g != nil {
 		return nil
 	}
-	//nolint:staticcheck // the deprecated name is still asked for
+	//nolint:staticcheck // callers still use the deprecated name
 	if x.flag(types.ParamBundleActivationV1) || x.flag(types.ParamBundlesActivationV1) {
 		return errors.New("one or more bundles are not activated")
 	}

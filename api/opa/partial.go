@@ -9,7 +9,7 @@ import (
 	"github.com/open-policy-agent/opa/v1/server/types"
 )
 
-// partialOf checks a request for partial evaluation.
+// partialOf checks and converts a request for partial evaluation.
 func partialOf(request types.CompileRequestV1) (p engine.Partial, invalid *types.ErrorV1) {
 	var err error
 	if p.Query, err = parseQuery(request.Query); err != nil {

@@ -8,7 +8,7 @@ import (
 	"github.com/open-policy-agent/opa/v1/server/writer"
 )
 
-// Policies answers GET of /v1/policies: every module that serves, by the path of its file.
+// Policies answers GET of /v1/policies with all modules. The id of a module is the path of its file.
 func (a *API) Policies() http.Handler {
 	return a.handler(func(x *exchange) {
 		all := []types.PolicyV1{}
@@ -21,7 +21,7 @@ func (a *API) Policies() http.Handler {
 	}, http.MethodGet)
 }
 
-// Policy answers GET of /v1/policies/{path}: the module of one file.
+// Policy answers GET of /v1/policies/{path} with the module of one file.
 func (a *API) Policy() http.Handler {
 	return a.handler(func(x *exchange) {
 		id := x.r.PathValue("path")

@@ -12,7 +12,7 @@ import (
 	"github.com/open-policy-agent/opa/v1/server/writer"
 )
 
-// Query answers GET and POST of /v1/query: the bindings that make a query true that the caller wrote.
+// Query answers GET and POST of /v1/query with the bindings that satisfy the caller's query.
 func (a *API) Query() http.Handler {
 	return a.handler((*exchange).query, http.MethodGet, http.MethodPost)
 }
@@ -54,7 +54,7 @@ func (x *exchange) query() {
 	x.write(answer)
 }
 
-// queryRequest reads the query and its input; failed, where it is not nil, answers instead.
+// queryRequest reads the query and its input. If failed is not nil, the request is invalid: failed answers it.
 func (x *exchange) queryRequest() (query ast.Body, input ast.Value, failed func()) {
 	var request types.QueryRequestV1
 	if x.r.Method == http.MethodPost {
@@ -82,7 +82,7 @@ func parseQuery(text string) (ast.Body, error) {
 	return ast.ParseBodyWithOpts(text, ast.ParserOptions{RegoVersion: ast.RegoV1})
 }
 
-// Compile answers POST of /v1/compile: what is left of a query when all that is known is evaluated.
+// Compile answers POST of /v1/compile: it partially evaluates a query.
 func (a *API) Compile() http.Handler { return a.handler((*exchange).compile, http.MethodPost) }
 
 func (x *exchange) compile() {
