@@ -136,7 +136,7 @@ func TestWhatABatchCannotDecideIsDeniedAndSaysWhy(t *testing.T) {
 	const body = `{` + one + `,"evaluations":[{"subject":{"type":"user","id":"u","properties":{"zero":0}}},{},{"subject":{"type":"user"}}]}`
 	status, answer, _ := s.request("POST", "/access/v1/evaluations", body)
 	for _, want := range []string{`[{"decision":false,"context":{"error":{"status":500,"message":"`, `divide by zero`,
-		`{"decision":false,"context":{"error":{"status":400,"message":"subject is required"}}}`, `subject.id is required, and is a string`} {
+		`{"decision":false,"context":{"error":{"status":400,"message":"subject is required"}}}`, `subject.id is required and must be a non-empty string`} {
 		if status != 200 || !strings.Contains(answer, want) {
 			t.Errorf("%d %s; want %s", status, answer, want)
 		}
@@ -159,8 +159,8 @@ func TestADecisionOfAuthZENIsATruthOrAnObjectWithOne(t *testing.T) {
 		{[]string{"todo", "odd", "undefined"}, 200, `{"decision":false}`},
 		{[]string{"nothing"}, 200, `{"decision":false}`},
 		{nil, 200, `{"decision":false}`}, // authzen/allow, which is not there
-		{[]string{"todo", "odd", "text"}, 500, `neither true nor false`},
-		{[]string{"todo", "odd", "object"}, 500, `decision is neither true nor false`},
+		{[]string{"todo", "odd", "text"}, 500, `neither a boolean nor an object`},
+		{[]string{"todo", "odd", "object"}, 500, `decision is not a boolean`},
 		{[]string{"todo", "odd", "context"}, 500, `context is not an object`},
 		{[]string{"todo", "odd", "fails"}, 500, `divide by zero`},
 	} {
@@ -174,7 +174,7 @@ func TestAuthZENNamesWhatIsWrongWithARequest(t *testing.T) {
 	for body, want := range map[string]string{
 		`{` + action + `,` + resource + `}`:                                                                   "subject is required",
 		`{"subject":{"id":"u"},` + action + `,` + resource + `}`:                                              "subject.type is required",
-		`{"subject":{"type":"user","id":7},` + action + `,` + resource + `}`:                                  "subject.id is required, and is a string",
+		`{"subject":{"type":"user","id":7},` + action + `,` + resource + `}`:                                  "subject.id is required and must be a non-empty string",
 		`{` + subject + `,"action":{"name":""},` + resource + `}`:                                             "action.name is required",
 		`{` + subject + `,` + action + `,"resource":{"type":"t"}}`:                                            "resource.id is required",
 		`{` + subject + `,` + action + `,"resource":{"type":"t","id":"1","properties":[]}}`:                   "resource.properties is not an object",

@@ -1,9 +1,9 @@
-// Package authzen answers the OpenID AuthZEN Authorization API 1.0 over one generation of the engine:
-// single evaluations, batches of them, and the metadata by which enforcement points find both.
+// Package authzen serves the OpenID AuthZEN Authorization API 1.0 from a generation of the engine: single
+// evaluations, batches, and the metadata by which enforcement points find both.
 //
-// Every evaluation is one decision by one document of the policy, whose input is the evaluation's
-// subject, action, resource and context. The document is true or false, or an object whose decision is
-// true or false and whose context, where there is one, is handed on. Undefined denies.
+// Each evaluation is one decision by a document of the policy, with subject, action, resource and context
+// as its input. The document is a boolean, or an object with a boolean decision and an optional context,
+// which becomes part of the answer. If the document is undefined, the decision is false.
 package authzen
 
 import (
@@ -15,10 +15,11 @@ import (
 	"defenseclaw/engine"
 )
 
-// A whole batch may take so many times the deadline of one decision; each decision of it has the deadline that it would have alone.
+// batchDeadlines is the deadline of a batch in units of that of a single decision, which each decision of the
+// batch keeps.
 const batchDeadlines = 10
 
-// The paths that the specification gives the two endpoints.
+// The paths of the endpoints, given by the specification.
 const (
 	evaluationPath  = "/access/v1/evaluation"
 	evaluationsPath = "/access/v1/evaluations"
@@ -26,23 +27,23 @@ const (
 
 // API is the Authorization API. All fields are required.
 type API struct {
-	Current func() *engine.Generation // nil while nothing serves
-	Policy  engine.Path               // the document that decides
+	Current func() *engine.Generation // returns nil while no generation is in service
+	Policy  engine.Path               // of the document that decides
 
-	Begin decision.BeginFunc // is told of every decision
+	Begin decision.BeginFunc // called for every decision
 }
 
-// exchange is one request with the one generation that answers it.
+// exchange is a request and the generation that answers it.
 type exchange struct {
 	*API
 	w http.ResponseWriter
 	r *http.Request
 	g *engine.Generation
 
-	batch string // of evaluations that share a request; empty for one alone
+	batch string // id of the batch; empty for a single evaluation
 }
 
-// Evaluation answers POST of /access/v1/evaluation: one decision.
+// Evaluation answers POST of /access/v1/evaluation with one decision.
 func (a *API) Evaluation() http.Handler {
 	return a.handler(func(x *exchange, body map[string]any) {
 		e, err := readEvaluation(body, "")
@@ -54,8 +55,8 @@ func (a *API) Evaluation() http.Handler {
 	})
 }
 
-// Evaluations answers POST of /access/v1/evaluations: many decisions, all by one generation, whose
-// requests share what the body says beside them. Without any it answers as [API.Evaluation] does.
+// Evaluations answers POST of /access/v1/evaluations with several decisions, all by one generation. Members
+// of the body other than evaluations are their defaults. Without evaluations it answers as [API.Evaluation].
 func (a *API) Evaluations() http.Handler {
 	return a.handler(func(x *exchange, body map[string]any) {
 		all, err := readEvaluations(body)
@@ -75,7 +76,7 @@ func (a *API) Evaluations() http.Handler {
 	})
 }
 
-// Metadata answers GET of /.well-known/authzen-configuration, for the address that the caller used.
+// Metadata answers GET of /.well-known/authzen-configuration, with URLs at the address that the caller used.
 func (a *API) Metadata() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		scheme := "http"
@@ -118,8 +119,8 @@ func (x *exchange) answerOne(e evaluation) {
 	decision.WriteJSON(x.w, http.StatusOK, d)
 }
 
-// answerAll decides in order, up to the first decision that equals last, where that is given. What
-// could not be decided is denied, and says why.
+// answerAll makes the decisions in order, up to the first that equals last unless it is nil. An evaluation
+// that fails is denied, with its error in the context.
 func (x *exchange) answerAll(all evaluations, last *bool) {
 	ctx, cancel := context.WithTimeout(x.r.Context(), batchDeadlines*x.g.Timeout())
 	defer cancel()
@@ -161,7 +162,7 @@ func (x *exchange) decide(ctx context.Context, e evaluation) (verdict, error) {
 	return read(x.Policy, result)
 }
 
-// fail answers for a request that was not decided.
+// fail answers a request that failed.
 func (x *exchange) fail(err error) {
 	if errors.Is(err, engine.ErrBusy) {
 		x.w.Header().Set("Retry-After", decision.RetryAfter)
@@ -182,7 +183,7 @@ func statusOf(err error) int {
 	}
 }
 
-// itemError is why one evaluation of a batch was denied without a decision.
+// itemError is the error of an evaluation in a batch, which is denied then.
 type itemError struct {
 	Status  int    `json:"status"`
 	Message string `json:"message"`

@@ -16,19 +16,19 @@ import (
 	"github.com/open-policy-agent/opa/v1/ast"
 )
 
-// evaluation is one question: may this subject do this action to this resource. An entity that was not
-// given is nil; what one says beyond what is required is the policy's affair.
+// evaluation asks whether a subject may do an action to a resource. An entity that is not given is nil. Only
+// the required fields are checked; the policy interprets all others.
 type evaluation struct{ subject, action, resource, context map[string]any }
 
-// evaluations are questions with what they share.
+// evaluations are the evaluations of a batch and their defaults.
 type evaluations struct {
 	defaults evaluation
 	list     []evaluation
 	semantic string
 }
 
-// readEvaluation takes an evaluation out of a JSON object. Fields are read by their exact names, so
-// that a body says the same to everybody who looks at it on its way.
+// readEvaluation reads an evaluation from a JSON object. Field names are case-sensitive, unlike in
+// encoding/json, so that a proxy that inspects the body reads the same fields.
 func readEvaluation(body map[string]any, place string) (e evaluation, err error) {
 	for name, entity := range map[string]*map[string]any{
 		"subject": &e.subject, "action": &e.action, "resource": &e.resource, "context": &e.context,
@@ -73,7 +73,7 @@ func readEvaluations(body map[string]any) (all evaluations, err error) {
 	return all, nil
 }
 
-// object is nil for a value that is not there.
+// object returns nil if value is nil.
 func object(value any, place string) (map[string]any, error) {
 	o, ok := value.(map[string]any)
 	if !ok && value != nil {
@@ -84,7 +84,7 @@ func object(value any, place string) (map[string]any, error) {
 
 const executeAll = "execute_all"
 
-// last is the decision after which a batch ends; nil when it has none.
+// last returns the decision that ends the batch; nil if none does.
 func (all evaluations) last() (*bool, error) {
 	yes, no := true, false
 	switch all.semantic {
@@ -95,12 +95,12 @@ func (all evaluations) last() (*bool, error) {
 	case "permit_on_first_permit":
 		return &yes, nil
 	default:
-		return nil, wrong("options.evaluations_semantic is %q; one of execute_all, deny_on_first_deny, permit_on_first_permit was expected", all.semantic)
+		return nil, wrong("options.evaluations_semantic is %q; expected execute_all, deny_on_first_deny or permit_on_first_permit", all.semantic)
 	}
 }
 
-// or takes from defaults each entity that e does not have, whole. Of one that it has, it takes only what
-// the specification requires and is not there; never a property.
+// or returns e with the entities that it lacks from defaults. Of an entity that e has, it adds only missing
+// required fields, never properties.
 func (e evaluation) or(defaults evaluation) evaluation {
 	pick := func(own, other map[string]any, required ...string) map[string]any {
 		if own == nil {
@@ -120,7 +120,7 @@ func (e evaluation) or(defaults evaluation) evaluation {
 	}
 }
 
-// input is what the policy sees; an error says what the specification misses in e.
+// input returns the policy's input. The error says what the specification requires and e lacks.
 func (e evaluation) input() (ast.Value, error) {
 	input := map[string]any{}
 	for _, entity := range []struct {
@@ -137,7 +137,7 @@ func (e evaluation) input() (ast.Value, error) {
 		}
 		for _, field := range entity.required {
 			if text, ok := entity.value[field].(string); !ok || text == "" {
-				return nil, wrong("%s.%s is required, and is a string", entity.name, field)
+				return nil, wrong("%s.%s is required and must be a non-empty string", entity.name, field)
 			}
 		}
 		if properties, ok := entity.value["properties"]; ok {
@@ -163,7 +163,7 @@ type verdict struct {
 	Context  map[string]any `json:"context,omitempty"`
 }
 
-// read takes what the policy's document says. What it cannot read is an error, and so no permission.
+// read converts the document of the policy. An unexpected form is an error, so it does not permit.
 func read(policy engine.Path, result any) (verdict, error) {
 	switch result := result.(type) {
 	case bool:
@@ -171,31 +171,31 @@ func read(policy engine.Path, result any) (verdict, error) {
 	case map[string]any:
 		yes, ok := result["decision"].(bool)
 		if !ok {
-			return verdict{}, fmt.Errorf("%s is an object whose decision is neither true nor false", policy)
+			return verdict{}, fmt.Errorf("%s is an object whose decision is not a boolean", policy)
 		}
 		d := verdict{Decision: yes}
-		if said, ok := result["context"]; ok {
-			if d.Context, ok = said.(map[string]any); !ok {
+		if value, ok := result["context"]; ok {
+			if d.Context, ok = value.(map[string]any); !ok {
 				return verdict{}, fmt.Errorf("%s is an object whose context is not an object", policy)
 			}
 		}
 		return d, nil
 	default:
-		return verdict{}, fmt.Errorf("%s is neither true nor false, nor an object with a decision", policy)
+		return verdict{}, fmt.Errorf("%s is neither a boolean nor an object with a decision", policy)
 	}
 }
 
-// requestError is the caller's fault.
+// requestError means that the request is invalid.
 type requestError struct{ message string }
 
 func (e *requestError) Error() string { return e.message }
 
 func wrong(format string, args ...any) error { return &requestError{fmt.Sprintf(format, args...)} }
 
-// decode reads exactly one JSON object, numbers as they were written. Of fields of one name the last
-// counts, whole.
+// decode reads exactly one JSON object. Numbers keep their text. The last of two fields of the same name
+// replaces the first.
 func decode(r *http.Request) (map[string]any, error) {
-	if !saysJSON(r.Header.Get("Content-Type")) {
+	if !mayBeJSON(r.Header.Get("Content-Type")) {
 		return nil, wrong("Content-Type must be application/json")
 	}
 	decoder := json.NewDecoder(r.Body)
@@ -214,8 +214,8 @@ func decode(r *http.Request) (map[string]any, error) {
 	return fields, nil
 }
 
-// saysJSON is true for the type of a body that may be JSON, and for none.
-func saysJSON(contentType string) bool {
+// mayBeJSON reports whether the content type is JSON or missing.
+func mayBeJSON(contentType string) bool {
 	if contentType == "" {
 		return true
 	}

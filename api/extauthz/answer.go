@@ -19,33 +19,33 @@ import (
 	"google.golang.org/protobuf/types/known/wrapperspb"
 )
 
-// said is what the policy's document says, by the names of its fields.
-type said map[string]any
+// fields are the fields of the policy's document.
+type fields map[string]any
 
-// respond makes the response that a result of the policy asks for. What it cannot read is an error,
-// and so no permission; fields that the response has no place for are not read.
+// respond converts the document of the policy to a response. An unexpected form is an error, so it does not
+// permit. Fields that do not apply to the response are ignored.
 func respond(policy engine.Path, result any) (*authv3.CheckResponse, error) {
 	var allowed bool
-	fields := said{}
+	var f fields
 	switch result := result.(type) {
 	case bool:
 		allowed = result
 	case map[string]any:
 		var ok bool
 		if allowed, ok = result["allowed"].(bool); !ok {
-			return nil, fmt.Errorf("%s is an object whose allowed is neither true nor false", policy)
+			return nil, fmt.Errorf("%s is an object whose allowed is not a boolean", policy)
 		}
-		fields = result
+		f = result
 	default:
-		return nil, fmt.Errorf("%s is neither true nor false, nor an object with allowed", policy)
+		return nil, fmt.Errorf("%s is neither a boolean nor an object with allowed", policy)
 	}
-	respond := fields.denied
+	convert := f.denied
 	if allowed {
-		respond = fields.ok
+		convert = f.ok
 	}
-	response, err := respond()
+	response, err := convert()
 	if err == nil {
-		response.DynamicMetadata, err = fields.metadata()
+		response.DynamicMetadata, err = f.metadata()
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", policy, err)
@@ -53,35 +53,35 @@ func respond(policy engine.Path, result any) (*authv3.CheckResponse, error) {
 	return response, nil
 }
 
-func (s said) ok() (*authv3.CheckResponse, error) {
+func (f fields) ok() (*authv3.CheckResponse, error) {
 	var err error
 	response := &authv3.OkHttpResponse{}
-	if response.Headers, err = s.headers("headers", wrapperspb.Bool(false), wrapperspb.Bool(true)); err != nil {
+	if response.Headers, err = f.headers("headers", wrapperspb.Bool(false), wrapperspb.Bool(true)); err != nil {
 		return nil, err
 	}
-	if response.ResponseHeadersToAdd, err = s.headers("response_headers_to_add", nil, nil); err != nil {
+	if response.ResponseHeadersToAdd, err = f.headers("response_headers_to_add", nil, nil); err != nil {
 		return nil, err
 	}
-	if response.HeadersToRemove, err = s.names("request_headers_to_remove"); err != nil {
+	if response.HeadersToRemove, err = f.names("request_headers_to_remove"); err != nil {
 		return nil, err
 	}
-	if response.QueryParametersToRemove, err = s.names("query_parameters_to_remove"); err != nil {
+	if response.QueryParametersToRemove, err = f.names("query_parameters_to_remove"); err != nil {
 		return nil, err
 	}
-	response.QueryParametersToSet, err = s.parameters("query_parameters_to_set")
+	response.QueryParametersToSet, err = f.parameters("query_parameters_to_set")
 	return okResponse(response), err
 }
 
-func (s said) denied() (*authv3.CheckResponse, error) {
-	status, err := s.status()
+func (f fields) denied() (*authv3.CheckResponse, error) {
+	status, err := f.status()
 	if err != nil {
 		return nil, err
 	}
-	body, ok := s["body"].(string)
-	if _, given := s["body"]; given && !ok {
-		return nil, fmt.Errorf("body is %s; a string was expected", kindOf(s["body"]))
+	body, ok := f["body"].(string)
+	if _, given := f["body"]; given && !ok {
+		return nil, fmt.Errorf("body is %s; a string was expected", kindOf(f["body"]))
 	}
-	headers, err := s.headers("headers", wrapperspb.Bool(false), nil)
+	headers, err := f.headers("headers", wrapperspb.Bool(false), nil)
 	if err != nil {
 		return nil, err
 	}
@@ -90,9 +90,9 @@ func (s said) denied() (*authv3.CheckResponse, error) {
 	return response, nil
 }
 
-// status is the denial's HTTP status: one that Envoy knows.
-func (s said) status() (typev3.StatusCode, error) {
-	given, ok := s["http_status"]
+// status returns the HTTP status of a denial, which Envoy must support.
+func (f fields) status() (typev3.StatusCode, error) {
+	given, ok := f["http_status"]
 	if !ok {
 		return http.StatusForbidden, nil
 	}
@@ -101,33 +101,33 @@ func (s said) status() (typev3.StatusCode, error) {
 		return 0, fmt.Errorf("http_status is %s; a number was expected", kindOf(given))
 	}
 	code, err := number.Int64()
-	name, known := typev3.StatusCode_name[int32(code)]                                                  //nolint:gosec // compared below
-	if err != nil || !known || name == typev3.StatusCode_Empty.String() || code != int64(int32(code)) { //nolint:gosec // it is the comparison
-		return 0, fmt.Errorf("http_status is %s, which is none of HTTP", number)
+	name, ok := typev3.StatusCode_name[int32(code)]                                                  //nolint:gosec // compared below
+	if err != nil || !ok || name == typev3.StatusCode_Empty.String() || code != int64(int32(code)) { //nolint:gosec // it is the comparison
+		return 0, fmt.Errorf("http_status is %s, which is not an HTTP status", number)
 	}
 	return typev3.StatusCode(code), nil
 }
 
-// metadata is never nil.
-func (s said) metadata() (*structpb.Struct, error) {
-	given, ok := s["dynamic_metadata"]
+// metadata returns the dynamic metadata, never nil without an error.
+func (f fields) metadata() (*structpb.Struct, error) {
+	given, ok := f["dynamic_metadata"]
 	if !ok {
 		return &structpb.Struct{Fields: map[string]*structpb.Value{}}, nil
 	}
-	fields, ok := given.(map[string]any)
+	object, ok := given.(map[string]any)
 	if !ok {
 		return nil, fmt.Errorf("dynamic_metadata is %s; an object was expected", kindOf(given))
 	}
-	metadata, err := structpb.NewStruct(fields)
+	metadata, err := structpb.NewStruct(object)
 	if err != nil {
 		return nil, fmt.Errorf("dynamic_metadata: %w", err)
 	}
 	return metadata, nil
 }
 
-// names is a list of strings.
-func (s said) names(field string) ([]string, error) {
-	given, ok := s[field]
+// names returns a field that is a list of strings.
+func (f fields) names(field string) ([]string, error) {
+	given, ok := f[field]
 	if !ok {
 		return nil, nil
 	}
@@ -138,12 +138,12 @@ func (s said) names(field string) ([]string, error) {
 	return names, nil
 }
 
-// headers are an object, or an array of such, of names and their value or values. first and later say
-// whether the first value of a name, and those after it, are appended to what is there. Nil leaves it
-// to Envoy, whose versions differ: the newer append, so that a caller's own header of a name that a
-// service trusts would stay beside the policy's.
-func (s said) headers(field string, first, later *wrapperspb.BoolValue) (headers []*corev3.HeaderValueOption, err error) {
-	given, ok := s[field]
+// headers reads an object, or an array of objects, of names and their value or values. first and later say
+// whether the first value of a name, and the ones after it, are appended to an existing header. nil leaves
+// it to Envoy: newer versions append, and then a service gets the caller's own header in addition to the
+// policy's.
+func (f fields) headers(field string, first, later *wrapperspb.BoolValue) (headers []*corev3.HeaderValueOption, err error) {
+	given, ok := f[field]
 	if !ok {
 		return nil, nil
 	}
@@ -155,7 +155,7 @@ func (s said) headers(field string, first, later *wrapperspb.BoolValue) (headers
 	for _, object := range objects {
 		err := pairs(object, func(name, value string) {
 			header := &corev3.HeaderValueOption{Header: &corev3.HeaderValue{Key: name, Value: value}}
-			header.Append = first //nolint:staticcheck // what took its place is not read by every Envoy
+			header.Append = first //nolint:staticcheck // older versions of Envoy do not read its successor
 			if seen[http.CanonicalHeaderKey(name)] {
 				header.Append = later //nolint:staticcheck // as above
 			}
@@ -169,8 +169,8 @@ func (s said) headers(field string, first, later *wrapperspb.BoolValue) (headers
 	return headers, nil
 }
 
-func (s said) parameters(field string) (parameters []*corev3.QueryParameter, err error) {
-	given, ok := s[field]
+func (f fields) parameters(field string) (parameters []*corev3.QueryParameter, err error) {
+	given, ok := f[field]
 	if !ok {
 		return nil, nil
 	}
@@ -183,7 +183,7 @@ func (s said) parameters(field string) (parameters []*corev3.QueryParameter, err
 	return parameters, nil
 }
 
-// pairs goes through an object of names and their value or values, in the names' order.
+// pairs calls each for every value of an object of names and their value or values, in order of the names.
 func pairs(given any, each func(name, value string)) error {
 	object, ok := given.(map[string]any)
 	if !ok {
@@ -201,7 +201,7 @@ func pairs(given any, each func(name, value string)) error {
 	return nil
 }
 
-// texts is a string, or an array of strings, as an array.
+// texts returns a string, or an array of strings, as a slice.
 func texts(given any) ([]string, error) {
 	list, ok := given.([]any)
 	if !ok {
@@ -218,7 +218,7 @@ func texts(given any) ([]string, error) {
 	return texts, nil
 }
 
-// kindOf names a value's type as Rego does.
+// kindOf returns Rego's name of the type of v.
 func kindOf(v any) string {
 	value, err := ast.InterfaceToValue(v)
 	if err != nil {

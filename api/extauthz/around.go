@@ -16,11 +16,11 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// aroundCall keeps out who is not admitted, and a crash in one call from ending the process.
+// aroundCall admits a call, and keeps a panic in it from ending the process.
 func (s *Server) aroundCall(ctx context.Context, request any, info *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (response any, err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			s.cfg.Logger.Error("a call crashed", zap.String("method", info.FullMethod), zap.Any("panic", v), zap.Stack("stack"))
+			s.cfg.Logger.Error("a call panicked", zap.String("method", info.FullMethod), zap.Any("panic", v), zap.Stack("stack"))
 			response, err = nil, status.Error(codes.Internal, "internal error")
 		}
 	}()
@@ -30,7 +30,7 @@ func (s *Server) aroundCall(ctx context.Context, request any, info *grpc.UnarySe
 	return handle(ctx, request)
 }
 
-// aroundStream is for those who watch the health: they are not waited for when the server ends.
+// aroundStream admits a stream, which watches the health, and ends it when the server stops.
 func (s *Server) aroundStream(service any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handle grpc.StreamHandler) error {
 	if err := s.admit(stream.Context(), info.FullMethod); err != nil {
 		return err
@@ -47,10 +47,10 @@ type endingStream struct {
 	ctx context.Context
 }
 
-// Context is [grpc.ServerStream]'s.
+// Context implements [grpc.ServerStream].
 func (s endingStream) Context() context.Context { return s.ctx }
 
-// admit asks whether a call may be made. Probes of the health come without a token, as they do to HTTP.
+// admit checks whether a call is permitted. Health checks need no token, as over HTTP.
 func (s *Server) admit(ctx context.Context, method string) error {
 	if strings.HasPrefix(method, "/"+grpc_health_v1.Health_ServiceDesc.ServiceName+"/") {
 		return nil
@@ -59,8 +59,8 @@ func (s *Server) admit(ctx context.Context, method string) error {
 	if caller, ok := peer.FromContext(ctx); ok {
 		r.RemoteAddr = caller.Addr.String()
 	}
-	shown, _ := metadata.FromIncomingContext(ctx)
-	for name, values := range shown {
+	headers, _ := metadata.FromIncomingContext(ctx)
+	for name, values := range headers {
 		r.Header[textproto.CanonicalMIMEHeaderKey(name)] = values
 	}
 	return s.cfg.Admit(r.WithContext(ctx))

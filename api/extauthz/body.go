@@ -13,30 +13,30 @@ import (
 	"github.com/open-policy-agent/opa/v1/util"
 )
 
-// headerPartial is how Envoy says that it sent the beginning of a body only.
+// headerPartial marks a request of which Envoy sent only the beginning of the body.
 const headerPartial = "x-envoy-auth-partial-body"
 
-// parseBody reads a body by its content type: JSON and the two kinds of forms. The value is nil for a
-// body of another kind, for none, and for one of which a part is missing, which truncated says.
-func parseBody(asked *authv3.AttributeContext_HttpRequest) (value any, truncated bool, err error) {
-	if header(asked, headerPartial) == "true" {
+// parseBody parses a body by its content type: JSON or one of the two kinds of forms. The value is nil for
+// other types, for an empty body, and for an incomplete one; then truncated is true.
+func parseBody(request *authv3.AttributeContext_HttpRequest) (value any, truncated bool, err error) {
+	if header(request, headerPartial) == "true" {
 		return nil, true, nil
 	}
-	body := asked.GetBody()
+	body := request.GetBody()
 	if body == "" {
-		body = string(asked.GetRawBody())
+		body = string(request.GetRawBody())
 	}
-	contentType := header(asked, "content-type")
+	contentType := header(request, "content-type")
 	parse := parserOf(contentType)
 	if parse == nil || body == "" {
 		return nil, false, nil
 	}
-	if length := header(asked, "content-length"); length != "" {
-		whole, err := strconv.ParseInt(length, 10, 64)
+	if length := header(request, "content-length"); length != "" {
+		fullBytes, err := strconv.ParseInt(length, 10, 64)
 		if err != nil {
 			return nil, false, fmt.Errorf("content-length %q is not a number", length)
 		}
-		if whole > int64(len(body)) {
+		if fullBytes > int64(len(body)) {
 			return nil, true, nil
 		}
 	}
@@ -46,7 +46,7 @@ func parseBody(asked *authv3.AttributeContext_HttpRequest) (value any, truncated
 
 type parser func(body, contentType string) (any, error)
 
-// parserOf is nil for a content type that is not read.
+// parserOf returns nil for a content type that is not parsed.
 func parserOf(contentType string) parser {
 	contentType = strings.ToLower(contentType)
 	switch {
@@ -74,8 +74,8 @@ func parseForm(body, _ string) (any, error) {
 	return listsOf(values), nil
 }
 
-// parseMultipart gives each field the list of its values, those that say that they are JSON as such.
-// Parts without a field's name are passed over.
+// parseMultipart returns the list of values of each field. Parts with a content type of JSON are parsed, and
+// parts without a field name are skipped.
 func parseMultipart(body, contentType string) (any, error) {
 	_, parameters, err := mime.ParseMediaType(contentType)
 	if err != nil {
@@ -88,7 +88,7 @@ func parseMultipart(body, contentType string) (any, error) {
 	parts := multipart.NewReader(strings.NewReader(body), parameters["boundary"])
 	for {
 		part, err := parts.NextPart()
-		if err == io.EOF { //nolint:errorlint // wrapped, it says that the end is missing
+		if err == io.EOF { //nolint:errorlint // if wrapped, the end is missing
 			return fields, nil
 		}
 		if err != nil {
@@ -118,13 +118,13 @@ func parsePart(part *multipart.Part) (any, error) {
 	return string(text), nil
 }
 
-// header finds a header in the map that Envoy sends or, where it was told to send them as bytes, in
-// the list that it sends then.
-func header(asked *authv3.AttributeContext_HttpRequest, name string) string {
-	if value, ok := asked.GetHeaders()[name]; ok {
+// header returns a header from the map that Envoy sends or, if it is configured to send raw bytes, from the
+// list that it sends instead.
+func header(request *authv3.AttributeContext_HttpRequest, name string) string {
+	if value, ok := request.GetHeaders()[name]; ok {
 		return value
 	}
-	for _, h := range asked.GetHeaderMap().GetHeaders() {
+	for _, h := range request.GetHeaderMap().GetHeaders() {
 		if h.GetKey() != name {
 			continue
 		}

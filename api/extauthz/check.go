@@ -20,14 +20,14 @@ import (
 	"google.golang.org/protobuf/types/known/structpb"
 )
 
-// authorization is the service. It is apart from the Server so that nobody else makes a call that was
-// not admitted.
+// authorization implements the gRPC service. It is a type of its own so that Server does not export Check,
+// which would bypass Admit.
 type authorization struct {
 	*Server
 	authv3.UnimplementedAuthorizationServer
 }
 
-// Check answers one call.
+// Check implements [authv3.AuthorizationServer].
 func (a authorization) Check(ctx context.Context, request *authv3.CheckRequest) (*authv3.CheckResponse, error) {
 	id, response, err := a.check(ctx, request)
 	if a.cfg.DryRun {
@@ -39,7 +39,7 @@ func (a authorization) Check(ctx context.Context, request *authv3.CheckRequest) 
 	return response, err
 }
 
-// check is the answer to a request that is not made in a dry run. The id is that of the decision.
+// check answers a request as without a dry run. id is the id of the decision.
 func (a authorization) check(ctx context.Context, request *authv3.CheckRequest) (id string, response *authv3.CheckResponse, err error) {
 	g := a.cfg.Current()
 	if g == nil {
@@ -77,7 +77,7 @@ func (a authorization) check(ctx context.Context, request *authv3.CheckRequest) 
 	return id, response, err
 }
 
-// decide makes one decision. Its deadline is the generation's, however long the caller would wait.
+// decide makes one decision, within the generation's deadline or the caller's if that is earlier.
 func (s *Server) decide(ctx context.Context, g *engine.Generation, q decision.Question) (result any, defined bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, g.Timeout())
 	defer cancel()
@@ -87,7 +87,7 @@ func (s *Server) decide(ctx context.Context, g *engine.Generation, q decision.Qu
 	return result, defined, err
 }
 
-// caller is the address of the proxy that asks; empty on a Unix socket.
+// caller returns the address of the proxy; empty for a Unix socket.
 func caller(ctx context.Context) string {
 	p, ok := peer.FromContext(ctx)
 	if !ok || p.Addr == nil || p.Addr.Network() == "unix" {
@@ -96,11 +96,11 @@ func caller(ctx context.Context) string {
 	return p.Addr.String()
 }
 
-// logError logs what Envoy does not tell anybody: why a request was denied without a decision.
+// logError logs why a request was denied without a decision, which Envoy does not report.
 func (s *Server) logError(request *authv3.CheckRequest, id string, err error) {
 	fields := about(request, id, zap.Error(err))
 	switch status.Code(err) {
-	case codes.Unavailable, codes.ResourceExhausted: // why nothing serves is in the log, and lines make nobody less busy
+	case codes.Unavailable, codes.ResourceExhausted: // the first is in the log already; the second would only add load
 	case codes.DeadlineExceeded:
 		s.cfg.Logger.Warn("a decision for Envoy took too long", fields...)
 	default:
@@ -108,7 +108,7 @@ func (s *Server) logError(request *authv3.CheckRequest, id string, err error) {
 	}
 }
 
-// allowAnyway is the answer in a dry run. What it would have been otherwise is logged.
+// allowAnyway returns the answer of a dry run, and logs the real one unless it allows.
 func (s *Server) allowAnyway(request *authv3.CheckRequest, id string, response *authv3.CheckResponse, err error) *authv3.CheckResponse {
 	denied := response.GetDeniedResponse()
 	switch {
@@ -125,12 +125,12 @@ func (s *Server) allowAnyway(request *authv3.CheckRequest, id string, response *
 	return allowed
 }
 
-// about says which request a line of the log speaks of. A query is left out: it may hold a secret.
+// about returns log fields that identify the request. It omits the query string, which may contain a secret.
 func about(request *authv3.CheckRequest, id string, more ...zap.Field) []zap.Field {
-	asked := request.GetAttributes().GetRequest().GetHttp()
-	path, _, _ := strings.Cut(asked.GetPath(), "?")
+	httpRequest := request.GetAttributes().GetRequest().GetHttp()
+	path, _, _ := strings.Cut(httpRequest.GetPath(), "?")
 	return append([]zap.Field{
-		zap.String("decision_id", id), zap.String("request_id", asked.GetId()), zap.String("method", asked.GetMethod()),
-		zap.String("host", asked.GetHost()), zap.String("path", path),
+		zap.String("decision_id", id), zap.String("request_id", httpRequest.GetId()), zap.String("method", httpRequest.GetMethod()),
+		zap.String("host", httpRequest.GetHost()), zap.String("path", path),
 	}, more...)
 }

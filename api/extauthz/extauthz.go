@@ -1,16 +1,16 @@
-// Package extauthz answers Envoy's external authorization, envoy.service.auth.v3 over gRPC, over one
-// generation of the engine for each call.
+// Package extauthz serves Envoy's external authorization, envoy.service.auth.v3 over gRPC. One generation of
+// the engine answers each call.
 //
-// A call is one decision by one document of the policy, with the input and the results that OPA's own
-// plugin for Envoy has: true or false, or an object whose allowed is one of them. What cannot be decided
-// (the document is undefined, its evaluation breaks off, it says nothing that can be read) is an error of
-// the call, which Envoy takes for a denial unless it was told otherwise.
+// A call is one decision by a document of the policy. Its input and results are those of OPA's plugin for
+// Envoy: a boolean, or an object with a boolean field allowed. If the document is undefined, cannot be
+// evaluated, or has another form, the call returns an error, which Envoy treats as a denial by default.
 //
-// Most callers need [New] and [Server.Run]. Beside the authorization, the server answers gRPC's health
-// protocol, which is the one thing that needs no permission of [Config.Admit].
+// Most callers need [New] and [Server.Run]. The server also implements gRPC's health protocol, the only
+// service that [Config.Admit] does not protect.
 package extauthz
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -31,30 +31,30 @@ import (
 	"google.golang.org/grpc/keepalive"
 )
 
-// Limits of the server. They hold whoever calls.
+// Limits for all callers.
 const (
-	mostMessageBytes = 4 << 20 // a request with the body that Envoy was told to send along
-	mostHeaderBytes  = 64 << 10
-	mostCalls        = 1024 // at once, on one connection; more wait
+	maxMessageBytes  = 4 << 20 // of a request, including the body if Envoy is configured to send it
+	maxHeaderBytes   = 64 << 10
+	maxCalls         = 1024 // concurrent calls per connection; further ones wait
 	handshakeTimeout = 5 * time.Second
 	drainTimeout     = 10 * time.Second
-	pingInterval     = 5 * time.Second // at most so often: Envoy pings idle connections where it was told to
+	pingInterval     = 5 * time.Second // minimum time between pings, which Envoy may be configured to send
 )
 
-// Config is what a Server needs. Only TLS, DryRun and Logger may be left out.
+// Config configures [New]. All fields except TLS, DryRun and Logger are required.
 type Config struct {
-	Current func() *engine.Generation // nil while nothing serves
-	Policy  engine.Path               // the document that decides
+	Current func() *engine.Generation // returns nil while no generation is in service
+	Policy  engine.Path               // of the document that decides
 
-	// Admit says whether a call may be made, before it is looked at: the request is the call as HTTP/2
-	// has it, without a body. Its error, a gRPC status, is the call's.
+	// Admit checks whether a call is permitted, before it is processed. r is the HTTP/2 request of the
+	// call, without its body. An error, which must be a gRPC status, ends the call.
 	Admit func(r *http.Request) error
 
-	Begin decision.BeginFunc // is told of every decision
+	Begin decision.BeginFunc // called for every decision
 
 	TLS    *tls.Config // nil: plain text
-	DryRun bool        // allow everything, and log what would not have been
-	Logger *zap.Logger // nil: nothing is logged
+	DryRun bool        // allow everything, and log what would have been denied
+	Logger *zap.Logger // nil: no logging
 }
 
 // Server answers Envoy for one engine.
@@ -63,24 +63,22 @@ type Server struct {
 	grpc   *grpc.Server
 	health *health.Server
 
-	serving context.Context // ends when the server is about to
+	serving context.Context // ends when the server begins to stop
 	end     context.CancelFunc
 }
 
-// New makes a server; nothing is served before Run, which may be called once.
+// New makes a server. It serves once Run is called.
 func New(cfg Config) (*Server, error) {
 	if cfg.Current == nil || cfg.Admit == nil || cfg.Begin == nil || len(cfg.Policy) == 0 {
 		return nil, errors.New("extauthz: Current, Policy, Admit and Begin of the Config are required")
 	}
-	if cfg.Logger == nil {
-		cfg.Logger = zap.NewNop()
-	}
+	cfg.Logger = cmp.Or(cfg.Logger, zap.NewNop())
 	s := &Server{cfg: cfg, health: health.NewServer()}
 	s.serving, s.end = context.WithCancel(context.Background())
 	options := []grpc.ServerOption{
-		grpc.MaxRecvMsgSize(mostMessageBytes),
-		grpc.MaxHeaderListSize(mostHeaderBytes),
-		grpc.MaxConcurrentStreams(mostCalls),
+		grpc.MaxRecvMsgSize(maxMessageBytes),
+		grpc.MaxHeaderListSize(maxHeaderBytes),
+		grpc.MaxConcurrentStreams(maxCalls),
 		grpc.ConnectionTimeout(handshakeTimeout),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: pingInterval, PermitWithoutStream: true}),
 		grpc.WaitForHandlers(true),
@@ -97,8 +95,8 @@ func New(cfg Config) (*Server, error) {
 	return s, nil
 }
 
-// TellHealth has the health protocol say whether a generation serves. To be called when that may have
-// changed. Safe for concurrent use.
+// TellHealth updates the status of the health protocol: whether a generation is in service. Call it when
+// that may have changed. Safe for concurrent use.
 func (s *Server) TellHealth() {
 	status := grpc_health_v1.HealthCheckResponse_NOT_SERVING
 	if s.cfg.Current() != nil {
@@ -108,8 +106,8 @@ func (s *Server) TellHealth() {
 	s.health.SetServingStatus(authv3.Authorization_ServiceDesc.ServiceName, status)
 }
 
-// Run serves the listener until ctx ends, then lets calls under way end, for ten seconds at most. It
-// closes the listener.
+// Run serves the listener until ctx ends, then drains calls in progress for up to ten seconds. It closes the
+// listener. Call it once.
 func (s *Server) Run(ctx context.Context, listener net.Listener) error {
 	ended, drained := make(chan struct{}), make(chan error, 1)
 	go func() {
@@ -128,7 +126,7 @@ func (s *Server) Run(ctx context.Context, listener net.Listener) error {
 	return nil
 }
 
-// drain ends the server. Those who watch the health are told, and not waited for.
+// drain stops the server. Streams that watch the health get the change, and end at once.
 func (s *Server) drain(ctx context.Context) error {
 	s.health.Shutdown()
 	s.end()

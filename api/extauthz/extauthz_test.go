@@ -120,20 +120,20 @@ func TestADecisionIsAnsweredAsEnvoyReadsIt(t *testing.T) {
 	}
 }
 
-func TestWhatCannotBeDecidedIsAnErrorOfTheCall(t *testing.T) {
+func TestAFailedDecisionIsAnErrorOfTheCall(t *testing.T) {
 	s := start(t, map[string]string{"p.rego": policy}, nil)
 	for path, want := range map[string]string{
 		"/nothing":        "data.envoy.authz.allow is undefined",
 		"/fails":          "data.envoy.authz.allow is undefined",
 		"/divides":        "divide by zero",
-		"/number":         "data.envoy.authz.allow is neither true nor false, nor an object with allowed",
-		"/silent":         "data.envoy.authz.allow is an object whose allowed is neither true nor false",
-		"/allowed-text":   "allowed is neither true nor false",
+		"/number":         "data.envoy.authz.allow is neither a boolean nor an object with allowed",
+		"/silent":         "data.envoy.authz.allow is an object whose allowed is not a boolean",
+		"/allowed-text":   "allowed is not a boolean",
 		"/status-text":    "data.envoy.authz.allow: http_status is string; a number was expected",
-		"/status-none":    "http_status is 299, which is none of HTTP",
-		"/status-empty":   "http_status is 0, which is none of HTTP",
-		"/status-huge":    "http_status is 4294967699, which is none of HTTP",
-		"/status-half":    "http_status is 403.5, which is none of HTTP",
+		"/status-none":    "http_status is 299, which is not an HTTP status",
+		"/status-empty":   "http_status is 0, which is not an HTTP status",
+		"/status-huge":    "http_status is 4294967699, which is not an HTTP status",
+		"/status-half":    "http_status is 403.5, which is not an HTTP status",
 		"/body-number":    "body is number; a string was expected",
 		"/headers-text":   "headers: string where an object was expected",
 		"/headers-number": "headers: x: number where a string was expected",
@@ -221,7 +221,7 @@ func TestTheNextCheckSeesAReload(t *testing.T) {
 	}
 }
 
-func TestADryRunAllowsEverythingAndLogsWhatItWouldNot(t *testing.T) {
+func TestADryRunAllowsAllAndLogsDenials(t *testing.T) {
 	type outcome struct {
 		defined bool
 		err     error
@@ -312,7 +312,7 @@ func TestTheDeadlineOfADecisionHolds(t *testing.T) {
 	}
 }
 
-func TestACallUnderWayIsAnsweredWhenTheServerEnds(t *testing.T) {
+func TestACallInProgressIsDrained(t *testing.T) {
 	begun, stopping := make(chan struct{}), make(chan struct{})
 	s := start(t, map[string]string{"p.rego": policy}, func(c *extauthz.Config, _ *engine.Config) {
 		c.Begin = func(ctx context.Context, _ *engine.Generation, _ decision.Question) (context.Context, func(decision.Answer)) {
@@ -377,7 +377,7 @@ func TestACallThatIsNotAdmittedReachesNothing(t *testing.T) {
 	}
 }
 
-func TestACallThatCrashesEndsNoOther(t *testing.T) {
+func TestAPanicInACallEndsNoOther(t *testing.T) {
 	var crashes atomic.Bool
 	s := start(t, map[string]string{"p.rego": policy}, func(c *extauthz.Config, _ *engine.Config) {
 		c.Begin = func(ctx context.Context, _ *engine.Generation, _ decision.Question) (context.Context, func(decision.Answer)) {
@@ -391,7 +391,7 @@ func TestACallThatCrashesEndsNoOther(t *testing.T) {
 	if _, err := s.check(get("/yes")); status.Code(err) != codes.Internal || strings.Contains(err.Error(), "mistake") {
 		t.Error(err)
 	}
-	if s.logged.FilterMessage("a call crashed").Len() != 1 {
+	if s.logged.FilterMessage("a call panicked").Len() != 1 {
 		t.Error("it is not in the log")
 	}
 	crashes.Store(false)
@@ -409,7 +409,7 @@ func TestARequestThatIsTooLargeIsRefused(t *testing.T) {
 	}
 }
 
-func TestAConfigWithoutWhatItNeedsIsAnError(t *testing.T) {
+func TestRequiredFieldsOfTheConfig(t *testing.T) {
 	if _, err := extauthz.New(extauthz.Config{}); err == nil {
 		t.Error("no error")
 	}

@@ -14,15 +14,15 @@ import (
 	"google.golang.org/protobuf/types/known/emptypb"
 )
 
-// input is what the policy sees of a request, in the shape that OPA's own plugin for Envoy gives it. An
-// error is the fault of whoever sent the request that Envoy asks about.
+// input converts a request to the policy's input, in the form of OPA's plugin for Envoy. An error means that
+// the HTTP request that Envoy received is invalid.
 func input(request *authv3.CheckRequest) (ast.Value, error) {
-	asked := request.GetAttributes().GetRequest().GetHttp()
-	path, query, err := parsePath(asked.GetPath())
+	httpRequest := request.GetAttributes().GetRequest().GetHttp()
+	path, query, err := parsePath(httpRequest.GetPath())
 	if err != nil {
 		return nil, fmt.Errorf("path: %w", err)
 	}
-	body, truncated, err := parseBody(asked)
+	body, truncated, err := parseBody(httpRequest)
 	if err != nil {
 		return nil, fmt.Errorf("body: %w", err)
 	}
@@ -44,7 +44,7 @@ func input(request *authv3.CheckRequest) (ast.Value, error) {
 	return ast.InterfaceToValue(fields)
 }
 
-// parsePath gives the parts of a path, decoded, and the values of each parameter of its query.
+// parsePath returns the decoded parts of a path and the values of each query parameter.
 func parsePath(path string) (parts []string, parameters map[string]any, err error) {
 	path, query, _ := strings.Cut(path, "?")
 	if path, err = url.PathUnescape(path); err != nil {
@@ -73,14 +73,14 @@ func attributesOf(attributes *authv3.AttributeContext) (ast.Value, error) {
 	return ast.ValueFromReader(bytes.NewReader(text))
 }
 
-// typesOrEmpty shows a message whose type this program does not know as one without fields: filters
-// hand on metadata of their own types, which is no reason to refuse a request.
+// typesOrEmpty resolves unknown message types to an empty message. Envoy's filters add metadata of their own
+// types, which must not make a request fail.
 type typesOrEmpty struct{ *protoregistry.Types }
 
-// FindMessageByURL is [protojson.MarshalOptions]'s.
+// FindMessageByURL implements the resolver of [protojson.MarshalOptions].
 func (t typesOrEmpty) FindMessageByURL(url string) (protoreflect.MessageType, error) {
-	if known, err := t.Types.FindMessageByURL(url); err == nil {
-		return known, nil
+	if found, err := t.Types.FindMessageByURL(url); err == nil {
+		return found, nil
 	}
 	return (*emptypb.Empty)(nil).ProtoReflect().Type(), nil
 }

@@ -47,7 +47,7 @@ func equal(t *testing.T, name string, got any, want string) {
 	}
 }
 
-func TestThePolicySeesARequestAsOPAsPluginShowsIt(t *testing.T) {
+func TestTheInputIsThatOfOPAsPlugin(t *testing.T) {
 	s := start(t, map[string]string{"p.rego": echo}, nil)
 	const attributes = `{
 		"contextExtensions": {"route": "shop"},
@@ -86,8 +86,8 @@ func TestThePolicySeesARequestAsOPAsPluginShowsIt(t *testing.T) {
 	}`)
 }
 
-// TestMetadataOfAnUnknownTypeIsNoReasonToRefuse: filters have types of their own.
-func TestMetadataOfAnUnknownTypeIsNoReasonToRefuse(t *testing.T) {
+// TestMetadataOfAnUnknownTypeIsEmpty: filters have types of their own.
+func TestMetadataOfAnUnknownTypeIsEmpty(t *testing.T) {
 	s := start(t, map[string]string{"p.rego": echo}, nil)
 	r := request(t, `{"metadataContext": {"typedFilterMetadata": {"own": {"@type": "type.googleapis.com/google.protobuf.Duration", "value": "3s"}}}}`)
 	r.GetAttributes().GetMetadataContext().GetTypedFilterMetadata()["own"].TypeUrl = "type.example/of.Somebody"
@@ -171,8 +171,8 @@ func TestBodiesAreReadByTheirType(t *testing.T) {
 	}
 }
 
-// TestHeadersAreFoundWhereEnvoySendsThemAsBytes, a setting of it.
-func TestHeadersAreFoundWhereEnvoySendsThemAsBytes(t *testing.T) {
+// TestRawHeadersAreFound, a setting of it.
+func TestRawHeadersAreFound(t *testing.T) {
 	s := start(t, map[string]string{"p.rego": echo}, nil)
 	b64 := base64.StdEncoding.EncodeToString
 	r := request(t, `{"request": {"http": {"path": "/", "rawBody": "`+b64([]byte(`{"a":1}`))+`", "headerMap": {"headers": [
@@ -180,7 +180,7 @@ func TestHeadersAreFoundWhereEnvoySendsThemAsBytes(t *testing.T) {
 	equal(t, "body", s.seen(r)["parsed_body"], `{"a":1}`)
 }
 
-func TestAPathThatCannotBeReadIsABadRequest(t *testing.T) {
+func TestAnInvalidPathIsABadRequest(t *testing.T) {
 	s := start(t, map[string]string{"p.rego": echo}, nil)
 	for path, want := range map[string]string{
 		"/%zz":     `path: invalid URL escape "%zz"`,
