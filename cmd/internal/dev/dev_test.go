@@ -12,7 +12,7 @@ import (
 	"defenseclaw/cmd/internal/testutil"
 )
 
-// desk is a directory with a loop running on it.
+// desk is a directory that a loop watches.
 type desk struct {
 	t      *testing.T
 	dir    string
@@ -49,7 +49,7 @@ func atDesk(t *testing.T, files map[string]string) *desk {
 	return d
 }
 
-// save replaces a file as editors do.
+// save replaces a file by a rename, as editors do.
 func (d *desk) save(name, text string) {
 	d.t.Helper()
 	path := filepath.Join(d.dir, name)
@@ -88,7 +88,7 @@ var start = map[string]string{
 	"p.big.input.json": `{"size": 30}`,
 }
 
-func TestAnEditABreakAFixAndADeletionAreTold(t *testing.T) {
+func TestAnEditABreakAFixAndADeletionAreReported(t *testing.T) {
 	d := atDesk(t, start)
 	first := d.until("the first round", func(r dev.Round) bool { return r.All })
 	if !first.OK() || first.Ran != 2 || len(first.Decisions) != 2 {
@@ -151,7 +151,7 @@ func TestAFailureStaysUntilItIsRepairedOrItsTestIsGone(t *testing.T) {
 	d.until("no failure", func(r dev.Round) bool { return r.OK() })
 }
 
-func TestASavedInputIsAskedAsSoonAsItIsThere(t *testing.T) {
+func TestASavedInputIsEvaluated(t *testing.T) {
 	d := atDesk(t, map[string]string{"p.rego": start["p.rego"]})
 	d.until("the first round", func(r dev.Round) bool { return r.All })
 	d.save("p.input.json", `{"size": 30}`)

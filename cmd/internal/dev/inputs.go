@@ -32,31 +32,31 @@ func isInput(rel string) bool {
 	return !strings.HasPrefix(name, ".") && (strings.HasSuffix(name, inputSuffix) || strings.HasSuffix(name, expectedSuffix))
 }
 
-// Decision is what the policy says of one saved input. x.input.json asks the policy in x.rego of the
-// same folder, x.anything.input.json too; where there is no such file, all policies of the folder.
-// The answer is the value of each rule, by name. x.expected.json holds those that must be so.
+// Decision is the policy's answer to one saved input. x.input.json and x.anything.input.json are inputs of
+// the policy in x.rego of the same folder, or of all policies of the folder if x.rego does not exist. The
+// answer holds the value of each rule, by name. x.expected.json holds the values that the author expects.
 type Decision struct {
 	Input    string // slash path relative to the directory
 	Answer   any
 	Err      error
-	New      bool     // it was not asked before
-	Changed  []string // what is different since the last round, a line each: "- …" before, "+ …" now
-	Expected bool     // there is an expected answer
-	Missed   []string // how the answer is not the expected one: "- …" is expected, "+ …" is so
+	New      bool     // this is the first answer to the input
+	Changed  []string // the difference from the last answer, in lines: "- …" before, "+ …" now
+	Expected bool     // x.expected.json exists
+	Missed   []string // the difference from the expected answer, in lines: "- …" expected, "+ …" answered
 }
 
-// OK reports whether the decision could be made and is the expected one.
+// OK reports whether there is an answer, and it is the expected one.
 func (d Decision) OK() bool { return d.Err == nil && len(d.Missed) == 0 }
 
-// inputs are the saved inputs of a directory and their last answers.
+// inputs holds the saved inputs of a directory and the last answer to each.
 type inputs struct {
 	dir     string
 	paths   []string
 	answers map[string]any
 }
 
-// find looks for inputs where the change may have added or removed some, and tells whether it can
-// have changed any.
+// find lists the inputs again if the change may have added or removed some. It reports whether the change
+// names an input.
 func (in *inputs) find(change watcher.Change) bool {
 	if !change.Rescan && in.answers != nil && !slices.ContainsFunc(change.Paths, isInput) {
 		return false
@@ -65,11 +65,11 @@ func (in *inputs) find(change watcher.Change) bool {
 		in.answers = map[string]any{}
 	}
 	in.paths = nil
-	// What cannot be read has no inputs to show; the engine says what is wrong with the directory.
+	// Unreadable folders are skipped: the engine reports what is wrong with the directory.
 	_ = filepath.WalkDir(in.dir, func(p string, entry fs.DirEntry, err error) error {
 		rel, relErr := filepath.Rel(in.dir, p)
 		if err != nil || relErr != nil {
-			return nil //nolint:nilerr // see above
+			return nil //nolint:nilerr // skipped, see above
 		}
 		if entry.IsDir() && rel != "." && strings.HasPrefix(entry.Name(), ".") {
 			return filepath.SkipDir
@@ -83,16 +83,16 @@ func (in *inputs) find(change watcher.Change) bool {
 	return slices.ContainsFunc(change.Paths, isInput)
 }
 
-// decide asks the policy about every input.
+// decide evaluates the policy for every input.
 func (in *inputs) decide(ctx context.Context, g *engine.Generation) []Decision {
 	var all []Decision
 	for _, p := range in.paths {
 		d := Decision{Input: p}
-		before, known := in.answers[p]
+		before, answered := in.answers[p]
 		d.Answer, d.Err = in.answer(ctx, g, p)
 		if d.Err == nil {
-			d.New = !known
-			if known {
+			d.New = !answered
+			if answered {
 				d.Changed = difference(before, d.Answer)
 			}
 			in.answers[p] = d.Answer
@@ -113,7 +113,7 @@ func (in *inputs) answer(ctx context.Context, g *engine.Generation, p string) (a
 		return nil, fmt.Errorf("%s: %w", p, err)
 	}
 	answers := map[string]any{}
-	for _, file := range asked(g, p) {
+	for _, file := range policiesOf(g, p) {
 		pkg, rules := g.RulesIn(file)
 		answer, _ := answers[pkg.String()].(map[string]any)
 		if answer == nil {
@@ -132,7 +132,7 @@ func (in *inputs) answer(ctx context.Context, g *engine.Generation, p string) (a
 	}
 	switch len(answers) {
 	case 0:
-		return nil, fmt.Errorf("%s: its folder has no policy to ask", p)
+		return nil, fmt.Errorf("%s: its folder has no policy", p)
 	case 1:
 		for _, answer := range answers {
 			return answer, nil
@@ -143,8 +143,8 @@ func (in *inputs) answer(ctx context.Context, g *engine.Generation, p string) (a
 	return packages, nil
 }
 
-// asked are the policy files that an input is for.
-func asked(g *engine.Generation, input string) []string {
+// policiesOf lists the policy files that an input is for.
+func policiesOf(g *engine.Generation, input string) []string {
 	dir := path.Dir(input)
 	for name := strings.TrimSuffix(path.Base(input), inputSuffix); ; {
 		if file := path.Join(dir, name+".rego"); g.Module(file) != nil {
@@ -177,8 +177,7 @@ func (in *inputs) read(p string) (any, error) {
 	return value, nil
 }
 
-// compare looks whether the answer has what the expected one has. Rules that it does not name may
-// say anything.
+// compare compares the answer with the expected one, for the rules that the expected one names.
 func (in *inputs) compare(p string, answer any) (expected bool, missed []string, err error) {
 	want, err := in.read(strings.TrimSuffix(p, inputSuffix) + expectedSuffix)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -189,18 +188,18 @@ func (in *inputs) compare(p string, answer any) (expected bool, missed []string,
 	}
 	if named, ok := want.(map[string]any); ok {
 		all, _ := answer.(map[string]any)
-		some := map[string]any{}
+		compared := map[string]any{}
 		for name := range named {
 			if value, ok := all[name]; ok {
-				some[name] = value
+				compared[name] = value
 			}
 		}
-		answer = some
+		answer = compared
 	}
 	return true, difference(want, answer), nil
 }
 
-// difference is how two JSON documents differ, a line for each place.
+// difference returns how two JSON documents differ, with a line for each value.
 func difference(before, now any) []string {
 	var lines []string
 	differ(before, now, true, true, "", &lines)

@@ -11,25 +11,25 @@ import (
 	"github.com/aymanbagabas/go-udiff"
 )
 
-// Lines is how the tests reached the lines of one policy file that a change added or altered. Lines
-// that hold nothing to evaluate are in neither list.
+// Lines says which lines of one policy file that a change added or altered were reached by tests. Lines
+// without anything to evaluate are in neither list.
 type Lines struct {
 	File                string
 	Reached, NotReached []int
 }
 
-// changedSince lists the files that differ, removed ones too.
+// changedSince lists the files that differ, including removed ones.
 func changedSince(before, now *engine.Generation) []string {
-	was := bytesByPath(before)
+	previous := bytesByPath(before)
 	var changed []string
 	for _, f := range now.Files() {
-		old, ok := was[f.Path]
+		old, ok := previous[f.Path]
 		if !ok || !bytes.Equal(old, f.Bytes) {
 			changed = append(changed, f.Path)
 		}
-		delete(was, f.Path)
+		delete(previous, f.Path)
 	}
-	for path := range was {
+	for path := range previous {
 		changed = append(changed, path)
 	}
 	slices.Sort(changed)
@@ -44,24 +44,24 @@ func bytesByPath(g *engine.Generation) map[string][]byte {
 	return files
 }
 
-// linesOf tells which of the lines that changed between two generations the tests reached. outcome
-// is nil when no test can tell the change: then its lines count as not reached.
+// linesOf returns the changed lines of each changed policy file. outcome is nil if no test is affected by
+// the change; its lines then count as not reached.
 func linesOf(before, now *engine.Generation, outcome *testrun.Outcome) []Lines {
-	was := bytesByPath(before)
+	previous := bytesByPath(before)
 	var all []Lines
 	for _, f := range now.Files() {
-		old := was[f.Path]
+		old := previous[f.Path]
 		if !strings.HasSuffix(f.Path, ".rego") || strings.HasSuffix(f.Path, "_test.rego") || bytes.Equal(old, f.Bytes) {
 			continue
 		}
 		l := Lines{File: f.Path}
 		rows := changedRows(old, f.Bytes)
-		reached, not := rowsIn(now, f.Path, outcome)
+		reached, notReached := rowsIn(now, f.Path, outcome)
 		for _, row := range rows {
 			switch {
 			case reached[row]:
 				l.Reached = append(l.Reached, row)
-			case not[row]:
+			case notReached[row]:
 				l.NotReached = append(l.NotReached, row)
 			}
 		}
@@ -70,9 +70,9 @@ func linesOf(before, now *engine.Generation, outcome *testrun.Outcome) []Lines {
 	return all
 }
 
-// rowsIn are the lines of a file that tests reached, and those that they could have.
-func rowsIn(g *engine.Generation, path string, outcome *testrun.Outcome) (reached, not map[int]bool) {
-	reached, not = map[int]bool{}, map[int]bool{}
+// rowsIn returns the lines of a file that tests reached, and those that they did not reach.
+func rowsIn(g *engine.Generation, path string, outcome *testrun.Outcome) (reached, notReached map[int]bool) {
+	reached, notReached = map[int]bool{}, map[int]bool{}
 	if outcome != nil && outcome.Coverage != nil && outcome.Coverage.Files[path] != nil {
 		for _, r := range outcome.Coverage.Files[path].Covered {
 			for row := r.Start.Row; row <= r.End.Row; row++ {
@@ -81,17 +81,17 @@ func rowsIn(g *engine.Generation, path string, outcome *testrun.Outcome) (reache
 		}
 		for _, r := range outcome.Coverage.Files[path].NotCovered {
 			for row := r.Start.Row; row <= r.End.Row; row++ {
-				not[row] = true
+				notReached[row] = true
 			}
 		}
-		return reached, not
+		return reached, notReached
 	}
 	if module := g.Module(path); module != nil {
 		for _, rule := range module.Rules {
-			not[rule.Location.Row] = true
+			notReached[rule.Location.Row] = true
 		}
 	}
-	return reached, not
+	return reached, notReached
 }
 
 // changedRows returns the lines of now, counted from 1, that a diff from before to now adds.

@@ -1,6 +1,6 @@
-// Package dev is the author's loop: a save becomes a compiled policy, the tests that the save can
-// affect are run, and what came of it is told as a [Round]. It uses the watcher and the engine that
-// serve, with tests loaded too. Most callers need [New], [Loop.Run] and a printer: [Plain] or [Screen].
+// Package dev is the author's loop: after each save it compiles the policy, runs the tests that the save
+// affects, and reports the result as a [Round]. It uses the same watcher and engine as the sidecar, and loads
+// tests too. Most callers need [New], [Loop.Run] and a printer: [Plain] or [Screen].
 package dev
 
 import (
@@ -31,31 +31,31 @@ type Config struct {
 	Mode watcher.Mode // "" means watcher.ModeNotify
 }
 
-// Loop watches one directory and tells of each change what it did.
+// Loop watches one directory and reports the result of each change.
 type Loop struct {
 	cfg     Config
 	watcher *watcher.Watcher
 	engine  *engine.Engine
-	all     chan struct{} // asks for all tests; holds one
+	all     chan struct{} // requests all tests; has room for one request
 
 	// Owned by Run.
-	tested  *engine.Generation // the one that failing speaks of
+	tested  *engine.Generation // the one that was tested last
 	failing map[string]Failure // by name
 	total   int
 	inputs  *inputs
 }
 
-// Round is what one change, or one request for all tests, did.
+// Round is the result of one change, or of one request for all tests.
 type Round struct {
 	Changed []string      // slash paths relative to the directory
 	Took    time.Duration // from the save to this result
-	All     bool          // all tests ran, not only those that the change can affect
+	All     bool          // all tests ran, not only the affected ones
 
-	Problems diagnostic.List // why the policy does not compile; the rest is of the last one that did
-	Err      error           // why nothing could be done at all
+	Problems diagnostic.List // why the policy does not compile; Failing is then of the last policy that did
+	Err      error           // why the round failed
 
 	Ran, Total, Skipped int
-	Failing             []Failure // of this round and of earlier ones that nothing has repaired, by place
+	Failing             []Failure // of this round and of earlier ones that are not repaired, by file and line
 	Lines               []Lines   // of the policy files that changed
 	Decisions           []Decision
 }
@@ -76,7 +76,7 @@ type Failure struct {
 	Before bool     // it failed in an earlier round, and this one did not run it
 }
 
-// New opens nothing but checks that the directory is there.
+// New checks that the directory exists. The watch begins with [Loop.Run].
 func New(cfg Config) (*Loop, error) {
 	info, err := os.Stat(cfg.Dir)
 	if err != nil {
@@ -106,13 +106,13 @@ func New(cfg Config) (*Loop, error) {
 func (l *Loop) All() {
 	select {
 	case l.all <- struct{}{}:
-	default: // one is asked for already
+	default: // a request is waiting already
 	}
 }
 
-// Run tells of a first round of all tests, and then of every change, until ctx ends. tell is called
-// by one goroutine; busy, which may be nil, is called when a round begins.
-func (l *Loop) Run(ctx context.Context, busy func(), tell func(Round)) error {
+// Run reports a first round of all tests, and then a round for each change, until ctx ends. One goroutine
+// calls report, and calls busy, which may be nil, when a round begins.
+func (l *Loop) Run(ctx context.Context, busy func(), report func(Round)) error {
 	engineCtx, stopEngine := context.WithCancel(context.WithoutCancel(ctx))
 	var down errgroup.Group
 	down.Go(func() error { return l.engine.Run(engineCtx) })
@@ -125,7 +125,7 @@ func (l *Loop) Run(ctx context.Context, busy func(), tell func(Round)) error {
 			select {
 			case <-ctx.Done():
 				return nil
-			case change = <-changes: // the first comes when the watch is set
+			case change = <-changes: // the first one arrives when the watch is set up
 			case <-l.all:
 				change = watcher.Change{At: time.Now(), Rescan: true}
 				l.tested = nil
@@ -134,7 +134,7 @@ func (l *Loop) Run(ctx context.Context, busy func(), tell func(Round)) error {
 				busy()
 			}
 			if r := l.round(ctx, change); r != nil && ctx.Err() == nil {
-				tell(*r)
+				report(*r)
 			}
 		}
 	})
@@ -143,7 +143,7 @@ func (l *Loop) Run(ctx context.Context, busy func(), tell func(Round)) error {
 	return errors.Join(err, down.Wait())
 }
 
-// round is one way through the loop; nil when there is nothing to tell.
+// round processes one change. It returns nil when there is nothing to report.
 func (l *Loop) round(ctx context.Context, change watcher.Change) *Round {
 	r := &Round{All: l.tested == nil}
 	start := l.savedAt(change)
@@ -168,7 +168,7 @@ func (l *Loop) round(ctx context.Context, change watcher.Change) *Round {
 		}
 		inputsChanged := l.inputs.find(change)
 		if !r.All && report.Generation == l.tested && !inputsChanged && !report.Healed {
-			return nil // a file that was touched, or one that matters to nobody
+			return nil // no content changed, or no file that matters
 		}
 		if r.Changed == nil {
 			r.Changed = slices.DeleteFunc(slices.Clone(change.Paths), func(p string) bool { return !isInput(p) })
@@ -181,7 +181,8 @@ func (l *Loop) round(ctx context.Context, change watcher.Change) *Round {
 	return r
 }
 
-// savedAt is when the change was written, as far as the files tell.
+// savedAt returns when the change was saved: the earliest modification time of its files, or the time of the
+// event. Older times than a second are ignored, since a renamed file keeps its time.
 func (l *Loop) savedAt(change watcher.Change) time.Time {
 	at := change.At
 	for _, p := range change.Paths {
@@ -193,7 +194,7 @@ func (l *Loop) savedAt(change watcher.Change) time.Time {
 	return at
 }
 
-// test runs the tests that can have other results in g than before.
+// test runs the tests whose results can differ from those of the last tested generation.
 func (l *Loop) test(ctx context.Context, g *engine.Generation, r *Round) error {
 	if g == l.tested {
 		return nil
@@ -225,7 +226,7 @@ func (l *Loop) test(ctx context.Context, g *engine.Generation, r *Round) error {
 	return nil
 }
 
-// remember replaces what is known of the packages that were tested, and drops what is gone.
+// remember replaces the failures of the packages that were tested, and drops those of removed files.
 func (l *Loop) remember(g *engine.Generation, suite *engine.Suite, outcome *testrun.Outcome) {
 	files := map[string]bool{}
 	for _, f := range g.Files() {

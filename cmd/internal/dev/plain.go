@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// Plain runs the loop and prints each round to w, without colours: for logs, pipes and editors.
+// Plain runs the loop and prints each round to w without colours, for logs, pipes and editors.
 func Plain(ctx context.Context, l *Loop, w io.Writer) error {
 	return l.Run(ctx, nil, func(r Round) {
 		if len(r.Changed) > 0 {
@@ -20,12 +20,12 @@ func Plain(ctx context.Context, l *Loop, w io.Writer) error {
 	})
 }
 
-// mostNamed is how many changed files are named.
-const mostNamed = 3
+// maxNamed is how many changed files are named.
+const maxNamed = 3
 
 func changed(files []string) string {
-	if len(files) <= mostNamed {
+	if len(files) <= maxNamed {
 		return strings.Join(files, ", ")
 	}
-	return fmt.Sprintf("%s and %d more", strings.Join(files[:mostNamed], ", "), len(files)-mostNamed)
+	return fmt.Sprintf("%s and %d more", strings.Join(files[:maxNamed], ", "), len(files)-maxNamed)
 }

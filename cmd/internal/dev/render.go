@@ -12,8 +12,8 @@ import (
 	"github.com/charmbracelet/lipgloss"
 )
 
-// paint is how parts of the text look. Only the terminal's own colours are used, which its owner
-// chose to be readable on his background, light or dark. The zero paint changes nothing.
+// paint holds the styles of parts of the text. It uses only the terminal's own palette, which is readable on
+// the terminal's background, light or dark.
 type paint struct{ good, bad, quiet, strong func(...string) string }
 
 func plainly(s ...string) string { return strings.Join(s, " ") }
@@ -29,9 +29,9 @@ func colours(r *lipgloss.Renderer) paint {
 	}
 }
 
-// headline is a round in one line.
+// headline summarizes a round in one line.
 func (p paint) headline(r *Round) string {
-	took := took(r.Took)
+	took := milliseconds(r.Took)
 	switch {
 	case r.Err != nil:
 		return p.bad("✗ "+r.Err.Error()) + "  " + p.quiet(took)
@@ -69,8 +69,8 @@ func (p paint) headline(r *Round) string {
 	return verdict + "  " + p.quiet(took)
 }
 
-// took is how long the author waited, to a tenth of a millisecond.
-func took(d time.Duration) string {
+// milliseconds formats a duration to a tenth of a millisecond.
+func milliseconds(d time.Duration) string {
 	return strconv.FormatFloat(float64(d.Microseconds())/1000, 'f', 1, 64) + " ms"
 }
 
@@ -81,7 +81,7 @@ func count(n int, what string) string {
 	return fmt.Sprintf("%d %ss", n, what)
 }
 
-// body is what a round has to tell beside its headline.
+// body returns the lines below the headline.
 func (p paint) body(r *Round) []string {
 	var lines []string
 	block := func(more ...string) {
@@ -138,7 +138,7 @@ func (p paint) lines(l Lines) []string {
 	return []string{p.bad(text + "; no test reaches " + ranges(l.NotReached))}
 }
 
-// ranges is a list of lines with runs drawn together: 3, 5-7.
+// ranges formats line numbers with runs joined: 3, 5-7.
 func ranges(rows []int) string {
 	var parts []string
 	for i := 0; i < len(rows); {

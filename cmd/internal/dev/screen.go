@@ -12,8 +12,8 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// Screen runs the loop on a whole terminal until q is pressed or ctx ends. note, such as where a
-// sidecar serves, stands beside the directory; it may be empty.
+// Screen runs the loop on the whole terminal until q is pressed or ctx ends. note is shown after the name
+// of the directory, for example the address of a sidecar; it may be empty.
 func Screen(ctx context.Context, l *Loop, in io.Reader, out io.Writer, note string) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -36,7 +36,7 @@ func Screen(ctx context.Context, l *Loop, in io.Reader, out io.Writer, note stri
 
 type busy struct{}
 
-// screen is what is shown. It is bubbletea's model: one goroutine owns it.
+// screen is the model of bubbletea. One goroutine owns it.
 type screen struct {
 	loop   *Loop
 	note   string
@@ -44,7 +44,7 @@ type screen struct {
 	width  int
 	height int
 
-	round *Round // nil before the first
+	round *Round // nil before the first round
 	busy  bool
 	top   int // the first line of the body that is shown
 }
@@ -82,13 +82,12 @@ func (s *screen) Update(message tea.Msg) (tea.Model, tea.Cmd) {
 	return s, nil
 }
 
-// around is how many lines are not the body's: two of the head, the rule under them, the rule above
-// the keys, and the keys.
-const around = 5
+// frameLines is how many lines are not the body's: two of the head, two rules and the keys.
+const frameLines = 5
 
-func (s *screen) room() int { return max(1, s.height-around) }
+func (s *screen) room() int { return max(1, s.height-frameLines) }
 
-// body is the round's lines, folded to the width.
+// body returns the lines of the round, wrapped to the width.
 func (s *screen) body() []string {
 	if s.round == nil {
 		return nil

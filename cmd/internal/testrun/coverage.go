@@ -11,7 +11,7 @@ import (
 	"github.com/open-policy-agent/opa/v1/cover"
 )
 
-// PrettyCoverage lists the lines that no test reached, tests themselves left out.
+// PrettyCoverage lists the lines that no test reached, without those of test files.
 func PrettyCoverage(w io.Writer, coverage *cover.Report) error {
 	covered, all := 0, 0
 	for _, name := range policyFiles(coverage) {
@@ -34,14 +34,14 @@ func PrettyCoverage(w io.Writer, coverage *cover.Report) error {
 	return nil
 }
 
-// JSONCoverage prints the report as opa test --coverage does.
+// JSONCoverage prints coverage as opa test --coverage does.
 func JSONCoverage(w io.Writer, coverage *cover.Report) error {
 	encoder := json.NewEncoder(w)
 	encoder.SetIndent("", "  ")
 	return encoder.Encode(coverage)
 }
 
-// LCOV prints the report as lcov's tracefile, which editors and coverage services read, tests left out.
+// LCOV prints coverage as a tracefile of lcov, which editors and coverage services read, without test files.
 func LCOV(w io.Writer, coverage *cover.Report) error {
 	for _, name := range policyFiles(coverage) {
 		f := coverage.Files[name]

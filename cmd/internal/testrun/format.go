@@ -13,7 +13,7 @@ import (
 	"github.com/open-policy-agent/opa/v1/tester"
 )
 
-// Pretty prints results as opa test does. verbose adds the tests that passed and whole traces.
+// Pretty prints results as opa test does. verbose adds passed tests and complete traces.
 func Pretty(w io.Writer, o *Outcome, verbose, values, bench bool) error {
 	return tester.PrettyReporter{
 		Output: w, Verbose: verbose, FailureLine: true, LocalVars: values,
@@ -78,7 +78,7 @@ type junitMessage struct {
 	Text    string `xml:",chardata"`
 }
 
-// JUnit prints results as the XML that CI systems read, a suite for each file.
+// JUnit prints results as JUnit XML, which CI systems read, with a suite for each file.
 func JUnit(w io.Writer, o *Outcome) error {
 	all := junitSuites{}
 	byFile := map[string]*junitSuite{}
@@ -97,13 +97,13 @@ func JUnit(w io.Writer, o *Outcome) error {
 	}
 	for _, file := range slices.Sorted(maps.Keys(byFile)) {
 		suite := byFile[file]
-		suite.Seconds = inSeconds(suite.seconds)
+		suite.Seconds = formatSeconds(suite.seconds)
 		all.Tests, all.Failures = all.Tests+suite.Tests, all.Failures+suite.Failures
 		all.Errors, all.Skipped = all.Errors+suite.Errors, all.Skipped+suite.Skipped
 		seconds += suite.seconds
 		all.Suites = append(all.Suites, *suite)
 	}
-	all.Seconds = inSeconds(seconds)
+	all.Seconds = formatSeconds(seconds)
 	if _, err := io.WriteString(w, xml.Header); err != nil {
 		return err
 	}
@@ -117,7 +117,7 @@ func JUnit(w io.Writer, o *Outcome) error {
 }
 
 func (s *junitSuite) add(r *tester.Result) {
-	c := junitCase{Name: r.Name, Class: r.Package, Seconds: inSeconds(r.Duration.Seconds()), Output: strings.ToValidUTF8(string(r.Output), "?")}
+	c := junitCase{Name: r.Name, Class: r.Package, Seconds: formatSeconds(r.Duration.Seconds()), Output: strings.ToValidUTF8(string(r.Output), "?")}
 	if r.Location != nil {
 		c.File, c.Line = r.Location.File, r.Location.Row
 	}
@@ -138,4 +138,4 @@ func (s *junitSuite) add(r *tester.Result) {
 	s.Cases = append(s.Cases, c)
 }
 
-func inSeconds(s float64) string { return fmt.Sprintf("%.6f", s) }
+func formatSeconds(s float64) string { return fmt.Sprintf("%.6f", s) }

@@ -1,5 +1,5 @@
-// Package testrun runs Rego tests through OPA's tester, for the commands that do: policy test and
-// policy dev. Most callers need [Run], and [Explain] for the tests that failed.
+// Package testrun runs Rego tests with OPA's tester, for policy test and policy dev. Most callers need [Run],
+// and [Explain] for the tests that failed.
 package testrun
 
 import (
@@ -21,22 +21,22 @@ import (
 	"github.com/open-policy-agent/opa/v1/topdown/lineage"
 )
 
-// Options say what is run, and what is kept of it.
+// Options say which tests run, and what is recorded.
 type Options struct {
-	Filter string // a regular expression that a test's full name must match; "" is all
-	Cover  bool   // keep which lines were reached
-	Trace  bool   // keep the failed expressions and notes of each test; not together with Cover
-	Values bool   // keep them with the values of their variables; not together with Cover
-	Bench  bool   // repeat each test and time it, one after the other
+	Filter string // a regular expression that the full name of a test must match; "" matches all
+	Cover  bool   // record which lines were reached
+	Trace  bool   // record the failed expressions and the notes of each test; not together with Cover
+	Values bool   // record them with the values of their variables; not together with Cover
+	Bench  bool   // repeat and time each test, one test after the other
 
-	// Done is told of each result as it comes, one at a time. It may be nil.
+	// Done is called with each result when its test ends, one at a time. It may be nil.
 	Done func(*tester.Result)
 }
 
-// Outcome is what a run gave.
+// Outcome is the result of a run.
 type Outcome struct {
 	Results  []*tester.Result // by file and line
-	Coverage *cover.Report    // nil unless it was asked for
+	Coverage *cover.Report    // nil unless Options.Cover is set
 }
 
 // Failed lists the results of tests that failed or could not be evaluated.
@@ -50,7 +50,7 @@ func (o *Outcome) Failed() []*tester.Result {
 	return failed
 }
 
-// Skipped counts the tests that are still to be written: those whose names begin with todo_.
+// Skipped counts the skipped tests, those whose names begin with todo_.
 func (o *Outcome) Skipped() int {
 	n := 0
 	for _, r := range o.Results {
@@ -61,7 +61,7 @@ func (o *Outcome) Skipped() int {
 	return n
 }
 
-// Run runs a suite's tests on all processors and gives their results when all have ended.
+// Run runs the tests of a suite on all processors and returns when all have ended.
 func Run(ctx context.Context, suite *engine.Suite, options Options) (*Outcome, error) {
 	coverage := cover.New()
 	compiler := suite.NewCompiler().WithEnablePrintStatements(!options.Bench).WithRewriteTestRules(options.Values)
@@ -106,7 +106,7 @@ func Run(ctx context.Context, suite *engine.Suite, options Options) (*Outcome, e
 	return outcome, ctx.Err()
 }
 
-// byPlace orders results as their tests stand in the files.
+// byPlace orders results by the file and line of their tests.
 func byPlace(a, b *tester.Result) int {
 	if a.Location == nil || b.Location == nil {
 		return strings.Compare(Name(a), Name(b))
@@ -117,7 +117,7 @@ func byPlace(a, b *tester.Result) int {
 // Name is a test's full name.
 func Name(r *tester.Result) string { return r.Package + "." + r.Name }
 
-// Count is how many tests a suite has, those that Options.Filter passes over included.
+// Count returns the number of tests of a suite, including those that Options.Filter excludes.
 func Count(suite *engine.Suite) int {
 	n := 0
 	for _, m := range suite.Modules {
@@ -133,8 +133,8 @@ func Count(suite *engine.Suite) int {
 	return n
 }
 
-// Explain runs the tests that failed once more, and gives each the trace that says why, with the
-// values of its variables.
+// Explain runs the failed tests once more, and adds to each result the trace with the values of variables
+// that [Why] needs.
 func Explain(ctx context.Context, suite *engine.Suite, failed []*tester.Result) error {
 	if len(failed) == 0 {
 		return nil

@@ -100,6 +100,6 @@ func TestResultsAreWrittenInEachFormat(t *testing.T) {
 		}
 	}
 	if strings.Contains(lcov.String(), "_test.rego") {
-		t.Error("tests are counted as policy")
+		t.Error("test files are in the coverage")
 	}
 }

@@ -11,8 +11,8 @@ import (
 	"github.com/open-policy-agent/opa/v1/topdown"
 )
 
-// Why says in a few lines why a test failed: the error, or the expression that was not true with
-// the values in it. A result without a trace, which [Explain] gives, has only its place.
+// Why returns in a few lines why a test failed: the error, or the expression that was false with its values.
+// Without the trace that [Explain] adds, it returns the place of the test only.
 func Why(r *tester.Result) []string {
 	if r.Error != nil {
 		return strings.Split(r.Error.Error(), "\n")
@@ -33,7 +33,7 @@ func Why(r *tester.Result) []string {
 	return lines
 }
 
-// failedExpression is the last expression of a trace that failed, as a frame with its values.
+// failedExpression returns the last expression of a trace that failed, with its values.
 func failedExpression(trace []*topdown.Event) []string {
 	for _, e := range slices.Backward(trace) {
 		expr, ok := e.Node.(*ast.Expr)
@@ -41,7 +41,7 @@ func failedExpression(trace []*topdown.Event) []string {
 			continue
 		}
 		if _, every := expr.Terms.(*ast.Every); every {
-			continue // what failed is in its body
+			continue // the failed expression is in its body
 		}
 		var text bytes.Buffer
 		if err := topdown.PrettyEvent(&text, e, topdown.PrettyEventOpts{PrettyVars: true}); err != nil {
@@ -53,7 +53,7 @@ func failedExpression(trace []*topdown.Event) []string {
 	return nil
 }
 
-// dedented moves lines to the left, together, so far that two spaces are before the first.
+// dedented shifts lines to the left together, so that the first is indented by two spaces.
 func dedented(lines []string) []string {
 	margin := len(lines[0]) - len(strings.TrimLeft(lines[0], " \t"))
 	moved := make([]string, len(lines))
