@@ -65,7 +65,8 @@ func (k *Keeper) Announce(_ context.Context, report engine.Report) error {
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if saved := &k.health; saved.Entry.Name != "" && saved.Err == nil && saved.Generation == g.Number() && saved.Revision == g.Revision() {
+	if saved := &k.health; saved.Entry.Name != "" && saved.Err == nil &&
+		saved.Generation == g.Number() && saved.Revision == g.Revision() {
 		return nil
 	}
 	if k.ended {

@@ -46,7 +46,8 @@ func New(cfg Config) (*Store, error) {
 		return nil, errors.New("history: Config.Dir is required")
 	}
 	if cfg.Keep < 0 || cfg.MaxBytes < 0 || cfg.MaxFiles < 0 {
-		return nil, fmt.Errorf("history: Keep %d, MaxBytes %d, MaxFiles %d: must not be negative", cfg.Keep, cfg.MaxBytes, cfg.MaxFiles)
+		return nil, fmt.Errorf("history: Keep %d, MaxBytes %d, MaxFiles %d: must not be negative",
+			cfg.Keep, cfg.MaxBytes, cfg.MaxFiles)
 	}
 	if cfg.Keep == 0 {
 		cfg.Keep = 5
