@@ -251,7 +251,7 @@ func TestEveryAnswerCarriesARequestID(t *testing.T) {
 	}
 }
 
-func TestAReloadWhoseAuditFailedIsA500ThatSaysThePolicyIsLive(t *testing.T) {
+func TestAReloadThatIsNotRecordedIsA500(t *testing.T) {
 	s := start(t, domains, func(_ *api.Config, e *engine.Config) {
 		e.Announcements = []engine.Announcement{{Name: api.AnnounceAudit, Run: func(context.Context, engine.Report) error {
 			return errors.New("disk full")
@@ -262,7 +262,7 @@ func TestAReloadWhoseAuditFailedIsA500ThatSaysThePolicyIsLive(t *testing.T) {
 	s.expect("POST", "/v1/data/p/x", "", 200, `"result":2`)
 }
 
-func TestAnExplodingDecisionMeetsItsDeadlineAndOthersAreServed(t *testing.T) {
+func TestASlowDecisionMeetsItsDeadline(t *testing.T) {
 	s := start(t, domains, nil)
 	slow := make(chan int)
 	go func() {
@@ -317,7 +317,7 @@ func TestTheClientTellsRefusedFromUnreachableFromTimedOut(t *testing.T) {
 	}
 }
 
-func TestEveryRouteIsDocumentedAndEveryDocumentedRouteExists(t *testing.T) {
+func TestRoutesAndTheirDocumentAgree(t *testing.T) {
 	document, err := os.ReadFile("../docs/API.md")
 	if err != nil {
 		t.Fatal(err)

@@ -13,7 +13,7 @@ import (
 	"github.com/open-policy-agent/opa/v1/server"
 )
 
-// guarded is a policy that tells its callers what it was told of them.
+// guarded is a policy whose answers show its input.
 var guarded = map[string]string{
 	"authz.rego": `package system.authz
 

@@ -144,7 +144,7 @@ const (
 	archived = `"status":"archived"`
 )
 
-func TestTheAuthZENCertificationScenarioOfSingleEvaluations(t *testing.T) {
+func TestAuthZENCertificationOfSingleEvaluations(t *testing.T) {
 	p := newDecisionPoint(t, map[string]string{"records.rego": recordPolicy})
 	alice, bob, read, write, first := who("alice", ""), who("bob", ""), does("read", ""), does("write", ""), record("record-1", "")
 	second := record("record-2", archived)
@@ -163,7 +163,7 @@ func TestTheAuthZENCertificationScenarioOfSingleEvaluations(t *testing.T) {
 	p.expect(object(alice, does("delete", `"soft":false`), first), false)
 }
 
-func TestTheAuthZENCertificationScenarioOfErrorsAndHeaders(t *testing.T) {
+func TestAuthZENCertificationOfErrorsAndHeaders(t *testing.T) {
 	p := newDecisionPoint(t, map[string]string{"records.rego": recordPolicy})
 	alice, read, first := who("alice", ""), does("read", ""), record("record-1", "")
 	for _, path := range []string{"/access/v1/evaluation", "/access/v1/evaluations"} {
@@ -197,7 +197,7 @@ func TestTheAuthZENCertificationScenarioOfErrorsAndHeaders(t *testing.T) {
 	}
 }
 
-func TestTheAuthZENCertificationScenarioOfBatches(t *testing.T) {
+func TestAuthZENCertificationOfBatches(t *testing.T) {
 	p := newDecisionPoint(t, map[string]string{"records.rego": recordPolicy})
 	alice, bob, read, write, first, second := who("alice", ""), who("bob", ""), does("read", ""), does("write", ""), record("record-1", ""), record("record-2", archived)
 	for _, c := range []struct{ what, body, want string }{
@@ -230,7 +230,7 @@ func TestTheAuthZENCertificationScenarioOfBatches(t *testing.T) {
 	}
 }
 
-func TestTheAuthZENCertificationScenarioOfDiscovery(t *testing.T) {
+func TestAuthZENCertificationOfDiscovery(t *testing.T) {
 	p := newDecisionPoint(t, map[string]string{"records.rego": recordPolicy})
 	status, answer, h := p.ask("GET", "/.well-known/authzen-configuration", "", "X-Request-ID: mine")
 	var metadata map[string]string

@@ -100,7 +100,7 @@ func TestAuthZENDecidesWhoMayDoWhatToTasks(t *testing.T) {
 	}
 }
 
-func TestABatchOfAuthZENTakesWhatItDoesNotSayFromWhatIsShared(t *testing.T) {
+func TestAuthZENEvaluationsInheritSharedFields(t *testing.T) {
 	s := decidedBy(t, "todo", "allow")
 	eve, vic := user("eve@example.com"), user("vic@example.com")
 	shared := `"subject":` + eve + `,"action":{"name":"can_update_task"},"resource":` + taskOf("eve@example.com")
@@ -202,7 +202,7 @@ func TestAuthZENNamesWhatIsWrongWithARequest(t *testing.T) {
 	empty.expect("POST", "/access/v1/evaluation", `{}`, http.StatusServiceUnavailable, "no policy loaded")
 }
 
-func TestAuthZENsMetadataNamesTheEndpointsWhereTheCallerFindsThem(t *testing.T) {
+func TestAuthZENMetadataNamesTheEndpoints(t *testing.T) {
 	s := decidedBy(t)
 	status, answer, h := s.request("GET", "/.well-known/authzen-configuration", "")
 	var got map[string]string

@@ -193,7 +193,7 @@ func TestBadBodiesAreRefusedAndNameWhatIsWrong(t *testing.T) {
 }
 
 // TestHostileValuesAreRefusedOrAnsweredAtOnce in every field of every route: a number that would fill the
-// memory if it were written out is nobody's, whatever takes it, and a NUL is text or refused.
+// memory if it were written out is refused by every route, and a NUL is text or refused.
 func TestHostileValuesAreRefusedOrAnsweredAtOnce(t *testing.T) {
 	s := full(t)
 	for _, tt := range takers {

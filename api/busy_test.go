@@ -11,9 +11,9 @@ import (
 	"defenseclaw/engine"
 )
 
-// TestTooManyDecisionsAreShedAndThoseOfCallersThatWentAwayEnd asks for more decisions that take forever
-// than can run and wait. None of them ends by itself.
-func TestTooManyDecisionsAreShedAndThoseOfCallersThatWentAwayEnd(t *testing.T) {
+// TestExcessDecisionsAreShedAndAbandonedOnesEnd asks for more endless decisions than can run and wait: only
+// their callers' leaving ends them.
+func TestExcessDecisionsAreShedAndAbandonedOnesEnd(t *testing.T) {
 	s := start(t, domains, func(_ *api.Config, e *engine.Config) {
 		e.MostDecisions, e.DecisionTimeout = 1, time.Hour
 	})

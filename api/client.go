@@ -20,8 +20,8 @@ import (
 	"defenseclaw/api/internal/decision"
 )
 
-// DefaultClientTimeout bounds a call of a [Client] that was given no other time-out. It is longer
-// than the engine's own deadline for a reload, so that a slow reload is reported and not guessed at.
+// DefaultClientTimeout bounds a call of a [Client] without a timeout of its own. It is longer than the
+// engine's deadline for a reload, so that a slow reload is still reported.
 const DefaultClientTimeout = 150 * time.Second
 
 // Client calls a running sidecar. Safe for concurrent use.
@@ -32,14 +32,14 @@ type Client struct {
 	Timeout time.Duration // of one call; 0: [DefaultClientTimeout]
 }
 
-// UnreachableError says that nothing answered at an address.
+// UnreachableError reports that nothing answered at an address.
 type UnreachableError struct {
 	URL      string
-	TimedOut time.Duration // how long was waited, when the sidecar took the call and did not answer
+	TimedOut time.Duration // how long the client waited for an answer; 0: there was no connection
 	Err      error
 }
 
-// Error is what the command prints.
+// Error describes it in one line.
 func (e *UnreachableError) Error() string {
 	if e.TimedOut > 0 {
 		return fmt.Sprintf("%s timed out: no answer within %s", e.URL, e.TimedOut)
@@ -47,7 +47,7 @@ func (e *UnreachableError) Error() string {
 	return fmt.Sprintf("cannot reach %s: %s", e.URL, rootCause(e.Err))
 }
 
-// Unwrap gives the cause.
+// Unwrap returns the cause.
 func (e *UnreachableError) Unwrap() error { return e.Err }
 
 // AnswerError is an answer that is not a success.
@@ -57,7 +57,7 @@ type AnswerError struct {
 	Body       []byte
 }
 
-// Error tells the answer's own words.
+// Error includes the answer's own message.
 func (e *AnswerError) Error() string {
 	var answer decision.ErrorAnswer
 	text := string(e.Body)
@@ -165,7 +165,7 @@ func (c *Client) read(path string, body []byte, answer any) error {
 	return nil
 }
 
-// url is for messages and, but for a Unix socket, for calling.
+// url is for messages and, except for a Unix socket, for calls.
 func (c *Client) url(path string) string {
 	switch {
 	case c.socket() != "":
@@ -187,7 +187,7 @@ func (c *Client) socket() string {
 }
 
 func (c *Client) transport() *http.Transport {
-	t := &http.Transport{DisableKeepAlives: true, TLSClientConfig: c.TLS} // no proxy: the sidecar is our neighbour
+	t := &http.Transport{DisableKeepAlives: true, TLSClientConfig: c.TLS} // no proxy: the sidecar is on this machine or near it
 	if path := c.socket(); path != "" {
 		t.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return (&net.Dialer{}).DialContext(ctx, "unix", path)
@@ -225,8 +225,8 @@ func (c *Client) call(ctx context.Context, method, path string, body []byte) ([]
 		return nil, c.unreachable(path, timeout, err)
 	}
 	defer response.Body.Close() //nolint:errcheck // it was only read
-	const mostAnswerBytes = 64 << 20
-	answer, err := io.ReadAll(io.LimitReader(response.Body, mostAnswerBytes))
+	const maxAnswerBytes = 64 << 20
+	answer, err := io.ReadAll(io.LimitReader(response.Body, maxAnswerBytes))
 	if err != nil {
 		return nil, c.unreachable(path, timeout, err)
 	}
@@ -255,7 +255,7 @@ func rootCause(err error) error {
 	}
 }
 
-// ReachableAddr turns an address to bind to into one to call: a wildcard is reached over loopback.
+// ReachableAddr turns an address to bind to into one to call: a wildcard becomes loopback.
 func ReachableAddr(addr string) string {
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil {

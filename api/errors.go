@@ -11,7 +11,7 @@ import (
 	"go.uber.org/zap"
 )
 
-// writeError is the one table from error to answer.
+// writeError turns an error into an answer. It is the only place that does.
 func (s *Server) writeError(w http.ResponseWriter, r *http.Request, err error) {
 	status, message := http.StatusInternalServerError, err.Error()
 	var answered *decision.HTTPError

@@ -50,7 +50,7 @@ func runUntilEnd(t *testing.T, run func(context.Context) error) {
 	})
 }
 
-func TestWhoGuessesTokensAsEnvoyIsSlowedDownAndOnRecord(t *testing.T) {
+func TestGuessingTokensAsEnvoyIsSlowedDownAndRecorded(t *testing.T) {
 	log, err := audit.New(audit.Config{Path: filepath.Join(t.TempDir(), "audit.db")})
 	if err != nil {
 		t.Fatal(err)

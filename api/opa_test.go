@@ -33,7 +33,7 @@ func TestWhereOPADiffersTheContractSaysWhy(t *testing.T) {
 		{"bodies are bounded", question{"POST", "/v1/data/users", `{"input":"` + strings.Repeat("x", 1<<20) + `"}`, nil}, 200, 413, "invalid_parameter"},
 		{"bodies are bounded", question{"POST", "/v1/data/users", gzipped(`{"input":"` + strings.Repeat("x", 1<<20) + `"}`), []string{"Content-Encoding: gzip"}}, 200, 413, "invalid_parameter"},
 		{"no configuration", question{"GET", "/v1/config", "", nil}, 200, 404, "no such route"},
-		{"the status is another", question{"GET", "/v1/status", "", nil}, 500, 404, "no such route"}, // 500: its plugin is off, as when nobody configures it
+		{"the status is another", question{"GET", "/v1/status", "", nil}, 500, 404, "no such route"}, // 500: its plugin is off by default
 		{"readiness is /health/ready", question{"GET", "/health/live", "", nil}, 500, 404, "no such route"},
 		{"a path after the query", question{"GET", "/v1/query/x", "", nil}, 405, 404, "no such route"},
 		{"no index page", question{"GET", "/", "", nil}, 200, 405, ""},
@@ -58,7 +58,7 @@ func TestABodyThatOnlySaysThatItIsCompressedIsA400(t *testing.T) {
 	}
 }
 
-func TestEveryDecisionNamesTheGenerationAndTheRevisionThatMadeIt(t *testing.T) {
+func TestEveryDecisionNamesItsGeneration(t *testing.T) {
 	s := start(t, map[string]string{"p.rego": "package p\nx := 1"}, nil)
 	_, answer, h := s.request("POST", "/v1/data/p/x?provenance", "{}")
 	revision := h.Get("X-DefenseClaw-Revision")
@@ -87,7 +87,7 @@ func TestEveryDecisionNamesTheGenerationAndTheRevisionThatMadeIt(t *testing.T) {
 	}
 }
 
-func TestABatchTellsEachOutcomeAndItsStatusTellsThemTogether(t *testing.T) {
+func TestABatchReportsEachOutcomeAndAllTogether(t *testing.T) {
 	s := start(t, domains, nil)
 	for _, c := range []struct {
 		body   string

@@ -216,7 +216,7 @@ func answersOfOPA(t *testing.T, o *openAPI) {
 		o.ask(s, question{"GET", target, "", nil}, http.StatusBadRequest) // the validator takes any text for JSON here
 	}
 	for _, q := range []question{{"GET", "/v1/query?q=x", "", nil}, {"POST", "/v1/query", `{"query":"x >"}`, nil}, {"POST", "/v1/compile", `{"query":"x"}`, nil}} {
-		o.ask(s, q, http.StatusBadRequest) // no schema knows Rego
+		o.ask(s, q, http.StatusBadRequest) // no schema describes Rego
 	}
 }
 
@@ -335,7 +335,7 @@ func answersOfGates(t *testing.T, o *openAPI) {
 		if responses := route.Operation.Responses; responses.Status(http.StatusUnsupportedMediaType) != nil {
 			o.ask(s, question{q.method, q.target, q.body, append([]string{"Content-Type: text/plain"}, q.headers...)}, http.StatusUnsupportedMediaType, true)
 		}
-		if q.target != "/policy/reload" { // whose body nobody reads
+		if q.target != "/policy/reload" { // whose body is not read
 			status, answer, h := s.request(q.method, q.target, big, q.headers...)
 			if status != http.StatusRequestEntityTooLarge {
 				t.Errorf("%s %s: %d for a body of more than 1 MiB", q.method, q.target, status)

@@ -31,7 +31,7 @@ type openAPI struct {
 }
 
 // readOpenAPI reads the document as it stands, or sealed: then an object of an answer has the fields that
-// are listed and no others. Callers are told to put up with more; a test is not.
+// are listed and no others. Callers must accept more fields; a test must not.
 func readOpenAPI(t testing.TB, seal bool) *openAPI {
 	t.Helper()
 	text, err := os.ReadFile("openapi.yaml")
@@ -212,7 +212,7 @@ func TestTheOpenAPIDocumentIsValid(t *testing.T) {
 	}
 }
 
-// TestOpenAPIHasEveryRouteAndNoOther asks the server for the methods of each, which only it knows.
+// TestOpenAPIHasEveryRouteAndNoOther asks the server which methods each route has.
 func TestOpenAPIHasEveryRouteAndNoOther(t *testing.T) {
 	o, s := readOpenAPI(t, false), full(t)
 	served := map[string]bool{}

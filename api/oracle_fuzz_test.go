@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// FuzzOPAAnswersTheSame asks both servers for decisions by path that nobody thought of.
+// FuzzOPAAnswersTheSame asks both servers for random decisions by path.
 func FuzzOPAAnswersTheSame(f *testing.F) {
 	for i, path := range oraclePaths {
 		f.Add(i%3, path, "", oracleInputs[i%len(oracleInputs)])
@@ -23,22 +23,22 @@ func FuzzOPAAnswersTheSame(f *testing.F) {
 		r := routes[((route%3)+3)%3]
 		target := r.route + "/" + strings.TrimPrefix(path, "/") + "?" + parameters
 		if u, err := url.ParseRequestURI(target); err != nil || strings.ContainsAny(target, "#\x00\r\n ") || u.Fragment != "" {
-			t.Skip("net/http lets nobody send this")
+			t.Skip("net/http refuses to send this")
 		}
 		if r.method == "GET" && parameters == "" {
 			target += "input=" + url.QueryEscape(body)
 			body = ""
 		}
 		q := question{method: r.method, target: target, body: body}
-		o.compare(t, q) // what is asked for the first time is prepared, which metrics tell
+		o.compare(t, q) // the first decision of a path prepares it, which metrics show
 		opa, ours := o.compare(t, q)
-		if opa != ours && !strings.Contains(ours, `"eval_builtin_error"`) { // OPA's older API knows no strictness
+		if opa != ours && !strings.Contains(ours, `"eval_builtin_error"`) { // OPA's older API is never strict
 			t.Errorf("%s %s %q\nOPA:  %.2000s\nours: %.2000s", q.method, q.target, q.body, opa, ours)
 		}
 	})
 }
 
-// FuzzOPAMakesTheSameFilters asks both servers for filters that nobody thought of.
+// FuzzOPAMakesTheSameFilters asks both servers for random filters.
 func FuzzOPAMakesTheSameFilters(f *testing.F) {
 	for i, body := range filterBodies {
 		f.Add(i, "include", body)
@@ -50,7 +50,7 @@ func FuzzOPAMakesTheSameFilters(f *testing.F) {
 	f.Fuzz(func(t *testing.T, accept int, rule, body string) {
 		q := question{"POST", "/v1/compile/filters/" + rule, body, []string{"Accept: " + filterTargets[uint(accept)%uint(len(filterTargets))]}}
 		if u, err := url.ParseRequestURI(q.target); err != nil || strings.ContainsAny(q.target, "?#\x00\r\n ") || u.Fragment != "" {
-			t.Skip("net/http lets nobody send this")
+			t.Skip("net/http refuses to send this")
 		}
 		defer func() {
 			if v := recover(); v != nil {

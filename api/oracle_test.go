@@ -347,7 +347,7 @@ func TestOPAsOwnServerGivesTheSameAnswers(t *testing.T) {
 	n := 0
 	for _, q := range questions() {
 		n++
-		// Twice, since what is asked for the first time is prepared, which metrics tell.
+		// Twice, since the first decision of a path prepares it, which metrics show.
 		o.compare(t, q)
 		if opa, ours := o.compare(t, q); opa != ours {
 			t.Errorf("%s %s %.200s %q\nOPA:  %.2000s\nours: %.2000s", q.method, q.target, q.body, q.headers, opa, ours)

@@ -15,7 +15,7 @@ import (
 // AnnounceAudit is the name of the announcement whose failure makes a reload answer 500.
 const AnnounceAudit = "audit"
 
-// reload is POST /policy/reload. Its effects are the engine's announcements, not this handler's.
+// reload is POST /policy/reload. All its effects are announcements of the engine.
 func (s *Server) reload(w http.ResponseWriter, r *http.Request) error {
 	if s.cfg.PolicyDir == "" {
 		return &decision.HTTPError{Status: http.StatusServiceUnavailable, Message: "policy_dir not configured"}
@@ -23,7 +23,7 @@ func (s *Server) reload(w http.ResponseWriter, r *http.Request) error {
 	if s.cfg.Engine == nil {
 		return s.validate(w, r)
 	}
-	// The attempt goes on when the caller leaves; so does our wait, which ends with the server.
+	// If the caller leaves, the wait ends but the attempt goes on.
 	report, err := s.cfg.Engine.Reload(r.Context(), engine.Trigger{Kind: engine.TriggerAPI, Actor: actor(r), RequestID: r.Header.Get(HeaderRequestID)})
 	var refused *engine.Refused
 	switch {
@@ -40,7 +40,7 @@ func (s *Server) reload(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// validate is the reload of a sidecar without an engine: the directory is loaded and thrown away.
+// validate is the reload of a validate-only sidecar: it loads the directory and discards the result.
 func (s *Server) validate(w http.ResponseWriter, r *http.Request) error {
 	report := engine.Report{
 		Trigger:   engine.Trigger{Kind: engine.TriggerAPI, Actor: actor(r), RequestID: r.Header.Get(HeaderRequestID)},
@@ -70,7 +70,7 @@ func (s *Server) validate(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// reloaded answers a reload that went well, unless nobody will be able to tell that it was made.
+// reloaded answers a successful reload: with 500 if the audit log could not record it.
 func (s *Server) reloaded(w http.ResponseWriter, answer ReloadAnswer, unrecorded error) {
 	status := http.StatusOK
 	answer.Status, answer.PolicyDir = "reloaded", s.cfg.PolicyDir
@@ -91,7 +91,7 @@ func loadOnce(ctx context.Context, cfg Config) (*engine.Generation, error) {
 	return engine.Load(ctx, src, nil)
 }
 
-// isLoadFailure tells what could not be loaded (files, data) from what does not compile (Rego).
+// isLoadFailure reports whether files or data could not be loaded; otherwise the Rego does not compile.
 func isLoadFailure(refused *engine.Refused) bool {
 	if errors.Is(refused, engine.ErrNoPolicy) {
 		return false
@@ -108,9 +108,9 @@ func (s *Server) failed(stem string, refused *engine.Refused) ReloadAnswer {
 	return ReloadAnswer{Status: "failed", Error: stem + refused.Error(), Diagnostics: Diagnostics(refused.Diagnostics)}
 }
 
-// actor is who asked, as far as the request says.
+// actor is the name that the caller gives itself.
 func actor(r *http.Request) string {
 	name := r.Header.Get(gate.HeaderClient)
-	const longest = 64
-	return name[:min(len(name), longest)]
+	const maxBytes = 64
+	return name[:min(len(name), maxBytes)]
 }

@@ -7,19 +7,15 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"testing"
 
 	"defenseclaw/engine/corpus"
 )
 
-// BenchmarkServedDecision is one decision over OPA's API on a connection that is kept open: what
-// BenchmarkDataDecision has, and net/http's share.
+// BenchmarkServedDecision is BenchmarkDataDecision over a connection that is kept open, to [api.Server.Run].
 func BenchmarkServedDecision(b *testing.B) {
 	files, questions := corpus.Small()
-	server := httptest.NewServer(start(b, files, nil))
-	defer server.Close()
-	conn, err := net.Dial("tcp", server.Listener.Addr().String())
+	conn, err := net.Dial("tcp", start(b, files, nil).addr)
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -16,9 +16,10 @@ func (s *Server) current() *engine.Generation {
 	return s.cfg.Engine.Current()
 }
 
-// ready says that decisions are answered.
+// ready is GET /health/ready: whether decisions are answered.
 func (s *Server) ready(w http.ResponseWriter, _ *http.Request) error {
-	// The status follows the pointer: whoever is told that the sidecar is ready is not told otherwise by it.
+	// Asks the status, not Engine.Current, which changes first: a caller that hears "ready" here must not
+	// find "empty" in GET /policy/status.
 	if s.cfg.Engine == nil || s.cfg.Engine.Status().Generation == nil {
 		return decision.ErrNoPolicy
 	}
@@ -32,6 +33,7 @@ func (s *Server) metrics(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
+// status is GET /policy/status.
 func (s *Server) status(w http.ResponseWriter, _ *http.Request) error {
 	answer := StatusAnswer{PolicyDir: s.cfg.PolicyDir, RegoDir: s.cfg.PolicyDir, State: string(engine.StateEmpty)}
 	answer.LastReload = LastReload{Changed: []string{}, Diagnostics: []Diagnostic{}}
@@ -59,8 +61,8 @@ func (s *Server) status(w http.ResponseWriter, _ *http.Request) error {
 	return nil
 }
 
-// StateName is the state in the answer of GET /policy/status: the engine's, or embedded where no policy
-// directory is set and the default pack serves.
+// StateName names what serves: the state of the engine or, while it serves the embedded pack because there is
+// no policy directory, "embedded".
 func StateName(now *engine.EngineStatus, policyDir string) string {
 	if policyDir == "" && now.State == engine.StateCurrent {
 		return "embedded"

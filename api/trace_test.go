@@ -15,7 +15,7 @@ import (
 	"defenseclaw/engine"
 )
 
-func TestADecisionsSpanIsInTheTraceOfItsCaller(t *testing.T) {
+func TestADecisionJoinsTheTraceOfItsCaller(t *testing.T) {
 	var mu sync.Mutex
 	var sent bytes.Buffer
 	collector := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {

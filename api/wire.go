@@ -7,7 +7,7 @@ import (
 	"defenseclaw/engine/diagnostic"
 )
 
-// Diagnostic is one error of one file as the API tells it.
+// Diagnostic is one error of one file.
 type Diagnostic struct {
 	File    string   `json:"file"`
 	Line    int      `json:"line"`
@@ -57,13 +57,13 @@ type Process struct {
 	StartedAt time.Time `json:"started_at"`
 }
 
-// LastGood is what is kept on disk for a start on a broken directory.
+// LastGood is the policy kept on disk for a start with a broken directory.
 type LastGood struct {
 	File       string     `json:"file"`             // the newest, in the data directory; empty before the first
 	Generation uint64     `json:"saved_generation"` // the number of the generation it was saved for
 	SavedAt    *time.Time `json:"saved_at"`
-	Pending    bool       `json:"pending"` // a newer one is to be saved
-	Error      string     `json:"error"`   // why the last save failed; empty when it did not
+	Pending    bool       `json:"pending"` // a newer one waits to be saved
+	Error      string     `json:"error"`   // why the last save failed; empty if it succeeded
 }
 
 // LastReload is how the newest attempt went.
@@ -77,7 +77,7 @@ type LastReload struct {
 	Diagnostics []Diagnostic `json:"diagnostics"`
 }
 
-// Watch is the watch's own health.
+// Watch is the health of the watch.
 type Watch struct {
 	Enabled       bool       `json:"enabled"`
 	Mode          string     `json:"mode"`  // notify or poll
@@ -90,7 +90,7 @@ type Watch struct {
 	NextPoll      *time.Time `json:"next_poll,omitempty"`
 }
 
-// Diagnostics are the engine's in the API's shape; never nil.
+// Diagnostics converts the engine's diagnostics. The result is never nil.
 func Diagnostics(ds diagnostic.List) []Diagnostic {
 	out := make([]Diagnostic, 0, len(ds))
 	for _, d := range ds {
@@ -103,7 +103,7 @@ func milliseconds(d time.Duration) float64 {
 	return float64(d.Microseconds()) / 1000
 }
 
-// OptionalTime keeps the year 1 out of answers: nil stands for the zero time.
+// OptionalTime returns nil for the zero time, so that answers do not show the year 1.
 func OptionalTime(t time.Time) *time.Time {
 	if t.IsZero() {
 		return nil

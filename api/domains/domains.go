@@ -19,7 +19,7 @@ import (
 	"go.uber.org/zap"
 )
 
-// BeginFunc is [decision.BeginFunc] for a domain, by its label. end is also told the verdict, or
+// BeginFunc is [decision.BeginFunc] for a domain, by its label. end also gets the verdict, or
 // [VerdictError].
 type BeginFunc func(ctx context.Context, label string, g *engine.Generation, q decision.Question) (_ context.Context, end func(verdict string, a decision.Answer))
 

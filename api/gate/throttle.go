@@ -15,7 +15,7 @@ const (
 	burstSeconds      = 2 // worth of requests, at once
 	wrongTokensPerSec = 1
 	wrongTokensAtOnce = 10
-	maxCallers        = 10_000 // that are told apart; beyond that, the least recent is forgotten
+	maxCallers        = 10_000 // that are distinguished; beyond that, the least recently seen is forgotten
 	forgetCallerAfter = 10 * time.Minute
 	ipv6NetworkBits   = 64
 )

@@ -16,7 +16,7 @@ const (
 )
 
 // hasToken stands against everyone who cannot read the operator's files. Digests are compared, not
-// tokens, so the time that it takes tells neither the token nor its length.
+// tokens, so the time that it takes depends neither on the token nor on its length.
 func (g *Gate) hasToken(r *http.Request) bool {
 	ok := false
 	for token := range Tokens(r.Header) {
