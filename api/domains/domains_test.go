@@ -117,7 +117,7 @@ func TestWithoutAPackageAdmissionAndGuardrailFailClosed(t *testing.T) {
 func TestAdmissionSeesTheSidecarsListsOnly(t *testing.T) {
 	var verdicts []string
 	a := create(load(t, policy), &verdicts)
-	a.Lists = func(targetType, targetName string) (block, allow []any, err error) {
+	a.Lists = func(_, targetName string) (block, allow []any, err error) {
 		return []any{map[string]any{"target_name": targetName}}, nil, nil
 	}
 	const body = `{"input":{"target_type":"skill","target_name":"n","allow_list":[1,2],"BlockList":[1,2],"scan_result":{"verdict":"clean"}}}`
