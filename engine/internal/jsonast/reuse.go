@@ -167,7 +167,7 @@ func (p *parser) unchanged(f *frame) bool {
 // a key may come back if the member that had it is gone, and once. false proves nothing.
 func (f *frame) provesUnique(pairs [][2]*ast.Term) bool {
 	if f == nil || f.old == nil || len(pairs)-f.reused+len(f.old.pairs)-f.reused > f.reused {
-		return false // so much changed that looking at all keys is cheaper
+		return false // after many changes, looking at all keys is cheaper
 	}
 	free := map[ast.Value]bool{} // the keys of the members that are gone, and whether each is still free
 	from := 0
