@@ -1,7 +1,10 @@
-// Package earlysignal catches SIGHUP before the rest of the program is initialised, so that a
-// signal sent to a sidecar that is just starting asks for a reload and does not end it. It imports
-// next to nothing, and its import path sorts before the large dependencies', because Go
-// initialises packages in that order.
+// Package earlysignal catches SIGHUP before the rest of the program is initialised, so that a signal
+// sent to a sidecar that is just starting asks for a reload instead of ending the process.
+//
+// Go initialises the packages whose imports are ready in the order of their import paths. This package
+// is therefore early because it imports only os and syscall, and because defenseclaw sorts before
+// github.com. The script testdata/early_signal.txt of package cli breaks when a new import or another
+// path makes it late; testdata/scenarios/30_early_hangup.txt sends real signals.
 package earlysignal
 
 import (
@@ -10,7 +13,7 @@ import (
 	"syscall"
 )
 
-// HUP receives SIGHUP from the first moment. It holds one: several signals that nobody has read
+// HUP receives SIGHUP from the start of the process. It buffers one signal: several that were not read
 // ask for the same reload.
 var HUP = catch()
 

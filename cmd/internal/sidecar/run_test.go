@@ -8,7 +8,7 @@ import (
 )
 
 func TestAFailedPartEndsItsStageOnlyWhereItServes(t *testing.T) {
-	failure := errors.New("failed")
+	failure := errors.New("the part ended early")
 	for st := range stages {
 		synctest.Test(t, func(t *testing.T) {
 			wait := func(ctx context.Context) error { <-ctx.Done(); return nil }
