@@ -6,8 +6,8 @@ import (
 	"os/signal"
 	"syscall"
 
-	"defenseclaw/cmd/internal/collector"
 	"defenseclaw/cmd/internal/earlysignal"
+	"defenseclaw/cmd/internal/gcpacer"
 	"defenseclaw/cmd/internal/sidecar"
 
 	"github.com/urfave/cli/v2"
@@ -32,7 +32,7 @@ func serve(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	pacer := collector.New(os.Getenv)
+	pacer := gcpacer.New(os.Getenv)
 	defer pacer.Release()
 	logger := newLogger(s.LogFormat, s.LogLevel)
 	ctx, stop := signal.NotifyContext(c.Context, syscall.SIGINT, syscall.SIGTERM)

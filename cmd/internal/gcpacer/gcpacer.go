@@ -1,7 +1,7 @@
-// Package collector sets the target of Go's garbage collector by what is live and by what the
+// Package gcpacer sets the target of Go's garbage collector by what is live and by what the
 // machine has. Its own target, room for as much garbage as is live, has the collector take more than
 // half of the time of a first load, and run all the time beside decisions while little is live.
-package collector
+package gcpacer
 
 import (
 	"math"
