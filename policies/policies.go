@@ -1,5 +1,5 @@
-// Package policies holds the default policy pack: the six domains that the sidecar decides when
-// nobody gave it other policy. The pack is embedded, so that it cannot be changed by accident.
+// Package policies holds the default policy pack: the six domains that the sidecar decides when no policy
+// directory is set. The pack is embedded, so that it cannot be changed by accident.
 package policies
 
 import (
@@ -10,7 +10,7 @@ import (
 //go:embed rego
 var pack embed.FS
 
-// FS is the pack as a policy directory, tests included. Safe for concurrent use.
+// FS returns the pack as a policy directory, tests included. Safe for concurrent use.
 func FS() fs.FS {
 	sub, err := fs.Sub(pack, "rego")
 	if err != nil {
@@ -22,5 +22,5 @@ func FS() fs.FS {
 //go:embed data.schema.json
 var dataSchema []byte
 
-// DataSchema is the JSON Schema of the pack's data, for whoever changes it. Not to be changed.
+// DataSchema returns the JSON Schema of the pack's data. Callers must not change it.
 func DataSchema() []byte { return dataSchema }

@@ -1,6 +1,16 @@
-// Package gcpacer sets the target of Go's garbage collector by what is live and by what the
-// machine has. Its own target, room for as much garbage as is live, has the collector take more than
-// half of the time of a first load, and run all the time beside decisions while little is live.
+// Package gcpacer sets the target of Go's garbage collector (GC) from the live heap and the memory of the
+// machine.
+//
+// Without it, at GOGC=100, an operator would see two things. A start with 5,000 modules takes more than twice
+// the processor time, since the live heap grows from nothing and each doubling is collected. And with a small
+// policy, a few MiB of live heap, the GC runs every few MiB of allocation, all the time while decisions are
+// served, and makes some of them slow. A fixed higher GOGC avoids both, but costs gigabytes once a large
+// policy is live.
+//
+// So the target here is headroom in bytes: how much may be allocated between two GCs. During the first load it
+// is a part of the memory, with a lower maximum while little is live. While serving it is the smallest of a
+// part of the memory, a maximum, and what is allocated in a fifth of a second per MiB of live heap.
+// docs/decisions/0006 has the measurements.
 package gcpacer
 
 import (
@@ -17,61 +27,62 @@ import (
 const (
 	mib = 1 << 20
 
-	// The room for garbage is this part of the machine's memory, and at most so much.
-	loadingPart, mostLoading = 8, 2048 * mib
-	// So much while little is live: a load that ends small leaves fewer pages that are half empty, and one
-	// that does not has paid for few collections.
-	littleLive, littleLoading = 64 * mib, 80 * mib
-	servingPart, mostServing  = 16, 64 * mib
-	// This part of what the first load left empty in pages that hold something: those stay in memory in any case, and
-	// most of the garbage fits into them. At most as much as is live.
+	// During the first load the headroom is this part of the memory, up to a maximum: most of what a load
+	// allocates stays.
+	loadingPart, maxLoading = 8, 2048 * mib
+	// While the load has little live heap, the maximum is lower. A load that ends small then leaves fewer
+	// half-empty pages, and one that ends large has paid for few GCs.
+	smallHeap, maxSmallLoading = 64 * mib, 80 * mib
+	// While it serves.
+	servingPart, maxServing = 16, 64 * mib
+	// The first load leaves empty space in pages that hold live objects. These pages stay in memory in any
+	// case, so the headroom while serving may be this part of them, but no more than the live heap.
 	unusedShare = 0.75
 
-	// The room is between half of what is live and sixteen times that.
-	leastPercent, mostPercent = 50, 1600
+	// The headroom in percent of the live heap, which is what GOGC counts.
+	minPercent, maxPercent = 50, 1600
 
-	// In between, the room is for what is allocated in so much time for each MiB that is live, which takes the
-	// collector about a millisecond: so it runs for no more than a small part of the time.
-	pausePerMiB = 200 * time.Millisecond
-	// How fast that is, is told by about so much time before: a single reload is no reason for more room.
+	// The headroom while serving is what is allocated in this time for each MiB of live heap. A GC takes
+	// about 1 ms per MiB, so it runs for about half a percent of the time.
+	timePerMiB = 200 * time.Millisecond
+	// The allocation rate is averaged over about this time, so that one reload does not raise the headroom.
 	rateSpan = time.Second
 
-	// What a container's limit is lowered by, for what is no heap.
+	// A container's limit is lowered to this part for Go's memory limit: the rest is not heap.
 	limitRatio = 0.9
 )
 
-// Pacer holds the collector's target at what is live and some room. Safe for concurrent use.
+// Pacer keeps the target of the GC. There is one for the process. Safe for concurrent use.
 type Pacer struct {
-	memory uint64 // of the machine or container, in bytes
+	memory uint64 // of the machine or container, in bytes; 0: unknown
 
-	mu      sync.Mutex
+	mu      sync.Mutex // guards the fields below
 	serving bool
-	unused  uint64 // left by the first load in pages that hold something, in bytes
+	unused  uint64 // empty space that the first load left in pages that hold objects, in bytes
 	rate    rate
-	percent int // as set last
-	before  int // to be set when the pacer is released
+	percent int // the target set last
+	before  int // the target before New, for Release
 	done    bool
 }
 
-// rate is how fast memory is allocated, in bytes per second.
+// rate is a moving average of the allocation rate.
 type rate struct {
-	now  float64
-	all  uint64 // that was ever allocated, in bytes
+	now  float64 // in bytes per second
+	all  uint64  // allocated since the process started, in bytes
 	when time.Time
 }
 
-// add takes in how much was allocated since the last time. What was before counts the less the longer ago it was.
+// add updates the average. all is what was allocated since the process started.
 func (r *rate) add(all uint64, when time.Time) {
 	if passed := when.Sub(r.when).Seconds(); passed > 0 {
-		fresh := 1 - math.Exp(-passed/rateSpan.Seconds())
-		r.now += fresh * (float64(all-r.all)/passed - r.now)
+		weight := 1 - math.Exp(-passed/rateSpan.Seconds())
+		r.now += weight * (float64(all-r.all)/passed - r.now)
 		r.all, r.when = all, when
 	}
 }
 
-// New sets the target for a first load: much room, since most of what it makes stays. A Pacer is one
-// for the process. It does nothing where GOGC is set, and leaves the memory limit alone where
-// GOMEMLIMIT is; otherwise that is nine tenths of a container's limit.
+// New sets the target for the first load. It changes nothing where GOGC is set. Unless GOMEMLIMIT is set, it
+// sets Go's memory limit to nine tenths of the container's limit, if there is one.
 func New(getenv func(string) string) *Pacer {
 	memory, err := memlimit.FromCgroup()
 	if err == nil && getenv("GOMEMLIMIT") == "" {
@@ -79,7 +90,7 @@ func New(getenv func(string) string) *Pacer {
 	}
 	if err != nil {
 		if memory, err = memlimit.FromSystem(); err != nil {
-			memory = 0 // unknown: little room
+			memory = 0 // unknown: the minimum headroom
 		}
 	}
 	p := &Pacer{memory: memory, done: getenv("GOGC") != "", rate: rate{when: time.Now()}}
@@ -92,8 +103,8 @@ func New(getenv func(string) string) *Pacer {
 	return p
 }
 
-// Serve sets the target for what comes after the first load: room by how fast memory is allocated. It
-// gives the system back what the load needed beside what stays.
+// Serve sets the target for the time after the first load, and returns the memory that only the load needed
+// to the system.
 func (p *Pacer) Serve() {
 	p.mu.Lock()
 	p.serving = true
@@ -102,7 +113,7 @@ func (p *Pacer) Serve() {
 	if done {
 		return
 	}
-	debug.FreeOSMemory() // collects, so the target follows
+	debug.FreeOSMemory() // runs a GC
 	unused := []metrics.Sample{{Name: "/memory/classes/heap/unused:bytes"}}
 	metrics.Read(unused)
 	p.mu.Lock()
@@ -111,7 +122,7 @@ func (p *Pacer) Serve() {
 	p.adjust()
 }
 
-// Release sets the target that was there before.
+// Release restores the target that was set before New.
 func (p *Pacer) Release() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -121,9 +132,10 @@ func (p *Pacer) Release() {
 	}
 }
 
-// follow has the target adjusted at each collection, by an object that only ever lives until the next.
+// follow adjusts the target after each GC: Go has no hook for that, but it runs the cleanup of an object
+// that no longer can be reached.
 func (p *Pacer) follow() {
-	type collected struct{ _ [32]byte } // larger than what shares its memory with others
+	type collected struct{ _ [32]byte } // larger than 16 bytes: tiny objects share a block, which may stay live
 	runtime.AddCleanup(new(collected), func(p *Pacer) {
 		if p.adjust() {
 			p.follow()
@@ -131,7 +143,7 @@ func (p *Pacer) follow() {
 	}, p)
 }
 
-// adjust reports whether there is a next time.
+// adjust sets the target anew. It reports whether to go on: not after Release.
 func (p *Pacer) adjust() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -141,28 +153,30 @@ func (p *Pacer) adjust() bool {
 	live, allocated := heap()
 	p.rate.add(allocated, time.Now())
 	percent := p.target(live)
-	if moved := percent - p.percent; moved*10 > p.percent || -moved*10 > p.percent { // each setting stops the world for a moment
+	if moved := percent - p.percent; moved*10 > p.percent || -moved*10 > p.percent { // each call stops the world briefly
 		p.percent = percent
 		debug.SetGCPercent(percent)
 	}
 	return true
 }
 
-// target is the percentage of garbage to what is live.
+// target returns the headroom in percent of the live heap.
 func (p *Pacer) target(live uint64) int {
-	live = max(live, 4*mib) // Go's own least heap
+	live = max(live, 4*mib) // Go's own minimum
 	if !p.serving {
-		if room := min(p.memory/loadingPart, littleLoading); live < littleLive {
-			return int(max(leastPercent, 100*room/live))
+		limit := uint64(maxLoading)
+		if live < smallHeap {
+			limit = maxSmallLoading
 		}
-		return int(max(leastPercent, 100*min(p.memory/loadingPart, mostLoading)/live))
+		return int(max(minPercent, 100*min(p.memory/loadingPart, limit)/live))
 	}
-	wanted := uint64(p.rate.now * pausePerMiB.Seconds() * float64(live) / mib)
-	room := min(p.memory/servingPart, max(mostServing, min(uint64(unusedShare*float64(p.unused)), live)), wanted)
-	return int(min(max(leastPercent, 100*room/live), mostPercent))
+	byRate := uint64(p.rate.now * timePerMiB.Seconds() * float64(live) / mib)
+	limit := max(maxServing, min(uint64(unusedShare*float64(p.unused)), live))
+	headroom := min(p.memory/servingPart, limit, byRate)
+	return int(min(max(minPercent, 100*headroom/live), maxPercent))
 }
 
-// heap tells what the last collection left, and how much was ever allocated, in bytes.
+// heap returns what was live after the last GC, and what was allocated since the process started, in bytes.
 func heap() (live, allocated uint64) {
 	samples := []metrics.Sample{{Name: "/gc/heap/live:bytes"}, {Name: "/gc/heap/allocs:bytes"}}
 	metrics.Read(samples)

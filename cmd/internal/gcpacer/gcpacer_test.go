@@ -12,7 +12,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-func TestTheRoomIsByWhatIsLiveAndWhatTheMachineHas(t *testing.T) {
+func TestTheTargetFollowsTheLiveHeapAndTheMemory(t *testing.T) {
 	const gib = 1024 * mib
 	for _, tt := range []struct {
 		name         string
@@ -33,9 +33,9 @@ func TestTheRoomIsByWhatIsLiveAndWhatTheMachineHas(t *testing.T) {
 		{"little is served, slowly", 24 * gib, 16 * mib, true, 0, 5 * mib, 100},
 		{"little is served, and nothing asked for", 24 * gib, 16 * mib, true, 0, 0, 50},
 		{"much is served, fast", 24 * gib, 64 * mib, true, 0, 500 * mib, 100},
-		{"much is served beside much that is empty", 24 * gib, 256 * mib, true, 600 * mib, 500 * mib, 100},
-		{"much is served beside some that is empty", 24 * gib, 256 * mib, true, 256 * mib, 500 * mib, 75},
-		{"much is served beside much that is empty, slowly", 24 * gib, 256 * mib, true, 600 * mib, 2 * mib, 50},
+		{"much is served, and much is unused", 24 * gib, 256 * mib, true, 600 * mib, 500 * mib, 100},
+		{"much is served, and some is unused", 24 * gib, 256 * mib, true, 256 * mib, 500 * mib, 75},
+		{"much is served, and much is unused, slowly", 24 * gib, 256 * mib, true, 600 * mib, 2 * mib, 50},
 		{"little is left of much", 24 * gib, 16 * mib, true, 600 * mib, 500 * mib, 400},
 		{"very much is served, fast", 24 * gib, 4 * gib, true, 0, 500 * mib, 50},
 		{"served on a small machine, fast", 512 * mib, 64 * mib, true, 0, 500 * mib, 50},
@@ -48,7 +48,7 @@ func TestTheRoomIsByWhatIsLiveAndWhatTheMachineHas(t *testing.T) {
 	}
 }
 
-func TestTheRateIsThatOfTheLastSecondOrSo(t *testing.T) {
+func TestTheRateIsThatOfAboutTheLastSecond(t *testing.T) {
 	now := time.Now()
 	r := rate{when: now}
 	all := uint64(0)
@@ -59,10 +59,10 @@ func TestTheRateIsThatOfTheLastSecondOrSo(t *testing.T) {
 			r.add(all, now)
 		}
 	}
-	within := func(when string, least, most float64) {
+	within := func(when string, low, high float64) {
 		t.Helper()
-		if got := r.now / mib; got < least || got > most {
-			t.Errorf("%s: %.1f MiB/s, want %g to %g", when, got, least, most)
+		if got := r.now / mib; got < low || got > high {
+			t.Errorf("%s: %.1f MiB/s, want %g to %g", when, got, low, high)
 		}
 	}
 	run(10*time.Second, 50*time.Millisecond, 100*mib)
@@ -76,7 +76,7 @@ func TestTheRateIsThatOfTheLastSecondOrSo(t *testing.T) {
 	within("with a clock that stands, or goes back", 0, 2)
 }
 
-func TestTheTargetFollowsWhatIsLiveAndHowMuchIsAllocated(t *testing.T) {
+func TestTheTargetIsAdjustedAtEachCollection(t *testing.T) {
 	before := debug.SetGCPercent(100)
 	defer debug.SetGCPercent(before)
 	limit := debug.SetMemoryLimit(-1)
@@ -91,7 +91,7 @@ func TestTheTargetFollowsWhatIsLiveAndHowMuchIsAllocated(t *testing.T) {
 		}
 		garbage = nil
 		runtime.GC()
-		return p.now() > leastPercent
+		return p.now() > minPercent
 	})
 	fast := p.now()
 	kept := make([]byte, 256*mib)
@@ -110,7 +110,7 @@ func TestTheTargetFollowsWhatIsLiveAndHowMuchIsAllocated(t *testing.T) {
 	}
 }
 
-func TestASettingOfTheOperatorsStays(t *testing.T) {
+func TestGOGCAndGOMEMLIMITAreKept(t *testing.T) {
 	before := debug.SetGCPercent(77)
 	defer debug.SetGCPercent(before)
 	limit := debug.SetMemoryLimit(-1)
@@ -125,7 +125,7 @@ func TestASettingOfTheOperatorsStays(t *testing.T) {
 	}
 }
 
-var garbage []byte // what is only ever written to is not left out
+var garbage []byte // a package variable, so that the compiler keeps the allocation
 
 func (p *Pacer) now() int {
 	p.mu.Lock()
