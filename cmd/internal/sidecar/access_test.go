@@ -22,12 +22,13 @@ import (
 	"defenseclaw/api"
 	"defenseclaw/cmd/internal/settings"
 	"defenseclaw/cmd/internal/sidecar"
+	"defenseclaw/cmd/internal/testutil"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 )
 
-// authority makes certificates of its own.
+// authority is a CA.
 type authority struct {
 	cert *x509.Certificate
 	key  *ecdsa.PrivateKey
@@ -100,7 +101,8 @@ func replace(t *testing.T, file string, text []byte) {
 	}
 }
 
-// startWith runs a sidecar with that environment; settings give clients.
+// startWith runs a sidecar with these environment variables until the test ends. A client is made from the
+// returned settings.
 func startWith(t *testing.T, environment map[string]string) (settings.Settings, *sidecar.Sidecar, *observer.ObservedLogs, chan<- os.Signal) {
 	t.Helper()
 	top := t.TempDir()
@@ -146,7 +148,7 @@ func status(t *testing.T, set settings.Settings) error {
 	return err
 }
 
-// served is the serial number of the certificate that a handshake shows.
+// served returns the serial number of the certificate that a handshake presents.
 func served(t *testing.T, addr string) string {
 	t.Helper()
 	conn, err := (&tls.Dialer{Config: &tls.Config{InsecureSkipVerify: true}}).DialContext(t.Context(), "tcp", addr) //nolint:gosec // it only looks
@@ -166,7 +168,7 @@ func TestARenewedCertificateServesAndABrokenOneDoesNot(t *testing.T) {
 	if err := status(t, set); err != nil {
 		t.Fatal(err)
 	}
-	// Commands that know the data directory only find it as well.
+	// Commands that are given only the data directory find it too.
 	elsewhere := set
 	elsewhere.TLSCert, elsewhere.TLSKey = "", ""
 	if err := status(t, elsewhere); err != nil {
@@ -195,10 +197,8 @@ func TestARenewedCertificateServesAndABrokenOneDoesNot(t *testing.T) {
 
 func wait(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(patience); !ok(); time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("not within %s: %s", patience, what)
-		}
+	if !testutil.Eventually(ok) {
+		t.Fatalf("not within %s: %s", testutil.Patience, what)
 	}
 }
 
@@ -218,7 +218,7 @@ func TestCallersNeedACertificateOfTheAuthority(t *testing.T) {
 	}
 	set.ClientCert, set.ClientKey = in("other.crt"), in("other.key")
 	if err := status(t, set); err == nil {
-		t.Error("a caller with somebody else's certificate is let in")
+		t.Error("a caller with a certificate of another authority is let in")
 	}
 	set.ClientCert, set.ClientKey = in("client.crt"), in("client.key")
 	if err := status(t, set); err != nil {
@@ -226,7 +226,7 @@ func TestCallersNeedACertificateOfTheAuthority(t *testing.T) {
 	}
 }
 
-func TestTLSFilesThatDoNotFitAreRefusedAtTheStart(t *testing.T) {
+func TestTLSFilesThatDoNotFitTogetherAreRefused(t *testing.T) {
 	dir := t.TempDir()
 	in := func(name string) string { return filepath.Join(dir, name) }
 	a := newAuthority(t)
@@ -253,8 +253,8 @@ func TestTLSFilesThatDoNotFitAreRefusedAtTheStart(t *testing.T) {
 	}
 }
 
-// TestSystemdIsToldWhatHappens as Type=notify-reload asks for.
-func TestSystemdIsToldWhatHappens(t *testing.T) {
+// TestSystemdIsNotified as Type=notify-reload asks for.
+func TestSystemdIsNotified(t *testing.T) {
 	dir := t.TempDir()
 	socket, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: filepath.Join(dir, "notify"), Net: "unixgram"})
 	if err != nil {
@@ -267,7 +267,7 @@ func TestSystemdIsToldWhatHappens(t *testing.T) {
 		t.Fatal(err)
 	}
 	replace(t, filepath.Join(policy, "p.rego"), []byte("package p\nx := 1\n"))
-	told := func() string {
+	notified := func() string {
 		t.Helper()
 		buffer := make([]byte, 4096)
 		if err := socket.SetReadDeadline(time.Now().Add(patience)); err != nil {
@@ -275,21 +275,21 @@ func TestSystemdIsToldWhatHappens(t *testing.T) {
 		}
 		n, err := socket.Read(buffer)
 		if errors.Is(err, os.ErrDeadlineExceeded) {
-			t.Fatal("systemd is told nothing")
+			t.Fatal("systemd got no notification")
 		}
 		return string(buffer[:n])
 	}
 	t.Run("running", func(t *testing.T) {
 		set, _, _, hup := startWith(t, map[string]string{"DEFENSECLAW_POLICY_DIR": policy, "DEFENSECLAW_WATCH": "false"})
-		if got := told(); got != "READY=1\nSTATUS=current" {
+		if got := notified(); got != "READY=1\nSTATUS=current" {
 			t.Errorf("%q", got)
 		}
 		replace(t, filepath.Join(policy, "p.rego"), []byte("package p\nx := := 1\n"))
 		hup <- os.Interrupt
-		if got := told(); !strings.HasPrefix(got, "RELOADING=1\nMONOTONIC_USEC=") {
+		if got := notified(); !strings.HasPrefix(got, "RELOADING=1\nMONOTONIC_USEC=") {
 			t.Errorf("%q", got)
 		}
-		if got := told(); !strings.HasPrefix(got, "READY=1\nSTATUS=stale: p.rego:2:6: ") || strings.Count(got, "\n") != 1 {
+		if got := notified(); !strings.HasPrefix(got, "READY=1\nSTATUS=stale: p.rego:2:6: ") || strings.Count(got, "\n") != 1 {
 			t.Errorf("%q", got)
 		}
 		// A reload that systemd did not ask for changes what it shows as well.
@@ -301,17 +301,17 @@ func TestSystemdIsToldWhatHappens(t *testing.T) {
 		if _, err := client.Reload(t.Context()); err != nil {
 			t.Error(err)
 		}
-		if got := told(); got != "STATUS=current" {
+		if got := notified(); got != "STATUS=current" {
 			t.Errorf("%q", got)
 		}
 	})
-	if got := told(); got != "STOPPING=1\nSTATUS=draining requests" {
+	if got := notified(); got != "STOPPING=1\nSTATUS=draining requests" {
 		t.Errorf("%q", got)
 	}
 }
 
-// TestSystemdsWatchdogIsTold where it asks, by a running sidecar.
-func TestSystemdsWatchdogIsTold(t *testing.T) {
+// TestARunningSidecarSendsKeepAlives to systemd's watchdog.
+func TestARunningSidecarSendsKeepAlives(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "notify")
 	socket, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
 	if err != nil {
@@ -324,13 +324,13 @@ func TestSystemdsWatchdogIsTold(t *testing.T) {
 	if err := socket.SetReadDeadline(time.Now().Add(patience)); err != nil {
 		t.Fatal(err)
 	}
-	for told, buffer := 0, make([]byte, 4096); told < 3; {
+	for received, buffer := 0, make([]byte, 4096); received < 3; {
 		n, err := socket.Read(buffer)
 		if err != nil {
-			t.Fatalf("told %d times: %v", told, err)
+			t.Fatalf("%d keep-alives: %v", received, err)
 		}
 		if string(buffer[:n]) == "WATCHDOG=1" {
-			told++
+			received++
 		}
 	}
 }

@@ -38,17 +38,17 @@ func TestFilesOfOneTimeAndSizeAreToldApart(t *testing.T) {
 	c := &certificates{cert: filepath.Join(path("..data"), "tls.crt"), key: filepath.Join(path("..data"), "tls.key")}
 	first := c.stamps()
 	if !first.same(c.stamps()) {
-		t.Error("files that nobody touched are taken for others")
+		t.Error("unchanged files have different stamps")
 	}
 	swap("two")
 	if first.same(c.stamps()) {
-		t.Error("other files are taken for the same")
+		t.Error("different files have the same stamps")
 	}
 	gone := c.stamps()
 	if err := os.Remove(path("..data")); err != nil {
 		t.Fatal(err)
 	}
 	if gone.same(c.stamps()) {
-		t.Error("files that are gone are taken for those that were there")
+		t.Error("missing files have the stamps of the files before")
 	}
 }

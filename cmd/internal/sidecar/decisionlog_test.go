@@ -19,9 +19,9 @@ import (
 	"go.uber.org/zap"
 )
 
-// TestTheLastDecisionsAreUploadedBeforeTheSidecarEnds has a service that is asked rarely, so that only
+// TestTheLastDecisionsAreUploadedAtTheEnd has a service that is asked rarely, so that only
 // the end of the sidecar makes the events come.
-func TestTheLastDecisionsAreUploadedBeforeTheSidecarEnds(t *testing.T) {
+func TestTheLastDecisionsAreUploadedAtTheEnd(t *testing.T) {
 	type event struct {
 		Path   string `json:"path"`
 		Result any    `json:"result"`

@@ -23,7 +23,7 @@ import (
 	grpcstatus "google.golang.org/grpc/status"
 )
 
-// shop is a policy directory that lets in whoever asks for /in.
+// shop returns a policy directory that allows requests for /in.
 func shop(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -60,7 +60,7 @@ func mayEnter(t *testing.T, conn *grpc.ClientConn, path, authorization string) (
 	return response.GetOkResponse() != nil, err
 }
 
-// decides checks that the sidecar is asked with success.
+// decides checks the answers of the policy of shop.
 func decides(t *testing.T, conn *grpc.ClientConn) {
 	t.Helper()
 	for path, want := range map[string]bool{"/in": true, "/out": false} {
@@ -70,7 +70,7 @@ func decides(t *testing.T, conn *grpc.ClientConn) {
 	}
 }
 
-func TestEnvoyNeedsTheTokenAndAProbeOfItsHealthDoesNot(t *testing.T) {
+func TestEnvoyNeedsTheTokenButHealthProbesDoNot(t *testing.T) {
 	_, s, _, _ := startWith(t, map[string]string{"DEFENSECLAW_POLICY_DIR": shop(t), "DEFENSECLAW_EXT_AUTHZ_ADDR": "127.0.0.1:0"})
 	conn := dial(t, s.EnvoyAddr(), nil)
 	decides(t, conn)
@@ -85,7 +85,7 @@ func TestEnvoyNeedsTheTokenAndAProbeOfItsHealthDoesNot(t *testing.T) {
 	}
 }
 
-func TestEnvoyIsTalkedToByTheCertificatesOfHTTP(t *testing.T) {
+func TestEnvoyIsServedWithTheCertificatesOfHTTP(t *testing.T) {
 	dir := t.TempDir()
 	in := func(name string) string { return filepath.Join(dir, name) }
 	a := newAuthority(t)
@@ -158,7 +158,7 @@ func TestTheNextCheckOfEnvoySeesAnEdit(t *testing.T) {
 	wait(t, "the edit denies", func() bool { ok, err := mayEnter(t, conn, "/", "Bearer t"); return err == nil && !ok })
 }
 
-func TestAnAddressForEnvoyThatCannotBeIsRefusedAtTheStart(t *testing.T) {
+func TestAnUnusableAddressForEnvoyIsRefused(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

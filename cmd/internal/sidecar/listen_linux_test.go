@@ -43,7 +43,7 @@ func TestASocketWhoseQueueIsFullIsNotTakenOver(t *testing.T) {
 	}
 	l, err := listenUnix(path)
 	if err != nil {
-		t.Fatalf("what nobody listens on any more is replaced: %v", err)
+		t.Fatalf("a socket without a listener was not replaced: %v", err)
 	}
 	l.Close()
 }

@@ -168,7 +168,7 @@ func prepare(top string) error {
 	return errors.Join(os.MkdirAll(tree, 0o755), os.WriteFile(filepath.Join(tree, "p.rego"), []byte("package p\nx := 1\n"), 0o644), os.Symlink("tree", filepath.Join(top, "pol")))
 }
 
-func TestAfterAQuietMomentItServesWhatAFreshProcessWouldLoad(t *testing.T) {
+func TestItServesWhatAFreshProcessWouldLoad(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		top := t.TempDir()
 		if err := prepare(top); err != nil {

@@ -29,8 +29,8 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 )
 
-// model is an endpoint that speaks OpenAI's protocol and finds nothing, except where it was told to
-// wait first.
+// model is an endpoint that speaks OpenAI's protocol and finds nothing. It waits before an answer if gate
+// holds a channel.
 type model struct {
 	*httptest.Server
 	gate chan chan struct{} // the next call tells that it arrived, and waits
@@ -204,7 +204,7 @@ func (r *rig) stream(ctx context.Context, t *testing.T) <-chan struct{} {
 		t.Fatal(err)
 	}
 	request.Header.Set("Authorization", "Bearer t")
-	request.Header.Set("Last-Event-ID", "AAAAAAAA-1")                                                // of another run: everything that is kept is told
+	request.Header.Set("Last-Event-ID", "AAAAAAAA-1")                                                // of another run: the stream begins with all kept events
 	response, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Do(request) //nolint:bodyclose // the reader below closes it
 	if err != nil {
 		t.Fatal(err)
@@ -228,7 +228,7 @@ func (r *rig) stream(ctx context.Context, t *testing.T) <-chan struct{} {
 	return ended
 }
 
-const text = "somebody wrote this text for the judge to read"
+const text = "a text for the judge to read"
 
 // verdict asks the judge for one on the text.
 func (r *rig) verdict() (v judge.Verdict, err error) {
@@ -316,8 +316,8 @@ func TestAReloadGivesItsSevenSignalsInOrder(t *testing.T) {
 	}
 }
 
-// TestARefusedReloadSaysSoEverywhereAndChangesNothing is the other half.
-func TestARefusedReloadSaysSoEverywhereAndChangesNothing(t *testing.T) {
+// TestARefusedReloadIsReportedAndChangesNothing is the other half.
+func TestARefusedReloadIsReportedAndChangesNothing(t *testing.T) {
 	r := newRig(t, false)
 	receive(t, r.atLog, "log at the start")
 	receive(t, r.events, "event of the start")
@@ -350,8 +350,8 @@ func TestARefusedReloadSaysSoEverywhereAndChangesNothing(t *testing.T) {
 	}
 }
 
-// TestAVerdictThatIsUnderWayDuringAReloadIsNotKept, neither for the old policy nor the new one.
-func TestAVerdictThatIsUnderWayDuringAReloadIsNotKept(t *testing.T) {
+// TestAVerdictThatCrossesAReloadIsNotKept, neither for the old policy nor for the new one.
+func TestAVerdictThatCrossesAReloadIsNotKept(t *testing.T) {
 	r := newRig(t, false)
 	arrived := make(chan struct{})
 	r.model.gate <- arrived
@@ -380,8 +380,8 @@ func TestAVerdictThatIsUnderWayDuringAReloadIsNotKept(t *testing.T) {
 	}
 }
 
-// TestAReloadThatCannotBeRecordedIsLiveAndSaysSo, and is on record once that can be written again.
-func TestAReloadThatCannotBeRecordedIsLiveAndSaysSo(t *testing.T) {
+// TestAnUnrecordedReloadIsLiveAndReported, and is on record once that can be written again.
+func TestAnUnrecordedReloadIsLiveAndReported(t *testing.T) {
 	r := newRig(t, false)
 	db, err := sql.Open("sqlite", filepath.Join(filepath.Dir(r.dir), "state", "audit.db"))
 	if err != nil {

@@ -14,18 +14,18 @@ import (
 
 // watched runs a watchdog of an engine for a while. It returns when the last keep-alive was sent, how
 // many there were, and how often and why they stopped.
-func watched(t *testing.T, e *engine.Engine, patience, while time.Duration) (last time.Duration, told, silent int, why error) {
+func watched(t *testing.T, e *engine.Engine, patience, while time.Duration) (last time.Duration, sent, silent int, why error) {
 	t.Helper()
 	start := time.Now()
 	w := watchdog{
 		every: time.Second, patience: patience, ping: e.Ping,
-		keepAlive: func() { told++; last = time.Since(start) },
+		keepAlive: func() { sent++; last = time.Since(start) },
 		silent:    func(err error) { silent++; why = err },
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), while)
 	defer cancel()
 	w.run(ctx)
-	return last, told, silent, why
+	return last, sent, silent, why
 }
 
 func newEngine(t *testing.T) *engine.Engine {
@@ -43,17 +43,17 @@ func TestKeepAlivesAreSentWhileTheEngineAnswers(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
 		done := make(chan error, 1)
 		go func() { done <- e.Run(ctx) }()
-		last, told, silent, _ := watched(t, e, time.Minute, 1000*time.Second+500*time.Millisecond)
-		if told != 1000 || last != 1000*time.Second || silent != 0 {
-			t.Errorf("%d keep-alives, last after %s; silent %d times", told, last, silent)
+		last, sent, silent, _ := watched(t, e, time.Minute, 1000*time.Second+500*time.Millisecond)
+		if sent != 1000 || last != 1000*time.Second || silent != 0 {
+			t.Errorf("%d keep-alives, last after %s; silent %d times", sent, last, silent)
 		}
 		stop()
 		if err := <-done; err != nil {
 			t.Error(err)
 		}
-		_, told, silent, why := watched(t, e, time.Minute, 10*time.Second)
-		if told != 0 || silent != 1 || !errors.Is(why, engine.ErrStopped) {
-			t.Errorf("the engine has stopped: %d keep-alives, silent %d times: %v", told, silent, why)
+		_, sent, silent, why := watched(t, e, time.Minute, 10*time.Second)
+		if sent != 0 || silent != 1 || !errors.Is(why, engine.ErrStopped) {
+			t.Errorf("the engine has stopped: %d keep-alives, silent %d times: %v", sent, silent, why)
 		}
 	})
 }
@@ -62,9 +62,9 @@ func TestKeepAlivesAreSentWhileTheEngineAnswers(t *testing.T) {
 // whose loop hangs.
 func TestKeepAlivesStopWhenTheEngineHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		last, told, silent, why := watched(t, newEngine(t), 10*time.Second, time.Hour)
-		if told == 0 || last >= 11*time.Second {
-			t.Errorf("%d keep-alives, the last after %s: they go on for a busy engine, but not longer than patience", told, last)
+		last, sent, silent, why := watched(t, newEngine(t), 10*time.Second, time.Hour)
+		if sent == 0 || last >= 11*time.Second {
+			t.Errorf("%d keep-alives, the last after %s: they go on for a busy engine, but not longer than patience", sent, last)
 		}
 		if silent != 1 || why != nil {
 			t.Errorf("it fell silent %d times: %v", silent, why)

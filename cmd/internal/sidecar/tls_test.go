@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// TestHTTP2IsSpokenOverTLS by whoever offers it.
+// TestHTTP2IsSpokenOverTLS to clients that offer it.
 func TestHTTP2IsSpokenOverTLS(t *testing.T) {
 	dir := t.TempDir()
 	cert, key := filepath.Join(dir, "tls.crt"), filepath.Join(dir, "tls.key")
@@ -33,9 +33,8 @@ func TestHTTP2IsSpokenOverTLS(t *testing.T) {
 	}
 }
 
-// TestAnAuthorityThatIsTakenAwayLetsNobodyIn, also not those who knew the sidecar before: a session
-// that was begun under it is not taken up again.
-func TestAnAuthorityThatIsTakenAwayLetsNobodyIn(t *testing.T) {
+// TestARemovedAuthorityLetsNoCallerIn, not even one with a session from before: it is not resumed.
+func TestARemovedAuthorityLetsNoCallerIn(t *testing.T) {
 	dir := t.TempDir()
 	in := func(name string) string { return filepath.Join(dir, name) }
 	old, renewed := newAuthority(t), newAuthority(t)
@@ -72,9 +71,9 @@ func TestAnAuthorityThatIsTakenAwayLetsNobodyIn(t *testing.T) {
 			return response.TLS.DidResume, nil
 		}
 		wait(t, "its authority lets the caller in", func() bool { _, err := health(); return err == nil })
-		wait(t, "its session is taken up again", func() bool { resumed, err := health(); return err == nil && resumed })
+		wait(t, "its session is resumed", func() bool { resumed, err := health(); return err == nil && resumed })
 		renewed.write(t, in("ca.crt"))
-		wait(t, "nobody is let in by the authority that is gone", func() bool { _, err := health(); return err != nil })
+		wait(t, "a certificate of the removed authority is refused", func() bool { _, err := health(); return err != nil })
 		if resumed, err := health(); err == nil {
 			t.Errorf("%s: let in again, resumed %v", tls.VersionName(version), resumed)
 		}
