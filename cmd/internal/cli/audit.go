@@ -25,7 +25,9 @@ func auditCommand() *cli.Command {
 			{
 				Name: "verify", Usage: "find records that were altered, removed or inserted; exits with 1 if there are any",
 				OnUsageError: usageError, Action: verifyRecords,
-				Flags: append([]cli.Flag{&cli.StringSliceFlag{Name: "head", Usage: "check that the log has the record `SEQ:HASH`, which an earlier verify printed"}}, flags...),
+				Flags: append([]cli.Flag{&cli.StringSliceFlag{
+					Name: "head", Usage: "check that the log has the record `SEQ:HASH`, which an earlier verify printed",
+				}}, flags...),
 			},
 		},
 	}

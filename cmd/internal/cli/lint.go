@@ -25,7 +25,8 @@ func lintCommand() *cli.Command {
 func lint(c *cli.Context) error {
 	regal, err := exec.LookPath("regal")
 	if err != nil {
-		return &exitError{code: exitMissing, err: errors.New("regal is not on the PATH: install it with `go install github.com/open-policy-agent/regal@latest`, or see https://www.openpolicyagent.org/projects/regal")}
+		return &exitError{code: exitMissing, err: errors.New("regal is not on the PATH: " +
+			"install it with `go install github.com/open-policy-agent/regal@latest`, or see https://www.openpolicyagent.org/projects/regal")}
 	}
 	paths := c.Args().Slice()
 	if len(paths) == 0 {

@@ -20,7 +20,10 @@ func testCommand() *cli.Command {
 			&cli.StringFlag{Name: "run", Usage: "run only tests whose name matches `REGEXP`"},
 			&cli.StringFlag{Name: "format", Value: "pretty", Usage: "print results as `FORMAT`: pretty, json or junit"},
 			&cli.BoolFlag{Name: "coverage", Usage: "show which lines no test reached"},
-			&cli.StringFlag{Name: "coverage-format", Value: "pretty", Usage: "print the coverage as `FORMAT`: pretty, json or lcov; with json and lcov the results go to standard error"},
+			&cli.StringFlag{
+				Name: "coverage-format", Value: "pretty",
+				Usage: "print the coverage as `FORMAT`: pretty, json or lcov; with json and lcov the results go to standard error",
+			},
 			&cli.BoolFlag{Name: "bench", Usage: "repeat each test and show how long it takes"},
 			&cli.BoolFlag{Name: "exit-zero-on-skipped", Usage: "do not fail if tests are skipped (those whose names begin with todo_)"},
 			&cli.BoolFlag{Name: "watch", Usage: "run again after each change of a file, until interrupted"},

@@ -3,10 +3,7 @@ package cli
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
-	"os/signal"
-	"syscall"
 
 	"defenseclaw/cmd/internal/report"
 	"defenseclaw/cmd/internal/testrun"
@@ -57,29 +54,4 @@ func runTests(ctx context.Context, c *cli.Context) error {
 		return errors.New("tests were skipped: their names begin with todo_")
 	}
 	return nil
-}
-
-// watchTests runs the tests at once and after each change. Its exit code is that of the last run.
-func watchTests(c *cli.Context) error {
-	dir, _, err := openSource(c)
-	if err != nil {
-		return err
-	}
-	if dir == embeddedPack {
-		return errors.New("--watch needs a directory: the embedded default pack never changes")
-	}
-	ctx, stop := signal.NotifyContext(c.Context, syscall.SIGINT, syscall.SIGTERM)
-	defer stop()
-	failed, err := testrun.Watch(ctx, dir, func(ctx context.Context) error {
-		err := runTests(ctx, c)
-		if err != nil && ctx.Err() == nil {
-			fmt.Fprintln(os.Stderr, "Error: "+err.Error())
-		}
-		fmt.Fprintf(os.Stderr, "-- watching %s; interrupt to end --\n", dir)
-		return err
-	})
-	if err == nil && failed != nil {
-		return &exitError{code: exitFailure} // the run has printed the error
-	}
-	return err
 }

@@ -28,12 +28,14 @@ func Main(args []string) int {
 
 func newApp() *cli.App {
 	return &cli.App{
-		Name:                   "defenseclaw-gateway",
-		Usage:                  "the policy sidecar: serves decisions, and reloads policy while it serves",
-		Version:                version(),
-		Flags:                  settingFlags(),
-		Action:                 serve,
-		Commands:               []*cli.Command{serveCommand(), overviewCommand(), policyCommand(), listCommand(), auditCommand(), tokenCommand(), completionCommand()},
+		Name:    "defenseclaw-gateway",
+		Usage:   "the policy sidecar: serves decisions, and reloads policy while it serves",
+		Version: version(),
+		Flags:   settingFlags(),
+		Action:  serve,
+		Commands: []*cli.Command{
+			serveCommand(), overviewCommand(), policyCommand(), listCommand(), auditCommand(), tokenCommand(), completionCommand(),
+		},
 		HideHelpCommand:        true,
 		EnableBashCompletion:   true,
 		UseShortOptionHandling: false,

@@ -62,26 +62,3 @@ func tryDirectory(c *cli.Context, path engine.Path, input json.RawMessage) (expl
 	}
 	return explain.Evaluate(c.Context, g, path, input, explain.Options{Explain: c.Bool("explain"), Coverage: c.Bool("coverage")})
 }
-
-func tryLive(c *cli.Context, path engine.Path, input json.RawMessage) (explain.Answer, error) {
-	if c.Bool("coverage") || c.IsSet("rego-dir") {
-		return explain.Answer{}, errors.New("--live cannot be combined with --coverage or --rego-dir: the sidecar evaluates the policy that it serves")
-	}
-	sidecar, err := client(c)
-	if err != nil {
-		return explain.Answer{}, err
-	}
-	mode := ""
-	if c.Bool("explain") {
-		mode = "fails"
-	}
-	live, err := sidecar.Data(c.Context, path, input, mode)
-	if err != nil {
-		return explain.Answer{}, err
-	}
-	answer := explain.Answer{Path: path.String(), Explanation: live.Explanation}
-	if live.Result != nil {
-		answer.Defined, answer.Result = true, *live.Result
-	}
-	return answer, nil
-}

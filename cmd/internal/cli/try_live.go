@@ -1,0 +1,35 @@
+package cli
+
+import (
+	"encoding/json"
+	"errors"
+
+	"github.com/urfave/cli/v2"
+
+	"defenseclaw/cmd/internal/explain"
+	"defenseclaw/engine"
+)
+
+// tryLive asks the running sidecar.
+func tryLive(c *cli.Context, path engine.Path, input json.RawMessage) (explain.Answer, error) {
+	if c.Bool("coverage") || c.IsSet("rego-dir") {
+		return explain.Answer{}, errors.New("--live cannot be combined with --coverage or --rego-dir: the sidecar evaluates the policy that it serves")
+	}
+	sidecar, err := client(c)
+	if err != nil {
+		return explain.Answer{}, err
+	}
+	mode := ""
+	if c.Bool("explain") {
+		mode = "fails"
+	}
+	live, err := sidecar.Data(c.Context, path, input, mode)
+	if err != nil {
+		return explain.Answer{}, err
+	}
+	answer := explain.Answer{Path: path.String(), Explanation: live.Explanation}
+	if live.Result != nil {
+		answer.Defined, answer.Result = true, *live.Result
+	}
+	return answer, nil
+}
