@@ -10,7 +10,7 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-var update = flag.Bool("update", false, "write docs/CLI.md and the wanted diagnostics")
+var update = flag.Bool("update", false, "write docs/CLI.md")
 
 // TestTheCommandsAreDocumented compares docs/CLI.md with the command tree; make docs writes it.
 func TestTheCommandsAreDocumented(t *testing.T) {

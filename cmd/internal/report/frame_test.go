@@ -1,4 +1,4 @@
-package cli
+package report_test
 
 import (
 	"errors"
@@ -16,11 +16,12 @@ import (
 	"golang.org/x/tools/txtar"
 )
 
-// Each testdata/diagnostics/*.txtar is a broken policy directory. Its file "want" is what an author sees;
+var update = flag.Bool("update", false, "write the wanted diagnostics")
+
+// Each testdata/*.txtar is a broken policy directory. Its file "want" is what an author sees;
 // -update writes it.
 func TestEveryKindOfErrorIsDrawn(t *testing.T) {
-	update := flag.Lookup("update").Value.String() == "true"
-	cases, err := filepath.Glob("testdata/diagnostics/*.txtar")
+	cases, err := filepath.Glob("testdata/*.txtar")
 	if err != nil || len(cases) == 0 {
 		t.Fatalf("no cases: %v", err)
 	}
@@ -45,7 +46,7 @@ func TestEveryKindOfErrorIsDrawn(t *testing.T) {
 			}
 			var got strings.Builder
 			report.Write(&got, refused.Diagnostics)
-			if update {
+			if *update {
 				archive.Files = slices.DeleteFunc(archive.Files, func(f txtar.File) bool { return f.Name == "want" })
 				archive.Files = append(archive.Files, txtar.File{Name: "want", Data: []byte(got.String())})
 				if err := os.WriteFile(name, txtar.Format(archive), 0o644); err != nil {
