@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"defenseclaw/api/internal/remote"
 )
 
 const (
@@ -156,8 +158,7 @@ func (l *Log) fold() {
 	}
 }
 
-// limitKey is the key that an address counts as: itself, or the /64 of an IPv6 address, since one customer
-// has at least a /64. api/ratelimit.go does the same; a leaf of api cannot import it.
+// limitKey is the key that an address counts as: its [remote.Network].
 func limitKey(address string) string {
 	host := address
 	if ap, err := netip.ParseAddrPort(address); err == nil {
@@ -167,11 +168,9 @@ func limitKey(address string) string {
 	if err != nil {
 		return fit(address)
 	}
-	ip = ip.Unmap().WithZone("")
-	if ip.Is6() && !ip.IsLoopback() {
-		if network, err := ip.Prefix(64); err == nil {
-			return network.String()
-		}
+	network := remote.Network(ip)
+	if network.IsSingleIP() {
+		return network.Addr().String()
 	}
-	return ip.String()
+	return network.String()
 }

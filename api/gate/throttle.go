@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"time"
 
+	"defenseclaw/api/internal/remote"
+
 	"github.com/jellydator/ttlcache/v3"
 	"golang.org/x/time/rate"
 )
@@ -17,10 +19,9 @@ const (
 	wrongTokensAtOnce = 10
 	maxCallers        = 10_000 // that are distinguished; beyond that, the least recently seen is forgotten
 	forgetCallerAfter = 10 * time.Minute
-	ipv6NetworkBits   = 64
 )
 
-// caller is what one address, or one IPv6 network of 64 bits, may still do.
+// caller is what one address, or one IPv6 network, may still do.
 type caller struct {
 	requests    *rate.Limiter
 	wrongTokens *rate.Limiter
@@ -62,12 +63,7 @@ func (t *throttle) caller(r *http.Request) *caller {
 	if err != nil || addr.IsLoopback() || addr.Unmap().IsLoopback() {
 		return nil
 	}
-	addr = addr.Unmap().WithZone("")
-	if addr.Is6() {
-		if network, err := addr.Prefix(ipv6NetworkBits); err == nil {
-			addr = network.Addr()
-		}
-	}
+	addr = remote.Network(addr).Addr()
 	if item := t.callers.Get(addr); item != nil {
 		return item.Value()
 	}
