@@ -16,8 +16,7 @@ import (
 // Reader reads a database without a [Log]: one of a stopped sidecar, a copy, or one on a read-only disk. Its
 // methods may be called concurrently.
 type Reader struct {
-	db   *sql.DB
-	path string
+	db *sql.DB
 }
 
 // OpenReadOnly opens the database at path without changing it, also while a sidecar uses it. (In a writable
@@ -64,7 +63,7 @@ func openReader(ctx context.Context, path string, immutable bool) (*Reader, erro
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
-	return &Reader{db, path}, nil
+	return &Reader{db}, nil
 }
 
 // needsToWrite reports whether SQLite could not open the database because it cannot write; a lock is
@@ -89,15 +88,6 @@ func (r *Reader) Query(ctx context.Context, f Filter) ([]Record, error) { return
 // Verify is [Log.Verify].
 func (r *Reader) Verify(ctx context.Context, noted ...Head) (VerifyReport, error) {
 	return verify(ctx, r.db, noted)
-}
-
-// Lists reads both lists from the database.
-func (r *Reader) Lists(ctx context.Context) (*Lists, error) {
-	lists, err := readLists(ctx, r.db)
-	if err != nil {
-		return nil, fmt.Errorf("read the block and allow lists from %s: %w", r.path, explain(err))
-	}
-	return lists, nil
 }
 
 // Close closes the database.

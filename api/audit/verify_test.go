@@ -20,7 +20,7 @@ func unguard(t *testing.T, db *sql.DB) {
 // swap makes two records change places.
 const swap = "UPDATE audit_events SET seq = -1 WHERE seq = %[1]d; UPDATE audit_events SET seq = %[1]d WHERE seq = %[2]d; UPDATE audit_events SET seq = %[2]d WHERE seq = -1"
 
-// renumber moves the records from one on by so many, without their places meeting.
+// renumber moves the records from a seq on by an offset, without collisions.
 const renumber = "UPDATE audit_events SET seq = -seq WHERE seq >= %[1]d; UPDATE audit_events SET seq = -seq + %[2]d WHERE seq < 0"
 
 func TestVerifyFindsTamperingAndNamesTheRecord(t *testing.T) {

@@ -165,7 +165,7 @@ func TestAnEmptySidecarIsUnavailableUntilAPolicyServes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	told := func(want grpc_health_v1.HealthCheckResponse_ServingStatus) {
+	expectHealth := func(want grpc_health_v1.HealthCheckResponse_ServingStatus) {
 		t.Helper()
 		if got, err := watch.Recv(); err != nil || got.GetStatus() != want {
 			t.Fatalf("%v %v; want %s", got, err, want)
@@ -174,18 +174,18 @@ func TestAnEmptySidecarIsUnavailableUntilAPolicyServes(t *testing.T) {
 			t.Errorf("%v %v; want %s", got, err, want)
 		}
 	}
-	told(grpc_health_v1.HealthCheckResponse_NOT_SERVING)
+	expectHealth(grpc_health_v1.HealthCheckResponse_NOT_SERVING)
 	if _, err := s.check(get("/yes")); status.Code(err) != codes.Unavailable || status.Convert(err).Message() != "no policy loaded" {
 		t.Error(err)
 	}
 	s.write(map[string]string{"p.rego": policy})
 	s.reload()
 	s.envoy.TellHealth()
-	told(grpc_health_v1.HealthCheckResponse_SERVING)
+	expectHealth(grpc_health_v1.HealthCheckResponse_SERVING)
 	if got := s.answer(get("/yes")); !strings.Contains(got, "okResponse") {
 		t.Error(got)
 	}
-	// Who watches is told of the end, and does not hold it up.
+	// A stream that watches gets the change, and does not delay the end.
 	if err := s.stop(); err != nil {
 		t.Error(err)
 	}
@@ -245,7 +245,7 @@ func TestADryRunAllowsAllAndLogsDenials(t *testing.T) {
 			t.Errorf("%s: %s", c.path, got)
 		}
 		if d := <-decisions; d.defined != !strings.Contains("/divides /nothing", c.path) || (d.err != nil) != (c.path == "/divides") {
-			t.Errorf("%s: the decision is told as %+v", c.path, d)
+			t.Errorf("%s: the decision is logged as %+v", c.path, d)
 		}
 		all := s.logged.All()
 		if c.logged == "" {

@@ -76,7 +76,7 @@ func TestTheInputIsThatOfOPAsPlugin(t *testing.T) {
 		"truncated_body": false,
 		"version": {"encoding": "protojson", "ext_authz": "v3"}
 	}`)
-	// A connection has no request; whoever sends nothing at all is not refused either: the policy decides.
+	// A connection has no request; an empty message is not refused either: the policy decides.
 	equal(t, "input of a connection", s.seen(request(t, `{"source": {"principal": "spiffe://td/a"}}`)), `{
 		"attributes": {"source": {"principal": "spiffe://td/a"}}, "parsed_body": null, "parsed_path": [""], "parsed_query": {},
 		"source_principal": "spiffe://td/a", "truncated_body": false, "version": {"encoding": "protojson", "ext_authz": "v3"}
