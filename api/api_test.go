@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"defenseclaw/api"
+	domainapi "defenseclaw/api/domains"
 	"defenseclaw/api/metrics"
 	"defenseclaw/engine"
 )
@@ -376,6 +377,9 @@ func TestEveryDomainIsCountedUnderItsName(t *testing.T) {
 		"/v1/guardrail/evaluate":         `{"evaluation_id":"e","direction":"prompt","mode":"action"}`,
 	} {
 		s.expect("POST", path, body, 200, "")
+	}
+	if domainapi.VerdictError != metrics.VerdictError {
+		t.Errorf("domains and metrics name an error %q and %q", domainapi.VerdictError, metrics.VerdictError)
 	}
 	_, answer, _ := s.request("GET", "/metrics", "")
 	for _, name := range []string{

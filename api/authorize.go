@@ -69,7 +69,8 @@ func (a *authz) authorize(r *http.Request) (*http.Request, *refusal) {
 		return nil, &refusal{http.StatusServiceUnavailable, types.CodeInternal, err.Error()}
 	}
 	if err != nil {
-		a.logger.Error("system.authz could not be evaluated; the request is refused", zap.String("path", r.URL.Path), zap.Error(err))
+		a.logger.Error("system.authz could not be evaluated; the request is refused",
+			zap.String("path", r.URL.Path), zap.Error(err))
 		return nil, &refusal{http.StatusInternalServerError, types.CodeInternal, types.MsgEvaluationError}
 	}
 	if refused := readAuthz(result, defined); refused != nil {
@@ -196,7 +197,9 @@ func showsBody(method string, path []string) bool {
 // routes ignores case.
 var (
 	bodyNames   = []string{"input", "query", "unknowns", "options", "inputs", "common_input"}
-	optionNames = []string{"disableInlining", "nondeterministicBuiltins", "maskRule", "targetDialects", "targetSQLTableMappings"}
+	optionNames = []string{
+		"disableInlining", "nondeterministicBuiltins", "maskRule", "targetDialects", "targetSQLTableMappings",
+	}
 )
 
 func authzBody(r *http.Request, path []string) (body any, present bool, err error) {

@@ -129,7 +129,9 @@ type DataAnswer struct {
 
 // Data asks for the document at path with an input, which is JSON or nil for none. explain is a level
 // of OPA's API, such as fails; empty for none.
-func (c *Client) Data(ctx context.Context, path []string, input json.RawMessage, explain string) (answer DataAnswer, err error) {
+func (c *Client) Data(
+	ctx context.Context, path []string, input json.RawMessage, explain string,
+) (answer DataAnswer, err error) {
 	target := "/v1/data"
 	for _, part := range path {
 		target += "/" + url.PathEscape(part)
@@ -171,9 +173,9 @@ func (c *Client) url(path string) string {
 	case c.socket() != "":
 		return c.Addr + ":" + path
 	case c.TLS != nil:
-		return "https://" + ReachableAddr(c.Addr) + path
+		return "https://" + reachableAddr(c.Addr) + path
 	default:
-		return "http://" + ReachableAddr(c.Addr) + path
+		return "http://" + reachableAddr(c.Addr) + path
 	}
 }
 
@@ -255,8 +257,8 @@ func rootCause(err error) error {
 	}
 }
 
-// ReachableAddr turns an address to bind to into one to call: a wildcard becomes loopback.
-func ReachableAddr(addr string) string {
+// reachableAddr turns an address to bind to into one to call: a wildcard becomes loopback.
+func reachableAddr(addr string) string {
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil {
 		return addr

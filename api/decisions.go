@@ -17,8 +17,10 @@ type started struct {
 }
 
 // begin begins every decision of every protocol.
-func (s *Server) begin(ctx context.Context, domain string, g *engine.Generation, q decision.Question) (context.Context, started) {
-	ctx, measured := s.cfg.Metrics.StartDecision(ctx, domain, g.Number())
+func (s *Server) begin(
+	ctx context.Context, label string, g *engine.Generation, q decision.Question,
+) (context.Context, started) {
+	ctx, measured := s.cfg.Metrics.StartDecision(ctx, label, g.Number())
 	d := started{measured: measured}
 	if s.cfg.Decisions != nil {
 		d.logged = s.cfg.Decisions.Begin(ctx, g, identified(ctx, g, q))
@@ -34,13 +36,17 @@ func (d started) end(verdict string, a decision.Answer) {
 }
 
 // beginDomainDecision is the [domains.BeginFunc].
-func (s *Server) beginDomainDecision(ctx context.Context, label string, g *engine.Generation, q decision.Question) (context.Context, func(string, decision.Answer)) {
+func (s *Server) beginDomainDecision(
+	ctx context.Context, label string, g *engine.Generation, q decision.Question,
+) (context.Context, func(string, decision.Answer)) {
 	ctx, d := s.begin(ctx, label, g, q)
 	return ctx, d.end
 }
 
 // beginDataDecision is the [decision.BeginFunc] of the other protocols.
-func (s *Server) beginDataDecision(ctx context.Context, g *engine.Generation, q decision.Question) (context.Context, func(decision.Answer)) {
+func (s *Server) beginDataDecision(
+	ctx context.Context, g *engine.Generation, q decision.Question,
+) (context.Context, func(decision.Answer)) {
 	ctx, d := s.begin(ctx, metrics.DomainData, g, q)
 	return ctx, func(a decision.Answer) {
 		switch {

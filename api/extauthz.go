@@ -23,7 +23,9 @@ func (s *Server) ExtAuthz(policy engine.Path, dryRun bool) (*extauthz.Server, er
 }
 
 // beginCall is the [decision.BeginFunc] of gRPC calls: it continues the caller's trace.
-func (s *Server) beginCall(ctx context.Context, g *engine.Generation, q decision.Question) (context.Context, func(decision.Answer)) {
+func (s *Server) beginCall(
+	ctx context.Context, g *engine.Generation, q decision.Question,
+) (context.Context, func(decision.Answer)) {
 	sent, _ := metadata.FromIncomingContext(ctx)
 	header := http.Header{}
 	for _, name := range []string{"traceparent", "tracestate"} {

@@ -24,7 +24,10 @@ func (s *Server) judgeText(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if s.cfg.Judge == nil {
-		return &decision.HTTPError{Status: http.StatusServiceUnavailable, Message: "the judge is off: set judge.base_url and judge.model"}
+		return &decision.HTTPError{
+			Status:  http.StatusServiceUnavailable,
+			Message: "the judge is off: set judge.base_url and judge.model",
+		}
 	}
 	if in.Content == "" {
 		return decision.BadRequest("content is required")

@@ -24,7 +24,7 @@ func (s *Server) reload(w http.ResponseWriter, r *http.Request) error {
 		return s.validate(w, r)
 	}
 	// If the caller leaves, the wait ends but the attempt goes on.
-	report, err := s.cfg.Engine.Reload(r.Context(), engine.Trigger{Kind: engine.TriggerAPI, Actor: actor(r), RequestID: r.Header.Get(HeaderRequestID)})
+	report, err := s.cfg.Engine.Reload(r.Context(), trigger(r))
 	var refused *engine.Refused
 	switch {
 	case errors.As(err, &refused):
@@ -43,7 +43,7 @@ func (s *Server) reload(w http.ResponseWriter, r *http.Request) error {
 // validate is the reload of a validate-only sidecar: it loads the directory and discards the result.
 func (s *Server) validate(w http.ResponseWriter, r *http.Request) error {
 	report := engine.Report{
-		Trigger:   engine.Trigger{Kind: engine.TriggerAPI, Actor: actor(r), RequestID: r.Header.Get(HeaderRequestID)},
+		Trigger:   trigger(r),
 		Status:    engine.StatusSuccess,
 		StartedAt: time.Now(),
 	}
@@ -65,7 +65,9 @@ func (s *Server) validate(w http.ResponseWriter, r *http.Request) error {
 	case report.Refused != nil:
 		decision.WriteJSON(w, http.StatusBadRequest, s.failed("compilation failed: ", report.Refused))
 	default:
-		s.reloaded(w, ReloadAnswer{Revision: g.Revision(), Changed: []string{}, DurationMS: milliseconds(report.Duration)}, unrecorded)
+		s.reloaded(w, ReloadAnswer{
+			Revision: g.Revision(), Changed: []string{}, DurationMS: milliseconds(report.Duration),
+		}, unrecorded)
 	}
 	return nil
 }
@@ -106,6 +108,11 @@ func isLoadFailure(refused *engine.Refused) bool {
 
 func (s *Server) failed(stem string, refused *engine.Refused) ReloadAnswer {
 	return ReloadAnswer{Status: "failed", Error: stem + refused.Error(), Diagnostics: Diagnostics(refused.Diagnostics)}
+}
+
+// trigger describes a reload that a request asked for.
+func trigger(r *http.Request) engine.Trigger {
+	return engine.Trigger{Kind: engine.TriggerAPI, Actor: actor(r), RequestID: r.Header.Get(HeaderRequestID)}
 }
 
 // actor is the name that the caller gives itself.

@@ -59,7 +59,9 @@ func EvaluateAdmission(ctx context.Context, g *engine.Generation, in AdmissionIn
 }
 
 func admissionVerdict(got rules, err error) (AdmissionVerdict, error) {
-	verdict := AdmissionVerdict{got.text("verdict"), got.text("reason"), got.text("file_action"), got.text("install_action"), got.text("runtime_action")}
+	verdict := AdmissionVerdict{
+		got.text("verdict"), got.text("reason"), got.text("file_action"), got.text("install_action"), got.text("runtime_action"),
+	}
 	if err == nil && verdict.Verdict == "" {
 		err = errors.New("data.defenseclaw.admission.verdict is not defined")
 	}

@@ -21,7 +21,9 @@ import (
 
 // BeginFunc is [decision.BeginFunc] for a domain, by its label. end also gets the verdict, or
 // [VerdictError].
-type BeginFunc func(ctx context.Context, label string, g *engine.Generation, q decision.Question) (_ context.Context, end func(verdict string, a decision.Answer))
+type BeginFunc func(
+	ctx context.Context, label string, g *engine.Generation, q decision.Question,
+) (_ context.Context, end func(verdict string, a decision.Answer))
 
 // VerdictError is the verdict of an evaluation that gave none.
 const VerdictError = "error"
@@ -86,7 +88,9 @@ func (a *API) decide(ctx context.Context, d domain, input any) (rules, error) {
 }
 
 // unmeasured is a [BeginFunc] for evaluations outside of a server.
-func unmeasured(ctx context.Context, _ string, _ *engine.Generation, _ decision.Question) (context.Context, func(string, decision.Answer)) {
+func unmeasured(
+	ctx context.Context, _ string, _ *engine.Generation, _ decision.Question,
+) (context.Context, func(string, decision.Answer)) {
 	return ctx, func(string, decision.Answer) {}
 }
 

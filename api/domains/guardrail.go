@@ -1,6 +1,7 @@
 package domains
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -97,21 +98,28 @@ func (a *API) Guardrail(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	verdict := GuardrailVerdict{got.text("action"), got.text("severity"), got.text("reason"), got.list("scanner_sources")}
-	if err == nil && !slices.Contains(guardrailActions, verdict.Action) {
-		err = fmt.Errorf("data.defenseclaw.guardrail.action is %q; one of %s was expected", verdict.Action, strings.Join(guardrailActions, ", "))
-	}
-	if err == nil && !slices.Contains(guardrailSeverities, verdict.Severity) {
-		err = fmt.Errorf("data.defenseclaw.guardrail.severity is %q; one of %s was expected", verdict.Severity, strings.Join(guardrailSeverities, ", "))
+	if err == nil {
+		err = cmp.Or(oneOf("action", verdict.Action, guardrailActions), oneOf("severity", verdict.Severity, guardrailSeverities))
 	}
 	if err != nil {
 		a.Logger.Error("guardrail fails closed", zap.String("evaluation_id", request.EvaluationID), zap.Error(err))
-		verdict = GuardrailVerdict{"block", "HIGH", "guardrail failing closed: the policy could not be evaluated", []any{"policy-outage"}}
+		verdict = GuardrailVerdict{
+			"block", "HIGH", "guardrail failing closed: the policy could not be evaluated", []any{"policy-outage"},
+		}
 		if request.Mode == "observe" {
 			verdict.Action = "alert"
 		}
 	}
 	decision.WriteJSON(w, http.StatusOK, verdict)
 	return nil
+}
+
+// oneOf returns an error unless the value of a rule is allowed.
+func oneOf(rule, value string, allowed []string) error {
+	if slices.Contains(allowed, value) {
+		return nil
+	}
+	return fmt.Errorf("data.defenseclaw.guardrail.%s is %q; one of %s was expected", rule, value, strings.Join(allowed, ", "))
 }
 
 // judge puts the judge's result next to those of the scanners. A result that the request claims is dropped:

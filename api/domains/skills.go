@@ -6,6 +6,11 @@ import (
 	"defenseclaw/api/internal/decision"
 )
 
+// sandboxRules are the rules that Sandbox answers with.
+var sandboxRules = []string{
+	"allowed_endpoints", "denied_endpoints", "denied_from_request", "permissions", "allowed_skills",
+}
+
 // Sandbox answers POST /policy/evaluate/sandbox.
 func (a *API) Sandbox(w http.ResponseWriter, r *http.Request) error {
 	var in struct {
@@ -27,7 +32,7 @@ func (a *API) Sandbox(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	answer := map[string]any{}
-	for _, name := range []string{"allowed_endpoints", "denied_endpoints", "denied_from_request", "permissions", "allowed_skills"} {
+	for _, name := range sandboxRules {
 		answer[name] = got.value(name, []any{})
 	}
 	decision.WriteJSON(w, http.StatusOK, answer)
