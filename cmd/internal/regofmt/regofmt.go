@@ -77,7 +77,7 @@ func (f File) Diff() string {
 }
 
 // Write replaces the file by its formatted text, atomically: a sidecar that watches the directory reads
-// either the old text or the new one.
+// either the old text or the new one. google/renameio would do the same, but has no build for Windows.
 func (f File) Write() error {
 	info, err := os.Stat(f.Path)
 	if err != nil {

@@ -119,7 +119,7 @@ test('a body that cannot be read is a ClientError', async () => {
   }
 });
 
-test('the token may be shown in any of three headers, and without it nothing is told', async () => {
+test('the token is accepted in each of three headers, and without it the answer is 401', async () => {
   for (const headers of [{ 'X-DefenseClaw-Token': token }, { 'X-DC-Auth': `Bearer ${token}` }]) {
     assert.equal(await new OPAClient(url, { headers }).evaluate('app/allow', { user: 'ada' }), true);
   }
