@@ -42,11 +42,11 @@ func (g *Generation) Affected(since *Generation) *Suite {
 	suite := &Suite{Store: g.data}
 	tested := unit.Set{}
 	for _, p := range g.parsed {
-		if p.file.Kind() == source.KindTest && p.unit != nil && affected[p.unit.Package] {
-			if !tested[p.unit.Package] {
-				suite.Only = append(suite.Only, p.unit.Path)
+		if p.Source.Kind() == source.KindTest && p.Unit != nil && affected[p.Unit.Package] {
+			if !tested[p.Unit.Package] {
+				suite.Only = append(suite.Only, p.Unit.Path)
 			}
-			tested[p.unit.Package] = true
+			tested[p.Unit.Package] = true
 		}
 	}
 	if len(tested) == 0 {

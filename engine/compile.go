@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"defenseclaw/engine/internal/dialect"
+	"defenseclaw/engine/internal/parse"
 	"defenseclaw/engine/internal/turns"
 
 	"github.com/open-policy-agent/opa/v1/ast"
@@ -100,11 +101,11 @@ func withoutFollowUps(errs ast.Errors) ast.Errors {
 }
 
 // modulesOf is what compilers take.
-func modulesOf(all []*parsed) map[string]*ast.Module {
+func modulesOf(all []*parse.File) map[string]*ast.Module {
 	modules := make(map[string]*ast.Module, len(all))
 	for _, p := range all {
-		if p.unit != nil {
-			modules[p.file.Path] = p.module()
+		if p.Unit != nil {
+			modules[p.Source.Path] = p.Module()
 		}
 	}
 	return modules

@@ -6,6 +6,7 @@ import (
 	"regexp"
 
 	"defenseclaw/engine/internal/contain"
+	"defenseclaw/engine/internal/parse"
 	"defenseclaw/engine/source"
 
 	"github.com/open-policy-agent/opa/v1/ast"
@@ -15,7 +16,7 @@ import (
 // It is for saying more about a source that [Load] refused; nothing decides by it.
 type Draft struct {
 	reading  *source.Reading
-	parsed   []*parsed
+	parsed   []*parse.File
 	data     ast.Object
 	complete bool
 }
@@ -34,7 +35,7 @@ func LoadDraft(ctx context.Context, src fs.FS) (_ *Draft, err error) {
 	}
 	d := &Draft{reading: reading, parsed: s.parsed, data: s.data.root, complete: len(s.conflicts) == 0}
 	for _, p := range s.parsed {
-		if p.file.Kind() != source.KindModule && len(p.wrong) > 0 {
+		if p.Source.Kind() != source.KindModule && len(p.Wrong) > 0 {
 			d.complete = false
 		}
 	}
@@ -60,9 +61,9 @@ func (d *Draft) HasPackage(path Path) bool {
 	want := path.ref()
 	for _, p := range d.parsed {
 		switch {
-		case p.unit != nil && p.unit.Path.Equal(want):
+		case p.Unit != nil && p.Unit.Path.Equal(want):
 			return true
-		case p.unit == nil && p.file.Kind() == source.KindModule && clause(p.file.Bytes).Equal(want):
+		case p.Unit == nil && p.Source.Kind() == source.KindModule && clause(p.Source.Bytes).Equal(want):
 			return true
 		}
 	}

@@ -124,10 +124,10 @@ func (g *Generation) complete(f *FilterRequest) error {
 func (g *Generation) metadata(rule *ast.Rule) ([]*ast.AnnotationsRef, error) {
 	modules := []*ast.Module{rule.Module}
 	for _, p := range g.parsed {
-		if p.unit == nil || p.file.Path == rule.Module.Package.Location.File || !rule.Module.Package.Path.HasPrefix(p.unit.Path) {
+		if p.Unit == nil || p.Source.Path == rule.Module.Package.Location.File || !rule.Module.Package.Path.HasPrefix(p.Unit.Path) {
 			continue
 		}
-		modules = append(modules, p.module())
+		modules = append(modules, p.Module())
 	}
 	set, errs := ast.BuildAnnotationSet(modules)
 	if len(errs) > 0 {

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"defenseclaw/engine/internal/parse"
 	"defenseclaw/engine/internal/unit"
 	"defenseclaw/engine/source"
 
@@ -20,7 +21,7 @@ type Generation struct {
 
 	reading  *source.Reading
 	revision string
-	parsed   []*parsed // of the files, in their order
+	parsed   []*parse.File // of the files, in their order
 	policy   *policy
 	data     *store
 	changed  []string

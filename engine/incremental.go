@@ -10,6 +10,7 @@ import (
 
 	"defenseclaw/engine/internal/contain"
 	"defenseclaw/engine/internal/dialect"
+	"defenseclaw/engine/internal/parse"
 	"defenseclaw/engine/internal/turns"
 	"defenseclaw/engine/internal/unit"
 	"defenseclaw/engine/source"
@@ -20,7 +21,7 @@ import (
 )
 
 // fromNothing is the change that makes everything.
-func fromNothing(all []*parsed, data *store) *change {
+func fromNothing(all []*parse.File, data *store) *change {
 	empty := dialect.NewCompiler()
 	empty.Compile(nil)
 	c := &change{data: data, compiled: map[string]*ast.Module{}, before: &policy{
@@ -31,11 +32,11 @@ func fromNothing(all []*parsed, data *store) *change {
 	return c
 }
 
-func unitsOf(all []*parsed) []*unit.Module {
+func unitsOf(all []*parse.File) []*unit.Module {
 	var units []*unit.Module
 	for _, p := range all {
-		if p.unit != nil {
-			units = append(units, p.unit)
+		if p.Unit != nil {
+			units = append(units, p.Unit)
 		}
 	}
 	return units
@@ -56,16 +57,16 @@ type change struct {
 }
 
 // edit is the files that are other ones than before.
-type edit struct{ removed, added []*parsed }
+type edit struct{ removed, added []*parse.File }
 
 // editSince compares the files with those of previous, which may be nil, by identity: unchanged ones were
 // not parsed again.
-func editSince(previous *Generation, all []*parsed) edit {
+func editSince(previous *Generation, all []*parse.File) edit {
 	if previous == nil {
 		return edit{added: all}
 	}
 	var e edit
-	source.EachPair(previous.parsed, all, (*parsed).path, func(old, now *parsed) {
+	source.EachPair(previous.parsed, all, (*parse.File).Path, func(old, now *parse.File) {
 		if old == now {
 			return
 		}
@@ -80,7 +81,7 @@ func editSince(previous *Generation, all []*parsed) edit {
 }
 
 func (e edit) touchesData() bool {
-	isData := func(p *parsed) bool { return p.data != nil }
+	isData := func(p *parse.File) bool { return p.Data != nil }
 	return slices.ContainsFunc(e.removed, isData) || slices.ContainsFunc(e.added, isData)
 }
 

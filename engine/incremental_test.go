@@ -174,8 +174,8 @@ func compareAnswers(t tB, w *wild, spliced, fresh *Generation) {
 	opa := dialect.NewCompiler()
 	modules := map[string]*ast.Module{}
 	for _, p := range fresh.parsed {
-		if p.unit != nil {
-			modules[p.file.Path] = p.module()
+		if p.Unit != nil {
+			modules[p.Source.Path] = p.Module()
 		}
 	}
 	opa.Compile(modules)

@@ -8,7 +8,9 @@ import (
 	"sync"
 
 	"defenseclaw/engine/diagnostic"
+	"defenseclaw/engine/internal/advice"
 	"defenseclaw/engine/internal/contain"
+	"defenseclaw/engine/internal/parse"
 	"defenseclaw/engine/internal/turns"
 	"defenseclaw/engine/internal/unit"
 	"defenseclaw/engine/source"
@@ -120,7 +122,7 @@ func (l *loader) build(ctx context.Context, reading *source.Reading, previous *G
 type successor struct {
 	previous  *Generation // may be nil
 	reading   *source.Reading
-	parsed    []*parsed     // of the files, in their order
+	parsed    []*parse.File // of the files, in their order
 	fresh     []*ast.Module // those among them that previous does not have, held while they are compiled
 	edit      edit
 	data      *store
@@ -129,7 +131,12 @@ type successor struct {
 
 // parseNext parses what previous, which may be nil, does not hold.
 func parseNext(ctx context.Context, reading *source.Reading, previous *Generation) (*successor, error) {
-	all, fresh, err := parseAll(ctx, reading, previous)
+	var was *source.Reading
+	var before []*parse.File
+	if previous != nil {
+		was, before = previous.reading, previous.parsed
+	}
+	all, fresh, err := parse.All(ctx, reading, was, before)
 	if err != nil {
 		return nil, err
 	}
@@ -139,7 +146,7 @@ func parseNext(ctx context.Context, reading *source.Reading, previous *Generatio
 		return s, nil
 	}
 	s.data = &store{}
-	s.data.root, s.conflicts = mergeData(all)
+	s.data.root, s.conflicts = parse.Merge(all)
 	return s, nil
 }
 
@@ -164,8 +171,8 @@ func (s *successor) compileSound(ctx context.Context) (*policy, error) {
 	var broken diagnostic.List
 	cutShort := false
 	for _, p := range s.edit.added { // nothing is wrong with the others: they serve
-		broken = append(broken, p.wrong...)
-		cutShort = cutShort || len(p.wrong) > 0 && p.looksCutShort()
+		broken = append(broken, p.Wrong...)
+		cutShort = cutShort || len(p.Wrong) > 0 && p.LooksCutShort()
 	}
 	policy, err := s.compile(ctx, len(broken) > 0)
 	var errs ast.Errors
@@ -176,7 +183,7 @@ func (s *successor) compileSound(ctx context.Context) (*policy, error) {
 	if len(wrong) == 0 {
 		return policy, nil
 	}
-	wrong = (&advisor{all: s.parsed, source: s.reading.Source}).advise(wrong)
+	wrong = advice.Add(wrong, s.parsed, s.reading.Source)
 	refused := &Refused{Stage: StageCompile, Diagnostics: wrong.Sorted()}
 	if len(broken) > 0 || len(s.conflicts) > 0 {
 		refused.Stage = StageParse
@@ -188,7 +195,7 @@ func (s *successor) compileSound(ctx context.Context) (*policy, error) {
 }
 
 // compile splices the change into the policy before, and compiles everything as one where
-// splicing cannot be shown to be safe: see [unit.Graph.WhyWhole] and whyWhole.
+// splicing cannot be shown to be safe: see [Unit.Graph.WhyWhole] and whyWhole.
 func (s *successor) compile(ctx context.Context, someBroke bool) (*policy, error) {
 	var change *change
 	switch {

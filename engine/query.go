@@ -9,6 +9,7 @@ import (
 
 	"defenseclaw/engine/internal/contain"
 	"defenseclaw/engine/internal/dialect"
+	"defenseclaw/engine/internal/parse"
 	"defenseclaw/engine/source"
 
 	"github.com/open-policy-agent/opa/v1/ast"
@@ -157,11 +158,11 @@ func (g *Generation) CouldDefine(path Path) bool {
 // Module is the module of a file, as it was compiled; nil when the file is not
 // a module that serves. Not to be changed.
 func (g *Generation) Module(path string) *ast.Module {
-	i, ok := slices.BinarySearchFunc(g.parsed, path, func(p *parsed, path string) int { return strings.Compare(p.file.Path, path) })
-	if !ok || g.parsed[i].file.Kind() != source.KindModule {
+	i, ok := slices.BinarySearchFunc(g.parsed, path, func(p *parse.File, path string) int { return strings.Compare(p.Source.Path, path) })
+	if !ok || g.parsed[i].Source.Kind() != source.KindModule {
 		return nil
 	}
-	return g.policy.packages.Get(g.parsed[i].unit.Package).modules[path]
+	return g.policy.packages.Get(g.parsed[i].Unit.Package).modules[path]
 }
 
 func (g *Generation) withDeadline(ctx context.Context) (context.Context, context.CancelFunc) {

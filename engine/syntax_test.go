@@ -14,8 +14,8 @@ func TestTheSyntaxOfMoreThanFewModulesIsNotKept(t *testing.T) {
 	held := func(g *Generation) (n int) {
 		var modules []weak.Pointer[ast.Module]
 		for _, p := range g.parsed {
-			if p.unit != nil {
-				modules = append(modules, weak.Make(p.module()))
+			if p.Unit != nil {
+				modules = append(modules, weak.Make(p.Module()))
 			}
 		}
 		runtime.GC()

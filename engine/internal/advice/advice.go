@@ -1,4 +1,6 @@
-package engine
+// Package advice adds to diagnostics what their author may have meant, and where the other place of a conflict
+// is. It sees all files of an attempt; OPA's errors see one at a time.
+package advice
 
 import (
 	"fmt"
@@ -7,20 +9,19 @@ import (
 	"strings"
 
 	"defenseclaw/engine/diagnostic"
+	"defenseclaw/engine/internal/parse"
 
 	"github.com/agnivade/levenshtein"
 	"github.com/open-policy-agent/opa/v1/ast"
 )
 
-// An advisor knows every file of an attempt, and so what an error's author may have meant and where
-// the other place of a conflict is.
 type advisor struct {
-	all    []*parsed
+	all    []*parse.File // sound ones and others
 	source func(file string) []byte
 }
 
-// advice is by the words of OPA's messages, since its errors say what they mean in no other way.
-// Where OPA changes them a hint is missing and the error is not.
+// advice is found by the text of OPA's messages: its errors carry no finer codes. If OPA changes a text, the
+// hint is lost and the error is not.
 var advice = []struct {
 	pattern *regexp.Regexp
 	give    func(a *advisor, d *diagnostic.Diagnostic, m []string)
@@ -56,8 +57,10 @@ var advice = []struct {
 	{regexp.MustCompile(`^not JSON: `), func(_ *advisor, d *diagnostic.Diagnostic, _ []string) { d.Hint = jsonHint(d) }},
 }
 
-// advise adds to the diagnostics what is known beside OPA's words.
-func (a *advisor) advise(ds diagnostic.List) diagnostic.List {
+// Add adds hints and other places to the diagnostics, in place, and returns them. files are all files of the
+// attempt, broken ones included; source returns the bytes of one.
+func Add(ds diagnostic.List, files []*parse.File, source func(file string) []byte) diagnostic.List {
+	a := &advisor{all: files, source: source}
 	for i := range ds {
 		for _, rule := range advice {
 			if m := rule.pattern.FindStringSubmatch(ds[i].Message); m != nil {
@@ -74,7 +77,7 @@ var (
 	ruleHead = regexp.MustCompile(`^(\s*[^{]*[^{\s])\s*\{`)
 )
 
-// inVersion1 is the line of a rule as Rego v1 wants it.
+// inVersion1 rewrites the line of a v0 rule as Rego v1 writes it.
 func inVersion1(line string) string {
 	if m := setHead.FindStringSubmatchIndex(line); m != nil {
 		return "in Rego v1: " + strings.TrimSpace(line[:m[3]]+" contains "+line[m[4]:m[5]]+" if {"+line[m[1]:])
@@ -110,10 +113,10 @@ func (a *advisor) undefinedFunction(d *diagnostic.Diagnostic, m []string) {
 	own := a.module(d.File)
 	var imports []*ast.Import
 	if own != nil {
-		imports = own.module().Imports
+		imports = own.Module().Imports
 	}
 	for _, p := range a.modules() {
-		for _, rule := range p.unit.Rules {
+		for _, rule := range p.Unit.Rules {
 			if rule.Arity == 0 {
 				continue
 			}
@@ -121,8 +124,8 @@ func (a *advisor) undefinedFunction(d *diagnostic.Diagnostic, m []string) {
 				names = append(append(names, ref.String()), imported(imports, ref)...)
 			}
 		}
-		if p.samePackage(own) {
-			for _, rule := range p.module().Rules {
+		if samePackage(p, own) {
+			for _, rule := range p.Module().Rules {
 				if len(rule.Head.Args) > 0 {
 					names = append(names, rule.Head.Ref().String())
 				}
@@ -152,20 +155,20 @@ func (a *advisor) unsafeVar(d *diagnostic.Diagnostic, m []string) {
 	}
 	names := []string{"input", "data"}
 	for _, p := range a.modules() {
-		if p.samePackage(own) {
-			for _, rule := range p.module().Rules {
+		if samePackage(p, own) {
+			for _, rule := range p.Module().Rules {
 				names = append(names, rule.Head.Ref()[0].String())
 			}
 		}
 	}
-	for _, i := range own.module().Imports {
+	for _, i := range own.Module().Imports {
 		names = append(names, string(i.Name()))
 	}
 	if near := nearest(m[1], names); near != "" && near != m[1] {
 		d.Hint = didYouMean(near)
 		return
 	}
-	d.Hint = fmt.Sprintf("no rule of %s and no import is named %s, and nothing here gives it a value", own.module().Package, m[1])
+	d.Hint = fmt.Sprintf("no rule of %s and no import is named %s, and nothing here gives it a value", own.Module().Package, m[1])
 }
 
 // instead are the builtins that Rego v1 no longer takes, and what does their work.

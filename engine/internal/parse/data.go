@@ -1,4 +1,4 @@
-package engine
+package parse
 
 import (
 	"bytes"
@@ -9,7 +9,6 @@ import (
 	"path"
 	"regexp"
 	"strconv"
-	"strings"
 
 	"defenseclaw/engine/diagnostic"
 	"defenseclaw/engine/internal/dialect"
@@ -24,33 +23,33 @@ func trimSpace(b []byte) []byte {
 	return bytes.TrimSpace(bytes.TrimPrefix(b, []byte("\xef\xbb\xbf")))
 }
 
-func parseData(file *source.File, before *parsed) *parsed {
-	p := &parsed{file: file}
+func parseData(file *source.File, before *File) *File {
+	p := &File{Source: file}
 	value, d := p.decode(before)
 	if d != nil {
 		d.File = file.Path
 		d.Text = diagnostic.Line(file.Bytes, d.Line)
-		p.wrong = diagnostic.List{*d}
+		p.Wrong = diagnostic.List{*d}
 		return p
 	}
 	object, ok := value.(ast.Object)
 	if !ok {
-		p.wrong = diagnostic.List{{
+		p.Wrong = diagnostic.List{{
 			File: file.Path, Line: 1, Column: 1, Code: diagnostic.CodeDataNotObject, Text: diagnostic.Line(file.Bytes, 1),
 			Message: fmt.Sprintf("the top level is of type %s; an object was expected", ast.ValueName(value)),
 		}}
 		return p
 	}
-	p.data = object
+	p.Data = object
 	return p
 }
 
-func (p *parsed) decode(before *parsed) (ast.Value, *diagnostic.Diagnostic) {
-	text := bytes.TrimPrefix(p.file.Bytes, []byte("\xef\xbb\xbf"))
+func (p *File) decode(before *File) (ast.Value, *diagnostic.Diagnostic) {
+	text := bytes.TrimPrefix(p.Source.Bytes, []byte("\xef\xbb\xbf"))
 	if len(trimSpace(text)) == 0 {
 		return nil, &diagnostic.Diagnostic{Line: 1, Column: 1, Code: diagnostic.CodeDataParse, Message: "the file is empty; an object was expected"}
 	}
-	isJSON := path.Ext(p.file.Path) == ".json"
+	isJSON := path.Ext(p.Source.Path) == ".json"
 	if isJSON {
 		var previous *jsonast.Document
 		if before != nil {
@@ -61,7 +60,7 @@ func (p *parsed) decode(before *parsed) (ast.Value, *diagnostic.Diagnostic) {
 			return document.Value(), nil
 		}
 	}
-	// The slow way, for YAML and to say what is wrong.
+	// jsonast reads sound JSON only. YAML, and the message and place of an error, come from slower parsers.
 	var v any
 	if isJSON {
 		if d := decodeJSON(text, &v); d != nil {
@@ -104,7 +103,7 @@ func decodeJSON(text []byte, v *any) *diagnostic.Diagnostic {
 
 var yamlLinePattern = regexp.MustCompile(`line (\d+)`)
 
-// yamlLine digs the line out of the message, since OPA's YAML reader offers it no other way.
+// yamlLine takes the line from the message: the YAML parser offers it in no other way.
 func yamlLine(err error) int {
 	if m := yamlLinePattern.FindStringSubmatch(err.Error()); m != nil {
 		if n, err := strconv.Atoi(m[1]); err == nil {
@@ -114,32 +113,24 @@ func yamlLine(err error) int {
 	return 0
 }
 
-// mergeData joins the data files into one document: the root's own, then the root's overlays, whose
-// top-level keys replace those before them, then every folder's under the folder's path.
-func mergeData(all []*parsed) (ast.Object, diagnostic.List) {
+// Merge joins the data files into one document: first those at the root, then the root's overlays, whose
+// top-level keys replace earlier ones, then those in folders, under the folder's path. Values that no other
+// file changes are shared with the files. Two files that set one path are a diagnostic each.
+func Merge(all []*File) (ast.Object, diagnostic.List) {
 	m := merger{root: ast.NewObject()}
 	for _, overlay := range []bool{false, true} {
 		for _, p := range all {
-			if p.data != nil && path.Dir(p.file.Rel()) == "." && (p.file.Kind() == source.KindOverlay) == overlay {
+			if p.Data != nil && path.Dir(p.Source.Rel()) == "." && (p.Source.Kind() == source.KindOverlay) == overlay {
 				m.add(p, nil)
 			}
 		}
 	}
 	for _, p := range all {
-		if p.data != nil && len(p.folders()) > 0 {
+		if p.Data != nil && len(p.folders()) > 0 {
 			m.add(p, p.folders())
 		}
 	}
 	return m.root, m.wrong.Sorted()
-}
-
-// folders are the path under which the data of the file lies.
-func (p *parsed) folders() []string {
-	dir := path.Dir(p.file.Rel())
-	if dir == "." {
-		return nil
-	}
-	return strings.Split(dir, "/")
 }
 
 type merger struct {
@@ -149,16 +140,16 @@ type merger struct {
 }
 
 type mergedFile struct {
-	*parsed
-	doc ast.Object // as it lies in the whole document, under its folders
+	*File
+	doc ast.Object // with the folders that it lies in
 }
 
-func (m *merger) add(p *parsed, folders []string) {
-	doc := p.data
+func (m *merger) add(p *File, folders []string) {
+	doc := p.Data
 	for i := len(folders) - 1; i >= 0; i-- {
 		doc = ast.NewObject(ast.Item(ast.StringTerm(folders[i]), ast.NewTerm(doc)))
 	}
-	if p.file.Kind() == source.KindOverlay {
+	if p.Source.Kind() == source.KindOverlay {
 		m.root = replaceKeys(m.root, doc)
 	} else {
 		m.root = m.merge(m.root, doc, p, nil)
@@ -166,7 +157,7 @@ func (m *merger) add(p *parsed, folders []string) {
 	m.added = append(m.added, mergedFile{p, doc})
 }
 
-// replaceKeys returns base with the top-level keys of over in place of its own.
+// replaceKeys returns a copy of base in which the top-level keys of over replace those of base.
 func replaceKeys(base, over ast.Object) ast.Object {
 	result := ast.NewObject()
 	base.Foreach(func(k, v *ast.Term) { result.Insert(k, v) })
@@ -174,8 +165,8 @@ func replaceKeys(base, over ast.Object) ast.Object {
 	return result
 }
 
-// merge returns a new object that shares what it can with a and b.
-func (m *merger) merge(a, b ast.Object, p *parsed, at ast.Ref) ast.Object {
+// merge returns a new object that shares values with a and b. Neither changes: generations share them.
+func (m *merger) merge(a, b ast.Object, p *File, at ast.Ref) ast.Object {
 	if a.Len() == 0 {
 		return b
 	}
@@ -199,13 +190,13 @@ func (m *merger) merge(a, b ast.Object, p *parsed, at ast.Ref) ast.Object {
 	return result
 }
 
-// conflict says where both files set the value at a path.
-func (m *merger) conflict(p *parsed, at ast.Ref) diagnostic.Diagnostic {
-	const mostLocated = 100 // each reads its files once more
-	d := diagnostic.Diagnostic{File: p.file.Path, Code: diagnostic.CodeDataConflict}
+// conflict is the diagnostic of a value that two files set.
+func (m *merger) conflict(p *File, at ast.Ref) diagnostic.Diagnostic {
+	const maxLocated = 100 // each one parses both files again
+	d := diagnostic.Diagnostic{File: p.Source.Path, Code: diagnostic.CodeDataConflict}
 	first := m.owner(at)
-	d.Message = fmt.Sprintf("%s is set here and in %s", dataPath(at), first.file.Path)
-	if len(m.wrong) >= mostLocated {
+	d.Message = fmt.Sprintf("%s is set here and in %s", dataPath(at), first.Source.Path)
+	if len(m.wrong) >= maxLocated {
 		return d
 	}
 	keys := make([]string, 0, len(at))
@@ -213,8 +204,8 @@ func (m *merger) conflict(p *parsed, at ast.Ref) diagnostic.Diagnostic {
 		keys = append(keys, dialect.NameOf(t))
 	}
 	d.Line, d.Column, _ = p.locateKey(keys)
-	d.Text = diagnostic.Line(p.file.Bytes, d.Line)
-	if place, ok := first.locate(keys); ok {
+	d.Text = diagnostic.Line(p.Source.Bytes, d.Line)
+	if place, ok := first.Locate(keys); ok {
 		d.Details = []string{"also " + place}
 	}
 	d.Hint = "remove one of them; only data-*.json at the root may replace what data.json says"
@@ -222,13 +213,13 @@ func (m *merger) conflict(p *parsed, at ast.Ref) diagnostic.Diagnostic {
 }
 
 // owner is the first file that set the value at a path.
-func (m *merger) owner(at ast.Ref) *parsed {
+func (m *merger) owner(at ast.Ref) *File {
 	for _, f := range m.added {
 		if _, err := f.doc.Find(at); err == nil {
-			return f.parsed
+			return f.File
 		}
 	}
-	return m.added[0].parsed
+	return m.added[0].File
 }
 
 func dataPath(at ast.Ref) string {

@@ -1,35 +1,34 @@
-package engine
+package advice
 
 import (
-	"bytes"
 	"fmt"
 	"slices"
 	"strings"
 
 	"defenseclaw/engine/diagnostic"
+	"defenseclaw/engine/internal/parse"
 	"defenseclaw/engine/internal/unit"
 
 	"github.com/open-policy-agent/opa/v1/ast"
-	"go.yaml.in/yaml/v3"
 )
 
 // modules are the files that parsed.
-func (a *advisor) modules() []*parsed {
-	return slices.DeleteFunc(slices.Clone(a.all), func(p *parsed) bool { return p.unit == nil })
+func (a *advisor) modules() []*parse.File {
+	return slices.DeleteFunc(slices.Clone(a.all), func(p *parse.File) bool { return p.Unit == nil })
 }
 
 // module is the file of that name, nil when it did not parse or is no module.
-func (a *advisor) module(file string) *parsed {
+func (a *advisor) module(file string) *parse.File {
 	for _, p := range a.all {
-		if p.unit != nil && p.file.Path == file {
+		if p.Unit != nil && p.Source.Path == file {
 			return p
 		}
 	}
 	return nil
 }
 
-func (p *parsed) samePackage(other *parsed) bool {
-	return other != nil && p.unit.Package == other.unit.Package
+func samePackage(p, other *parse.File) bool {
+	return other != nil && p.Unit.Package == other.Unit.Package
 }
 
 // rulesAt are the rules of that name, in the order of files and lines.
@@ -41,10 +40,10 @@ func (a *advisor) rulesAt(name string) []*ast.Rule {
 	place := unit.PathKey(ref)
 	var rules []*ast.Rule
 	for _, p := range a.modules() {
-		if !p.unit.HasRuleAt(place) {
+		if !p.Unit.HasRuleAt(place) {
 			continue
 		}
-		for _, rule := range p.module().Rules {
+		for _, rule := range p.Module().Rules {
 			if rule.Ref().GroundPrefix().String() == name || rule.Ref().String() == name {
 				rules = append(rules, rule)
 			}
@@ -121,10 +120,10 @@ func (a *advisor) wrongArity(d *diagnostic.Diagnostic, m []string) {
 func (a *advisor) ruleAndData(d *diagnostic.Diagnostic, m []string) {
 	parts := strings.Split(m[1], "/")
 	for _, p := range a.all {
-		if p.data == nil {
+		if p.Data == nil {
 			continue
 		}
-		if at, ok := p.locate(parts); ok {
+		if at, ok := p.Locate(parts); ok {
 			d.Details = append(d.Details, at+": the data's")
 		}
 	}
@@ -133,8 +132,8 @@ func (a *advisor) ruleAndData(d *diagnostic.Diagnostic, m []string) {
 
 func (a *advisor) packageAndRule(d *diagnostic.Diagnostic, m []string) {
 	for _, p := range a.modules() {
-		if p.unit.Path.String() == "data."+m[1] {
-			d.Details = append(d.Details, "the package is at "+a.place(p.module().Package.Location))
+		if p.Unit.Path.String() == "data."+m[1] {
+			d.Details = append(d.Details, "the package is at "+a.place(p.Module().Package.Location))
 		}
 	}
 	if _, at, ok := strings.Cut(d.Message, " defined at "); ok {
@@ -144,7 +143,7 @@ func (a *advisor) packageAndRule(d *diagnostic.Diagnostic, m []string) {
 			_, _ = fmt.Sscan(at[i+1:], &row)
 		}
 		if p := a.module(file); p != nil {
-			for _, rule := range p.module().Rules {
+			for _, rule := range p.Module().Rules {
 				if rule.Location.Row == row {
 					a.moveTo(d, rule.Location)
 					break
@@ -153,66 +152,4 @@ func (a *advisor) packageAndRule(d *diagnostic.Diagnostic, m []string) {
 		}
 	}
 	d.Hint = "a rule's value cannot hold a package: rename one of them"
-}
-
-// locate is file:line:column of the deepest key on the path that the data file sets; ok when it sets
-// all of the path, or a value on the way to it.
-func (p *parsed) locate(path []string) (place string, ok bool) {
-	line, column, ok := p.locateKey(path)
-	switch {
-	case !ok:
-		return "", false
-	case line == 0:
-		return p.file.Path, true
-	default:
-		return fmt.Sprintf("%s:%d:%d", p.file.Path, line, column), true
-	}
-}
-
-func (p *parsed) locateKey(path []string) (line, column int, ok bool) {
-	folders := p.folders()
-	if len(folders) >= len(path) {
-		return 0, 0, len(folders) > 0 && slices.Equal(folders[:len(path)], path)
-	}
-	if !slices.Equal(folders, path[:len(folders)]) {
-		return 0, 0, false
-	}
-	var root yaml.Node
-	// JSON is YAML but for its tabs, which in JSON only stand between tokens.
-	text := p.file.Bytes
-	if strings.HasSuffix(p.file.Path, ".json") {
-		text = bytes.ReplaceAll(text, []byte("\t"), []byte(" "))
-	}
-	if err := yaml.Unmarshal(text, &root); err != nil || len(root.Content) == 0 {
-		return 0, 0, p.sets(path[len(folders):])
-	}
-	node := root.Content[0]
-	for _, key := range path[len(folders):] {
-		if node.Kind == yaml.AliasNode {
-			node = node.Alias
-		}
-		if node.Kind != yaml.MappingNode {
-			return line, column, true // a value lies on the way
-		}
-		next := (*yaml.Node)(nil)
-		for i := 0; i+1 < len(node.Content); i += 2 {
-			if node.Content[i].Value == key {
-				line, column, next = node.Content[i].Line, node.Content[i].Column, node.Content[i+1]
-			}
-		}
-		if next == nil {
-			return 0, 0, false
-		}
-		node = next
-	}
-	return line, column, line > 0
-}
-
-func (p *parsed) sets(path []string) bool {
-	ref := make(ast.Ref, 0, len(path))
-	for _, key := range path {
-		ref = append(ref, ast.StringTerm(key))
-	}
-	_, err := p.data.Find(ref)
-	return err == nil
 }
