@@ -15,7 +15,7 @@ import (
 // their callers' leaving ends them.
 func TestExcessDecisionsAreShedAndAbandonedOnesEnd(t *testing.T) {
 	s := start(t, domains, func(_ *api.Config, e *engine.Config) {
-		e.MostDecisions, e.DecisionTimeout = 1, time.Hour
+		e.MaxDecisions, e.DecisionTimeout = 1, time.Hour
 	})
 	for _, route := range []struct{ path, body string }{
 		{"/v1/data/p/slow", `{"input":{}}`},

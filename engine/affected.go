@@ -15,30 +15,15 @@ func (g *Generation) Tests() *Suite {
 	return &Suite{Modules: modulesOf(g.parsed), Store: g.data}
 }
 
-// Affected is the suite of the tests whose results can be others than they were in since: those of
-// every package that changed or refers, directly or through others, to a package or to data that
-// did. Its modules are these packages and what they refer to, so that compiling it takes time for
-// the change. nil when there is no such test; all tests when since is nil.
+// Affected is the suite of the tests whose results can differ from those in since: the tests of every package
+// that changed, or that refers, directly or through others, to a package or to data that did. Its modules are
+// these packages and what they refer to, so that compiling it takes time for the edit, not for everything. It
+// is nil when there is no such test, and has all tests when since is nil.
 func (g *Generation) Affected(since *Generation) *Suite {
 	if since == nil {
 		return g.Tests()
 	}
-	c := changeBy(editSince(since, g.parsed), since.policy, g.data)
-	affected := c.packages
-	places := affected.Sorted()
-	if c.newData {
-		places = append(places, dataPlaces(since.data.root, g.data.root, "", 0)...)
-	}
-	for len(places) > 0 {
-		found := c.entangled(g.policy.graph.Dependents(sortedPlaces(places)))
-		places = nil
-		for key := range found {
-			if !affected[key] {
-				affected[key] = true
-				places = append(places, key)
-			}
-		}
-	}
+	affected := g.policy.Affected(since.policy, since.data.Root(), editSince(since.parsed, g.parsed).forCompile(g.data, false))
 	suite := &Suite{Store: g.data}
 	tested := unit.Set{}
 	for _, p := range g.parsed {
@@ -52,49 +37,12 @@ func (g *Generation) Affected(since *Generation) *Suite {
 	if len(tested) == 0 {
 		return nil
 	}
-	suite.Modules = modulesIn(g.policy.graph, g.policy.graph.Closure(c.entangled(tested)))
+	suite.Modules = g.policy.Modules(tested)
 	return suite
 }
 
-// deepestPlace is how far into the data a difference is followed: what refers to less of it is
-// affected all the same.
-const deepestPlace = 8
-
-// dataPlaces lists the places at which two documents differ.
-func dataPlaces(before, now ast.Object, at unit.Key, depth int) []unit.Key {
-	if before == now {
-		return nil
-	}
-	if depth == deepestPlace {
-		return []unit.Key{at}
-	}
-	var places []unit.Key
-	differ := func(k, a, b *ast.Term) {
-		key, _ := unit.KeyOf([]*ast.Term{k})
-		if a != nil && b != nil {
-			x, xIs := a.Value.(ast.Object)
-			y, yIs := b.Value.(ast.Object)
-			if xIs && yIs {
-				places = append(places, dataPlaces(x, y, at+key, depth+1)...)
-				return
-			}
-			if a == b || a.Value.Compare(b.Value) == 0 {
-				return
-			}
-		}
-		places = append(places, at+key)
-	}
-	before.Foreach(func(k, v *ast.Term) { differ(k, v, now.Get(k)) })
-	now.Foreach(func(k, v *ast.Term) {
-		if before.Get(k) == nil {
-			differ(k, nil, v)
-		}
-	})
-	return places
-}
-
-// RulesIn tells the package that a module declares and the names of its rules that have a value
-// without arguments, tests left out, in the order of the file; nil when path is no policy module.
+// RulesIn returns the package that a module declares, and the names of its rules without arguments in the order
+// of the file, without tests. Both are nil if path is no policy module.
 func (g *Generation) RulesIn(path string) (pkg Path, rules []string) {
 	module := g.Module(path)
 	if module == nil {

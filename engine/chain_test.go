@@ -13,6 +13,7 @@ import (
 	"weak"
 
 	"defenseclaw/engine/corpus"
+	"defenseclaw/engine/internal/eval"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"pgregory.net/rapid"
@@ -100,7 +101,9 @@ func TestDecisionsOnEveryGenerationRunBesideSplices(t *testing.T) {
 				}
 				h := chain[rand.IntN(int(length.Load()))].Load()
 				// A fresh copy prepares its queries anew, beside everyone else's.
-				again := &Generation{reading: h.g.reading, policy: h.g.policy, data: h.g.data, plans: plans{mu: &sync.Mutex{}}}
+				again := &Generation{
+					reading: h.g.reading, policy: h.g.policy, data: h.g.data, evaluator: eval.New(h.g.policy, h.g.data, eval.Config{}),
+				}
 				if got := all(again); got != h.answer {
 					t.Errorf("generation %d answers\n%s\nand did answer\n%s", h.g.Number(), got, h.answer)
 					return
@@ -130,8 +133,8 @@ func TestAChainOfSplicesKeepsNoOldGeneration(t *testing.T) {
 	var modules []weak.Pointer[ast.Module]
 	var allocated [2]uint64
 	for i := range edits {
-		olds, compilers = append(olds, weak.Make(g)), append(compilers, weak.Make(g.policy.compiler))
-		trees = append(trees, weak.Make(g.policy.compiler.RuleTree))
+		olds, compilers = append(olds, weak.Make(g)), append(compilers, weak.Make(g.policy.Compiler()))
+		trees = append(trees, weak.Make(g.policy.Compiler().RuleTree))
 		modules = append(modules, weak.Make(g.Module(corpus.TenantPath(i%4))))
 		before := allocatedBytes()
 		everyKindOfEdit(src, i)
@@ -201,7 +204,7 @@ func TestAThousandRandomEditsEndInWhatAFreshLoadGives(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%v\n%s", err, show(w.files))
 	}
-	if a, b := describe(g.policy), describe(fresh.policy); a != b {
+	if a, b := describe(g.policy, nil), describe(fresh.policy, nil); a != b {
 		t.Fatalf("%s\nafter %d edits:\n%s\nfresh:\n%s", show(w.files), edits, a, b)
 	}
 	compareAnswers(t, w, g, fresh)

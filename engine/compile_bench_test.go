@@ -6,6 +6,8 @@ import (
 	"testing/fstest"
 
 	"defenseclaw/engine/corpus"
+	"defenseclaw/engine/internal/compile"
+	"defenseclaw/engine/internal/eval"
 	"defenseclaw/engine/source"
 )
 
@@ -61,11 +63,11 @@ func benchmarkCompile(b *testing.B, n int, path string, version func(int) string
 		if err != nil {
 			b.Fatal(err)
 		}
-		policy, err := next.compileSound(b.Context())
+		policy, err := next.compile(b.Context())
 		if err != nil {
 			b.Fatal(err)
 		}
-		g = newGeneration(next, policy)
+		g = newGeneration(next, policy, eval.Config{})
 	}
 }
 
@@ -80,12 +82,15 @@ func BenchmarkFirstCompile(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		for name, previous := range map[string]*Generation{"parts": nil, "whole": {policy: &policy{whole: "measured"}}} {
-			next := &successor{previous: previous, reading: g.reading, parsed: g.parsed, edit: edit{added: g.parsed}, data: g.data}
+		s, err := parseNext(b.Context(), g.reading, nil)
+		if err != nil {
+			b.Fatal(err)
+		}
+		for name, build := range map[string]buildFunc{"parts": compile.Build, "whole": buildWhole} {
 			b.Run(fmt.Sprintf("%s/N=%d", name, n), func(b *testing.B) {
 				b.ReportAllocs()
 				for b.Loop() {
-					if _, err := next.compileSound(b.Context()); err != nil {
+					if _, err := s.compileBy(b.Context(), build); err != nil {
 						b.Fatal(err)
 					}
 				}

@@ -14,6 +14,9 @@ import (
 	"testing"
 	"testing/fstest"
 
+	"defenseclaw/engine/internal/eval"
+	"defenseclaw/engine/internal/store"
+
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/test/cases"
 	"github.com/open-policy-agent/opa/v1/test/cases/testdata"
@@ -180,11 +183,11 @@ func inputOf(tc cases.TestCase) *ast.Term {
 // runCase evaluates the case's query with what the generation compiled and loaded.
 func runCase(t *testing.T, g *Generation, tc cases.TestCase, how string) {
 	t.Helper()
-	query, err := g.policy.compiler.QueryCompiler().Compile(ast.MustParseBody(tc.Query))
+	query, err := g.policy.Compiler().QueryCompiler().Compile(ast.MustParseBody(tc.Query))
 	if err != nil {
 		t.Fatalf("%s: compile the query: %v", how, err)
 	}
-	rs, err := topdown.NewQuery(query).WithCompiler(g.policy.compiler).WithStore(g.data).WithTransaction(transaction{}).
+	rs, err := topdown.NewQuery(query).WithCompiler(g.policy.Compiler()).WithStore(g.data).WithTransaction(store.Txn{}).
 		WithInput(inputOf(tc)).WithStrictBuiltinErrors(tc.StrictError).WithCancel(topdown.NewCancel()).Run(context.Background())
 	var one *topdown.Error
 	switch {
@@ -247,10 +250,10 @@ func decideCase(t *testing.T, g *Generation, tc cases.TestCase, how string) {
 	}
 	path := Path(strings.Split(m[1], ".")[1:])
 	decideOnce(t, g, tc, how, path, m[2], input)
-	switch err := g.evaluateAhead(t.Context(), path); {
+	switch err := g.evaluator.Ahead(t.Context(), eval.Path(path)); {
 	case err == nil:
 		secondTiers++
-	case !errors.Is(err, errNotForeseen):
+	case !errors.Is(err, eval.ErrNotPartial):
 		t.Errorf("%s: evaluate %s ahead: %v", how, path, err)
 	}
 	decideOnce(t, g, tc, how+", second tier", path, m[2], input)

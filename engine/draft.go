@@ -33,7 +33,7 @@ func LoadDraft(ctx context.Context, src fs.FS) (_ *Draft, err error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &Draft{reading: reading, parsed: s.parsed, data: s.data.root, complete: len(s.conflicts) == 0}
+	d := &Draft{reading: reading, parsed: s.parsed, data: s.data.Root(), complete: len(s.conflicts) == 0}
 	for _, p := range s.parsed {
 		if p.Source.Kind() != source.KindModule && len(p.Wrong) > 0 {
 			d.complete = false

@@ -87,8 +87,8 @@ func TestARefusedEditLeavesTheLastGoodServing(t *testing.T) {
 
 	src.set(tree{"p.rego": bad})
 	report := reload(t, e, engine.TriggerWatch, "p.rego")
-	if report.Status != engine.StatusFailed || e.Current() != first || e.Status().State != engine.StateStale {
-		t.Fatalf("%s, state %s", report.Status, e.Status().State)
+	if report.Result != engine.Failed || e.Current() != first || e.Status().State != engine.StateStale {
+		t.Fatalf("%s, state %s", report.Result, e.Status().State)
 	}
 	if d := report.Refused.Diagnostics[0]; d.File != "p.rego" || d.Line != 2 || d.Text != "x := := 3" {
 		t.Errorf("diagnostic %+v", d)
@@ -96,8 +96,8 @@ func TestARefusedEditLeavesTheLastGoodServing(t *testing.T) {
 
 	src.set(tree{"p.rego": good}) // identical bytes restored
 	report = reload(t, e, engine.TriggerWatch, "p.rego")
-	if report.Status != engine.StatusUnchanged || !report.Healed || e.Current() != first || e.Status().State != engine.StateCurrent {
-		t.Errorf("%s, healed %v, state %s", report.Status, report.Healed, e.Status().State)
+	if report.Result != engine.Unchanged || !report.Healed || e.Current() != first || e.Status().State != engine.StateCurrent {
+		t.Errorf("%s, healed %v, state %s", report.Result, report.Healed, e.Status().State)
 	}
 }
 
@@ -107,15 +107,15 @@ func TestFailFailGoodAppliesTheGoodOne(t *testing.T) {
 	reload(t, e, engine.TriggerStartup)
 	for _, step := range []struct {
 		files tree
-		want  engine.Status
+		want  engine.Result
 	}{
-		{tree{"p.rego": bad}, engine.StatusFailed},
-		{tree{"p.rego": bad + "\nz := 1"}, engine.StatusFailed},
-		{tree{"p.rego": bad, "a.rego": "package a\nx := 1", "b.rego": "package b\nx := 1"}, engine.StatusFailed},
-		{tree{"p.rego": better}, engine.StatusSuccess},
+		{tree{"p.rego": bad}, engine.Failed},
+		{tree{"p.rego": bad + "\nz := 1"}, engine.Failed},
+		{tree{"p.rego": bad, "a.rego": "package a\nx := 1", "b.rego": "package b\nx := 1"}, engine.Failed},
+		{tree{"p.rego": better}, engine.Success},
 	} {
 		src.set(step.files)
-		if got := reload(t, e, engine.TriggerAPI).Status; got != step.want {
+		if got := reload(t, e, engine.TriggerAPI).Result; got != step.want {
 			t.Fatalf("%v: %s; want %s", step.files, got, step.want)
 		}
 	}
@@ -185,19 +185,19 @@ func TestAHalfWrittenFileIsWaitedForBeforeItCountsAsBroken(t *testing.T) {
 					src.set(tree{"p.rego": better})
 				}()
 				report := reload(t, e, engine.TriggerWatch, "p.rego")
-				if report.Status != engine.StatusSuccess || announced != 2 {
-					t.Errorf("%s (%v) after %d announcements; want one success", report.Status, report.Refused, announced)
+				if report.Result != engine.Success || announced != 2 {
+					t.Errorf("%s (%v) after %d announcements; want one success", report.Result, report.Refused, announced)
 				}
 
 				src.set(torn) // and nobody finishes it
 				start := time.Now()
 				report = reload(t, e, engine.TriggerWatch, "p.rego")
-				if waited := time.Since(start); report.Status != engine.StatusFailed || waited < 500*time.Millisecond || waited > time.Second {
-					t.Errorf("%s after %s; want a failure after Settle", report.Status, waited)
+				if waited := time.Since(start); report.Result != engine.Failed || waited < 500*time.Millisecond || waited > time.Second {
+					t.Errorf("%s after %s; want a failure after Settle", report.Result, waited)
 				}
 				start = time.Now()
-				if report = reload(t, e, engine.TriggerAPI); report.Status != engine.StatusFailed || time.Since(start) != 0 {
-					t.Errorf("%s after %s; want whoever asks to be told at once", report.Status, time.Since(start))
+				if report = reload(t, e, engine.TriggerAPI); report.Result != engine.Failed || time.Since(start) != 0 {
+					t.Errorf("%s after %s; want whoever asks to be told at once", report.Result, time.Since(start))
 				}
 			})
 		})
@@ -219,8 +219,8 @@ func TestAnAttemptPastItsDeadlineIsLeftAndTheNextIsNotBlocked(t *testing.T) {
 			t.Fatalf("%+v", report.Refused)
 		}
 		src.setGate(nil)
-		if report := reload(t, e, engine.TriggerAPI); report.Status != engine.StatusSuccess {
-			t.Errorf("%s: %v", report.Status, report.Refused)
+		if report := reload(t, e, engine.TriggerAPI); report.Result != engine.Success {
+			t.Errorf("%s: %v", report.Result, report.Refused)
 		}
 		close(release)
 	})
@@ -251,8 +251,8 @@ func TestAPanicIsARefusal(t *testing.T) {
 	}
 	src.setGate(nil)
 	crash = false
-	if report := reload(t, e, engine.TriggerAPI); report.Status != engine.StatusSuccess {
-		t.Errorf("%s", report.Status)
+	if report := reload(t, e, engine.TriggerAPI); report.Result != engine.Success {
+		t.Errorf("%s", report.Result)
 	}
 }
 
@@ -280,7 +280,7 @@ func TestAnnouncementsFollowEveryAttemptThatHasSomethingToSay(t *testing.T) {
 	var got []string
 	tell := func(name string) engine.Announcement {
 		return engine.Announcement{Name: name, Run: func(_ context.Context, r engine.Report) error {
-			got = append(got, name+" "+string(r.Trigger.Kind)+" "+string(r.Status))
+			got = append(got, name+" "+string(r.Trigger.Kind)+" "+string(r.Result))
 			return nil
 		}}
 	}
@@ -316,8 +316,8 @@ func TestAHungAnnouncementDelaysTheAnswerByItsTimeoutAndTheOthersAreMade(t *test
 			{Name: "fine", Run: func(context.Context, engine.Report) error { return nil }},
 		}})
 		report := reload(t, e, engine.TriggerAPI)
-		if report.Status != engine.StatusSuccess || len(report.Outcomes) != 3 {
-			t.Fatalf("%s, %v", report.Status, report.Outcomes)
+		if report.Result != engine.Success || len(report.Outcomes) != 3 {
+			t.Fatalf("%s, %v", report.Result, report.Outcomes)
 		}
 		if !errors.Is(report.Outcome("hung"), context.DeadlineExceeded) || report.Outcome("crash") == nil || report.Outcome("fine") != nil {
 			t.Errorf("outcomes %v", report.Outcomes)
@@ -422,7 +422,7 @@ func TestNoDecisionWaitsForAReload(t *testing.T) {
 	}
 	src.setGate(nil)
 	close(release)
-	if report := <-done; report.Status != engine.StatusSuccess {
-		t.Errorf("%s", report.Status)
+	if report := <-done; report.Result != engine.Success {
+		t.Errorf("%s", report.Result)
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"fmt"
 
 	"defenseclaw/engine/internal/contain"
+	"defenseclaw/engine/internal/eval"
+	"defenseclaw/engine/internal/store"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/metrics"
@@ -14,8 +16,8 @@ import (
 	"github.com/open-policy-agent/opa/v1/topdown"
 )
 
-// FilterRequest is what [Generation.Filters] translates: a rule that says which rows of a database may
-// be seen, into conditions that the database understands.
+// FilterRequest is what [Generation.Filters] translates: a rule that says which rows of a database a caller may
+// see, into conditions that the database understands.
 type FilterRequest struct {
 	Path            Path                // of the rule
 	Input           ast.Value           // nil: none
@@ -31,17 +33,15 @@ type FilterRequest struct {
 type Target struct{ Language, Dialect string }
 
 // Filters partially evaluates a rule and translates what is left of it, under the rules of
-// [Generation.Query]. It also returns the request with the unknowns and the mask that were used. What
-// cannot be said in a target, and what is wrong with the metadata, is an error that wraps [ast.Errors]; no
-// other does.
+// [Generation.Query]. It also returns the request with the unknowns and the mask that it used. An error wraps
+// [ast.Errors] if a target has no words for the rule, or if the metadata is wrong; no other error does.
 func (g *Generation) Filters(ctx context.Context, f FilterRequest, o Observation) (_ *regocompile.Filters, _ FilterRequest, err error) {
-	ctx, cancel := g.withDeadline(ctx)
-	defer cancel()
 	defer contain.Panic("translate "+f.Path.String(), &err)
-	if err := g.limiter.enter(ctx, g.limiter.queries(), g.Timeout()); err != nil {
+	ctx, end, err := g.evaluator.Begin(ctx)
+	if err != nil {
 		return nil, f, fmt.Errorf("translate %s: %w", f.Path, err)
 	}
-	defer g.limiter.leave(g.limiter.queries())
+	defer end()
 	if err := g.complete(&f); err != nil {
 		return nil, f, err
 	}
@@ -63,32 +63,32 @@ func (g *Generation) Filters(ctx context.Context, f FilterRequest, o Observation
 	o.Metrics.Timer(metrics.CompilePrepPartial).Start()
 	prepared, err := regocompile.New(options...).Prepare(ctx)
 	if err == nil {
-		if err = g.policy.checkPath(f.Path.ref()); err != nil { // which a spliced compiler does not see
+		if err = g.policy.CheckPath(f.Path.ref()); err != nil { // which a spliced compiler does not see
 			err = fmt.Errorf("prepare for partial: %w", err)
 		}
 	}
-	if compile := (ast.Errors)(nil); errors.As(err, &compile) {
+	if errs := (ast.Errors)(nil); errors.As(err, &errs) {
 		return nil, f, errors.New(err.Error()) // a path that nothing can have is not the target's fault
 	}
 	if err != nil {
-		return nil, f, evaluationError(ctx, err)
+		return nil, f, eval.Error(ctx, err)
 	}
 	o.Metrics.Timer(metrics.CompilePrepPartial).Stop()
-	evaluation := []rego.EvalOption{rego.EvalTransaction(transaction{}), rego.EvalParsedInput(f.Input)}
+	evaluation := []rego.EvalOption{rego.EvalTransaction(store.Txn{}), rego.EvalParsedInput(f.Input)}
 	if f.Tracer != nil {
 		evaluation = append(evaluation, rego.EvalQueryTracer(f.Tracer))
 	}
 	filters, err := prepared.Compile(ctx, evaluation...)
-	return filters, f, evaluationError(ctx, err)
+	return filters, f, eval.Error(ctx, err)
 }
 
-// complete takes from the metadata of the rule what the request does not say.
+// complete fills in from the rule's metadata what the request leaves out.
 func (g *Generation) complete(f *FilterRequest) error {
-	rules := g.policy.compiler.GetRulesExact(f.Path.ref())
+	rules := g.policy.Compiler().GetRulesExact(f.Path.ref())
 	if len(rules) == 0 || len(f.Unknowns) > 0 && f.Mask != nil {
 		return nil
 	}
-	chain, err := g.metadata(rules[0]) // what is said of one rule at a path is said of all
+	chain, err := g.metadata(rules[0]) // metadata of one rule at a path holds for all
 	if err != nil {
 		return err
 	}
@@ -120,7 +120,7 @@ func (g *Generation) complete(f *FilterRequest) error {
 	return nil
 }
 
-// metadata is what is said of a rule: by itself, its document, its package, and the packages above.
+// metadata is the annotations of a rule: its own, its document's, its package's, and those of packages above.
 func (g *Generation) metadata(rule *ast.Rule) ([]*ast.AnnotationsRef, error) {
 	modules := []*ast.Module{rule.Module}
 	for _, p := range g.parsed {

@@ -14,7 +14,9 @@ import (
 	"testing"
 	"time"
 
+	"defenseclaw/engine/internal/compile"
 	"defenseclaw/engine/internal/dialect"
+	"defenseclaw/engine/internal/eval"
 	"defenseclaw/engine/internal/unit"
 	"defenseclaw/engine/source"
 
@@ -45,9 +47,9 @@ func loadBoth(t tB, w *wild, previous *Generation) *Generation {
 	if err2 != nil {
 		return nil
 	}
-	a, b := describe(spliced.policy), describe(fresh.policy)
+	a, b := describe(spliced.policy, nil), describe(fresh.policy, nil)
 	if a != b {
-		b = describe(withTypesOfOwn(t, fresh))
+		b = describe(fresh.policy, ownTypes(t, fresh))
 	}
 	if a != b {
 		t.Fatalf("%s\nspliced:\n%s\nfresh:\n%s", show(w.files), a, b)
@@ -56,34 +58,46 @@ func loadBoth(t tB, w *wild, previous *Generation) *Generation {
 	return spliced
 }
 
-// withTypesOfOwn is the policy with the types that its rules have when each package is compiled with no
-// more than what it refers to. Where OPA's type checker joins the types of several rules at one place,
+// ownTypes are the types that the rules have when each package is compiled with no more than what it refers to. Where OPA's type checker joins the types of several rules at one place,
 // it writes into types that these have from elsewhere, so that in a larger compiler a rule's type
 // depends on who else refers to it, and who was checked before that by chance.
-func withTypesOfOwn(t tB, g *Generation) *policy {
+func ownTypes(t tB, g *Generation) map[unit.Key]types.Type {
 	t.Helper()
-	p := *g.policy
-	packages := map[unit.Key]*compiledPackage{}
-	for key, whole := range g.policy.packages.All() {
-		own := *whole
-		own.exports = map[unit.Key]export{}
-		compiler, _, err := compileOnce(context.Background(), modulesIn(p.graph, p.graph.Closure(p.graph.Entangled(unit.SetOf(key)))), g.data, nil)
-		if err != nil || compiler.Failed() {
-			t.Fatalf("%q by itself: %v, %v", key, err, compiler.Errors)
+	own := map[unit.Key]types.Type{}
+	for _, key := range g.policy.Graph().Keys() {
+		compiler := dialect.NewCompiler()
+		if compiler.Compile(g.policy.Modules(unit.SetOf(key))); compiler.Failed() {
+			t.Fatalf("%q by itself: %v", key, compiler.Errors)
 		}
-		for place, e := range whole.exports {
-			e.tpe = compiler.TypeEnv.GetByRef(e.ref)
-			own.exports[place] = e
+		for _, e := range g.policy.Signature(key) {
+			own[e.Place] = compiler.TypeEnv.GetByRef(e.Ref)
 		}
-		packages[key] = &own
 	}
-	p.packages = p.packages.With(packages)
-	return &p
+	return own
+}
+
+func buildWhole(ctx context.Context, _ *compile.Policy, e compile.Edit, all func() []*unit.Module) (*compile.Policy, error) {
+	return compile.Whole(ctx, all(), e.Data, e.Incomplete)
 }
 
 // loadWhole has one compiler compile everything: what every other way of loading has to equal.
 func loadWhole(ctx context.Context, src fs.FS) (*Generation, error) {
-	return Load(ctx, src, &Generation{reading: &source.Reading{}, data: &store{root: ast.NewObject()}, policy: &policy{whole: "the test wants it"}})
+	reading, err := read(ctx, src, source.Options{})
+	if err != nil {
+		return nil, err
+	}
+	if err := needModules(reading); err != nil {
+		return nil, err
+	}
+	s, err := parseNext(ctx, reading, nil)
+	if err != nil {
+		return nil, err
+	}
+	policy, err := s.compileBy(ctx, buildWhole)
+	if err != nil {
+		return nil, err
+	}
+	return newGeneration(s, policy, eval.Config{}), nil
 }
 
 func show(files map[string]string) string {
@@ -117,19 +131,26 @@ func problems(err error) string {
 
 var generated = regexp.MustCompile(`__local\d+__`)
 
-// describe writes down everything of a policy that evaluation looks at, but for the numbers of
-// generated variables.
-func describe(p *policy) string {
+// describe writes down everything of a policy that evaluation looks at, but for the numbers of generated
+// variables. own, if not nil, replaces the types of rules.
+func describe(p *compile.Policy, own map[unit.Key]types.Type) string {
 	var b strings.Builder
-	describeNode(&b, p.compiler, p.compiler.RuleTree, 0)
-	for _, key := range p.graph.Keys() {
-		own := p.packages.Get(key)
-		fmt.Fprintf(&b, "%q %q\n", key, slices.Sorted(maps.Keys(own.modules)))
-		exports := own.exports
-		for _, place := range slices.Sorted(maps.Keys(exports)) {
-			e := exports[place]
-			_, function := p.compiler.TypeEnv.GetByRef(e.ref).(*types.Function)
-			fmt.Fprintf(&b, "  %s kind %v arity %d type %v function %v\n", e.ref, e.kind, e.arity, e.tpe, function)
+	describeNode(&b, p.Compiler(), p.Compiler().RuleTree, 0)
+	for _, key := range p.Graph().Keys() {
+		var files []string
+		for _, m := range p.Graph().Package(key).Modules {
+			if p.Module(key, m.File) != nil {
+				files = append(files, m.File)
+			}
+		}
+		fmt.Fprintf(&b, "%q %q\n", key, slices.Sorted(slices.Values(files)))
+		for _, e := range p.Signature(key) {
+			_, function := p.Compiler().TypeEnv.GetByRef(e.Ref).(*types.Function)
+			tpe := e.Type
+			if own != nil {
+				tpe = own[e.Place]
+			}
+			fmt.Fprintf(&b, "  %s kind %v arity %d type %v function %v\n", e.Ref, e.Kind, e.Arity, tpe, function)
 		}
 	}
 	return b.String()
@@ -163,11 +184,11 @@ func describeNode(b *strings.Builder, c *ast.Compiler, node *ast.TreeNode, depth
 func compareAnswers(t tB, w *wild, spliced, fresh *Generation) {
 	t.Helper()
 	paths := map[string]bool{"": true, "base": true, "gone/away": true}
-	for _, key := range fresh.policy.graph.Keys() {
+	for _, key := range fresh.policy.Graph().Keys() {
 		paths[slashed(key)] = true
-		for place := range fresh.policy.packages.Get(key).exports {
-			paths[slashed(place)] = true
-			paths[slashed(place)+"/x"] = true
+		for _, e := range fresh.policy.Signature(key) {
+			paths[slashed(e.Place)] = true
+			paths[slashed(e.Place)+"/x"] = true
 		}
 	}
 	// OPA's own compiler, with the types of everything, says which paths cannot be asked for.
@@ -186,9 +207,9 @@ func compareAnswers(t tB, w *wild, spliced, fresh *Generation) {
 		}
 		query := ast.NewBody(ast.NewExpr(ast.NewTerm(p.ref())))
 		_, want := opa.QueryCompiler().Compile(query)
-		got := spliced.policy.checkPath(p.ref())
+		got := spliced.policy.CheckPath(p.ref())
 		if got == nil {
-			_, got = spliced.policy.compiler.QueryCompiler().Compile(query)
+			_, got = spliced.policy.Compiler().QueryCompiler().Compile(query)
 		}
 		if fmt.Sprint(got) != fmt.Sprint(want) {
 			t.Fatalf("%s\ndata/%s: spliced says %v, OPA %v", show(w.files), path, got, want)
@@ -246,7 +267,9 @@ func TestASplicedGenerationIsTheSameAsAFreshOne(t *testing.T) {
 		}
 		for range edits {
 			if g != nil && rapid.Bool().Draw(t, "forget the syntax") {
-				g.policy.recent = nil
+				lean := *g
+				lean.policy = g.policy.WithoutSyntax()
+				g = &lean
 				runtime.GC()
 			}
 			w.edit()
@@ -256,7 +279,7 @@ func TestASplicedGenerationIsTheSameAsAFreshOne(t *testing.T) {
 				continue
 			}
 			served++
-			if g != nil && g.policy.whole == "" && next.policy.whole == "" {
+			if g != nil && g.policy.Whole() == "" && next.policy.Whole() == "" {
 				spliced++
 			}
 			g = next

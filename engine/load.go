@@ -9,8 +9,11 @@ import (
 
 	"defenseclaw/engine/diagnostic"
 	"defenseclaw/engine/internal/advice"
+	"defenseclaw/engine/internal/compile"
 	"defenseclaw/engine/internal/contain"
+	"defenseclaw/engine/internal/eval"
 	"defenseclaw/engine/internal/parse"
+	"defenseclaw/engine/internal/store"
 	"defenseclaw/engine/internal/turns"
 	"defenseclaw/engine/internal/unit"
 	"defenseclaw/engine/source"
@@ -18,59 +21,25 @@ import (
 	"github.com/open-policy-agent/opa/v1/ast"
 )
 
-// Load reads a source and makes its next generation: read, parse, compile. It has no effect but
-// its result. What previous holds unchanged is reused; when all of it is, previous itself is the
-// result. previous may be nil. An error is a *[Refused] that lists everything that is wrong, or
-// ctx's when it ended; previous is as good as before.
-func Load(ctx context.Context, src fs.FS, previous *Generation) (*Generation, error) {
-	return (&loader{options: source.Options{Earlier: earlier(Trigger{Recheck: true}, previous)}}).load(ctx, src, previous)
-}
-
 // ErrNoPolicy is wrapped by a refusal of a source that holds no .rego file.
 var ErrNoPolicy = errors.New("no .rego files found")
 
-// read refuses a source that cannot be read.
-func read(ctx context.Context, src fs.FS, o source.Options) (*source.Reading, error) {
-	o.Between = turns.Next
-	reading, err := source.Read(ctx, src, o)
-	var wrong diagnostic.List
-	switch {
-	case err == nil:
-		return reading, nil
-	case ctx.Err() != nil:
-		return nil, ctx.Err()
-	case errors.As(err, &wrong):
-		return nil, &Refused{Stage: StageRead, Diagnostics: wrong}
-	default:
-		return nil, &Refused{Stage: StageRead, Err: err}
-	}
+// errCutShort is wrapped when a file looks as if its writer were not done.
+var errCutShort = errors.New("a file looks half-written")
+
+// Load reads a source and makes its next generation: read, parse, compile. It has no effect but its result.
+// What previous holds unchanged is reused; if nothing changed, the result is previous itself. previous may be
+// nil. An error is a *[Refused] that lists everything that is wrong, or ctx's when it ended; previous is as
+// good as before.
+func Load(ctx context.Context, src fs.FS, previous *Generation) (*Generation, error) {
+	l := &loader{options: source.Options{Earlier: earlier(Trigger{Recheck: true}, previous)}}
+	return l.load(ctx, src, previous)
 }
 
-// earlier says which files of previous need not be opened for the trigger. Someone who asks for a reload,
-// and a full check, have every file read: a stat can be made to lie. previous may be nil.
-func earlier(trigger Trigger, previous *Generation) source.Earlier {
-	if previous == nil {
-		return source.Earlier{}
-	}
-	if trigger.Kind.explicit() || trigger.Recheck || trigger.Source != nil {
-		return source.Earlier{Previous: previous.reading}
-	}
-	e := source.Earlier{Reading: previous.reading, Previous: previous.reading, Changed: make(map[string]bool, len(trigger.Paths))}
-	if trigger.Kind == TriggerWatch {
-		e.ChangedDirs = make(map[string]bool, len(trigger.Paths))
-	}
-	for _, p := range trigger.Paths {
-		e.Changed[p] = true
-		if e.ChangedDirs != nil {
-			e.ChangedDirs[path.Dir(p)] = true
-		}
-	}
-	return e
-}
-
-// loader is one call of Load, with what only an Engine has to say about it.
+// loader is one call of Load, with what an Engine adds to it.
 type loader struct {
 	options     source.Options
+	eval        eval.Config
 	lastRefusal *Refused           // the same content would be refused again; may be nil
 	begin       func(phase string) // called with the name of each phase that begins; may be nil
 }
@@ -111,11 +80,65 @@ func (l *loader) build(ctx context.Context, reading *source.Reading, previous *G
 		return nil, err
 	}
 	l.phase(phaseCompile)
-	policy, err := next.compileSound(ctx)
+	policy, err := next.compile(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return newGeneration(next, policy), nil
+	return newGeneration(next, policy, l.eval), nil
+}
+
+func (l *loader) phase(name string) {
+	if l.begin != nil {
+		l.begin(name)
+	}
+}
+
+// read refuses a source that cannot be read.
+func read(ctx context.Context, src fs.FS, o source.Options) (*source.Reading, error) {
+	o.Between = turns.Next
+	reading, err := source.Read(ctx, src, o)
+	var wrong diagnostic.List
+	switch {
+	case err == nil:
+		return reading, nil
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	case errors.As(err, &wrong):
+		return nil, &Refused{Stage: StageRead, Diagnostics: wrong}
+	default:
+		return nil, &Refused{Stage: StageRead, Err: err}
+	}
+}
+
+// earlier says which files of previous need not be opened for the trigger. A caller who asks for a reload, and
+// a full check, have every file read: a stat can be made to lie. previous may be nil.
+func earlier(trigger Trigger, previous *Generation) source.Earlier {
+	if previous == nil {
+		return source.Earlier{}
+	}
+	if trigger.Kind.explicit() || trigger.Recheck || trigger.Source != nil {
+		return source.Earlier{Previous: previous.reading}
+	}
+	e := source.Earlier{Reading: previous.reading, Previous: previous.reading, Changed: make(map[string]bool, len(trigger.Paths))}
+	if trigger.Kind == TriggerWatch {
+		e.ChangedDirs = make(map[string]bool, len(trigger.Paths))
+	}
+	for _, p := range trigger.Paths {
+		e.Changed[p] = true
+		if e.ChangedDirs != nil {
+			e.ChangedDirs[path.Dir(p)] = true
+		}
+	}
+	return e
+}
+
+func needModules(reading *source.Reading) error {
+	for _, file := range reading.Files() {
+		if file.Kind() == source.KindModule {
+			return nil
+		}
+	}
+	return &Refused{Stage: StageRead, Err: ErrNoPolicy}
 }
 
 // successor is what may become the next generation, parsed and not yet compiled.
@@ -123,9 +146,9 @@ type successor struct {
 	previous  *Generation // may be nil
 	reading   *source.Reading
 	parsed    []*parse.File // of the files, in their order
-	fresh     []*ast.Module // those among them that previous does not have, held while they are compiled
+	fresh     []*ast.Module // syntax that was parsed now, held until it is compiled
 	edit      edit
-	data      *store
+	data      *store.Store
 	conflicts diagnostic.List // between data files
 }
 
@@ -140,41 +163,37 @@ func parseNext(ctx context.Context, reading *source.Reading, previous *Generatio
 	if err != nil {
 		return nil, err
 	}
-	s := &successor{previous: previous, reading: reading, parsed: all, fresh: fresh, edit: editSince(previous, all)}
+	s := &successor{previous: previous, reading: reading, parsed: all, fresh: fresh, edit: editSince(before, all)}
 	if previous != nil && !s.edit.touchesData() {
 		s.data = previous.data
 		return s, nil
 	}
-	s.data = &store{}
-	s.data.root, s.conflicts = parse.Merge(all)
+	root, conflicts := parse.Merge(all)
+	s.data, s.conflicts = store.New(root), conflicts
 	return s, nil
 }
 
-func (l *loader) phase(name string) {
-	if l.begin != nil {
-		l.begin(name)
-	}
+// compile compiles the files that parsed even if others did not, so that an author sees the errors of all of
+// them at once.
+func (s *successor) compile(ctx context.Context) (*compile.Policy, error) {
+	return s.compileBy(ctx, compile.Build)
 }
 
-func needModules(reading *source.Reading) error {
-	for _, file := range reading.Files() {
-		if file.Kind() == source.KindModule {
-			return nil
-		}
-	}
-	return &Refused{Stage: StageRead, Err: ErrNoPolicy}
-}
+// buildFunc is the type of [compile.Build]. Tests compare it with one that compiles everything as one.
+type buildFunc = func(context.Context, *compile.Policy, compile.Edit, func() []*unit.Module) (*compile.Policy, error)
 
-// compileSound compiles the files that parsed even when others did not, so that an author sees the
-// errors of all of them at once.
-func (s *successor) compileSound(ctx context.Context) (*policy, error) {
+func (s *successor) compileBy(ctx context.Context, build buildFunc) (*compile.Policy, error) {
 	var broken diagnostic.List
 	cutShort := false
-	for _, p := range s.edit.added { // nothing is wrong with the others: they serve
+	for _, p := range s.edit.added { // the other files serve, so nothing is wrong with them
 		broken = append(broken, p.Wrong...)
 		cutShort = cutShort || len(p.Wrong) > 0 && p.LooksCutShort()
 	}
-	policy, err := s.compile(ctx, len(broken) > 0)
+	var before *compile.Policy
+	if s.previous != nil {
+		before = s.previous.policy
+	}
+	policy, err := build(ctx, before, s.edit.forCompile(s.data, len(broken) > 0), s.units)
 	var errs ast.Errors
 	if err != nil && !errors.As(err, &errs) {
 		return nil, err
@@ -194,30 +213,4 @@ func (s *successor) compileSound(ctx context.Context) (*policy, error) {
 	return nil, refused
 }
 
-// compile splices the change into the policy before, and compiles everything as one where
-// splicing cannot be shown to be safe: see [Unit.Graph.WhyWhole] and whyWhole.
-func (s *successor) compile(ctx context.Context, someBroke bool) (*policy, error) {
-	var change *change
-	switch {
-	case s.previous == nil:
-		change = fromNothing(s.parsed, s.data)
-	case s.previous.policy.whole == "":
-		change = changeBy(s.edit, s.previous.policy, s.data)
-	}
-	if change != nil && change.graph.WhyWhole(change.packages) == "" {
-		if next, err := change.compile(ctx, someBroke); err != nil || next.whole == "" {
-			return next, err
-		}
-	}
-	modules := modulesOf(s.parsed)
-	compiler, err := compile(ctx, modules, s.data, someBroke)
-	if err != nil {
-		return nil, err
-	}
-	next := newPolicy(compiler, unit.New(unitsOf(s.parsed)))
-	next.recent = modules
-	return next, nil
-}
-
-// errCutShort is wrapped when a file looks as if its writer were not done.
-var errCutShort = errors.New("a file looks half-written")
+func (s *successor) units() []*unit.Module { return unitsOf(s.parsed) }

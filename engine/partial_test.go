@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"defenseclaw/engine/corpus"
+	"defenseclaw/engine/internal/eval"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"pgregory.net/rapid"
@@ -43,7 +44,7 @@ func BenchmarkEvaluate(b *testing.B) {
 		b.Run(p.name+"/First", decide)
 		b.Run(p.name+"/MakeSecond", func(b *testing.B) {
 			for b.Loop() {
-				if err := g.evaluateAhead(b.Context(), path); err != nil {
+				if err := g.evaluator.Ahead(b.Context(), eval.Path(path)); err != nil {
 					b.Fatal(err)
 				}
 			}
@@ -199,10 +200,10 @@ func TestASecondTierAnswersAsTheFirst(t *testing.T) {
 				for i, input := range inputs {
 					first[i] = answerOf(t, g, "p/"+path[1], input)
 				}
-				switch err := g.evaluateAhead(t.Context(), path); {
+				switch err := g.evaluator.Ahead(t.Context(), eval.Path(path)); {
 				case err == nil:
 					with++
-				case errors.Is(err, errNotForeseen):
+				case errors.Is(err, eval.ErrNotPartial):
 					without++
 				default:
 					t.Fatalf("%s\n%s: %v", show(w.files), path, err)

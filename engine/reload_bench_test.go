@@ -75,8 +75,8 @@ func benchmarkReload(b *testing.B, files map[string]string, path string, text fu
 		save(path, text(version))
 		b.StartTimer()
 		report := reload(engine.Trigger{Kind: engine.TriggerWatch, Paths: []string{path}})
-		if report.Status != engine.StatusSuccess {
-			b.Fatalf("%s: %v", report.Status, report.Refused)
+		if report.Result != engine.Success {
+			b.Fatalf("%s: %v", report.Result, report.Refused)
 		}
 		for _, p := range report.Phases {
 			phases[p.Name] += p.Duration

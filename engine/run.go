@@ -19,11 +19,11 @@ type request struct {
 func (e *Engine) Run(ctx context.Context) error {
 	defer close(e.stopped)
 	defer e.left.Wait()
-	e.left.Go(func() { e.evaluateAhead(ctx) })
+	e.left.Go(func() { e.hot.run(ctx) })
 	var held []request // asked by the watch for files that look half-written
 	var heldSince time.Time
 	again := time.NewTimer(0)
-	stopTimer(again)
+	again.Stop()
 	defer again.Stop()
 	for {
 		batch := held
@@ -37,10 +37,10 @@ func (e *Engine) Run(ctx context.Context) error {
 		case <-again.C:
 		}
 		batch = e.takeWaiting(batch)
-		stopTimer(again)
+		again.Stop()
 
 		report := e.attempt(ctx, mergeTriggers(batch))
-		if ctx.Err() != nil && report.Status != StatusSuccess {
+		if ctx.Err() != nil && report.Result != Success {
 			return nil // stopped in the middle: nothing moved, so there is nothing to tell
 		}
 		if e.halfWritten(&report) {
@@ -61,17 +61,8 @@ func (e *Engine) Run(ctx context.Context) error {
 	}
 }
 
-// patience is how long a refusal may be waited for to pass. Files that keep changing say nothing about
-// what they will hold, so that the last good generation serves on, and nothing is said, for longer.
-func (e *Engine) patience(r *Refused) time.Duration {
-	if errors.Is(r, source.ErrUnsettled) {
-		return 10 * e.cfg.Settle
-	}
-	return e.cfg.Settle
-}
-
-// takeWaiting adds everybody who waits now, before reading begins: so each answer speaks of files
-// read after it was asked for, and a storm costs one attempt.
+// takeWaiting adds all requests that wait now, before reading begins: so each answer speaks of files read after
+// it was asked for, and a storm costs one attempt.
 func (e *Engine) takeWaiting(batch []request) []request {
 	for {
 		select {
@@ -83,35 +74,50 @@ func (e *Engine) takeWaiting(batch []request) []request {
 	}
 }
 
-// halfWritten reports whether a refusal looks like a file whose writer is not done yet. Only the
-// watch waits for such a file; whoever asks is answered. A refusal that was reported before is
-// not waited for again.
-func (e *Engine) halfWritten(r *Report) bool {
-	return r.Refused != nil && !r.Trigger.Kind.explicit() && !r.Refused.same(e.refused) &&
-		(errors.Is(r.Refused, errCutShort) || errors.Is(r.Refused, source.ErrUnsettled))
-}
-
-// mergeTriggers makes one trigger of those that share an attempt: the most explicit one, with
-// everybody's paths.
+// mergeTriggers makes one trigger of those that share an attempt: the most explicit one, with all paths.
 func mergeTriggers(batch []request) Trigger {
-	most := slices.MaxFunc(batch, func(a, b request) int {
+	merged := slices.MaxFunc(batch, func(a, b request) int {
 		return cmp.Compare(a.trigger.Kind.rank(), b.trigger.Kind.rank())
 	}).trigger
 	var paths []string
 	for _, r := range batch {
 		paths = append(paths, r.trigger.Paths...)
-		most.Recheck = most.Recheck || r.trigger.Recheck
+		merged.Recheck = merged.Recheck || r.trigger.Recheck
 	}
 	slices.Sort(paths)
-	most.Paths = slices.Compact(paths)
-	return most
+	merged.Paths = slices.Compact(paths)
+	return merged
 }
 
-func stopTimer(t *time.Timer) {
-	if !t.Stop() {
-		select {
-		case <-t.C:
-		default:
-		}
+// halfWritten reports whether a refusal looks like a file whose writer is not done yet. Only the watch waits
+// for such a file; a caller who asks gets an answer. A refusal that was reported before is not waited for again.
+func (e *Engine) halfWritten(r *Report) bool {
+	return r.Refused != nil && !r.Trigger.Kind.explicit() && !r.Refused.same(e.refused) &&
+		(errors.Is(r.Refused, errCutShort) || errors.Is(r.Refused, source.ErrUnsettled))
+}
+
+// patience is how long the watch waits for a refusal to pass. Files that keep changing say nothing about what
+// they will hold, so it waits for them longer, and the last good generation serves on.
+func (e *Engine) patience(r *Refused) time.Duration {
+	if errors.Is(r, source.ErrUnsettled) {
+		return 10 * e.cfg.Settle
+	}
+	return e.cfg.Settle
+}
+
+// conclude publishes how an attempt ended and announces it, if there is something to say. The status comes
+// first: who hears of a new generation finds it there.
+func (e *Engine) conclude(ctx context.Context, report *Report) {
+	repeated := report.Refused != nil && report.Refused.same(e.refused)
+	quiet := repeated || report.Result == Unchanged && !report.Healed
+	if report.Trigger.Source == nil { // a restored generation says nothing about the engine's own source
+		e.refused = report.Refused
+	}
+	if !quiet || report.Trigger.Kind.explicit() {
+		e.publish(report)
+		announce(ctx, e.cfg.Announcements, report, &e.left)
+		report.Duration = time.Since(report.StartedAt)
+	} else if report.Result == Unchanged && len(report.Trigger.Paths) > 0 {
+		e.publish(report)
 	}
 }

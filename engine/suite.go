@@ -39,7 +39,7 @@ func LoadSuite(ctx context.Context, src fs.FS) (_ *Suite, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := s.compileSound(ctx); err != nil {
+	if _, err := s.compile(ctx); err != nil {
 		return nil, err
 	}
 	return &Suite{Modules: modulesOf(s.parsed), Store: s.data}, nil

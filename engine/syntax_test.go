@@ -6,6 +6,7 @@ import (
 	"weak"
 
 	"defenseclaw/engine/corpus"
+	"defenseclaw/engine/internal/compile"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 )
@@ -31,7 +32,7 @@ func TestTheSyntaxOfMoreThanFewModulesIsNotKept(t *testing.T) {
 	if n, all := held(few), len(few.parsed); n != all-1 { // one is data
 		t.Errorf("of %d files the syntax of %d is kept", all, n)
 	}
-	src := tenants(mostRecent + 1)
+	src := tenants(compile.MaxRecentModules + 1)
 	many := reload(t, src, nil)
 	if n := held(many); n != 0 {
 		t.Errorf("the syntax of %d modules is kept after all were compiled", n)

@@ -27,10 +27,10 @@ func (r restless) ReadDir(name string) ([]fs.DirEntry, error) {
 func TestADirectoryThatKeepsChangingIsWaitedForTenTimesAsLong(t *testing.T) {
 	for _, tt := range []struct {
 		calmAfter time.Duration
-		want      engine.Status
+		want      engine.Result
 	}{
-		{4 * time.Second, engine.StatusSuccess},
-		{time.Minute, engine.StatusFailed},
+		{4 * time.Second, engine.Success},
+		{time.Minute, engine.Failed},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			calmAt := time.Now().Add(tt.calmAfter)
@@ -38,8 +38,8 @@ func TestADirectoryThatKeepsChangingIsWaitedForTenTimesAsLong(t *testing.T) {
 				return restless{MapFS: fstest.MapFS{"p.rego": {Data: []byte(good)}}, calmAt: calmAt}, nil
 			}})
 			report := reload(t, e, engine.TriggerWatch, "p.rego")
-			if report.Status != tt.want {
-				t.Errorf("calm after %s: %s (%v), want %s", tt.calmAfter, report.Status, report.Refused, tt.want)
+			if report.Result != tt.want {
+				t.Errorf("calm after %s: %s (%v), want %s", tt.calmAfter, report.Result, report.Refused, tt.want)
 			}
 		})
 	}

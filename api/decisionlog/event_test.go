@@ -176,7 +176,7 @@ func TestAnEventWaitsWhileDecisionsAreAtTheirLimit(t *testing.T) {
 		"p.rego":   {Data: []byte("package p\nslow if { some i in numbers.range(1, 20000); some j in numbers.range(1, 20000); i * j < 0 }")},
 		"log.rego": {Data: []byte("package system.log\nmask contains \"/input/b\"")},
 	}
-	eng, err := engine.New(engine.Config{Source: func() (fs.FS, error) { return files, nil }, DecisionTimeout: 40 * time.Millisecond, MostDecisions: 1})
+	eng, err := engine.New(engine.Config{Source: func() (fs.FS, error) { return files, nil }, DecisionTimeout: 40 * time.Millisecond, MaxDecisions: 1})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -49,8 +49,8 @@ func TestAFullDiskKeepsEntriesAndRecovers(t *testing.T) {
 	inBackground(t, k.Run)
 	src := edit(heavy)
 	e := runEngine(t, engine.Config{Source: src.open, Announcements: []engine.Announcement{{Name: "history", Run: k.Announce}}})
-	if report := reload(t, e, engine.TriggerStartup); report.Status != engine.StatusSuccess || report.Outcome("history") != nil {
-		t.Errorf("a full disk hurt the reload: %s, %v", report.Status, report.Outcome("history"))
+	if report := reload(t, e, engine.TriggerStartup); report.Result != engine.Success || report.Outcome("history") != nil {
+		t.Errorf("a full disk hurt the reload: %s, %v", report.Result, report.Outcome("history"))
 	}
 	eventually(t, "health tells of the full disk", func() bool { return errors.Is(k.Health().Err, syscall.ENOSPC) })
 	if err := syscall.Mount("none", disk, "tmpfs", syscall.MS_REMOUNT, "size=8m"); err != nil {

@@ -107,8 +107,8 @@ func TestWhatServesIsKept(t *testing.T) {
 	reload(t, e, engine.TriggerWatch)
 	eventually(t, "the second generation is kept", kept)
 	src.set(files{"p.rego": bad})
-	if report := reload(t, e, engine.TriggerWatch); report.Status != engine.StatusFailed {
-		t.Fatal(report.Status)
+	if report := reload(t, e, engine.TriggerWatch); report.Result != engine.Failed {
+		t.Fatal(report.Result)
 	}
 	reload(t, e, engine.TriggerAPI)
 
@@ -199,8 +199,8 @@ func TestABrokenDiskFailsNoReloadAndIsRetried(t *testing.T) {
 			Source: edit(files{"p.rego": good}).open, Announcements: []engine.Announcement{{Name: "history", Run: k.Announce}},
 		})
 		report := reload(t, e, engine.TriggerStartup)
-		if report.Status != engine.StatusSuccess || report.Outcome("history") != nil {
-			t.Fatalf("%s, %v", report.Status, report.Outcome("history"))
+		if report.Result != engine.Success || report.Outcome("history") != nil {
+			t.Fatalf("%s, %v", report.Result, report.Outcome("history"))
 		}
 		synctest.Wait()
 		h := k.Health()
@@ -240,8 +240,8 @@ func TestAReloadRetriesTheSaveAtOnce(t *testing.T) {
 	if err := os.Remove(inTheWay); err != nil {
 		t.Fatal(err)
 	}
-	if report := reload(t, e, engine.TriggerAPI); report.Status != engine.StatusUnchanged {
-		t.Fatal(report.Status)
+	if report := reload(t, e, engine.TriggerAPI); report.Result != engine.Unchanged {
+		t.Fatal(report.Result)
 	}
 	eventually(t, "it is kept", func() bool { h := k.Health(); return h.Err == nil && !h.Pending })
 }
@@ -271,8 +271,8 @@ func TestTheLastGoodOfAnEarlierRunIsRestored(t *testing.T) {
 
 	src.set(files{"p.rego": bad})
 	e, s, k, stop := begin()
-	if report := reload(t, e, engine.TriggerStartup); report.Status != engine.StatusFailed {
-		t.Fatal(report.Status)
+	if report := reload(t, e, engine.TriggerStartup); report.Result != engine.Failed {
+		t.Fatal(report.Result)
 	}
 	found, err := s.Newest(t.Context(), func(f history.Found) error {
 		_, err := e.Reload(t.Context(), engine.Trigger{Kind: engine.TriggerStartup, Source: f.FS})

@@ -53,7 +53,7 @@ func (s *Sidecar) announceValidated(ctx context.Context, r engine.Report) error 
 
 // invalidateVerdicts makes the judge ask again under a new policy.
 func (s *Sidecar) invalidateVerdicts(_ context.Context, r engine.Report) error {
-	if s.judge != nil && r.Status == engine.StatusSuccess {
+	if s.judge != nil && r.Result == engine.Success {
 		s.judge.InvalidateJudgeVerdictCache()
 	}
 	return nil
@@ -61,7 +61,7 @@ func (s *Sidecar) invalidateVerdicts(_ context.Context, r engine.Report) error {
 
 // countReport updates the metrics and writes the trace.
 func (s *Sidecar) countReport(ctx context.Context, r engine.Report) error {
-	done := metrics.Reload{Trigger: string(r.Trigger.Kind), Status: string(r.Status), Start: r.StartedAt, Duration: r.Duration}
+	done := metrics.Reload{Trigger: string(r.Trigger.Kind), Status: string(r.Result), Start: r.StartedAt, Duration: r.Duration}
 	if r.Generation != nil {
 		done.Generation, done.Revision = r.Generation.Number(), r.Generation.Revision()
 	}
@@ -82,10 +82,10 @@ func (s *Sidecar) recordReport(ctx context.Context, r engine.Report) error {
 		Time: r.StartedAt.Add(r.Duration), Action: audit.ActionPolicyReload, Actor: actor(r.Trigger),
 		Target: s.cfg.Settings.PolicyDir, RequestID: r.Trigger.RequestID, Details: audit.JSON(s.lifecycle(r).Details),
 	}
-	switch r.Status {
-	case engine.StatusUnchanged:
+	switch r.Result {
+	case engine.Unchanged:
 		record.Outcome = audit.OutcomeUnchanged
-	case engine.StatusFailed:
+	case engine.Failed:
 		record.Action, record.Outcome, record.Message = audit.ActionPolicyReloadRejected, audit.OutcomeFailed, r.Refused.Error()
 	}
 	if r.Previous != nil {
@@ -124,13 +124,13 @@ const (
 func (s *Sidecar) lifecycle(r engine.Report) events.Event {
 	e := events.Event{Time: r.StartedAt.Add(r.Duration).UTC(), Subsystem: "policy", Transition: transitionReloaded}
 	switch {
-	case r.Status == engine.StatusFailed:
+	case r.Result == engine.Failed:
 		e.Transition = transitionFailed
-	case r.Status == engine.StatusSuccess && r.Trigger.Source != nil:
+	case r.Result == engine.Success && r.Trigger.Source != nil:
 		e.Transition = transitionRestored
-	case r.Status == engine.StatusUnchanged && r.Healed:
+	case r.Result == engine.Unchanged && r.Healed:
 		e.Transition = transitionRecovered
-	case r.Status == engine.StatusUnchanged:
+	case r.Result == engine.Unchanged:
 		e.Transition = transitionUnchanged
 	}
 	e.Details = map[string]any{
@@ -140,7 +140,7 @@ func (s *Sidecar) lifecycle(r engine.Report) events.Event {
 	if r.Generation != nil {
 		e.Details["generation"], e.Details["revision"] = r.Generation.Number(), r.Generation.Revision()
 	}
-	if r.Status == engine.StatusSuccess {
+	if r.Result == engine.Success {
 		e.Details["changed"] = r.Changed()
 	}
 	if r.Refused != nil {
@@ -191,12 +191,12 @@ func (s *Sidecar) logReport(_ context.Context, r engine.Report) error {
 			s.cfg.Logger.Error("a reload could not be announced", zap.String("to", o.Name), zap.Error(o.Err))
 		}
 	}
-	switch r.Status {
-	case engine.StatusSuccess:
+	switch r.Result {
+	case engine.Success:
 		s.cfg.Logger.Info("policy reloaded", append(fields, zap.Strings("changed", r.Changed()))...)
-	case engine.StatusUnchanged:
+	case engine.Unchanged:
 		s.cfg.Logger.Info("policy unchanged", append(fields, zap.Bool("healed", r.Healed))...)
-	case engine.StatusFailed:
+	case engine.Failed:
 		lines := make([]string, 0, len(r.Refused.Diagnostics))
 		for _, d := range r.Refused.Diagnostics {
 			line := d.String()

@@ -38,7 +38,7 @@ func (s *Sidecar) wire(token string) (err error) {
 	if !set.ValidateOnly {
 		s.engine, err = engine.New(engine.Config{
 			Source: s.source, Limits: source.Limits{FileBytes: set.MaxFileBytes, Files: set.MaxFiles, Depth: set.MaxDepth}, Announcements: s.announcements(),
-			DecisionTimeout: set.DecisionTimeout, MostDecisions: set.MaxDecisions,
+			DecisionTimeout: set.DecisionTimeout, MaxDecisions: set.MaxDecisions,
 		})
 		if err != nil {
 			return err

@@ -23,7 +23,7 @@ import (
 // was contained: what is wrong with a file is in its Wrong.
 func All(ctx context.Context, reading, was *source.Reading, before []*File) (all []*File, fresh []*ast.Module, _ error) {
 	all = make([]*File, 0, len(reading.Files())) // never grows: goroutines write into it
-	var mu sync.Mutex // of fresh
+	var mu sync.Mutex                            // of fresh
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(runtime.GOMAXPROCS(0))
 	var old []*source.File

@@ -3,10 +3,13 @@ package engine
 import (
 	"context"
 	"io/fs"
+	"slices"
 	"sync"
 	"testing"
 	"testing/fstest"
 	"testing/synctest"
+
+	"defenseclaw/engine/internal/eval"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 )
@@ -22,8 +25,6 @@ func TestAPathThatIsAskedForOftenGetsASecondTierAndANewGenerationBeginsAnew(t *t
 			t.Fatal(err)
 		}
 		ctx, cancel := context.WithCancel(t.Context())
-		ended := make(chan error, 1)
-		go func() { ended <- e.Run(ctx) }()
 		path, alice, bob := Path{"p", "allow"}, ast.MustParseTerm(`{"user": "alice"}`).Value, ast.MustParseTerm(`{"user": "bob"}`).Value
 		ask := func(input ast.Value, want bool) {
 			t.Helper()
@@ -31,10 +32,16 @@ func TestAPathThatIsAskedForOftenGetsASecondTierAndANewGenerationBeginsAnew(t *t
 				t.Fatalf("%v is %v (error %v); allowed was %v", input, v, err, want)
 			}
 		}
+		var made []*eval.Evaluator
+		e.hot.ahead = func(ctx context.Context, ev *eval.Evaluator, path eval.Path) error {
+			made = append(made, ev)
+			return ev.Ahead(ctx, path)
+		}
+		ended := make(chan error, 1)
+		go func() { ended <- e.Run(ctx) }()
 		second := func() bool {
 			synctest.Wait()
-			p, err := e.Current().plan(path)
-			return err == nil && p.tier.Load().rules != e.Current().policy.compiler
+			return slices.Contains(made, e.Current().evaluator)
 		}
 		load := func() {
 			t.Helper()
@@ -43,7 +50,7 @@ func TestAPathThatIsAskedForOftenGetsASecondTierAndANewGenerationBeginsAnew(t *t
 			}
 		}
 		load()
-		for range partialAfter - 1 {
+		for range eval.HotAfter - 1 {
 			ask(alice, true)
 		}
 		if second() {
@@ -100,7 +107,7 @@ func TestDecisionsAndSecondTiersDoNotDisturbEachOther(t *testing.T) {
 	}
 	for range 5 {
 		for _, path := range paths[:3] {
-			if err := g.evaluateAhead(t.Context(), path); err != nil {
+			if err := g.evaluator.Ahead(t.Context(), eval.Path(path)); err != nil {
 				t.Error(err)
 			}
 		}

@@ -1,4 +1,4 @@
-package engine
+package eval
 
 import (
 	"errors"
@@ -10,13 +10,13 @@ import (
 )
 
 // lookup is a policy of the kind that has no partial evaluation here: it calls on its input what may fail.
-func lookup(tb testing.TB, users int) *Generation {
+func lookup(tb testing.TB, users int) *Evaluator {
 	tb.Helper()
 	var list strings.Builder
 	for i := range users {
 		fmt.Fprintf(&list, `, {"id": "u%d", "admin": %t}`, i, i%2 == 0)
 	}
-	w := &wild{files: map[string]string{
+	return load(tb, map[string]string{
 		"data.json": `{"list": [{"id": "u", "admin": true}` + list.String() + `]}`,
 		"p.rego": `package p
 
@@ -46,47 +46,42 @@ broken if {
 	fails
 }
 `,
-	}}
-	g, err := Load(tb.Context(), w.fs(), nil)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return g
+	})
 }
 
 func TestRulesThatDependOnDataAloneAreEvaluatedOnce(t *testing.T) {
-	g := lookup(t, 10)
+	e := lookup(t, 10)
 	inputs := []ast.Value{nil}
 	for _, text := range []string{
 		`{"path": "/admin/x", "id": "u2"}`, `{"path": "/admin/x", "id": "u3"}`, `{"path": "/admin/x", "id": "gone"}`, `{"path": "/public", "id": "u2"}`, `{"path": 1, "id": "u2"}`,
 	} {
 		inputs = append(inputs, ast.MustParseTerm(text).Value)
 	}
-	for name, known := range map[string]int{"allow": 1, "override": 1, "open": 1, "broken": 0} {
+	for name, want := range map[string]int{"allow": 1, "override": 1, "open": 1, "broken": 0} {
 		path := Path{"p", name}
 		var first []string
 		for _, input := range inputs {
-			first = append(first, answerOf(t, g, "p/"+name, input))
+			first = append(first, answerOf(t, e, path, input))
 		}
-		if err := g.evaluateAhead(t.Context(), path); !errors.Is(err, errNotForeseen) {
-			t.Errorf("%s: %v; want %v", path, err, errNotForeseen)
+		if err := e.Ahead(t.Context(), path); !errors.Is(err, ErrNotPartial) {
+			t.Errorf("%s: %v; want %v", path, err, ErrNotPartial)
 		}
-		p, err := g.plan(path)
+		p, err := e.plan(path)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := countKnown(p.tier.Load().known); got != known {
-			t.Errorf("%s: %d rules are known; want %d", path, got, known)
+		if got := count(p.tier.Load().constants); got != want {
+			t.Errorf("%s: %d rules are constants; want %d", path, got, want)
 		}
 		for i, input := range inputs {
-			if second := answerOf(t, g, "p/"+name, input); second != first[i] {
+			if second := answerOf(t, e, path, input); second != first[i] {
 				t.Errorf("%s of %v is %s, and was %s", path, input, second, first[i])
 			}
 		}
 	}
 }
 
-func countKnown(k *knownRules) (n int) {
+func count(k *constants) (n int) {
 	if k == nil {
 		return 0
 	}
@@ -94,24 +89,24 @@ func countKnown(k *knownRules) (n int) {
 		n++
 	}
 	for _, child := range k.children {
-		n += countKnown(child)
+		n += count(child)
 	}
 	return n
 }
 
-// BenchmarkEvaluateKnown is one decision that looks its input up in what a rule makes of the data.
-func BenchmarkEvaluateKnown(b *testing.B) {
-	g := lookup(b, 1000)
+// BenchmarkEvaluateConstants is one decision that looks its input up in what a rule makes of the data.
+func BenchmarkEvaluateConstants(b *testing.B) {
+	e := lookup(b, 1000)
 	path, input := Path{"p", "allow"}, ast.MustParseTerm(`{"path": "/admin/x", "id": "u2"}`).Value
 	decide := func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			if v, err := g.Evaluate(b.Context(), path, input); v == nil || err != nil {
+			if v, err := e.Evaluate(b.Context(), path, input); v == nil || err != nil {
 				b.Fatal(v, err)
 			}
 		}
 	}
 	b.Run("First", decide)
-	_ = g.evaluateAhead(b.Context(), path)
+	_ = e.Ahead(b.Context(), path)
 	b.Run("Second", decide)
 }

@@ -1,4 +1,4 @@
-package engine
+package eval
 
 import (
 	"fmt"
@@ -8,8 +8,8 @@ import (
 	"github.com/open-policy-agent/opa/v1/ast"
 )
 
-// infallible are the builtins that answer for every operand. Of any other one a type or a value that it
-// cannot take is an error, and so may the decision be.
+// infallible are the builtins that have an answer for every operand. Any other builtin is an error for some
+// types or values, and then the decision may be an error.
 var infallible = map[string]bool{
 	ast.Equality.Name: true, ast.Equal.Name: true, ast.NotEqual.Name: true,
 	ast.LessThan.Name: true, ast.LessThanEq.Name: true, ast.GreaterThan.Name: true, ast.GreaterThanEq.Name: true,
@@ -18,30 +18,30 @@ var infallible = map[string]bool{
 	ast.IsSet.Name: true, ast.IsObject.Name: true, ast.IsNull.Name: true, ast.TypeNameBuiltin.Name: true,
 }
 
-// readsTheClock are builtins that know the time, though OPA does not call them nondeterministic.
+// readsTheClock are builtins that read the time, though OPA does not call them nondeterministic.
 var readsTheClock = []string{"crypto.x509.", "io.jwt."}
 
-// foresight tells whether what a partial evaluation leaves of a rule decides as the rule does, whatever
-// the input. Values it always keeps; what it may lose is errors: it drops a body whose known part cannot
-// be true, and with it the call or the conflict that would have failed before that part was reached.
-// So nothing that depends on the input may fail.
-type foresight struct {
+// inspection finds out whether what a partial evaluation leaves of some rules decides as the rules do, for
+// every input. A partial evaluation keeps all values, and may lose errors: it drops a body whose part without
+// the input is false, and with it the call or the conflict that would have failed before that part was
+// reached. So nothing that depends on the input may be able to fail.
+type inspection struct {
 	compiler *ast.Compiler
 	facts    map[*ast.Rule]*ruleFacts
-	order    []*ast.Rule // as they were found, the rules that were asked about first
+	order    []*ast.Rule // as they were found, those at the path first
 }
 
 type ruleFacts struct {
 	refersTo []*ast.Rule
-	unknown  bool      // depends on the input, or on what differs from one evaluation to the next
+	varies   bool      // depends on the input, or on what differs from one evaluation to the next
 	lookups  []ast.Ref // the places in data below which something that varies is looked up
 	strange  string    // a construct whose partial evaluation is not relied on; "" for none
 }
 
-// foresee looks at the rules of the document at ref, and at all that they refer to.
-func (p *policy) foresee(ref ast.Ref) *foresight {
-	f := &foresight{compiler: p.compiler, facts: map[*ast.Rule]*ruleFacts{}}
-	f.find(p.compiler.GetRules(ref))
+// inspect looks at the rules of the document at ref, and at all that they refer to.
+func inspect(compiler *ast.Compiler, ref ast.Ref) *inspection {
+	f := &inspection{compiler: compiler, facts: map[*ast.Rule]*ruleFacts{}}
+	f.find(compiler.GetRules(ref))
 	for i := 0; i < len(f.order); i++ { // find adds to it
 		f.find(f.facts[f.order[i]].refersTo)
 	}
@@ -49,9 +49,9 @@ func (p *policy) foresee(ref ast.Ref) *foresight {
 	return f
 }
 
-// whyNotPartial tells why the rules at ref are not to be partially evaluated, "" when they may be; and
-// where they look up data by what is not known.
-func (f *foresight) whyNotPartial(ref ast.Ref) (lookups []ast.Ref, why string) {
+// whyNotPartial returns why the rules at ref must not be partially evaluated, "" when they may be; and the
+// places where they look up data by something that varies.
+func (f *inspection) whyNotPartial(ref ast.Ref) (lookups []ast.Ref, why string) {
 	top := map[*ast.Rule]bool{}
 	for _, rule := range f.compiler.GetRulesExact(ref) {
 		top[rule] = true
@@ -60,7 +60,7 @@ func (f *foresight) whyNotPartial(ref ast.Ref) (lookups []ast.Ref, why string) {
 		return nil, "there is no rule"
 	}
 	for _, rule := range f.order {
-		if !f.facts[rule].unknown {
+		if !f.facts[rule].varies {
 			continue
 		}
 		if why := f.whyNot(rule, top[rule]); why != "" {
@@ -71,22 +71,22 @@ func (f *foresight) whyNotPartial(ref ast.Ref) (lookups []ast.Ref, why string) {
 	return lookups, ""
 }
 
-// known are the places of the rules that depend on the data alone.
-func (f *foresight) known() []ast.Ref {
+// constants are the places of the rules that depend on the data alone.
+func (f *inspection) constants() []ast.Ref {
 	var places []ast.Ref
 	for _, rule := range f.order {
-		ref, known := rule.Ref(), true
+		ref, constant := rule.Ref(), true
 		for _, other := range f.compiler.GetRules(ref) {
-			known = known && f.facts[other] != nil && !f.facts[other].unknown
+			constant = constant && f.facts[other] != nil && !f.facts[other].varies
 		}
-		if known && ref.IsGround() && !slices.ContainsFunc(places, func(r ast.Ref) bool { return r.Equal(ref) }) {
+		if constant && ref.IsGround() && !slices.ContainsFunc(places, func(r ast.Ref) bool { return r.Equal(ref) }) {
 			places = append(places, ref)
 		}
 	}
 	return places
 }
 
-func (f *foresight) find(rules []*ast.Rule) {
+func (f *inspection) find(rules []*ast.Rule) {
 	for _, rule := range rules {
 		if f.facts[rule] == nil {
 			f.facts[rule] = f.look(rule)
@@ -95,15 +95,15 @@ func (f *foresight) find(rules []*ast.Rule) {
 	}
 }
 
-func (f *foresight) look(rule *ast.Rule) *ruleFacts {
-	facts := &ruleFacts{unknown: len(rule.Head.Args) > 0}
+func (f *inspection) look(rule *ast.Rule) *ruleFacts {
+	facts := &ruleFacts{varies: len(rule.Head.Args) > 0}
 	if rule.Else != nil {
 		facts.strange = "else"
 	}
 	ast.NewGenericVisitor(func(x any) bool {
 		switch x := x.(type) {
 		case ast.Ref:
-			facts.unknown = facts.unknown || isInput(x)
+			facts.varies = facts.varies || isInput(x)
 			if x.HasPrefix(ast.DefaultRootRef) {
 				if prefix := x.GroundPrefix(); len(prefix) == 1 {
 					facts.strange = "a look at all of data"
@@ -124,20 +124,20 @@ func (f *foresight) look(rule *ast.Rule) *ruleFacts {
 
 func (facts *ruleFacts) lookAtExpr(x *ast.Expr) {
 	if len(x.With) > 0 {
-		facts.unknown, facts.strange = true, "with"
+		facts.varies, facts.strange = true, "with"
 	}
 	if !x.IsCall() || x.Operator().HasPrefix(ast.DefaultRootRef) {
 		return
 	}
 	builtin := builtinOf(x)
 	if builtin == nil {
-		facts.unknown, facts.strange = true, "a builtin that is not OPA's"
+		facts.varies, facts.strange = true, "a builtin that is not OPA's"
 		return
 	}
-	facts.unknown = facts.unknown || builtin.Nondeterministic
+	facts.varies = facts.varies || builtin.Nondeterministic
 	for _, prefix := range readsTheClock {
 		if strings.HasPrefix(builtin.Name, prefix) {
-			facts.unknown, facts.strange = true, builtin.Name
+			facts.varies, facts.strange = true, builtin.Name
 		}
 	}
 }
@@ -150,26 +150,26 @@ func builtinOf(x *ast.Expr) *ast.Builtin {
 	return ast.BuiltinMap[x.Operator().String()]
 }
 
-// spread calls unknown what refers to something that is.
-func (f *foresight) spread() {
+// spread marks rules that refer to one that varies, until there are no more.
+func (f *inspection) spread() {
 	for again := true; again; {
 		again = false
 		for _, rule := range f.order {
 			facts := f.facts[rule]
-			if facts.unknown {
+			if facts.varies {
 				continue
 			}
 			for _, other := range facts.refersTo {
-				facts.unknown = facts.unknown || f.facts[other].unknown
+				facts.varies = facts.varies || f.facts[other].varies
 			}
-			again = again || facts.unknown
+			again = again || facts.varies
 		}
 	}
 }
 
-// whyNot is about one rule that depends on the input. The rules that are asked about may conflict, since
-// nobody goes on after that.
-func (f *foresight) whyNot(rule *ast.Rule, top bool) string {
+// whyNot is about one rule that depends on the input. The rules at the path itself (top) may conflict: nothing
+// is evaluated after that error, so it cannot be lost.
+func (f *inspection) whyNot(rule *ast.Rule, top bool) string {
 	at := rule.Ref().String()
 	if strange := f.facts[rule].strange; strange != "" {
 		return at + " has " + strange
@@ -187,7 +187,7 @@ func (f *foresight) whyNot(rule *ast.Rule, top bool) string {
 }
 
 // mayFail names a builtin that the rule calls with operands that depend on the input, and that may fail.
-func (f *foresight) mayFail(rule *ast.Rule) string {
+func (f *inspection) mayFail(rule *ast.Rule) string {
 	tainted := ast.NewVarSet()
 	for _, arg := range rule.Head.Args {
 		addVars(tainted, arg)
@@ -207,7 +207,7 @@ func (f *foresight) mayFail(rule *ast.Rule) string {
 	return ""
 }
 
-func (f *foresight) isTainted(expr *ast.Expr, tainted ast.VarSet) (found bool) {
+func (f *inspection) isTainted(expr *ast.Expr, tainted ast.VarSet) (found bool) {
 	if b := builtinOf(expr); b != nil && b.Nondeterministic {
 		return true
 	}
@@ -219,7 +219,7 @@ func (f *foresight) isTainted(expr *ast.Expr, tainted ast.VarSet) (found bool) {
 			found = found || isInput(x)
 			if x.HasPrefix(ast.DefaultRootRef) {
 				for _, rule := range rulesAt(f.compiler, x) {
-					found = found || f.facts[rule].unknown
+					found = found || f.facts[rule].varies
 				}
 			}
 		}
@@ -228,10 +228,9 @@ func (f *foresight) isTainted(expr *ast.Expr, tainted ast.VarSet) (found bool) {
 	return found
 }
 
-// mayConflict reports whether the rules at the place of this one may have two values at once. They have
-// not when they can have but one: it is written down, or there is one rule, which looks up and does not
-// search.
-func (f *foresight) mayConflict(rule *ast.Rule) bool {
+// mayConflict reports whether the rules at the place of this one may have two values at once. They cannot if
+// all have the same constant value, or if there is one rule and its body does not search.
+func (f *inspection) mayConflict(rule *ast.Rule) bool {
 	if rule.Head.RuleKind() == ast.MultiValue {
 		return false
 	}
@@ -248,7 +247,8 @@ func (f *foresight) mayConflict(rule *ast.Rule) bool {
 	return !constant && (len(all) > 1 || searches(rule))
 }
 
-// searches reports whether a body can be true in more than one way.
+// searches reports whether a body can be true in more than one way: it has a relation, or a reference with a
+// variable that nothing before it binds.
 func searches(rule *ast.Rule) bool {
 	bound, found := ast.NewVarSet(), false
 	for _, arg := range rule.Head.Args {

@@ -1,4 +1,4 @@
-package engine
+package eval
 
 import (
 	"context"
@@ -10,8 +10,8 @@ import (
 
 func TestNoPathTakesAllPlaces(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := newLimiter(4)
-		slow, other := l.share(), l.share()
+		l := NewLimiter(4)
+		slow, other := l.newQuota(), l.newQuota()
 		for range 3 {
 			if err := l.enter(t.Context(), slow, time.Second); err != nil {
 				t.Fatal(err)
@@ -21,7 +21,7 @@ func TestNoPathTakesAllPlaces(t *testing.T) {
 		if err := l.enter(t.Context(), slow, time.Second); !errors.Is(err, ErrBusy) {
 			t.Errorf("the fourth of one path: %v; want %v", err, ErrBusy)
 		}
-		if waited := time.Since(begun); waited != time.Second/waitingPart {
+		if waited := time.Since(begun); waited != time.Second/waitFraction {
 			t.Errorf("it waited for %s", waited)
 		}
 		if err := l.enter(t.Context(), other, time.Second); err != nil {
@@ -39,8 +39,8 @@ func TestNoPathTakesAllPlaces(t *testing.T) {
 
 func TestADecisionThatWaitsTakesThePlaceThatIsLeft(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := newLimiter(1)
-		share := l.share()
+		l := NewLimiter(1)
+		share := l.newQuota()
 		if err := l.enter(t.Context(), share, time.Second); err != nil {
 			t.Fatal(err)
 		}
@@ -57,8 +57,8 @@ func TestADecisionThatWaitsTakesThePlaceThatIsLeft(t *testing.T) {
 
 func TestWhoGoesAwayWaitsNoLongerAndKeepsNoPlace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := newLimiter(4)
-		full, mine := l.share(), l.share()
+		l := NewLimiter(4)
+		full, mine := l.newQuota(), l.newQuota()
 		for range 3 {
 			_ = l.enter(t.Context(), full, time.Second)
 		}
@@ -70,23 +70,26 @@ func TestWhoGoesAwayWaitsNoLongerAndKeepsNoPlace(t *testing.T) {
 		go func() { ended <- l.enter(ctx, mine, time.Hour) }()
 		synctest.Wait()
 		cancel()
-		if err := <-ended; !errors.Is(err, ErrDecisionTimeout) || !errors.Is(err, context.Canceled) {
+		if err := <-ended; !errors.Is(err, ErrTimeout) || !errors.Is(err, context.Canceled) {
 			t.Errorf("a caller that went away: %v", err)
 		}
-		if len(mine) != 1 || len(l.places) != 4 || l.waiting.Load() != 0 {
-			t.Errorf("%d places of the path and %d of all are taken, %d wait; want 1, 4 and 0", len(mine), len(l.places), l.waiting.Load())
+		if !mine.TryAcquire(2) || mine.TryAcquire(1) { // a quota is three
+			t.Error("want one slot of the path taken")
+		}
+		if l.slots.TryAcquire(1) || l.waiting.Load() != 0 {
+			t.Errorf("want all four slots taken; %d wait", l.waiting.Load())
 		}
 	})
 }
 
 func TestWhereTooManyWaitNobodyElseDoes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := newLimiter(1)
-		share := l.share()
+		l := NewLimiter(1)
+		share := l.newQuota()
 		_ = l.enter(t.Context(), share, time.Second)
 		ctx, cancel := context.WithCancel(t.Context())
-		ended := make(chan error, waitingPerPlace)
-		for range waitingPerPlace {
+		ended := make(chan error, maxWaitingPerSlot)
+		for range maxWaitingPerSlot {
 			go func() { ended <- l.enter(ctx, share, time.Hour) }()
 		}
 		synctest.Wait()
@@ -95,7 +98,7 @@ func TestWhereTooManyWaitNobodyElseDoes(t *testing.T) {
 			t.Errorf("one more than may wait: %v after %s; want %v at once", err, time.Since(begun), ErrBusy)
 		}
 		cancel()
-		for range waitingPerPlace {
+		for range maxWaitingPerSlot {
 			<-ended
 		}
 	})

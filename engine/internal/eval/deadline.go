@@ -1,24 +1,24 @@
-package engine
+package eval
 
 import (
 	"context"
 	"time"
 )
 
-// deadline ends one evaluation: when its time is over, or its caller went away. The evaluator asks it at
-// each step, so a decision needs no timer, no goroutine and no context of its own. For one goroutine.
+// deadline ends one evaluation when its time is over or its caller went away. The evaluator asks it at each
+// step, so a decision needs no timer, no goroutine and no context of its own. For one goroutine.
 type deadline struct {
 	caller context.Context //nolint:containedctx // lives as long as the evaluation
 	begun  time.Time
 	at     time.Time
-	asked  uint
+	steps  uint
 	over   bool
 }
 
-// stepsPerLook is how many steps go by between two looks at the clock, which costs more than most steps.
+// stepsPerLook is the number of steps between two looks at the clock, which costs more than most steps.
 const stepsPerLook = 8
 
-// newDeadline gives an evaluation so much time; the caller's own deadline, where it has one, stands instead.
+// newDeadline takes the caller's deadline; now+timeout if it has none.
 func newDeadline(caller context.Context, timeout time.Duration) *deadline {
 	d := &deadline{caller: caller, begun: time.Now()}
 	var ok bool
@@ -33,9 +33,9 @@ func (d *deadline) Cancel() { d.over = true }
 
 // Cancelled is [topdown.Cancel]'s.
 func (d *deadline) Cancelled() bool {
-	d.asked++
+	d.steps++
 	if !d.over {
-		d.over = d.caller.Err() != nil || d.asked%stepsPerLook == 0 && !time.Now().Before(d.at)
+		d.over = d.caller.Err() != nil || d.steps%stepsPerLook == 0 && !time.Now().Before(d.at)
 	}
 	return d.over
 }

@@ -1,4 +1,4 @@
-package engine
+package compile
 
 import (
 	"maps"
@@ -9,11 +9,15 @@ import (
 	"github.com/open-policy-agent/opa/v1/ast"
 )
 
-// treeEditor makes a changed rule tree out of one that others read: it copies the nodes on the way
-// to each change, once, and shares the rest.
+// treeEditor edits a rule tree that others read: it copies the nodes on the path to each change, once, and
+// shares the rest.
 type treeEditor struct {
 	root *ast.TreeNode
-	own  map[*ast.TreeNode]bool // made here, so they may be changed; true when their Sorted may be, too
+
+	// own has the nodes that were made here, which nobody else reads yet, so they may be changed. The value
+	// tells whether Sorted was made here, too: a copied node shares it until the first change, since most
+	// copied nodes change one child and no name.
+	own map[*ast.TreeNode]bool
 }
 
 func newTreeEditor(root *ast.TreeNode) *treeEditor {
@@ -36,7 +40,7 @@ func (e *treeEditor) owns(node *ast.TreeNode) bool {
 	return ok
 }
 
-// sorted is node.Sorted for changing.
+// sorted returns node.Sorted to be changed.
 func (e *treeEditor) sorted(node *ast.TreeNode) []ast.Value {
 	if !e.own[node] {
 		e.own[node] = true
@@ -45,7 +49,7 @@ func (e *treeEditor) sorted(node *ast.TreeNode) []ast.Value {
 	return node.Sorted
 }
 
-// at returns the node at path for changing; nil when there is none and it is not to be made.
+// at returns the node at path to be changed. If there is none, it is made with create, and nil without.
 func (e *treeEditor) at(path ast.Ref, create bool) *ast.TreeNode {
 	node := e.root
 	for i, part := range path {
@@ -70,7 +74,7 @@ func (e *treeEditor) at(path ast.Ref, create bool) *ast.TreeNode {
 	return node
 }
 
-// remove takes a package's rules out. Nodes stay, for prune.
+// remove removes a package's rules and leaves their nodes to prune.
 func (e *treeEditor) remove(p *compiledPackage) {
 	if p == nil {
 		return
@@ -82,7 +86,7 @@ func (e *treeEditor) remove(p *compiledPackage) {
 	}
 }
 
-// add puts a package's rules in as they lie in the tree of its own compiler.
+// add adds a package's rules, with their indices, from the tree of the compiler that compiled it.
 func (e *treeEditor) add(p *unit.Package, c *compiledPackage, from *ast.TreeNode) {
 	for _, export := range c.exports {
 		compiled := from.Find(export.ref)
@@ -90,11 +94,11 @@ func (e *treeEditor) add(p *unit.Package, c *compiledPackage, from *ast.TreeNode
 		node.Values, node.Index = compiled.Values, compiled.Index
 	}
 	if p.Bare() {
-		e.at(p.Modules[0].Path, true)
+		e.at(p.Modules[0].Path, true) // as OPA's own tree: data.p of an empty package p is an object
 	}
 }
 
-// prune takes out the nodes that only what was removed needed.
+// prune removes the nodes that only removed rules needed. An empty node would make a document defined.
 func (e *treeEditor) prune(graph *unit.Graph, before *compiledPackage) {
 	if before == nil {
 		return

@@ -1,4 +1,4 @@
-package engine
+package compile
 
 import (
 	"defenseclaw/engine/internal/unit"
@@ -6,7 +6,7 @@ import (
 	"github.com/open-policy-agent/opa/v1/ast"
 )
 
-// conflicts lists the packages of the rules whose place the data holds something at.
+// conflicts lists the packages with a rule at a place where the data holds something.
 func conflicts(tree *ast.TreeNode, data ast.Object) []unit.Key {
 	var found []unit.Key
 	if root := tree.Child(ast.DefaultRootDocument.Value); root != nil {
@@ -17,7 +17,8 @@ func conflicts(tree *ast.TreeNode, data ast.Object) []unit.Key {
 	return found
 }
 
-// walkConflicts goes only where both the rules and the data have something.
+// walkConflicts walks only where both have something, over the members of the smaller one: a large document
+// costs nothing where there are no rules.
 func walkConflicts(node *ast.TreeNode, data ast.Object, found func(*ast.Rule)) {
 	visit := func(child *ast.TreeNode, v ast.Value) {
 		if object, ok := v.(ast.Object); ok && len(child.Values) == 0 {

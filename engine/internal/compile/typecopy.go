@@ -1,10 +1,10 @@
-package engine
+package compile
 
 import "github.com/open-policy-agent/opa/v1/types"
 
-// copyOf copies a type as deep as a type checker may write: where it joins the types of several rules
-// at one place, OPA's writes into the dynamic properties of an object that one of them has from
-// elsewhere. Types of other compilers' rules are copied for each compiler that is told of them.
+// copyOf copies a type as deep as a type checker may write. Where OPA's checker joins the types of several
+// rules at one place, it writes into the dynamic properties of an object type that it got from elsewhere. So
+// a type from one compiler is copied before another compiler sees it.
 func copyOf(t types.Type) types.Type {
 	switch t := t.(type) {
 	case *types.Array:
@@ -31,7 +31,7 @@ func copyOf(t types.Type) types.Type {
 		return types.NewFunction(copiesOf(t.FuncArgs().Args), copyOf(t.Result()))
 	case *types.NamedType:
 		return &types.NamedType{Name: t.Name, Descr: t.Descr, Type: copyOf(t.Type)}
-	default: // nothing to write into, or a builtin's, which all compilers share
+	default: // nothing to write into
 		return t
 	}
 }

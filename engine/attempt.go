@@ -1,0 +1,131 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"defenseclaw/engine/internal/contain"
+	"defenseclaw/engine/internal/eval"
+	"defenseclaw/engine/internal/turns"
+	"defenseclaw/engine/source"
+)
+
+// attempt is files → generation → checked → one pointer moves → those who care are told.
+func (e *Engine) attempt(ctx context.Context, trigger Trigger) Report {
+	var watch stopwatch
+	report := Report{Trigger: trigger, StartedAt: time.Now(), Previous: e.Current()}
+
+	candidate, err := e.candidate(ctx, trigger, &watch)
+	report.Healed = err == nil && e.refused != nil
+	switch {
+	case err != nil:
+		report.Result, report.Refused = Failed, asRefused(err, e.cfg.Timeout)
+	case candidate == report.Previous:
+		report.Result = Unchanged
+	default:
+		watch.begin(phaseSwap)
+		e.current.Store(candidate)
+		report.Result = Success
+	}
+	watch.end()
+	report.Phases, report.Generation = watch.phases, e.Current()
+	report.Duration = time.Since(report.StartedAt)
+	return report
+}
+
+// candidate loads and checks in a goroutine, so that the attempt ends at its deadline even if it does work
+// that cannot be interrupted; e.left joins such work when Run ends. The result is what serves already if the
+// source holds just that.
+func (e *Engine) candidate(ctx context.Context, trigger Trigger, watch *stopwatch) (*Generation, error) {
+	ctx, cancel := context.WithTimeout(ctx, e.cfg.Timeout)
+	previous := e.Current()
+	if previous != nil { // decisions go on meanwhile
+		ctx = turns.With(ctx)
+	}
+	type loaded struct {
+		g      *Generation
+		err    error
+		phases []Phase
+	}
+	done := make(chan loaded, 1)
+	var own stopwatch
+	l := e.loader(trigger, previous, own.begin)
+	e.left.Go(func() {
+		defer cancel()
+		g, err := e.loadAndCheck(ctx, trigger, l, previous)
+		own.end()
+		done <- loaded{g, err, own.phases}
+	})
+	var result loaded
+	select {
+	case result = <-done:
+	case <-ctx.Done():
+		select {
+		case result = <-done: // it ended, and cancelled ctx itself
+		default:
+			return nil, ctx.Err()
+		}
+	}
+	watch.phases = result.phases
+	return result.g, result.err
+}
+
+func (e *Engine) loader(trigger Trigger, previous *Generation, begin func(phase string)) *loader {
+	lastRefusal := e.refused
+	if trigger.Kind.explicit() || lastRefusal != nil && lastRefusal.Stage == StageDeadline {
+		lastRefusal = nil // worth another try
+	}
+	return &loader{
+		options:     source.Options{Limits: e.cfg.Limits, Tests: e.cfg.Tests, Earlier: earlier(trigger, previous)},
+		eval:        eval.Config{Limiter: e.limiter, Timeout: e.cfg.DecisionTimeout, OnHot: e.hot.add},
+		lastRefusal: lastRefusal,
+		begin:       begin,
+	}
+}
+
+func (e *Engine) loadAndCheck(ctx context.Context, trigger Trigger, l *loader, previous *Generation) (_ *Generation, err error) {
+	defer contain.Panic("load the policy", &err)
+	src := trigger.Source
+	if src == nil {
+		if src, err = e.cfg.Source(); err != nil {
+			return nil, &Refused{Stage: StageRead, Err: err}
+		}
+	}
+	if closer, ok := src.(io.Closer); ok {
+		defer closer.Close() //nolint:errcheck // it was only read
+	}
+	candidate, err := l.load(ctx, src, previous)
+	if err != nil || candidate == previous {
+		return candidate, err
+	}
+	l.phase(phaseCheck)
+	for _, check := range e.cfg.Checks {
+		if err := check.run(ctx, candidate, previous); err != nil {
+			refused := &Refused{Stage: StageCheck, Err: err, revision: candidate.revision}
+			if own := new(Refused); errors.As(err, &own) {
+				refused.Diagnostics = own.Diagnostics
+			}
+			return nil, refused
+		}
+	}
+	return candidate, nil
+}
+
+// asRefused turns every way to fail into the one type that callers handle.
+func asRefused(err error, timeout time.Duration) *Refused {
+	var refused *Refused
+	var crash *contain.Error
+	switch {
+	case errors.As(err, &refused):
+		return refused
+	case errors.As(err, &crash):
+		return &Refused{Stage: StagePanic, Err: err}
+	case errors.Is(err, context.DeadlineExceeded):
+		return &Refused{Stage: StageDeadline, Err: fmt.Errorf("the reload took longer than %s: %w", timeout, err)}
+	default:
+		return &Refused{Stage: StageRead, Err: err}
+	}
+}

@@ -1,0 +1,253 @@
+package compile
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"runtime"
+	"slices"
+	"sync"
+
+	"defenseclaw/engine/internal/contain"
+	"defenseclaw/engine/internal/dialect"
+	"defenseclaw/engine/internal/store"
+	"defenseclaw/engine/internal/turns"
+	"defenseclaw/engine/internal/unit"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+	"golang.org/x/sync/errgroup"
+)
+
+// Edit is the difference between the files of two generations.
+type Edit struct {
+	Removed, Added []*unit.Module // an altered module is in both
+	Data           *store.Store   // after the edit
+	DataChanged    bool           // some data file was added, altered or removed
+	Incomplete     bool           // some file does not parse: only errors can come of it
+}
+
+// Build makes the policy that previous, nil for the first one, becomes by an edit. all returns the modules
+// after the edit; it is called only if they have to be compiled as one. The error is [ast.Errors], the same
+// that [Whole] finds, or ctx's.
+func Build(ctx context.Context, previous *Policy, e Edit, all func() []*unit.Module) (*Policy, error) {
+	var c *change
+	switch {
+	case previous == nil:
+		c = initialChange(e)
+	case previous.whole == "":
+		c = newChange(previous, e)
+	}
+	if c != nil {
+		if c.graphs.after.WhyWhole(c.changed) == "" {
+			if next, err := c.applyOrExplain(ctx); err != nil || next.whole == "" {
+				return next, err
+			}
+		}
+	}
+	return Whole(ctx, all(), e.Data, e.Incomplete)
+}
+
+// change is an edit of a policy while it is compiled.
+type change struct {
+	Edit
+	before  *Policy
+	graphs  graphs
+	changed unit.Set // packages with added or removed modules, and all that are entangled with one
+
+	mu     sync.Mutex
+	recent map[string]*ast.Module // see [Policy].recent
+}
+
+// initialChange is the edit that adds everything.
+func initialChange(e Edit) *change {
+	e.DataChanged = false // every package is compiled against the data, so the whole tree need not be
+	c := &change{Edit: e, before: emptyPolicy(), recent: map[string]*ast.Module{}}
+	c.graphs = graphs{before: c.before.graph, after: unit.New(e.Added)}
+	c.changed = unit.SetOf(c.graphs.after.Keys()...)
+	return c
+}
+
+func newChange(before *Policy, e Edit) *change {
+	c := &change{
+		Edit: e, before: before, recent: map[string]*ast.Module{}, changed: unit.Set{},
+		graphs: graphs{before: before.graph, after: before.graph.With(e.Removed, e.Added)},
+	}
+	for _, m := range slices.Concat(e.Removed, e.Added) {
+		c.changed[m.Package] = true
+	}
+	c.changed.Add(c.graphs.after.ChainReaders(c.changed, before.graph))
+	c.changed = c.graphs.entangled(c.changed)
+	return c
+}
+
+// errDoesNotFit means that packages do not compile, or conflict with the data.
+var errDoesNotFit = errors.New("the change does not compile")
+
+// applyOrExplain makes the next policy, or lists everything that is wrong as [ast.Errors].
+func (c *change) applyOrExplain(ctx context.Context) (*Policy, error) {
+	if c.Incomplete {
+		return c.before, c.explain(ctx)
+	}
+	next, err := c.apply(ctx)
+	if errors.Is(err, errDoesNotFit) {
+		return c.before, c.explain(ctx)
+	}
+	return next, err
+}
+
+// apply compiles what changed, then what refers to a signature that changed by that, and so on.
+func (c *change) apply(ctx context.Context) (*Policy, error) {
+	s := &spliced{graph: c.graphs.after, packages: map[unit.Key]*compiledPackage{}, trees: map[unit.Key]*ast.TreeNode{}}
+	for wave := c.changed; len(wave) > 0; {
+		if err := c.compileWave(ctx, wave, s); err != nil {
+			return nil, err
+		}
+		wave = c.nextWave(wave, s)
+	}
+	if err := turns.Next(ctx); err != nil {
+		return nil, err
+	}
+	next := c.before.splice(s)
+	next.recent = c.recentModules()
+	// No small compiler sees all rules, so new data is compared with the whole tree. Without new data, the
+	// small compilers have compared all rules that changed.
+	if c.DataChanged && len(conflicts(next.compiler.RuleTree, c.Data.Root())) > 0 {
+		return nil, errDoesNotFit
+	}
+	return next, nil
+}
+
+// nextWave is the packages, not yet compiled, that refer to a signature which the last wave changed.
+func (c *change) nextWave(wave unit.Set, s *spliced) unit.Set {
+	next := unit.Set{}
+	keys := c.graphs.after.Keys()
+	if len(s.packages) >= len(keys) && !slices.ContainsFunc(keys, func(key unit.Key) bool { return s.packages[key] == nil }) {
+		return next // the first load: everything is compiled, and the search for dependents would take long
+	}
+	var places []unit.Key
+	for key := range wave {
+		places = append(places, signatureDiff(key, c.before.packages.Get(key), s.packages[key])...)
+	}
+	if len(places) == 0 {
+		return next
+	}
+	for key := range c.graphs.dependents(places) {
+		if _, done := s.packages[key]; !done {
+			next[key] = true
+		}
+	}
+	return next
+}
+
+func (c *change) compileWave(ctx context.Context, wave unit.Set, s *spliced) error {
+	for o := newOrder(c, wave, s); o.left(); {
+		packages, stubs := o.next()
+		if err := c.compileParts(ctx, packages, stubs, s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// compileParts compiles packages that do not wait for one another, in parallel parts, into s.
+func (c *change) compileParts(ctx context.Context, packages unit.Set, stubs *stubs, s *spliced) error {
+	var mu sync.Mutex
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(runtime.GOMAXPROCS(0))
+	for _, part := range c.parts(packages) {
+		group.Go(func() (err error) {
+			defer contain.Panic("compile", &err)
+			compiler, err := c.compilePart(ctx, part, stubs)
+			if err != nil {
+				return err
+			}
+			compiled := make(map[unit.Key]*compiledPackage, len(part))
+			for key := range part {
+				compiled[key] = nil
+				if p := c.graphs.after.Package(key); p != nil {
+					compiled[key] = packageOf(compiler, p)
+				}
+			}
+			tree := dialect.Seal(compiler).RuleTree
+			mu.Lock()
+			defer mu.Unlock()
+			for key, p := range compiled {
+				s.packages[key], s.trees[key] = p, tree
+			}
+			return nil
+		})
+	}
+	return group.Wait()
+}
+
+// compilePart compiles packages against stubs where there are any, and with their closure otherwise. An
+// error against stubs proves nothing (invariant 5), so those are compiled with their closure as well.
+func (c *change) compilePart(ctx context.Context, part unit.Set, stubs *stubs) (*ast.Compiler, error) {
+	if stubs != nil {
+		stage := stubs.stage(part)
+		compiler, _, err := compileOnce(ctx, c.modules(part), c.Data, &stage)
+		if err != nil || !compiler.Failed() {
+			return compiler, err
+		}
+	}
+	compiler, _, err := compileOnce(ctx, c.modules(c.graphs.after.Closure(part)), c.Data, nil)
+	if err == nil && compiler.Failed() {
+		err = errDoesNotFit
+	}
+	return compiler, err
+}
+
+// A small compiler takes up to maxPackagesPerCompiler packages: enough to share the cost of making it and its
+// stubs, few enough that its work stays in a processor's cache. With fewer packages than would occupy all
+// processors, each takes fewer, down to minPackagesPerCompiler.
+const (
+	maxPackagesPerCompiler = 64
+	minPackagesPerCompiler = 8
+)
+
+// parts divides packages for compilers. Entangled packages stay together.
+func (c *change) parts(packages unit.Set) []unit.Set {
+	size := min(max(len(packages)/(2*runtime.GOMAXPROCS(0)), minPackagesPerCompiler), maxPackagesPerCompiler)
+	var parts []unit.Set
+	part := unit.Set{}
+	placed := unit.Set{}
+	for _, key := range packages.Sorted() {
+		if placed[key] {
+			continue
+		}
+		for mate := range c.graphs.entangled(unit.SetOf(key)) {
+			placed[mate], part[mate] = true, true
+		}
+		if len(part) >= size {
+			parts, part = append(parts, part), unit.Set{}
+		}
+	}
+	if len(part) > 0 {
+		parts = append(parts, part)
+	}
+	return parts
+}
+
+// MaxRecentModules is how many modules' syntax a policy keeps for the next edit; of more it keeps none.
+const MaxRecentModules = 256
+
+func (c *change) modules(packages unit.Set) map[string]*ast.Module {
+	modules := modulesIn(c.graphs.after, packages)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.recent) <= MaxRecentModules {
+		maps.Copy(c.recent, modules)
+	}
+	return modules
+}
+
+func (c *change) recentModules() map[string]*ast.Module {
+	switch n := len(c.recent); {
+	case n == 0:
+		return c.before.recent
+	case n > MaxRecentModules:
+		return nil
+	default:
+		return c.recent
+	}
+}

@@ -1,0 +1,66 @@
+// Package compile turns modules into a [Policy] that can be evaluated, in time that follows the edit and
+// not the number of modules.
+//
+// OPA's compiler compiles everything on every change. Here, packages that an edit can affect are compiled by
+// small compilers, and their rules are spliced into a copy of the previous policy's rule tree. Evaluation
+// finds rules through that tree alone, so it cannot tell a spliced policy from one compiled as a whole;
+// OPA's conformance cases and a differential test against [Whole] hold it to that.
+//
+// The door is [Build]. Its way through the files: change.go (what an edit affects, wave by wave), graphs.go
+// (before and after), order.go (which packages can be compiled next), stubs.go (stand-ins for what they
+// refer to), package.go (what a compiler made of one package), splice.go and ruletree.go (the next policy),
+// conflicts.go (rules against data), whole.go (one compiler for everything, and every error at once),
+// path.go (may this path be asked for).
+//
+// # Invariants
+//
+//  1. A [Policy] never changes. A compiler that a policy holds compiles nothing again, since compiling
+//     writes into it. What two policies share is only read.
+//  2. Modules are shared between generations; compilers copy them before they change them.
+//  3. A package is compiled again if one of its modules changed, if it is entangled with such a package
+//     (rules of both lie at shared places, before or after the edit), or if it refers to a place whose
+//     signature changed. A signature is what others can see of the rules at a place: kind, arity, type.
+//     No other package's compiled form depends on the edit.
+//  4. A package is compiled against stubs of rules that are settled: compiled in this edit already, or
+//     neither changed nor referring, directly or through others, to what changed, in the graph before and
+//     in the graph after. Both graphs count: a package may lose a reference by the edit, and its type with
+//     it. What stubs cannot stand for (a package as a whole, a variable in the path, with, metadata chains)
+//     is compiled together with all that it refers to.
+//  5. Whatever does not compile against stubs is compiled with its closure before it counts as an error, and
+//     errors are reported from one compiler over all packages that can have one. So an author reads OPA's
+//     messages, never a stub's name, and the order of compilation cannot show.
+//  6. No recursion across packages, no conflict of packages, rules and data, no reference to a function that
+//     is gone: each is checked on the whole graph or the whole tree, since no small compiler sees it all.
+//  7. If it cannot be shown that splicing is safe (see [unit.Graph.WhyWhole] and Policy.whole), [Whole]
+//     compiles everything as one. The reasons are names that no ordinary policy has.
+//
+// # Example
+//
+// Four packages, of one module each:
+//
+//	lib     is_admin(u) if u.role == "admin"      limit := 10
+//	team    allow if data.lib.is_admin(input.user)
+//	quota   allow if input.n < data.lib.limit
+//	report  all := {"team": data.team.allow, "quota": data.quota.allow}
+//
+//	before:   report ──▶ team ───▶ lib
+//	              └────▶ quota ────┘
+//
+// Edit 1 changes the body of is_admin: u.role in {"admin", "root"}. The first wave is {lib}. It refers to
+// nothing, so it is compiled alone. Its signature is the same: is_admin is still a function of one argument
+// with the same types, limit is still a number. So there is no second wave. The next policy's tree copies
+// the nodes data and lib, and shares team, quota and report with the previous one.
+//
+// Edit 2 makes limit a string, "ten". The first wave is {lib} again, and now the type of data.lib.limit has
+// changed. The packages that refer to a place at, above or below data.lib.limit are the second wave: {quota}.
+// team refers to data.lib.is_admin, which is another place, so it stays. quota is compiled against a stub of
+// limit whose type is string; input.n is of any type, so it compiles, and its own signature is the same. If
+// it were not, report would be the third wave.
+//
+//	wave 1: lib      wave 2: quota (against a stub of data.lib.limit)      shared: team, report
+//
+// Edit 3 removes limit. The second wave is {quota}; data.lib.limit is now undefined, which is no error in
+// Rego, so the edit serves. Had quota called a function of lib that is gone, it would not compile; then the
+// waves are walked once more by explain, with one compiler over quota and its closure, and the error that
+// the author reads is the one that compiling everything would have found.
+package compile

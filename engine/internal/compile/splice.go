@@ -1,0 +1,89 @@
+package compile
+
+import (
+	"slices"
+
+	"defenseclaw/engine/internal/dialect"
+	"defenseclaw/engine/internal/unit"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+)
+
+// spliced is the packages that were compiled again, each by a small compiler.
+type spliced struct {
+	graph    *unit.Graph
+	packages map[unit.Key]*compiledPackage // nil for one that is gone
+	trees    map[unit.Key]*ast.TreeNode    // the rule tree of the compiler that compiled the package
+}
+
+// splice returns the policy in which s.packages replace those of p. It shares everything else with p, which
+// stays as it was.
+func (p *Policy) splice(s *spliced) *Policy {
+	next := &Policy{graph: s.graph, packages: p.packages.With(s.packages)}
+	indexesChanged, functionsChanged := false, false
+	for key, after := range s.packages {
+		before := p.packages.Get(key)
+		if after != nil && after.whole != "" {
+			next.whole = after.whole
+		}
+		indexesChanged = indexesChanged || before.hasIndexes() || after.hasIndexes()
+		functionsChanged = functionsChanged || !sameFunctions(before, after)
+	}
+	// Evaluation reads builtins, capabilities, types, indices and the rule tree of a compiler, so a copy may
+	// share them. It does not read Modules: the differential test evaluates without them.
+	compiler := *p.compiler
+	compiler.RuleTree, compiler.Modules = p.spliceTree(s), nil
+	if indexesChanged {
+		compiler = *withComprehensionIndexes(compiler.RuleTree, next.packages)
+		compiler.TypeEnv = p.compiler.TypeEnv
+	}
+	if functionsChanged && next.whole == "" {
+		compiler.TypeEnv = functionTypes(next.packages)
+	}
+	next.compiler = &compiler
+	return next
+}
+
+// spliceTree removes all old rules before it adds new ones, since a place may pass from one package to
+// another, and prunes last, since an added rule may need a node that a removed one leaves empty.
+func (p *Policy) spliceTree(s *spliced) *ast.TreeNode {
+	tree := newTreeEditor(p.compiler.RuleTree)
+	for key := range s.packages {
+		tree.remove(p.packages.Get(key))
+	}
+	for key, after := range s.packages {
+		if after != nil {
+			tree.add(s.graph.Package(key), after, s.trees[key])
+		}
+	}
+	for key := range s.packages {
+		tree.prune(s.graph, p.packages.Get(key))
+	}
+	return tree.root
+}
+
+// withComprehensionIndexes makes a compiler with the rule tree and with the comprehension indices of the
+// packages. Those are in an unexported field, so the compiler has to make them: all stages are skipped but
+// the one that does, and it sees compiled rules.
+func withComprehensionIndexes(tree *ast.TreeNode, packages *unit.Table[compiledPackage]) *ast.Compiler {
+	var indexed []*ast.Rule
+	for _, p := range packages.All() {
+		indexed = append(indexed, p.indexed...)
+	}
+	const first = ast.StageCheckUnusedImports // does nothing unless the compiler is strict
+	skipped := slices.DeleteFunc(ast.AllStages(), func(id ast.StageID) bool {
+		return id == first || id == ast.StageBuildComprehensionIndices
+	})
+	compiler := dialect.NewCompiler().WithSkipStages(skipped...)
+	compiler.WithStageAfterID(first, ast.CompilerStageDefinition{
+		Name: "UseCompiledRules", MetricName: "use_compiled_rules", Stage: func(c *ast.Compiler) *ast.Error {
+			c.RuleTree = tree
+			c.Modules[""].Rules = indexed
+			tree, indexed = nil, nil // the compiler keeps its stages, which would keep this generation alive
+			return nil
+		},
+	})
+	compiler.Compile(map[string]*ast.Module{"": {Package: &ast.Package{Path: ast.Ref{ast.DefaultRootDocument}}}})
+	compiler.Modules = nil
+	return dialect.Seal(compiler)
+}

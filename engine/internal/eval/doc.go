@@ -1,0 +1,41 @@
+// Package eval answers questions by one compiled policy and its data. An [Evaluator] is made once for a
+// generation, and belongs to it.
+//
+// [Evaluator.Evaluate] is the way of nearly every decision: limiter.go (a slot for it), plan.go (the prepared
+// query of its path), tier.go (how that is evaluated), deadline.go (until when). A path that is asked for
+// often gets a second tier, made by [Evaluator.Ahead] while decisions go on: partial.go evaluates it as far as
+// it depends on the data alone, where partialsafe.go can show that this changes no answer and no error;
+// otherwise constants.go evaluates the rules that depend on the data alone. [Evaluator.Watch] is the slow way,
+// with OPA's own preparation, for traces and for errors with their stack.
+//
+// # Invariants
+//
+//  1. An evaluation uses one policy and one document of data, from beginning to end. It waits for no reload,
+//     and takes no lock that one holds.
+//  2. The policy's compiler and data are only read. OPA's partial evaluation compiles what it leaves, which
+//     writes into a compiler; so that is a new one each time.
+//  3. All tiers of a path give the same values and fail alike. A second tier exists only where that is shown;
+//     without it, decisions are made by the first.
+//  4. Evaluations that run at once are bounded over all generations, and no path may take more than three
+//     quarters of the slots, so a path that computes until its deadline leaves slots to others.
+//  5. The number of plans is bounded, since paths come from callers.
+//
+// # Example
+//
+// A policy, and data with 1,000 users:
+//
+//	package p
+//	admins := {name | some name, u in data.users; u.role == "admin"}
+//	allow if input.user in admins
+//
+// The first decision for p/allow prepares its plan, whose first tier is the query data.p.allow = value. Each
+// decision evaluates admins anew, since OPA's cache of rules lives as long as one query. The 500th decision
+// makes the path hot: [Config].OnHot hands it to the engine, which calls Ahead between decisions. allow has no
+// builtin that may fail on what the input holds, but admins has a comprehension, whose partial evaluation is
+// not relied on (partialsafe.go), so there is no partial evaluation. But admins does not depend on the input:
+// Ahead evaluates it once, 20 names say, and stores a tier that has it in its rule cache from the start. The
+// next decision costs one lookup in a set of 20. A with below which data.users is replaced does not see the
+// cached value: a frame of the cache that a with pushed has no constants.
+//
+// An edit of any file makes a new generation with a new Evaluator, whose paths begin with the first tier.
+package eval

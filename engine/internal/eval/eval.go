@@ -1,0 +1,149 @@
+package eval
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"defenseclaw/engine/internal/compile"
+	"defenseclaw/engine/internal/contain"
+	"defenseclaw/engine/internal/store"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/topdown"
+	"github.com/open-policy-agent/opa/v1/util"
+)
+
+// DefaultTimeout bounds a decision whose context has no deadline.
+const DefaultTimeout = time.Second
+
+// Errors that callers distinguish. Package engine exports them.
+var (
+	ErrTimeout = errors.New("the decision took too long")
+	ErrPath    = errors.New("the path is no Rego reference")
+)
+
+// Path names a document under data: {"a", "b"} is data.a.b.
+type Path []string
+
+// String is the path as a Rego reference.
+func (p Path) String() string { return p.Ref().String() }
+
+func (p Path) key() string { return strings.Join(p, "\x00") }
+
+// Ref is the path as a Rego reference. A whole number is an index, as in OPA's server.
+func (p Path) Ref() ast.Ref {
+	ref := make(ast.Ref, 1, len(p)+1)
+	ref[0] = ast.DefaultRootDocument
+	for _, name := range p {
+		if i, ok := util.Atoi64(name); ok {
+			ref = append(ref, ast.InternedTerm(i))
+		} else {
+			ref = append(ref, ast.InternedTerm(name))
+		}
+	}
+	return ref
+}
+
+// Config says how an Evaluator decides. The zero value bounds nothing but the time of a decision.
+type Config struct {
+	Limiter *Limiter      // shared by generations; nil: any number of decisions at once
+	Timeout time.Duration // bounds a decision whose context has no deadline; 0: [DefaultTimeout]
+
+	// OnHot is called once for a path that is asked for often; it must not block. nil: nothing is called.
+	OnHot func(*Evaluator, Path)
+}
+
+// Evaluator decides by one policy and its data. Only its plans grow. Safe for concurrent use.
+type Evaluator struct {
+	policy *compile.Policy
+	data   *store.Store
+	cfg    Config
+	plans  plans
+}
+
+// New makes the evaluator of a policy and its data.
+func New(policy *compile.Policy, data *store.Store, cfg Config) *Evaluator {
+	cfg.Timeout = cmp.Or(cfg.Timeout, DefaultTimeout)
+	return &Evaluator{policy: policy, data: data, cfg: cfg, plans: plans{mu: &sync.Mutex{}}}
+}
+
+// Timeout bounds a decision whose context has no deadline.
+func (e *Evaluator) Timeout() time.Duration { return e.cfg.Timeout }
+
+// Evaluate evaluates the document at path with input; nil is none. The value is nil where the document is
+// undefined, which is no error. It must not be changed: it may share parts with the data. The error is the
+// policy's (a builtin that failed, a conflict between rules), ctx's, or wraps [ErrTimeout], [ErrBusy] or
+// [ErrPath].
+func (e *Evaluator) Evaluate(ctx context.Context, path Path, input ast.Value) (_ ast.Value, err error) {
+	defer func() { // not contain.Panic, whose text would be made for every decision
+		if v := recover(); v != nil {
+			err = contain.Recovered("evaluate "+path.String(), v)
+		}
+	}()
+	plan, err := e.plan(path)
+	if err != nil {
+		return nil, err
+	}
+	e.countUse(plan)
+	if err := e.cfg.Limiter.enter(ctx, plan.quota, e.Timeout()); err != nil {
+		return nil, fmt.Errorf("evaluate %s: %w", path, err)
+	}
+	defer e.cfg.Limiter.leave(plan.quota)
+	limit := newDeadline(ctx, e.Timeout())
+	value, err := plan.tier.Load().evaluate(ctx, e, input, limit)
+	switch {
+	case err == nil:
+		return value, nil
+	case topdown.IsCancel(err):
+		return nil, fmt.Errorf("evaluate %s: %w: %w", path, ErrTimeout, limit.cause())
+	default:
+		return plan.explainError(ctx, input, limit.at, err)
+	}
+}
+
+// explainError evaluates once more what failed, with OPA's own preparation, so that the error has a stack and
+// the text of the query. Decisions that go well do not pay for it.
+func (p *plan) explainError(ctx context.Context, input ast.Value, until time.Time, first error) (ast.Value, error) {
+	ctx, cancel := context.WithDeadline(ctx, until)
+	defer cancel()
+	value, err := p.watch(ctx, input)
+	if topdown.IsCancel(err) {
+		err = first
+	}
+	if err != nil {
+		return nil, fmt.Errorf("evaluate %s: %w", p.path, err)
+	}
+	return value, nil
+}
+
+// Begin prepares an evaluation that has no plan, such as a query that a caller wrote: it sets the deadline and
+// takes a slot of the quota that all such evaluations share. The caller calls end when it is over. An error
+// wraps [ErrBusy] or [ErrTimeout].
+func (e *Evaluator) Begin(ctx context.Context) (_ context.Context, end func(), err error) {
+	cancel := func() {}
+	if _, ok := ctx.Deadline(); !ok {
+		ctx, cancel = context.WithTimeout(ctx, e.Timeout())
+	}
+	quota := e.cfg.Limiter.adHocQuota()
+	if err := e.cfg.Limiter.enter(ctx, quota, e.Timeout()); err != nil {
+		cancel()
+		return nil, nil, err
+	}
+	return ctx, func() {
+		e.cfg.Limiter.leave(quota)
+		cancel()
+	}, nil
+}
+
+// Error returns err, or what wraps [ErrTimeout] if the evaluation ended because ctx did.
+func Error(ctx context.Context, err error) error {
+	if topdown.IsCancel(err) {
+		return fmt.Errorf("%w: %w", ErrTimeout, context.Cause(ctx))
+	}
+	return err
+}

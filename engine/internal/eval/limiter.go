@@ -1,0 +1,99 @@
+package eval
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/semaphore"
+)
+
+// ErrBusy is wrapped if one more decision at the same time would only slow down the others. It was not begun,
+// and may be asked for again soon.
+var ErrBusy = errors.New("too many decisions at once")
+
+// Evaluations compute and never wait, so more than a few for each processor finish no sooner.
+const decisionsPerProcessor, minDecisions = 4, 8
+
+// A decision waits for its slots for at most a quarter of its timeout, and at most 64 wait for each slot.
+const waitFraction, maxWaitingPerSlot = 4, 64
+
+// Limiter bounds the evaluations that run at once, over all generations. A nil Limiter bounds nothing. Safe
+// for concurrent use.
+type Limiter struct {
+	size    int
+	slots   *semaphore.Weighted
+	adHoc   *quota // of evaluations that have no plan: queries that callers write, decisions that they trace
+	waiting atomic.Int64
+}
+
+// quota bounds the slots that the decisions of one path hold: three quarters of all, and at least one.
+type quota = semaphore.Weighted
+
+// NewLimiter bounds evaluations to maxDecisions at once; 0 derives the bound from the number of processors.
+func NewLimiter(maxDecisions int) *Limiter {
+	if maxDecisions <= 0 {
+		maxDecisions = max(minDecisions, decisionsPerProcessor*runtime.GOMAXPROCS(0))
+	}
+	l := &Limiter{size: maxDecisions, slots: semaphore.NewWeighted(int64(maxDecisions))}
+	l.adHoc = l.newQuota()
+	return l
+}
+
+func (l *Limiter) newQuota() *quota {
+	if l == nil {
+		return nil
+	}
+	return semaphore.NewWeighted(int64(max(1, l.size*3/4)))
+}
+
+func (l *Limiter) adHocQuota() *quota {
+	if l == nil {
+		return nil
+	}
+	return l.adHoc
+}
+
+// enter acquires a slot of the path's quota, then a global one; leave releases both. It waits at most a
+// quarter of timeout, and fails at once when the queue is full.
+func (l *Limiter) enter(ctx context.Context, path *quota, timeout time.Duration) error {
+	if l == nil {
+		return nil
+	}
+	if path.TryAcquire(1) {
+		if l.slots.TryAcquire(1) {
+			return nil
+		}
+		path.Release(1)
+	}
+	return l.wait(ctx, path, timeout/waitFraction)
+}
+
+func (l *Limiter) wait(ctx context.Context, path *quota, patience time.Duration) error {
+	defer l.waiting.Add(-1)
+	if l.waiting.Add(1) > int64(maxWaitingPerSlot*l.size) {
+		return fmt.Errorf("%w: %d run, and too many wait", ErrBusy, l.size)
+	}
+	waitCtx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	if path.Acquire(waitCtx, 1) == nil {
+		if l.slots.Acquire(waitCtx, 1) == nil {
+			return nil
+		}
+		path.Release(1)
+	}
+	if ctx.Err() != nil {
+		return fmt.Errorf("%w: %w", ErrTimeout, context.Cause(ctx))
+	}
+	return fmt.Errorf("%w: %d run, and none ended within %s", ErrBusy, l.size, patience)
+}
+
+func (l *Limiter) leave(path *quota) {
+	if l != nil {
+		l.slots.Release(1)
+		path.Release(1)
+	}
+}

@@ -1,0 +1,199 @@
+package eval
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"defenseclaw/engine/internal/contain"
+	"defenseclaw/engine/internal/dialect"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+)
+
+// The second tier of a plan is bounded in the time that it takes to make and in the rules that are left.
+const (
+	partialTimeout    = 500 * time.Millisecond
+	maxPartialRules   = 20_000
+	partialNamespace  = "partially evaluated" // no module can declare this package
+	partialModuleName = "partially-evaluated-%d.rego"
+)
+
+// ErrNotPartial is wrapped when a path cannot be partially evaluated, or not in time.
+var ErrNotPartial = errors.New("not partially evaluated")
+
+// Ahead makes the second tier of the plan for a path, and decisions use it from then on: the query partially
+// evaluated or, where that could change an answer or an error, the values of the rules that depend on the
+// data alone. It takes a second at most, and decisions do not wait for it. An error that wraps
+// [ErrNotPartial] says why there is no partial evaluation; the path may have constants all the same.
+func (e *Evaluator) Ahead(ctx context.Context, path Path) (err error) {
+	defer contain.Panic("evaluate "+path.String()+" ahead", &err)
+	plan, err := e.plan(path)
+	if err != nil {
+		return err
+	}
+	rules := inspect(e.policy.Compiler(), path.Ref())
+	if err = e.evaluatePartially(ctx, plan, rules); err != nil {
+		e.evaluateConstants(ctx, plan, rules.constants())
+	}
+	return err
+}
+
+func (e *Evaluator) evaluatePartially(ctx context.Context, plan *plan, rules *inspection) error {
+	lookups, why := rules.whyNotPartial(plan.path.Ref())
+	if why != "" {
+		return fmt.Errorf("%w: %s", ErrNotPartial, why)
+	}
+	ctx, cancel := context.WithTimeout(ctx, partialTimeout)
+	defer cancel()
+	limit := newDeadline(ctx, partialTimeout)
+	for _, ref := range lookups {
+		if name, found := numberName(e.data.Get(ref), limit); found {
+			return fmt.Errorf("%w: %s has a member %q, which a number may mean", ErrNotPartial, ref, name)
+		}
+	}
+	left, support, err := plan.tier.Load().newQuery(e).
+		WithCancel(limit).
+		WithUnknowns([]*ast.Term{ast.NewTerm(ast.InputRootRef)}).
+		WithPartialNamespace(partialNamespace).
+		WithShallowInlining(true). // rules stay rules, so that conflicts between them stay errors
+		PartialRun(ctx)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrNotPartial, err)
+	}
+	partial, err := compilePartial(ctx, e.policy.Compiler(), left, support)
+	if err != nil {
+		return err
+	}
+	plan.tier.Store(partial)
+	return nil
+}
+
+// compilePartial makes a tier of what a partial evaluation left of a query.
+func compilePartial(ctx context.Context, policy *ast.Compiler, left []ast.Body, support []*ast.Module) (*tier, error) {
+	switch len(left) {
+	case 0:
+		return &tier{never: true}, nil
+	case 1:
+	default:
+		return nil, fmt.Errorf("%w: %d queries are left", ErrNotPartial, len(left))
+	}
+	rules, modules := 0, make(map[string]*ast.Module, len(support))
+	for i, module := range support {
+		if rules += len(module.Rules); rules > maxPartialRules {
+			return nil, fmt.Errorf("%w: more than %d rules are left", ErrNotPartial, maxPartialRules)
+		}
+		if err := onlyData(policy, module); err != nil {
+			return nil, err
+		}
+		for _, rule := range module.Rules {
+			putInputs(rule)
+		}
+		modules[fmt.Sprintf(partialModuleName, i)] = module
+	}
+	if err := onlyData(policy, left[0]); err != nil {
+		return nil, err
+	}
+	compiler := dialect.NewCompiler()
+	compiler.Compile(modules)
+	if compiler.Failed() {
+		return nil, fmt.Errorf("%w: %w", ErrNotPartial, compiler.Errors)
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrNotPartial, err)
+	}
+	partial := &tier{rules: dialect.Seal(compiler)}
+	partial.compiler = partial.rules.QueryCompiler()
+	var err error
+	if partial.body, err = partial.compiler.Compile(left[0]); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrNotPartial, err)
+	}
+	return partial, nil
+}
+
+// onlyData is an error if what is left refers to a rule of the policy: its own compiler has none of them.
+func onlyData(policy *ast.Compiler, left any) (err error) {
+	own := ast.DefaultRootRef.Append(ast.StringTerm(partialNamespace))
+	ast.WalkRefs(left, func(ref ast.Ref) bool {
+		if ref.HasPrefix(ast.DefaultRootRef) && !ref.HasPrefix(own) && len(rulesAt(policy, ref)) > 0 {
+			err = fmt.Errorf("%w: %s is left", ErrNotPartial, ref)
+		}
+		return err != nil
+	})
+	return err
+}
+
+// numberName finds a member below the value whose name is the text of a number. A lookup of data by a number
+// finds such a member. A partial evaluation turns the lookup into a search, which does not.
+func numberName(v ast.Value, limit *deadline) (name ast.String, found bool) {
+	look := func(t *ast.Term) {
+		if !found && !limit.Cancelled() {
+			name, found = numberName(t.Value, limit)
+		}
+	}
+	switch v := v.(type) {
+	case ast.Object:
+		v.Foreach(func(key, member *ast.Term) {
+			if k, ok := key.Value.(ast.String); ok && !found && k != "" && k[0] <= '9' && json.Valid([]byte(k)) && k[0] != '"' {
+				name, found = k, true
+			}
+			look(member)
+		})
+	case *ast.Array:
+		v.Foreach(look)
+	}
+	return name, found
+}
+
+// putInputs replaces variables that are equal to a reference into the input, where they are compared with a
+// constant, by that reference: OPA's index of rules recognizes references only.
+func putInputs(rule *ast.Rule) {
+	inputs := map[ast.Var]*ast.Term{}
+	for _, expr := range rule.Body {
+		if v, other := equated(expr); other != nil && isInputTerm(other) {
+			inputs[v] = other
+		}
+	}
+	put := ast.NewVarSet()
+	body := make([]*ast.Expr, 0, len(rule.Body))
+	for _, expr := range rule.Body {
+		if v, other := equated(expr); other != nil && inputs[v] != nil && ast.IsConstant(other.Value) {
+			expr = ast.Equality.Expr(other, inputs[v])
+			put.Add(v)
+		}
+		body = append(body, expr)
+	}
+	used := rule.Head.Vars()
+	for _, expr := range body {
+		if v, other := equated(expr); other == nil || other != inputs[v] {
+			addVars(used, expr)
+		}
+	}
+	rule.Body = slices.DeleteFunc(body, func(expr *ast.Expr) bool {
+		v, other := equated(expr)
+		return other != nil && other == inputs[v] && put.Contains(v) && !used.Contains(v)
+	})
+}
+
+// equated splits an equation of a variable with something else; other is nil if expr is none.
+func equated(expr *ast.Expr) (v ast.Var, other *ast.Term) {
+	if expr.Negated || !expr.IsEquality() || len(expr.Operands()) != 2 {
+		return "", nil
+	}
+	a, b := expr.Operand(0), expr.Operand(1)
+	if v, ok := a.Value.(ast.Var); ok {
+		return v, b
+	}
+	if v, ok := b.Value.(ast.Var); ok {
+		return v, a
+	}
+	return "", nil
+}
+
+func isInputTerm(t *ast.Term) bool {
+	ref, ok := t.Value.(ast.Ref)
+	return ok && isInput(ref) && ref.IsGround()
+}

@@ -1,0 +1,167 @@
+package eval
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"defenseclaw/engine/internal/store"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/rego"
+)
+
+// maxPlans bounds the prepared queries of a generation: paths come from callers, and a hostile one can think
+// of many. Other paths are prepared for each decision.
+const maxPlans = 4096
+
+// plans are the prepared queries of one generation, made when first asked for. They are the only part of a
+// generation that grows.
+type plans struct {
+	byPath sync.Map             // string → *plan
+	recent atomic.Pointer[plan] // the last one used: see [Evaluator.plan]
+	count  atomic.Int64
+	mu     *sync.Mutex // one preparation at a time: a burst after a reload prepares each path once
+}
+
+// plan is a path that is ready to be evaluated.
+type plan struct {
+	path Path
+	tier atomic.Pointer[tier] // the first tier, or the second once there is one
+
+	quota *quota // of the slots for decisions; nil where nothing bounds them
+	uses  atomic.Uint64
+
+	// watched is prepared when it is first needed. It keeps the locations that traces and errors name.
+	watched func() (*rego.PreparedEvalQuery, error)
+}
+
+const planValue = ast.Var("value")
+
+// plan finds or makes the plan of a path. Most decisions are for the path of the one before; comparing it
+// saves joining the path and hashing it (BenchmarkPlan).
+func (e *Evaluator) plan(path Path) (*plan, error) {
+	if p := e.plans.recent.Load(); p != nil && slices.Equal(p.path, path) {
+		return p, nil
+	}
+	key := path.key()
+	if found, ok := e.plans.byPath.Load(key); ok {
+		p := found.(*plan) //nolint:errcheck,forcetypeassert // nothing else is stored
+		e.plans.recent.Store(p)
+		return p, nil
+	}
+	e.plans.mu.Lock()
+	defer e.plans.mu.Unlock()
+	if p, ok := e.plans.byPath.Load(key); ok {
+		return p.(*plan), nil //nolint:errcheck,forcetypeassert // nothing else is stored
+	}
+	p, err := e.newPlan(path)
+	if err != nil {
+		return nil, err
+	}
+	if e.plans.count.Load() < maxPlans {
+		e.plans.byPath.Store(key, p)
+		e.plans.count.Add(1)
+	}
+	return p, nil
+}
+
+func (e *Evaluator) newPlan(path Path) (*plan, error) {
+	query, err := ast.ParseBody(path.String())
+	if err != nil {
+		return nil, fmt.Errorf("%w: %q", ErrPath, []string(path))
+	}
+	ref := path.Ref()
+	if err := e.policy.CheckPath(ref); err != nil {
+		return nil, fmt.Errorf("prepare %s: %w", path, locate(err, query))
+	}
+	p := &plan{path: path, quota: e.cfg.Limiter.newQuota()}
+	p.watched = sync.OnceValues(func() (*rego.PreparedEvalQuery, error) { return e.prepareWatched(path, query) })
+	first, err := newTier(e.policy.Compiler(), ref)
+	if err != nil {
+		if _, watchedErr := p.watched(); watchedErr != nil { // its text is about the path alone, without the "= value" of ours
+			err = watchedErr
+		}
+		return nil, err
+	}
+	p.tier.Store(first)
+	return p, nil
+}
+
+func (e *Evaluator) prepareWatched(path Path, query ast.Body) (*rego.PreparedEvalQuery, error) {
+	prepared, err := rego.New(
+		rego.ParsedQuery(query),
+		rego.Compiler(e.policy.Compiler()),
+		rego.Store(e.data),
+		rego.Transaction(store.Txn{}),
+		rego.StrictBuiltinErrors(true),
+		rego.StackTraces(true),
+		rego.SetRegoVersion(ast.RegoV1),
+	).PrepareForEval(context.Background())
+	if err != nil {
+		return nil, fmt.Errorf("prepare %s: %w", path, err)
+	}
+	return &prepared, nil
+}
+
+// HotAfter is the number of decisions after which a path is worth a second tier.
+const HotAfter = 500
+
+func (e *Evaluator) countUse(p *plan) {
+	if p.uses.Add(1) == HotAfter && e.cfg.OnHot != nil {
+		e.cfg.OnHot(e, p.path)
+	}
+}
+
+// Planned reports whether the path's query is prepared.
+func (e *Evaluator) Planned(path Path) bool {
+	_, ok := e.plans.byPath.Load(path.key())
+	return ok
+}
+
+// Watch is [Evaluator.Evaluate] with OPA's own preparation of the query, which leaves traces and measures
+// itself as the options say. The caller calls [Evaluator.Begin] before.
+func (e *Evaluator) Watch(ctx context.Context, path Path, input ast.Value, options ...rego.EvalOption) (ast.Value, error) {
+	plan, err := e.plan(path)
+	if err != nil {
+		return nil, err
+	}
+	value, err := plan.watch(ctx, input, options...)
+	if err != nil {
+		return nil, fmt.Errorf("evaluate %s: %w", path, Error(ctx, err))
+	}
+	return value, nil
+}
+
+func (p *plan) watch(ctx context.Context, input ast.Value, options ...rego.EvalOption) (ast.Value, error) {
+	watched, err := p.watched()
+	if err != nil {
+		return nil, err
+	}
+	var value ast.Value
+	options = append(options, rego.EvalTransaction(store.Txn{}), rego.EvalGenerateJSON(func(t *ast.Term, _ *rego.EvalContext) (any, error) {
+		value = t.Value
+		return nil, nil //nolint:nilnil // the value is taken, its JSON is not needed
+	}))
+	if input != nil {
+		options = append(options, rego.EvalParsedInput(input))
+	}
+	_, err = watched.Eval(ctx, options...)
+	return value, err
+}
+
+// locate gives the errors of a check without text the location of the query.
+func locate(err error, query ast.Body) error {
+	var errs ast.Errors
+	if errors.As(err, &errs) {
+		for _, e := range errs {
+			if e.Location == nil {
+				e.Location = query.Loc()
+			}
+		}
+	}
+	return err
+}
