@@ -63,14 +63,14 @@ func (s *Server) status(w http.ResponseWriter, _ *http.Request) error {
 
 // StateName names what serves: the state of the engine or, while it serves the embedded pack because there is
 // no policy directory, "embedded".
-func StateName(now *engine.EngineStatus, policyDir string) string {
+func StateName(now *engine.Status, policyDir string) string {
 	if policyDir == "" && now.State == engine.StateCurrent {
 		return "embedded"
 	}
 	return string(now.State)
 }
 
-func (s *Server) describe(answer *StatusAnswer, now *engine.EngineStatus) {
+func (s *Server) describe(answer *StatusAnswer, now *engine.Status) {
 	answer.State, answer.StateSince = StateName(now, s.cfg.PolicyDir), now.Since
 	if g := now.Generation; g != nil {
 		answer.Generation, answer.Revision, answer.LoadedAt = g.Number(), g.Revision(), OptionalTime(g.LoadedAt())
@@ -81,7 +81,7 @@ func (s *Server) describe(answer *StatusAnswer, now *engine.EngineStatus) {
 	}
 	last := now.Last
 	answer.LastReload = LastReload{
-		Status: string(last.Status), Trigger: string(last.Trigger.Kind), StartedAt: OptionalTime(last.StartedAt),
+		Status: string(last.Result), Trigger: string(last.Trigger.Kind), StartedAt: OptionalTime(last.StartedAt),
 		DurationMS: milliseconds(last.Duration), Changed: last.Changed(), Diagnostics: []Diagnostic{},
 	}
 	if now.Refused != nil {

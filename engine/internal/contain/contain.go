@@ -23,7 +23,7 @@ func (e *Error) Error() string { return fmt.Sprintf("%s: crashed: %v", e.doing, 
 // Stack is the stack of the goroutine where it panicked.
 func (e *Error) Stack() []byte { return e.stack }
 
-// Panic, deferred, stores a panic in *err as an [*Error]. doing says what was being done.
+// Panic stores a panic of the function that defers it in *err, as an [*Error]. doing says what was being done.
 func Panic(doing string, err *error) {
 	if v := recover(); v != nil {
 		*err = Recovered(doing, v)
