@@ -44,13 +44,13 @@ func (s *Server) reload(w http.ResponseWriter, r *http.Request) error {
 func (s *Server) validate(w http.ResponseWriter, r *http.Request) error {
 	report := engine.Report{
 		Trigger:   trigger(r),
-		Status:    engine.StatusSuccess,
+		Result:    engine.Success,
 		StartedAt: time.Now(),
 	}
 	g, err := loadOnce(r.Context(), s.cfg)
 	report.Duration = time.Since(report.StartedAt)
 	if err != nil {
-		report.Status = engine.StatusFailed
+		report.Result = engine.Failed
 		if !errors.As(err, &report.Refused) {
 			report.Refused = &engine.Refused{Stage: engine.StageRead, Err: err}
 		}
