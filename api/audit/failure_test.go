@@ -62,7 +62,8 @@ func TestALockedDatabaseDelaysRecordsAndLosesNone(t *testing.T) {
 	if got := actions(all(t, l)); !slices.Equal(got, []string{"before"}) {
 		t.Errorf("reading does not work while writing does not: %v", got)
 	}
-	if _, err := l.AddEntry(t.Context(), audit.Entry{List: audit.ListBlock, TargetType: "skill", TargetName: "x"}, ""); err == nil || !strings.Contains(err.Error(), "add skill/x to the block list: nothing was changed: ") {
+	if _, err := l.AddEntry(t.Context(), audit.Entry{List: audit.ListBlock, TargetType: "skill", TargetName: "x"},
+		""); err == nil || !strings.Contains(err.Error(), "add skill/x to the block list: nothing was changed: ") {
 		t.Errorf("%v", err)
 	}
 	unlock()
@@ -103,7 +104,8 @@ func TestLostRecordsAreCountedInTheirPosition(t *testing.T) {
 		Lost        int
 		First, Last time.Time
 	}
-	if err := json.Unmarshal(records[3].Details, &d); err != nil || d.Lost != 3 || d.First.Before(begin) || d.Last.Before(d.First) || records[3].Severity != audit.SeverityHigh {
+	if err := json.Unmarshal(records[3].Details, &d); err != nil || d.Lost != 3 || d.First.Before(begin) ||
+		d.Last.Before(d.First) || records[3].Severity != audit.SeverityHigh {
 		t.Errorf("%+v, %v", records[3], err)
 	}
 	wantSound(t, l.path)
@@ -242,7 +244,8 @@ func TestADatabaseRemovedWhileInUseIsReplaced(t *testing.T) {
 		Head     audit.Head `json:"previous_head"`
 		Restored int        `json:"entries_restored"`
 	}
-	if err := json.Unmarshal(records[0].Details, &d); err != nil || d.Chain != gone.ChainID || d.Head != gone.Head || d.Restored != 1 || records[0].Severity != audit.SeverityHigh {
+	if err := json.Unmarshal(records[0].Details, &d); err != nil || d.Chain != gone.ChainID ||
+		d.Head != gone.Head || d.Restored != 1 || records[0].Severity != audit.SeverityHigh {
 		t.Errorf("%+v, %v; the one before was %+v", d, err, gone)
 	}
 	if lists, err := l.Lists(); err != nil || len(lists.Block) != 1 || lists.Block[0].Reason != "why" {

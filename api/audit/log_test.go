@@ -80,7 +80,8 @@ func TestOversizeAndHostileTextIsCutAndCleaned(t *testing.T) {
 		Bytes          int
 		SHA256, Begins string
 	}
-	if err := json.Unmarshal(got.Details, &d); err != nil || !d.Truncated || d.Bytes != len(r.Details) || len(d.SHA256) != 64 || !strings.HasPrefix(d.Begins, `{"text":"é`) {
+	if err := json.Unmarshal(got.Details, &d); err != nil || !d.Truncated || d.Bytes != len(r.Details) ||
+		len(d.SHA256) != 64 || !strings.HasPrefix(d.Begins, `{"text":"é`) {
 		t.Errorf("details %+v, %v", d, err)
 	}
 	wantSound(t, l.path)
@@ -133,7 +134,8 @@ func TestConcurrentAppendsFormOneChain(t *testing.T) {
 		next[r.Actor]++
 	}
 	report := wantSound(t, l.path)
-	if h := l.Health(); !h.OK || h.Backlog != 0 || h.Lost != 0 || h.Written != writers*each || h.Head != report.Head || h.ChainID != report.ChainID || h.Bytes == 0 {
+	if h := l.Health(); !h.OK || h.Backlog != 0 || h.Lost != 0 || h.Written != writers*each ||
+		h.Head != report.Head || h.ChainID != report.ChainID || h.Bytes == 0 {
 		t.Errorf("%+v; report %+v", h, report)
 	}
 }

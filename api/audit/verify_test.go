@@ -37,13 +37,16 @@ func TestVerifyFindsTamperingAndNamesTheRecord(t *testing.T) {
 		{"an empty text made NULL", "UPDATE audit_events SET target = NULL WHERE seq = 5", []string{"altered 5 0"}},
 		{"text moved to the next column", "UPDATE audit_events SET target = actor, actor = target WHERE seq = 5", []string{"altered 5 0"}},
 		{"a hash altered", "UPDATE audit_events SET hash = '00' WHERE seq = 5", []string{"altered 5 0"}},
-		{"a hash exchanged for another record's", "UPDATE audit_events SET hash = (SELECT hash FROM audit_events WHERE seq = 4) WHERE seq = 5", []string{"altered 5 0"}},
+		{"a hash exchanged for another record's",
+			"UPDATE audit_events SET hash = (SELECT hash FROM audit_events WHERE seq = 4) WHERE seq = 5",
+			[]string{"altered 5 0"}},
 		{"a link altered", "UPDATE audit_events SET prev_hash = '00' WHERE seq = 5", []string{"altered 5 0"}},
 		{"one removed", "DELETE FROM audit_events WHERE seq = 5", []string{"removed 5 1"}},
 		{"several removed", "DELETE FROM audit_events WHERE seq BETWEEN 5 AND 7", []string{"removed 5 3"}},
 		{"one removed and the rest moved up", "DELETE FROM audit_events WHERE seq = 5;" + fmt.Sprintf(renumber, 6, -1), []string{"moved 5 0", "removed 10 1"}},
 		{"the oldest removed", "DELETE FROM audit_events WHERE seq <= 2", []string{"removed 1 2"}},
-		{"the oldest removed and the anchor moved", "UPDATE audit_chain SET (anchor_seq, anchor_hash) = (SELECT seq, hash FROM audit_events WHERE seq = 2); DELETE FROM audit_events WHERE seq <= 2", []string{"anchor 2 0"}},
+		{"the oldest removed and the anchor moved",
+			"UPDATE audit_chain SET (anchor_seq, anchor_hash) = (SELECT seq, hash FROM audit_events WHERE seq = 2); DELETE FROM audit_events WHERE seq <= 2", []string{"anchor 2 0"}},
 		{"the newest removed", "DELETE FROM audit_events WHERE seq > 8", []string{"removed 9 2"}},
 		{"all removed", "DELETE FROM audit_events", []string{"removed 1 10", "lists 0 0"}},
 		{"one with no place put there", fmt.Sprintf(forged, "NULL"), []string{"inserted 0 0"}},
@@ -148,7 +151,8 @@ func TestARehashedRecordIsFoundByTheNextOne(t *testing.T) {
 	}
 	sqlExec(t, db, "UPDATE audit_chain SET head_hash = (SELECT hash FROM audit_events WHERE seq = 3)")
 	report := verify(t, l.path)
-	if len(report.Problems) != 1 || report.Problems[0].Kind != audit.ProblemAltered || report.Problems[0].Seq != 2 || !strings.Contains(report.Problems[0].Message, "hash recomputed") {
+	if len(report.Problems) != 1 || report.Problems[0].Kind != audit.ProblemAltered ||
+		report.Problems[0].Seq != 2 || !strings.Contains(report.Problems[0].Message, "hash recomputed") {
 		t.Errorf("%+v", report.Problems)
 	}
 }

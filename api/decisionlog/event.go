@@ -70,7 +70,8 @@ func (l *Log) event(ctx context.Context, r *record) (_ *event, reason string, er
 }
 
 // policies says whether the generation of this revision can define a drop and a mask policy. Without them
-// the event need not be converted to their input.
+// the event need not be converted to their input. Kept from one event to the next, since looking both up
+// makes an event take 12.0 instead of 9.6 µs (BenchmarkEvent/masks=none).
 type policies struct {
 	revision   string
 	drop, mask bool

@@ -75,7 +75,8 @@ func TestAnErrorHasOPAsForm(t *testing.T) {
 	if got := text(t, e["error"]); !strings.Contains(got, `"code":"eval_builtin_error"`) || !strings.Contains(got, "divide by zero") || e["result"] != nil {
 		t.Errorf("error %s, result %v", got, e["result"])
 	}
-	if got := text(t, one(t, map[string]string{"p.rego": decisions}, "p/nothing", "")); strings.Contains(got, `"result"`) || strings.Contains(got, `"input"`) || strings.Contains(got, `"error"`) {
+	if got := text(t, one(t, map[string]string{"p.rego": decisions}, "p/nothing", "")); strings.Contains(got,
+		`"result"`) || strings.Contains(got, `"input"`) || strings.Contains(got, `"error"`) {
 		t.Errorf("an undefined decision is %s", got)
 	}
 }
@@ -162,7 +163,8 @@ func TestTextsWithSecretsAreErased(t *testing.T) {
 		`Bearer abc`: true, `bearer abc`: true, `Bearer `: false, `Bearers of news`: false,
 		`/path?a=1&access_token=abc`: true, `/path?a=1&Access-Token=abc`: true, `/path?access_token=`: false, `/path?a=token`: false, `/token=abc`: false,
 		`user=alice&password=abc`: true, `user=alice&note=password`: false, `token = abc`: false, `a=b`: false, ``: false, `?`: false,
-		`{"user":{"password":"abc"}}`: true, ` [{"token":"abc"}]`: true, `{"user":"{\"token\":\"abc\"}"}`: true, `{"token":7}`: false, `{"token":"abc"`: false, `{}`: false, `["Bearer abc"]`: true,
+		`{"user":{"password":"abc"}}`: true, ` [{"token":"abc"}]`: true, `{"user":"{\"token\":\"abc\"}"}`: true,
+		`{"token":7}`: false, `{"token":"abc"`: false, `{}`: false, `["Bearer abc"]`: true,
 	} {
 		e := one(t, map[string]string{"p.rego": decisions}, "p/boring", text(t, map[string]string{"x": value}))
 		if got := text(t, e["erased"]) == `["/input/x"]`; got != erased {
@@ -218,7 +220,8 @@ func TestAMaskFindsVerbatimAndEncodedKeys(t *testing.T) {
 	for path, want := range map[string]string{
 		"/input/a b": `{"a/b":1,"c%20d":2}`, "/input/a%20b": `{"a/b":1,"c%20d":2}`, "/input/a%2Fb": `{"a b":0,"c%20d":2}`, "/input/c%20d": `{"a b":0,"a/b":1}`,
 	} {
-		e := one(t, map[string]string{"log.rego": fmt.Sprintf("package system.log\nmask := [%q]", path), "p.rego": decisions}, "p/boring", `{"a b":0,"a/b":1,"c%20d":2}`)
+		e := one(t, map[string]string{"log.rego": fmt.Sprintf("package system.log\nmask := [%q]", path),
+			"p.rego": decisions}, "p/boring", `{"a b":0,"a/b":1,"c%20d":2}`)
 		if got := text(t, e["input"]); got != want {
 			t.Errorf("%s leaves %s; %s was expected", path, got, want)
 		}

@@ -152,18 +152,25 @@ func TestMasksMatchOPAs(t *testing.T) {
 	p := newPair(t)
 	for _, masks := range []string{
 		`[]`, `["/input/a"]`, `["/input/a/b"]`, `["/input/none"]`, `["/input/a/none/c"]`, `["/input"]`, `["/result"]`, `["/result/0"]`, `["/result/0/x"]`,
-		`["/input/list/0"]`, `["/input/list/-1"]`, `["/input/list/9"]`, `["/input/list/1/0"]`, `["/input/list/2/k"]`, `["/input/list/x"]`, `["/input/n/x"]`, `["/input/s/x"]`,
+		`["/input/list/0"]`, `["/input/list/-1"]`, `["/input/list/9"]`, `["/input/list/1/0"]`, `["/input/list/2/k"]`,
+		`["/input/list/x"]`, `["/input/n/x"]`, `["/input/s/x"]`,
 		`["/input/a", "/input/a"]`, `["/input/a/b", "/input/a"]`, `["/input/list/0", "/input/list/0"]`, `["/input", "/input/a"]`, `["/input/", "/input//"]`,
-		`[{"op":"remove","path":"/input/a"}]`, `[{"op":"remove","path":"/input/a","value":1}]`, `[{"op":"upsert","path":"/input/a","value":null}]`, `[{"op":"upsert","path":"/input/a"}]`,
-		`[{"op":"upsert","path":"/input/x/y/z","value":{"k":[1]}}]`, `[{"op":"upsert","path":"/input/list/0","value":"x"}]`, `[{"op":"upsert","path":"/input/list/9","value":"x"}]`,
-		`[{"op":"upsert","path":"/input/list/2/new/er","value":1}]`, `[{"op":"upsert","path":"/input/n/x","value":1}]`, `[{"op":"upsert","path":"/input/s/x","value":1}]`,
-		`[{"op":"upsert","path":"/input","value":[1]}]`, `[{"op":"upsert","path":"/result","value":{"a":1}}]`, `[{"op":"upsert","path":"/result/0","value":7}]`, `["/result", {"op":"upsert","path":"/result","value":1}]`,
-		`["/nd_builtin_cache"]`, `["/nd_builtin_cache/x"]`, `["/labels"]`, `["input"]`, `[""]`, `["/"]`, `[1]`, `[null]`, `[[]]`, `[{}]`, `[{"op":"add","path":"/input/a"}]`, `[{"op":"remove"}]`,
+		`[{"op":"remove","path":"/input/a"}]`, `[{"op":"remove","path":"/input/a","value":1}]`,
+		`[{"op":"upsert","path":"/input/a","value":null}]`, `[{"op":"upsert","path":"/input/a"}]`,
+		`[{"op":"upsert","path":"/input/x/y/z","value":{"k":[1]}}]`,
+		`[{"op":"upsert","path":"/input/list/0","value":"x"}]`, `[{"op":"upsert","path":"/input/list/9","value":"x"}]`,
+		`[{"op":"upsert","path":"/input/list/2/new/er","value":1}]`,
+		`[{"op":"upsert","path":"/input/n/x","value":1}]`, `[{"op":"upsert","path":"/input/s/x","value":1}]`,
+		`[{"op":"upsert","path":"/input","value":[1]}]`, `[{"op":"upsert","path":"/result","value":{"a":1}}]`,
+		`[{"op":"upsert","path":"/result/0","value":7}]`, `["/result", {"op":"upsert","path":"/result","value":1}]`,
+		`["/nd_builtin_cache"]`, `["/nd_builtin_cache/x"]`, `["/labels"]`, `["input"]`, `[""]`, `["/"]`, `[1]`,
+		`[null]`, `[[]]`, `[{}]`, `[{"op":"add","path":"/input/a"}]`, `[{"op":"remove"}]`,
 		`[{"op":"remove","path":"input"}]`, `[{"op":1,"path":"/input"}]`, `[{"op":"remove","path":1}]`, `{}`, `"x"`, `null`, `["/input/%zz"]`, `["/input/ä"]`,
 		`[{"op":"upsert","path":"/input/a","value":1},"/input/a"]`, `[{"op":"upsert","path":"/input/masks","value":1}]`,
 	} {
 		for _, drop := range []any{false, true, "yes", nil} {
-			input := map[string]any{"a": map[string]any{"b": "c", "d": json.Number("1.50")}, "list": []any{json.Number("1"), []any{true}, map[string]any{"k": "v"}}, "n": nil, "s": "s", "drop": drop}
+			input := map[string]any{"a": map[string]any{"b": "c", "d": json.Number("1.50")},
+				"list": []any{json.Number("1"), []any{true}, map[string]any{"k": "v"}}, "n": nil, "s": "s", "drop": drop}
 			var list any
 			if err := util.UnmarshalJSON([]byte(masks), &list); err != nil {
 				t.Fatal(err)

@@ -154,7 +154,8 @@ func TestAnEventLargerThanAnUploadIsDropped(t *testing.T) {
 }
 
 func TestFailedUploadsAreRetried(t *testing.T) {
-	for _, status := range []int{http.StatusInternalServerError, http.StatusServiceUnavailable, http.StatusTooManyRequests, http.StatusUnauthorized, http.StatusFound, http.StatusTemporaryRedirect} {
+	for _, status := range []int{http.StatusInternalServerError, http.StatusServiceUnavailable,
+		http.StatusTooManyRequests, http.StatusUnauthorized, http.StatusFound, http.StatusTemporaryRedirect} {
 		t.Run(http.StatusText(status), func(t *testing.T) {
 			s := newService(t)
 			s.answer = func(n int, _ []map[string]any) int {

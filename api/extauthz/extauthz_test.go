@@ -368,7 +368,8 @@ func TestACallThatIsNotAdmittedReachesNothing(t *testing.T) {
 		t.Error(err)
 	}
 	r := asked.Load()
-	if r.URL.Path != "/envoy.service.auth.v3.Authorization/Check" || r.Header.Get("Authorization") != "Bearer t" || !strings.HasPrefix(r.RemoteAddr, "127.0.0.1:") {
+	if r.URL.Path != "/envoy.service.auth.v3.Authorization/Check" ||
+		r.Header.Get("Authorization") != "Bearer t" || !strings.HasPrefix(r.RemoteAddr, "127.0.0.1:") {
 		t.Errorf("%s from %s with %v", r.URL.Path, r.RemoteAddr, r.Header)
 	}
 	asked.Store(nil)

@@ -110,31 +110,39 @@ func TestBodiesAreReadByTheirType(t *testing.T) {
 		raw               bool
 		want              string // the body, and whether it was cut; or the message of a refusal
 	}{
-		"JSON":                        {"application/json", `{"a": [1, "x"]}`, nil, false, `{"a":[1,"x"]},false`},
-		"JSON with a charset":         {"Application/JSON; charset=utf-8", `[]`, nil, false, `[],false`},
-		"JSON as bytes":               {"application/json", `{"a":1}`, nil, true, `{"a":1},false`},
-		"JSON, of its length":         {"application/json", `{"a":1}`, map[string]string{"content-length": "7"}, false, `{"a":1},false`},
-		"JSON of unknown length":      {"application/json", `{"a":1}`, map[string]string{"content-length": "-1"}, false, `{"a":1},false`},
-		"JSON, cut":                   {"application/json", `{"a":`, map[string]string{"content-length": "7"}, false, `null,true`},
-		"JSON, cut as Envoy says":     {"application/json", `{"a":1}`, map[string]string{"x-envoy-auth-partial-body": "true"}, false, `null,true`},
-		"JSON, whole as Envoy says":   {"application/json", `{"a":1}`, map[string]string{"x-envoy-auth-partial-body": "false"}, false, `{"a":1},false`},
-		"JSON with a strange length":  {"application/json", `{"a":1}`, map[string]string{"content-length": "seven"}, false, `body: content-length "seven" is not a number`},
-		"no body":                     {"application/json", ``, map[string]string{"content-length": "7"}, false, `null,false`},
-		"half of JSON":                {"application/json", `{"a":`, nil, false, `body: unexpected EOF`},
-		"JSON and more":               {"application/json", `{} {}`, nil, false, `body: `},
-		"YAML that says JSON":         {"application/json", `a: 1`, nil, false, `body: invalid character 'a'`},
-		"gzip that says JSON":         {"application/json", compressed.String(), map[string]string{"content-encoding": "gzip"}, true, `body: invalid character`},
-		"a form":                      {form, `a=1&b=x+y&a=2&c`, nil, false, `{"a":["1","2"],"b":["x y"],"c":[""]},false`},
-		"a form as bytes":             {form, `a=%20`, nil, true, `{"a":[" "]},false`},
-		"a form, cut":                 {form, `a=1`, map[string]string{"content-length": "4"}, false, `null,true`},
-		"a form that is none":         {form, `a=%zz`, nil, false, `body: invalid URL escape "%zz"`},
-		"a form with parts":           {multipart, part(`Content-Disposition: form-data; name="a"`, "1") + part(`Content-Disposition: form-data; name="a"`+"\r\nContent-Type: application/json", `{"b":2}`) + part(`Content-Disposition: form-data; name="f"; filename="f.txt"`, "text") + part("Content-Type: text/plain", "no name") + "--XX--\r\n", nil, false, `{"a":["1",{"b":2}],"f":["text"]},false`},
-		"parts as bytes":              {multipart, part(`Content-Disposition: form-data; name="a"`, "1") + "--XX--\r\n", nil, true, `{"a":["1"]},false`},
-		"parts without an end":        {multipart, part(`Content-Disposition: form-data; name="a"`, "1"), nil, false, `body: field "a": unexpected EOF`},
-		"a part that is no JSON":      {multipart, part(`Content-Disposition: form-data; name="a"`+"\r\nContent-Type: application/json", `{`) + "--XX--\r\n", nil, false, `body: field "a": unexpected EOF`},
-		"parts without a boundary":    {"multipart/form-data", "--XX--\r\n", nil, false, `null,false`},
-		"parts with a strange type":   {"multipart/form-data; boundary", "--XX--\r\n", nil, false, `body: mime: `},
-		"parts, cut":                  {multipart, part(`Content-Disposition: form-data; name="a"`, "1"), map[string]string{"content-length": "400"}, false, `null,true`},
+		"JSON":                      {"application/json", `{"a": [1, "x"]}`, nil, false, `{"a":[1,"x"]},false`},
+		"JSON with a charset":       {"Application/JSON; charset=utf-8", `[]`, nil, false, `[],false`},
+		"JSON as bytes":             {"application/json", `{"a":1}`, nil, true, `{"a":1},false`},
+		"JSON, of its length":       {"application/json", `{"a":1}`, map[string]string{"content-length": "7"}, false, `{"a":1},false`},
+		"JSON of unknown length":    {"application/json", `{"a":1}`, map[string]string{"content-length": "-1"}, false, `{"a":1},false`},
+		"JSON, cut":                 {"application/json", `{"a":`, map[string]string{"content-length": "7"}, false, `null,true`},
+		"JSON, cut as Envoy says":   {"application/json", `{"a":1}`, map[string]string{"x-envoy-auth-partial-body": "true"}, false, `null,true`},
+		"JSON, whole as Envoy says": {"application/json", `{"a":1}`, map[string]string{"x-envoy-auth-partial-body": "false"}, false, `{"a":1},false`},
+		"JSON with a strange length": {"application/json", `{"a":1}`, map[string]string{"content-length": "seven"},
+			false, `body: content-length "seven" is not a number`},
+		"no body":             {"application/json", ``, map[string]string{"content-length": "7"}, false, `null,false`},
+		"half of JSON":        {"application/json", `{"a":`, nil, false, `body: unexpected EOF`},
+		"JSON and more":       {"application/json", `{} {}`, nil, false, `body: `},
+		"YAML that says JSON": {"application/json", `a: 1`, nil, false, `body: invalid character 'a'`},
+		"gzip that says JSON": {"application/json", compressed.String(), map[string]string{"content-encoding": "gzip"}, true, `body: invalid character`},
+		"a form":              {form, `a=1&b=x+y&a=2&c`, nil, false, `{"a":["1","2"],"b":["x y"],"c":[""]},false`},
+		"a form as bytes":     {form, `a=%20`, nil, true, `{"a":[" "]},false`},
+		"a form, cut":         {form, `a=1`, map[string]string{"content-length": "4"}, false, `null,true`},
+		"a form that is none": {form, `a=%zz`, nil, false, `body: invalid URL escape "%zz"`},
+		"a form with parts": {multipart, part(`Content-Disposition: form-data; name="a"`, "1") +
+			part(`Content-Disposition: form-data; name="a"`+"\r\nContent-Type: application/json", `{"b":2}`) +
+			part(`Content-Disposition: form-data; name="f"; filename="f.txt"`, "text") +
+			part("Content-Type: text/plain", "no name") + "--XX--\r\n", nil, false,
+			`{"a":["1",{"b":2}],"f":["text"]},false`},
+		"parts as bytes":       {multipart, part(`Content-Disposition: form-data; name="a"`, "1") + "--XX--\r\n", nil, true, `{"a":["1"]},false`},
+		"parts without an end": {multipart, part(`Content-Disposition: form-data; name="a"`, "1"), nil, false, `body: field "a": unexpected EOF`},
+		"a part that is no JSON": {multipart,
+			part(`Content-Disposition: form-data; name="a"`+"\r\nContent-Type: application/json", `{`) + "--XX--\r\n",
+			nil, false, `body: field "a": unexpected EOF`},
+		"parts without a boundary":  {"multipart/form-data", "--XX--\r\n", nil, false, `null,false`},
+		"parts with a strange type": {"multipart/form-data; boundary", "--XX--\r\n", nil, false, `body: mime: `},
+		"parts, cut": {multipart, part(`Content-Disposition: form-data; name="a"`, "1"),
+			map[string]string{"content-length": "400"}, false, `null,true`},
 		"text":                        {"text/plain", `{"a":1}`, map[string]string{"content-length": "400"}, false, `null,false`},
 		"a gRPC message":              {"application/grpc", "\x00\x00\x00\x00\x01x", nil, true, `null,false`},
 		"no type":                     {"", `{"a":1}`, nil, false, `null,false`},
@@ -159,7 +167,8 @@ func TestBodiesAreReadByTheirType(t *testing.T) {
 			t.Fatalf("%s: %v", name, err)
 		}
 		if denied := response.GetDeniedResponse(); denied != nil {
-			if denied.GetStatus().GetCode() != 400 || !strings.HasPrefix(c.want, "body: ") || !strings.HasPrefix(denied.GetBody(), c.want) || response.GetStatus().GetMessage() != denied.GetBody() {
+			if denied.GetStatus().GetCode() != 400 || !strings.HasPrefix(c.want, "body: ") ||
+				!strings.HasPrefix(denied.GetBody(), c.want) || response.GetStatus().GetMessage() != denied.GetBody() {
 				t.Errorf("%s: denied with %v; want %s", name, response, c.want)
 			}
 			continue
@@ -190,7 +199,8 @@ func TestAnInvalidPathIsABadRequest(t *testing.T) {
 		"/ok?a=%2": `path: invalid URL escape "%2"`,
 	} {
 		response, err := s.check(get(path))
-		if err != nil || response.GetStatus().GetCode() != 7 || response.GetDeniedResponse().GetStatus().GetCode() != 400 || response.GetDeniedResponse().GetBody() != want {
+		if err != nil || response.GetStatus().GetCode() != 7 ||
+			response.GetDeniedResponse().GetStatus().GetCode() != 400 || response.GetDeniedResponse().GetBody() != want {
 			t.Errorf("%s: %v %v", path, response, err)
 		}
 	}

@@ -155,7 +155,8 @@ func FuzzAnswer(f *testing.F) {
 				t.Errorf("accepted without %q", c.name)
 			}
 		}
-		again, err := parseAnswer(s, "```json\n"+strings.TrimSpace(strings.TrimSuffix(strings.TrimPrefix(strings.TrimPrefix(strings.TrimSpace(text), "```"), "json"), "```"))+"\n```")
+		again, err := parseAnswer(s,
+			"```json\n"+strings.TrimSpace(strings.TrimSuffix(strings.TrimPrefix(strings.TrimPrefix(strings.TrimSpace(text), "```"), "json"), "```"))+"\n```")
 		if err != nil || again.reason != a.reason || again.entities != a.entities {
 			t.Errorf("fenced: %+v, %v; before: %+v", again, err, a)
 		}

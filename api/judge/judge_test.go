@@ -25,13 +25,19 @@ func TestEachKindGivesItsFindingsAndSeverity(t *testing.T) {
 	}{
 		{"a clean prompt", judge.Injection, judge.Prompt, nil, judge.ActionAllow, judge.SeverityNone, []string{}, 0},
 		{"one doubtful sign", judge.Injection, judge.Prompt, []string{"Obfuscation"}, judge.ActionAlert, judge.SeverityMedium, []string{"JUDGE-INJ-OBFUSC"}, 0},
-		{"two signs", judge.Injection, judge.Prompt, []string{"Context Manipulation", "Instruction Manipulation"}, judge.ActionBlock, judge.SeverityHigh, []string{"JUDGE-INJ-INSTRUCT", "JUDGE-INJ-CONTEXT"}, 0},
-		{"all signs", judge.Injection, judge.Prompt, categories[judge.Injection], judge.ActionBlock, judge.SeverityCritical, []string{"JUDGE-INJ-INSTRUCT", "JUDGE-INJ-CONTEXT", "JUDGE-INJ-OBFUSC", "JUDGE-INJ-SEMANTIC", "JUDGE-INJ-TOKEN"}, 0},
+		{"two signs", judge.Injection, judge.Prompt, []string{"Context Manipulation", "Instruction Manipulation"},
+			judge.ActionBlock, judge.SeverityHigh, []string{"JUDGE-INJ-INSTRUCT", "JUDGE-INJ-CONTEXT"}, 0},
+		{"all signs", judge.Injection, judge.Prompt, categories[judge.Injection], judge.ActionBlock,
+			judge.SeverityCritical, []string{"JUDGE-INJ-INSTRUCT", "JUDGE-INJ-CONTEXT", "JUDGE-INJ-OBFUSC",
+				"JUDGE-INJ-SEMANTIC", "JUDGE-INJ-TOKEN"}, 0},
 		{"a reach for a file", judge.Exfil, judge.Prompt, []string{"Sensitive File Access"}, judge.ActionBlock, judge.SeverityHigh, []string{"JUDGE-EXFIL-FILE"}, 0},
 		{"a way out", judge.Exfil, judge.Prompt, []string{"Exfiltration Channel"}, judge.ActionBlock, judge.SeverityHigh, []string{"JUDGE-EXFIL-CHANNEL"}, 0},
 		{"a user name", judge.PII, judge.Completion, []string{"Username"}, judge.ActionAlert, judge.SeverityLow, []string{"JUDGE-PII-USER"}, 1},
-		{"an address", judge.PII, judge.Prompt, []string{"Email Address", "IP Address"}, judge.ActionBlock, judge.SeverityHigh, []string{"JUDGE-PII-EMAIL", "JUDGE-PII-IP"}, 2},
-		{"everything", judge.PII, judge.Completion, categories[judge.PII], judge.ActionBlock, judge.SeverityCritical, []string{"JUDGE-PII-EMAIL", "JUDGE-PII-IP", "JUDGE-PII-PHONE", "JUDGE-PII-DL", "JUDGE-PII-PASSPORT", "JUDGE-PII-SSN", "JUDGE-PII-USER", "JUDGE-PII-PASS"}, 8},
+		{"an address", judge.PII, judge.Prompt, []string{"Email Address", "IP Address"}, judge.ActionBlock,
+			judge.SeverityHigh, []string{"JUDGE-PII-EMAIL", "JUDGE-PII-IP"}, 2},
+		{"everything", judge.PII, judge.Completion, categories[judge.PII], judge.ActionBlock, judge.SeverityCritical,
+			[]string{"JUDGE-PII-EMAIL", "JUDGE-PII-IP", "JUDGE-PII-PHONE", "JUDGE-PII-DL", "JUDGE-PII-PASSPORT",
+				"JUDGE-PII-SSN", "JUDGE-PII-USER", "JUDGE-PII-PASS"}, 8},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			e, cfg := serve(t, func(w http.ResponseWriter, _ *http.Request, r request) { complete(w, judgement(r.kind(), tt.found...)) })
