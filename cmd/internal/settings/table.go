@@ -21,7 +21,10 @@ func Table() []Setting { return table(new(Settings)) }
 
 // table makes the rows, which store what they read in s.
 func table(s *Settings) []Setting {
-	return slices.Concat(places(s), listening(s), watching(s), loading(s), deciding(s), decisionLog(&s.Decisions), keeping(s), judging(&s.Judge), logging(s))
+	return slices.Concat(
+		places(s), listening(s), watching(s), loading(s), deciding(s),
+		decisionLog(&s.Decisions), keeping(s), judging(&s.Judge), logging(s),
+	)
 }
 
 func places(s *Settings) []Setting {
@@ -179,12 +182,13 @@ func deciding(s *Settings) []Setting {
 func logging(s *Settings) []Setting {
 	return []Setting{
 		{
-			Flag: "log-format", Env: "DEFENSECLAW_LOG_FORMAT", Key: "log.format", Default: "auto", value: choice(&s.LogFormat, "auto", "console", "json"),
-			Help: "log in `FORMAT`: console, json, or auto for console on a terminal and json elsewhere",
+			Flag: "log-format", Env: "DEFENSECLAW_LOG_FORMAT", Key: "log.format", Default: "auto",
+			Help:  "log in `FORMAT`: console, json, or auto for console on a terminal and json elsewhere",
+			value: choice(&s.LogFormat, "auto", "console", "json"),
 		},
 		{
-			Flag: "log-level", Env: "DEFENSECLAW_LOG_LEVEL", Key: "log.level", Default: "info", value: choice(&s.LogLevel, "debug", "info", "warn", "error"),
-			Help: "log from `LEVEL` up: debug, info, warn or error",
+			Flag: "log-level", Env: "DEFENSECLAW_LOG_LEVEL", Key: "log.level", Default: "info",
+			Help: "log from `LEVEL` up: debug, info, warn or error", value: choice(&s.LogLevel, "debug", "info", "warn", "error"),
 		},
 	}
 }

@@ -172,7 +172,8 @@ func (s *Sidecar) reportWatch(h watcher.Health) {
 	}
 	s.events.Publish(e)
 	s.cfg.Logger.Log(level, "watch "+e.Transition, zap.String("subsystem", e.Subsystem), zap.String("transition", e.Transition),
-		zap.String("mode", string(h.Mode)), zap.String("state", string(h.State)), zap.String("reason", h.Reason), zap.Int("directories", h.Directories))
+		zap.String("mode", string(h.Mode)), zap.String("state", string(h.State)),
+		zap.String("reason", h.Reason), zap.Int("directories", h.Directories))
 }
 
 // crashed says what to do about an attempt that crashed: nothing in the policy alone explains it.
@@ -182,7 +183,10 @@ const crashed = "the reload crashed, which is a fault of this program: " +
 // logReport logs the result of an attempt, and the announcements before it that went wrong.
 func (s *Sidecar) logReport(_ context.Context, r engine.Report) error {
 	e := s.lifecycle(r)
-	fields := []zap.Field{zap.String("subsystem", e.Subsystem), zap.String("transition", e.Transition), zap.String("trigger", string(r.Trigger.Kind)), zap.Duration("duration", r.Duration)}
+	fields := []zap.Field{
+		zap.String("subsystem", e.Subsystem), zap.String("transition", e.Transition),
+		zap.String("trigger", string(r.Trigger.Kind)), zap.Duration("duration", r.Duration),
+	}
 	if r.Generation != nil {
 		fields = append(fields, zap.Uint64("generation", r.Generation.Number()), zap.String("revision", r.Generation.Revision()))
 	}
@@ -197,24 +201,29 @@ func (s *Sidecar) logReport(_ context.Context, r engine.Report) error {
 	case engine.Unchanged:
 		s.cfg.Logger.Info("policy unchanged", append(fields, zap.Bool("healed", r.Healed))...)
 	case engine.Failed:
-		lines := make([]string, 0, len(r.Refused.Diagnostics))
-		for _, d := range r.Refused.Diagnostics {
-			line := d.String()
-			if d.Hint != "" {
-				line += "; hint: " + d.Hint
-			}
-			lines = append(lines, line)
-		}
-		message := "policy reload refused; the last good policy serves"
-		if r.Generation == nil {
-			message = "policy refused; no decisions are served until it is repaired"
-		}
-		s.cfg.Logger.Error(message, append(fields, zap.String("stage", string(r.Refused.Stage)), zap.Error(r.Refused), zap.Strings("diagnostics", lines))...)
-		if stack := r.Refused.Stack(); stack != nil {
-			s.cfg.Logger.Error(crashed, zap.String("version", s.cfg.Version), zap.ByteString("stack", stack))
-		}
+		s.logRefused(r, fields)
 	}
 	return nil
+}
+
+func (s *Sidecar) logRefused(r engine.Report, fields []zap.Field) {
+	lines := make([]string, 0, len(r.Refused.Diagnostics))
+	for _, d := range r.Refused.Diagnostics {
+		line := d.String()
+		if d.Hint != "" {
+			line += "; hint: " + d.Hint
+		}
+		lines = append(lines, line)
+	}
+	message := "policy reload refused; the last good policy serves"
+	if r.Generation == nil {
+		message = "policy refused; no decisions are served until it is repaired"
+	}
+	fields = append(fields, zap.String("stage", string(r.Refused.Stage)), zap.Error(r.Refused), zap.Strings("diagnostics", lines))
+	s.cfg.Logger.Error(message, fields...)
+	if stack := r.Refused.Stack(); stack != nil {
+		s.cfg.Logger.Error(crashed, zap.String("version", s.cfg.Version), zap.ByteString("stack", stack))
+	}
 }
 
 // updateEnvoyHealth brings the gRPC health up to date with what serves.
@@ -226,5 +235,6 @@ func (s *Sidecar) updateEnvoyHealth(context.Context, engine.Report) error {
 // judgeFailed counts and logs a question without a verdict. The caller's answer does not hold the reason.
 func (s *Sidecar) judgeFailed(kind judge.Kind, e *judge.CallError) {
 	s.metrics.JudgeError(string(kind), string(e.Reason))
-	s.cfg.Logger.Warn("the judge gave no verdict", zap.String("kind", string(kind)), zap.String("reason", string(e.Reason)), zap.Error(e))
+	s.cfg.Logger.Warn("the judge gave no verdict",
+		zap.String("kind", string(kind)), zap.String("reason", string(e.Reason)), zap.Error(e))
 }

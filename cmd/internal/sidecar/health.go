@@ -71,7 +71,9 @@ func (s *Sidecar) lastGood() *api.LastGood {
 		return nil
 	}
 	h := s.keeper.Health()
-	kept := &api.LastGood{File: h.Entry.Name, Generation: h.Generation, SavedAt: api.OptionalTime(h.SavedAt), Pending: h.Pending}
+	kept := &api.LastGood{
+		File: h.Entry.Name, Generation: h.Generation, SavedAt: api.OptionalTime(h.SavedAt), Pending: h.Pending,
+	}
 	if h.Err != nil {
 		kept.Error = h.Err.Error()
 	}

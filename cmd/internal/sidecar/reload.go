@@ -50,7 +50,8 @@ func (s *Sidecar) reloadOnChange(ctx context.Context, loaded <-chan struct{}, ch
 			if change.Polled {
 				kind = engine.TriggerPoll
 			}
-			s.cfg.Logger.Debug("files changed", zap.Strings("paths", change.Paths), zap.Bool("rescan", change.Rescan), zap.String("reason", change.Reason))
+			s.cfg.Logger.Debug("files changed",
+				zap.Strings("paths", change.Paths), zap.Bool("rescan", change.Rescan), zap.String("reason", change.Reason))
 			s.reload(ctx, engine.Trigger{Kind: kind, Paths: change.Paths, Recheck: change.Rescan})
 		}
 	}

@@ -88,7 +88,8 @@ func New(cfg Config) (_ *Sidecar, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if s.certificates, err = newCertificates(cfg.Settings.TLSCert, cfg.Settings.TLSKey, cfg.Settings.ClientCA, cfg.Logger); err != nil {
+	s.certificates, err = newCertificates(cfg.Settings.TLSCert, cfg.Settings.TLSKey, cfg.Settings.ClientCA, cfg.Logger)
+	if err != nil {
 		return nil, err
 	}
 	if err := s.listen(); err != nil {
@@ -121,7 +122,8 @@ func (s *Sidecar) openHistory() (err error) {
 		return fmt.Errorf("policy directory %s: %w", set.PolicyDir, err)
 	}
 	name := sha256.Sum256([]byte(dir))
-	s.history, err = history.New(history.Config{Dir: filepath.Join(set.DataDir, "history", hex.EncodeToString(name[:6])), Version: s.cfg.Version})
+	own := filepath.Join(set.DataDir, "history", hex.EncodeToString(name[:6]))
+	s.history, err = history.New(history.Config{Dir: own, Version: s.cfg.Version})
 	if err != nil {
 		return err
 	}
@@ -160,10 +162,12 @@ func (s *Sidecar) findToken() (string, error) {
 		return "", err
 	}
 	if !explicit && !onlyLocal(s.listener) {
-		return "", fmt.Errorf("%s is not a loopback address: set %s before the API is opened to others", s.bindHost, settings.TokenVariable)
+		return "", fmt.Errorf("%s is not a loopback address: set %s before the API is opened to others",
+			s.bindHost, settings.TokenVariable)
 	}
 	if !explicit && s.envoyListener != nil && !onlyLocal(s.envoyListener) {
-		return "", fmt.Errorf("--ext-authz-addr %s is not a loopback address: set %s before it is opened to others", s.cfg.Settings.ExtAuthz.Addr, settings.TokenVariable)
+		return "", fmt.Errorf("--ext-authz-addr %s is not a loopback address: set %s before it is opened to others",
+			s.cfg.Settings.ExtAuthz.Addr, settings.TokenVariable)
 	}
 	if err != nil {
 		return s.cfg.Settings.MakeToken()

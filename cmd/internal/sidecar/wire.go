@@ -37,7 +37,8 @@ func (s *Sidecar) wire(token string) (err error) {
 	}
 	if !set.ValidateOnly {
 		s.engine, err = engine.New(engine.Config{
-			Source: s.source, Limits: source.Limits{FileBytes: set.MaxFileBytes, Files: set.MaxFiles, Depth: set.MaxDepth}, Announcements: s.announcements(),
+			Source: s.source, Announcements: s.announcements(),
+			Limits:          source.Limits{FileBytes: set.MaxFileBytes, Files: set.MaxFiles, Depth: set.MaxDepth},
 			DecisionTimeout: set.DecisionTimeout, MaxDecisions: set.MaxDecisions,
 		})
 		if err != nil {
