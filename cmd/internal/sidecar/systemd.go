@@ -3,9 +3,9 @@ package sidecar
 import (
 	"context"
 	"os"
-	"strings"
 	"time"
 
+	"defenseclaw/cmd/internal/report"
 	"defenseclaw/engine"
 
 	"github.com/coreos/go-systemd/v22/daemon"
@@ -52,12 +52,7 @@ func (s *Sidecar) doing() string {
 	if status.Refused != nil {
 		text += ": " + status.Refused.Error()
 	}
-	return firstLine(text)
-}
-
-func firstLine(text string) string {
-	line, _, _ := strings.Cut(text, "\n")
-	return line
+	return report.FirstLine(text)
 }
 
 // notifySystemd feeds systemd's watchdog after the first load, and reports when the sidecar stops.

@@ -21,13 +21,13 @@ type Output struct {
 func (o Output) Check() error {
 	for _, f := range []struct {
 		flag, format string
-		known        []string
+		formats      []string
 	}{
 		{"format", o.Format, []string{"pretty", "json", "junit"}},
 		{"coverage-format", o.CoverageFormat, []string{"pretty", "json", "lcov"}},
 	} {
-		if !slices.Contains(f.known, f.format) {
-			return fmt.Errorf("--%s is %q: expected %s or %s", f.flag, f.format, strings.Join(f.known[:2], ", "), f.known[2])
+		if !slices.Contains(f.formats, f.format) {
+			return fmt.Errorf("--%s is %q: expected %s or %s", f.flag, f.format, strings.Join(f.formats[:2], ", "), f.formats[2])
 		}
 	}
 	return nil
