@@ -5,6 +5,8 @@ package dialect
 import (
 	"sync"
 
+	"defenseclaw/engine/internal/builtins"
+
 	"github.com/open-policy-agent/opa/v1/ast"
 )
 
@@ -15,6 +17,8 @@ var UnsafeBuiltins = map[string]struct{}{
 	ast.OPARuntime.Name:      {},
 	ast.NetLookupIPAddr.Name: {},
 }
+
+func init() { builtins.Install() } // before anything is compiled or evaluated
 
 // capabilities is OPA's table of the language. Given none, OPA makes and sorts a new table for each parser
 // and each compiler.

@@ -1,0 +1,117 @@
+package builtins
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/topdown"
+)
+
+// small is the guard of a builtin that may visit all of its operands: they are not too deep, not too many
+// values or bytes, and none of their numbers is too long.
+func small(bctx topdown.BuiltinContext, operands []*ast.Term) error {
+	var m meter
+	for _, o := range operands {
+		if err := m.visit(bctx, o, 0); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// meter counts the values and bytes of operands.
+type meter struct {
+	values, bytes int
+}
+
+// valuesPerLook is the number of values between two looks at the deadline.
+const valuesPerLook = 1024
+
+func (m *meter) visit(bctx topdown.BuiltinContext, t *ast.Term, depth int) error {
+	switch v := t.Value.(type) {
+	case ast.Number:
+		m.bytes += len(v)
+		if len(v) > shortNumber {
+			return shortEnough(string(v))
+		}
+		return nil
+	case ast.String:
+		m.bytes += len(v)
+		if m.bytes > MaxBytes {
+			return tooLarge("an operand", "bytes", MaxBytes)
+		}
+		return nil
+	case *ast.Array, ast.Object, ast.Set:
+		if depth >= MaxDepth {
+			return tooLarge("an operand", "levels", MaxDepth)
+		}
+		return m.visitItems(bctx, v, depth+1)
+	default:
+		return nil
+	}
+}
+
+func (m *meter) visitItems(bctx topdown.BuiltinContext, v ast.Value, depth int) error {
+	each := func(t *ast.Term) error {
+		if m.values++; m.values > MaxValues {
+			return tooLarge("an operand", "values", MaxValues)
+		}
+		if m.values%valuesPerLook == 0 && cancelled(bctx) {
+			return errCancelled
+		}
+		return m.visit(bctx, t, depth)
+	}
+	switch v := v.(type) {
+	case *ast.Array:
+		return v.Iter(each)
+	case ast.Set:
+		return v.Iter(each)
+	case ast.Object:
+		return v.Iter(func(key, value *ast.Term) error {
+			if err := each(key); err != nil {
+				return err
+			}
+			return each(value)
+		})
+	}
+	return nil
+}
+
+// shortNumber is a length up to which no number has too many digits, whatever its exponent.
+const shortNumber = 5
+
+// shortEnough returns an error for a number that has more than MaxDigits digits when it is written without an
+// exponent: computing with it would write it so.
+func shortEnough(n string) error {
+	if digits(n) > MaxDigits {
+		return tooLarge("a number", "digits", MaxDigits)
+	}
+	return nil
+}
+
+// digits is an upper bound of the digits that n, the text of a number, has without an exponent.
+func digits(n string) int {
+	i := strings.IndexAny(n, "eE")
+	if i < 0 {
+		return len(n)
+	}
+	exponent, err := strconv.Atoi(n[i+1:])
+	if err != nil || exponent > MaxDigits || exponent < -MaxDigits {
+		return math.MaxInt
+	}
+	return i + max(exponent, -exponent)
+}
+
+func tooLarge(what, unit string, limit int) error {
+	return fmt.Errorf("%s has more than %d %s", what, limit, unit)
+}
+
+func cancelled(bctx topdown.BuiltinContext) bool {
+	return bctx.Cancel != nil && bctx.Cancel.Cancelled()
+}
+
+// errCancelled ends the evaluation as the evaluator's own look at the deadline does.
+var errCancelled = topdown.Halt{Err: &topdown.Error{Code: topdown.CancelErr, Message: "caller cancelled query execution"}}
