@@ -7,8 +7,8 @@ import (
 	"defenseclaw/engine/internal/contain"
 )
 
-// A Check judges a candidate before the pointer moves, and may refuse it by an error. It must not
-// change the candidate. A *[Refused] is passed on as it is. previous is nil for the first one.
+// A Check judges a candidate before the pointer moves. Its error refuses the candidate; the diagnostics of a
+// *[Refused] are passed on. It must not change the candidate. previous is nil for the first one.
 type Check struct {
 	Name string
 	Run  func(ctx context.Context, candidate, previous *Generation) error

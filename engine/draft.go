@@ -12,8 +12,8 @@ import (
 	"github.com/open-policy-agent/opa/v1/ast"
 )
 
-// Draft is what the files of a source say each for itself, before anybody compiles them together.
-// It is for saying more about a source that [Load] refused; nothing decides by it.
+// Draft is the files of a source, parsed one by one and not compiled. It serves to say more about a source that
+// [Load] refused; no decision is made by it.
 type Draft struct {
 	reading  *source.Reading
 	parsed   []*parse.File
@@ -48,15 +48,15 @@ func (d *Draft) Root() string { return d.reading.Root() }
 // Files are as [Generation.Files].
 func (d *Draft) Files() []*source.File { return d.reading.Files() }
 
-// Data is as [Generation.Data], but lacks what a file holds that does not parse or that says
-// otherwise than another one; see [Draft.DataComplete].
+// Data is as [Generation.Data], without the data of files that do not parse and the values on which two files
+// differ: see [Draft.DataComplete].
 func (d *Draft) Data() ast.Object { return d.data }
 
 // DataComplete reports whether every data file is sound, alone and with the others.
 func (d *Draft) DataComplete() bool { return d.complete }
 
-// HasPackage is as [Generation.HasPackage]. A module that does not parse is taken at the word of
-// the first line that looks like a package clause.
+// HasPackage is as [Generation.HasPackage]. For a module that does not parse, the first line that looks like a
+// package clause counts.
 func (d *Draft) HasPackage(path Path) bool {
 	want := path.ref()
 	for _, p := range d.parsed {
@@ -72,7 +72,7 @@ func (d *Draft) HasPackage(path Path) bool {
 
 var packageLine = regexp.MustCompile(`(?m)^[ \t]*(package[ \t]+[^\s#;]+)`)
 
-// clause is the path of a package clause in text that does not parse as a whole; nil without one.
+// clause is the path of the package clause in text that does not parse; nil if there is none.
 func clause(text []byte) ast.Ref {
 	m := packageLine.FindSubmatch(text)
 	if m == nil {

@@ -16,7 +16,7 @@ import (
 type Suite struct {
 	Modules map[string]*ast.Module // by slash path relative to the policy directory; parsed, not compiled
 	Store   storage.Store          // the data; read only
-	Only    []ast.Ref              // the packages whose tests are meant; all when it is empty
+	Only    []ast.Ref              // the packages whose tests to run; all when it is empty
 }
 
 // NewCompiler makes a compiler with the rules of [Load], which keeps print; compile Modules with it.
