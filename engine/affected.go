@@ -23,7 +23,7 @@ func (g *Generation) Affected(since *Generation) *Suite {
 	if since == nil {
 		return g.Tests()
 	}
-	affected := g.policy.Affected(since.policy, since.data.Root(), editSince(since.parsed, g.parsed).forCompile(g.data, false))
+	affected := g.policy.Affected(since.policy, since.data.Root(), editSince(since.parsed, g.parsed).forCompile(g.data))
 	suite := &Suite{Store: g.data}
 	tested := unit.Set{}
 	for _, p := range g.parsed {

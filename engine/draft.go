@@ -3,7 +3,6 @@ package engine
 import (
 	"context"
 	"io/fs"
-	"regexp"
 
 	"defenseclaw/engine/internal/contain"
 	"defenseclaw/engine/internal/parse"
@@ -63,24 +62,9 @@ func (d *Draft) HasPackage(path Path) bool {
 		switch {
 		case p.Unit != nil && p.Unit.Path.Equal(want):
 			return true
-		case p.Unit == nil && p.Source.Kind() == source.KindModule && clause(p.Source.Bytes).Equal(want):
+		case p.Unit == nil && p.Source.Kind() == source.KindModule && p.Clause().Equal(want):
 			return true
 		}
 	}
 	return false
-}
-
-var packageLine = regexp.MustCompile(`(?m)^[ \t]*(package[ \t]+[^\s#;]+)`)
-
-// clause is the path of the package clause in text that does not parse; nil if there is none.
-func clause(text []byte) ast.Ref {
-	m := packageLine.FindSubmatch(text)
-	if m == nil {
-		return nil
-	}
-	pkg, err := ast.ParsePackage(string(m[1]))
-	if err != nil {
-		return nil
-	}
-	return pkg.Path
 }

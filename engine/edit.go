@@ -40,11 +40,18 @@ func (e edit) touchesData() bool {
 	return slices.ContainsFunc(e.removed, isData) || slices.ContainsFunc(e.added, isData)
 }
 
-// forCompile is the edit as the compiler takes it. incomplete: some file does not parse.
-func (e edit) forCompile(data *store.Store, incomplete bool) compile.Edit {
+// forCompile is the edit as the compiler takes it.
+func (e edit) forCompile(data *store.Store) compile.Edit {
+	var missing []compile.Missing
+	for _, p := range e.added { // files that were there before parse
+		if p.IsBrokenModule() {
+			pkg, names := p.MayDefine()
+			missing = append(missing, compile.Missing{Package: pkg, Names: names})
+		}
+	}
 	return compile.Edit{
 		Removed: unitsOf(e.removed), Added: unitsOf(e.added),
-		Data: data, DataChanged: e.touchesData(), Incomplete: incomplete,
+		Data: data, DataChanged: e.touchesData(), Missing: missing,
 	}
 }
 

@@ -77,7 +77,7 @@ func ownTypes(t tB, g *Generation) map[unit.Key]types.Type {
 }
 
 func buildWhole(ctx context.Context, _ *compile.Policy, e compile.Edit, all func() []*unit.Module) (*compile.Policy, error) {
-	return compile.Whole(ctx, all(), e.Data, e.Incomplete)
+	return compile.Whole(ctx, all(), e.Data, e.Missing)
 }
 
 // loadWhole has one compiler compile everything: what every other way of loading has to equal.

@@ -193,7 +193,7 @@ func (s *successor) compileBy(ctx context.Context, build buildFunc) (*compile.Po
 	if s.previous != nil {
 		before = s.previous.policy
 	}
-	policy, err := build(ctx, before, s.edit.forCompile(s.data, len(broken) > 0), s.units)
+	policy, err := build(ctx, before, s.edit.forCompile(s.data), s.units)
 	var errs ast.Errors
 	if err != nil && !errors.As(err, &errs) {
 		return nil, err

@@ -132,7 +132,7 @@ func (a *advisor) undefinedFunction(d *diagnostic.Diagnostic, m []string) {
 			}
 		}
 	}
-	if near := nearest(m[1], names); near != "" {
+	if near := nearest(m[1], names); near != "" && near != m[1] {
 		d.Hint = didYouMean(near)
 	}
 }
@@ -168,7 +168,9 @@ func (a *advisor) unsafeVar(d *diagnostic.Diagnostic, m []string) {
 		d.Hint = didYouMean(near)
 		return
 	}
-	d.Hint = fmt.Sprintf("no rule of %s and no import is named %s, and nothing here gives it a value", own.Module().Package, m[1])
+	if !slices.ContainsFunc(a.all, (*parse.File).IsBrokenModule) {
+		d.Hint = fmt.Sprintf("no rule of %s and no import is named %s, and nothing here gives it a value", own.Module().Package, m[1])
+	}
 }
 
 // instead are the builtins that Rego v1 no longer takes, and what does their work.
@@ -218,11 +220,27 @@ func nearest(name string, candidates []string) string {
 	best, least := "", 1+max(1, min(3, len(name)/3))
 	slices.Sort(candidates)
 	for _, c := range candidates {
-		if distance := levenshtein.ComputeDistance(name, c); distance < least {
+		distance := levenshtein.ComputeDistance(name, c)
+		if transposed(name, c) {
+			distance = 1 // the most common slip, which counts as two edits there
+		}
+		if distance < least {
 			best, least = c, distance
 		}
 	}
 	return best
+}
+
+// transposed reports whether two names differ by the order of two neighbouring letters.
+func transposed(a, b string) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	i := 0
+	for i < len(a) && a[i] == b[i] {
+		i++
+	}
+	return i+1 < len(a) && a[i] == b[i+1] && a[i+1] == b[i] && a[i+2:] == b[i+2:]
 }
 
 func didYouMean(name string) string { return fmt.Sprintf("did you mean %s?", name) }

@@ -23,7 +23,7 @@ type Edit struct {
 	Removed, Added []*unit.Module // an altered module is in both
 	Data           *store.Store   // after the edit
 	DataChanged    bool           // some data file was added, altered or removed
-	Incomplete     bool           // some file does not parse: only errors can come of it
+	Missing        []Missing      // by files that do not parse: if there are any, only errors can come of the edit
 }
 
 // Build makes the policy that previous, nil for the first one, becomes by an edit. all returns the modules
@@ -44,7 +44,7 @@ func Build(ctx context.Context, previous *Policy, e Edit, all func() []*unit.Mod
 			}
 		}
 	}
-	return Whole(ctx, all(), e.Data, e.Incomplete)
+	return Whole(ctx, all(), e.Data, e.Missing)
 }
 
 // change is an edit of a policy while it is compiled.
@@ -85,7 +85,7 @@ var errDoesNotFit = errors.New("the change does not compile")
 
 // applyOrExplain makes the next policy, or lists everything that is wrong as [ast.Errors].
 func (c *change) applyOrExplain(ctx context.Context) (*Policy, error) {
-	if c.Incomplete {
+	if len(c.Missing) > 0 {
 		return c.before, c.explain(ctx)
 	}
 	next, err := c.apply(ctx)

@@ -25,7 +25,7 @@ func (c *change) explain(ctx context.Context) error {
 		suspects = c.graphs.entangled(suspects)
 	}
 	for {
-		compiler, err := compileWhole(ctx, modulesIn(c.graphs.after, c.graphs.after.Closure(suspects)), c.Data, c.Incomplete)
+		compiler, err := compileWhole(ctx, modulesIn(c.graphs.after, c.graphs.after.Closure(suspects)), c.Data, c.Missing)
 		var errs ast.Errors
 		if err != nil && !errors.As(err, &errs) {
 			return err
@@ -64,11 +64,11 @@ func (c *change) signatureChanges(key unit.Key, compiler *ast.Compiler) []unit.K
 	was, is := shapesOf(before), shapesOf(now)
 	var places []unit.Key
 	// With files that do not parse, what is missing may be in one of them: its absence says nothing.
-	if (before == nil) != (now == nil) && (now != nil || !c.Incomplete) {
+	if (before == nil) != (now == nil) && (now != nil || len(c.Missing) == 0) {
 		places = append(places, key)
 	}
 	for place := range was {
-		if is[place] == nil && !c.Incomplete {
+		if is[place] == nil && len(c.Missing) == 0 {
 			places = append(places, place)
 		}
 	}

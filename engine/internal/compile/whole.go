@@ -2,9 +2,6 @@ package compile
 
 import (
 	"context"
-	"maps"
-	"slices"
-	"strings"
 
 	"defenseclaw/engine/internal/dialect"
 	"defenseclaw/engine/internal/store"
@@ -15,15 +12,14 @@ import (
 	"github.com/open-policy-agent/opa/v1/storage"
 )
 
-// Whole compiles all modules with one compiler: what [Build] has to equal, and what it falls back to. With
-// incomplete, some file does not parse, and errors that its absence explains are left out. The error is
-// [ast.Errors] or ctx's.
-func Whole(ctx context.Context, all []*unit.Module, data *store.Store, incomplete bool) (*Policy, error) {
+// Whole compiles all modules with one compiler: what [Build] has to equal, and what it falls back to. Errors
+// that what is missing explains are left out. The error is [ast.Errors] or ctx's.
+func Whole(ctx context.Context, all []*unit.Module, data *store.Store, missing []Missing) (*Policy, error) {
 	modules := make(map[string]*ast.Module, len(all))
 	for _, m := range all {
 		modules[m.File] = m.Syntax.Module()
 	}
-	compiler, err := compileWhole(ctx, modules, data, incomplete)
+	compiler, err := compileWhole(ctx, modules, data, missing)
 	if err != nil {
 		return nil, err
 	}
@@ -35,27 +31,25 @@ func Whole(ctx context.Context, all []*unit.Module, data *store.Store, incomplet
 // compileWhole compiles modules against one another and against the data. It does not change them. If they
 // do not fit, the error is [ast.Errors] with every error that can be found, and the compiler is the last
 // one, which compiled what was left without the rules at fault.
-func compileWhole(ctx context.Context, modules map[string]*ast.Module, data *store.Store, incomplete bool) (*ast.Compiler, error) {
+func compileWhole(ctx context.Context, modules map[string]*ast.Module, data *store.Store, missing []Missing) (*ast.Compiler, error) {
 	compiler, complete, err := compileOnce(ctx, modules, data, nil)
 	if err != nil || !compiler.Failed() {
 		return compiler, err
 	}
-	errs := compiler.Errors
-	if incomplete {
-		errs = withoutFollowUps(errs)
-	}
-	// OPA's compiler stops after a stage with errors. An author wants all errors at once, so the rules at
-	// fault are left out and the rest is compiled again, until every stage has run.
+	// OPA's compiler stops after a stage with errors. An author wants all errors at once, so what they are about
+	// is replaced by something unknown, and the rest is compiled again until every stage has run.
 	const maxRounds = 8
+	r := &repair{modules: modules, missing: missing, unknown: map[*ast.Rule]bool{}}
+	errs := r.remaining(compiler.Errors)
 	for range maxRounds {
 		if complete {
 			break
 		}
-		modules = withoutRulesAt(modules, compiler.Errors)
-		if compiler, complete, err = compileOnce(ctx, modules, data, nil); err != nil {
+		r.next(compiler.Errors)
+		if compiler, complete, err = compileOnce(ctx, r.modules, data, nil); err != nil {
 			return nil, err
 		}
-		errs = append(errs, withoutFollowUps(compiler.Errors)...)
+		errs = append(errs, r.remaining(compiler.Errors)...)
 	}
 	return compiler, errs
 }
@@ -83,38 +77,4 @@ func compileOnce(
 	}
 	compiler.Compile(modules)
 	return compiler, complete, ctx.Err()
-}
-
-// withoutRulesAt returns the modules without the rules that errs are about, and without the whole module
-// where an error is about none of its rules. The given modules do not change.
-func withoutRulesAt(modules map[string]*ast.Module, errs ast.Errors) map[string]*ast.Module {
-	rest := maps.Clone(modules)
-	for _, e := range errs {
-		if e.Location == nil || rest[e.Location.File] == nil {
-			continue
-		}
-		module := *rest[e.Location.File]
-		at := -1
-		for i, rule := range module.Rules {
-			if rule.Location.Row <= e.Location.Row && (at < 0 || rule.Location.Row >= module.Rules[at].Location.Row) {
-				at = i
-			}
-		}
-		if at < 0 {
-			delete(rest, e.Location.File)
-			continue
-		}
-		row := module.Rules[at].Location.Row
-		module.Rules = slices.DeleteFunc(slices.Clone(module.Rules), func(r *ast.Rule) bool { return r.Location.Row == row })
-		rest[e.Location.File] = &module
-	}
-	return rest
-}
-
-// withoutFollowUps drops calls of undefined functions: a rule that was left out, or a file that does not
-// parse, may define them.
-func withoutFollowUps(errs ast.Errors) ast.Errors {
-	return slices.DeleteFunc(slices.Clone(errs), func(e *ast.Error) bool {
-		return strings.HasPrefix(e.Message, "undefined function data.")
-	})
 }

@@ -3,6 +3,7 @@ package parse
 import (
 	"bytes"
 	"errors"
+	"regexp"
 	"strings"
 
 	"defenseclaw/engine/diagnostic"
@@ -32,6 +33,40 @@ func parseModule(file *source.File) (*File, *ast.Module) {
 		errs = ast.Errors{ast.NewError(ast.ParseErr, ast.NewLocation(nil, file.Path, 1, 1), "the module is empty; a package declaration was expected")}
 	}
 	return &File{Source: file, Wrong: diagnostic.FromOPA(errs, func(string) []byte { return file.Bytes })}, nil
+}
+
+// IsBrokenModule reports whether the file is a module, or a test, that does not parse.
+func (p *File) IsBrokenModule() bool {
+	return p.Wrong != nil && (p.Source.Kind() == source.KindModule || p.Source.Kind() == source.KindTest)
+}
+
+var (
+	packageLine = regexp.MustCompile(`(?m)^[ \t]*(package[ \t]+[^\s#;]+)`)
+	ruleLine    = regexp.MustCompile(`(?m)^[ \t]*(?:default[ \t]+)?([A-Za-z_]\w*)[ \t]*(?:[(\[.{]|:?=|if\b|contains\b|\r?$)`)
+)
+
+// Clause is the path of the first line that looks like a package clause; nil if there is none. It is for files
+// that do not parse.
+func (p *File) Clause() ast.Ref {
+	m := packageLine.FindSubmatch(p.Source.Bytes)
+	if m == nil {
+		return nil
+	}
+	pkg, err := ast.ParsePackage(string(m[1]))
+	if err != nil {
+		return nil
+	}
+	return pkg.Path
+}
+
+// MayDefine returns the package of a file that does not parse, nil if it cannot be told, and the names that begin
+// a line as a rule does: what the file may define once it parses.
+func (p *File) MayDefine() (pkg ast.Ref, names map[string]bool) {
+	names = map[string]bool{}
+	for _, m := range ruleLine.FindAllSubmatch(p.Source.Bytes, -1) {
+		names[string(m[1])] = true
+	}
+	return p.Clause(), names
 }
 
 // isEmptyModule reports whether nothing but comments is in the file.
