@@ -8,6 +8,8 @@ import (
 
 // Affected returns the packages whose rules can have other values than under before: those that e changed,
 // and those that refer, directly or through others, to one of them or to data that is not what it was.
+//
+// It may name too many packages and never too few: what runs the tests of the affected ones relies on it.
 func (p *Policy) Affected(before *Policy, was ast.Object, e Edit) unit.Set {
 	c := newChange(before, e)
 	affected := c.changed
@@ -15,6 +17,8 @@ func (p *Policy) Affected(before *Policy, was ast.Object, e Edit) unit.Set {
 	if e.DataChanged {
 		places = append(places, dataPlaces(was, e.Data.Root(), "", 0)...)
 	}
+	// Unlike the waves of an edit, this goes on through packages whose signature is the same: the values of
+	// their rules may differ all the same.
 	for len(places) > 0 {
 		found := c.graphs.entangled(p.graph.Dependents(sortedPlaces(places)))
 		places = nil
@@ -34,7 +38,7 @@ const maxDataDepth = 8
 
 // dataPlaces lists the places where two documents differ.
 func dataPlaces(before, now ast.Object, at unit.Key, depth int) []unit.Key {
-	if before == now {
+	if before == now { // documents share what an edit did not touch, so this ends most walks at once
 		return nil
 	}
 	if depth == maxDataDepth {

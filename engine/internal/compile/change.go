@@ -38,7 +38,12 @@ func Build(ctx context.Context, previous *Policy, e Edit, all func() []*unit.Mod
 		c = newChange(previous, e)
 	}
 	if c != nil {
+		// Asking about the changed packages is enough. Every reason of WhyWhole is one package alone, or a pair
+		// of which one lies below a rule of the other; the previous policy had no such package and no such pair,
+		// so a new one has a changed package in it, and WhyWhole looks up and down from each. The reason that is
+		// about references, hidden packages, it looks for in the whole graph, and only if there are any.
 		if c.graphs.after.WhyWhole(c.changed) == "" {
+			// A reason may also come to light in a compiled package; then the splice is not used.
 			if next, err := c.applyOrExplain(ctx); err != nil || next.whole == "" {
 				return next, err
 			}
@@ -47,7 +52,8 @@ func Build(ctx context.Context, previous *Policy, e Edit, all func() []*unit.Mod
 	return Whole(ctx, all(), e.Data, e.Missing)
 }
 
-// change is an edit of a policy while it is compiled.
+// change is an edit of a policy while it is compiled. Several goroutines compile for it; of its fields they
+// write recent alone.
 type change struct {
 	Edit
 	before  *Policy
@@ -72,9 +78,11 @@ func newChange(before *Policy, e Edit) *change {
 		Edit: e, before: before, recent: map[string]*ast.Module{}, changed: unit.Set{},
 		graphs: graphs{before: before.graph, after: before.graph.With(e.Removed, e.Added)},
 	}
+	// Of an altered module both versions count: it may have declared another package before.
 	for _, m := range slices.Concat(e.Removed, e.Added) {
 		c.changed[m.Package] = true
 	}
+	// A metadata chain is compiled into its reader as a value, so no signature shows that it changed.
 	c.changed.Add(c.graphs.after.ChainReaders(c.changed, before.graph))
 	c.changed = c.graphs.entangled(c.changed)
 	return c
@@ -85,7 +93,7 @@ var errDoesNotFit = errors.New("the change does not compile")
 
 // applyOrExplain makes the next policy, or lists everything that is wrong as [ast.Errors].
 func (c *change) applyOrExplain(ctx context.Context) (*Policy, error) {
-	if len(c.Missing) > 0 {
+	if len(c.Missing) > 0 { // nothing can serve, so only the errors are wanted
 		return c.before, c.explain(ctx)
 	}
 	next, err := c.apply(ctx)
@@ -95,7 +103,9 @@ func (c *change) applyOrExplain(ctx context.Context) (*Policy, error) {
 	return next, err
 }
 
-// apply compiles what changed, then what refers to a signature that changed by that, and so on.
+// apply compiles what changed, then what refers to a signature that changed by that, and so on (invariant 3).
+// It ends, since no package is compiled twice. errDoesNotFit says that there is an error, and not which:
+// what the first failing compiler saw depends on the order, and explain's answer must not (invariant 5).
 func (c *change) apply(ctx context.Context) (*Policy, error) {
 	s := &spliced{graph: c.graphs.after, packages: map[unit.Key]*compiledPackage{}, trees: map[unit.Key]*ast.TreeNode{}}
 	for wave := c.changed; len(wave) > 0; {
@@ -117,7 +127,8 @@ func (c *change) apply(ctx context.Context) (*Policy, error) {
 	return next, nil
 }
 
-// nextWave is the packages, not yet compiled, that refer to a signature which the last wave changed.
+// nextWave is the packages, not yet compiled, that refer to a signature which the last wave changed. A package
+// that is compiled already need not be again: it was compiled after what it refers to, or with it (see [order]).
 func (c *change) nextWave(wave unit.Set, s *spliced) unit.Set {
 	next := unit.Set{}
 	keys := c.graphs.after.Keys()
@@ -149,7 +160,9 @@ func (c *change) compileWave(ctx context.Context, wave unit.Set, s *spliced) err
 	return nil
 }
 
-// compileParts compiles packages that do not wait for one another, in parallel parts, into s.
+// compileParts compiles packages that do not wait for one another, in parallel parts, into s. The compilers
+// share the parsed modules, which OPA's compiler copies before it writes (invariant 2), and stubs' types,
+// which are copied for each (see copyOf).
 func (c *change) compileParts(ctx context.Context, packages unit.Set, stubs *stubs, s *spliced) error {
 	var mu sync.Mutex
 	group, ctx := errgroup.WithContext(ctx)
@@ -181,7 +194,8 @@ func (c *change) compileParts(ctx context.Context, packages unit.Set, stubs *stu
 }
 
 // compilePart compiles packages against stubs where there are any, and with their closure otherwise. An
-// error against stubs proves nothing (invariant 5), so those are compiled with their closure as well.
+// error against stubs proves nothing (invariant 5): an error may name a stub, or the
+// builtin that gives it its type. So those are compiled with their closure as well, and only that may fail.
 func (c *change) compilePart(ctx context.Context, part unit.Set, stubs *stubs) (*ast.Compiler, error) {
 	if stubs != nil {
 		stage := stubs.stage(part)
@@ -231,6 +245,8 @@ func (c *change) parts(packages unit.Set) []unit.Set {
 // MaxRecentModules is how many modules' syntax a policy keeps for the next edit; of more it keeps none.
 const MaxRecentModules = 256
 
+// modules is the syntax of packages, and makes a note of it for the next edit (see [Policy].recent). One more
+// than the maximum is kept as the sign that it was passed.
 func (c *change) modules(packages unit.Set) map[string]*ast.Module {
 	modules := modulesIn(c.graphs.after, packages)
 	c.mu.Lock()
@@ -241,6 +257,8 @@ func (c *change) modules(packages unit.Set) map[string]*ast.Module {
 	return modules
 }
 
+// recentModules is what the next policy keeps. An edit of data alone compiles nothing, and the author goes on
+// with the modules of the edit before it.
 func (c *change) recentModules() map[string]*ast.Module {
 	switch n := len(c.recent); {
 	case n == 0:

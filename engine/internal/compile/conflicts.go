@@ -6,7 +6,9 @@ import (
 	"github.com/open-policy-agent/opa/v1/ast"
 )
 
-// conflicts lists the packages with a rule at a place where the data holds something.
+// conflicts lists the packages with a rule at a place where the data holds something. It finds what OPA's own
+// check of a compiler's rules finds, over a tree that no compiler has seen as a whole (invariant 6). For the
+// words of the error, the packages it lists are compiled again: see explain.
 func conflicts(tree *ast.TreeNode, data ast.Object) []unit.Key {
 	var found []unit.Key
 	if root := tree.Child(ast.DefaultRootDocument.Value); root != nil {

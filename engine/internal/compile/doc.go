@@ -18,19 +18,22 @@
 //     writes into it. What two policies share is only read.
 //  2. Modules are shared between generations; compilers copy them before they change them.
 //  3. A package is compiled again if one of its modules changed, if it is entangled with such a package
-//     (rules of both lie at shared places, before or after the edit), or if it refers to a place whose
-//     signature changed. A signature is what others can see of the rules at a place: kind, arity, type.
-//     No other package's compiled form depends on the edit.
+//     (rules of both lie at shared places, before or after the edit), if it reads a chain of metadata that
+//     a changed package is part of, or if it refers to a place whose signature changed. A signature is what
+//     others can see of the rules at a place: kind, arity, type. No other package's compiled form depends
+//     on the edit.
 //  4. A package is compiled against stubs of rules that are settled: compiled in this edit already, or
 //     neither changed nor referring, directly or through others, to what changed, in the graph before and
 //     in the graph after. Both graphs count: a package may lose a reference by the edit, and its type with
-//     it. What stubs cannot stand for (a package as a whole, a variable in the path, with, metadata chains)
-//     is compiled together with all that it refers to.
+//     it. What refers to more than stubs can stand for (a package as a whole, a rule that a variable picks)
+//     or uses with or metadata chains is compiled together with all that it refers to.
 //  5. Whatever does not compile against stubs is compiled with its closure before it counts as an error, and
 //     errors are reported from one compiler over all packages that can have one. So an author reads OPA's
 //     messages, never a stub's name, and the order of compilation cannot show.
-//  6. No recursion across packages, no conflict of packages, rules and data, no reference to a function that
-//     is gone: each is checked on the whole graph or the whole tree, since no small compiler sees it all.
+//  6. An error that lies between packages is seen by something that has all of them. Packages that refer to
+//     each other in a circle are compiled with their closure, by one compiler, so recursion is found.
+//     Entangled packages are compiled together, so conflicts between them are. Callers of a function that
+//     is gone refer to a place whose signature changed. New data is compared with the whole rule tree.
 //  7. If it cannot be shown that splicing is safe (see [unit.Graph.WhyWhole] and Policy.whole), [Whole]
 //     compiles everything as one. The reasons are names that no ordinary policy has.
 //
@@ -46,10 +49,12 @@
 //	before:   report ──▶ team ───▶ lib
 //	              └────▶ quota ────┘
 //
+// TestTheExampleOfThePackageComment holds what follows to the code.
+//
 // Edit 1 changes the body of is_admin: u.role in {"admin", "root"}. The first wave is {lib}. It refers to
 // nothing, so it is compiled alone. Its signature is the same: is_admin is still a function of one argument
 // with the same types, limit is still a number. So there is no second wave. The next policy's tree copies
-// the nodes data and lib, and shares team, quota and report with the previous one.
+// the nodes data and lib, with lib's rules, and shares team, quota and report with the previous one.
 //
 // Edit 2 makes limit a string, "ten". The first wave is {lib} again, and now the type of data.lib.limit has
 // changed. The packages that refer to a place at, above or below data.lib.limit are the second wave: {quota}.
@@ -60,7 +65,7 @@
 //	wave 1: lib      wave 2: quota (against a stub of data.lib.limit)      shared: team, report
 //
 // Edit 3 removes limit. The second wave is {quota}; data.lib.limit is now undefined, which is no error in
-// Rego, so the edit serves. Had quota called a function of lib that is gone, it would not compile; then the
-// waves are walked once more by explain, with one compiler over quota and its closure, and the error that
-// the author reads is the one that compiling everything would have found.
+// Rego, so the edit serves. Had quota called a function of lib that is gone, it would not compile. Then
+// explain walks the waves once more, each time with one compiler over all packages so far and their closure:
+// {lib}, then {lib, quota}. The error that the author reads is the one that compiling everything finds.
 package compile

@@ -17,6 +17,8 @@ import (
 // A reference to what does not compile, or is missing because its file does not parse, is of any type, and
 // calls of such a function are not reported: they would be follow-up errors.
 func (c *change) explain(ctx context.Context) error {
+	// With new data, a package conflicts that nobody edited. It is a suspect, since only its own compiler
+	// says so in OPA's words.
 	suspects := c.changed
 	if c.DataChanged {
 		found := conflicts(c.before.compiler.RuleTree, c.Data.Root())
@@ -30,6 +32,8 @@ func (c *change) explain(ctx context.Context) error {
 		if err != nil && !errors.As(err, &errs) {
 			return err
 		}
+		// Like the waves of apply, but all suspects together each time, so the errors of the last round are
+		// those of one compiler. Each round adds a package, so it ends.
 		var places []unit.Key
 		for key := range suspects {
 			places = append(places, c.signatureChanges(key, compiler)...)
@@ -40,7 +44,8 @@ func (c *change) explain(ctx context.Context) error {
 	}
 }
 
-// shape is what the source alone says of a rule.
+// shape is what the source alone says of a rule. It is a signature without types, for packages that did not
+// compile far enough to have any.
 type shape struct {
 	kind  ast.RuleKind
 	arity int
@@ -83,6 +88,7 @@ func (c *change) signatureChanges(key unit.Key, compiler *ast.Compiler) []unit.K
 			}
 		}
 	}
+	// A type that is any now may be so because of the error, and is no sign of a change.
 	if old := c.before.packages.Get(key); old != nil {
 		for place, e := range old.exports {
 			if tpe := compiler.TypeEnv.GetByRef(e.ref); !isAny(tpe) && types.Compare(tpe, e.tpe) != 0 {

@@ -7,7 +7,8 @@ import "defenseclaw/engine/internal/unit"
 type graphs struct{ before, after *unit.Graph }
 
 // entangled adds the packages that are entangled with the given ones, before or after the edit. They are
-// compiled, and replaced in the rule tree, together.
+// compiled, and replaced in the rule tree, together. It goes back and forth until neither graph adds one:
+// what is entangled after the edit with one may have been entangled before it with a third.
 func (g graphs) entangled(packages unit.Set) unit.Set {
 	for {
 		size := len(packages)
@@ -18,7 +19,8 @@ func (g graphs) entangled(packages unit.Set) unit.Set {
 	}
 }
 
-// dependents are the packages that refer to one of the places, with those entangled with them.
+// dependents are the packages that refer to one of the places, with those entangled with them. The graph after
+// is enough: a package whose references changed is in the first wave already.
 func (g graphs) dependents(places []unit.Key) unit.Set {
 	return g.entangled(g.after.Dependents(sortedPlaces(places)))
 }

@@ -10,6 +10,10 @@ import (
 // order sorts the packages of a wave topologically: a package is compiled after those that it refers to,
 // against stubs of their rules. Packages that cannot be compiled against stubs are compiled together with
 // everything that they refer to.
+//
+// The order matters since a package is compiled once in an edit: [change.nextWave] leaves out what is
+// compiled. If it were compiled against a type that changes later, the old type would stay in its own. So
+// every type that a stub has is final (invariant 4).
 type order struct {
 	c *change
 	s *spliced // what is compiled already
@@ -20,7 +24,7 @@ type order struct {
 	ready    unit.Set                // those that wait for none
 	together unit.Set                // packages to compile with their closure
 	reaches  map[unit.Key]unit.Reach // by reference: most references are to the same few libraries
-	settled  map[unit.Key]bool
+	settled  map[unit.Key]bool       // answers of isSettled, each of which walks two closures
 }
 
 // needs is what a package refers to in others.
@@ -72,6 +76,7 @@ func (o *order) next() (packages unit.Set, stubs *stubs) {
 		}
 		packages, o.together = o.together, unit.Set{}
 	}
+	// Those with a closure count as well: o.s has them once the caller compiled them.
 	maps.DeleteFunc(o.alone, func(key unit.Key, _ *needs) bool { return packages[key] })
 	for key := range packages {
 		for _, user := range o.users[key] {
@@ -84,7 +89,9 @@ func (o *order) next() (packages unit.Set, stubs *stubs) {
 }
 
 // breakCycles moves packages that refer to each other in a cycle to those compiled with their closure. Rego
-// allows it where no rule is recursive.
+// allows it where no rule is recursive; where one is, the compiler of the closure finds it (invariant 6).
+// It is called when nothing is ready, and then some package of the wave waits for itself: next always returns
+// a package, so compileWave ends.
 func (o *order) breakCycles() {
 	for key, n := range o.alone {
 		if o.c.graphs.after.Closure(unit.SetOf(n.packages...))[key] {
@@ -138,8 +145,11 @@ func (n *needs) add(r unit.Reach, own unit.Key) {
 }
 
 // isSettled reports whether a package outside of the wave is already, compiled, what it will be after the
-// edit (invariant 4). Both graphs are asked: by the edit a package may lose the reference through which its
-// type comes from a changed one, and until it is compiled again its old type stands in the table.
+// edit (invariant 4). Both graphs are asked, though an unchanged package has the same references in both:
+// a graph follows them to the packages that it has. One that the edit removes is in the graph before alone,
+// one that it adds in the graph after alone, and either may change the type of what refers to it. Until that
+// is compiled, in a later wave, its old type stands in the table.
+// TestAPackageIsSettledIfItIsInBothGraphs has an edit of each kind.
 func (o *order) isSettled(key unit.Key) bool {
 	if o.s.packages[key] != nil {
 		return true

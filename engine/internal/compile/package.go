@@ -10,7 +10,8 @@ import (
 	"github.com/open-policy-agent/opa/v1/types"
 )
 
-// compiledPackage is one package as its compiler left it.
+// compiledPackage is one package as its compiler left it. It never changes, and policies share it (invariant
+// 1). Rules themselves are in the rule tree; here is what splicing, and compiling others, ask of a package.
 type compiledPackage struct {
 	modules   map[string]*ast.Module
 	exports   map[unit.Key]export // by the rule's place
@@ -33,6 +34,9 @@ type export struct {
 	tpe   types.Type // nil where the type checker has none
 }
 
+// sameAs reports whether what refers to the place compiles alike against either. Values and bodies do not
+// count: a compiler sees other packages' rules by kind, arity and type alone, which is why most edits stop
+// at the first wave.
 func (e export) sameAs(other export) bool {
 	return e.kind == other.kind && e.arity == other.arity && types.Compare(e.tpe, other.tpe) == 0
 }
@@ -56,6 +60,8 @@ func packageOf(compiler *ast.Compiler, p *unit.Package) *compiledPackage {
 			case vary == 1:
 				objects = append(objects, place)
 			}
+			// The first rule speaks for all at its place: the type checker joins their types into one, and
+			// rules of several arities at one place do not compile.
 			if c.exports[place].ref == nil {
 				c.exports[place] = export{
 					ref: ref, kind: rule.Head.RuleKind(), arity: len(rule.Head.Args), tpe: compiler.TypeEnv.GetByRef(ref),
@@ -67,6 +73,7 @@ func packageOf(compiler *ast.Compiler, p *unit.Package) *compiledPackage {
 			}
 		}
 	}
+	// data.p.obj[k] and data.p.obj.name in one package: the type at name joins those of both rules.
 	for place := range c.exports {
 		c.general = c.general || slices.ContainsFunc(objects, func(o unit.Key) bool { return o != place && o.Holds(place) })
 	}
@@ -93,6 +100,8 @@ func (c *compiledPackage) declareFunction(e export) {
 	c.functions = append(c.functions, &ast.Builtin{Name: name, Decl: f})
 }
 
+// hasComprehensionIndex asks the compiler that compiled the rule: indices are found by the identity of a
+// term, and belong to one compiler.
 func hasComprehensionIndex(compiler *ast.Compiler, rule *ast.Rule) bool {
 	found := false
 	ast.WalkTerms(rule, func(t *ast.Term) bool {
@@ -116,9 +125,11 @@ func (c *compiledPackage) findComposite() {
 	}
 }
 
+// hasIndexes is false for nil, a package that is new or gone.
 func (c *compiledPackage) hasIndexes() bool { return c != nil && len(c.indexed) > 0 }
 
-// sameFunctions reports whether both declare the same functions; either may be nil.
+// sameFunctions reports whether both declare the same functions; either may be nil. If all spliced packages
+// do, the type environment of the previous policy serves the next, and nobody looks at the other packages.
 func sameFunctions(before, after *compiledPackage) bool {
 	byName := map[string]*types.Function{}
 	for _, f := range before.declared() {
@@ -131,6 +142,7 @@ func sameFunctions(before, after *compiledPackage) bool {
 	return same
 }
 
+// declared is empty for nil, a package that is new or gone.
 func (c *compiledPackage) declared() []*ast.Builtin {
 	if c == nil {
 		return nil
@@ -139,7 +151,8 @@ func (c *compiledPackage) declared() []*ast.Builtin {
 }
 
 // signatureDiff lists the places where the signatures of before and after differ, and the package itself if
-// it appeared or disappeared. Either may be nil.
+// it appeared or disappeared. Either may be nil. The package counts as a place of its own, since a package
+// without rules exports nothing, and a reference to it finds an empty object all the same.
 func signatureDiff(key unit.Key, before, after *compiledPackage) []unit.Key {
 	var places []unit.Key
 	if (before == nil) != (after == nil) {
@@ -158,6 +171,7 @@ func signatureDiff(key unit.Key, before, after *compiledPackage) []unit.Key {
 	return places
 }
 
+// signature is empty for nil, a package that is new or gone.
 func (c *compiledPackage) signature() map[unit.Key]export {
 	if c == nil {
 		return nil

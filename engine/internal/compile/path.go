@@ -14,6 +14,7 @@ func (p *Policy) CheckPath(ref ast.Ref) error {
 	if p.whole != "" {
 		return nil // its compiler has all types, and checks the query itself
 	}
+	// The last rule on the way down decides: its type says what can be selected below it.
 	node := p.compiler.RuleTree
 	var at export
 	tail, found := ast.Ref{}, false
@@ -45,12 +46,14 @@ func (p *Policy) checkByClosure(ref ast.Ref, own unit.Key) error {
 	return compileQuery(compiler, ref)
 }
 
+// compileQuery type-checks a reference as a query, with a compiler made for this: see invariant 1.
 func compileQuery(compiler *ast.Compiler, ref ast.Ref) error {
 	_, err := compiler.QueryCompiler().Compile(ast.NewBody(ast.NewExpr(ast.NewTerm(ref))))
 	return err
 }
 
-// compilerWithType makes a compiler that has one rule, of the type of e.
+// compilerWithType makes a compiler that has one rule, of the type of e. The error about a path is then OPA's
+// own, word for word, though the policy's compiler has no types of rules (see [Policy.Compiler]).
 func compilerWithType(e export) *ast.Compiler {
 	value := ast.VarTerm("$value") // no module can have this name
 	rule := &ast.Rule{

@@ -79,7 +79,8 @@ func (p *Policy) WithoutSyntax() *Policy {
 	return &lean
 }
 
-// emptyPolicy is what the first edit is made to.
+// emptyPolicy is what the first edit is made to, so that a first load is compiled in parallel parts like any
+// other edit (BenchmarkFirstCompile compares it with one compiler for everything).
 func emptyPolicy() *Policy {
 	empty := dialect.NewCompiler()
 	empty.Compile(nil)
@@ -92,6 +93,8 @@ func newPolicy(compiler *ast.Compiler, graph *unit.Graph) *Policy {
 	for _, key := range graph.Keys() {
 		packages[key] = packageOf(compiler, graph.Package(key))
 	}
+	// Both reasons to compile as a whole, for the edits that follow: names in the source, which the graph
+	// tells, and what only a compiled package tells. Build never asks about unchanged packages again.
 	p := &Policy{graph: graph, packages: (&unit.Table[compiledPackage]{}).With(packages)}
 	if p.whole = graph.WhyWhole(unit.SetOf(graph.Keys()...)); p.whole == "" {
 		p.whole = whyWhole(p.packages)
@@ -104,6 +107,7 @@ func newPolicy(compiler *ast.Compiler, graph *unit.Graph) *Policy {
 	return p
 }
 
+// whyWhole is the second half of invariant 7: what the source does not tell.
 func whyWhole(packages *unit.Table[compiledPackage]) string {
 	for _, p := range packages.All() {
 		if p.whole != "" {
@@ -115,7 +119,10 @@ func whyWhole(packages *unit.Table[compiledPackage]) string {
 
 // functionTypes makes a type environment that has the functions; everything else under data is any. The
 // evaluator asks it only whether the target of a with is a function, and of which arity. The types of rules
-// are checked where they are compiled.
+// are checked where they are compiled. Queries are type-checked against it too, and find any; so the path of
+// a decision is checked by [Policy.CheckPath].
+//
+// A function is declared as a builtin because the environment's own tree can be filled from package ast only.
 func functionTypes(packages *unit.Table[compiledPackage]) *ast.TypeEnv {
 	declared := map[string]*ast.Builtin{}
 	for _, p := range packages.All() {

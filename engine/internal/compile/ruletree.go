@@ -10,13 +10,18 @@ import (
 )
 
 // treeEditor edits a rule tree that others read: it copies the nodes on the path to each change, once, and
-// shares the rest.
+// shares the rest. An edit so costs the depth of its places and the size of the nodes on the way, not the
+// size of the tree. For one goroutine.
 type treeEditor struct {
 	root *ast.TreeNode
 
-	// own has the nodes that were made here, which nobody else reads yet, so they may be changed. The value
-	// tells whether Sorted was made here, too: a copied node shares it until the first change, since most
-	// copied nodes change one child and no name.
+	// own has the nodes that were made here, which nothing else reads yet. The invariant: a node is written
+	// only if it is in own, and whatever is above a node in own is in own, the root included. So no write
+	// reaches the tree that was given, and every write is seen from root.
+	//
+	// The value tells whether the array of Sorted was made here, too: a copied node shares it until the first
+	// change, since most copied nodes change one child and no name. Values and Index are never written, only
+	// replaced, so copies share them.
 	own map[*ast.TreeNode]bool
 }
 
@@ -26,6 +31,8 @@ func newTreeEditor(root *ast.TreeNode) *treeEditor {
 	return e
 }
 
+// copy makes a node of ours from one that others read: every field is the same but Children, whose map is
+// ours to write into.
 func (e *treeEditor) copy(node *ast.TreeNode) *ast.TreeNode {
 	n := &ast.TreeNode{
 		Values: node.Values, Sorted: node.Sorted, Key: node.Key, External: node.External,
@@ -49,7 +56,8 @@ func (e *treeEditor) sorted(node *ast.TreeNode) []ast.Value {
 	return node.Sorted
 }
 
-// at returns the node at path to be changed. If there is none, it is made with create, and nil without.
+// at returns the node at path to be changed. If there is none, it is made with create, and nil without. It
+// takes the nodes on the way into own, from the root down, which keeps the invariant.
 func (e *treeEditor) at(path ast.Ref, create bool) *ast.TreeNode {
 	node := e.root
 	for i, part := range path {
@@ -74,7 +82,8 @@ func (e *treeEditor) at(path ast.Ref, create bool) *ast.TreeNode {
 	return node
 }
 
-// remove removes a package's rules and leaves their nodes to prune.
+// remove removes a package's rules and leaves their nodes to prune. A place holds rules of one package only:
+// packages that could share one are entangled, and are in the same splice.
 func (e *treeEditor) remove(p *compiledPackage) {
 	if p == nil {
 		return
@@ -111,6 +120,8 @@ func (e *treeEditor) prune(graph *unit.Graph, before *compiledPackage) {
 	}
 }
 
+// pruneAt removes empty nodes from path upwards, and stops at the first that something else needs: rules, a
+// node below, or a package without rules, which is an empty object (see add).
 func (e *treeEditor) pruneAt(graph *unit.Graph, path ast.Ref) {
 	for ; len(path) > 0; path = path[:len(path)-1] {
 		node := e.root.Find(path)

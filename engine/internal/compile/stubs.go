@@ -20,7 +20,7 @@ type stubs struct {
 }
 
 // stubsFor collects the rules that packages refer to. Packages that refer to one that cannot be a stub are
-// moved to o.together.
+// moved to o.together, which takes them out of packages as well: next compiles those with their closure later.
 func (o *order) stubsFor(packages unit.Set) *stubs {
 	s := &stubs{rules: map[unit.RuleAt]export{}, needs: map[unit.Key]*needs{}}
 	for key := range packages {
@@ -42,8 +42,8 @@ func (o *order) stubsFor(packages unit.Set) *stubs {
 	return s
 }
 
-// lookUp returns the export at a place. It is not ok if nothing is there, or if it cannot be declared by
-// name.
+// lookUp returns the export at a place, as compiled in this edit, or else as it was, which is still true of a
+// settled package (invariant 4). It is not ok if nothing is there, or if it cannot be declared by name.
 func (o *order) lookUp(at unit.RuleAt) (export, bool) {
 	p := o.s.packages[at.Package]
 	if p == nil {
@@ -96,7 +96,9 @@ var typing = []ast.StageID{
 //
 // The environment cannot be filled from outside of package ast, so the stubs are type-checked: each takes
 // its value from a builtin that is declared with the wanted type. Rules that serve are never handed to a
-// compiler, since it may write into them.
+// compiler, since it may write into them, and decisions read them at the same time (invariant 1).
+//
+// A rule that has no type gets a stub without one: the checker gives any to what it does not find.
 func makeStubs(exports []export) ([]*ast.Rule, *ast.TypeEnv) {
 	declared := make(map[string]*ast.Builtin, len(exports))
 	typed := &ast.Module{Package: &ast.Package{Path: ast.Ref{ast.DefaultRootDocument.Copy()}}} // a copy, since compilers write into it

@@ -3,8 +3,10 @@ package compile
 import "github.com/open-policy-agent/opa/v1/types"
 
 // copyOf copies a type as deep as a type checker may write. Where OPA's checker joins the types of several
-// rules at one place, it writes into the dynamic properties of an object type that it got from elsewhere. So
-// a type from one compiler is copied before another compiler sees it.
+// rules at one place, it writes into the dynamic properties of an object type that it got from elsewhere
+// (mergeTypes in ast/env.go). So a type from one compiler is copied before another compiler sees it: several
+// compile at the same time, and a type that a signature holds must not change (invariant 1). Recursive types
+// are not copied; OPA makes them of JSON schemas alone, and no compiler here is given any.
 func copyOf(t types.Type) types.Type {
 	switch t := t.(type) {
 	case *types.Array:

@@ -12,8 +12,9 @@ import (
 	"github.com/open-policy-agent/opa/v1/storage"
 )
 
-// Whole compiles all modules with one compiler: what [Build] has to equal, and what it falls back to. Errors
-// that what is missing explains are left out. The error is [ast.Errors] or ctx's.
+// Whole compiles all modules with one compiler: what [Build] has to equal, and what it falls back to
+// (invariant 7); the differential tests of package engine compare the two. Errors that what is missing explains
+// are left out. The error is [ast.Errors] or ctx's.
 func Whole(ctx context.Context, all []*unit.Module, data *store.Store, missing []Missing) (*Policy, error) {
 	modules := make(map[string]*ast.Module, len(all))
 	for _, m := range all {
@@ -63,6 +64,8 @@ func compileOnce(
 	if stubs != nil {
 		compiler = compiler.WithStageAfterID(ast.StageSetGraph, *stubs)
 	}
+	// A compiler takes no context. A stage of ours behind each of its own is the only place where it can be
+	// stopped, and where it lets decisions have the processor (see package turns).
 	stages := ast.AllStages()
 	for i, stage := range stages {
 		compiler = compiler.WithStageAfterID(stage, ast.CompilerStageDefinition{

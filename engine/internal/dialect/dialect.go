@@ -43,9 +43,10 @@ func NewCompiler() *ast.Compiler {
 }
 
 // Seal returns a copy of a compiler to evaluate with, and empties the original: rule indices refer to the
-// compiler that made them, and would keep everything in it alive. Maps that only compilation reads are
-// dropped. So are the original names of rewritten variables, since two compilers generate the same new
-// names for different variables; traces show the generated names.
+// compiler that made them, and would keep everything in it alive (TestAChainOfSplicesKeepsNoOldGeneration
+// finds old modules and trees without it). Maps that only compilation reads are dropped. So are the original
+// names of rewritten variables, since two compilers generate the same new names for different variables;
+// traces show the generated names.
 func Seal(c *ast.Compiler) *ast.Compiler {
 	result := *c
 	*c = ast.Compiler{}

@@ -15,7 +15,9 @@ type deadline struct {
 	over   bool
 }
 
-// stepsPerLook is the number of steps between two looks at the clock, which costs more than most steps.
+// stepsPerLook is the number of steps between two looks at the clock. A look at each step makes a decision
+// that walks data about a tenth slower (BenchmarkEvaluate/Walk1MB), and ends it at most
+// seven steps sooner.
 const stepsPerLook = 8
 
 // newDeadline takes the caller's deadline; now+timeout if it has none.

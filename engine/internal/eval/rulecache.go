@@ -8,9 +8,11 @@ import (
 )
 
 // ruleCache holds the values of the rules that one evaluation met, as OPA's own does, and constants from the
-// start. Most evaluations meet few rules; for those a list is faster than OPA's tree by the parts of their
-// names, and the first frame and its first rules need no allocation: BenchmarkRuleCache has both. It must be
-// reset before the first use. Not for concurrent use.
+// start. It must be reset before the first use. Not for concurrent use.
+//
+// Most evaluations meet few rules, and for those a list is faster than OPA's tree by the parts of their names.
+// BenchmarkRuleCache, with four rules: 0.5 µs and 4 allocations; 0.85 µs and 7 without the buffer; 2.8 µs and
+// 29 with OPA's. In a whole decision (BenchmarkEvaluate/Small) it is 7 µs and 45 allocations against 10 and 70.
 type ruleCache struct {
 	constants *constants // nil: none
 	frames    []cacheFrame
@@ -30,7 +32,8 @@ type cachedRule struct {
 	undefined bool // whatever value is
 }
 
-// maxListed is how many rules are searched one by one.
+// maxListed is how many rules are searched one by one. The list and OPA's tree take the same time with 16
+// rules (BenchmarkRuleCache).
 const maxListed = 16
 
 // reset empties the cache.

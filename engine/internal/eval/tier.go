@@ -45,8 +45,8 @@ func (t *tier) newQuery(e *Evaluator) *topdown.Query {
 		WithStrictBuiltinErrors(true)
 }
 
-// evaluation is what one decision by a tier needs. Decisions reuse it one after the other, which saves each a
-// tenth of its allocations (BenchmarkEvaluate/Small).
+// evaluation is what one decision by a tier needs. Decisions reuse it one after the other. That saves each a
+// quarter of the bytes that it allocates, 0.8 of 3.6 kB (BenchmarkEvaluate/Small).
 type evaluation struct {
 	query *topdown.Query
 	rules ruleCache
