@@ -20,7 +20,8 @@ type deadline struct {
 // seven steps sooner.
 const stepsPerLook = 8
 
-// newDeadline takes the caller's deadline; now+timeout if it has none.
+// newDeadline takes the caller's deadline; now+timeout if it has none. The evaluation's clock, begun, is taken
+// here too, so that time.now_ns and the deadline count from one moment.
 func newDeadline(caller context.Context, timeout time.Duration) *deadline {
 	d := &deadline{caller: caller, begun: time.Now()}
 	var ok bool
@@ -33,7 +34,8 @@ func newDeadline(caller context.Context, timeout time.Duration) *deadline {
 // Cancel is [topdown.Cancel]'s.
 func (d *deadline) Cancel() { d.over = true }
 
-// Cancelled is [topdown.Cancel]'s.
+// Cancelled is [topdown.Cancel]'s. A caller that goes away is seen at each step; a deadline that passes, within
+// stepsPerLook steps. Neither interrupts a builtin, which is one step however long it takes.
 func (d *deadline) Cancelled() bool {
 	d.steps++
 	if !d.over {

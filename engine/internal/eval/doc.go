@@ -12,7 +12,7 @@
 //
 //  1. An evaluation uses one policy and one document of data, from beginning to end. It waits for no reload,
 //     and takes no lock that one holds.
-//  2. The policy's compiler and data are only read. OPA's partial evaluation compiles what it leaves, which
+//  2. The policy's compiler and data are only read. What a partial evaluation leaves has to be compiled, which
 //     writes into a compiler; so that is a new one each time.
 //  3. All tiers of a path give the same values and fail alike. A second tier exists only where that is shown;
 //     without it, decisions are made by the first.
@@ -27,15 +27,21 @@
 //	package p
 //	admins := {name | some name, u in data.users; u.role == "admin"}
 //	allow if input.user in admins
+//	audit if lower(input.user) in admins
+//
+// TestTheExampleOfThePackageComment holds what follows to the code.
 //
 // The first decision for p/allow prepares its plan, whose first tier is the query data.p.allow = value. Each
 // decision evaluates admins anew, since OPA's cache of rules lives as long as one query. The 500th decision
-// makes the path hot: [Config].OnHot hands it to the engine, which calls Ahead between decisions. allow has no
-// builtin that may fail on what the input holds, but admins has a comprehension, whose partial evaluation is
-// not relied on (partialsafe.go), so there is no partial evaluation. But admins does not depend on the input:
-// Ahead evaluates it once, 20 names say, and stores a tier that has it in its rule cache from the start. The
-// next decision costs one lookup in a set of 20. A with below which data.users is replaced does not see the
-// cached value: a frame of the cache that a with pushed has no constants.
+// makes the path hot: [Config].OnHot hands it to the engine, which calls Ahead between decisions. allow calls
+// nothing that may fail on what the input holds, and the comprehension is in a rule that does not depend on the
+// input. So Ahead evaluates the query partially: what is left is one rule that looks input.user up in a set of
+// 20 names, and the next decision costs that lookup.
+//
+// audit calls lower, which is an error for an input that is no string. A partial evaluation might lose that
+// error (partialsafe.go), so there is none. But admins depends on the data alone: Ahead evaluates it once, and
+// stores a tier that has it in its rule cache from the start. A rule that says "with data.users as" does not
+// see the cached value: a frame of the cache that a with pushed has no constants.
 //
 // An edit of any file makes a new generation with a new Evaluator, whose paths begin with the first tier.
 package eval

@@ -33,6 +33,8 @@ type Path []string
 // String is the path as a Rego reference.
 func (p Path) String() string { return p.Ref().String() }
 
+// key distinguishes paths whose parts hold dots or slashes. A part that holds the separator itself can give two
+// paths one key, so what is found by it has to be compared.
 func (p Path) key() string { return strings.Join(p, "\x00") }
 
 // Ref is the path as a Rego reference. A whole number is an index, as in OPA's server.
@@ -58,7 +60,8 @@ type Config struct {
 	OnHot func(*Evaluator, Path)
 }
 
-// Evaluator decides by one policy and its data. Only its plans grow. Safe for concurrent use.
+// Evaluator decides by one policy and its data. Only its plans grow. Safe for concurrent use. It starts no
+// goroutine and needs no closing: when the last decision that uses it has ended, the collector takes it.
 type Evaluator struct {
 	policy *compile.Policy
 	data   *store.Store
@@ -66,7 +69,8 @@ type Evaluator struct {
 	plans  plans
 }
 
-// New makes the evaluator of a policy and its data.
+// New makes the evaluator of a policy and its data. They must belong together: the policy was compiled against
+// the data, so that no rule and no document share a place.
 func New(policy *compile.Policy, data *store.Store, cfg Config) *Evaluator {
 	cfg.Timeout = cmp.Or(cfg.Timeout, DefaultTimeout)
 	return &Evaluator{policy: policy, data: data, cfg: cfg, plans: plans{mu: &sync.Mutex{}}}
@@ -85,6 +89,8 @@ func (e *Evaluator) Evaluate(ctx context.Context, path Path, input ast.Value) (_
 			err = contain.Recovered("evaluate "+path.String(), v)
 		}
 	}()
+	// Preparing is done before a slot is taken: the slots bound what a policy computes, and the lock in plan
+	// already lets one preparation run at a time.
 	plan, err := e.plan(path)
 	if err != nil {
 		return nil, err
@@ -94,6 +100,7 @@ func (e *Evaluator) Evaluate(ctx context.Context, path Path, input ast.Value) (_
 		return nil, fmt.Errorf("evaluate %s: %w", path, err)
 	}
 	defer e.cfg.Limiter.leave(plan.quota)
+	// The timeout begins now. The limiter has bounded the time that was spent waiting for a slot.
 	limit := newDeadline(ctx, e.Timeout())
 	value, err := plan.tier.Load().evaluate(ctx, e, input, limit)
 	switch {
@@ -107,7 +114,8 @@ func (e *Evaluator) Evaluate(ctx context.Context, path Path, input ast.Value) (_
 }
 
 // explainError evaluates once more what failed, with OPA's own preparation, so that the error has a stack and
-// the text of the query. Decisions that go well do not pay for it.
+// the text of the query. Decisions that go well do not pay for it. The answer of the second evaluation counts,
+// should it succeed: a builtin that is not deterministic may have failed by chance.
 func (p *plan) explainError(ctx context.Context, input ast.Value, until time.Time, first error) (ast.Value, error) {
 	ctx, cancel := context.WithDeadline(ctx, until)
 	defer cancel()
@@ -140,7 +148,7 @@ func (e *Evaluator) Begin(ctx context.Context) (_ context.Context, end func(), e
 	}, nil
 }
 
-// Error returns err, or what wraps [ErrTimeout] if the evaluation ended because ctx did.
+// Error is for evaluations that [Evaluator.Begin] prepared: it returns err, or what wraps [ErrTimeout] if the evaluation ended because ctx did.
 func Error(ctx context.Context, err error) error {
 	if topdown.IsCancel(err) {
 		return fmt.Errorf("%w: %w", ErrTimeout, context.Cause(ctx))

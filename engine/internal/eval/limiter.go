@@ -18,7 +18,9 @@ var ErrBusy = errors.New("too many decisions at once")
 // Evaluations compute and never wait, so more than a few for each processor finish no sooner.
 const decisionsPerProcessor, minDecisions = 4, 8
 
-// A decision waits for its slots for at most a quarter of its timeout, and at most 64 wait for each slot.
+// A decision waits for its slots for at most a quarter of its timeout, and at most 64 wait for each slot. A
+// caller that must be refused is refused while it has time to ask elsewhere, and the memory that those who
+// wait hold has a bound.
 const waitFraction, maxWaitingPerSlot = 4, 64
 
 // Limiter bounds the evaluations that run at once, over all generations. A nil Limiter bounds nothing. Safe
@@ -43,6 +45,8 @@ func NewLimiter(maxDecisions int) *Limiter {
 	return l
 }
 
+// newQuota makes the quota of one path. It is rounded down but never to nothing, so a Limiter of one slot lets
+// one path have all.
 func (l *Limiter) newQuota() *quota {
 	if l == nil {
 		return nil
@@ -63,6 +67,8 @@ func (l *Limiter) enter(ctx context.Context, path *quota, timeout time.Duration)
 	if l == nil {
 		return nil
 	}
+	// The usual way takes neither a timer nor a context. The quota comes first here and in wait, so that a
+	// path that is over its quota holds no slot while it waits.
 	if path.TryAcquire(1) {
 		if l.slots.TryAcquire(1) {
 			return nil
@@ -85,6 +91,7 @@ func (l *Limiter) wait(ctx context.Context, path *quota, patience time.Duration)
 		}
 		path.Release(1)
 	}
+	// waitCtx ends with ctx, too. Only if ctx is alive, it was the queue that took too long.
 	if ctx.Err() != nil {
 		return fmt.Errorf("%w: %w", ErrTimeout, context.Cause(ctx))
 	}

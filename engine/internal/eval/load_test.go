@@ -73,6 +73,20 @@ func answerOf(tb testing.TB, e *Evaluator, path Path, input ast.Value) string {
 	}
 }
 
+func TestAPathWithAnothersKeyIsRefused(t *testing.T) {
+	e := load(t, map[string]string{"p.rego": "package p\nq := 1\n"})
+	for range 2 {
+		for _, of := range []struct {
+			path Path
+			want string
+		}{{Path{"p", "q"}, "1"}, {Path{"p\x00q"}, "error the path is no Rego reference"}} {
+			if got := answerOf(t, e, of.path, nil); got != of.want {
+				t.Errorf("%q is %s; want %s", of.path, got, of.want)
+			}
+		}
+	}
+}
+
 // BenchmarkPlan finds the plan of a path that has one.
 func BenchmarkPlan(b *testing.B) {
 	e := load(b, map[string]string{"p.rego": "package defenseclaw.admission\nallow := true\n"})

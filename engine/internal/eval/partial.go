@@ -14,7 +14,8 @@ import (
 	"github.com/open-policy-agent/opa/v1/ast"
 )
 
-// The second tier of a plan is bounded in the time that it takes to make and in the rules that are left.
+// The second tier of a plan is bounded in the time that it takes to make and in the rules that are left. A rule
+// that searches data by the input leaves a rule for each member, so large data would make a large tier.
 const (
 	partialTimeout    = 500 * time.Millisecond
 	maxPartialRules   = 20_000
@@ -35,6 +36,8 @@ func (e *Evaluator) Ahead(ctx context.Context, path Path) (err error) {
 	if err != nil {
 		return err
 	}
+	// A path that has constants has them for the first tier's query, so a failed try at the first kind of
+	// second tier has changed nothing.
 	rules := inspect(e.policy.Compiler(), path.Ref())
 	if err = e.evaluatePartially(ctx, plan, rules); err != nil {
 		e.evaluateConstants(ctx, plan, rules.constants())
@@ -42,6 +45,8 @@ func (e *Evaluator) Ahead(ctx context.Context, path Path) (err error) {
 	return err
 }
 
+// evaluatePartially stores a second tier, or says why there is none. Any doubt is a reason (invariant 3): the
+// first tier is right, only slower.
 func (e *Evaluator) evaluatePartially(ctx context.Context, plan *plan, rules *inspection) error {
 	lookups, why := rules.whyNotPartial(plan.path.Ref())
 	if why != "" {
@@ -51,10 +56,12 @@ func (e *Evaluator) evaluatePartially(ctx context.Context, plan *plan, rules *in
 	defer cancel()
 	limit := newDeadline(ctx, partialTimeout)
 	for _, ref := range lookups {
+		// A deadline that passes while it looks ends the partial evaluation below, too.
 		if name, found := numberName(e.data.Get(ref), limit); found {
 			return fmt.Errorf("%w: %s has a member %q, which a number may mean", ErrNotPartial, ref, name)
 		}
 	}
+	// It starts from the tier that serves. Only the input is unknown: data is as fixed as the rules are.
 	left, support, err := plan.tier.Load().newQuery(e).
 		WithCancel(limit).
 		WithUnknowns([]*ast.Term{ast.NewTerm(ast.InputRootRef)}).
@@ -72,7 +79,9 @@ func (e *Evaluator) evaluatePartially(ctx context.Context, plan *plan, rules *in
 	return nil
 }
 
-// compilePartial makes a tier of what a partial evaluation left of a query.
+// compilePartial makes a tier of what a partial evaluation left of a query: nothing, if no input can make it
+// true, or one body and the rules that this refers to. Several bodies would need a union of answers, which a
+// query of topdown does not make.
 func compilePartial(ctx context.Context, policy *ast.Compiler, left []ast.Body, support []*ast.Module) (*tier, error) {
 	switch len(left) {
 	case 0:
@@ -97,6 +106,7 @@ func compilePartial(ctx context.Context, policy *ast.Compiler, left []ast.Body, 
 	if err := onlyData(policy, left[0]); err != nil {
 		return nil, err
 	}
+	// Compiling gives the rules that are left their index: that is what makes the second tier fast.
 	compiler := dialect.NewCompiler()
 	compiler.Compile(modules)
 	if compiler.Failed() {
@@ -114,7 +124,8 @@ func compilePartial(ctx context.Context, policy *ast.Compiler, left []ast.Body, 
 	return partial, nil
 }
 
-// onlyData is an error if what is left refers to a rule of the policy: its own compiler has none of them.
+// onlyData is an error if what is left refers to a rule of the policy: its own compiler has none of them, so the
+// reference would be undefined there.
 func onlyData(policy *ast.Compiler, left any) (err error) {
 	own := ast.DefaultRootRef.Append(ast.StringTerm(partialNamespace))
 	ast.WalkRefs(left, func(ref ast.Ref) bool {
@@ -149,7 +160,8 @@ func numberName(v ast.Value, limit *deadline) (name ast.String, found bool) {
 }
 
 // putInputs replaces variables that are equal to a reference into the input, where they are compared with a
-// constant, by that reference: OPA's index of rules recognizes references only.
+// constant, by that reference: OPA's index of rules recognizes references only. Without the index, a decision
+// would try every rule that is left, which may be one for each member of the data.
 func putInputs(rule *ast.Rule) {
 	inputs := map[ast.Var]*ast.Term{}
 	for _, expr := range rule.Body {
@@ -157,6 +169,7 @@ func putInputs(rule *ast.Rule) {
 			inputs[v] = other
 		}
 	}
+	// The equation with the input goes only where nothing else uses its variable, in the head or the body.
 	put := ast.NewVarSet()
 	body := make([]*ast.Expr, 0, len(rule.Body))
 	for _, expr := range rule.Body {
@@ -178,7 +191,7 @@ func putInputs(rule *ast.Rule) {
 	})
 }
 
-// equated splits an equation of a variable with something else; other is nil if expr is none.
+// equated splits an equation, of which a partial evaluation leaves many, of a variable with something else; other is nil if expr is none.
 func equated(expr *ast.Expr) (v ast.Var, other *ast.Term) {
 	if expr.Negated || !expr.IsEquality() || len(expr.Operands()) != 2 {
 		return "", nil

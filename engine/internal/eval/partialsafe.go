@@ -9,7 +9,8 @@ import (
 )
 
 // infallible are the builtins that have an answer for every operand. Any other builtin is an error for some
-// types or values, and then the decision may be an error.
+// types or values, and then the decision may be an error. A builtin that a later OPA adds is not in the list,
+// so it costs a path its second tier and never an error its place.
 var infallible = map[string]bool{
 	ast.Equality.Name: true, ast.Equal.Name: true, ast.NotEqual.Name: true,
 	ast.LessThan.Name: true, ast.LessThanEq.Name: true, ast.GreaterThan.Name: true, ast.GreaterThanEq.Name: true,
@@ -18,7 +19,8 @@ var infallible = map[string]bool{
 	ast.IsSet.Name: true, ast.IsObject.Name: true, ast.IsNull.Name: true, ast.TypeNameBuiltin.Name: true,
 }
 
-// readsTheClock are builtins that read the time, though OPA does not call them nondeterministic.
+// readsTheClock are builtins that read the time, though OPA does not call them nondeterministic: they compare
+// it with the dates in a certificate or a token. A partial evaluation would keep the answer of one moment.
 var readsTheClock = []string{"crypto.x509.", "io.jwt."}
 
 // inspection finds out whether what a partial evaluation leaves of some rules decides as the rules do, for
@@ -31,6 +33,7 @@ type inspection struct {
 	order    []*ast.Rule // as they were found, those at the path first
 }
 
+// ruleFacts is what inspect finds out about one rule by its source alone, but for varies, which spread completes.
 type ruleFacts struct {
 	refersTo []*ast.Rule
 	varies   bool      // depends on the input, or on what differs from one evaluation to the next
@@ -38,7 +41,8 @@ type ruleFacts struct {
 	strange  string    // a construct whose partial evaluation is not relied on; "" for none
 }
 
-// inspect looks at the rules of the document at ref, and at all that they refer to.
+// inspect looks at the rules of the document at ref, and at all that they refer to. It reads compiled rules, where
+// every reference is written in full and calls are expressions of their own; so it need not follow imports.
 func inspect(compiler *ast.Compiler, ref ast.Ref) *inspection {
 	f := &inspection{compiler: compiler, facts: map[*ast.Rule]*ruleFacts{}}
 	f.find(compiler.GetRules(ref))
@@ -71,7 +75,8 @@ func (f *inspection) whyNotPartial(ref ast.Ref) (lookups []ast.Ref, why string) 
 	return lookups, ""
 }
 
-// constants are the places of the rules that depend on the data alone.
+// constants are the places of the rules that depend on the data alone. All rules that GetRules finds at a place
+// count, since the value there is made of all of them.
 func (f *inspection) constants() []ast.Ref {
 	var places []ast.Ref
 	for _, rule := range f.order {
@@ -96,6 +101,7 @@ func (f *inspection) find(rules []*ast.Rule) {
 }
 
 func (f *inspection) look(rule *ast.Rule) *ruleFacts {
+	// A function varies with its arguments: it has no value of its own that could be stored.
 	facts := &ruleFacts{varies: len(rule.Head.Args) > 0}
 	if rule.Else != nil {
 		facts.strange = "else"
@@ -150,7 +156,8 @@ func builtinOf(x *ast.Expr) *ast.Builtin {
 	return ast.BuiltinMap[x.Operator().String()]
 }
 
-// spread marks rules that refer to one that varies, until there are no more.
+// spread marks rules that refer to one that varies, until there are no more. Rego has no recursion, but rules
+// are found in no topological order, so one pass is not enough.
 func (f *inspection) spread() {
 	for again := true; again; {
 		again = false
@@ -186,7 +193,9 @@ func (f *inspection) whyNot(rule *ast.Rule, top bool) string {
 	return ""
 }
 
-// mayFail names a builtin that the rule calls with operands that depend on the input, and that may fail.
+// mayFail names a builtin that the rule calls with operands that depend on the input, and that may fail. A call
+// whose operands do not depend on it does the same in every decision. Variables that share an expression with
+// a tainted one are tainted, until there are no more: rather too many than one too few.
 func (f *inspection) mayFail(rule *ast.Rule) string {
 	tainted := ast.NewVarSet()
 	for _, arg := range rule.Head.Args {
@@ -207,6 +216,8 @@ func (f *inspection) mayFail(rule *ast.Rule) string {
 	return ""
 }
 
+// isTainted reports whether an expression depends on the input: it has a tainted variable, a reference to the
+// input or to a rule that varies, or a builtin whose answer differs from call to call.
 func (f *inspection) isTainted(expr *ast.Expr, tainted ast.VarSet) (found bool) {
 	if b := builtinOf(expr); b != nil && b.Nondeterministic {
 		return true
@@ -229,7 +240,8 @@ func (f *inspection) isTainted(expr *ast.Expr, tainted ast.VarSet) (found bool) 
 }
 
 // mayConflict reports whether the rules at the place of this one may have two values at once. They cannot if
-// all have the same constant value, or if there is one rule and its body does not search.
+// all have the same constant value, or if there is one rule and its body does not search. Default rules do not
+// count, since their value stands only where no other has one; nor do sets, which take any number of values.
 func (f *inspection) mayConflict(rule *ast.Rule) bool {
 	if rule.Head.RuleKind() == ast.MultiValue {
 		return false
@@ -272,7 +284,8 @@ func searches(rule *ast.Rule) bool {
 	return found
 }
 
-// rulesAt are the rules that a reference may mean.
+// rulesAt are the rules that a reference may mean, hidden packages (data.system) included: a rule that is missed
+// here would count as one that does not vary.
 func rulesAt(compiler *ast.Compiler, ref ast.Ref) []*ast.Rule {
 	return compiler.GetRulesDynamicWithOpts(ref, ast.RulesOptions{IncludeHiddenModules: true})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -37,24 +38,39 @@ type plan struct {
 	watched func() (*rego.PreparedEvalQuery, error)
 }
 
+// get returns the plan of a path, nil if there is none. Its key may be that of another path (see [Path.key]), one
+// with a part that no reference can have; without the comparison it would be answered, and not refused.
+func (p *plans) get(key string, path Path) *plan {
+	if found, ok := p.byPath.Load(key); ok {
+		if one := found.(*plan); slices.Equal(one.path, path) { //nolint:errcheck,forcetypeassert // nothing else is stored
+			return one
+		}
+	}
+	return nil
+}
+
+// planValue is the variable of a plan's query that is bound to the document.
 const planValue = ast.Var("value")
 
 // plan finds or makes the plan of a path. A one-entry cache in front of the map was tried: it saved one
 // allocation of 46 and less than a hundredth of a decision's time (BenchmarkEvaluate/Small), and went.
 func (e *Evaluator) plan(path Path) (*plan, error) {
 	key := path.key()
-	if found, ok := e.plans.byPath.Load(key); ok {
-		return found.(*plan), nil //nolint:errcheck,forcetypeassert // nothing else is stored
+	if p := e.plans.get(key, path); p != nil {
+		return p, nil
 	}
+	// Those that waited for the lock find the plan that the first of them made.
 	e.plans.mu.Lock()
 	defer e.plans.mu.Unlock()
-	if p, ok := e.plans.byPath.Load(key); ok {
-		return p.(*plan), nil //nolint:errcheck,forcetypeassert // nothing else is stored
+	if p := e.plans.get(key, path); p != nil {
+		return p, nil
 	}
 	p, err := e.newPlan(path)
 	if err != nil {
 		return nil, err
 	}
+	// Beyond the bound a path still gets its answer, from a plan that is dropped after it, and never a second
+	// tier. Which paths are kept is decided by who came first: no decision pays for evicting one.
 	if e.plans.count.Load() < maxPlans {
 		e.plans.byPath.Store(key, p)
 		e.plans.count.Add(1)
@@ -62,6 +78,8 @@ func (e *Evaluator) plan(path Path) (*plan, error) {
 	return p, nil
 }
 
+// newPlan checks and prepares a path. Its error wraps [ErrPath] if the path is no reference, or is OPA's about
+// a path that the types of the rules rule out.
 func (e *Evaluator) newPlan(path Path) (*plan, error) {
 	query, err := ast.ParseBody(path.String())
 	if err != nil {
@@ -84,6 +102,8 @@ func (e *Evaluator) newPlan(path Path) (*plan, error) {
 	return p, nil
 }
 
+// prepareWatched uses package rego, which does more for each evaluation than topdown alone, and has what traces
+// need: instrumentation, locations, a stack in each error.
 func (e *Evaluator) prepareWatched(path Path, query ast.Body) (*rego.PreparedEvalQuery, error) {
 	prepared, err := rego.New(
 		rego.ParsedQuery(query),
@@ -100,9 +120,11 @@ func (e *Evaluator) prepareWatched(path Path, query ast.Body) (*rego.PreparedEva
 	return &prepared, nil
 }
 
-// HotAfter is the number of decisions after which a path is worth a second tier.
+// HotAfter is the number of decisions after which a path is worth a second tier. Making one may take a second
+// of a processor (see Ahead), and a path that is asked for once an hour would never earn that back.
 const HotAfter = 500
 
+// countUse is exact under concurrency: one caller alone sees the number HotAfter, so OnHot is called once.
 func (e *Evaluator) countUse(p *plan) {
 	if p.uses.Add(1) == HotAfter && e.cfg.OnHot != nil {
 		e.cfg.OnHot(e, p.path)
@@ -111,8 +133,7 @@ func (e *Evaluator) countUse(p *plan) {
 
 // Planned reports whether the path's query is prepared.
 func (e *Evaluator) Planned(path Path) bool {
-	_, ok := e.plans.byPath.Load(path.key())
-	return ok
+	return e.plans.get(path.key(), path) != nil
 }
 
 // Watch is [Evaluator.Evaluate] with OPA's own preparation of the query, which leaves traces and measures
@@ -129,6 +150,8 @@ func (e *Evaluator) Watch(ctx context.Context, path Path, input ast.Value, optio
 	return value, nil
 }
 
+// watch evaluates by the query that prepareWatched made. It always evaluates the policy's own rules, never the
+// second tier: a trace is about the source that an author wrote.
 func (p *plan) watch(ctx context.Context, input ast.Value, options ...rego.EvalOption) (ast.Value, error) {
 	watched, err := p.watched()
 	if err != nil {
@@ -146,7 +169,8 @@ func (p *plan) watch(ctx context.Context, input ast.Value, options ...rego.EvalO
 	return value, err
 }
 
-// locate gives the errors of a check without text the location of the query.
+// locate gives the errors of a check without text the location of the query: [compile.Policy.CheckPath] is given
+// a reference that was made, not parsed.
 func locate(err error, query ast.Body) error {
 	var errs ast.Errors
 	if errors.As(err, &errs) {

@@ -36,7 +36,7 @@ type cachedRule struct {
 // rules (BenchmarkRuleCache).
 const maxListed = 16
 
-// reset empties the cache.
+// reset empties the cache, and sets the constants of the tier that evaluates next.
 func (c *ruleCache) reset(constants *constants) {
 	*c = ruleCache{constants: constants}
 	c.first[0].rules = c.buffer[:0]
@@ -72,7 +72,8 @@ func (c *ruleCache) Get(ref ast.Ref) (value *ast.Term, undefined bool) {
 	return nil, false
 }
 
-// Put is [topdown.VirtualCache]'s.
+// Put is [topdown.VirtualCache]'s. A nil value says that the rule is undefined, and leaves a value that is there
+// to Keys, as OPA's does (TestTheRuleCacheIsAsOPAs).
 func (c *ruleCache) Put(ref ast.Ref, value *ast.Term) {
 	f := c.top()
 	if f.many == nil && len(f.rules) >= maxListed {
@@ -102,7 +103,7 @@ func (c *ruleCache) Put(ref ast.Ref, value *ast.Term) {
 	}
 }
 
-// Keys is [topdown.VirtualCache]'s.
+// Keys is [topdown.VirtualCache]'s. Constants are not among them: they were not met, they were there.
 func (c *ruleCache) Keys() []ast.Ref {
 	f := c.top()
 	if f.many != nil {

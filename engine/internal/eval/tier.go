@@ -30,10 +30,14 @@ func newTier(rules *ast.Compiler, ref ast.Ref) (*tier, error) {
 	return t, err
 }
 
+// withConstants makes a tier of its own, with a pool of its own: decisions that run by t go on with it.
 func (t *tier) withConstants(c *constants) *tier {
 	return &tier{body: t.body, compiler: t.compiler, rules: t.rules, constants: c}
 }
 
+// newQuery hands the store over twice: as BaseCache it spares the evaluator the path and the copy of each read
+// (see [store.Store.Get]), and as Store it answers what the cache does not. Strict errors make a builtin that
+// fails an error of the decision, where OPA's default would make the rule undefined and hide it.
 func (t *tier) newQuery(e *Evaluator) *topdown.Query {
 	return topdown.NewQuery(t.body).
 		WithQueryCompiler(t.compiler).
@@ -54,6 +58,7 @@ type evaluation struct {
 	take  func(topdown.QueryResult) error // stores the document in value
 }
 
+// newEvaluation makes take once, so that a decision allocates no closure.
 func (t *tier) newEvaluation(e *Evaluator) *evaluation {
 	ev := &evaluation{query: t.newQuery(e)}
 	ev.query.WithVirtualCache(&ev.rules)
