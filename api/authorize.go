@@ -208,7 +208,9 @@ func authzBody(r *http.Request, path []string) (body any, present bool, err erro
 		return nil, false, err
 	}
 	if strings.Contains(r.Header.Get("Content-Type"), "yaml") {
-		err = util.Unmarshal(text, &body)
+		if err = engine.CheckYAMLInput(text); err == nil {
+			err = util.Unmarshal(text, &body)
+		}
 	} else {
 		err = util.UnmarshalJSON(text, &body)
 	}

@@ -234,6 +234,24 @@ func TestTheLastOfFieldsOfOneNameCounts(t *testing.T) {
 	s.expect(http.MethodPost, "/v1/data/p/x", `{"input":{"x":1,"x":2},"input":{"x":3,"x":4}}`, http.StatusOK, `"result":4`)
 }
 
+func TestYAMLBodiesHaveOneDocumentAndNoAliases(t *testing.T) {
+	s := full(t)
+	const yaml = "Content-Type: application/yaml"
+	s.expect(http.MethodPost, "/v1/data/p/x", "input: {x: 5}\n", http.StatusOK, `"result":5`, yaml)
+	bomb := "s: &a " + strings.Repeat("x", 200<<10) + "\nl: [" + strings.Repeat("*a, ", 20_000) + "]\n"
+	for body, names := range map[string]string{
+		"input: {x: &a 1, y: *a}\n":             "the alias *a",
+		"base: &a {x: 1}\ninput:\n  <<: *a\n":   "the alias *a",
+		"input: {x: 1}\n---\ninput: {x: 2}\n":   "a second document",
+		"input: {x: 1, 1: a, <<: {\"1\": b}}\n": "the key 1",
+		bomb:                                    "the alias *a",
+	} {
+		for _, path := range []string{"/v1/data/p/x", "/v0/data/p/x", "/v1/batch/data/p/x"} {
+			s.expect(http.MethodPost, path, body, http.StatusBadRequest, names, yaml)
+		}
+	}
+}
+
 // without is the body with another value for the field; null is none.
 func without(t *testing.T, good, field, value string) string {
 	t.Helper()

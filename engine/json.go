@@ -2,6 +2,7 @@ package engine
 
 import (
 	"defenseclaw/engine/internal/jsonast"
+	"defenseclaw/engine/internal/parse"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 )
@@ -14,3 +15,7 @@ func ParseJSON(text []byte) (ast.Value, error) { return jsonast.Value(text) }
 // AppendJSON writes a value, such as a decision, as encoding/json writes what [ast.JSON] makes of it.
 // An error is of a value that is not ground.
 func AppendJSON(to []byte, v ast.Value) ([]byte, error) { return jsonast.Append(to, v) }
+
+// CheckYAMLInput reports what would be dropped, or take more memory than its text suggests, when a YAML text is
+// decoded as an input: a document after the first, and any alias. It also reports text that is not YAML.
+func CheckYAMLInput(text []byte) error { return parse.CheckYAML(text, false) }

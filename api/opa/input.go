@@ -39,8 +39,8 @@ func (x *exchange) path(segments int) (engine.Path, error) {
 	return path, err
 }
 
-// decodeInput decodes a body with an input: JSON, or YAML if the content type says so. An empty body leaves
-// v unchanged.
+// decodeInput decodes a body with an input: JSON, or YAML without aliases if the content type says so. An
+// empty body leaves v unchanged.
 func (x *exchange) decodeInput(v any) error {
 	body, err := decision.Body(x.r)
 	if err != nil {
@@ -48,7 +48,7 @@ func (x *exchange) decodeInput(v any) error {
 	}
 	if x.isYAML() {
 		if len(body) > 0 {
-			err = util.Unmarshal(body, v)
+			err = decodeYAML(body, v)
 		}
 	} else {
 		err = util.NewJSONDecoder(bytes.NewReader(body)).Decode(v)
@@ -57,6 +57,13 @@ func (x *exchange) decodeInput(v any) error {
 		return fmt.Errorf("body contains malformed input document: %w", err)
 	}
 	return nil
+}
+
+func decodeYAML(body []byte, v any) error {
+	if err := engine.CheckYAMLInput(body); err != nil {
+		return err
+	}
+	return util.Unmarshal(body, v)
 }
 
 // decodeRequest decodes a required JSON body.

@@ -66,8 +66,8 @@ func (p *File) decode(before *File) (ast.Value, *diagnostic.Diagnostic) {
 		if d := decodeJSON(text, &v); d != nil {
 			return nil, d
 		}
-	} else if err := util.Unmarshal(text, &v); err != nil {
-		return nil, &diagnostic.Diagnostic{Line: yamlLine(err), Code: diagnostic.CodeDataParse, Message: err.Error()}
+	} else if d := decodeYAML(text, &v); d != nil {
+		return nil, d
 	}
 	value, err := ast.InterfaceToValue(v)
 	if err != nil {
@@ -99,6 +99,25 @@ func decodeJSON(text []byte, v *any) *diagnostic.Diagnostic {
 	}
 	line, column := diagnostic.Position(text, offset)
 	return &diagnostic.Diagnostic{Line: line, Column: column, Code: diagnostic.CodeDataParse, Message: message}
+}
+
+// decodeYAML decodes exactly one document as OPA does.
+func decodeYAML(text []byte, v *any) *diagnostic.Diagnostic {
+	err := CheckYAML(text, true)
+	if err == nil {
+		err = util.Unmarshal(text, v)
+	}
+	if err == nil {
+		return nil
+	}
+	d := &diagnostic.Diagnostic{Code: diagnostic.CodeDataParse, Message: err.Error()}
+	var wrong *YAMLError
+	if errors.As(err, &wrong) {
+		d.Line, d.Column, d.Message = wrong.Line, wrong.Column, wrong.Problem
+	} else {
+		d.Line = yamlLine(err)
+	}
+	return d
 }
 
 var yamlLinePattern = regexp.MustCompile(`line (\d+)`)
