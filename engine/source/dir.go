@@ -9,7 +9,8 @@ import (
 	"syscall"
 )
 
-// errLink is wrapped by the error of opening a symbolic link that is not followed.
+// errLink is wrapped by the error of opening a symbolic link that is not followed. The walker tells it from a link
+// that dangles: the former is an error whatever its name, since something may lie behind it.
 var errLink = errors.New("is a symbolic link that is not followed")
 
 // Dir is a directory as an [fs.FS], opened once: when its path comes to mean another directory
@@ -32,7 +33,7 @@ type Config struct {
 // The error says what the path is instead of a directory.
 func Open(path string, cfg Config) (*Dir, error) {
 	root, err := os.OpenRoot(path)
-	if err != nil {
+	if err != nil { // only the cause of a path error is kept, since the message names the path already
 		var pathErr *fs.PathError
 		if errors.As(err, &pathErr) {
 			err = pathErr.Err
@@ -45,7 +46,8 @@ func Open(path string, cfg Config) (*Dir, error) {
 // Close ends the use of the directory.
 func (d *Dir) Close() error { return d.root.Close() }
 
-// Open opens a file or directory for reading.
+// Open opens a file or directory for reading. It tries [os.Root] first, which decides about links without a race;
+// only what that refuses is looked at again.
 func (d *Dir) Open(name string) (fs.File, error) {
 	// O_NONBLOCK: a FIFO without a writer would hold the open for ever.
 	const flags = os.O_RDONLY | syscall.O_NONBLOCK
@@ -90,6 +92,8 @@ func (d *Dir) follow(name string, cause error) (inside string, err error) {
 	if !errors.As(cause, &pathErr) || errors.As(cause, new(syscall.Errno)) {
 		return "", cause // the system's own error; os.Root's refusal to leave has no number
 	}
+	// os.Root refuses every absolute link, one that leads back into the directory included. Both paths are
+	// resolved, since the directory's own may go through a link.
 	top, err := filepath.EvalSymlinks(d.path)
 	if err != nil {
 		return "", cause

@@ -12,6 +12,8 @@ import (
 
 // racy is the age below which a stat proves nothing: two writes within one tick of a file system's clock
 // leave the same times. FAT's clock ticks every two seconds, which is the longest.
+// A younger stat costs a read that may not have been needed, and never a wrong answer. Git calls entries of
+// its index racy for the same reason.
 const racy = 2 * time.Second
 
 // Earlier says what a reading may take from an earlier one instead of opening files. The zero value takes
@@ -37,7 +39,8 @@ type Earlier struct {
 	skipUnnamed bool
 }
 
-// after is e for another try, when r has just been read.
+// after is e for another try, when r has just been read. Changed is left out, since r was read after those
+// changes; what has changed since shows in the stats, by the rule of invariant 2.
 func (e Earlier) after(r *Reading) Earlier {
 	return Earlier{Reading: r, Previous: e.Previous, ChangedDirs: e.ChangedDirs}
 }
@@ -52,6 +55,8 @@ func (e Earlier) listing(dir string, info fs.FileInfo) *listing {
 	if l == nil || l.links || !sameStat(l.info, info) || !e.settled(info) {
 		return nil
 	}
+	// A listing that is taken over takes its files over unseen, so each has to be old enough as well. The
+	// directory's own stat says nothing of a write into a file.
 	if !l.newest.Before(e.cutoff()) {
 		return nil
 	}
@@ -71,7 +76,8 @@ func (e Earlier) stat(src fs.FS, dir string) (fs.FileInfo, error) {
 // cutoff is the time before which a stat proves that nothing changed; see racy.
 func (e Earlier) cutoff() time.Time { return e.Reading.begun.Add(-racy) }
 
-// settled reports whether a stat is old enough to prove that its file is unchanged.
+// settled reports whether a stat is old enough to prove that its file is unchanged. The change time counts too:
+// a program may set the modification time back, as cp -p and tar do, but not the change time.
 func (e Earlier) settled(info fs.FileInfo) bool {
 	return info.ModTime().Before(e.cutoff()) && changeTime(info).Before(e.cutoff())
 }
@@ -89,6 +95,8 @@ func (e Earlier) file(p, rel string, k Kind, info fs.FileInfo) *File {
 	if !found {
 		return nil
 	}
+	// rel differs if the policy moved between the directory and its rego folder. The same file then means
+	// something else: rel says under which path its data lies, and it is part of the revision.
 	old := l.files[i]
 	if old.Bytes == nil || old.kind != k || old.rel != rel || !sameStat(old.info, info) || !e.settled(info) {
 		return nil
@@ -97,7 +105,8 @@ func (e Earlier) file(p, rel string, k Kind, info fs.FileInfo) *File {
 }
 
 // reuseBytes replaces the bytes of a file that was just read by those of Previous, if they are equal, and
-// reports whether they are. Comparing costs less than hashing, and equal bytes are held once.
+// reports whether they are. Comparing costs less than hashing, and equal bytes are held once (invariant 7). It
+// asks nothing of stats, so it serves a full check as well.
 func (e Earlier) reuseBytes(file *File) bool {
 	if e.Previous == nil {
 		return false

@@ -24,10 +24,12 @@ const (
 	KindOverlay             // data-*.json, .yaml, .yml at the root
 )
 
-// nestedRoot is the folder of a policy directory that holds the policy when it has any .rego file.
+// nestedRoot is the folder of a policy directory that holds the policy when it has any .rego file. A repository
+// often holds more than policy; then the folder is the policy, and what lies beside it is not read.
 const nestedRoot = "rego"
 
-// kindOf decides by name alone.
+// kindOf decides by name alone, so that the watcher can ask about files that are gone. Editors' temporary and
+// backup files fall out by their names: .p.rego.swp is hidden, p.rego~ and #p.rego# end in no known way.
 func kindOf(name string) Kind {
 	if strings.HasPrefix(name, ".") {
 		return KindOther
@@ -69,7 +71,8 @@ func Relevant(rel string) bool {
 	}
 }
 
-// RelevantToTests is [Relevant] for an engine that holds test files too.
+// RelevantToTests is [Relevant] for an engine that holds test files too. A test file is relevant where a module
+// of its name without the suffix would be.
 func RelevantToTests(rel string) bool {
 	if Relevant(rel) {
 		return true
@@ -149,6 +152,7 @@ func (r *Reading) Source(p string) []byte {
 	return nil
 }
 
+// find relies on the order of files, by path.
 func (r *Reading) find(p string) *File {
 	i, ok := slices.BinarySearchFunc(r.files, p, func(file *File, p string) int { return strings.Compare(file.Path, p) })
 	if !ok {
@@ -213,7 +217,9 @@ func EachPair[T comparable](before, after []T, path func(T) string, do func(befo
 	}
 }
 
-// hashAll hashes paths relative to the root, so that a policy in DIR and in DIR/rego has one revision.
+// hashAll hashes paths relative to the root, so that a policy in DIR and in DIR/rego has one revision (invariant
+// 6). The length before each path keeps two lists of names from being one text. The files' own hashes are at
+// hand, so a revision after an edit does not read the other files' bytes again.
 func (r *Reading) hashAll() string {
 	h := sha256.New()
 	var line []byte
@@ -226,7 +232,8 @@ func (r *Reading) hashAll() string {
 	return "sha256:" + hex.EncodeToString(h.Sum(nil))
 }
 
-// sameLook reports whether two looks found the same files, by name and stat.
+// sameLook reports whether two looks found the same files, by name and stat. It is the test of invariant 1. A file
+// that came or went between them counts; so does one that was replaced by another of its size and time.
 func (r *Reading) sameLook(other *Reading) bool {
 	return r.root == other.root && slices.EqualFunc(r.files, other.files, func(a, b *File) bool {
 		return a == b || a.Path == b.Path && a.info.Size() == b.info.Size() && a.info.ModTime().Equal(b.info.ModTime()) &&

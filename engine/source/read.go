@@ -28,6 +28,7 @@ type Options struct {
 	Between func(context.Context) error
 }
 
+// kinds is what a reading takes in; see [Relevant] and [RelevantToTests].
 func (o Options) kinds() []Kind {
 	kinds := []Kind{KindModule, KindData, KindOverlay}
 	if o.Tests {
@@ -48,16 +49,20 @@ func (o Options) between(ctx context.Context) error {
 // could not be read, ctx's when it ended, or says what is wrong with the directory; it wraps
 // [ErrUnsettled] when files kept changing.
 func Read(ctx context.Context, src fs.FS, o Options) (*Reading, error) {
+	// A directory that is written without end has to be an error at some time. The caller decides when to ask
+	// again.
 	const maxTries = 5
 	var last error
 	for try := range maxTries {
 		first := o
+		// Later tries skip nothing: the directory is changing, so the events may lag behind it.
 		first.Earlier.skipUnnamed = try == 0 && len(o.Earlier.ChangedDirs) > 0
 		r, err := readOnce(ctx, src, first)
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
 		if err == nil {
+			// The second look has o's Earlier, which skips no stat (invariant 4).
 			if again, err := look(ctx, src, o, o.kinds()); err == nil && again.sameLook(r) {
 				return r, nil
 			}
@@ -66,11 +71,14 @@ func Read(ctx context.Context, src fs.FS, o Options) (*Reading, error) {
 		} else if last != nil && last.Error() == err.Error() {
 			return nil, err // twice the same: not a file caught between two states
 		}
+		// One error is not enough to give up: a file that is being replaced is gone between the look and the open.
 		last = err
 	}
 	return nil, ErrUnsettled
 }
 
+// readOnce looks once and reads what the look did not take over. All unreadable files are reported at once: an
+// operator who mends them one by one would wait for a reload each time.
 func readOnce(ctx context.Context, src fs.FS, o Options) (*Reading, error) {
 	begun := time.Now() // before the first stat: invariant 2 compares with it
 	r, err := look(ctx, src, o, o.kinds())
@@ -101,10 +109,12 @@ func readOnce(ctx context.Context, src fs.FS, o Options) (*Reading, error) {
 	for _, l := range r.dirs {
 		l.setNewest()
 	}
+	// Not computed here: a reading whose content turns out to be the previous one's never needs it.
 	r.revision = sync.OnceValue(r.hashAll)
 	return r, nil
 }
 
+// read checks the stat of the open file, not of its name: the name may mean another file by now.
 func (f *File) read(src fs.FS, maxBytes int64) error {
 	in, err := src.Open(f.Path)
 	if err != nil {
@@ -130,6 +140,7 @@ func (f *File) read(src fs.FS, maxBytes int64) error {
 	return nil
 }
 
+// readAll is [io.ReadAll] with a bound, since a file may grow while it is read.
 func readAll(in io.Reader, buf []byte, maxBytes int64) ([]byte, error) {
 	for {
 		n, err := in.Read(buf[len(buf):cap(buf)])
@@ -158,6 +169,7 @@ func HasPolicy(ctx context.Context, src fs.FS) bool {
 
 var errNotRegular = errors.New("is not a regular file")
 
+// tooLargeError is a type of its own so that the code of its diagnostic does not hang on the text.
 type tooLargeError struct{ size, limit int64 }
 
 func (e *tooLargeError) Error() string {

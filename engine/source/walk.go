@@ -20,6 +20,7 @@ func look(ctx context.Context, src fs.FS, o Options, kinds []Kind) (*Reading, er
 	if info, err := fs.Stat(src, nestedRoot); err == nil && info.IsDir() {
 		w := newWalker(ctx, src, o, nestedRoot, kinds)
 		w.dir(nestedRoot, info, 0)
+		// A rego folder without a .rego file is data like any other folder, so the walk begins again above it.
 		if w.rego || len(w.wrong) > 0 { // what cannot be listed may hold the policy
 			return w.reading()
 		}
@@ -33,7 +34,8 @@ func look(ctx context.Context, src fs.FS, o Options, kinds []Kind) (*Reading, er
 	return w.reading()
 }
 
-// walker walks the directory once, for one call of look.
+// walker walks the directory once, for one call of look. It collects what is wrong with single files, and goes on;
+// err is what ends the walk: the context, or a limit that was passed.
 type walker struct {
 	ctx    context.Context //nolint:containedctx // the walker lives for one call of look
 	src    fs.FS
@@ -64,7 +66,8 @@ type listing struct {
 	newest time.Time // the last change of any of the files
 }
 
-// setNewest is called when the files have been read. A listing of an earlier reading has it already, and is
+// setNewest uses the stats of the open files, which read has set: they are the ones that the bytes belong to. It
+// is called when the files have been read. A listing of an earlier reading has it already, and is
 // shared, so it is left alone.
 func (l *listing) setNewest() {
 	if len(l.files) == 0 || !l.newest.IsZero() {
@@ -79,6 +82,7 @@ func (l *listing) setNewest() {
 	}
 }
 
+// newWalker makes room for the files of the earlier reading.
 func newWalker(ctx context.Context, src fs.FS, o Options, root string, kinds []Kind) *walker {
 	w := &walker{
 		ctx: ctx, src: src, o: o, limits: o.Limits.withDefaults(), root: root, kinds: kinds,
@@ -90,6 +94,7 @@ func newWalker(ctx context.Context, src fs.FS, o Options, root string, kinds []K
 	return w
 }
 
+// reading sorts the files: a walk lists b.rego behind what is in directory b, and by path it comes first.
 func (w *walker) reading() (*Reading, error) {
 	if w.err != nil {
 		return nil, w.err
@@ -113,6 +118,8 @@ func (w *walker) dir(dir string, info fs.FileInfo, depth int) {
 		w.refuse(dir, diagnostic.CodeTooDeep, fmt.Sprintf("is more than %d directories deep", w.limits.Depth))
 		return
 	}
+	// A link to a directory above would be walked without end. The chain is compared by identity, since each
+	// round has another path.
 	if slices.ContainsFunc(w.chain, func(above fs.FileInfo) bool { return os.SameFile(above, info) }) {
 		w.refuse(dir, diagnostic.CodeLinkRefused, errLink.Error()+": it leads to a directory that holds it")
 		return
@@ -143,6 +150,8 @@ func (w *walker) reuse(dir string, l *listing, depth int) {
 	}
 }
 
+// list reads a directory. What is in l when it returns is what a later reading may take over, so it holds what
+// was found here alone, and nothing of the directories below.
 func (w *walker) list(dir string, l *listing, depth int) {
 	entries, err := fs.ReadDir(w.src, dir)
 	if err != nil {
@@ -158,6 +167,7 @@ func (w *walker) list(dir string, l *listing, depth int) {
 	w.dirs[dir] = l
 }
 
+// entry decides by name first. Most files of a repository are no policy, and cost no stat.
 func (w *walker) entry(p string, entry fs.DirEntry, l *listing, depth int) {
 	k := kindOf(entry.Name())
 	if entry.Type()&fs.ModeSymlink != 0 {
@@ -189,6 +199,7 @@ func (w *walker) link(p string, k Kind, l *listing, depth int) {
 		}
 		return
 	}
+	// Everything below a link counts as linked: dropAliases prefers paths without one.
 	w.inLink++
 	defer func() { w.inLink-- }()
 	switch {
@@ -199,6 +210,8 @@ func (w *walker) link(p string, k Kind, l *listing, depth int) {
 	}
 }
 
+// file adds a file to its listing. A test file is noted in rego even where tests are not read: it is policy, so its
+// folder is where the policy lies.
 func (w *walker) file(p string, k Kind, info fs.FileInfo, l *listing) {
 	rel := strings.TrimPrefix(p, w.root+"/")
 	if k == KindOverlay && strings.Contains(rel, "/") {
@@ -220,6 +233,8 @@ func (w *walker) file(p string, k Kind, info fs.FileInfo, l *listing) {
 	w.add(f)
 }
 
+// add counts against the limit before it appends, so that a hostile directory costs no more memory than the limit
+// allows.
 func (w *walker) add(files ...*File) {
 	if w.err != nil {
 		return
@@ -243,7 +258,10 @@ func (w *walker) refuse(p, code, message string) {
 	w.wrong = append(w.wrong, diagnostic.Diagnostic{File: p, Code: code, Message: message})
 }
 
+// unreadable makes a file's error a diagnostic, and goes on. A policy directory that is gone is no file's error: it
+// ends the walk.
 func (w *walker) unreadable(p string, err error) {
+	// Only "." can be missing for good: any other name was in a listing a moment ago.
 	if p == "." && errors.Is(err, fs.ErrNotExist) {
 		w.err = fmt.Errorf("policy directory: %w", err)
 		return
@@ -262,6 +280,8 @@ func (w *walker) dropAliases() {
 		size int64
 		time time.Time
 	}
+	// Paths without a link come first, and each in the order of paths, so that the choice is the same on every
+	// reading and machine.
 	kept := map[stat][]*File{} // few files share a stat, so that few are compared by identity
 	linksLast := slices.Clone(w.found)
 	slices.SortStableFunc(linksLast, func(a, b *File) int {

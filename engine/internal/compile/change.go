@@ -18,7 +18,8 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// Edit is the difference between the files of two generations.
+// Edit is the difference between the files of two generations. Modules are compared by identity: one that is in
+// neither list is the very module that the previous policy was made of.
 type Edit struct {
 	Removed, Added []*unit.Module // an altered module is in both
 	Data           *store.Store   // after the edit

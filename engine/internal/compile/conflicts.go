@@ -27,6 +27,7 @@ func walkConflicts(node *ast.TreeNode, data ast.Object, found func(*ast.Rule)) {
 			walkConflicts(child, object, found)
 			return
 		}
+		// The data ends here in a value, or rules do in a document: whatever rules lie at or below conflict.
 		child.DepthFirst(func(n *ast.TreeNode) bool {
 			for _, rule := range n.Values {
 				found(rule)

@@ -10,7 +10,7 @@
 // (before and after), order.go (which packages can be compiled next), stubs.go (stand-ins for what they
 // refer to), package.go (what a compiler made of one package), splice.go and ruletree.go (the next policy),
 // conflicts.go (rules against data), whole.go (one compiler for everything, and every error at once),
-// path.go (may this path be asked for).
+// unknown.go (which errors are left when others are mended), path.go (may this path be asked for).
 //
 // # Invariants
 //

@@ -61,7 +61,7 @@ func newOrder(c *change, wave unit.Set, s *spliced) *order {
 	return o
 }
 
-// left reports whether packages remain to be compiled.
+// left reports whether packages remain to be compiled. Those that are ready are among alone until next returns them.
 func (o *order) left() bool { return len(o.alone)+len(o.together) > 0 }
 
 // next returns the packages to compile next, and the stubs to compile them against; nil stubs mean with

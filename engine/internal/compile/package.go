@@ -112,7 +112,8 @@ func hasComprehensionIndex(compiler *ast.Compiler, rule *ast.Rule) bool {
 }
 
 // findComposite looks for a rule whose name holds a composite value. The rule tree finds such a value by its
-// address, and a copy has another one.
+// address, and a copy has another one. So neither a splice nor a reference from another compiler would find the
+// rule's node, and the policy is compiled as a whole (invariant 7).
 func (c *compiledPackage) findComposite() {
 	for _, e := range c.exports {
 		for _, part := range e.ref[1:] {

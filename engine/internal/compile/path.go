@@ -69,7 +69,8 @@ func compilerWithType(e export) *ast.Compiler {
 	return compiler
 }
 
-// selects reports whether a value of the type can have something at tail.
+// selects reports whether a value of the type can have something at tail. Every path of a decision passes here, so a
+// compiler is only made where the answer is no, for the error.
 func selects(tpe types.Type, tail ast.Ref) bool {
 	for _, part := range tail {
 		key, err := ast.JSON(part.Value)

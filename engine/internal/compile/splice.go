@@ -22,6 +22,7 @@ type spliced struct {
 func (p *Policy) splice(s *spliced) *Policy {
 	next := &Policy{graph: s.graph, packages: p.packages.With(s.packages)}
 	indexesChanged, functionsChanged := false, false
+	// Only the spliced packages are asked. Those of p were when they were spliced, or by newPolicy.
 	for key, after := range s.packages {
 		before := p.packages.Get(key)
 		if after != nil && after.whole != "" {

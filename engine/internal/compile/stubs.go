@@ -87,7 +87,8 @@ func (s *stubs) stage(part unit.Set) ast.CompilerStageDefinition {
 	}
 }
 
-// typing lists the compiler stages that type checking needs.
+// typing lists the compiler stages that type checking needs. Stubs are made for every part of a wave, so the cost of
+// the other stages would be paid often, and for nothing: a stub has nothing to rewrite or refuse.
 var typing = []ast.StageID{
 	ast.StageInitLocalVarGen, ast.StageSetModuleTree, ast.StageSetRuleTree, ast.StageSetGraph, ast.StageCheckTypes,
 }
@@ -126,7 +127,8 @@ func makeStubs(exports []export) ([]*ast.Rule, *ast.TypeEnv) {
 	return stubs, compiler.TypeEnv
 }
 
-// stubOf is the rule name(a0, a1) := v if maker(a0, a1, v), in package data.
+// stubOf makes a rule in which nothing but its place, its arity and the type of maker's value can matter to others:
+// it is the rule name(a0, a1) := v if maker(a0, a1, v), in package data.
 func stubOf(ref ast.Ref, maker string, arity int) *ast.Rule {
 	value := ast.VarTerm("v")
 	head := ast.RefHead(append(ast.Ref{ast.VarTerm(dialect.NameOf(ref[1]))}, ref[2:].Copy()...), value)

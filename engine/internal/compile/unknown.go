@@ -58,8 +58,11 @@ func (r *repair) next(errs ast.Errors) {
 	}
 }
 
+// allRows is the row that stands for every rule of a module.
 const allRows = -1
 
+// The code of this error is that of many others, so only its text says which it is. Should a later OPA change the
+// text, the error is handled like any other.
 var manyDefaults = regexp.MustCompile(`^multiple default rules \S+ found at (.+)$`)
 
 // dropDefaults leaves the first of several default rules. OPA locates that error at the package and lists the
@@ -84,6 +87,7 @@ func (r *repair) dropDefaults(e *ast.Error) bool {
 	return true
 }
 
+// cutLast is [strings.Cut] at the last sep: the name of a file may hold a colon, and the row follows the last.
 func cutLast(s, sep string) (before, after string, found bool) {
 	if i := strings.LastIndex(s, sep); i >= 0 {
 		return s[:i], s[i+len(sep):], true
@@ -91,7 +95,8 @@ func cutLast(s, sep string) (before, after string, found bool) {
 	return s, "", false
 }
 
-// ruleAt returns the row of the last rule that begins at or before a row.
+// ruleAt returns the row of the last rule that begins at or before a row. An error is located anywhere in its rule,
+// so that is the rule it is about.
 func ruleAt(module *ast.Module, row int) (begins int, found bool) {
 	for _, rule := range module.Rules {
 		if rule.Location.Row <= row && (!found || rule.Location.Row >= begins) {
@@ -115,11 +120,15 @@ func (r *repair) makeUnknown(module *ast.Module, row int) (atFault []string) {
 		}
 		rules = append(rules, rule)
 	}
+	// A new slice: the module's own is shared with other generations (invariant 2).
 	module.Rules = rules
 	return atFault
 }
 
 // forget removes all rules of a package that have one of the names, and counts the names as missing.
+//
+// All rules of the name go, in every file: if some were left, what refers to the name would be checked against a
+// part of it.
 func (r *repair) forget(pkg ast.Ref, names []string) {
 	if len(names) == 0 {
 		return
@@ -138,12 +147,15 @@ func (r *repair) forget(pkg ast.Ref, names []string) {
 	}
 }
 
+// firstName is what an error about a missing name begins with, for a rule a.b.c it is a.
 func firstName(rule *ast.Rule) string { return strings.Trim(rule.Head.Ref()[0].String(), `"`) }
 
 // unknownRule is a rule of the same name, kind and arity whose value may be anything. The input is the one thing
 // of which the type checker knows nothing.
 func unknownRule(rule *ast.Rule) *ast.Rule {
 	unknown := func() *ast.Term { return ast.NewTerm(ast.InputRootRef.Copy()).SetLocation(rule.Location) }
+	// The kind and the arity stay what they are, so that callers and other rules of the name see the same signature
+	// but for the type.
 	copied := *rule
 	head := rule.Head.Copy()
 	for i := range head.Args {
@@ -165,6 +177,8 @@ func unknownRule(rule *ast.Rule) *ast.Rule {
 	return &copied
 }
 
+// The two errors that a missing name can cause: OPA calls a function undefined, and a plain name, which it takes for
+// a variable, unsafe. A missing rule that is referred to in full is no error, only undefined.
 var (
 	undefinedFunction = regexp.MustCompile(`^undefined function (\S+)$`)
 	unsafeVar         = regexp.MustCompile(`^var (\S+) is unsafe$`)

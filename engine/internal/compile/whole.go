@@ -39,6 +39,7 @@ func compileWhole(ctx context.Context, modules map[string]*ast.Module, data *sto
 	}
 	// OPA's compiler stops after a stage with errors. An author wants all errors at once, so what they are about
 	// is replaced by something unknown, and the rest is compiled again until every stage has run.
+	// The rounds are bounded, since each compiles everything that is left.
 	const maxRounds = 8
 	r := &repair{modules: modules, missing: missing, unknown: map[*ast.Rule]bool{}}
 	errs := r.remaining(compiler.Errors)

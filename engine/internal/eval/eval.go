@@ -133,6 +133,7 @@ func (p *plan) explainError(ctx context.Context, input ast.Value, until time.Tim
 // takes a slot of the quota that all such evaluations share. The caller calls end when it is over. An error
 // wraps [ErrBusy] or [ErrTimeout].
 func (e *Evaluator) Begin(ctx context.Context) (_ context.Context, end func(), err error) {
+	// What has no plan is evaluated by package rego, which knows no deadline of ours but the context's.
 	cancel := func() {}
 	if _, ok := ctx.Deadline(); !ok {
 		ctx, cancel = context.WithTimeout(ctx, e.Timeout())
@@ -148,7 +149,8 @@ func (e *Evaluator) Begin(ctx context.Context) (_ context.Context, end func(), e
 	}, nil
 }
 
-// Error is for evaluations that [Evaluator.Begin] prepared: it returns err, or what wraps [ErrTimeout] if the evaluation ended because ctx did.
+// Error is for evaluations that [Evaluator.Begin] prepared: it returns err, or what wraps [ErrTimeout] if the
+// evaluation ended because ctx did.
 func Error(ctx context.Context, err error) error {
 	if topdown.IsCancel(err) {
 		return fmt.Errorf("%w: %w", ErrTimeout, context.Cause(ctx))

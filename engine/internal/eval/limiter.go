@@ -98,6 +98,7 @@ func (l *Limiter) wait(ctx context.Context, path *quota, patience time.Duration)
 	return fmt.Errorf("%w: %d run, and none ended within %s", ErrBusy, l.size, patience)
 }
 
+// leave is for those that entered, once, in whatever order they end.
 func (l *Limiter) leave(path *quota) {
 	if l != nil {
 		l.slots.Release(1)

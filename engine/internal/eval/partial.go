@@ -91,6 +91,7 @@ func compilePartial(ctx context.Context, policy *ast.Compiler, left []ast.Body, 
 		return nil, fmt.Errorf("%w: %d queries are left", ErrNotPartial, len(left))
 	}
 	rules, modules := 0, make(map[string]*ast.Module, len(support))
+	// The maximum is checked before anything is done with the rules, since doing it is what costs.
 	for i, module := range support {
 		if rules += len(module.Rules); rules > maxPartialRules {
 			return nil, fmt.Errorf("%w: more than %d rules are left", ErrNotPartial, maxPartialRules)
@@ -128,6 +129,7 @@ func compilePartial(ctx context.Context, policy *ast.Compiler, left []ast.Body, 
 // reference would be undefined there.
 func onlyData(policy *ast.Compiler, left any) (err error) {
 	own := ast.DefaultRootRef.Append(ast.StringTerm(partialNamespace))
+	// Data that is no rule may stay: the second tier reads the same store.
 	ast.WalkRefs(left, func(ref ast.Ref) bool {
 		if ref.HasPrefix(ast.DefaultRootRef) && !ref.HasPrefix(own) && len(rulesAt(policy, ref)) > 0 {
 			err = fmt.Errorf("%w: %s is left", ErrNotPartial, ref)
@@ -140,6 +142,7 @@ func onlyData(policy *ast.Compiler, left any) (err error) {
 // numberName finds a member below the value whose name is the text of a number. A lookup of data by a number
 // finds such a member. A partial evaluation turns the lookup into a search, which does not.
 func numberName(v ast.Value, limit *deadline) (name ast.String, found bool) {
+	// The search stops at the first, or when the time of the partial evaluation is over.
 	look := func(t *ast.Term) {
 		if !found && !limit.Cancelled() {
 			name, found = numberName(t.Value, limit)
@@ -191,7 +194,8 @@ func putInputs(rule *ast.Rule) {
 	})
 }
 
-// equated splits an equation, of which a partial evaluation leaves many, of a variable with something else; other is nil if expr is none.
+// equated splits an equation of a variable with something else; other is nil if expr is none. A partial evaluation
+// leaves many of them, in either order.
 func equated(expr *ast.Expr) (v ast.Var, other *ast.Term) {
 	if expr.Negated || !expr.IsEquality() || len(expr.Operands()) != 2 {
 		return "", nil
@@ -206,6 +210,7 @@ func equated(expr *ast.Expr) (v ast.Var, other *ast.Term) {
 	return "", nil
 }
 
+// isInputTerm holds for a reference into the input without variables: those alone are what OPA's index looks up.
 func isInputTerm(t *ast.Term) bool {
 	ref, ok := t.Value.(ast.Ref)
 	return ok && isInput(ref) && ref.IsGround()

@@ -46,6 +46,7 @@ type ruleFacts struct {
 func inspect(compiler *ast.Compiler, ref ast.Ref) *inspection {
 	f := &inspection{compiler: compiler, facts: map[*ast.Rule]*ruleFacts{}}
 	f.find(compiler.GetRules(ref))
+	// A worklist, not a recursion: chains of rules may be as long as the policy.
 	for i := 0; i < len(f.order); i++ { // find adds to it
 		f.find(f.facts[f.order[i]].refersTo)
 	}
@@ -55,6 +56,8 @@ func inspect(compiler *ast.Compiler, ref ast.Ref) *inspection {
 
 // whyNotPartial returns why the rules at ref must not be partially evaluated, "" when they may be; and the
 // places where they look up data by something that varies.
+//
+// Rules that do not vary are not asked about: a partial evaluation computes them, as an evaluation would.
 func (f *inspection) whyNotPartial(ref ast.Ref) (lookups []ast.Ref, why string) {
 	top := map[*ast.Rule]bool{}
 	for _, rule := range f.compiler.GetRulesExact(ref) {
@@ -91,6 +94,8 @@ func (f *inspection) constants() []ast.Ref {
 	return places
 }
 
+// find adds rules that are new. The order is the one in which a search from the path meets them, so messages name
+// the rule that is nearest to it.
 func (f *inspection) find(rules []*ast.Rule) {
 	for _, rule := range rules {
 		if f.facts[rule] == nil {
@@ -100,6 +105,8 @@ func (f *inspection) find(rules []*ast.Rule) {
 	}
 }
 
+// look gathers the facts of one rule. What it does not rely on is strange, not wrong: a partial evaluation of it may
+// be right, and nobody has shown it.
 func (f *inspection) look(rule *ast.Rule) *ruleFacts {
 	// A function varies with its arguments: it has no value of its own that could be stored.
 	facts := &ruleFacts{varies: len(rule.Head.Args) > 0}
@@ -111,6 +118,8 @@ func (f *inspection) look(rule *ast.Rule) *ruleFacts {
 		case ast.Ref:
 			facts.varies = facts.varies || isInput(x)
 			if x.HasPrefix(ast.DefaultRootRef) {
+				// A reference to all of data reaches every rule, so nothing can be said of it. One with a variable is
+				// a lookup, which numberName has to check.
 				if prefix := x.GroundPrefix(); len(prefix) == 1 {
 					facts.strange = "a look at all of data"
 				} else if len(prefix) < len(x) {
@@ -252,6 +261,7 @@ func (f *inspection) mayConflict(rule *ast.Rule) bool {
 			all = append(all, other)
 		}
 	}
+	// Rules that agree on one constant cannot conflict, as with allow if ... any number of times.
 	constant := true
 	for _, other := range all {
 		constant = constant && ast.IsConstant(other.Head.Value.Value) && other.Head.Value.Equal(all[0].Head.Value)
@@ -262,6 +272,8 @@ func (f *inspection) mayConflict(rule *ast.Rule) bool {
 // searches reports whether a body can be true in more than one way: it has a relation, or a reference with a
 // variable that nothing before it binds.
 func searches(rule *ast.Rule) bool {
+	// Variables count as bound once an expression has them. The compiler has put the expressions into an order in
+	// which that holds.
 	bound, found := ast.NewVarSet(), false
 	for _, arg := range rule.Head.Args {
 		addVars(bound, arg)
@@ -290,6 +302,7 @@ func rulesAt(compiler *ast.Compiler, ref ast.Ref) []*ast.Rule {
 	return compiler.GetRulesDynamicWithOpts(ref, ast.RulesOptions{IncludeHiddenModules: true})
 }
 
+// isInput holds for input itself and all below it.
 func isInput(ref ast.Ref) bool { return ref.HasPrefix(ast.InputRootRef) }
 
 func addVars(to ast.VarSet, x any) {

@@ -20,7 +20,8 @@ type ruleCache struct {
 	buffer    [4]cachedRule // of the first frame
 }
 
-// cacheFrame is what was met below one with. The first frame is the query's.
+// cacheFrame is what was met below one with. The first frame is the query's. Frames share nothing: below a with,
+// any rule may have another value.
 type cacheFrame struct {
 	rules []cachedRule
 	many  topdown.VirtualCache // replaces rules once they are many; nil before

@@ -22,7 +22,8 @@ type tier struct {
 	evaluations sync.Pool // of *evaluation, between decisions
 }
 
-// newTier prepares the query for the document at ref.
+// newTier prepares the query for the document at ref. The equation with a variable gives the document a name in
+// the result, where a bare reference would say only whether it is true.
 func newTier(rules *ast.Compiler, ref ast.Ref) (*tier, error) {
 	t := &tier{compiler: rules.QueryCompiler(), rules: rules}
 	var err error
