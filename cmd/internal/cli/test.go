@@ -29,10 +29,13 @@ func testCommand() *cli.Command {
 			&cli.BoolFlag{Name: "watch", Usage: "run again after each change of a file, until interrupted"},
 		),
 		Action: func(c *cli.Context) error {
-			if err := checkTestFlags(c); err != nil {
+			if err := testOutput(c).Check(); err != nil {
 				return err
 			}
-			if c.Bool("watch") {
+			if err := checkTestFlags(c); err != nil {
+				return errors.Join(err, testOutput(c).WriteError(err))
+			}
+			if c.Bool("watch") && os.Getenv(supervisedVariable) == "" {
 				return watchTests(c)
 			}
 			return runTests(c.Context, c)
@@ -43,9 +46,6 @@ func testCommand() *cli.Command {
 
 func checkTestFlags(c *cli.Context) error {
 	if err := noArguments(c); err != nil {
-		return err
-	}
-	if err := testOutput(c).Check(); err != nil {
 		return err
 	}
 	if _, err := regexp.Compile(c.String("run")); err != nil {

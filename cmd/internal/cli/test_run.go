@@ -3,9 +3,13 @@ package cli
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
+	"os/exec"
+	"os/signal"
+	"syscall"
+	"time"
 
-	"defenseclaw/cmd/internal/report"
 	"defenseclaw/cmd/internal/testrun"
 	"defenseclaw/engine"
 
@@ -14,35 +18,24 @@ import (
 
 var errTestsFailed = errors.New("tests failed")
 
-// runTests runs the tests once. A failed test is an error.
+// runTests runs the tests once, until they end or the process is told to end. A failed test is an error.
 func runTests(ctx context.Context, c *cli.Context) error {
-	_, src, err := openSource(c)
-	if err != nil {
-		return err
-	}
-	suite, err := engine.LoadSuite(ctx, src)
-	var refused *engine.Refused
-	if errors.As(err, &refused) && len(refused.Diagnostics) > 0 {
-		report.Write(c.App.Writer, refused.Diagnostics)
-	}
-	if err != nil {
-		return err
-	}
-	progress := testrun.NewProgress(os.Stderr, testrun.Count(suite))
-	outcome, err := testrun.Run(ctx, suite, testrun.Options{
-		Filter: c.String("run"), Cover: withCoverage(c), Bench: c.Bool("bench"),
-		Trace: c.Bool("verbose") && !withCoverage(c), Done: progress.Add,
-	})
-	progress.Clear()
-	if err != nil {
-		return err
-	}
-	if !c.Bool("bench") {
-		if err := testrun.Explain(ctx, suite, outcome.Failed()); err != nil {
-			return err
+	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	if os.Getenv(supervisedVariable) == "" {
+		context.AfterFunc(ctx, stop) // a second signal ends the process
+		if c.String("format") != "pretty" {
+			return superviseTests(ctx, c)
 		}
 	}
-	if err := testOutput(c).Write(outcome); err != nil {
+	outcome, err := outcomeOfTests(ctx, c)
+	switch {
+	case outcome == nil:
+		return errors.Join(err, testOutput(c).WriteError(err))
+	case err != nil:
+		outcome.Add(err)
+	}
+	if err := errors.Join(err, testOutput(c).Write(outcome)); err != nil {
 		return err
 	}
 	switch {
@@ -54,4 +47,57 @@ func runTests(ctx context.Context, c *cli.Context) error {
 		return errors.New("tests were skipped: their names begin with todo_")
 	}
 	return nil
+}
+
+// supervisedVariable is set in the process that superviseTests starts.
+const supervisedVariable = "DEFENSECLAW_TEST_SUPERVISED"
+
+// graceTime is for the results until an interruption. CI systems wait longer between SIGTERM and SIGKILL.
+const graceTime = 5 * time.Second
+
+// superviseTests runs this command in a process of its own, so that its format is kept also if that crashes.
+func superviseTests(ctx context.Context, c *cli.Context) error {
+	program, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	child := exec.Command(program) //nolint:gosec,noctx // this program; Supervise ends it with ctx, in two steps
+	child.Args, child.Env, child.Stdin = os.Args, append(os.Environ(), supervisedVariable+"=1"), os.Stdin
+	output, code, err := testrun.Supervise(ctx, child, os.Stderr, graceTime)
+	if err != nil {
+		return errors.Join(err, testOutput(c).WriteError(err))
+	}
+	if _, err := c.App.Writer.Write(output); err != nil {
+		return err
+	}
+	if code != 0 {
+		return &exitError{code: code} // the process has printed the error
+	}
+	return nil
+}
+
+// outcomeOfTests returns the outcome, with an error if it is not complete. It is nil if no test ran.
+func outcomeOfTests(ctx context.Context, c *cli.Context) (*testrun.Outcome, error) {
+	_, src, err := openSource(c)
+	if err != nil {
+		return nil, err
+	}
+	suite, err := engine.LoadSuite(ctx, src)
+	if err != nil {
+		return nil, err
+	}
+	total := testrun.Count(suite)
+	progress := testrun.NewProgress(os.Stderr, total)
+	outcome, err := testrun.Run(ctx, suite, testrun.Options{
+		Filter: c.String("run"), Cover: withCoverage(c), Bench: c.Bool("bench"),
+		Trace: c.Bool("verbose") && !withCoverage(c), Done: progress.Add,
+	})
+	progress.Clear()
+	if outcome != nil && ctx.Err() != nil {
+		return outcome, fmt.Errorf("interrupted after %d of %d tests", len(outcome.Results), total)
+	}
+	if err == nil && !c.Bool("bench") {
+		err = testrun.Explain(ctx, suite, outcome.Failed())
+	}
+	return outcome, err
 }

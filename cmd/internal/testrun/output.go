@@ -5,6 +5,8 @@ import (
 	"io"
 	"slices"
 	"strings"
+
+	"defenseclaw/cmd/internal/report"
 )
 
 // Output says where and how an outcome is written.
@@ -33,13 +35,29 @@ func (o Output) Check() error {
 	return nil
 }
 
+// WriteError writes what ended a run before there were results, in the format of the results: what reads them
+// finds a result with an error. For people it draws the diagnostics of err only; the caller prints err.
+func (o Output) WriteError(err error) error {
+	if o.Format == "pretty" {
+		report.Write(o.results(), diagnosticsOf(err))
+		if o.Coverage && o.CoverageFormat == "json" {
+			return JSONCoverage(o.Stdout, Problems(err).Coverage)
+		}
+		return nil
+	}
+	return o.Write(Problems(err))
+}
+
+func (o Output) results() io.Writer {
+	if o.Coverage && o.CoverageFormat != "pretty" {
+		return o.Stderr
+	}
+	return o.Stdout
+}
+
 // Write writes the results, and the coverage if o says so.
 func (o Output) Write(outcome *Outcome) error {
-	results := o.Stdout
-	if o.Coverage && o.CoverageFormat != "pretty" {
-		results = o.Stderr
-	}
-	if err := o.writeResults(results, outcome); err != nil || !o.Coverage {
+	if err := o.writeResults(o.results(), outcome); err != nil || !o.Coverage {
 		return err
 	}
 	switch o.CoverageFormat {

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing" //nolint:depguard // OPA's benchmarks are Go's, whose flags must be set up first
+	"time"
 
 	"defenseclaw/engine"
 
@@ -61,14 +62,18 @@ func (o *Outcome) Skipped() int {
 	return n
 }
 
-// Run runs the tests of a suite on all processors and returns when all have ended.
+// testTimeout is the maximum time for one test.
+const testTimeout = 5 * time.Second
+
+// Run runs the tests of a suite on all processors and returns when all have ended. If ctx ends before, the
+// outcome that it returns with the error has the results until then.
 func Run(ctx context.Context, suite *engine.Suite, options Options) (*Outcome, error) {
 	coverage := cover.New()
 	compiler := suite.NewCompiler().WithEnablePrintStatements(!options.Bench).WithRewriteTestRules(options.Values)
 	runner := tester.NewRunner().SetCompiler(compiler).SetStore(suite.Store).SetModules(suite.Modules).
 		CapturePrintOutput(true).RaiseBuiltinErrors(true).StackTraces(true).SetParallel(runtime.GOMAXPROCS(0)).
 		EnableTracing(options.Trace || options.Values).Filter(options.Filter).SetDefaultRegoVersion(ast.RegoV1).
-		SetPrefixMatchers(suite.Only...)
+		SetPrefixMatchers(suite.Only...).SetTimeout(testTimeout)
 	if options.Cover {
 		runner = runner.SetCoverageRuns(nil).SetCoverageQueryTracer(coverage)
 	}
@@ -99,6 +104,7 @@ func Run(ctx context.Context, suite *engine.Suite, options Options) (*Outcome, e
 		}
 	}
 	slices.SortFunc(outcome.Results, byPlace)
+	encodable(ctx, compiler, suite, txn, outcome.Results)
 	if options.Cover {
 		report := coverage.Report(suite.Modules)
 		outcome.Coverage = &report
