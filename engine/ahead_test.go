@@ -14,7 +14,7 @@ import (
 	"github.com/open-policy-agent/opa/v1/ast"
 )
 
-func TestAPathThatIsAskedForOftenGetsASecondTierAndANewGenerationBeginsAnew(t *testing.T) {
+func TestAHotPathGetsASecondTierInEachGeneration(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		files := fstest.MapFS{
 			"p.rego":    {Data: []byte("package p\nallow if data.users[input.user].admin")},

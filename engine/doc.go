@@ -2,14 +2,17 @@
 // replaces it, whole, when asked.
 //
 // Most callers need [New], [Engine.Run], [Engine.Reload] and, for each decision, [Engine.Current]
-// and [Generation.Decide]. Whoever wants to know whether a directory is good policy, without
-// serving it, calls [Load].
+// and [Generation.Decide]. To check a directory without serving it, call [Load].
+//
+// Package source reads the directory, and internal/parse makes modules and data of its files. internal/compile
+// makes a policy of the modules, and internal/eval decides by it. The rooms below them have one task each:
+// advice (hints for errors), builtins, contain (panics), dialect, jsonast, store, turns, unit (the package graph).
 //
 // # What is promised
 //
 //   - The last good policy always serves. A reload reads, parses, compiles and checks a candidate
-//     beside the generation that serves; only when all of that went well does one pointer move. On
-//     any failure, a crash or a passed deadline included, nothing has changed.
+//     while the previous generation serves. One pointer moves if all of that succeeds. After any
+//     failure, a crash or a passed deadline included, the previous generation goes on serving.
 //   - A decision uses one generation from beginning to end, policy and data together. It reads no
 //     file and waits for no reload.
 //   - A report of [Engine.Reload] speaks of files that were read after it was called.
@@ -18,14 +21,14 @@
 //
 // # What it does not do
 //
-// It does not watch: somebody calls Reload. It does not log, and starts no goroutine that outlives
-// [Engine.Run] or the call it serves. It knows no HTTP.
+// It does not watch the directory: its caller calls [Engine.Reload]. It does not log, does not speak
+// HTTP, and starts no goroutine that outlives [Engine.Run] or the call it serves.
 //
 // # What counts as policy
 //
 // Every *.rego file below the directory, or below its rego folder when that has any; data.json (or
 // .yaml, .yml), whose content lands under its folder's path; at the root data-*.json, whose
 // top-level keys replace data.json's. Hidden files and folders, editors' temporary and backup
-// files, and everything else are ignored; *_test.rego files are for [LoadSuite] only. [Relevant]
-// says this of one path.
+// files, and everything else are ignored; *_test.rego files are for [LoadSuite] only. [source.Relevant]
+// answers for one path.
 package engine

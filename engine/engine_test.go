@@ -189,7 +189,7 @@ func TestAHalfWrittenFileIsWaitedForBeforeItCountsAsBroken(t *testing.T) {
 					t.Errorf("%s (%v) after %d announcements; want one success", report.Result, report.Refused, announced)
 				}
 
-				src.set(torn) // and nobody finishes it
+				src.set(torn) // and it stays so
 				start := time.Now()
 				report = reload(t, e, engine.TriggerWatch, "p.rego")
 				if waited := time.Since(start); report.Result != engine.Failed || waited < 500*time.Millisecond || waited > time.Second {
@@ -197,7 +197,7 @@ func TestAHalfWrittenFileIsWaitedForBeforeItCountsAsBroken(t *testing.T) {
 				}
 				start = time.Now()
 				if report = reload(t, e, engine.TriggerAPI); report.Result != engine.Failed || time.Since(start) != 0 {
-					t.Errorf("%s after %s; want whoever asks to be told at once", report.Result, time.Since(start))
+					t.Errorf("%s after %s; want an answer at once", report.Result, time.Since(start))
 				}
 			})
 		})
@@ -306,7 +306,7 @@ func TestAnnouncementsFollowEveryAttemptThatHasSomethingToSay(t *testing.T) {
 	step("1 watch success, 2 watch success", engine.TriggerWatch, tree{"p.rego": better}, "p.rego")
 }
 
-func TestAHungAnnouncementDelaysTheAnswerByItsTimeoutAndTheOthersAreMade(t *testing.T) {
+func TestAHungAnnouncementDelaysTheAnswerByItsTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		src := &editable{files: tree{"p.rego": good}.fs()}
 		release := make(chan struct{})

@@ -143,7 +143,7 @@ func TestObservingADecisionDoesNotChangeIt(t *testing.T) {
 	}
 }
 
-func TestAGenerationKnowsWhichPathsHaveRulesAndWhichFilesAreModules(t *testing.T) {
+func TestAGenerationFindsItsRulesAndModules(t *testing.T) {
 	g := queried(t)
 	for path, want := range map[string]bool{"p/allow": true, "p": false, "p/deny/x": true, "users": false, "q": false} {
 		parsed, err := ParsePath(path)

@@ -10,7 +10,7 @@ import (
 	"defenseclaw/engine"
 )
 
-// restless is a directory whose file is another one each time somebody looks, until it is calm.
+// restless is a directory whose file differs at each look, until it is calm.
 type restless struct {
 	fstest.MapFS
 	calmAt time.Time

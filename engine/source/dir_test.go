@@ -160,7 +160,7 @@ func TestADirStaysTheDirectoryThatWasOpened(t *testing.T) {
 
 func TestAnUnreadableFileIsNamed(t *testing.T) {
 	if os.Geteuid() == 0 {
-		// root reads everything; a directory in a file's place is unreadable for everybody
+		// root reads everything; a directory in a file's place is unreadable even for root
 		dir := disk(t, map[string]string{"p.rego": good, "q.rego/x": ""})
 		r, err := readDir(t, dir, Config{})
 		if err != nil || !slices.Equal(paths(r), []string{"p.rego"}) {

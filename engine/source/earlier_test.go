@@ -218,7 +218,7 @@ func TestAWatchListsTheFoldersThatChanged(t *testing.T) {
 		"a file more": {
 			func() { writeFile(t, dir, "a/sub/more.rego", "package more\nx := 1\n") }, ask{watched: true}, []string{".", "a/sub"},
 		},
-		// The second look sees what nobody told of; then all is too young here to be trusted.
+		// The second look sees what no event named; then all is too young here to be trusted.
 		"a path and a file more": {
 			func() { writeFile(t, dir, "a/sub/more.rego", "package more\nx := 1\n") }, ask{watched: true, paths: []string{"b/sub/data.json"}}, all,
 		},

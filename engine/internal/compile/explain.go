@@ -17,7 +17,7 @@ import (
 // A reference to what does not compile, or is missing because its file does not parse, is of any type, and
 // calls of such a function are not reported: they would be follow-up errors.
 func (c *change) explain(ctx context.Context) error {
-	// With new data, a package conflicts that nobody edited. It is a suspect, since only its own compiler
+	// With new data, an unchanged package may conflict. It is a suspect, since only its own compiler
 	// says so in OPA's words.
 	suspects := c.changed
 	if c.DataChanged {

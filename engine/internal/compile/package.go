@@ -130,7 +130,7 @@ func (c *compiledPackage) findComposite() {
 func (c *compiledPackage) hasIndexes() bool { return c != nil && len(c.indexed) > 0 }
 
 // sameFunctions reports whether both declare the same functions; either may be nil. If all spliced packages
-// do, the type environment of the previous policy serves the next, and nobody looks at the other packages.
+// do, the type environment of the previous policy serves the next, and the other packages are not looked at.
 func sameFunctions(before, after *compiledPackage) bool {
 	byName := map[string]*types.Function{}
 	for _, f := range before.declared() {

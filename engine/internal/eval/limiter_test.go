@@ -55,7 +55,7 @@ func TestADecisionThatWaitsTakesThePlaceThatIsLeft(t *testing.T) {
 	})
 }
 
-func TestWhoGoesAwayWaitsNoLongerAndKeepsNoPlace(t *testing.T) {
+func TestACallerThatGoesAwayHoldsNoSlot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := NewLimiter(4)
 		full, mine := l.newQuota(), l.newQuota()
@@ -82,7 +82,7 @@ func TestWhoGoesAwayWaitsNoLongerAndKeepsNoPlace(t *testing.T) {
 	})
 }
 
-func TestWhereTooManyWaitNobodyElseDoes(t *testing.T) {
+func TestAFullQueueRefusesAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := NewLimiter(1)
 		share := l.newQuota()

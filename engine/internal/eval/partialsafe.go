@@ -106,7 +106,7 @@ func (f *inspection) find(rules []*ast.Rule) {
 }
 
 // look gathers the facts of one rule. What it does not rely on is strange, not wrong: a partial evaluation of it may
-// be right, and nobody has shown it.
+// be right, which no test shows.
 func (f *inspection) look(rule *ast.Rule) *ruleFacts {
 	// A function varies with its arguments: it has no value of its own that could be stored.
 	facts := &ruleFacts{varies: len(rule.Head.Args) > 0}
