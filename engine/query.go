@@ -59,20 +59,21 @@ func (g *Generation) Observe(ctx context.Context, path Path, input ast.Value, o 
 
 // Query evaluates a query that the caller wrote, with an input that may be nil for none. The rules of the
 // policy hold for it: unsafe builtins are refused, errors of builtins are errors, and the deadline is that of
-// [Generation.Decide]. A query that does not compile is an error that wraps [ast.Errors]. The evaluation
-// changes the query. Nothing of it is kept.
-func (g *Generation) Query(ctx context.Context, query ast.Body, input ast.Value, o Observation) (_ rego.ResultSet, err error) {
-	defer contain.Panic("evaluate a query", &err)
-	ctx, end, err := g.evaluator.Begin(ctx)
-	if err != nil {
+// [Generation.Decide]. A query that does not compile, or has more than [MaxQuerySteps] expressions and calls,
+// is an error that wraps [ast.Errors]. Nothing of the query is kept. After an error that wraps
+// [ErrDecisionTimeout], the evaluation may still write into o.
+func (g *Generation) Query(ctx context.Context, query ast.Body, input ast.Value, o Observation) (rego.ResultSet, error) {
+	if err := checkQuery(query); err != nil {
 		return nil, fmt.Errorf("evaluate the query: %w", err)
 	}
-	defer end()
-	set, err := rego.New(append(g.adHoc(o), rego.ParsedQuery(query), rego.ParsedInput(input))...).Eval(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("evaluate the query: %w", eval.Error(ctx, err))
-	}
-	return set, nil
+	query = query.Copy() // the evaluation changes it
+	return runAdHoc(ctx, g, "evaluate the query", func(ctx context.Context) (rego.ResultSet, error) {
+		set, err := rego.New(append(g.adHoc(o), rego.ParsedQuery(query), rego.ParsedInput(input))...).Eval(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("evaluate the query: %w", eval.Error(ctx, err))
+		}
+		return set, nil
+	})
 }
 
 // Partial is what [Generation.Partial] evaluates.
@@ -87,21 +88,21 @@ type Partial struct {
 // Partial evaluates a query as far as its unknowns allow, and returns what is left of it, under the rules of
 // [Generation.Query]. OPA only reads the compiler for this, so it is safe while decisions go on; it would
 // write into it for a partial result that is evaluated later.
-func (g *Generation) Partial(ctx context.Context, p Partial, o Observation) (_ *rego.PartialQueries, err error) {
-	defer contain.Panic("partially evaluate a query", &err)
-	ctx, end, err := g.evaluator.Begin(ctx)
-	if err != nil {
+func (g *Generation) Partial(ctx context.Context, p Partial, o Observation) (*rego.PartialQueries, error) {
+	if err := checkQuery(p.Query); err != nil {
 		return nil, fmt.Errorf("partially evaluate the query: %w", err)
 	}
-	defer end()
-	left, err := rego.New(append(g.adHoc(o),
-		rego.ParsedQuery(p.Query), rego.ParsedInput(p.Input), rego.ParsedUnknowns(p.Unknowns),
-		rego.DisableInlining(p.DisableInlining), rego.NondeterministicBuiltins(p.NondeterministicBuiltins),
-	)...).Partial(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("partially evaluate the query: %w", eval.Error(ctx, err))
-	}
-	return left, nil
+	p.Query = p.Query.Copy()
+	return runAdHoc(ctx, g, "partially evaluate the query", func(ctx context.Context) (*rego.PartialQueries, error) {
+		left, err := rego.New(append(g.adHoc(o),
+			rego.ParsedQuery(p.Query), rego.ParsedInput(p.Input), rego.ParsedUnknowns(p.Unknowns),
+			rego.DisableInlining(p.DisableInlining), rego.NondeterministicBuiltins(p.NondeterministicBuiltins),
+		)...).Partial(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("partially evaluate the query: %w", eval.Error(ctx, err))
+		}
+		return left, nil
+	})
 }
 
 // adHoc are the options of every query that is not prepared.

@@ -78,7 +78,14 @@ func (x *exchange) queryRequest() (query ast.Body, input ast.Value, failed func(
 	return query, input, nil
 }
 
+// maxQueryBytes bounds the text of a query: OPA's parser recurses, and its time grows faster than the text.
+const maxQueryBytes = 64 << 10
+
 func parseQuery(text string) (ast.Body, error) {
+	if len(text) > maxQueryBytes {
+		return nil, ast.Errors{ast.NewError(ast.ParseErr, ast.NewLocation(nil, "", 1, 1),
+			"the query has %d bytes; the limit is %d", len(text), maxQueryBytes)}
+	}
 	return ast.ParseBodyWithOpts(text, ast.ParserOptions{RegoVersion: ast.RegoV1})
 }
 

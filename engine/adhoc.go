@@ -1,0 +1,61 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+
+	"defenseclaw/engine/internal/contain"
+	"defenseclaw/engine/internal/eval"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+)
+
+// MaxQuerySteps bounds the expressions and calls of a query that a caller wrote, those in comprehensions
+// included. OPA's compiler takes time with their cube in the worst case: 500 take seconds, 5,000 an hour.
+const MaxQuerySteps = 500
+
+// checkQuery refuses a query with more than [MaxQuerySteps] expressions and calls, as [ast.Errors].
+func checkQuery(query ast.Body) error {
+	steps := 0
+	ast.NewGenericVisitor(func(x any) bool {
+		switch x.(type) {
+		case *ast.Expr, ast.Call:
+			steps++
+		}
+		return steps > MaxQuerySteps
+	}).Walk(query)
+	if steps <= MaxQuerySteps {
+		return nil
+	}
+	return ast.Errors{ast.NewError(ast.CompileErr, query.Loc(),
+		"the query has more than %d expressions and calls, which is the limit", MaxQuerySteps)}
+}
+
+// runAdHoc runs f, an evaluation that has no plan, within a slot and a deadline: f gets the context that has
+// both. It returns at the deadline even if f does not, since OPA's compiler cannot be interrupted. Then f keeps
+// its slot until it ends, and whatever it writes to must not be read.
+func runAdHoc[T any](ctx context.Context, g *Generation, doing string, f func(context.Context) (T, error)) (T, error) {
+	var none T
+	ctx, end, err := g.evaluator.Begin(ctx)
+	if err != nil {
+		return none, fmt.Errorf("%s: %w", doing, err)
+	}
+	type outcome struct {
+		value T
+		err   error
+	}
+	done := make(chan outcome, 1)
+	go func() {
+		defer end()
+		var o outcome
+		defer func() { done <- o }()
+		defer contain.Panic(doing, &o.err)
+		o.value, o.err = f(ctx)
+	}()
+	select {
+	case o := <-done:
+		return o.value, o.err
+	case <-ctx.Done():
+		return none, fmt.Errorf("%s: %w: %w", doing, eval.ErrTimeout, context.Cause(ctx))
+	}
+}
