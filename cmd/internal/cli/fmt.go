@@ -59,7 +59,7 @@ func formatFiles(c *cli.Context) error {
 	case err != nil:
 		return err
 	case broken > 0:
-		return fmt.Errorf("%d files do not parse", broken)
+		return fmt.Errorf("%d files cannot be formatted", broken)
 	case unformatted > 0 && c.Bool("check"):
 		return fmt.Errorf("%d files are not formatted; policy fmt --write formats them", unformatted)
 	}
