@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -258,39 +260,89 @@ func TestConcurrentRequestsAreLimited(t *testing.T) {
 	}
 }
 
+// failures counts the failures of a judge by their reasons.
+type failures struct {
+	mu       sync.Mutex
+	byReason map[judge.Reason]int
+}
+
+func countFailures(cfg *judge.Config) *failures {
+	f := &failures{byReason: map[judge.Reason]int{}}
+	cfg.Observe.Error = func(_ judge.Kind, e *judge.CallError) {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.byReason[e.Reason]++
+	}
+	return f
+}
+
+func (f *failures) is(t *testing.T, want map[judge.Reason]int) {
+	t.Helper()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !maps.Equal(f.byReason, want) {
+		t.Errorf("failures %v, want %v", f.byReason, want)
+	}
+}
+
 func TestWaitingForASlotEndsAtTheTimeout(t *testing.T) {
+	for _, mode := range []judge.FailMode{judge.Open, judge.Closed} {
+		synctest.Test(t, func(t *testing.T) {
+			_, cfg := serveInBubble(t, func(_ http.ResponseWriter, r *http.Request, _ request) { <-r.Context().Done() })
+			cfg.MaxConcurrent, cfg.FailMode, cfg.Timeout = 1, mode, 10*time.Second
+			failed := countFailures(&cfg)
+			j := mustNew(t, cfg)
+			var wait sync.WaitGroup
+			for i := range 20 { // slow texts: the first has the slot until 10 s, the second from then until 20 s
+				wait.Go(func() { mustJudge(t, j, judge.Completion, fmt.Sprintf("%s (%d)", aPrompt, i)) })
+				if i == 0 {
+					time.Sleep(5 * time.Second)
+				}
+			}
+			time.Sleep(time.Second)
+			start := time.Now()
+			v := mustJudge(t, j, judge.Completion, aPrompt)
+			checkFailed(t, v, judge.Closed) // in both modes: other callers keep the slots
+			if took := time.Since(start); took != 10*time.Second || !strings.Contains(v.Reason, "no slot became free within 10s") {
+				t.Errorf("after %v: %+v", took, v)
+			}
+			impatient, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+			defer cancel()
+			_, err := j.Assess(impatient, judge.Request{Direction: judge.Completion, Content: aPrompt})
+			if !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("who left: %v", err)
+			}
+			wait.Wait()
+			failed.is(t, map[judge.Reason]int{judge.ReasonTimeout: 2, judge.ReasonBusy: 19, judge.ReasonCanceled: 1})
+		})
+	}
+}
+
+// TestTheWaitForASlotIsNotTimeOfTheModel has a model that needs nearly the timeout for each of two texts.
+func TestTheWaitForASlotIsNotTimeOfTheModel(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		e, cfg := serveInBubble(t, func(_ http.ResponseWriter, r *http.Request, _ request) { <-r.Context().Done() })
-		cfg.MaxConcurrent, cfg.FailMode = 1, judge.Closed
-		var busy, timedOut atomic.Int32
-		cfg.Observe.Error = func(_ judge.Kind, e *judge.CallError) {
-			switch e.Reason {
-			case judge.ReasonBusy:
-				busy.Add(1)
-			case judge.ReasonTimeout:
-				timedOut.Add(1)
+		_, cfg := serveInBubble(t, func(w http.ResponseWriter, _ *http.Request, r request) {
+			time.Sleep(9 * time.Second)
+			complete(w, judgement(r.kind(), "Password"))
+		})
+		cfg.MaxConcurrent, cfg.Timeout = 1, 10*time.Second
+		cfg.Observe.Call = func(c judge.Call) {
+			if c.Duration != 9*time.Second {
+				t.Errorf("a call took %v", c.Duration)
 			}
 		}
+		failed := countFailures(&cfg)
 		j := mustNew(t, cfg)
 		var wait sync.WaitGroup
-		wait.Go(func() { // one of the three kinds has the slot until the time of all is up
-			v := mustJudge(t, j, judge.Prompt, aPrompt)
-			checkFailed(t, v, judge.Closed)
-			if len(v.FailedKinds) != 3 {
-				t.Errorf("verdict %+v", v)
-			}
-		})
-		synctest.Wait()
-		impatient, cancel := context.WithTimeout(t.Context(), 3*time.Second)
-		defer cancel()
-		_, err := j.Assess(impatient, judge.Request{Direction: judge.Completion, Content: aPrompt})
-		if !errors.Is(err, context.DeadlineExceeded) || busy.Load() != 1 {
-			t.Errorf("who left: %v", err)
+		for i := range 2 {
+			wait.Go(func() {
+				if v := mustJudge(t, j, judge.Completion, fmt.Sprintf("%s (%d)", aPrompt, i)); v.JudgeFailed || v.Severity != judge.SeverityCritical {
+					t.Errorf("verdict %+v", v)
+				}
+			})
 		}
 		wait.Wait()
-		if timedOut.Load() != 1 || busy.Load() != 3 || e.count() != 1 {
-			t.Errorf("%d timed out, %d found it busy, %d requests", timedOut.Load(), busy.Load(), e.count())
-		}
+		failed.is(t, map[judge.Reason]int{})
 	})
 }
 

@@ -27,8 +27,8 @@ type FailMode string
 
 // The fail modes.
 const (
-	Open   FailMode = "open"   // allow, severity NONE, judge_failed
-	Closed FailMode = "closed" // block, severity HIGH, judge_failed
+	Open   FailMode = "open"   // allow, severity NONE, judge_failed; not for ReasonBusy, which always blocks
+	Closed FailMode = "closed" // block, severity CRITICAL, judge_failed
 )
 
 // Config configures [New]. Names in parentheses are the settings that errors of [New] refer to.
@@ -40,12 +40,12 @@ type Config struct {
 	Model string
 	// APIKey is sent as a bearer token. Empty: no Authorization header.
 	APIKey string
-	// Timeout limits the time for one text, including the wait for a slot, retries, and reading the
-	// answer (judge.timeout). 0: DefaultTimeout.
+	// Timeout limits the time of a call, including retries and reading the answer, and before it, separately,
+	// the wait for a slot (judge.timeout). One text therefore takes twice as long at most. 0: DefaultTimeout.
 	Timeout time.Duration
 	// MaxContentBytes is the maximum length of a text (judge.max_content_bytes). 0: DefaultMaxContentBytes.
 	MaxContentBytes int
-	// FailMode applies to texts that could not be judged (judge.fail_mode). Empty: Open.
+	// FailMode applies to texts that could not be judged (judge.fail_mode). Empty: Closed.
 	FailMode FailMode
 	// CacheTTL is how long a verdict is cached after the call; a hit does not extend it
 	// (judge.cache_ttl). 0: DefaultCacheTTL.
@@ -82,7 +82,7 @@ type Observe struct {
 	Error func(Kind, *CallError) // a kind could not be judged; once per call, not per caller that shares it
 }
 
-// Call is one call to the endpoint, including its retries.
+// Call is one call to the endpoint, including its retries, but not the wait for a slot.
 type Call struct {
 	Kind     Kind
 	Model    string
@@ -94,7 +94,7 @@ type Call struct {
 }
 
 func (c Config) withDefaults() Config {
-	c.FailMode = cmp.Or(c.FailMode, Open)
+	c.FailMode = cmp.Or(c.FailMode, Closed)
 	if c.Kinds == nil {
 		c.Kinds = Kinds()
 	}

@@ -9,7 +9,7 @@
 //
 // Only an answer of exactly the requested form becomes a verdict. Everything else, from a refused
 // connection to an answer with one extra field, is a failure. [FailMode] decides what a failure means; it
-// is reported as such, and never cached.
+// is reported as such, and never cached. A call that gets no slot in time blocks in every fail mode.
 //
 // The cache key of a verdict contains the policy generation and the epoch in which its call began. A call
 // in progress while the policy changes therefore neither reads nor fills the new policy's cache.

@@ -31,7 +31,7 @@ type Reason string
 
 // The reasons.
 const (
-	ReasonBusy        Reason = "busy"        // no slot became free in time
+	ReasonBusy        Reason = "busy"        // no slot became free in time; fails closed in every fail mode
 	ReasonTimeout     Reason = "timeout"     // the endpoint did not answer in time
 	ReasonUnreachable Reason = "unreachable" // no HTTP answer
 	ReasonStatus      Reason = "status"      // an HTTP status other than 200
@@ -60,6 +60,20 @@ func (e *CallError) Error() string {
 }
 
 func (e *CallError) Unwrap() error { return e.Err }
+
+// busy sets the reason ReasonBusy, unless the caller canceled.
+func (e *CallError) busy(problem string) {
+	if e.Reason != ReasonCanceled {
+		e.Reason, e.Problem = ReasonBusy, problem
+	}
+}
+
+// failsClosed reports whether a failure blocks. Callers choose how many slots they occupy, and could otherwise
+// bypass a judge that fails open.
+func failsClosed(err error, mode FailMode) bool {
+	var call *CallError
+	return mode != Open || errors.As(err, &call) && call.Reason == ReasonBusy
+}
 
 // brief is the text of err in a verdict's reason, without the address of the endpoint.
 func brief(err error) string {

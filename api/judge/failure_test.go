@@ -102,7 +102,7 @@ func checkFailed(t *testing.T, v judge.Verdict, mode judge.FailMode) {
 	t.Helper()
 	action, severity := judge.ActionAllow, judge.SeverityNone
 	if mode == judge.Closed {
-		action, severity = judge.ActionBlock, judge.SeverityHigh
+		action, severity = judge.ActionBlock, judge.SeverityCritical
 	}
 	if v.Action != action || v.Severity != severity || !v.JudgeFailed || len(v.FailedKinds) == 0 || v.Cached || len(v.Findings) != 0 {
 		t.Errorf("fail mode %s: %+v", mode, v)
@@ -122,8 +122,8 @@ func TestOneFailedKindDoesNotSilenceTheOthers(t *testing.T) {
 	}{
 		{"open, nothing else found", judge.Open, "", judge.SeverityNone, false},
 		{"open, something else found", judge.Open, "Password", judge.SeverityCritical, false},
-		{"closed, nothing else found", judge.Closed, "", judge.SeverityHigh, true},
-		{"closed, something mild found", judge.Closed, "Username", judge.SeverityHigh, true},
+		{"closed, nothing else found", judge.Closed, "", judge.SeverityCritical, true},
+		{"closed, something mild found", judge.Closed, "Username", judge.SeverityCritical, true},
 		{"closed, something worse found", judge.Closed, "Password", judge.SeverityCritical, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -291,7 +291,7 @@ func TestRedirectsAreNotFollowed(t *testing.T) {
 	cfg.HTTPClient.CheckRedirect = func(*http.Request, []*http.Request) error { return nil }
 	heard := heardErrors(&cfg)
 	v := mustJudge(t, mustNew(t, cfg), judge.Completion, aPrompt)
-	checkFailed(t, v, judge.Open)
+	checkFailed(t, v, judge.Closed)
 	if other.count() != 0 || e.count() != 1 || (*heard)[0].Status != 307 || !strings.Contains(v.Reason, "redirects are not followed") {
 		t.Errorf("%d requests elsewhere, reason %q", other.count(), v.Reason)
 	}
@@ -399,7 +399,7 @@ func TestAPermanentRefusalEnds(t *testing.T) {
 		refuse(w, 400, "messages", "max_tokens, temperature, response_format: all of it is wrong")
 	})
 	j := mustNew(t, cfg)
-	checkFailed(t, mustJudge(t, j, judge.Completion, aPrompt), judge.Open)
+	checkFailed(t, mustJudge(t, j, judge.Completion, aPrompt), judge.Closed)
 	if e.count() != 4 {
 		t.Errorf("%d requests", e.count())
 	}

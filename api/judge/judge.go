@@ -80,7 +80,7 @@ func (j *Judge) Assess(ctx context.Context, req Request) (Verdict, error) {
 	if utf8.RuneCountInString(strings.TrimSpace(req.Content)) < minCharacters {
 		return unjudged(generation, "too short to judge"), nil
 	}
-	bounded, cancel := context.WithTimeoutCause(ctx, j.cfg.Timeout, errTimedOut)
+	bounded, cancel := context.WithTimeoutCause(ctx, 2*j.cfg.Timeout, errTimedOut) // a wait and a call
 	defer cancel()
 	k := key{
 		generation: generation, epoch: epoch, model: j.cfg.Model,
@@ -159,7 +159,10 @@ func (j *Judge) assessKind(ctx context.Context, s spec, k key, content string) o
 		}
 		switch {
 		case ctx.Err() != nil:
-			return outcome{spec: s, err: j.gone(ctx, j.endpoint.fail(ctx, s.kind, 0, ctx.Err()))}
+			// A leader that stays ends in time, so each of them has left.
+			failed := j.endpoint.fail(ctx, s.kind, 0, ctx.Err())
+			failed.busy("the callers that asked about the same text left before an answer came")
+			return outcome{spec: s, err: j.gone(ctx, failed)}
 		case !errors.Is(f.err, errAbandoned):
 			return outcome{spec: s, answer: f.answer, err: f.err}
 		}
@@ -170,8 +173,15 @@ func (j *Judge) assessKind(ctx context.Context, s spec, k key, content string) o
 func (j *Judge) lead(ctx context.Context, s spec, k key, f *flight, content string) (a answer, err error) {
 	err = errAbandoned
 	defer func() { j.verdicts.finish(k, f, a, err) }()
-	start := time.Now()
-	a, used, failed := j.endpoint.ask(ctx, s, k.direction, content)
+	leave, failed := j.endpoint.enter(ctx, s.kind)
+	if failed != nil {
+		return answer{}, j.failed(ctx, s.kind, failed)
+	}
+	defer leave()
+	start := time.Now() // the wait for a slot says nothing about the model
+	called, cancel := context.WithTimeoutCause(ctx, j.cfg.Timeout, errTimedOut)
+	defer cancel()
+	a, used, failed := j.endpoint.ask(called, s, k.direction, content)
 	call := Call{
 		Kind: s.kind, Model: k.model, Duration: time.Since(start),
 		Action: actionFor(a.severity), Severity: a.severity,
@@ -180,16 +190,21 @@ func (j *Judge) lead(ctx context.Context, s spec, k key, f *flight, content stri
 	if failed != nil {
 		call.Action, call.Severity = ActionError, SeverityNone
 	}
-	if j.cfg.Observe.Call != nil && (failed == nil || failed.Reason != ReasonBusy) {
+	if j.cfg.Observe.Call != nil {
 		j.cfg.Observe.Call(call)
 	}
 	if failed == nil {
 		return a, nil
 	}
+	return answer{}, j.failed(ctx, s.kind, failed)
+}
+
+// failed reports a failure to the observer, and returns the error of the outcome.
+func (j *Judge) failed(ctx context.Context, kind Kind, failed *CallError) error {
 	if j.cfg.Observe.Error != nil {
-		j.cfg.Observe.Error(s.kind, failed)
+		j.cfg.Observe.Error(kind, failed)
 	}
-	return answer{}, j.gone(ctx, failed)
+	return j.gone(ctx, failed)
 }
 
 // gone returns errAbandoned if the caller has left, which says nothing about the endpoint, else failed.

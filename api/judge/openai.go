@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -92,16 +93,22 @@ func boundAnswer(req *http.Request, next option.MiddlewareNext) (*http.Response,
 	return res, err
 }
 
-// ask sends one request and reads the answer. ctx must have a deadline.
-func (e *endpoint) ask(ctx context.Context, s spec, direction Direction, content string) (answer, openai.CompletionUsage, *CallError) {
+// enter waits for a slot, for at most the timeout. The caller calls leave after its request.
+func (e *endpoint) enter(ctx context.Context, kind Kind) (leave func(), failed *CallError) {
+	waiting, cancel := context.WithTimeout(ctx, e.timeout)
+	defer cancel()
 	select {
 	case e.slots <- struct{}{}:
-		defer func() { <-e.slots }()
-	case <-ctx.Done():
-		failed := e.fail(ctx, s.kind, 0, ctx.Err())
-		failed.Reason, failed.Problem = ReasonBusy, "too many calls are in progress"
-		return answer{}, openai.CompletionUsage{}, failed
+		return func() { <-e.slots }, nil
+	case <-waiting.Done():
+		failed = e.fail(ctx, kind, 0, waiting.Err())
+		failed.busy(fmt.Sprintf("no slot became free within %v: too many calls are in progress", e.timeout))
+		return nil, failed
 	}
+}
+
+// ask sends one request and reads the answer. The caller holds a slot, and ctx must have a deadline.
+func (e *endpoint) ask(ctx context.Context, s spec, direction Direction, content string) (answer, openai.CompletionUsage, *CallError) {
 	marker := rand.Text()
 	speaks := dialect(e.lacks.Load())
 	for {

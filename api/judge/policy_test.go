@@ -29,7 +29,8 @@ func TestTheDefaultGuardrailUsesTheJudge(t *testing.T) {
 		{"something bad", judge.Open, judgement(judge.PII, "Email Address"), "alert", "HIGH"},
 		{"something worse", judge.Open, judgement(judge.PII, "Password"), "block", "CRITICAL"},
 		{"failed open", judge.Open, "no", "allow", "NONE"},
-		{"failed closed", judge.Closed, "no", "alert", "HIGH"}, // the pack's block_threshold is CRITICAL
+		{"failed closed", judge.Closed, "no", "block", "CRITICAL"},
+		{"failed by default", "", "no", "block", "CRITICAL"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			_, cfg := serve(t, func(w http.ResponseWriter, _ *http.Request, _ request) { complete(w, tt.answer) })

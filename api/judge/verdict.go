@@ -59,8 +59,7 @@ type Verdict struct {
 	Scanner  string   `json:"scanner"`
 	// ScannerSources names the kinds that applied: llm-judge-injection, …; never nil.
 	ScannerSources []string `json:"scanner_sources"`
-	// JudgeFailed: the fail mode decided. Open: every kind failed. Closed: a failed kind is the reason to
-	// block.
+	// JudgeFailed: a failure decided. Open: every kind failed. Closed: a failed kind is the reason to block.
 	JudgeFailed bool `json:"judge_failed"`
 	// FailedKinds are the kinds that failed, also if others decided; never nil.
 	FailedKinds []Kind `json:"failed_kinds"`
@@ -110,14 +109,18 @@ func unjudged(generation uint64, reason string) Verdict {
 func merge(outcomes []outcome, mode FailMode, generation uint64) Verdict {
 	v := unjudged(generation, "")
 	v.Cached = true
-	found := SeverityNone
+	found, closed := SeverityNone, false
 	var reasons []string
 	for _, o := range outcomes {
 		v.ScannerSources = append(v.ScannerSources, o.spec.scanner())
 		v.Cached = v.Cached && o.cached
 		if o.err != nil {
 			v.FailedKinds = append(v.FailedKinds, o.spec.kind)
-			reasons = append(reasons, fmt.Sprintf("judge-%s failed %s: %s", o.spec.kind, mode, brief(o.err)))
+			how := Open
+			if failsClosed(o.err, mode) {
+				how, closed = Closed, true
+			}
+			reasons = append(reasons, fmt.Sprintf("judge-%s failed %s: %s", o.spec.kind, how, brief(o.err)))
 			continue
 		}
 		found = worseOf(found, o.answer.severity)
@@ -131,13 +134,12 @@ func merge(outcomes []outcome, mode FailMode, generation uint64) Verdict {
 		v.Scanner = v.ScannerSources[0]
 	}
 	v.Severity = found
-	if len(v.FailedKinds) > 0 {
-		if mode == Closed {
-			v.Severity = worseOf(found, SeverityHigh)
-			v.JudgeFailed = actionFor(found) != ActionBlock
-		} else {
-			v.JudgeFailed = len(v.FailedKinds) == len(outcomes)
-		}
+	if closed {
+		// The highest severity: a policy that blocks anything blocks what could not be judged.
+		v.Severity = SeverityCritical
+		v.JudgeFailed = found != SeverityCritical
+	} else if len(v.FailedKinds) > 0 {
+		v.JudgeFailed = len(v.FailedKinds) == len(outcomes)
 	}
 	v.Action = actionFor(v.Severity)
 	v.Reason = strings.Join(reasons, "; ")

@@ -274,8 +274,8 @@ func judging(j *Judge) []Setting {
 			Help: "environment variable with the endpoint's API key",
 		},
 		{
-			Key: "judge.fail_mode", Default: "open", value: text(&j.FailMode),
-			Help: "what to answer for a text that could not be judged: open allows it, closed blocks it",
+			Key: "judge.fail_mode", Default: "closed", value: text(&j.FailMode),
+			Help: "what to answer for a text that could not be judged: closed blocks it, open allows it unless no request could be sent",
 		},
 		{
 			Key: "judge.kinds", Default: "injection, exfil, pii", value: list(&j.Kinds),
@@ -283,7 +283,7 @@ func judging(j *Judge) []Setting {
 		},
 		{
 			Key: "judge.timeout", Default: "30s", value: duration(&j.Timeout),
-			Help: "maximum time for one text, retries included",
+			Help: "maximum time for a request with its retries, and before that for the wait until it may be sent",
 		},
 		{
 			Key: "judge.max_retries", Default: "2", value: integer(&j.MaxRetries),
