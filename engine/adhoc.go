@@ -36,7 +36,7 @@ func checkQuery(query ast.Body) error {
 // its slot until it ends, and whatever it writes to must not be read.
 func runAdHoc[T any](ctx context.Context, g *Generation, doing string, f func(context.Context) (T, error)) (T, error) {
 	var none T
-	ctx, end, err := g.evaluator.Begin(ctx)
+	ctx, end, err := g.evaluator.EnterAdHoc(ctx)
 	if err != nil {
 		return none, fmt.Errorf("%s: %w", doing, err)
 	}

@@ -15,11 +15,11 @@ func (g *Generation) Tests() *Suite {
 	return &Suite{Modules: modulesOf(g.parsed), Store: g.data}
 }
 
-// Affected is the suite of the tests whose results can differ from those in since: the tests of every package
+// AffectedTests is the suite of the tests whose results can differ from those in since: the tests of every package
 // that changed, or that refers, directly or through others, to a package or to data that did. Its modules are
 // these packages and what they refer to, so that compiling it takes time for the edit, not for everything. It
 // is nil when there is no such test, and has all tests when since is nil.
-func (g *Generation) Affected(since *Generation) *Suite {
+func (g *Generation) AffectedTests(since *Generation) *Suite {
 	if since == nil {
 		return g.Tests()
 	}
@@ -37,7 +37,7 @@ func (g *Generation) Affected(since *Generation) *Suite {
 	if len(tested) == 0 {
 		return nil
 	}
-	suite.Modules = g.policy.Modules(tested)
+	suite.Modules = g.policy.SyntaxFor(tested)
 	return suite
 }
 

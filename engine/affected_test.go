@@ -60,7 +60,7 @@ func TestAChangeAffectsTheTestsThatCanSeeIt(t *testing.T) {
 		before := e.Current()
 		put(c.file, c.text)
 		got := []string{}
-		if suite := reload().Affected(before); suite != nil {
+		if suite := reload().AffectedTests(before); suite != nil {
 			for _, ref := range suite.Only {
 				got = append(got, ref.String())
 			}
@@ -70,12 +70,12 @@ func TestAChangeAffectsTheTestsThatCanSeeIt(t *testing.T) {
 			t.Errorf("after %s: %s is affected, not %s", c.text, got, c.want)
 		}
 	}
-	if suite := e.Current().Affected(nil); len(suite.Modules) != 6 || len(first.Tests().Modules) != 6 {
+	if suite := e.Current().AffectedTests(nil); len(suite.Modules) != 6 || len(first.Tests().Modules) != 6 {
 		t.Errorf("all tests run against %d modules", len(suite.Modules))
 	}
 	delete(files, "a.rego")
 	before := e.Current()
-	if suite := reload().Affected(before); suite != nil {
+	if suite := reload().AffectedTests(before); suite != nil {
 		t.Errorf("nothing refers to what was removed, but %v is affected", suite.Only)
 	}
 }
@@ -113,7 +113,7 @@ func BenchmarkSaveToSuite(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		suite := report.Generation.Affected(before)
+		suite := report.Generation.AffectedTests(before)
 		if len(suite.Only) != 1 {
 			b.Fatalf("%d packages of tests are affected", len(suite.Only))
 		}

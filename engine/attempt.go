@@ -75,7 +75,7 @@ func (e *Engine) candidate(ctx context.Context, trigger Trigger, watch *stopwatc
 
 func (e *Engine) loader(trigger Trigger, previous *Generation, begin func(phase string)) *loader {
 	lastRefusal := e.refused
-	if trigger.Kind.explicit() || lastRefusal != nil && lastRefusal.Stage == StageDeadline {
+	if trigger.Kind.wantsAnswer() || lastRefusal != nil && lastRefusal.Stage == StageDeadline {
 		lastRefusal = nil // worth another try
 	}
 	return &loader{

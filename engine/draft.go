@@ -62,7 +62,7 @@ func (d *Draft) HasPackage(path Path) bool {
 		switch {
 		case p.Unit != nil && p.Unit.Path.Equal(want):
 			return true
-		case p.Unit == nil && p.Source.Kind() == source.KindModule && p.Clause().Equal(want):
+		case p.Unit == nil && p.Source.Kind() == source.KindModule && p.GuessPackage().Equal(want):
 			return true
 		}
 	}

@@ -37,7 +37,7 @@ type Target struct{ Language, Dialect string }
 // [ast.Errors] if a target has no words for the rule, or if the metadata is wrong; no other error does.
 func (g *Generation) Filters(ctx context.Context, f FilterRequest, o Observation) (_ *regocompile.Filters, _ FilterRequest, err error) {
 	defer contain.Panic("translate "+f.Path.String(), &err)
-	ctx, end, err := g.evaluator.Begin(ctx)
+	ctx, end, err := g.evaluator.EnterAdHoc(ctx)
 	if err != nil {
 		return nil, f, fmt.Errorf("translate %s: %w", f.Path, err)
 	}
@@ -71,7 +71,7 @@ func (g *Generation) Filters(ctx context.Context, f FilterRequest, o Observation
 		return nil, f, errors.New(err.Error()) // a path that nothing can have is not the target's fault
 	}
 	if err != nil {
-		return nil, f, eval.Error(ctx, err)
+		return nil, f, eval.AsTimeout(ctx, err)
 	}
 	o.Metrics.Timer(metrics.CompilePrepPartial).Stop()
 	evaluation := []rego.EvalOption{rego.EvalTransaction(store.Txn{}), rego.EvalParsedInput(f.Input)}
@@ -79,7 +79,7 @@ func (g *Generation) Filters(ctx context.Context, f FilterRequest, o Observation
 		evaluation = append(evaluation, rego.EvalQueryTracer(f.Tracer))
 	}
 	filters, err := prepared.Compile(ctx, evaluation...)
-	return filters, f, eval.Error(ctx, err)
+	return filters, f, eval.AsTimeout(ctx, err)
 }
 
 // complete fills in from the rule's metadata what the request leaves out.

@@ -66,7 +66,7 @@ func ownTypes(t tB, g *Generation) map[unit.Key]types.Type {
 	own := map[unit.Key]types.Type{}
 	for _, key := range g.policy.Graph().Keys() {
 		compiler := dialect.NewCompiler()
-		if compiler.Compile(g.policy.Modules(unit.SetOf(key))); compiler.Failed() {
+		if compiler.Compile(g.policy.SyntaxFor(unit.SetOf(key))); compiler.Failed() {
 			t.Fatalf("%q by itself: %v", key, compiler.Errors)
 		}
 		for _, e := range g.policy.Signature(key) {
@@ -77,7 +77,7 @@ func ownTypes(t tB, g *Generation) map[unit.Key]types.Type {
 }
 
 func buildWhole(ctx context.Context, _ *compile.Policy, e compile.Edit, all func() []*unit.Module) (*compile.Policy, error) {
-	return compile.Whole(ctx, all(), e.Data, e.Missing)
+	return compile.CompileWhole(ctx, all(), e.Data, e.Missing)
 }
 
 // loadWhole has one compiler compile everything: what every other way of loading has to equal.
@@ -139,7 +139,7 @@ func describe(p *compile.Policy, own map[unit.Key]types.Type) string {
 	for _, key := range p.Graph().Keys() {
 		var files []string
 		for _, m := range p.Graph().Package(key).Modules {
-			if p.Module(key, m.File) != nil {
+			if p.CompiledModule(key, m.File) != nil {
 				files = append(files, m.File)
 			}
 		}
@@ -279,7 +279,7 @@ func TestASplicedGenerationIsTheSameAsAFreshOne(t *testing.T) {
 				continue
 			}
 			served++
-			if g != nil && g.policy.Whole() == "" && next.policy.Whole() == "" {
+			if g != nil && g.policy.WhyWhole() == "" && next.policy.WhyWhole() == "" {
 				spliced++
 			}
 			g = next

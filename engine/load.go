@@ -116,7 +116,7 @@ func earlier(trigger Trigger, previous *Generation) source.Earlier {
 	if previous == nil {
 		return source.Earlier{}
 	}
-	if trigger.Kind.explicit() || trigger.Recheck || trigger.Source != nil {
+	if trigger.Kind.wantsAnswer() || trigger.Recheck || trigger.Source != nil {
 		return source.Earlier{Previous: previous.reading}
 	}
 	e := source.Earlier{Reading: previous.reading, Previous: previous.reading, Changed: make(map[string]bool, len(trigger.Paths))}

@@ -33,7 +33,7 @@ type Observation struct {
 // Observe is [Generation.Evaluate] with a record of how the decision was made.
 func (g *Generation) Observe(ctx context.Context, path Path, input ast.Value, o Observation) (_ ast.Value, err error) {
 	defer contain.Panic("evaluate "+path.String(), &err)
-	ctx, end, err := g.evaluator.Begin(ctx)
+	ctx, end, err := g.evaluator.EnterAdHoc(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("evaluate %s: %w", path, err)
 	}
@@ -54,7 +54,7 @@ func (g *Generation) Observe(ctx context.Context, path Path, input ast.Value, o 
 	if o.Tracer != nil {
 		options = append(options, rego.EvalQueryTracer(o.Tracer))
 	}
-	return g.evaluator.Watch(ctx, eval.Path(path), input, options...)
+	return g.evaluator.Observe(ctx, eval.Path(path), input, options...)
 }
 
 // Query evaluates a query that the caller wrote, with an input that may be nil for none. The rules of the
@@ -70,7 +70,7 @@ func (g *Generation) Query(ctx context.Context, query ast.Body, input ast.Value,
 	return runAdHoc(ctx, g, "evaluate the query", func(ctx context.Context) (rego.ResultSet, error) {
 		set, err := rego.New(append(g.adHoc(o), rego.ParsedQuery(query), rego.ParsedInput(input))...).Eval(ctx)
 		if err != nil {
-			return nil, fmt.Errorf("evaluate the query: %w", eval.Error(ctx, err))
+			return nil, fmt.Errorf("evaluate the query: %w", eval.AsTimeout(ctx, err))
 		}
 		return set, nil
 	})
@@ -99,7 +99,7 @@ func (g *Generation) Partial(ctx context.Context, p Partial, o Observation) (*re
 			rego.DisableInlining(p.DisableInlining), rego.NondeterministicBuiltins(p.NondeterministicBuiltins),
 		)...).Partial(ctx)
 		if err != nil {
-			return nil, fmt.Errorf("partially evaluate the query: %w", eval.Error(ctx, err))
+			return nil, fmt.Errorf("partially evaluate the query: %w", eval.AsTimeout(ctx, err))
 		}
 		return left, nil
 	})
@@ -149,5 +149,5 @@ func (g *Generation) Module(path string) *ast.Module {
 	if !ok || g.parsed[i].Source.Kind() != source.KindModule {
 		return nil
 	}
-	return g.policy.Module(g.parsed[i].Unit.Package, path)
+	return g.policy.CompiledModule(g.parsed[i].Unit.Package, path)
 }

@@ -92,7 +92,7 @@ func mergeTriggers(batch []request) Trigger {
 // halfWritten reports whether a refusal looks like a file whose writer is not done yet. Only the watch waits
 // for such a file; a caller who asks gets an answer. A refusal that was reported before is not waited for again.
 func (e *Engine) halfWritten(r *Report) bool {
-	return r.Refused != nil && !r.Trigger.Kind.explicit() && !r.Refused.same(e.refused) &&
+	return r.Refused != nil && !r.Trigger.Kind.wantsAnswer() && !r.Refused.same(e.refused) &&
 		(errors.Is(r.Refused, errCutShort) || errors.Is(r.Refused, source.ErrUnsettled))
 }
 
@@ -113,7 +113,7 @@ func (e *Engine) conclude(ctx context.Context, report *Report) {
 	if report.Trigger.Source == nil { // a restored generation says nothing about the engine's own source
 		e.refused = report.Refused
 	}
-	if !quiet || report.Trigger.Kind.explicit() {
+	if !quiet || report.Trigger.Kind.wantsAnswer() {
 		e.publish(report)
 		announce(ctx, e.cfg.Announcements, report, &e.left)
 		report.Duration = time.Since(report.StartedAt)

@@ -29,8 +29,8 @@ func (k TriggerKind) rank() int {
 	}
 }
 
-// explicit reports whether a caller asked, who gets an answer even when it repeats the last one.
-func (k TriggerKind) explicit() bool { return k.rank() >= TriggerStartup.rank() }
+// wantsAnswer reports whether a caller asked, who gets an answer even when it repeats the last one.
+func (k TriggerKind) wantsAnswer() bool { return k.rank() >= TriggerStartup.rank() }
 
 // Trigger asks for a reload.
 type Trigger struct {

@@ -6,22 +6,23 @@
 // # Invariants
 //
 //  1. A [Reading] is what the directory held at one moment. Every file is read between two looks at the
-//     directory, and the second look must find the names, sizes, times and identities of the first.
-//     Otherwise the reading starts again; after five tries the error wraps [ErrUnsettled].
+//     directory, and the second look must find the names, sizes, modification times and identities of the
+//     first. Otherwise the reading starts again; after five tries the error wraps [ErrUnsettled].
 //  2. A file is taken from an earlier reading without being opened only if its path, size, modification
-//     time, change time and inode are the same, and both times are older than two seconds before that
+//     time, change time (on Linux) and identity are the same, and both times are older than two seconds before that
 //     reading began. Two writes within one tick of a file system's clock leave the same times; so a
 //     younger stat proves nothing.
-//  3. A directory is not listed again only if events watch it, none named it, its own stat passes the
-//     test of invariant 2, none of its files changed within the two seconds, and it holds no symbolic
-//     link: what a link leads to changes without it.
-//  4. Skipping a look is only allowed in the first look of a reading. The second look stats every
-//     directory, so invariant 1 does not depend on events.
+//  3. The earlier listing of a directory is used only if events watch it, none named it, its own stat
+//     passes the test of invariant 2, none of its files changed within the two seconds, and it holds no
+//     symbolic link: what a link leads to changes without it.
+//  4. The stat of a directory may be skipped in the first look only. The second look stats every directory,
+//     so a name that comes or goes is seen without an event. A write in place leaves the directory's stat
+//     as it was; for that, listings that are used again rely on the write having produced an event.
 //  5. Nothing is written, and nothing outside the directory is opened unless [Config].AllowOutside asks
 //     for it. A FIFO or a device does not block, and is an error.
 //  6. The same paths and bytes give the same revision on every machine.
-//  7. Equal bytes are held once: a file that was read again with the bytes of the reading before shares
-//     them, and their hash.
+//  7. Equal bytes at the same path are held once: a file that was read again with the bytes of the reading
+//     before shares them, and their hash.
 //
 // # Example
 //
@@ -35,7 +36,7 @@
 // R1 knows what it holds. Then a/p.rego is opened and read; its bytes differ from R1's, so they are hashed.
 // The second look stats ".", a and b, lists a once more, and takes b's listing from R1 because b's stat is
 // the same (invariants 3 and 4). Both looks agree, so R2 holds the new a/p.rego, and the very *File values
-// of R1 for the other two. Whatever follows compares *File values by identity: one edit costs one read.
+// of R1 for the other two. An edit costs one read.
 //
 // A full check, or a reload that a person asked for, passes no Reading, only Previous: a stat can be made
 // to lie, so every file is opened and compared with the bytes of R1 (invariant 7).

@@ -200,7 +200,7 @@ func (l *Loop) test(ctx context.Context, g *engine.Generation, r *Round) error {
 		return nil
 	}
 	before := l.tested
-	suite := g.Affected(before)
+	suite := g.AffectedTests(before)
 	l.total = testrun.Count(g.Tests())
 	if before != nil {
 		r.Changed = changedSince(before, g)

@@ -29,13 +29,13 @@ type Edit struct {
 
 // Build makes the policy that previous, nil for the first one, becomes by an edit. all returns the modules
 // after the edit; it is called only if they have to be compiled as one. The error is [ast.Errors], the same
-// that [Whole] finds, or ctx's.
+// that [CompileWhole] finds, or ctx's.
 func Build(ctx context.Context, previous *Policy, e Edit, all func() []*unit.Module) (*Policy, error) {
 	var c *change
 	switch {
 	case previous == nil:
 		c = initialChange(e)
-	case previous.whole == "":
+	case previous.whyWhole == "":
 		c = newChange(previous, e)
 	}
 	if c != nil {
@@ -45,12 +45,12 @@ func Build(ctx context.Context, previous *Policy, e Edit, all func() []*unit.Mod
 		// about references, hidden packages, it looks for in the whole graph, and only if there are any.
 		if c.graphs.after.WhyWhole(c.changed) == "" {
 			// A reason may also come to light in a compiled package; then the splice is not used.
-			if next, err := c.applyOrExplain(ctx); err != nil || next.whole == "" {
+			if next, err := c.applyOrExplain(ctx); err != nil || next.whyWhole == "" {
 				return next, err
 			}
 		}
 	}
-	return Whole(ctx, all(), e.Data, e.Missing)
+	return CompileWhole(ctx, all(), e.Data, e.Missing)
 }
 
 // change is an edit of a policy while it is compiled. Several goroutines compile for it; of its fields they
@@ -108,7 +108,7 @@ func (c *change) applyOrExplain(ctx context.Context) (*Policy, error) {
 // It ends, since no package is compiled twice. errDoesNotFit says that there is an error, and not which:
 // what the first failing compiler saw depends on the order, and explain's answer must not (invariant 5).
 func (c *change) apply(ctx context.Context) (*Policy, error) {
-	s := &spliced{graph: c.graphs.after, packages: map[unit.Key]*compiledPackage{}, trees: map[unit.Key]*ast.TreeNode{}}
+	s := &recompiled{graph: c.graphs.after, packages: map[unit.Key]*compiledPackage{}, trees: map[unit.Key]*ast.TreeNode{}}
 	for wave := c.changed; len(wave) > 0; {
 		if err := c.compileWave(ctx, wave, s); err != nil {
 			return nil, err
@@ -130,7 +130,7 @@ func (c *change) apply(ctx context.Context) (*Policy, error) {
 
 // nextWave is the packages, not yet compiled, that refer to a signature which the last wave changed. A package
 // that is compiled already need not be again: it was compiled after what it refers to, or with it (see [order]).
-func (c *change) nextWave(wave unit.Set, s *spliced) unit.Set {
+func (c *change) nextWave(wave unit.Set, s *recompiled) unit.Set {
 	next := unit.Set{}
 	keys := c.graphs.after.Keys()
 	if len(s.packages) >= len(keys) && !slices.ContainsFunc(keys, func(key unit.Key) bool { return s.packages[key] == nil }) {
@@ -151,7 +151,7 @@ func (c *change) nextWave(wave unit.Set, s *spliced) unit.Set {
 	return next
 }
 
-func (c *change) compileWave(ctx context.Context, wave unit.Set, s *spliced) error {
+func (c *change) compileWave(ctx context.Context, wave unit.Set, s *recompiled) error {
 	for o := newOrder(c, wave, s); o.left(); {
 		packages, stubs := o.next()
 		if err := c.compileParts(ctx, packages, stubs, s); err != nil {
@@ -164,7 +164,7 @@ func (c *change) compileWave(ctx context.Context, wave unit.Set, s *spliced) err
 // compileParts compiles packages that do not wait for one another, in parallel parts, into s. The compilers
 // share the parsed modules, which OPA's compiler copies before it writes (invariant 2), and stubs' types,
 // which are copied for each (see copyOf).
-func (c *change) compileParts(ctx context.Context, packages unit.Set, stubs *stubs, s *spliced) error {
+func (c *change) compileParts(ctx context.Context, packages unit.Set, stubs *stubs, s *recompiled) error {
 	var mu sync.Mutex
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(runtime.GOMAXPROCS(0))

@@ -1,16 +1,17 @@
-// Package compile turns modules into a [Policy] that can be evaluated, in time that follows the edit and
-// not the number of modules.
+// Package compile turns modules into a [Policy] that can be evaluated, in time proportional to the edit, not
+// to the number of modules.
 //
 // OPA's compiler compiles everything on every change. Here, packages that an edit can affect are compiled by
 // small compilers, and their rules are spliced into a copy of the previous policy's rule tree. Evaluation
 // finds rules through that tree alone, so it cannot tell a spliced policy from one compiled as a whole;
-// OPA's conformance cases and a differential test against [Whole] hold it to that.
+// OPA's conformance cases and a differential test against [CompileWhole] hold it to that.
 //
 // The door is [Build]. Its way through the files: change.go (what an edit affects, wave by wave), graphs.go
 // (before and after), order.go (which packages can be compiled next), stubs.go (stand-ins for what they
-// refer to), package.go (what a compiler made of one package), splice.go and ruletree.go (the next policy),
-// conflicts.go (rules against data), whole.go (one compiler for everything, and every error at once),
-// unknown.go (which errors are left when others are mended), path.go (may this path be asked for).
+// refer to), compiled.go (what a compiler made of one package), splice.go and ruletree.go (the next policy),
+// policy.go, conflicts.go (rules against data). explain.go finds the packages that can have an error, whole.go
+// compiles everything as one, and repair.go keeps the errors that no other error causes. path.go checks the path
+// of a question, affected.go finds what tests to run after an edit.
 //
 // # Invariants
 //
@@ -22,20 +23,21 @@
 //     a changed package is part of, or if it refers to a place whose signature changed. A signature is what
 //     others can see of the rules at a place: kind, arity, type. No other package's compiled form depends
 //     on the edit.
-//  4. A package is compiled against stubs of rules that are settled: compiled in this edit already, or
-//     neither changed nor referring, directly or through others, to what changed, in the graph before and
-//     in the graph after. Both graphs count: a package may lose a reference by the edit, and its type with
-//     it. What refers to more than stubs can stand for (a package as a whole, a rule that a variable picks)
+//  4. A package is compiled against stubs of rules in settled packages. A package is settled if it was compiled
+//     in this edit already, or if it did not change and refers, directly or through others, to nothing that
+//     changed, in the graph before and in the graph after the edit: a removed package is in the one alone, an added
+//     one in the other. What refers to more than stubs can stand for (a package as a whole, a rule that a variable picks)
 //     or uses with or metadata chains is compiled together with all that it refers to.
 //  5. Whatever does not compile against stubs is compiled with its closure before it counts as an error, and
-//     errors are reported from one compiler over all packages that can have one. So an author reads OPA's
-//     messages, never a stub's name, and the order of compilation cannot show.
+//     errors are reported from one set of packages: all that can have one. So an author reads OPA's
+//     messages, never a stub's name, and the order of compilation cannot change a message.
 //  6. An error that lies between packages is seen by something that has all of them. Packages that refer to
 //     each other in a circle are compiled with their closure, by one compiler, so recursion is found.
 //     Entangled packages are compiled together, so conflicts between them are. Callers of a function that
 //     is gone refer to a place whose signature changed. New data is compared with the whole rule tree.
-//  7. If it cannot be shown that splicing is safe (see [unit.Graph.WhyWhole] and Policy.whole), [Whole]
-//     compiles everything as one. The reasons are names that no ordinary policy has.
+//  7. If it cannot be shown that splicing is safe (see [unit.Graph.WhyWhole] and [Policy.WhyWhole]),
+//     [CompileWhole] compiles everything as one. Few policies need it: their rules or packages have unusual
+//     names, or one below data.system is read together with all of data.
 //
 // # Example
 //

@@ -35,10 +35,10 @@ func with(files map[string]string, others ...string) map[string]string {
 func wavesOf(t *testing.T, before *Policy, e Edit) (waves []string) {
 	t.Helper()
 	c := newChange(before, e)
-	s := &spliced{graph: c.graphs.after, packages: map[unit.Key]*compiledPackage{}, trees: map[unit.Key]*ast.TreeNode{}}
+	s := &recompiled{graph: c.graphs.after, packages: map[unit.Key]*compiledPackage{}, trees: map[unit.Key]*ast.TreeNode{}}
 	for wave := c.changed; len(wave) > 0; wave = c.nextWave(wave, s) {
 		var names []string
-		alone := maps.Clone(newOrder(c, wave, s).alone)
+		alone := maps.Clone(newOrder(c, wave, s).againstStubs)
 		for _, key := range wave.Sorted() {
 			name := strings.TrimPrefix(key.String(), "data.")
 			if alone[key] != nil {
@@ -115,7 +115,7 @@ func TestErrorsBetweenPackagesAreThoseOfWhole(t *testing.T) {
 			}
 			after := read(t, with(of.before, of.edit...), before)
 			_, err = after.build(t, first, before)
-			_, whole := Whole(t.Context(), after.all(), after.data, nil)
+			_, whole := CompileWhole(t.Context(), after.all(), after.data, nil)
 			if err == nil || !strings.Contains(err.Error(), of.want) || lines(err) != lines(whole) {
 				t.Errorf("%v\nfrom everything: %v\nwant %q", err, whole, of.want)
 			}
@@ -152,7 +152,7 @@ func TestAPackageIsSettledIfItIsInBothGraphs(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			whole, err := Whole(t.Context(), after.all(), after.data, nil)
+			whole, err := CompileWhole(t.Context(), after.all(), after.data, nil)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -27,7 +27,7 @@ func (c *change) explain(ctx context.Context) error {
 		suspects = c.graphs.entangled(suspects)
 	}
 	for {
-		compiler, err := compileWhole(ctx, modulesIn(c.graphs.after, c.graphs.after.Closure(suspects)), c.Data, c.Missing)
+		compiler, err := compileAll(ctx, modulesIn(c.graphs.after, c.graphs.after.Closure(suspects)), c.Data, c.Missing)
 		var errs ast.Errors
 		if err != nil && !errors.As(err, &errs) {
 			return err

@@ -16,15 +16,15 @@ import (
 // every type that a stub has is final (invariant 4).
 type order struct {
 	c *change
-	s *spliced // what is compiled already
+	s *recompiled // what is compiled already
 
-	alone    map[unit.Key]*needs     // packages to compile against stubs
-	waits    map[unit.Key]int        // how many packages of the wave each of them waits for
-	users    map[unit.Key][]unit.Key // which of them wait for a package
-	ready    unit.Set                // those that wait for none
-	together unit.Set                // packages to compile with their closure
-	reaches  map[unit.Key]unit.Reach // by reference: most references are to the same few libraries
-	settled  map[unit.Key]bool       // answers of isSettled, each of which walks two closures
+	againstStubs map[unit.Key]*needs     // packages to compile against stubs
+	waits        map[unit.Key]int        // how many packages of the wave each of them waits for
+	users        map[unit.Key][]unit.Key // which of them wait for a package
+	ready        unit.Set                // those that wait for none
+	withClosure  unit.Set                // packages to compile with their closure
+	reaches      map[unit.Key]unit.Reach // by reference: most references are to the same few libraries
+	settled      map[unit.Key]bool       // answers of isSettled, each of which walks two closures
 }
 
 // needs is what a package refers to in others.
@@ -33,10 +33,10 @@ type needs struct {
 	rules    []unit.RuleAt
 }
 
-func newOrder(c *change, wave unit.Set, s *spliced) *order {
+func newOrder(c *change, wave unit.Set, s *recompiled) *order {
 	o := &order{
-		c: c, s: s, alone: map[unit.Key]*needs{}, waits: map[unit.Key]int{}, users: map[unit.Key][]unit.Key{},
-		ready: unit.Set{}, together: unit.Set{}, reaches: map[unit.Key]unit.Reach{}, settled: map[unit.Key]bool{},
+		c: c, s: s, againstStubs: map[unit.Key]*needs{}, waits: map[unit.Key]int{}, users: map[unit.Key][]unit.Key{},
+		ready: unit.Set{}, withClosure: unit.Set{}, reaches: map[unit.Key]unit.Reach{}, settled: map[unit.Key]bool{},
 	}
 	for key := range wave {
 		n := o.needsOf(key)
@@ -44,10 +44,10 @@ func newOrder(c *change, wave unit.Set, s *spliced) *order {
 			n = nil // a later wave may change the type that a stub would have
 		}
 		if n == nil {
-			o.together[key] = true
+			o.withClosure[key] = true
 			continue
 		}
-		o.alone[key] = n
+		o.againstStubs[key] = n
 		for _, other := range n.packages {
 			if wave[other] {
 				o.waits[key]++
@@ -62,7 +62,7 @@ func newOrder(c *change, wave unit.Set, s *spliced) *order {
 }
 
 // left reports whether packages remain to be compiled. Those that are ready are among alone until next returns them.
-func (o *order) left() bool { return len(o.alone)+len(o.together) > 0 }
+func (o *order) left() bool { return len(o.againstStubs)+len(o.withClosure) > 0 }
 
 // next returns the packages to compile next, and the stubs to compile them against; nil stubs mean with
 // their closure. The caller adds what it compiled to o.s before it calls next again.
@@ -71,16 +71,16 @@ func (o *order) next() (packages unit.Set, stubs *stubs) {
 		packages, o.ready = o.ready, unit.Set{}
 		stubs = o.stubsFor(packages)
 	} else {
-		if len(o.together) == 0 {
+		if len(o.withClosure) == 0 {
 			o.breakCycles()
 		}
-		packages, o.together = o.together, unit.Set{}
+		packages, o.withClosure = o.withClosure, unit.Set{}
 	}
 	// Those with a closure count as well: o.s has them once the caller compiled them.
-	maps.DeleteFunc(o.alone, func(key unit.Key, _ *needs) bool { return packages[key] })
+	maps.DeleteFunc(o.againstStubs, func(key unit.Key, _ *needs) bool { return packages[key] })
 	for key := range packages {
 		for _, user := range o.users[key] {
-			if o.waits[user]--; o.waits[user] == 0 && o.alone[user] != nil {
+			if o.waits[user]--; o.waits[user] == 0 && o.againstStubs[user] != nil {
 				o.ready[user] = true
 			}
 		}
@@ -93,9 +93,9 @@ func (o *order) next() (packages unit.Set, stubs *stubs) {
 // It is called when nothing is ready, and then some package of the wave waits for itself: next always returns
 // a package, so compileWave ends.
 func (o *order) breakCycles() {
-	for key, n := range o.alone {
+	for key, n := range o.againstStubs {
 		if o.c.graphs.after.Closure(unit.SetOf(n.packages...))[key] {
-			o.together[key] = true
+			o.withClosure[key] = true
 		}
 	}
 }

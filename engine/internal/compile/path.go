@@ -11,7 +11,7 @@ import (
 // CheckPath refuses a path whose last parts cannot exist by the type of the rule that they lead into, as
 // OPA's type checker does when it has the types of all rules. The error is [ast.Errors].
 func (p *Policy) CheckPath(ref ast.Ref) error {
-	if p.whole != "" {
+	if p.whyWhole != "" {
 		return nil // its compiler has all types, and checks the query itself
 	}
 	// The last rule on the way down decides: its type says what can be selected below it.
@@ -42,7 +42,7 @@ func (p *Policy) CheckPath(ref ast.Ref) error {
 // them, so the package is compiled again with everything that it refers to.
 func (p *Policy) checkByClosure(ref ast.Ref, own unit.Key) error {
 	compiler := dialect.NewCompiler()
-	compiler.Compile(p.Modules(unit.SetOf(own)))
+	compiler.Compile(p.SyntaxFor(unit.SetOf(own)))
 	return compileQuery(compiler, ref)
 }
 

@@ -24,7 +24,7 @@ type Policy struct {
 	recent map[string]*ast.Module
 
 	// whole is why nothing can be spliced into this policy; "" when it can.
-	whole string
+	whyWhole string
 }
 
 // Compiler returns the compiler to evaluate with. It must not compile modules. A spliced policy's compiler
@@ -35,22 +35,22 @@ func (p *Policy) Compiler() *ast.Compiler { return p.compiler }
 // Graph is the package graph of the modules.
 func (p *Policy) Graph() *unit.Graph { return p.graph }
 
-// Module is the compiled module of a file of a package, nil when the package has no such file. Not to be
+// CompiledModule is the compiled module of a file of a package, nil when the package has no such file. Not to be
 // changed.
-func (p *Policy) Module(pkg unit.Key, file string) *ast.Module {
+func (p *Policy) CompiledModule(pkg unit.Key, file string) *ast.Module {
 	if c := p.packages.Get(pkg); c != nil {
 		return c.modules[file]
 	}
 	return nil
 }
 
-// Modules is the parsed syntax of packages and of all that they need to compile, by file. Compilers copy it.
-func (p *Policy) Modules(packages unit.Set) map[string]*ast.Module {
+// SyntaxFor is the parsed syntax of packages and of all that they need to compile, by file. Compilers copy it.
+func (p *Policy) SyntaxFor(packages unit.Set) map[string]*ast.Module {
 	return modulesIn(p.graph, p.graph.Closure(p.graph.Entangled(packages)))
 }
 
-// Whole is why nothing can be spliced into this policy, so that every edit compiles everything; "" when it can.
-func (p *Policy) Whole() string { return p.whole }
+// WhyWhole is why nothing can be spliced into this policy, so that every edit compiles everything; "" when it can.
+func (p *Policy) WhyWhole() string { return p.whyWhole }
 
 // Export is what other packages can see of the rules at one place.
 type Export struct {
@@ -96,22 +96,22 @@ func newPolicy(compiler *ast.Compiler, graph *unit.Graph) *Policy {
 	// Both reasons to compile as a whole, for the edits that follow: names in the source, which the graph
 	// tells, and what only a compiled package tells. Build never asks about unchanged packages again.
 	p := &Policy{graph: graph, packages: (&unit.Table[compiledPackage]{}).With(packages)}
-	if p.whole = graph.WhyWhole(unit.SetOf(graph.Keys()...)); p.whole == "" {
-		p.whole = whyWhole(p.packages)
+	if p.whyWhole = graph.WhyWhole(unit.SetOf(graph.Keys()...)); p.whyWhole == "" {
+		p.whyWhole = firstWhyWhole(p.packages)
 	}
 	p.compiler = dialect.Seal(compiler)
-	if p.whole == "" {
+	if p.whyWhole == "" {
 		// What a spliced policy has: CheckPath answers alike after any history of edits.
 		p.compiler.TypeEnv = functionTypes(p.packages)
 	}
 	return p
 }
 
-// whyWhole is the second half of invariant 7: what the source does not tell.
-func whyWhole(packages *unit.Table[compiledPackage]) string {
+// firstWhyWhole is the second half of invariant 7: what the source does not tell.
+func firstWhyWhole(packages *unit.Table[compiledPackage]) string {
 	for _, p := range packages.All() {
-		if p.whole != "" {
-			return p.whole
+		if p.whyWhole != "" {
+			return p.whyWhole
 		}
 	}
 	return ""

@@ -9,9 +9,9 @@ import (
 	"github.com/open-policy-agent/opa/v1/ast"
 )
 
-// spliced is the packages that were compiled again, each by a small compiler. A package that is in it is final:
+// recompiled is the packages that were compiled again, each by a small compiler. A package that is in it is final:
 // order and nextWave rely on that.
-type spliced struct {
+type recompiled struct {
 	graph    *unit.Graph
 	packages map[unit.Key]*compiledPackage // nil for one that is gone
 	trees    map[unit.Key]*ast.TreeNode    // the rule tree of the compiler that compiled the package
@@ -19,14 +19,14 @@ type spliced struct {
 
 // splice returns the policy in which s.packages replace those of p. It shares everything else with p, which
 // stays as it was: decisions by p go on meanwhile (invariant 1).
-func (p *Policy) splice(s *spliced) *Policy {
+func (p *Policy) splice(s *recompiled) *Policy {
 	next := &Policy{graph: s.graph, packages: p.packages.With(s.packages)}
 	indexesChanged, functionsChanged := false, false
 	// Only the spliced packages are asked. Those of p were when they were spliced, or by newPolicy.
 	for key, after := range s.packages {
 		before := p.packages.Get(key)
-		if after != nil && after.whole != "" {
-			next.whole = after.whole
+		if after != nil && after.whyWhole != "" {
+			next.whyWhole = after.whyWhole
 		}
 		indexesChanged = indexesChanged || before.hasIndexes() || after.hasIndexes()
 		functionsChanged = functionsChanged || !sameFunctions(before, after)
@@ -44,7 +44,7 @@ func (p *Policy) splice(s *spliced) *Policy {
 		compiler = *withComprehensionIndexes(compiler.RuleTree, next.packages)
 		compiler.TypeEnv = p.compiler.TypeEnv
 	}
-	if functionsChanged && next.whole == "" {
+	if functionsChanged && next.whyWhole == "" {
 		compiler.TypeEnv = functionTypes(next.packages)
 	}
 	next.compiler = &compiler
@@ -53,7 +53,7 @@ func (p *Policy) splice(s *spliced) *Policy {
 
 // spliceTree removes all old rules before it adds new ones, since a place may pass from one package to
 // another, and prunes last, since an added rule may need a node that a removed one leaves empty.
-func (p *Policy) spliceTree(s *spliced) *ast.TreeNode {
+func (p *Policy) spliceTree(s *recompiled) *ast.TreeNode {
 	tree := newTreeEditor(p.compiler.RuleTree)
 	for key := range s.packages {
 		tree.remove(p.packages.Get(key))

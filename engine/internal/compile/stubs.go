@@ -24,16 +24,16 @@ type stubs struct {
 func (o *order) stubsFor(packages unit.Set) *stubs {
 	s := &stubs{rules: map[unit.RuleAt]export{}, needs: map[unit.Key]*needs{}}
 	for key := range packages {
-		s.needs[key] = o.alone[key]
-		for _, at := range o.alone[key].rules {
+		s.needs[key] = o.againstStubs[key]
+		for _, at := range o.againstStubs[key].rules {
 			e, ok := s.rules[at]
 			if !ok {
 				e, ok = o.lookUp(at)
 			}
 			if !ok {
 				delete(packages, key)
-				delete(o.alone, key)
-				o.together[key] = true
+				delete(o.againstStubs, key)
+				o.withClosure[key] = true
 				break
 			}
 			s.rules[at] = e
@@ -49,7 +49,7 @@ func (o *order) lookUp(at unit.RuleAt) (export, bool) {
 	if p == nil {
 		p = o.c.before.packages.Get(at.Package)
 	}
-	if p == nil || p.whole != "" {
+	if p == nil || p.whyWhole != "" {
 		return export{}, false
 	}
 	e, ok := p.exports[at.Place]

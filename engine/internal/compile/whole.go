@@ -12,15 +12,15 @@ import (
 	"github.com/open-policy-agent/opa/v1/storage"
 )
 
-// Whole compiles all modules with one compiler: what [Build] has to equal, and what it falls back to
+// CompileWhole compiles all modules with one compiler: what [Build] has to equal, and what it falls back to
 // (invariant 7); the differential tests of package engine compare the two. Errors that what is missing explains
 // are left out. The error is [ast.Errors] or ctx's.
-func Whole(ctx context.Context, all []*unit.Module, data *store.Store, missing []Missing) (*Policy, error) {
+func CompileWhole(ctx context.Context, all []*unit.Module, data *store.Store, missing []Missing) (*Policy, error) {
 	modules := make(map[string]*ast.Module, len(all))
 	for _, m := range all {
 		modules[m.File] = m.Syntax.Module()
 	}
-	compiler, err := compileWhole(ctx, modules, data, missing)
+	compiler, err := compileAll(ctx, modules, data, missing)
 	if err != nil {
 		return nil, err
 	}
@@ -29,10 +29,10 @@ func Whole(ctx context.Context, all []*unit.Module, data *store.Store, missing [
 	return next, nil
 }
 
-// compileWhole compiles modules against one another and against the data. It does not change them. If they
+// compileAll compiles modules against one another and against the data. It does not change them. If they
 // do not fit, the error is [ast.Errors] with every error that can be found, and the compiler is the last
 // one, which compiled what was left without the rules at fault.
-func compileWhole(ctx context.Context, modules map[string]*ast.Module, data *store.Store, missing []Missing) (*ast.Compiler, error) {
+func compileAll(ctx context.Context, modules map[string]*ast.Module, data *store.Store, missing []Missing) (*ast.Compiler, error) {
 	compiler, complete, err := compileOnce(ctx, modules, data, nil)
 	if err != nil || !compiler.Failed() {
 		return compiler, err

@@ -5,7 +5,7 @@
 // query of its path), tier.go (how that is evaluated), deadline.go (until when). A path that is asked for
 // often gets a second tier, made by [Evaluator.Ahead] while decisions go on: partial.go evaluates it as far as
 // it depends on the data alone, where partialsafe.go can show that this changes no answer and no error;
-// otherwise constants.go evaluates the rules that depend on the data alone. [Evaluator.Watch] is the slow way,
+// otherwise constants.go evaluates the rules that depend on the data alone. [Evaluator.Observe] is the slow way,
 // with OPA's own preparation, for traces and for errors with their stack.
 //
 // # Invariants
@@ -14,9 +14,9 @@
 //     and takes no lock that one holds.
 //  2. The policy's compiler and data are only read. What a partial evaluation leaves has to be compiled, which
 //     writes into a compiler; so that is a new one each time.
-//  3. All tiers of a path give the same values and fail alike. A second tier exists only where that is shown;
-//     without it, decisions are made by the first.
-//  4. Evaluations that run at once are bounded over all generations, and no path may take more than three
+//  3. All tiers of a path give the same values and fail alike. A second tier exists only where it is shown to
+//     do so; without it, decisions are made by the first.
+//  4. Evaluations that run at once are bounded over all generations, and no plan may take more than three
 //     quarters of the slots, so a path that computes until its deadline leaves slots to others.
 //  5. The number of plans is bounded, since paths come from callers.
 //
@@ -33,7 +33,7 @@
 //
 // The first decision for p/allow prepares its plan, whose first tier is the query data.p.allow = value. Each
 // decision evaluates admins anew, since OPA's cache of rules lives as long as one query. The 500th decision
-// makes the path hot: [Config].OnHot hands it to the engine, which calls Ahead between decisions. allow calls
+// makes the path hot: [Config].OnHot hands it to the engine, which calls Ahead in a goroutine of its own. allow calls
 // nothing that may fail on what the input holds, and the comprehension is in a rule that does not depend on the
 // input. So Ahead evaluates the query partially: what is left is one rule that looks input.user up in a set of
 // 20 names, and the next decision costs that lookup.

@@ -119,7 +119,7 @@ func (e *Evaluator) Evaluate(ctx context.Context, path Path, input ast.Value) (_
 func (p *plan) explainError(ctx context.Context, input ast.Value, until time.Time, first error) (ast.Value, error) {
 	ctx, cancel := context.WithDeadline(ctx, until)
 	defer cancel()
-	value, err := p.watch(ctx, input)
+	value, err := p.observe(ctx, input)
 	if topdown.IsCancel(err) {
 		err = first
 	}
@@ -129,10 +129,10 @@ func (p *plan) explainError(ctx context.Context, input ast.Value, until time.Tim
 	return value, nil
 }
 
-// Begin prepares an evaluation that has no plan, such as a query that a caller wrote: it sets the deadline and
+// EnterAdHoc prepares an evaluation that has no plan, such as a query that a caller wrote: it sets the deadline and
 // takes a slot of the quota that all such evaluations share. The caller calls end when it is over. An error
 // wraps [ErrBusy] or [ErrTimeout].
-func (e *Evaluator) Begin(ctx context.Context) (_ context.Context, end func(), err error) {
+func (e *Evaluator) EnterAdHoc(ctx context.Context) (_ context.Context, end func(), err error) {
 	// What has no plan is evaluated by package rego, which knows no deadline of ours but the context's.
 	cancel := func() {}
 	if _, ok := ctx.Deadline(); !ok {
@@ -149,9 +149,9 @@ func (e *Evaluator) Begin(ctx context.Context) (_ context.Context, end func(), e
 	}, nil
 }
 
-// Error is for evaluations that [Evaluator.Begin] prepared: it returns err, or what wraps [ErrTimeout] if the
+// Error is for evaluations that [Evaluator.EnterAdHoc] prepared: it returns err, or what wraps [ErrTimeout] if the
 // evaluation ended because ctx did.
-func Error(ctx context.Context, err error) error {
+func AsTimeout(ctx context.Context, err error) error {
 	if topdown.IsCancel(err) {
 		return fmt.Errorf("%w: %w", ErrTimeout, context.Cause(ctx))
 	}

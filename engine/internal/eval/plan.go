@@ -35,7 +35,7 @@ type plan struct {
 	uses  atomic.Uint64
 
 	// watched is prepared when it is first needed. It keeps the locations that traces and errors name.
-	watched func() (*rego.PreparedEvalQuery, error)
+	observed func() (*rego.PreparedEvalQuery, error)
 }
 
 // get returns the plan of a path, nil if there is none. Its key may be that of another path (see [Path.key]), one
@@ -90,10 +90,10 @@ func (e *Evaluator) newPlan(path Path) (*plan, error) {
 		return nil, fmt.Errorf("prepare %s: %w", path, locate(err, query))
 	}
 	p := &plan{path: path, quota: e.cfg.Limiter.newQuota()}
-	p.watched = sync.OnceValues(func() (*rego.PreparedEvalQuery, error) { return e.prepareWatched(path, query) })
+	p.observed = sync.OnceValues(func() (*rego.PreparedEvalQuery, error) { return e.prepareObserved(path, query) })
 	first, err := newTier(e.policy.Compiler(), ref)
 	if err != nil {
-		if _, watchedErr := p.watched(); watchedErr != nil { // its text is about the path alone, without the "= value" of ours
+		if _, watchedErr := p.observed(); watchedErr != nil { // its text is about the path alone, without the "= value" of ours
 			err = watchedErr
 		}
 		return nil, err
@@ -102,9 +102,9 @@ func (e *Evaluator) newPlan(path Path) (*plan, error) {
 	return p, nil
 }
 
-// prepareWatched uses package rego, which does more for each evaluation than topdown alone, and has what traces
+// prepareObserved uses package rego, which does more for each evaluation than topdown alone, and has what traces
 // need: instrumentation, locations, a stack in each error.
-func (e *Evaluator) prepareWatched(path Path, query ast.Body) (*rego.PreparedEvalQuery, error) {
+func (e *Evaluator) prepareObserved(path Path, query ast.Body) (*rego.PreparedEvalQuery, error) {
 	prepared, err := rego.New(
 		rego.ParsedQuery(query),
 		rego.Compiler(e.policy.Compiler()),
@@ -136,24 +136,24 @@ func (e *Evaluator) Planned(path Path) bool {
 	return e.plans.get(path.key(), path) != nil
 }
 
-// Watch is [Evaluator.Evaluate] with OPA's own preparation of the query, which leaves traces and measures
-// itself as the options say. The caller calls [Evaluator.Begin] before.
-func (e *Evaluator) Watch(ctx context.Context, path Path, input ast.Value, options ...rego.EvalOption) (ast.Value, error) {
+// Observe is [Evaluator.Evaluate] with OPA's own preparation of the query, which leaves traces and measures
+// itself as the options say. The caller calls [Evaluator.EnterAdHoc] before.
+func (e *Evaluator) Observe(ctx context.Context, path Path, input ast.Value, options ...rego.EvalOption) (ast.Value, error) {
 	plan, err := e.plan(path)
 	if err != nil {
 		return nil, err
 	}
-	value, err := plan.watch(ctx, input, options...)
+	value, err := plan.observe(ctx, input, options...)
 	if err != nil {
-		return nil, fmt.Errorf("evaluate %s: %w", path, Error(ctx, err))
+		return nil, fmt.Errorf("evaluate %s: %w", path, AsTimeout(ctx, err))
 	}
 	return value, nil
 }
 
-// watch evaluates by the query that prepareWatched made. It always evaluates the policy's own rules, never the
+// watch evaluates by the query that prepareObserved made. It always evaluates the policy's own rules, never the
 // second tier: a trace is about the source that an author wrote.
-func (p *plan) watch(ctx context.Context, input ast.Value, options ...rego.EvalOption) (ast.Value, error) {
-	watched, err := p.watched()
+func (p *plan) observe(ctx context.Context, input ast.Value, options ...rego.EvalOption) (ast.Value, error) {
+	watched, err := p.observed()
 	if err != nil {
 		return nil, err
 	}

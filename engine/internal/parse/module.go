@@ -45,9 +45,9 @@ var (
 	ruleLine    = regexp.MustCompile(`(?m)^[ \t]*(?:default[ \t]+)?([A-Za-z_]\w*)[ \t]*(?:[(\[.{]|:?=|if\b|contains\b|\r?$)`)
 )
 
-// Clause is the path of the first line that looks like a package clause; nil if there is none. It is for files
+// GuessPackage is the path of the first line that looks like a package clause; nil if there is none. It is for files
 // that do not parse.
-func (p *File) Clause() ast.Ref {
+func (p *File) GuessPackage() ast.Ref {
 	m := packageLine.FindSubmatch(p.Source.Bytes)
 	if m == nil {
 		return nil
@@ -66,7 +66,7 @@ func (p *File) MayDefine() (pkg ast.Ref, names map[string]bool) {
 	for _, m := range ruleLine.FindAllSubmatch(p.Source.Bytes, -1) {
 		names[string(m[1])] = true
 	}
-	return p.Clause(), names
+	return p.GuessPackage(), names
 }
 
 // isEmptyModule reports whether nothing but comments is in the file.

@@ -23,7 +23,7 @@ type compiledPackage struct {
 	general bool
 
 	// whole is why no policy with this package is spliced; "" when nothing forbids it.
-	whole string
+	whyWhole string
 }
 
 // export is what other packages can see of the rules at one place: a part of the package's signature.
@@ -92,7 +92,7 @@ func (c *compiledPackage) declareFunction(e export) {
 	for _, t := range e.ref[1:] {
 		part, isString := t.Value.(ast.String)
 		if !isString || strings.Contains(string(part), ".") {
-			c.whole = "the function " + e.ref.String() + " cannot be declared by name"
+			c.whyWhole = "the function " + e.ref.String() + " cannot be declared by name"
 			return
 		}
 		name += "." + string(part)
@@ -120,7 +120,7 @@ func (c *compiledPackage) findComposite() {
 			switch part.Value.(type) {
 			case ast.String, ast.Number, ast.Boolean, ast.Null:
 			default:
-				c.whole = "the name of rule " + e.ref.String() + " holds a composite value"
+				c.whyWhole = "the name of rule " + e.ref.String() + " holds a composite value"
 			}
 		}
 	}
