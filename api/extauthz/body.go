@@ -16,22 +16,22 @@ import (
 // headerPartial marks a request of which Envoy sent only the beginning of the body.
 const headerPartial = "x-envoy-auth-partial-body"
 
-// parseBody parses a body by its content type: JSON or one of the two kinds of forms. The value is nil for
+// parseBody parses a body of a unified request by its content type: JSON or one of the two kinds of forms. The value is nil for
 // other types, for an empty body, and for an incomplete one; then truncated is true.
 func parseBody(request *authv3.AttributeContext_HttpRequest) (value any, truncated bool, err error) {
-	if header(request, headerPartial) == "true" {
+	if request.GetHeaders()[headerPartial] == "true" {
 		return nil, true, nil
 	}
 	body := request.GetBody()
-	if body == "" {
-		body = string(request.GetRawBody())
+	if raw := request.GetRawBody(); len(raw) > 0 {
+		body = string(raw) // the bytes as they came
 	}
-	contentType := header(request, "content-type")
+	contentType := request.GetHeaders()["content-type"]
 	parse := parserOf(contentType)
 	if parse == nil || body == "" {
 		return nil, false, nil
 	}
-	if length := header(request, "content-length"); length != "" {
+	if length := request.GetHeaders()["content-length"]; length != "" {
 		fullBytes, err := strconv.ParseInt(length, 10, 64)
 		if err != nil {
 			return nil, false, fmt.Errorf("content-length %q is not a number", length)
@@ -116,22 +116,4 @@ func parsePart(part *multipart.Part) (any, error) {
 		return parseJSON(string(text), "")
 	}
 	return string(text), nil
-}
-
-// header returns a header from the map that Envoy sends or, if it is configured to send raw bytes, from the
-// list that it sends instead.
-func header(request *authv3.AttributeContext_HttpRequest, name string) string {
-	if value, ok := request.GetHeaders()[name]; ok {
-		return value
-	}
-	for _, h := range request.GetHeaderMap().GetHeaders() {
-		if h.GetKey() != name {
-			continue
-		}
-		if raw := h.GetRawValue(); len(raw) > 0 {
-			return string(raw)
-		}
-		return h.GetValue()
-	}
-	return ""
 }

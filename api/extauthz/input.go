@@ -14,10 +14,11 @@ import (
 	"google.golang.org/protobuf/types/known/emptypb"
 )
 
-// input converts a request to the policy's input, in the form of OPA's plugin for Envoy. An error means that
-// the HTTP request that Envoy received is invalid.
+// input converts a request to the policy's input, in the form of OPA's plugin for Envoy. It changes the request,
+// see unify. An error means that the HTTP request that Envoy received is invalid.
 func input(request *authv3.CheckRequest) (ast.Value, error) {
 	httpRequest := request.GetAttributes().GetRequest().GetHttp()
+	unify(httpRequest)
 	path, query, err := parsePath(httpRequest.GetPath())
 	if err != nil {
 		return nil, fmt.Errorf("path: %w", err)

@@ -180,6 +180,52 @@ func TestBodiesAreReadByTheirType(t *testing.T) {
 	}
 }
 
+// TestHeadersAreInOnePlace however Envoy is configured: encode_raw_headers leaves the map of headers empty.
+func TestHeadersAreInOnePlace(t *testing.T) {
+	s := start(t, map[string]string{"p.rego": `package envoy.authz
+default allow := true
+allow := false if input.attributes.request.http.headers["x-role"] == "guest"
+allow := false if contains(input.attributes.request.http.body, "drop table")`}, nil)
+	b64 := base64.StdEncoding.EncodeToString
+	guest, drop := b64([]byte("guest")), b64([]byte("\xff; drop table users"))
+	for name, attributes := range map[string]string{
+		"a map":                  `"headers": {"x-role": "guest"}`,
+		"a map with capitals":    `"headers": {"X-Role": "guest"}`,
+		"raw":                    `"headerMap": {"headers": [{"key": "a", "value": "b"}, {"key": "x-role", "rawValue": "` + guest + `"}]}`,
+		"raw with capitals":      `"headerMap": {"headers": [{"key": "X-ROLE", "rawValue": "` + guest + `"}]}`,
+		"a value that is text":   `"headerMap": {"headers": [{"key": "x-role", "value": "guest"}]}`,
+		"one of each":            `"headers": {"a": "b"}, "headerMap": {"headers": [{"key": "x-role", "value": "guest"}]}`,
+		"the same twice":         `"headers": {"x-role": "guest"}, "headerMap": {"headers": [{"key": "x-role", "rawValue": "` + guest + `"}]}`,
+		"a body":                 `"body": "drop table users"`,
+		"a body as bytes":        `"rawBody": "` + b64([]byte("drop table users")) + `"`,
+		"bytes that are no text": `"rawBody": "` + drop + `"`,
+	} {
+		response, err := s.check(request(t, `{"request": {"http": {"path": "/", `+attributes+`}}}`))
+		if err != nil || response.GetDeniedResponse() == nil {
+			t.Errorf("%s: %v %v", name, response, err)
+		}
+	}
+}
+
+func TestValuesOfOneHeaderAreJoined(t *testing.T) {
+	s := start(t, map[string]string{"p.rego": echo}, nil)
+	r := request(t, `{"request": {"http": {"headers": {"A": "1", "a": "2", "b": "1"}, "headerMap": {"headers": [
+		{"key": "b", "value": "1"}, {"key": "c", "value": "1"}, {"key": "C", "rawValue": "`+base64.StdEncoding.EncodeToString([]byte("2\xff"))+`"},
+		{"key": "c"}, {"key": "a", "value": "3"}]}}}}`)
+	shown := s.seen(r)["attributes"].(map[string]any)["request"].(map[string]any)["http"].(map[string]any)
+	equal(t, "headers", shown["headers"], `{"a": "1,2,3", "b": "1", "c": "1,2!,"}`)
+}
+
+// TestMethodHostAndPathAreAsEnvoySendsThem, as in OPA's plugin.
+func TestMethodHostAndPathAreAsEnvoySendsThem(t *testing.T) {
+	s := start(t, map[string]string{"p.rego": echo}, nil)
+	const http = `{"host": "Shop.Example:8443", "method": "get", "path": "//A/./b;v=1/%2e%2e/c%2Fd?X=1&x=%32&x"}`
+	seen := s.seen(request(t, `{"request": {"http": `+http+`}}`))
+	equal(t, "request", seen["attributes"], `{"request": {"http": `+http+`}}`)
+	equal(t, "path", seen["parsed_path"], `["A", ".", "b;v=1", "..", "c", "d"]`)
+	equal(t, "query", seen["parsed_query"], `{"X": ["1"], "x": ["2", ""]}`)
+}
+
 // TestRawHeadersAreFound, a setting of it.
 func TestRawHeadersAreFound(t *testing.T) {
 	s := start(t, map[string]string{"p.rego": echo}, nil)
