@@ -31,7 +31,23 @@ var answers = map[string][]string{
 }
 
 func TestThePacksOwnTestsPassAndReachItsLines(t *testing.T) {
-	suite, err := engine.LoadSuite(t.Context(), policies.FS())
+	coverage := cover.New()
+	count, modules := runTests(t, policies.FS(), coverage)
+	if count < 50 {
+		t.Errorf("%d tests ran; want the pack's tests to be thorough", count)
+	}
+	for name, f := range coverage.Report(modules).Files {
+		if !strings.HasSuffix(name, "_test.rego") && f.Coverage < 95 {
+			t.Errorf("%s: tests reach %.1f %% of the lines; not %v", name, f.Coverage, f.NotCovered)
+		}
+	}
+}
+
+// runTests runs the Rego tests of a directory, and returns how many there are, and the modules. coverage may be
+// nil.
+func runTests(t *testing.T, src fs.FS, coverage *cover.Cover) (count int, modules map[string]*ast.Module) {
+	t.Helper()
+	suite, err := engine.LoadSuite(t.Context(), src)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,27 +55,23 @@ func TestThePacksOwnTestsPassAndReachItsLines(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	coverage := cover.New()
-	results, err := tester.NewRunner().SetCompiler(suite.NewCompiler()).SetStore(suite.Store).SetModules(suite.Modules).
-		SetCoverageQueryTracer(coverage).RaiseBuiltinErrors(true).SetTimeout(time.Minute).SetDefaultRegoVersion(ast.RegoV1).RunTests(t.Context(), txn)
+	defer suite.Store.Abort(t.Context(), txn)
+	runner := tester.NewRunner().SetCompiler(suite.NewCompiler()).SetStore(suite.Store).SetModules(suite.Modules).
+		RaiseBuiltinErrors(true).SetTimeout(time.Minute).SetDefaultRegoVersion(ast.RegoV1)
+	if coverage != nil {
+		runner.SetCoverageQueryTracer(coverage)
+	}
+	results, err := runner.RunTests(t.Context(), txn)
 	if err != nil {
 		t.Fatal(err)
 	}
-	count := 0
 	for r := range results {
 		count++
 		if !r.Pass() {
 			t.Errorf("%s:%d %s: %v", r.Location.File, r.Location.Row, r.Name, r.Error)
 		}
 	}
-	if count < 50 {
-		t.Errorf("%d tests ran; want the pack's tests to be thorough", count)
-	}
-	for name, f := range coverage.Report(suite.Modules).Files {
-		if !strings.HasSuffix(name, "_test.rego") && f.Coverage < 95 {
-			t.Errorf("%s: tests reach %.1f %% of the lines; not %v", name, f.Coverage, f.NotCovered)
-		}
-	}
+	return count, suite.Modules
 }
 
 func TestThePackIsFormattedAndStrict(t *testing.T) {

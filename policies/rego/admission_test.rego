@@ -144,9 +144,9 @@ test_overrides_by_target_and_scanner if {
 }
 
 test_the_answer_is_spelt_out if {
-	admission.verdict == "scan" with input as target
-	admission.reason == "not scanned yet" with input as target
-	admission.file_action == "none" with input as target
-	admission.install_action == "none" with input as target
-	admission.runtime_action == "block" with input as target
+	admission.verdict == "scan" with input as target with data.config as config with data.first_party_allow_list as []
+	admission.reason == "not scanned yet" with input as target with data.config as config with data.first_party_allow_list as []
+	admission.file_action == "none" with input as target with data.config as config with data.first_party_allow_list as []
+	admission.install_action == "none" with input as target with data.config as config with data.first_party_allow_list as []
+	admission.runtime_action == "block" with input as target with data.config as config with data.first_party_allow_list as []
 }

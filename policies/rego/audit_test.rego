@@ -45,8 +45,3 @@ test_what_is_kept_is_exported if {
 	ask({"age_days": 99, "export_targets": ["siem"]}).to == []
 	ask({"age_days": 1, "export_targets": "siem"}).to == []
 }
-
-test_the_shipped_data if {
-	audit.retain with input as {"event_type": "reload", "age_days": 90}
-	not audit.retain with input as {"event_type": "reload", "age_days": 91}
-}

@@ -74,9 +74,3 @@ test_odd_input_is_denied if {
 	}
 	firewall.rule_name == "default-policy" with input as {"destination": 7, "port": 443} with data.firewall as rules
 }
-
-test_the_shipped_data if {
-	firewall.action == "deny" with input as {"destination": "169.254.169.254", "port": 80}
-	firewall.action == "allow" with input as {"destination": "api.github.com", "port": 443}
-	firewall.action == "deny" with input as {"destination": "example.com", "port": 443}
-}

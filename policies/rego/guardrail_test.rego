@@ -112,8 +112,3 @@ test_broken_settings_are_strict if {
 	guardrail.action == "block" with input as {"mode": "action", "local_result": found("LOW")} with data.guardrail as {}
 	asked({"local_result": found("LOW")}, {"block_threshold": "high"}).action == "block"
 }
-
-test_the_shipped_data if {
-	guardrail.action == "block" with input as {"mode": "action", "local_result": found("CRITICAL")}
-	guardrail.action == "allow" with input as {"mode": "action", "local_result": found("LOW")}
-}

@@ -47,7 +47,4 @@ test_odd_input_gets_nothing if {
 	}
 }
 
-test_the_shipped_data if {
-	sandbox.denied_from_request == ["http://169.254.169.254/latest"] with input as {"requested_endpoints": ["http://169.254.169.254/latest"]}
-	sandbox.version == 1
-}
+test_the_answer_has_a_version if sandbox.version == 1

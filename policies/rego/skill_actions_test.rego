@@ -52,9 +52,3 @@ test_an_override_by_target_goes_before_one_by_scanner if {
 test_no_data_at_all_blocks if {
 	skill_actions.should_block with input as {"severity": "LOW"} with data.actions as {} with data.scanner_overrides as {}
 }
-
-test_the_shipped_data if {
-	skill_actions.should_block with input as {"severity": "CRITICAL"}
-	not skill_actions.should_block with input as {"severity": "MEDIUM", "target_type": "skill"}
-	skill_actions.should_block with input as {"severity": "MEDIUM", "target_type": "mcp"}
-}
