@@ -58,13 +58,25 @@ func TestAliasesCannotFillTheMemory(t *testing.T) {
 	}
 }
 
-func TestInputsInYAMLHaveNoAliases(t *testing.T) {
+// manyKeys is a mapping in a mapping.
+func manyKeys(n int) string {
+	var text strings.Builder
+	for i := range n {
+		fmt.Fprintf(&text, " k%d: 1\n", i)
+	}
+	return text.String()
+}
+
+func TestInputsInYAMLAreCheapToDecode(t *testing.T) {
 	for _, tt := range []struct{ text, want string }{
 		{"a: &a x\nb: *a\n", "line 2: the alias *a"},
 		{"a: &a {b: 1}\nc:\n  <<: *a\n", "line 3: the alias *a"},
 		{"a: 1\n---\nb: 1\n", "line 3: a second document"},
 		{"a: [", "did not find"},
 		{"a: .inf", "line 1: .inf"},
+		{"a:\n" + manyKeys(7_000), "line 2: the mapping has 7000 keys"},
+		{"a:\n" + manyKeys(4_000) + "b:\n" + manyKeys(5_000), "line 4003: the mapping has 5000 keys"},
+		{manyKeys(5_000), ""},
 		{"a: &a x\n", ""},
 		{"\xef\xbb\xbf{\t\"a\": \"*b\"}", ""},
 		{"# nothing\n", ""},

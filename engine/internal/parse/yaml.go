@@ -16,6 +16,9 @@ const (
 	// maxAliasBytes bounds what the aliases of one YAML text add to it. The YAML decoder bounds the number of
 	// values that aliases add, but not their size.
 	maxAliasBytes = 64 << 20
+	// maxKeyPairs bounds, for inputs, the pairs of keys of the same mapping. The YAML decoder compares all of
+	// them, at 7 ns each: a mapping of 130,000 keys, 1 MiB, takes it a minute.
+	maxKeyPairs = 20_000_000
 	// maxYAMLDepth is the depth at which encoding/json and the YAML parser stop. Aliases can exceed it.
 	maxYAMLDepth = 10_000
 )
@@ -36,7 +39,8 @@ func wrongAt(n *yaml.Node, format string, args ...any) error {
 
 // CheckYAML finds what OPA's decoder drops or accepts without an error although the text then has another meaning
 // than it seems to have: a document after the first, keys that become equal through a merge, and aliases that
-// make the value deep or larger than 64 MiB. Unless aliases is true, every alias is an error.
+// make the value deep or larger than 64 MiB. Unless aliases is true, every alias is an error, and so are mappings
+// of so many keys that decoding them takes long.
 //
 // An error is a [*YAMLError], or the parser's. A text that is JSON is not checked, because it is decoded as JSON.
 func CheckYAML(text []byte, aliases bool) error {
@@ -90,6 +94,7 @@ type yamlMeasure struct {
 	known   map[*yaml.Node]extent // of values with an anchor
 	merged  map[*yaml.Node]bool   // mappings that were checked as part of the one around them
 	aliases bool
+	pairs   int // of keys of the same mapping
 }
 
 // visit returns the extent of n. An anchor precedes its aliases, so the extent of what an alias stands for is
@@ -157,6 +162,10 @@ func checkNumber(n *yaml.Node) error {
 // checkKeys finds keys of a mapping that cannot become strings, and keys that become one string but come to the
 // mapping in two ways: OPA would keep a random one of their values.
 func (m *yamlMeasure) checkKeys(mapping *yaml.Node) error {
+	keys := len(mapping.Content) / 2
+	if m.pairs += keys * keys / 2; m.pairs > maxKeyPairs && !m.aliases {
+		return wrongAt(mapping, "the mapping has %d keys, which is too many for YAML here; send JSON", keys)
+	}
 	merges := false
 	for i := 0; i+1 < len(mapping.Content); i += 2 {
 		key := mapping.Content[i]
