@@ -5,6 +5,7 @@ import (
 
 	"defenseclaw/engine/diagnostic"
 	"defenseclaw/engine/internal/contain"
+	"defenseclaw/engine/source"
 )
 
 // A Stage names the part of an attempt that refused the candidate.
@@ -51,8 +52,14 @@ func (r *Refused) Stack() []byte {
 	return nil
 }
 
+// starved reports whether the attempt ended because there were no descriptors. r may be nil.
+func (r *Refused) starved() bool { return r != nil && source.OutOfDescriptors(r.Err) }
+
 // same reports whether r and other refuse the same content for the same reason.
 func (r *Refused) same(other *Refused) bool {
+	if other != nil && r.starved() && other.starved() {
+		return true // whichever file it met
+	}
 	if other == nil || r.Stage != other.Stage || r.revision != other.revision {
 		return false
 	}

@@ -20,7 +20,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	defer close(e.stopped)
 	defer e.left.Wait()
 	e.left.Go(func() { e.hot.run(ctx) })
-	var held []request // asked by the watch for files that look half-written
+	var held []request // wait for another attempt before they are answered
 	var heldSince time.Time
 	again := time.NewTimer(0)
 	again.Stop()
@@ -35,6 +35,9 @@ func (e *Engine) Run(ctx context.Context) error {
 		case <-e.pings:
 			continue
 		case <-again.C:
+			if batch == nil {
+				batch = []request{ownRequest()}
+			}
 		}
 		batch = e.takeWaiting(batch)
 		again.Stop()
@@ -43,20 +46,21 @@ func (e *Engine) Run(ctx context.Context) error {
 		if ctx.Err() != nil && report.Result != Success {
 			return nil // stopped in the middle: nothing moved, so there is nothing to tell
 		}
-		if e.halfWritten(&report) {
-			if held == nil {
-				heldSince = report.StartedAt
-			}
-			if time.Since(heldSince) < e.patience(report.Refused) {
-				held = batch
-				again.Reset(e.cfg.Settle / 10)
-				continue
-			}
+		if held == nil {
+			heldSince = report.StartedAt
+		}
+		if pause := e.pause(&report, time.Since(heldSince)); pause > 0 {
+			held = batch
+			again.Reset(pause)
+			continue
 		}
 		held = nil
 		e.conclude(ctx, &report)
 		for _, r := range batch {
 			r.reply <- report
+		}
+		if report.Refused.starved() {
+			again.Reset(starvedPause)
 		}
 	}
 }
@@ -96,13 +100,34 @@ func (e *Engine) halfWritten(r *Report) bool {
 		(errors.Is(r.Refused, errCutShort) || errors.Is(r.Refused, source.ErrUnsettled))
 }
 
-// patience is how long the watch waits for a refusal to pass. Files that keep changing say nothing about what
-// they will hold, so it waits for them longer, and the last good generation serves on.
-func (e *Engine) patience(r *Refused) time.Duration {
-	if errors.Is(r, source.ErrUnsettled) {
-		return 10 * e.cfg.Settle
+// starvedPause is the maximum time between attempts while there are no descriptors.
+const starvedPause = 2 * time.Second
+
+// pause returns after what time to try again before the callers are answered, when they have waited that long
+// already; 0 means not to. Files that keep changing say nothing about what they will hold, so the watch waits for
+// them longer, and the last good generation serves on. Running out of descriptors says nothing about the files,
+// so every caller waits, half of an attempt's time at most.
+func (e *Engine) pause(r *Report, waited time.Duration) time.Duration {
+	patience, pause := time.Duration(0), e.cfg.Settle/10
+	switch {
+	case r.Refused.starved():
+		patience, pause = e.cfg.Timeout/2, min(max(pause, waited), starvedPause)
+	case !e.halfWritten(r):
+	case errors.Is(r.Refused, source.ErrUnsettled):
+		patience = 10 * e.cfg.Settle
+	default:
+		patience = e.cfg.Settle
 	}
-	return e.cfg.Settle
+	if waited >= patience {
+		return 0
+	}
+	return pause
+}
+
+// ownRequest asks for an attempt that no caller asked for: after one that ended for want of descriptors, which
+// leaves nothing to watch for.
+func ownRequest() request {
+	return request{trigger: Trigger{Kind: TriggerPoll, Recheck: true}, reply: make(chan Report, 1)}
 }
 
 // conclude publishes how an attempt ended and announces it, if there is something to say. The status comes

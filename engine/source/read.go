@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"slices"
 	"sync"
+	"syscall"
 	"time"
 
 	"defenseclaw/engine/diagnostic"
@@ -47,7 +48,8 @@ func (o Options) between(ctx context.Context) error {
 // Read reads every relevant file of src, and starts again when something moved meanwhile, so that the
 // result is what the directory held at one moment. The error is a [diagnostic.List] of every file that
 // could not be read, ctx's when it ended, or says what is wrong with the directory; it wraps
-// [ErrUnsettled] when files kept changing.
+// [ErrUnsettled] when files kept changing. Where descriptors ran out, which says nothing about the
+// directory, [OutOfDescriptors] reports that of the error.
 func Read(ctx context.Context, src fs.FS, o Options) (*Reading, error) {
 	// A directory that is written without end has to be an error at some time. The caller decides when to ask
 	// again.
@@ -62,13 +64,16 @@ func Read(ctx context.Context, src fs.FS, o Options) (*Reading, error) {
 			return nil, ctx.Err()
 		}
 		if err == nil {
-			// The second look has o's Earlier, which skips no stat (invariant 4).
-			if again, err := look(ctx, src, o, o.kinds()); err == nil && again.sameLook(r) {
+			again, err := look(ctx, src, o, o.kinds()) // with o's Earlier, which skips no stat (invariant 4)
+			switch {
+			case OutOfDescriptors(err):
+				return nil, err
+			case err == nil && again.sameLook(r):
 				return r, nil
 			}
 			// Files of this try need not be read again, so each try gets shorter.
 			o.Earlier = o.Earlier.after(r)
-		} else if last != nil && last.Error() == err.Error() {
+		} else if OutOfDescriptors(err) || last != nil && last.Error() == err.Error() {
 			return nil, err // twice the same: not a file caught between two states
 		}
 		// One error is not enough to give up: a file that is being replaced is gone between the look and the open.
@@ -96,6 +101,9 @@ func readOnce(ctx context.Context, src fs.FS, o Options) (*Reading, error) {
 			return nil, err
 		}
 		if err := file.read(src, limit); err != nil {
+			if OutOfDescriptors(err) {
+				return nil, noDescriptor(file.Path, err)
+			}
 			wrong = append(wrong, unreadable(file.Path, err))
 			continue
 		}
@@ -165,6 +173,22 @@ func readAll(in io.Reader, buf []byte, maxBytes int64) ([]byte, error) {
 func HasPolicy(ctx context.Context, src fs.FS) bool {
 	r, err := look(ctx, src, Options{}, []Kind{KindModule})
 	return err != nil || len(r.files) > 0
+}
+
+// OutOfDescriptors reports whether err is that this process, or the system, has no descriptor left: the same
+// file can be read once others are closed.
+func OutOfDescriptors(err error) bool {
+	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE)
+}
+
+// noDescriptor is the error of a reading that ends at p because descriptors ran out. Unlike a diagnostic it does
+// not say that the file is at fault.
+func noDescriptor(p string, err error) error {
+	var pathErr *fs.PathError
+	if errors.As(err, &pathErr) {
+		err = pathErr.Err
+	}
+	return fmt.Errorf("no file descriptor is left to read %s: %w", p, err)
 }
 
 var errNotRegular = errors.New("is not a regular file")

@@ -17,11 +17,15 @@ import (
 // look finds the files of src that are of the wanted kinds, by name and stat alone. Files that o.Earlier
 // may take come with their bytes.
 func look(ctx context.Context, src fs.FS, o Options, kinds []Kind) (*Reading, error) {
-	if info, err := fs.Stat(src, nestedRoot); err == nil && info.IsDir() {
+	info, err := fs.Stat(src, nestedRoot)
+	switch {
+	case OutOfDescriptors(err): // it may be there
+		return nil, noDescriptor(nestedRoot, err)
+	case err == nil && info.IsDir():
 		w := newWalker(ctx, src, o, nestedRoot, kinds)
 		w.dir(nestedRoot, info, 0)
 		// A rego folder without a .rego file is data like any other folder, so the walk begins again above it.
-		if w.rego || len(w.wrong) > 0 { // what cannot be listed may hold the policy
+		if w.rego || len(w.wrong) > 0 || w.err != nil { // what cannot be listed may hold the policy
 			return w.reading()
 		}
 	}
@@ -194,7 +198,8 @@ func (w *walker) link(p string, k Kind, l *listing, depth int) {
 	info, err := fs.Stat(w.src, p)
 	if err != nil {
 		// A dangling link whose name is no policy file's is ignored, as the file would be.
-		if k != KindOther || errors.Is(err, errLink) {
+		// One that could not be followed for want of a descriptor may lead to a folder of policies.
+		if k != KindOther || errors.Is(err, errLink) || OutOfDescriptors(err) {
 			w.unreadable(p, err)
 		}
 		return
@@ -261,6 +266,12 @@ func (w *walker) refuse(p, code, message string) {
 // unreadable makes a file's error a diagnostic, and goes on. A policy directory that is gone is no file's error: it
 // ends the walk.
 func (w *walker) unreadable(p string, err error) {
+	if OutOfDescriptors(err) {
+		if w.err == nil {
+			w.err = noDescriptor(p, err)
+		}
+		return
+	}
 	// Only "." can be missing for good: any other name was in a listing a moment ago.
 	if p == "." && errors.Is(err, fs.ErrNotExist) {
 		w.err = fmt.Errorf("policy directory: %w", err)
