@@ -30,6 +30,7 @@ type loop struct {
 	watched   map[string]fileID // watched directories, with their ids at the time of Add
 	watchedAs map[fileID]string // the inverse of watched
 	addErr    error             // why a directory of the latest scan could not be watched
+	starved   error             // why the latest scan is incomplete
 	snapshot  *snapshot
 	pending   *Change
 	due       time.Time // when pending is complete, unless more changes arrive
@@ -104,7 +105,7 @@ func (l *loop) closeNotifier() {
 }
 
 func (l *loop) mode() Mode {
-	if l.notifier != nil && l.addErr == nil {
+	if l.notifier != nil && l.addErr == nil && l.starved == nil {
 		return ModeNotify
 	}
 	return ModePoll
@@ -130,7 +131,7 @@ func (l *loop) publishHealth() {
 	}
 	var reasons []string
 	if h.Mode == ModePoll && l.cfg.Mode != ModePoll {
-		if err := errors.Join(l.openErr, l.addErr); err != nil {
+		if err := errors.Join(l.openErr, l.addErr, l.starved); err != nil {
 			reasons = append(reasons, err.Error())
 		}
 	}

@@ -6,7 +6,7 @@ import (
 )
 
 // rescan updates the watches and the snapshot, and returns the files that differ from the snapshot
-// before.
+// before. A scan that ran out of descriptors updates neither; the next poll scans again.
 func (l *loop) rescan(now time.Time) []string {
 	l.openEvents(now)
 	l.addErr = nil
@@ -16,6 +16,11 @@ func (l *loop) rescan(now time.Time) []string {
 		wanted[dir] = true
 		l.watch(dir, inTree)
 	})
+	end := time.Now()
+	l.nextScan = end.Add(end.Sub(now))
+	if l.starved = snap.starved; l.starved != nil && l.snapshot.root != "" {
+		return nil // what it could not list is not gone: the snapshot and the watches stay
+	}
 	for dir := range l.watched {
 		if !wanted[dir] {
 			l.unwatch(dir)
@@ -27,8 +32,6 @@ func (l *loop) rescan(now time.Time) []string {
 	}
 	l.snapshot = snap
 	l.health.LastScan = now
-	end := time.Now()
-	l.nextScan = end.Add(end.Sub(now))
 	return changed
 }
 

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 )
 
 // stamp holds what a stat says about a file. Equal stamps are assumed to mean equal content.
@@ -30,6 +31,7 @@ type snapshot struct {
 	dirs      map[string]string // directories of the tree: real path → slash path relative to the root
 	anchors   anchors           // entries through which the root's path and the links in the tree resolve
 	unwatched []string          // directories that are not watched, and why
+	starved   error             // why the scan is incomplete: no descriptor was left to list a directory
 }
 
 // changedSince returns the files that were added, removed or changed, sorted.
@@ -127,7 +129,11 @@ func (s *scanner) scanDir(realPath, rel string, info fs.FileInfo, depth int) {
 	s.snap.dirs[realPath] = rel
 	s.watch(realPath, true)
 	entries, err := os.ReadDir(realPath)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	switch {
+	case err == nil, errors.Is(err, fs.ErrNotExist):
+	case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE):
+		s.snap.starved = fmt.Errorf("no file descriptor is left to list %s: %w", path.Join(".", rel), rootCause(err))
+	default:
 		s.unwatched("cannot list %s: %s", path.Join(".", rel), rootCause(err))
 	}
 	for _, entry := range entries {
