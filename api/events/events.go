@@ -32,19 +32,19 @@ type Event struct {
 // Config configures [New]. Zero fields mean the defaults given.
 type Config struct {
 	Keep         int           // number of newest events to keep; default 1024
-	Streams      int           // maximum number of concurrent readers; default 64
+	Streams      int           // maximum number of concurrent readers; one more ends an old stream; default 64
 	Heartbeat    time.Duration // maximum time without data on a stream; default 15 s
 	WriteTimeout time.Duration // a reader whose write takes longer is disconnected; default 5 s
 }
 
 // Hub keeps the newest events and streams them. All methods are safe for concurrent use.
 type Hub struct {
-	cfg     Config
-	run     string        // prefix of every id, which distinguishes the runs of the sidecar
-	streams chan struct{} // holds one value for each open stream
-	ended   chan struct{} // closed when Run ends
+	cfg   Config
+	run   string        // prefix of every id, which distinguishes the runs of the sidecar
+	ended chan struct{} // closed when Run ends
 
-	mu      sync.Mutex
+	mu      sync.Mutex    // guards the fields below
+	streams []*stream     // open, oldest first
 	kept    [][]byte      // ring buffer: the encoded event n is at n modulo the length
 	newest  uint64        // number of the newest event; 0 before the first
 	changed chan struct{} // closed and replaced when newest grows
@@ -58,8 +58,7 @@ func New(cfg Config) (*Hub, error) {
 	cfg.Keep, cfg.Streams = cmp.Or(cfg.Keep, 1024), cmp.Or(cfg.Streams, 64)
 	cfg.Heartbeat, cfg.WriteTimeout = cmp.Or(cfg.Heartbeat, 15*time.Second), cmp.Or(cfg.WriteTimeout, 5*time.Second)
 	return &Hub{
-		cfg: cfg, run: rand.Text()[:runLetters], kept: make([][]byte, cfg.Keep), streams: make(chan struct{}, cfg.Streams),
-		ended: make(chan struct{}), changed: make(chan struct{}),
+		cfg: cfg, run: rand.Text()[:runLetters], kept: make([][]byte, cfg.Keep), ended: make(chan struct{}), changed: make(chan struct{}),
 	}, nil
 }
 
@@ -123,19 +122,28 @@ func (h *Hub) resume(id string) (after uint64, hello []byte) {
 	}
 }
 
-// since returns the events after a number, the number of the last of them, and a channel that is closed when
-// there are more.
-func (h *Hub) since(after uint64) (frames []byte, newest uint64, changed <-chan struct{}) {
+// since returns events after a number, the number of the last of them, and a channel that is closed when there
+// are more. It stops at maxFrames, so that a reader which takes them slowly holds little memory.
+func (h *Hub) since(after uint64) (frames []byte, last uint64, more <-chan struct{}) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if oldest := h.before(); after < oldest {
 		frames, after = h.gap("expired", oldest-after), oldest
 	}
-	for n := after + 1; n <= h.newest; n++ {
-		frames = append(frames, h.kept[n%uint64(len(h.kept))]...)
+	for ; after < h.newest && len(frames) < maxFrames; after++ {
+		frames = append(frames, h.kept[(after+1)%uint64(len(h.kept))]...)
 	}
-	return frames, h.newest, h.changed
+	if after < h.newest {
+		return frames, after, closed
+	}
+	return frames, after, h.changed
 }
+
+// maxFrames is after how many bytes of events a stream is sent them, before it gets more.
+const maxFrames = 64 << 10
+
+// closed is the channel of a stream that need not wait for more events.
+var closed = func() <-chan struct{} { c := make(chan struct{}); close(c); return c }()
 
 // runLetters is the length of a run's part of an id.
 const runLetters = 8

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"iter"
 	"math"
 	"net/http"
@@ -263,22 +262,6 @@ func TestTwoRunsHaveDifferentIDs(t *testing.T) {
 	}
 }
 
-func TestTooManyReadersAreRefused(t *testing.T) {
-	h := create(t, Config{Streams: 2})
-	server := serve(t, h)
-	first := open(t, server, "")
-	open(t, server, "")
-	response := request(t.Context(), t, server, http.MethodGet, "")
-	body, _ := io.ReadAll(response.Body)
-	response.Body.Close()
-	if response.StatusCode != http.StatusServiceUnavailable || !strings.Contains(string(body), `{"error":"`) || response.Header.Get("Retry-After") == "" {
-		t.Errorf("%s %s", response.Status, body)
-	}
-	first.stop()
-	eventually(t, "the place is free again", func() bool { return len(h.streams) == 1 })
-	open(t, server, "")
-}
-
 func TestASlowReaderIsDisconnected(t *testing.T) {
 	h := create(t, Config{WriteTimeout: 20 * time.Millisecond, Keep: 64})
 	server := serve(t, h)
@@ -289,7 +272,7 @@ func TestASlowReaderIsDisconnected(t *testing.T) {
 	}
 	eventually(t, "the stream is dropped", func() bool {
 		h.Publish(Event{Details: map[string]any{"text": strings.Repeat("x", 1<<18)}})
-		return len(h.streams) == 0
+		return h.openStreams() == 0
 	})
 }
 

@@ -164,12 +164,12 @@ func TestAWriteHasATimeout(t *testing.T) {
 		synctest.Wait()
 		time.Sleep(5*time.Second - time.Millisecond)
 		synctest.Wait()
-		if len(h.streams) != 1 {
+		if h.openStreams() != 1 {
 			t.Error("dropped too early")
 		}
 		time.Sleep(2 * time.Millisecond)
 		synctest.Wait()
-		if len(h.streams) != 0 {
+		if h.openStreams() != 0 {
 			t.Error("not dropped")
 		}
 	})
