@@ -18,6 +18,7 @@ import (
 
 	"defenseclaw/api"
 	domainapi "defenseclaw/api/domains"
+	"defenseclaw/api/gate"
 	"defenseclaw/api/metrics"
 	"defenseclaw/engine"
 )
@@ -32,6 +33,8 @@ type sidecar struct {
 	files fstest.MapFS
 
 	stopServer context.CancelFunc // ends the server, not the engine
+
+	connections *gate.Connections // nil: not bounded
 }
 
 func policy(files map[string]string) fstest.MapFS {
@@ -44,7 +47,11 @@ func policy(files map[string]string) fstest.MapFS {
 
 func start(t testing.TB, files map[string]string, change func(*api.Config, *engine.Config)) *sidecar {
 	t.Helper()
-	s := &sidecar{t: t, files: policy(files)}
+	return (&sidecar{t: t, files: policy(files)}).start(t, change)
+}
+
+func (s *sidecar) start(t testing.TB, change func(*api.Config, *engine.Config)) *sidecar {
+	t.Helper()
 	source := func() (fs.FS, error) { return s.files, nil }
 	apiConfig := api.Config{PolicyDir: "pol", Token: token, BindHost: "127.0.0.1", Source: source}
 	engineConfig := engine.Config{Source: source}
@@ -76,6 +83,9 @@ func start(t testing.TB, files map[string]string, change func(*api.Config, *engi
 		t.Fatal(err)
 	}
 	s.addr = listener.Addr().String()
+	if s.connections != nil {
+		listener = s.connections.Listener(listener)
+	}
 	go func() { done <- server.Run(serverCtx, listener) }()
 	t.Cleanup(func() {
 		http.DefaultClient.CloseIdleConnections()

@@ -3,6 +3,7 @@ package api
 import (
 	"net/http"
 	"strings"
+	"time"
 
 	"defenseclaw/api/internal/decision"
 
@@ -20,6 +21,29 @@ func (w *countingWriter) WriteHeader(status int) {
 	w.status = status
 	w.ResponseWriter.WriteHeader(status)
 }
+
+// Write passes an answer on. A large one goes in parts, each of which the reader must take within
+// [stallTimeout]: the whole answer is in memory until it has been taken. It bounds HTTP/2 too, where a reader
+// may open many streams and take nothing from any. A small answer costs no more than before.
+func (w *countingWriter) Write(p []byte) (n int, err error) {
+	if len(p) <= stallBytes {
+		return w.ResponseWriter.Write(p)
+	}
+	control, end := http.NewResponseController(w.ResponseWriter), time.Now().Add(writeTimeout)
+	for len(p) > 0 && err == nil {
+		if next := time.Now().Add(stallTimeout); next.Before(end) {
+			_ = control.SetWriteDeadline(next) // a writer that has no deadlines, as in a test, does without
+		}
+		var taken int
+		taken, err = w.ResponseWriter.Write(p[:min(len(p), stallBytes)])
+		n, p = n+taken, p[taken:]
+	}
+	_ = control.SetWriteDeadline(end) // as above
+	return n, err
+}
+
+// stallBytes is the size of the parts of a large answer.
+const stallBytes = 64 << 10
 
 // Unwrap lets [http.ResponseController] reach the server's own writer.
 func (w *countingWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }

@@ -5,11 +5,13 @@ import (
 	"net/http"
 
 	"defenseclaw/api/extauthz"
+	"defenseclaw/api/gate"
 	"defenseclaw/api/internal/decision"
 	"defenseclaw/engine"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
 )
 
@@ -41,6 +43,9 @@ func (s *Server) beginCall(
 func (s *Server) admitCall(r *http.Request) error {
 	switch denial := s.gate.CheckToken(r); {
 	case denial == nil:
+		if caller, ok := peer.FromContext(r.Context()); ok {
+			gate.TrustPeer(caller.Addr)
+		}
 		return nil
 	case denial.Status == http.StatusUnauthorized:
 		s.recordRefused(r, noToken)

@@ -166,12 +166,15 @@ func (s *Server) guard(z *authz, rt route) http.Handler {
 				s.deny(w, r, denial)
 				return
 			}
+			gate.Trust(r.Context())
 			seen, refused := z.authorize(r)
 			if refused != nil {
 				s.refuse(w, r, rt, refused)
 				return
 			}
 			r = seen
+		} else if gate.EndsSoon(r.Context()) {
+			w.Header().Set("Connection", "close")
 		}
 		r = s.withRequester(r)
 		if rt.methods != nil && !slices.Contains(rt.methods, r.Method) {

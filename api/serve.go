@@ -24,7 +24,11 @@ const (
 	writeTimeout      = 3 * time.Minute // longer than a reload may take; event streams have their own
 	idleTimeout       = 2 * time.Minute
 	drainTimeout      = 10 * time.Second
+	maxStreams        = 100 // requests at once on one connection of HTTP/2: the least that RFC 9113 recommends
 )
+
+// stallTimeout is how long a reader may take nothing of a large answer before it is disconnected.
+var stallTimeout = 10 * time.Second // only tests change it
 
 // New makes a server; nothing is served before Run.
 func New(cfg Config) (*Server, error) {
@@ -52,7 +56,7 @@ func New(cfg Config) (*Server, error) {
 }
 
 // Run serves the listener until ctx ends, then waits at most ten seconds for requests under way. It
-// closes the listener.
+// closes the listener. To bound the connections, make the listener by [gate.Connections.Listener].
 func (s *Server) Run(ctx context.Context, listener net.Listener) error {
 	server := &http.Server{
 		Handler:           s,
@@ -62,6 +66,9 @@ func (s *Server) Run(ctx context.Context, listener net.Listener) error {
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
 		ErrorLog:          zap.NewStdLog(s.cfg.Logger.Named("http")),
+		ConnContext:       gate.ConnContext,
+		ConnState:         gate.ConnState,
+		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: maxStreams, WriteByteTimeout: stallTimeout},
 	}
 	drained, ended := make(chan error, 1), make(chan struct{})
 	go func() {

@@ -9,13 +9,19 @@ import (
 	"net/http"
 	"testing"
 
+	"defenseclaw/api/gate"
 	"defenseclaw/engine/corpus"
 )
 
 // BenchmarkServedDecision is BenchmarkDataDecision over a connection that is kept open, to [api.Server.Run].
 func BenchmarkServedDecision(b *testing.B) {
 	files, questions := corpus.Small()
-	conn, err := net.Dial("tcp", start(b, files, nil).addr)
+	connections, err := gate.NewConnections(gate.ConnectionsConfig{Max: 100})
+	if err != nil {
+		b.Fatal(err)
+	}
+	s := (&sidecar{t: b, files: policy(files), connections: connections}).start(b, nil)
+	conn, err := net.Dial("tcp", s.addr)
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -10,6 +10,14 @@ type Snapshot struct {
 	Watch      Watch
 	Audit      Audit
 	Decisions  DecisionLog
+
+	Connections Connections
+}
+
+// Connections counts those of all listeners.
+type Connections struct {
+	Open     int
+	Rejected map[string]uint64 // since the start, by reason
 }
 
 // Watch is the health of the watch.

@@ -104,6 +104,8 @@ var (
 	logReasons = label("reason", "policy", "queue", "drop_policy", "mask_policy", "encoding",
 		"console", "file", "buffer", "upload_limit", "refused", "shutdown")
 
+	rejections = label("reason", "limit", "address", "room", "no_token", "descriptors")
+
 	decisionBuckets = []float64{.01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1000}
 	slowBuckets     = []float64{10, 25, 50, 100, 250, 500, 1000, 2000, 5000, 10000, 30000}
 	reloadBuckets   = []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30}
@@ -233,6 +235,12 @@ func serviceTable(routes []string) []instrument {
 			help: "Decision log events not delivered, by reason. docs/DECISIONLOG.md lists what to do for each reason."},
 		{name: httpRequests, unit: "{request}", kind: counter, labels: product(label("route", routes...), codes),
 			help: "HTTP requests answered, by route and status code."},
+		{name: "defenseclaw.connections.open", kind: gauge,
+			read: func(now *moment, set setter) { set(float64(now.Connections.Open)) },
+			help: "Open connections of all listeners."},
+		{name: "defenseclaw.connections.rejected", unit: "{connection}", kind: observedCounter, labels: product(rejections),
+			read: func(now *moment, set setter) { each(rejections, now.Connections.Rejected, set) },
+			help: "Connections that were refused or closed early, by reason. docs/OPERATIONS.md lists what to do for each reason."},
 		{name: "defenseclaw.build.info", kind: gauge,
 			read:   func(now *moment, set setter) { set(1, now.build[:]...) },
 			labels: product(label("version"), label("go_version"), label("platform")),

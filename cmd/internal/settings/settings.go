@@ -24,6 +24,9 @@ type Settings struct {
 	ClientKey  string
 	RateLimit  int // requests per second and remote address
 
+	MaxConnections int // open at once; 0: by the limit of open files
+	MaxPerAddress  int // of them from one remote address; 0: three quarters
+
 	Watch             bool
 	WatchMode         string // auto, notify or poll
 	Debounce          time.Duration

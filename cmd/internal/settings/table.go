@@ -84,6 +84,16 @@ func listening(s *Settings) []Setting {
 			Help: "allow `N` requests per second from each remote address", value: positive(&s.RateLimit, "a number"),
 		},
 		{
+			Flag: "max-connections", Env: "DEFENSECLAW_MAX_CONNECTIONS", Key: "gateway.max_connections", Default: "0",
+			Help:  "keep at most `N` connections open; 0: as many as the limit of open files permits, and at most 4096",
+			value: natural(&s.MaxConnections, "a number, or 0"),
+		},
+		{
+			Flag: "max-connections-per-address", Env: "DEFENSECLAW_MAX_CONNECTIONS_PER_ADDRESS", Key: "gateway.max_connections_per_address", Default: "0",
+			Help:  "keep at most `N` of them open for each remote address; 0: three quarters of all",
+			value: natural(&s.MaxPerAddress, "a number, or 0"),
+		},
+		{
 			Key: "gateway.token_env", value: variable(&s.namedToken),
 			Help: "environment variable with the token that callers must present; it goes before DEFENSECLAW_GATEWAY_TOKEN",
 		},

@@ -58,6 +58,7 @@ func (s *Sidecar) snapshot() metrics.Snapshot {
 		},
 		Audit: metrics.Audit{Written: records.Written, Lost: records.Lost, Backlog: records.Backlog},
 	}
+	now.Connections.Open, now.Connections.Rejected = s.connections.Health()
 	if s.decisions != nil {
 		decisions := s.decisions.Health()
 		now.Decisions.Written, now.Decisions.Dropped = decisions.Written, decisions.Dropped

@@ -1,13 +1,26 @@
 package sidecar_test
 
 import (
+	"os"
 	"testing"
 	"time"
 
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// childVariable makes the test binary run a sidecar instead of tests, where the platform can limit it.
+const childVariable = "SIDECAR_TEST_DESCRIPTORS"
+
+// runChild is nil where a process cannot limit itself.
+var runChild func(descriptors string)
+
+func TestMain(m *testing.M) {
+	if descriptors := os.Getenv(childVariable); descriptors != "" && runChild != nil {
+		runChild(descriptors)
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // patience is how long something may take; it only matters when it does not happen.
 const patience = 30 * time.Second

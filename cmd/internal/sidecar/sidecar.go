@@ -20,6 +20,7 @@ import (
 	"defenseclaw/api/decisionlog"
 	"defenseclaw/api/events"
 	"defenseclaw/api/extauthz"
+	"defenseclaw/api/gate"
 	"defenseclaw/api/judge"
 	"defenseclaw/api/metrics"
 	"defenseclaw/cmd/internal/settings"
@@ -47,9 +48,10 @@ type Sidecar struct {
 	release func() error // unlocks the data directory
 
 	listener      net.Listener
-	bindHost      string           // of the listener: the address bound to; empty for a Unix socket
-	certificates  *certificates    // nil without TLS
-	envoyListener net.Listener     // nil when Envoy is not answered
+	bindHost      string        // of the listener: the address bound to; empty for a Unix socket
+	certificates  *certificates // nil without TLS
+	envoyListener net.Listener  // nil when Envoy is not answered
+	connections   *gate.Connections
 	envoy         *extauthz.Server // the same
 
 	engine    *engine.Engine   // nil when validating only
@@ -95,7 +97,7 @@ func New(cfg Config) (_ *Sidecar, err error) {
 	if err := s.listen(); err != nil {
 		return nil, err
 	}
-	if err := s.listenForEnvoy(); err != nil {
+	if err := errors.Join(s.listenForEnvoy(), s.limitConnections()); err != nil {
 		return nil, err
 	}
 	token, err := s.findToken()
