@@ -56,6 +56,11 @@ func runAdHoc[T any](ctx context.Context, g *Generation, doing string, f func(co
 	case o := <-done:
 		return o.value, o.err
 	case <-ctx.Done():
+	}
+	select {
+	case o := <-done: // it has ended, and end cancelled ctx
+		return o.value, o.err
+	default:
 		return none, fmt.Errorf("%s: %w: %w", doing, eval.ErrTimeout, context.Cause(ctx))
 	}
 }
