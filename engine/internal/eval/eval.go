@@ -149,7 +149,7 @@ func (e *Evaluator) EnterAdHoc(ctx context.Context) (_ context.Context, end func
 	}, nil
 }
 
-// Error is for evaluations that [Evaluator.EnterAdHoc] prepared: it returns err, or what wraps [ErrTimeout] if the
+// AsTimeout is for evaluations that [Evaluator.EnterAdHoc] prepared: it returns err, or what wraps [ErrTimeout] if the
 // evaluation ended because ctx did.
 func AsTimeout(ctx context.Context, err error) error {
 	if topdown.IsCancel(err) {
