@@ -125,7 +125,7 @@ func TrustPeer(addr net.Addr) {
 }
 
 // EndsSoon reports whether the connection of a request will soon be closed for want of the token. A server that
-// then asks the peer to close it spares a probe, which has no token, a request that gets no answer.
+// then asks the peer to close it spares a probe, which has no token, a request without an answer.
 func EndsSoon(ctx context.Context) bool {
 	c, ok := ctx.Value(connKey{}).(*conn)
 	if !ok || c.trusted.Load() {

@@ -62,6 +62,6 @@ func (s *Sidecar) possibleConnections() (possible, limit int) {
 	if s.cfg.Settings.Judge.BaseURL != "" {
 		own += s.cfg.Settings.Judge.MaxConcurrent
 	}
-	own = min(own, limit/2) // so few that it is up to luck anyway
+	own = min(own, limit/2) // a limit below 128 leaves some connections
 	return limit - own, limit
 }

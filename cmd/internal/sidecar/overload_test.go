@@ -27,7 +27,7 @@ import (
 
 func init() { runChild = serveWithFewDescriptors }
 
-// serveWithFewDescriptors runs a sidecar in this process, which may have so many descriptors. It obeys the
+// serveWithFewDescriptors runs a sidecar in this process, which may have this many descriptors. It obeys the
 // lines on standard input: after hold the process can open nothing more, after free it can again. At the end of
 // the input the sidecar stops.
 func serveWithFewDescriptors(descriptors string) {
