@@ -18,7 +18,18 @@ import (
 	tb "github.com/open-policy-agent/opa/v1/topdown/builtins"
 )
 
+// childEnv names what a child process of the tests does.
+const childEnv = "BUILTINS_TEST_CHILD"
+
+var children = map[string]func() int{}
+
+// originals are OPA's builtins.
+var originals = map[string]topdown.BuiltinFunc{}
+
 func TestMain(m *testing.M) {
+	for _, decl := range ast.Builtins {
+		originals[decl.Name] = topdown.GetBuiltin(decl.Name)
+	}
 	builtins.Install()
 	if run, ok := children[os.Getenv(childEnv)]; ok {
 		os.Exit(run())
@@ -46,6 +57,9 @@ func call(name string, deadline time.Duration, operands ...*ast.Term) (result st
 	}
 	var out bytes.Buffer
 	err = topdown.GetBuiltin(name)(bctx, operands, func(t *ast.Term) error {
+		if bctx.Cancel.Cancelled() { // as the evaluator looks at each step
+			return topdown.Halt{Err: &topdown.Error{Code: topdown.CancelErr}}
+		}
 		if t != nil && out.Len() < 1<<16 {
 			fmt.Fprintln(&out, abbreviated(t))
 		}

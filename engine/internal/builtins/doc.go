@@ -19,13 +19,16 @@ const (
 	// MaxValues bounds the values in an operand that a builtin converts or copies, shared parts counted each time.
 	MaxValues = 1 << 20
 	// MaxBytes bounds the text that a builtin reads or makes.
-	MaxBytes = 64 << 20
+	MaxBytes = 16 << 20
 	// MaxDigits bounds the decimal digits of a number as it would be written without an exponent.
 	MaxDigits = 10_000
 	// MaxItems bounds the items of a collection that a builtin makes.
-	MaxItems = 1 << 20
-	// MaxPattern bounds the bytes of a pattern, a template or a source text that a builtin compiles.
+	MaxItems = 1 << 22
+	// MaxPattern bounds the bytes of a pattern, a template, a key or a source text that a builtin compiles.
 	MaxPattern = 64 << 10
+	// MaxSteps bounds what a builtin does that cannot be interrupted: comparisons of a byte with a part of a
+	// pattern, of an item with an item.
+	MaxSteps = 1 << 28
 	// MaxSchemaSteps bounds how often a JSON schema's parts are applied to parts of a document.
 	MaxSchemaSteps = 250_000
 )

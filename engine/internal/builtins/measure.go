@@ -24,7 +24,7 @@ func small(bctx topdown.BuiltinContext, operands []*ast.Term) error {
 
 // meter counts the values and bytes of operands.
 type meter struct {
-	values, bytes int
+	values, bytes, deepest int
 }
 
 // valuesPerLook is the number of values between two looks at the deadline.
@@ -33,25 +33,30 @@ const valuesPerLook = 1024
 func (m *meter) visit(bctx topdown.BuiltinContext, t *ast.Term, depth int) error {
 	switch v := t.Value.(type) {
 	case ast.Number:
-		m.bytes += len(v)
 		if len(v) > shortNumber {
-			return shortEnough(string(v))
+			if err := shortEnough(string(v)); err != nil {
+				return err
+			}
 		}
-		return nil
+		return m.text(len(v))
 	case ast.String:
-		m.bytes += len(v)
-		if m.bytes > MaxBytes {
-			return tooLarge("an operand", "bytes", MaxBytes)
-		}
-		return nil
+		return m.text(len(v))
 	case *ast.Array, ast.Object, ast.Set:
 		if depth >= MaxDepth {
 			return tooLarge("an operand", "levels", MaxDepth)
 		}
+		m.deepest = max(m.deepest, depth+1)
 		return m.visitItems(bctx, v, depth+1)
 	default:
 		return nil
 	}
+}
+
+func (m *meter) text(n int) error {
+	if m.bytes += n; m.bytes > MaxBytes {
+		return tooLarge("an operand", "bytes", MaxBytes)
+	}
+	return nil
 }
 
 func (m *meter) visitItems(bctx topdown.BuiltinContext, v ast.Value, depth int) error {

@@ -1,0 +1,156 @@
+package builtins
+
+import (
+	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/topdown"
+	"github.com/open-policy-agent/opa/v1/topdown/builtins"
+)
+
+// reachable is graph.reachable. OPA's visits a node once for each edge to it, and looks at no deadline.
+func reachable(bctx topdown.BuiltinContext, operands []*ast.Term, iter func(*ast.Term) error) error {
+	graph, queue, err := graphOperands(bctx, operands)
+	if err != nil {
+		return err
+	}
+	seen, reached := ast.NewSet(queue...), ast.NewSet()
+	for i := 0; i < len(queue); i++ {
+		if i%valuesPerLook == 0 && cancelled(bctx) {
+			return errCancelled
+		}
+		edges := graph.Get(queue[i])
+		if edges == nil {
+			continue
+		}
+		reached.Add(queue[i])
+		eachVertex(edges, func(neighbor *ast.Term) {
+			if !seen.Contains(neighbor) {
+				seen.Add(neighbor)
+				queue = append(queue, neighbor)
+			}
+		})
+	}
+	return iter(ast.NewTerm(reached))
+}
+
+// reachablePaths is graph.reachable_paths. There may be as many paths as permutations of the nodes; OPA's looks
+// at no deadline and has no limit.
+func reachablePaths(bctx topdown.BuiltinContext, operands []*ast.Term, iter func(*ast.Term) error) error {
+	graph, initial, err := graphOperands(bctx, operands)
+	if err != nil {
+		return err
+	}
+	w := pathWalk{bctx: bctx, graph: graph, paths: ast.NewSet()}
+	for _, node := range initial {
+		edges := graph.Get(node)
+		if edges == nil {
+			continue
+		}
+		w.onPath = ast.NewSet() // without node: OPA follows an edge from it to itself once
+		if err := w.extendBy(neighborsOf(edges), []*ast.Term{node}, node); err != nil {
+			return err
+		}
+	}
+	return iter(ast.NewTerm(w.paths))
+}
+
+func graphOperands(bctx topdown.BuiltinContext, operands []*ast.Term) (ast.Object, []*ast.Term, error) {
+	graph, err := builtins.ObjectOperand(operands[0].Value, 1)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := small(bctx, operands); err != nil {
+		return nil, nil, err
+	}
+	switch initial := operands[1].Value.(type) {
+	case *ast.Array, ast.Set:
+		var nodes []*ast.Term
+		eachVertex(operands[1], func(t *ast.Term) { nodes = append(nodes, t) })
+		return graph, nodes, nil
+	default:
+		return nil, nil, builtins.NewOperandTypeErr(2, initial, "{array, set}")
+	}
+}
+
+// eachVertex calls f for the items of an array or a set; nothing else has edges.
+func eachVertex(t *ast.Term, f func(*ast.Term)) {
+	switch v := t.Value.(type) {
+	case *ast.Array:
+		v.Foreach(f)
+	case ast.Set:
+		v.Foreach(f)
+	}
+}
+
+// pathWalk finds the paths that end: at a node without edges, at one that is not in the graph, which is left
+// out, or where the next edge leads back.
+type pathWalk struct {
+	bctx   topdown.BuiltinContext
+	graph  ast.Object
+	paths  ast.Set
+	onPath ast.Set // for one path at a time
+	items  int     // of all paths
+	steps  int
+}
+
+// extend adds the paths that begin with path and node.
+func (w *pathWalk) extend(node, edges *ast.Term, path []*ast.Term) error {
+	if w.steps++; w.steps%valuesPerLook == 0 && cancelled(w.bctx) {
+		return errCancelled
+	}
+	if len(path) >= MaxDepth {
+		return tooLarge("a path", "nodes", MaxDepth)
+	}
+	before := w.onPath
+	w.onPath = before.Copy()
+	w.onPath.Add(node)
+	defer func() { w.onPath = before }()
+	return w.extendBy(neighborsOf(edges), append(path[:len(path):len(path)], node), nil)
+}
+
+// extendBy adds the paths that begin with path and go on to one of the neighbors. Unless root is nil, the path
+// is that node alone.
+func (w *pathWalk) extendBy(neighbors, path []*ast.Term, root *ast.Term) error {
+	if len(neighbors) == 0 {
+		return w.add(path)
+	}
+	for _, neighbor := range neighbors {
+		next := w.graph.Get(neighbor)
+		if next == nil || w.onPath.Contains(neighbor) {
+			if err := w.add(path); err != nil {
+				return err
+			}
+			continue
+		}
+		before := w.onPath
+		if root != nil {
+			w.onPath = ast.NewSet(root)
+		}
+		err := w.extend(neighbor, next, path)
+		w.onPath = before
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func neighborsOf(edges *ast.Term) []*ast.Term {
+	var all []*ast.Term
+	eachVertex(edges, func(t *ast.Term) { all = append(all, t) })
+	return all
+}
+
+func (w *pathWalk) add(path []*ast.Term) error {
+	if w.steps++; w.steps%valuesPerLook == 0 && cancelled(w.bctx) {
+		return errCancelled
+	}
+	t := ast.ArrayTerm(path...)
+	if w.paths.Contains(t) {
+		return nil
+	}
+	if w.items += len(path); w.items > MaxItems {
+		return tooLarge("the result", "items", MaxItems)
+	}
+	w.paths.Add(t)
+	return nil
+}
