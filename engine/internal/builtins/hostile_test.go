@@ -251,18 +251,21 @@ func withHostile(name string, kinds [][]string, place int, m maker, everywhere b
 	if everywhere {
 		label = m.name + " everywhere"
 	}
-	return hostile{name, label, func() []*ast.Term {
-		t := m.make()
-		var operands []*ast.Term
-		for i := range kinds {
-			if i == place || everywhere && slices.Contains(kinds[i], m.kind) {
-				operands = append(operands, t)
-			} else {
-				operands = append(operands, operand(kinds[i]))
-			}
+	return hostile{name, label, func() []*ast.Term { return operandsFor(kinds, place, m, everywhere) }}
+}
+
+// operandsFor has the hostile operand at its place or everywhere that it may be, and ordinary ones elsewhere.
+func operandsFor(kinds [][]string, place int, m maker, everywhere bool) []*ast.Term {
+	t := m.make()
+	var operands []*ast.Term
+	for i := range kinds {
+		if i == place && !everywhere || everywhere && slices.Contains(kinds[i], m.kind) {
+			operands = append(operands, t)
+		} else {
+			operands = append(operands, operand(kinds[i]))
 		}
-		return operands
-	}}
+	}
+	return operands
 }
 
 func withPair(name string, kinds [][]string, place, second int, m, other maker) hostile {
