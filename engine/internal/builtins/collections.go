@@ -28,11 +28,11 @@ func guardItems(limit int) guard {
 // guardPairs bounds the pairs of values of two operands, where a builtin compares each with each.
 func guardPairs(limit int) guard {
 	return func(bctx topdown.BuiltinContext, operands []*ast.Term) error {
-		var first, second meter
-		if err := first.visit(bctx, operands[0], 0); err != nil {
+		first, second := meter{cancel: bctx.Cancel}, meter{cancel: bctx.Cancel}
+		if err := first.visit(operands[0], 0); err != nil {
 			return err
 		}
-		if err := second.visit(bctx, operands[1], 0); err != nil {
+		if err := second.visit(operands[1], 0); err != nil {
 			return err
 		}
 		if first.values*second.values > limit {
@@ -85,11 +85,11 @@ func guardPrint(bctx topdown.BuiltinContext, operands []*ast.Term) error {
 func patch(opas topdown.BuiltinFunc) topdown.BuiltinFunc {
 	return func(bctx topdown.BuiltinContext, operands []*ast.Term, iter func(*ast.Term) error) error {
 		patches, ok := operands[1].Value.(*ast.Array)
-		var m, steps meter
-		if err := steps.visit(bctx, operands[1], 0); err != nil {
+		m, steps := meter{cancel: bctx.Cancel}, meter{cancel: bctx.Cancel}
+		if err := steps.visit(operands[1], 0); err != nil {
 			return err
 		}
-		if err := m.visit(bctx, operands[0], 0); err != nil {
+		if err := m.visit(operands[0], 0); err != nil {
 			return err
 		}
 		if !ok {
@@ -110,8 +110,8 @@ func patch(opas topdown.BuiltinFunc) topdown.BuiltinFunc {
 			if err != nil {
 				return err
 			}
-			var m meter
-			if err := m.visit(bctx, document, 0); err != nil {
+			m := meter{cancel: bctx.Cancel}
+			if err := m.visit(document, 0); err != nil {
 				return err
 			}
 			if visited += m.values; visited > 8*MaxValues {

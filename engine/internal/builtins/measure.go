@@ -13,9 +13,28 @@ import (
 // small is the guard of a builtin that may visit all of its operands: they are not too deep, not too many
 // values or bytes, and none of their numbers is too long.
 func small(bctx topdown.BuiltinContext, operands []*ast.Term) error {
-	var m meter
 	for _, o := range operands {
-		if err := m.visit(bctx, o, 0); err != nil {
+		switch v := o.Value.(type) {
+		case ast.Boolean, ast.Null:
+			continue
+		case ast.String:
+			if len(v) <= MaxBytes/16 { // as many operands as no builtin has
+				continue
+			}
+		case ast.Number:
+			if len(v) <= shortNumber {
+				continue
+			}
+		}
+		return measureAll(bctx.Cancel, operands)
+	}
+	return nil
+}
+
+func measureAll(cancel topdown.Cancel, operands []*ast.Term) error {
+	m := meter{cancel: cancel}
+	for _, o := range operands {
+		if err := m.visit(o, 0); err != nil {
 			return err
 		}
 	}
@@ -24,13 +43,14 @@ func small(bctx topdown.BuiltinContext, operands []*ast.Term) error {
 
 // meter counts the values and bytes of operands.
 type meter struct {
+	cancel                 topdown.Cancel
 	values, bytes, deepest int
 }
 
 // valuesPerLook is the number of values between two looks at the deadline.
 const valuesPerLook = 1024
 
-func (m *meter) visit(bctx topdown.BuiltinContext, t *ast.Term, depth int) error {
+func (m *meter) visit(t *ast.Term, depth int) error {
 	switch v := t.Value.(type) {
 	case ast.Number:
 		if len(v) > shortNumber {
@@ -46,7 +66,7 @@ func (m *meter) visit(bctx topdown.BuiltinContext, t *ast.Term, depth int) error
 			return tooLarge("an operand", "levels", MaxDepth)
 		}
 		m.deepest = max(m.deepest, depth+1)
-		return m.visitItems(bctx, v, depth+1)
+		return m.visitItems(v, depth+1)
 	default:
 		return nil
 	}
@@ -59,30 +79,35 @@ func (m *meter) text(n int) error {
 	return nil
 }
 
-func (m *meter) visitItems(bctx topdown.BuiltinContext, v ast.Value, depth int) error {
-	each := func(t *ast.Term) error {
-		if m.values++; m.values > MaxValues {
-			return tooLarge("an operand", "values", MaxValues)
-		}
-		if m.values%valuesPerLook == 0 && cancelled(bctx) {
-			return errCancelled
-		}
-		return m.visit(bctx, t, depth)
-	}
+func (m *meter) visitItems(v ast.Value, depth int) error {
 	switch v := v.(type) {
 	case *ast.Array:
-		return v.Iter(each)
-	case ast.Set:
-		return v.Iter(each)
-	case ast.Object:
-		return v.Iter(func(key, value *ast.Term) error {
-			if err := each(key); err != nil {
+		for i := range v.Len() {
+			if err := m.item(v.Elem(i), depth); err != nil {
 				return err
 			}
-			return each(value)
+		}
+	case ast.Set:
+		return v.Iter(func(t *ast.Term) error { return m.item(t, depth) })
+	case ast.Object:
+		return v.Iter(func(key, value *ast.Term) error {
+			if err := m.item(key, depth); err != nil {
+				return err
+			}
+			return m.item(value, depth)
 		})
 	}
 	return nil
+}
+
+func (m *meter) item(t *ast.Term, depth int) error {
+	if m.values++; m.values > MaxValues {
+		return tooLarge("an operand", "values", MaxValues)
+	}
+	if m.values%valuesPerLook == 0 && m.cancel != nil && m.cancel.Cancelled() {
+		return errCancelled
+	}
+	return m.visit(t, depth)
 }
 
 // shortNumber is a length up to which no number has too many digits, whatever its exponent.
@@ -99,9 +124,11 @@ func shortEnough(n string) error {
 
 // digits is an upper bound of the digits that n, the text of a number, has without an exponent.
 func digits(n string) int {
-	i := strings.IndexAny(n, "eE")
+	i := strings.IndexByte(n, 'e')
 	if i < 0 {
-		return len(n)
+		if i = strings.IndexByte(n, 'E'); i < 0 {
+			return len(n)
+		}
 	}
 	exponent, err := strconv.Atoi(n[i+1:])
 	if err != nil || exponent > MaxDigits || exponent < -MaxDigits {

@@ -23,8 +23,14 @@ func numbers(_ topdown.BuiltinContext, operands []*ast.Term) error {
 
 // guardCompare measures collections where two are compared: shared parts are compared as often as they occur.
 func guardCompare(bctx topdown.BuiltinContext, operands []*ast.Term) error {
-	if ast.IsScalar(operands[0].Value) || ast.IsScalar(operands[1].Value) {
+	switch operands[0].Value.(type) {
+	case ast.String, ast.Boolean, ast.Null:
+		return nil
+	case ast.Number:
 		return numbers(bctx, operands)
+	}
+	if ast.IsScalar(operands[1].Value) {
+		return nil
 	}
 	return small(bctx, operands)
 }

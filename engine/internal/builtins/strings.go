@@ -139,39 +139,45 @@ func guardSprintf(bctx topdown.BuiltinContext, operands []*ast.Term) error {
 	if err := small(bctx, operands); err != nil {
 		return err
 	}
-	var args []any
-	each(operands[1].Value, func(t *ast.Term) {
-		var m meter
-		_ = m.visit(bctx, t, 0) // small did it already
-		args = append(args, measured(m.bytes+8*m.values))
-	})
-	return formatted(stringOf(operands, 0), args)
+	longest := 0
+	if list, ok := operands[1].Value.(*ast.Array); ok {
+		for i := range list.Len() {
+			longest = max(longest, lengthOf(list.Elem(i)))
+		}
+	}
+	return formatted(stringOf(operands, 0), longest)
 }
 
-// measured is an argument for [formatted] of which only the size is known.
-type measured int
+// lengthOf is about the length of a value's text, which [small] measured already.
+func lengthOf(t *ast.Term) int {
+	switch v := t.Value.(type) {
+	case ast.String:
+		return len(v)
+	case ast.Number:
+		return len(v)
+	case ast.Boolean, ast.Null:
+		return len("false")
+	default:
+		var m meter
+		_ = m.visit(t, 0)
+		return m.bytes + 8*m.values
+	}
+}
 
 // maxWidth is the largest width and precision that package fmt accepts.
 const maxWidth = 1_000_000
 
+// maxFloat is the length of the longest float64 that %f writes, and more than that of any other scalar's text.
+const maxFloat = 320
+
 // formatted returns an error where the text that fmt makes may be too long: of each verb the widths that the
 // format writes, and the longest argument, quoted where the format quotes.
-func formatted(format string, args []any) error {
+func formatted(format string, longest int) error {
 	verbs := strings.Count(format, "%")
 	if verbs == 0 {
 		return nil
 	}
-	longest := 0
-	for _, a := range args {
-		switch a := a.(type) {
-		case string:
-			longest = max(longest, len(a))
-		case measured:
-			longest = max(longest, int(a))
-		default:
-			longest = max(longest, MaxDigits)
-		}
-	}
+	longest = max(longest, maxFloat)
 	if strings.ContainsAny(format, "qxXUb#+") {
 		longest *= 10
 	}

@@ -106,7 +106,13 @@ func (r *rendering) functions() template.FuncMap {
 		"js":       counted(template.JSEscaper),
 		"urlquery": counted(template.URLQueryEscaper),
 		"printf": func(format string, args ...any) (string, error) {
-			if err := formatted(format, args); err != nil {
+			longest := MaxDigits
+			for _, a := range args {
+				if s, ok := a.(string); ok {
+					longest = max(longest, len(s))
+				}
+			}
+			if err := formatted(format, longest); err != nil {
 				return "", err
 			}
 			s := fmt.Sprintf(format, args...)

@@ -38,9 +38,9 @@ const (
 // smallValues is [small] with another limit for the values.
 func smallValues(limit int) guard {
 	return func(bctx topdown.BuiltinContext, operands []*ast.Term) error {
-		var m meter
+		m := meter{cancel: bctx.Cancel}
 		for _, o := range operands {
-			if err := m.visit(bctx, o, 0); err != nil {
+			if err := m.visit(o, 0); err != nil {
 				return err
 			}
 		}
@@ -64,9 +64,9 @@ func smallText(limit int) guard {
 				return tooLarge("an operand", "bytes", limit)
 			}
 		}
-		var m meter
+		m := meter{cancel: bctx.Cancel}
 		for _, o := range operands {
-			if err := m.visit(bctx, o, 0); err != nil {
+			if err := m.visit(o, 0); err != nil {
 				return err
 			}
 		}
@@ -150,8 +150,8 @@ func guardRego(bctx topdown.BuiltinContext, operands []*ast.Term) error {
 // guardGraphQL is the guard of builtins that validate a query, their first operand, by a schema.
 func guardGraphQL(bctx topdown.BuiltinContext, operands []*ast.Term) error {
 	if o, ok := operands[0].Value.(ast.Object); ok {
-		var m meter
-		if err := m.visit(bctx, ast.NewTerm(o), 0); err != nil {
+		m := meter{cancel: bctx.Cancel}
+		if err := m.visit(ast.NewTerm(o), 0); err != nil {
 			return err
 		}
 		if m.values > 20*maxFields {
@@ -242,8 +242,8 @@ func (e *expansion) visit(bctx topdown.BuiltinContext, n *yaml.Node, depth int) 
 
 // guardIndent counts the text that an indentation adds.
 func guardIndent(bctx topdown.BuiltinContext, operands []*ast.Term) error {
-	var m meter
-	if err := m.visit(bctx, operands[0], 0); err != nil {
+	m := meter{cancel: bctx.Cancel}
+	if err := m.visit(operands[0], 0); err != nil {
 		return err
 	}
 	if err := small(bctx, operands[1:]); err != nil {
