@@ -112,8 +112,9 @@ func (r *repair) makeUnknown(module *ast.Module, row int) (atFault []string) {
 	rules := make([]*ast.Rule, 0, len(module.Rules))
 	for _, rule := range module.Rules {
 		if row == allRows || rule.Location.Row == row {
-			if r.unknown[rule] {
-				atFault = append(atFault, firstName(rule))
+			name := firstName(rule)
+			if r.unknown[rule] || name == "input" || name == "data" { // an unknown value is the input
+				atFault = append(atFault, name)
 			}
 			rule = unknownRule(rule)
 			r.unknown[rule] = true
