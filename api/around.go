@@ -62,9 +62,8 @@ func withRequestID(next http.Handler) http.Handler {
 		if own := r.Header.Get(headerAuthZENRequestID); own != "" {
 			w.Header().Set(headerAuthZENRequestID, own)
 		}
-		id := requestID(r)
-		r.Header.Set(HeaderRequestID, id)
-		w.Header().Set(HeaderRequestID, id)
+		values := []string{requestID(r)} // one for both: the values of a header are replaced, never changed
+		r.Header[HeaderRequestID], w.Header()[HeaderRequestID] = values, values
 		next.ServeHTTP(w, r)
 	})
 }

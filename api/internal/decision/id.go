@@ -32,6 +32,6 @@ const (
 
 // SetHeaders names g in the header of an answer.
 func SetHeaders(h http.Header, g *engine.Generation) {
-	h.Set(HeaderGeneration, strconv.FormatUint(g.Number(), 10))
-	h.Set(HeaderRevision, g.Revision())
+	values := []string{strconv.FormatUint(g.Number(), 10), g.Revision()}
+	h[HeaderGeneration], h[HeaderRevision] = values[:1:1], values[1:]
 }
