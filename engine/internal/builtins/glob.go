@@ -1,10 +1,7 @@
 package builtins
 
 import (
-	"sync"
-
 	"github.com/gobwas/glob"
-
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/topdown"
 	"github.com/open-policy-agent/opa/v1/topdown/builtins"
@@ -26,7 +23,7 @@ func globMatch(_ topdown.BuiltinContext, operands []*ast.Term, iter func(*ast.Te
 	if err != nil {
 		return err
 	}
-	p, err := globs.get(globKey{string(pattern), delimiters})
+	p, err := compileGlob(globKey{string(pattern), delimiters})
 	if err != nil {
 		return err
 	}
@@ -51,41 +48,13 @@ func delimitersOf(v ast.Value) (string, error) {
 
 type globKey struct{ pattern, delimiters string }
 
-// globCache keeps compiled patterns. Safe for concurrent use.
-type globCache struct {
-	mu       sync.RWMutex
-	patterns map[globKey]*glob.Pattern
-}
+var globs = cache[globKey, *glob.Pattern]{max: 1000}
 
-var globs = globCache{patterns: map[globKey]*glob.Pattern{}}
-
-const (
-	maxCachedGlobs    = 1000
-	maxCachedGlobText = 1000 // bytes; a longer pattern is compiled each time
-)
-
-func (c *globCache) get(k globKey) (*glob.Pattern, error) {
-	c.mu.RLock()
-	p, ok := c.patterns[k]
-	c.mu.RUnlock()
-	if ok {
-		return p, nil
-	}
-	if len(k.pattern)+len(k.delimiters) > MaxPattern {
-		return nil, tooLarge("the pattern", "bytes", MaxPattern)
-	}
-	p, err := glob.Compile(k.pattern, []rune(k.delimiters)...)
-	if err != nil || len(k.pattern)+len(k.delimiters) > maxCachedGlobText {
-		return p, err
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if len(c.patterns) >= maxCachedGlobs {
-		for some := range c.patterns {
-			delete(c.patterns, some)
-			break
+func compileGlob(k globKey) (*glob.Pattern, error) {
+	return globs.get(k, len(k.pattern)+len(k.delimiters), func() (*glob.Pattern, error) {
+		if len(k.pattern)+len(k.delimiters) > MaxPattern {
+			return nil, tooLarge("the pattern", "bytes", MaxPattern)
 		}
-	}
-	c.patterns[k] = p
-	return p, nil
+		return glob.Compile(k.pattern, []rune(k.delimiters)...)
+	})
 }

@@ -4,7 +4,6 @@ import (
 	"regexp"
 	"regexp/syntax"
 	"strings"
-	"sync"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/topdown"
@@ -57,7 +56,7 @@ func regexFits(pattern string, text int) error {
 	if estimate*(text+1) <= MaxSteps/16 {
 		return nil
 	}
-	size, err := programs.size(pattern)
+	size, err := programSize(pattern)
 	if err != nil {
 		return nil //nolint:nilerr // OPA's error says more
 	}
@@ -67,41 +66,21 @@ func regexFits(pattern string, text int) error {
 	return nil
 }
 
-// programSizes keeps the sizes of compiled patterns. Safe for concurrent use.
-type programSizes struct {
-	mu    sync.Mutex
-	sizes map[string]int
-}
+var programSizes = cache[string, int]{max: 1000}
 
-var programs = programSizes{sizes: map[string]int{}}
-
-const maxCachedSizes = 1000
-
-func (c *programSizes) size(pattern string) (int, error) {
-	c.mu.Lock()
-	size, ok := c.sizes[pattern]
-	c.mu.Unlock()
-	if ok {
-		return size, nil
-	}
-	parsed, err := syntax.Parse(pattern, syntax.Perl)
-	if err != nil {
-		return 0, err
-	}
-	program, err := syntax.Compile(parsed.Simplify())
-	if err != nil {
-		return 0, err
-	}
-	if len(pattern) > maxCachedGlobText {
+// programSize is the number of instructions of a compiled pattern.
+func programSize(pattern string) (int, error) {
+	return programSizes.get(pattern, len(pattern), func() (int, error) {
+		parsed, err := syntax.Parse(pattern, syntax.Perl)
+		if err != nil {
+			return 0, err
+		}
+		program, err := syntax.Compile(parsed.Simplify())
+		if err != nil {
+			return 0, err
+		}
 		return len(program.Inst), nil
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if len(c.sizes) >= maxCachedSizes {
-		clear(c.sizes)
-	}
-	c.sizes[pattern] = len(program.Inst)
-	return len(program.Inst), nil
+	})
 }
 
 // regexReplace is regex.replace. OPA's has no limit for what it makes.
@@ -118,7 +97,7 @@ func regexReplace(bctx topdown.BuiltinContext, operands []*ast.Term, iter func(*
 	if err := regexFits(pattern, len(text)); err != nil {
 		return err
 	}
-	re, err := regexps.get(pattern)
+	re, err := compileRegexp(pattern)
 	if err != nil {
 		return err
 	}
@@ -146,35 +125,8 @@ func regexReplace(bctx topdown.BuiltinContext, operands []*ast.Term, iter func(*
 	return iter(ast.StringTerm(string(out)))
 }
 
-// regexCache keeps compiled patterns. Safe for concurrent use.
-type regexCache struct {
-	mu       sync.RWMutex
-	patterns map[string]*regexp.Regexp
-}
+var regexps = cache[string, *regexp.Regexp]{max: 100}
 
-var regexps = regexCache{patterns: map[string]*regexp.Regexp{}}
-
-const maxCachedRegexps = 100
-
-func (c *regexCache) get(pattern string) (*regexp.Regexp, error) {
-	c.mu.RLock()
-	re, ok := c.patterns[pattern]
-	c.mu.RUnlock()
-	if ok {
-		return re, nil
-	}
-	re, err := regexp.Compile(pattern)
-	if err != nil || len(pattern) > maxCachedGlobText {
-		return re, err
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if len(c.patterns) >= maxCachedRegexps {
-		for some := range c.patterns {
-			delete(c.patterns, some)
-			break
-		}
-	}
-	c.patterns[pattern] = re
-	return re, nil
+func compileRegexp(pattern string) (*regexp.Regexp, error) {
+	return regexps.get(pattern, len(pattern), func() (*regexp.Regexp, error) { return regexp.Compile(pattern) })
 }
