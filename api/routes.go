@@ -160,6 +160,9 @@ func (s *Server) guard(z *authz, rt route) http.Handler {
 			r = r.WithContext(ctx)
 		}
 		defer func() { s.cfg.Metrics.Request(rt.pattern, w.status) }()
+		if s.leaving.Load() {
+			w.Header().Set("Connection", "close") // the caller's next connection can go elsewhere
+		}
 		r.Body = http.MaxBytesReader(w, r.Body, maxBodyBytes)
 		if gate.Applies(r, rt.access) {
 			if denial := s.gate.Check(r, rt.access); denial != nil {

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"io/fs"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"defenseclaw/api/audit"
@@ -47,7 +48,12 @@ type Server struct {
 	gate    *gate.Gate
 	started time.Time
 	handler http.Handler
+	leaving atomic.Bool
 }
+
+// Leave makes GET /health/ready answer 503 from now on, and every answer ask the caller to close its connection,
+// so that callers go elsewhere. Requests are answered as before. Safe for concurrent use.
+func (s *Server) Leave() { s.leaving.Store(true) }
 
 // ServeHTTP answers one request. Safe for concurrent use.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) }

@@ -16,8 +16,12 @@ func (s *Server) current() *engine.Generation {
 	return s.cfg.Engine.Current()
 }
 
-// ready is GET /health/ready: whether decisions are answered.
+// ready is GET /health/ready: whether decisions are answered, and will be.
 func (s *Server) ready(w http.ResponseWriter, _ *http.Request) error {
+	if s.leaving.Load() {
+		decision.WriteError(w, http.StatusServiceUnavailable, "the sidecar is shutting down")
+		return nil
+	}
 	// Asks the status, not Engine.Current, which changes first: a caller that hears "ready" here must not
 	// find "empty" in GET /policy/status.
 	if s.cfg.Engine == nil || s.cfg.Engine.Status().Generation == nil {

@@ -106,6 +106,10 @@ func (s *Server) TellHealth() {
 	s.health.SetServingStatus(authv3.Authorization_ServiceDesc.ServiceName, status)
 }
 
+// Leave makes the health protocol answer NOT_SERVING from now on; calls are answered as before. Safe for
+// concurrent use.
+func (s *Server) Leave() { s.health.Shutdown() }
+
 // Run serves the listener until ctx ends, then drains calls in progress for up to ten seconds. It closes the
 // listener. Call it once.
 func (s *Server) Run(ctx context.Context, listener net.Listener) error {
@@ -128,7 +132,7 @@ func (s *Server) Run(ctx context.Context, listener net.Listener) error {
 
 // drain stops the server. Streams that watch the health get the change, and end at once.
 func (s *Server) drain(ctx context.Context) error {
-	s.health.Shutdown()
+	s.Leave()
 	s.end()
 	ctx, cancel := context.WithTimeout(ctx, drainTimeout)
 	defer cancel()

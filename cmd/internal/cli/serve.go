@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"defenseclaw/cmd/internal/earlysignal"
 	"defenseclaw/cmd/internal/gcpacer"
@@ -35,10 +36,11 @@ func serve(c *cli.Context) error {
 	pacer := gcpacer.New(os.Getenv)
 	defer pacer.Release()
 	logger := newLogger(s.LogFormat, s.LogLevel)
-	ctx, stop := signal.NotifyContext(c.Context, syscall.SIGINT, syscall.SIGTERM)
-	defer stop()
-	context.AfterFunc(ctx, stop) // a second signal kills the process
-	side, err := sidecar.New(sidecar.Config{Settings: s, HUP: earlysignal.HUP, Version: version(), Stdout: os.Stdout, Logger: logger})
+	leaving, ctx, release := stopSignals(c.Context, s.ShutdownDelay)
+	defer release()
+	side, err := sidecar.New(sidecar.Config{
+		Settings: s, HUP: earlysignal.HUP, Leaving: leaving, Version: version(), Stdout: os.Stdout, Logger: logger,
+	})
 	if err != nil {
 		return err
 	}
@@ -50,4 +52,39 @@ func serve(c *cli.Context) error {
 	})
 	logger.Info("stopped", zap.Error(err))
 	return err
+}
+
+// stopSignals says when to stop. At the first SIGINT or SIGTERM leaving is closed; stopped ends after another
+// delay, which a second signal cuts short. From then on the next signal ends the process. The caller must
+// call release.
+func stopSignals(ctx context.Context, delay time.Duration) (leaving <-chan struct{}, stopped context.Context, release func()) {
+	signals := make(chan os.Signal, 2) // the second may come before the first has been read
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	asked, done := make(chan struct{}), make(chan struct{})
+	stopped, stop := context.WithCancel(ctx)
+	go func() {
+		defer close(done)
+		defer stop()
+		defer signal.Stop(signals)
+		select {
+		case <-signals:
+		case <-stopped.Done():
+			return
+		}
+		close(asked)
+		if delay == 0 {
+			return
+		}
+		timer := time.NewTimer(delay)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+		case <-signals:
+		case <-stopped.Done():
+		}
+	}()
+	return asked, stopped, func() {
+		stop()
+		<-done
+	}
 }

@@ -27,6 +27,8 @@ type Settings struct {
 	MaxConnections int // open at once; 0: by the limit of open files
 	MaxPerAddress  int // of them from one remote address; 0: three quarters
 
+	ShutdownDelay time.Duration // serve for this long after the signal to stop, without being ready
+
 	Watch             bool
 	WatchMode         string // auto, notify or poll
 	Debounce          time.Duration

@@ -22,7 +22,7 @@ func Table() []Setting { return table(new(Settings)) }
 // table makes the rows, which store what they read in s.
 func table(s *Settings) []Setting {
 	return slices.Concat(
-		places(s), listening(s), watching(s), loading(s), deciding(s),
+		places(s), listening(s), bounding(s), admitting(s), watching(s), loading(s), deciding(s),
 		decisionLog(&s.Decisions), keeping(s), judging(&s.Judge), logging(s),
 	)
 }
@@ -79,6 +79,11 @@ func listening(s *Settings) []Setting {
 			Flag: "client-key", Env: "DEFENSECLAW_CLIENT_KEY", Key: "gateway.client_key", value: path(&s.ClientKey),
 			Help: "private key `FILE` for --client-cert",
 		},
+	}
+}
+
+func bounding(s *Settings) []Setting {
+	return []Setting{
 		{
 			Flag: "rate-limit", Env: "DEFENSECLAW_RATE_LIMIT", Key: "gateway.rate_limit", Default: "100",
 			Help: "allow `N` requests per second from each remote address", value: positive(&s.RateLimit, "a number"),
@@ -93,6 +98,16 @@ func listening(s *Settings) []Setting {
 			Help:  "keep at most `N` of them open for each remote address; 0: three quarters of all",
 			value: natural(&s.MaxPerAddress, "a number, or 0"),
 		},
+		{
+			Flag: "shutdown-delay", Env: "DEFENSECLAW_SHUTDOWN_DELAY", Key: "gateway.shutdown_delay", Default: "0s",
+			Help:  "after SIGTERM or SIGINT serve for another `DURATION`, with GET /health/ready at 503, and drain requests then",
+			value: delay(&s.ShutdownDelay),
+		},
+	}
+}
+
+func admitting(s *Settings) []Setting {
+	return []Setting{
 		{
 			Key: "gateway.token_env", value: variable(&s.namedToken),
 			Help: "environment variable with the token that callers must present; it goes before DEFENSECLAW_GATEWAY_TOKEN",

@@ -145,6 +145,17 @@ func duration(field *time.Duration) value {
 	return v
 }
 
+// delay is a duration that may be 0.
+func delay(field *time.Duration) value {
+	return parsed(field, "a duration such as 10s, or 0", func(text string) (time.Duration, error) {
+		d, err := time.ParseDuration(text)
+		if err == nil && d < 0 {
+			err = errValue
+		}
+		return d, err
+	})
+}
+
 func choice(field *string, allowed ...string) value {
 	last := len(allowed) - 1
 	expected := strings.Join(allowed[:last], ", ") + " or " + allowed[last]

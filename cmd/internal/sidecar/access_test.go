@@ -105,6 +105,14 @@ func replace(t *testing.T, file string, text []byte) {
 // returned settings.
 func startWith(t *testing.T, environment map[string]string) (settings.Settings, *sidecar.Sidecar, *observer.ObservedLogs, chan<- os.Signal) {
 	t.Helper()
+	return startUntilLeaving(t, environment, nil)
+}
+
+// startUntilLeaving is startWith for a sidecar that leaves when the channel is closed.
+func startUntilLeaving(
+	t *testing.T, environment map[string]string, leaving <-chan struct{},
+) (settings.Settings, *sidecar.Sidecar, *observer.ObservedLogs, chan<- os.Signal) {
+	t.Helper()
 	top := t.TempDir()
 	all := map[string]string{"DEFENSECLAW_HOME": top, "DEFENSECLAW_API_PORT": "0", "DEFENSECLAW_GATEWAY_TOKEN": "t"}
 	maps.Copy(all, environment)
@@ -115,7 +123,7 @@ func startWith(t *testing.T, environment map[string]string) (settings.Settings, 
 	}
 	core, logged := observer.New(zap.InfoLevel)
 	hup := make(chan os.Signal, 1)
-	s, err := sidecar.New(sidecar.Config{Settings: set, HUP: hup, Logger: zap.New(core)})
+	s, err := sidecar.New(sidecar.Config{Settings: set, HUP: hup, Leaving: leaving, Logger: zap.New(core)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -199,3 +199,25 @@ func refused(t *testing.T, environment, flags map[string]string) error {
 	_, err = sidecar.New(sidecar.Config{Settings: set, Logger: zap.NewNop()})
 	return err
 }
+
+// TestALeavingSidecarStillDecidesForEnvoy while gRPC's health protocol sends Envoy's new calls elsewhere.
+func TestALeavingSidecarStillDecidesForEnvoy(t *testing.T) {
+	leaving := make(chan struct{})
+	_, s, _, _ := startUntilLeaving(t, map[string]string{
+		"DEFENSECLAW_POLICY_DIR": shop(t), "DEFENSECLAW_EXT_AUTHZ_ADDR": "127.0.0.1:0", "DEFENSECLAW_SHUTDOWN_DELAY": "1h",
+	}, leaving)
+	conn := dial(t, s.EnvoyAddr(), nil)
+	health := func() grpc_health_v1.HealthCheckResponse_ServingStatus {
+		answer, err := grpc_health_v1.NewHealthClient(conn).Check(t.Context(), &grpc_health_v1.HealthCheckRequest{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return answer.GetStatus()
+	}
+	if got := health(); got != grpc_health_v1.HealthCheckResponse_SERVING {
+		t.Fatal(got)
+	}
+	close(leaving)
+	wait(t, "the health says so", func() bool { return health() == grpc_health_v1.HealthCheckResponse_NOT_SERVING })
+	decides(t, conn)
+}

@@ -47,6 +47,7 @@ func (s *Sidecar) parts(ready func()) []part {
 		{serving, "signals", true, func(ctx context.Context) error { return s.reloadOnHUP(ctx, loaded) }},
 		{serving, "watcher", s.watcher != nil, func(ctx context.Context) error { return s.watcher.Run(ctx, changes) }},
 		{serving, "changes", s.watcher != nil, func(ctx context.Context) error { return s.reloadOnChange(ctx, loaded, changes) }},
+		{serving, "leaving", s.cfg.Settings.ShutdownDelay > 0, s.leave},
 		{serving, "systemd", true, func(ctx context.Context) error { return s.notifySystemd(ctx, loaded) }},
 
 		{deciding, "engine", s.engine != nil, s.engine.Run},
@@ -82,6 +83,22 @@ func (s *Sidecar) Run(ctx context.Context, ready func()) (err error) {
 		err = errors.Join(err, group.parts.Wait())
 	}
 	return err
+}
+
+// leave makes the sidecar not ready once it is asked to stop: callers get time to go elsewhere, and what serves
+// goes on serving.
+func (s *Sidecar) leave(ctx context.Context) error {
+	if !waitFor(ctx, s.cfg.Leaving) {
+		return nil
+	}
+	s.server.Leave()
+	if s.envoy != nil {
+		s.envoy.Leave()
+	}
+	delay := s.cfg.Settings.ShutdownDelay
+	s.cfg.Logger.Info("shutting down: not ready, and still serving until the delay is over", zap.Duration("delay", delay))
+	s.notify(notifyStopping, "still serving for "+delay.String())
+	return nil
 }
 
 // A group is a running stage.

@@ -37,6 +37,7 @@ import (
 type Config struct {
 	Settings settings.Settings
 	HUP      <-chan os.Signal // each signal asks for a reload; may be nil
+	Leaving  <-chan struct{}  // closed ShutdownDelay before the context of Run ends; nil without a delay
 	Version  string           // of the program
 	Stdout   io.Writer        // for the decision log, if the settings send it there; may be nil
 	Logger   *zap.Logger
