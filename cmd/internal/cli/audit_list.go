@@ -6,10 +6,11 @@ import (
 	"strings"
 	"text/tabwriter"
 
-	"github.com/urfave/cli/v2"
-
 	"defenseclaw/api/audit"
 	"defenseclaw/cmd/internal/report"
+	"defenseclaw/cmd/internal/terminal"
+
+	"github.com/urfave/cli/v2"
 )
 
 // filters are the filter flags of audit list. With underscores, their names are the route's parameters.
@@ -69,11 +70,11 @@ func listRecords(c *cli.Context) error {
 	fmt.Fprintln(table, "SEQ\tTIME\tACTION\tOUTCOME\tACTOR\tTARGET\tMESSAGE")
 	for _, r := range answer.Records {
 		when := r.Time.Local().Format("2006-01-02 15:04:05.000")
-		fmt.Fprintf(table, "%d\t%s\t%s\t%s\t%s\t%s\t%s\n", r.Seq, when, r.Action, r.Outcome, r.Actor, r.Target, report.FirstLine(r.Message))
+		terminal.Fprintf(table, "%d\t%s\t%s\t%s\t%s\t%s\t%s\n", r.Seq, when, r.Action, r.Outcome, r.Actor, r.Target, report.FirstLine(r.Message))
 	}
 	if err := table.Flush(); err != nil || answer.Next == 0 {
 		return err
 	}
-	_, err = fmt.Fprintf(c.App.Writer, "older records: --before %d\n", answer.Next)
+	_, err = terminal.Fprintf(c.App.Writer, "older records: --before %d\n", answer.Next)
 	return err
 }

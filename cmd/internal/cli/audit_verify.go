@@ -4,11 +4,12 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/urfave/cli/v2"
-
 	"defenseclaw/api"
 	"defenseclaw/api/audit"
 	"defenseclaw/cmd/internal/report"
+	"defenseclaw/cmd/internal/terminal"
+
+	"github.com/urfave/cli/v2"
 )
 
 func verifyRecords(c *cli.Context) error {
@@ -42,13 +43,13 @@ func verifyRecords(c *cli.Context) error {
 
 func printVerification(w io.Writer, answer audit.VerifyReport) {
 	for _, p := range answer.Problems {
-		fmt.Fprintf(w, "%s: %s\n", p.Kind, p.Message)
+		terminal.Fprintf(w, "%s: %s\n", p.Kind, p.Message)
 	}
 	if answer.MoreProblems > 0 {
-		fmt.Fprintf(w, "and %d more problems\n", answer.MoreProblems)
+		terminal.Fprintf(w, "and %d more problems\n", answer.MoreProblems)
 	}
 	if answer.OK {
-		fmt.Fprintf(w, "%d records are intact\n", answer.Records)
+		terminal.Fprintf(w, "%d records are intact\n", answer.Records)
 	}
-	fmt.Fprintf(w, "head %d:%s\n", answer.Head.Seq, answer.Head.Hash)
+	terminal.Fprintf(w, "head %d:%s\n", answer.Head.Seq, answer.Head.Hash)
 }

@@ -127,7 +127,7 @@ func openSource(c *cli.Context) (dir string, src fs.FS, err error) {
 		dir = s.PolicyDir
 	}
 	if dir == "" {
-		fmt.Fprintln(os.Stderr, "no policy directory is set: using the embedded default pack")
+		fmt.Fprintln(c.App.ErrWriter, "no policy directory is set: using the embedded default pack")
 		return embeddedPack, policies.FS(), nil
 	}
 	opened, err := source.Open(dir, source.Config{})
@@ -153,7 +153,7 @@ func generationOf(c *cli.Context) (*engine.Generation, error) {
 	}
 	g, err := engine.Load(c.Context, src, nil)
 	if refused := new(engine.Refused); errors.As(err, &refused) && len(refused.Diagnostics) > 0 {
-		report.Write(os.Stderr, refused.Diagnostics)
+		report.Write(c.App.ErrWriter, refused.Diagnostics)
 		return nil, fmt.Errorf("%s: %d problems", dir, len(refused.Diagnostics))
 	}
 	return g, err

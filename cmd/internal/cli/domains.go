@@ -4,10 +4,11 @@ import (
 	"errors"
 	"fmt"
 
+	"defenseclaw/cmd/internal/report"
+	"defenseclaw/cmd/internal/terminal"
+
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/urfave/cli/v2"
-
-	"defenseclaw/cmd/internal/report"
 )
 
 func domainsCommand() *cli.Command {
@@ -38,13 +39,13 @@ func domainsCommand() *cli.Command {
 				return report.JSON(c.App.Writer, firewall)
 			}
 			w := c.App.Writer
-			fmt.Fprintf(w, "Default action: %s\nAllowed ports:  %v\n\nBlocked destinations:\n", firewall.DefaultAction, firewall.AllowedPorts)
+			terminal.Fprintf(w, "Default action: %s\nAllowed ports:  %v\n\nBlocked destinations:\n", firewall.DefaultAction, firewall.AllowedPorts)
 			for _, d := range firewall.BlockedDestinations {
-				fmt.Fprintf(w, "  - %s\n", d)
+				terminal.Fprintf(w, "  - %s\n", d)
 			}
 			fmt.Fprint(w, "\nAllowed domains:\n")
 			for _, d := range firewall.AllowedDomains {
-				fmt.Fprintf(w, "  + %s\n", d)
+				terminal.Fprintf(w, "  + %s\n", d)
 			}
 			return nil
 		},

@@ -3,10 +3,10 @@ package cli
 import (
 	"errors"
 	"fmt"
-	"os"
 
 	"defenseclaw/cmd/internal/regofmt"
 	"defenseclaw/cmd/internal/report"
+	"defenseclaw/cmd/internal/terminal"
 
 	"github.com/urfave/cli/v2"
 )
@@ -39,16 +39,16 @@ func formatFiles(c *cli.Context) error {
 		switch {
 		case len(f.Problems) > 0:
 			broken++
-			report.Write(os.Stderr, f.Problems)
+			report.Write(c.App.ErrWriter, f.Problems)
 			return nil
 		case !f.Changed():
 			return nil
 		}
 		unformatted++
 		if c.Bool("diff") {
-			fmt.Fprint(c.App.Writer, f.Diff())
+			terminal.Fprintf(c.App.Writer, "%s", terminal.Text(f.Diff()))
 		} else {
-			fmt.Fprintln(c.App.Writer, f.Path)
+			terminal.Fprintf(c.App.Writer, "%s\n", f.Path)
 		}
 		if c.Bool("write") {
 			return f.Write()

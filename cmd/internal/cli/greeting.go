@@ -1,17 +1,18 @@
 package cli
 
 import (
-	"fmt"
+	"io"
 	"os"
-
-	"go.uber.org/zap"
 
 	"defenseclaw/cmd/internal/settings"
 	"defenseclaw/cmd/internal/sidecar"
+	"defenseclaw/cmd/internal/terminal"
+
+	"go.uber.org/zap"
 )
 
 // greet logs the sidecar's address and, where the log is for people, prints a first request to try.
-func greet(s settings.Settings, side *sidecar.Sidecar, logger *zap.Logger) {
+func greet(w io.Writer, s settings.Settings, side *sidecar.Sidecar, logger *zap.Logger) {
 	url := side.URL()
 	logger.Info("listening", zap.String("url", url))
 	if addr := side.EnvoyAddr(); addr != "" {
@@ -31,7 +32,7 @@ func greet(s settings.Settings, side *sidecar.Sidecar, logger *zap.Logger) {
 	case s.TLSCert != "":
 		how = " --cacert " + s.TLSCert
 	}
-	fmt.Fprintf(os.Stderr, `
+	terminal.Fprintf(w, `
   Serving %s on %s
   Try, in another terminal:
     curl -s%s %s/policy/evaluate/firewall \

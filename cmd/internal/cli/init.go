@@ -3,11 +3,12 @@ package cli
 import (
 	"embed"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
+
+	"defenseclaw/cmd/internal/terminal"
 
 	"github.com/urfave/cli/v2"
 )
@@ -51,18 +52,18 @@ func initPack(c *cli.Context) error {
 		path := filepath.Join(dir, filepath.FromSlash(strings.ReplaceAll(name, "dot_", ".")))
 		err = writeNew(path, text)
 		if errors.Is(err, fs.ErrExist) {
-			fmt.Fprintf(c.App.Writer, "kept     %s (exists)\n", path)
+			terminal.Fprintf(c.App.Writer, "kept     %s (exists)\n", path)
 			return nil
 		}
 		if err == nil {
-			fmt.Fprintf(c.App.Writer, "wrote    %s\n", path)
+			terminal.Fprintf(c.App.Writer, "wrote    %s\n", path)
 		}
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(c.App.Writer, "\nNext:    defenseclaw policy dev %s\n", filepath.Join(dir, "policy"))
+	terminal.Fprintf(c.App.Writer, "\nNext:    defenseclaw policy dev %s\n", filepath.Join(dir, "policy"))
 	return nil
 }
 

@@ -33,7 +33,7 @@ func lint(c *cli.Context) error {
 		paths = []string{"."}
 	}
 	command := exec.CommandContext(c.Context, regal, append([]string{"lint", "--"}, paths...)...)
-	command.Stdin, command.Stdout, command.Stderr = os.Stdin, c.App.Writer, os.Stderr
+	command.Stdin, command.Stdout, command.Stderr = os.Stdin, c.App.Writer, c.App.ErrWriter
 	err = command.Run()
 	var ended *exec.ExitError
 	if errors.As(err, &ended) {

@@ -3,9 +3,10 @@ package cli
 import (
 	"fmt"
 
-	"github.com/urfave/cli/v2"
-
 	"defenseclaw/api"
+	"defenseclaw/cmd/internal/terminal"
+
+	"github.com/urfave/cli/v2"
 )
 
 func changeList(c *cli.Context, remove bool) error {
@@ -35,6 +36,6 @@ func changeList(c *cli.Context, remove bool) error {
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(c.App.Writer, "%s/%s %s %s list\n", entry.TargetType, entry.TargetName, result, list)
+	_, err = terminal.Fprintf(c.App.Writer, "%s/%s %s %s list\n", entry.TargetType, entry.TargetName, result, list)
 	return err
 }

@@ -5,10 +5,11 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/urfave/cli/v2"
-
 	"defenseclaw/api/audit"
 	"defenseclaw/cmd/internal/report"
+	"defenseclaw/cmd/internal/terminal"
+
+	"github.com/urfave/cli/v2"
 )
 
 func showLists(c *cli.Context) error {
@@ -43,7 +44,7 @@ func showLists(c *cli.Context) error {
 		if e.SourcePath != "" {
 			reason += " (from " + e.SourcePath + " only)"
 		}
-		fmt.Fprintf(table, "%s\t%s/%s\t%s\t%s\t%s\n", e.List, e.TargetType, e.TargetName, e.CreatedAt.Local().Format(time.DateTime), e.Actor, reason)
+		terminal.Fprintf(table, "%s\t%s/%s\t%s\t%s\t%s\n", e.List, e.TargetType, e.TargetName, e.CreatedAt.Local().Format(time.DateTime), e.Actor, reason)
 	}
 	return table.Flush()
 }

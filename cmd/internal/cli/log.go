@@ -1,10 +1,14 @@
 package cli
 
 import (
+	"io"
 	"os"
 	"time"
 
+	"defenseclaw/cmd/internal/terminal"
+
 	"go.uber.org/zap"
+	"go.uber.org/zap/buffer"
 	"go.uber.org/zap/zapcore"
 	"golang.org/x/term"
 )
@@ -15,8 +19,8 @@ func logsToPeople(format string) bool {
 	return format == "console" || format == "auto" && term.IsTerminal(int(os.Stderr.Fd()))
 }
 
-// newLogger returns a logger that writes to standard error; standard output is for results.
-func newLogger(format, level string) *zap.Logger {
+// newLogger returns a logger that writes to w, which is standard error: standard output is for results.
+func newLogger(w io.Writer, format, level string) *zap.Logger {
 	encoding := zap.NewProductionEncoderConfig()
 	encoding.TimeKey, encoding.EncodeTime = "time", zapcore.TimeEncoderOfLayout(time.RFC3339Nano)
 	encoding.EncodeDuration = zapcore.StringDurationEncoder
@@ -24,11 +28,21 @@ func newLogger(format, level string) *zap.Logger {
 	if logsToPeople(format) {
 		encoding.EncodeTime = zapcore.TimeEncoderOfLayout("15:04:05.000")
 		encoding.EncodeLevel = zapcore.CapitalLevelEncoder
-		encoder = zapcore.NewConsoleEncoder(encoding)
+		encoder = oneLine{zapcore.NewConsoleEncoder(encoding)}
 	}
 	minLevel, err := zapcore.ParseLevel(level)
 	if err != nil {
 		minLevel = zapcore.InfoLevel // never: settings are validated
 	}
-	return zap.New(zapcore.NewCore(encoder, zapcore.Lock(os.Stderr), minLevel))
+	return zap.New(zapcore.NewCore(encoder, zapcore.AddSync(w), minLevel))
+}
+
+// oneLine keeps the messages of a log for people in their lines; the fields are JSON. Stacks have lines of their own.
+type oneLine struct{ zapcore.Encoder }
+
+func (e oneLine) Clone() zapcore.Encoder { return oneLine{e.Encoder.Clone()} }
+
+func (e oneLine) EncodeEntry(entry zapcore.Entry, fields []zapcore.Field) (*buffer.Buffer, error) {
+	entry.Message = string(terminal.Line(entry.Message))
+	return e.Encoder.EncodeEntry(entry, fields)
 }

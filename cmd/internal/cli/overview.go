@@ -1,12 +1,12 @@
 package cli
 
 import (
-	"fmt"
 	"io"
 	"time"
 
 	"defenseclaw/api"
 	"defenseclaw/cmd/internal/report"
+	"defenseclaw/cmd/internal/terminal"
 
 	"github.com/urfave/cli/v2"
 )
@@ -23,7 +23,7 @@ func overviewCommand() *cli.Command {
 
 func printOverview(w io.Writer, addr string, s api.StatusAnswer) {
 	line := func(name, format string, args ...any) {
-		fmt.Fprintf(w, "%-8s %s\n", name, fmt.Sprintf(format, args...))
+		terminal.Fprintf(w, "%-8s %s\n", name, terminal.Sprintf(format, args...))
 	}
 	line("sidecar", "%s, pid %d, version %s, up %s", addr, s.Process.PID, s.Process.Version, time.Since(s.Process.StartedAt).Round(time.Second))
 	line("policy", "%s: %s", s.State, meanings[s.State])

@@ -4,12 +4,11 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
-	"os"
 
 	"defenseclaw/api"
 	"defenseclaw/cmd/internal/report"
+	"defenseclaw/cmd/internal/terminal"
 
 	"github.com/urfave/cli/v2"
 )
@@ -36,7 +35,7 @@ func reloadCommand() *cli.Command {
 				printIndented(c.App.Writer, refused.Body)
 				var body api.ReloadAnswer
 				if json.Unmarshal(refused.Body, &body) == nil {
-					report.Write(os.Stderr, received(body.Diagnostics))
+					report.Write(c.App.ErrWriter, received(body.Diagnostics))
 				}
 				return err
 			}
@@ -56,5 +55,5 @@ func printIndented(w io.Writer, body []byte) {
 		out.Reset()
 		out.Write(body)
 	}
-	fmt.Fprintln(w, out.String())
+	terminal.Fprintf(w, "%s\n", terminal.Text(out.String()))
 }

@@ -35,11 +35,11 @@ func serve(c *cli.Context) error {
 	}
 	pacer := gcpacer.New(os.Getenv)
 	defer pacer.Release()
-	logger := newLogger(s.LogFormat, s.LogLevel)
+	logger := newLogger(c.App.ErrWriter, s.LogFormat, s.LogLevel)
 	leaving, ctx, release := stopSignals(c.Context, s.ShutdownDelay)
 	defer release()
 	side, err := sidecar.New(sidecar.Config{
-		Settings: s, HUP: earlysignal.HUP, Leaving: leaving, Version: version(), Stdout: os.Stdout, Logger: logger,
+		Settings: s, HUP: earlysignal.HUP, Leaving: leaving, Version: version(), Stdout: c.App.Writer, Logger: logger,
 	})
 	if err != nil {
 		return err
@@ -47,7 +47,7 @@ func serve(c *cli.Context) error {
 	logger.Info("starting", zap.String("version", version()), zap.String("policy_dir", s.PolicyDir),
 		zap.String("data_dir", s.DataDir), zap.String("address", side.Addr()), zap.Bool("watch", s.Watch))
 	err = side.Run(ctx, func() {
-		greet(s, side, logger)
+		greet(c.App.ErrWriter, s, side, logger)
 		pacer.Serve()
 	})
 	logger.Info("stopped", zap.Error(err))

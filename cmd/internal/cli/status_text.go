@@ -8,6 +8,7 @@ import (
 
 	"defenseclaw/api"
 	"defenseclaw/cmd/internal/report"
+	"defenseclaw/cmd/internal/terminal"
 )
 
 // meanings explain the states.
@@ -21,7 +22,7 @@ var meanings = map[string]string{
 
 func printStatus(w io.Writer, _ string, s api.StatusAnswer) {
 	line := func(name, format string, args ...any) {
-		fmt.Fprintf(w, "%-12s %s\n", name, fmt.Sprintf(format, args...))
+		terminal.Fprintf(w, "%-12s %s\n", name, terminal.Sprintf(format, args...))
 	}
 	line("state", "%s: %s", s.State, meanings[s.State])
 	if s.PolicyDir != "" {
@@ -53,7 +54,7 @@ func printStatus(w io.Writer, _ string, s api.StatusAnswer) {
 	if s.LastReload.Error != "" {
 		fmt.Fprintln(w)
 		if len(s.LastReload.Diagnostics) == 0 {
-			fmt.Fprintln(w, "error: "+s.LastReload.Error)
+			terminal.Fprintf(w, "%s\n", "error: "+s.LastReload.Error)
 		}
 		report.Write(w, received(s.LastReload.Diagnostics))
 	}

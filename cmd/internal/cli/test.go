@@ -59,7 +59,7 @@ func checkTestFlags(c *cli.Context) error {
 
 func testOutput(c *cli.Context) testrun.Output {
 	return testrun.Output{
-		Stdout: c.App.Writer, Stderr: os.Stderr,
+		Stdout: c.App.Writer, Stderr: c.App.ErrWriter,
 		Format: c.String("format"), CoverageFormat: c.String("coverage-format"),
 		Coverage: withCoverage(c), Verbose: c.Bool("verbose"), Bench: c.Bool("bench"),
 	}

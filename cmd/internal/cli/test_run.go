@@ -63,7 +63,7 @@ func superviseTests(ctx context.Context, c *cli.Context) error {
 	}
 	child := exec.Command(program) //nolint:gosec,noctx // this program; Supervise ends it with ctx, in two steps
 	child.Args, child.Env, child.Stdin = os.Args, append(os.Environ(), supervisedVariable+"=1"), os.Stdin
-	output, code, err := testrun.Supervise(ctx, child, os.Stderr, graceTime)
+	output, code, err := testrun.Supervise(ctx, child, c.App.ErrWriter, graceTime)
 	if err != nil {
 		return errors.Join(err, testOutput(c).WriteError(err))
 	}

@@ -3,14 +3,13 @@ package cli
 import (
 	"context"
 	"errors"
-	"fmt"
-	"os"
 	"os/signal"
 	"syscall"
 
-	"github.com/urfave/cli/v2"
-
+	"defenseclaw/cmd/internal/terminal"
 	"defenseclaw/cmd/internal/testrun"
+
+	"github.com/urfave/cli/v2"
 )
 
 // watchTests runs the tests at once and after each change. Its exit code is that of the last run.
@@ -27,9 +26,9 @@ func watchTests(c *cli.Context) error {
 	failed, err := testrun.Watch(ctx, dir, func(ctx context.Context) error {
 		err := runTests(ctx, c)
 		if err != nil && ctx.Err() == nil {
-			fmt.Fprintln(os.Stderr, "Error: "+err.Error())
+			printError(c.App.ErrWriter, err)
 		}
-		fmt.Fprintf(os.Stderr, "-- watching %s; interrupt to end --\n", dir)
+		terminal.Fprintf(c.App.ErrWriter, "-- watching %s; interrupt to end --\n", dir)
 		return err
 	})
 	if err == nil && failed != nil {

@@ -1,7 +1,7 @@
 package cli
 
 import (
-	"fmt"
+	"defenseclaw/cmd/internal/terminal"
 
 	"github.com/urfave/cli/v2"
 )
@@ -21,7 +21,7 @@ func tokenCommand() *cli.Command {
 			}
 			token, _, err := s.Token()
 			if err == nil {
-				fmt.Fprintln(c.App.Writer, token)
+				terminal.Fprintf(c.App.Writer, "%s\n", token)
 			}
 			return err
 		},

@@ -3,15 +3,22 @@ package cli
 
 import (
 	"errors"
-	"fmt"
+	"io"
 	"os"
+
+	"defenseclaw/cmd/internal/terminal"
 
 	"github.com/urfave/cli/v2"
 )
 
 // Main runs the command line and returns the exit code.
 func Main(args []string) int {
-	err := newApp().Run(args)
+	app := newApp()
+	stdout, stderr := newTerminal(os.Stdout), newTerminal(os.Stderr)
+	app.Writer, app.ErrWriter = stdout, stderr
+	defer stdout.Flush() //nolint:errcheck // to a reader that has gone
+	defer stderr.Flush() //nolint:errcheck // so
+	err := app.Run(args)
 	if err == nil {
 		return 0
 	}
@@ -20,11 +27,21 @@ func Main(args []string) int {
 	if errors.As(err, &own) {
 		code = own.code
 	}
-	if message := err.Error(); message != "" {
-		fmt.Fprintln(os.Stderr, "Error: "+message)
+	if err.Error() != "" {
+		printError(stderr, err)
 	}
 	return code
 }
+
+// newTerminal returns the only way by which a command writes to out: see package terminal.
+func newTerminal(out io.Writer) *terminal.Writer {
+	if os.Getenv("GITHUB_ACTIONS") == "true" {
+		return terminal.ForGitHub(out)
+	}
+	return terminal.NewWriter(out)
+}
+
+func printError(w io.Writer, err error) { terminal.Fprintf(w, "Error: %s\n", terminal.Error(err)) }
 
 func newApp() *cli.App {
 	return &cli.App{

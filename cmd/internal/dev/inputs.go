@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strings"
 
+	"defenseclaw/cmd/internal/terminal"
 	"defenseclaw/engine"
 	"defenseclaw/watcher"
 
@@ -238,10 +239,11 @@ func differ(before, now any, had, has bool, at string, lines *[]string) {
 	}
 }
 
+// compact returns v as JSON for a terminal.
 func compact(v any) string {
 	text, err := json.Marshal(v)
 	if err != nil {
 		return fmt.Sprint(v)
 	}
-	return string(text)
+	return string(terminal.Text(string(text)))
 }

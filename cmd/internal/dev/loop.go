@@ -134,7 +134,7 @@ func (l *Loop) Run(ctx context.Context, busy func(), report func(Round)) error {
 				busy()
 			}
 			if r := l.round(ctx, change); r != nil && ctx.Err() == nil {
-				report(*r)
+				report(printable(*r))
 			}
 		}
 	})

@@ -103,7 +103,7 @@ func (s *screen) View() string {
 	if s.width == 0 {
 		return ""
 	}
-	title := s.paint.strong("policy dev") + "  " + s.loop.cfg.Dir
+	title := s.paint.strong("policy dev") + "  " + line(s.loop.cfg.Dir)
 	if s.note != "" {
 		title += "  " + s.paint.quiet(s.note)
 	}

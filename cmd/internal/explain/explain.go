@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"defenseclaw/cmd/internal/report"
+	"defenseclaw/cmd/internal/terminal"
 	"defenseclaw/engine"
 
 	"github.com/open-policy-agent/opa/v1/ast"
@@ -110,16 +111,16 @@ func (a Answer) Write(w io.Writer) error {
 		fmt.Fprintln(w)
 	}
 	for _, line := range a.Explanation {
-		fmt.Fprintln(w, line)
+		terminal.Fprintf(w, "%s\n", line)
 	}
 	if a.NotCovered != nil {
 		fmt.Fprintln(w)
 	}
 	for _, name := range slices.Sorted(maps.Keys(a.NotCovered)) {
 		if lines := a.NotCovered[name]; len(lines) > 0 {
-			fmt.Fprintf(w, "%s: lines not reached: %s\n", name, strings.Trim(fmt.Sprint(lines), "[]"))
+			terminal.Fprintf(w, "%s: lines not reached: %s\n", name, strings.Trim(fmt.Sprint(lines), "[]"))
 		} else {
-			fmt.Fprintf(w, "%s: every line was reached\n", name)
+			terminal.Fprintf(w, "%s: every line was reached\n", name)
 		}
 	}
 	return nil

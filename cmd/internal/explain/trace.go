@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"defenseclaw/cmd/internal/report"
+	"defenseclaw/cmd/internal/terminal"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/topdown"
@@ -29,7 +30,7 @@ func explainTrace(trace []*topdown.Event, input ast.Value) []string {
 		if e.Location == nil || e.Location.File == "" {
 			continue // an event of the query, not of a file
 		}
-		at := fmt.Sprintf("%s:%d", e.Location.File, e.Location.Row)
+		at := terminal.Sprintf("%s:%d", e.Location.File, e.Location.Row)
 		switch node := e.Node.(type) {
 		case *ast.Rule:
 			if e.Op == topdown.ExitOp {

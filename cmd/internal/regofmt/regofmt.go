@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"defenseclaw/cmd/internal/terminal"
 	"defenseclaw/engine/diagnostic"
 
 	"github.com/aymanbagabas/go-udiff"
@@ -95,9 +96,10 @@ func unreadable(path string, err error) diagnostic.List {
 // Changed reports whether formatting changes the file. A file with problems is not changed.
 func (f File) Changed() bool { return len(f.Problems) == 0 && !bytes.Equal(f.Text, f.Formatted) }
 
-// Diff returns the change as a unified diff.
+// Diff returns the change as a unified diff. Names of files have no line breaks in it.
 func (f File) Diff() string {
-	return udiff.Unified(f.Path, f.Path, string(f.Text), string(f.Formatted))
+	name := string(terminal.Line(f.Path))
+	return udiff.Unified(name, name, string(f.Text), string(f.Formatted))
 }
 
 // Write replaces the file by its formatted text, atomically: a sidecar that watches the directory reads

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"defenseclaw/cmd/internal/terminal"
 	"defenseclaw/engine/diagnostic"
 )
 
@@ -25,25 +26,26 @@ func Write(w io.Writer, ds diagnostic.List) {
 }
 
 func write(w io.Writer, d diagnostic.Diagnostic) {
-	fmt.Fprintf(w, "error[%s]: %s\n", d.Code, d.Message)
+	terminal.Fprintf(w, "error[%s]: %s\n", d.Code, d.Message)
 	gutter := ""
 	if d.Line > 0 {
 		gutter = strings.Repeat(" ", len(strconv.Itoa(d.Line)))
 	}
 	if d.File != "" {
-		fmt.Fprintf(w, "%s--> %s\n", gutter, place(d))
+		terminal.Fprintf(w, "%s--> %s\n", gutter, place(d))
 	}
 	if d.Line > 0 && d.Text != "" {
-		fmt.Fprintf(w, "%s |\n%d | %s\n", gutter, d.Line, d.Text)
+		terminal.Fprintf(w, "%s |\n%d | %s\n", gutter, d.Line, terminal.Text(d.Text))
 		if d.Column > 0 && d.Column <= len(d.Text)+1 {
-			fmt.Fprintf(w, "%s | %s%s\n", gutter, indent(d.Text[:d.Column-1]), strings.Repeat("^", span(d.Text[d.Column-1:])))
+			before, pointed := terminal.Text(d.Text[:d.Column-1]), terminal.Text(pointedAt(d.Text[d.Column-1:]))
+			terminal.Fprintf(w, "%s | %s%s\n", gutter, indent(before), strings.Repeat("^", max(1, utf8.RuneCountInString(string(pointed)))))
 		}
 	}
 	for _, line := range d.Details {
-		fmt.Fprintf(w, "%s = %s\n", gutter, line)
+		terminal.Fprintf(w, "%s = %s\n", gutter, line)
 	}
 	if d.Hint != "" {
-		fmt.Fprintf(w, "%s = hint: %s\n", gutter, d.Hint)
+		terminal.Fprintf(w, "%s = hint: %s\n", gutter, d.Hint)
 	}
 }
 
@@ -52,7 +54,7 @@ func write(w io.Writer, d diagnostic.Diagnostic) {
 func Lines(w io.Writer, dir string, ds diagnostic.List) {
 	for _, d := range ds {
 		d.File = filepath.ToSlash(filepath.Join(dir, d.File))
-		fmt.Fprintf(w, "%s: %s\n", place(d), strings.ReplaceAll(strings.Join(messageLines(d), "; "), "\n", " "))
+		terminal.Fprintf(w, "%s: %s\n", place(d), strings.ReplaceAll(strings.Join(messageLines(d), "; "), "\n", " "))
 	}
 }
 
@@ -71,14 +73,14 @@ func endColumn(d diagnostic.Diagnostic) int {
 	if d.Column < 1 || d.Column > len(d.Text) {
 		return 0
 	}
-	return d.Column + len(token.FindString(d.Text[d.Column-1:]))
+	return d.Column + len(pointedAt(d.Text[d.Column-1:]))
 }
 
 // token matches what carets are drawn under: a string, a name with its dots, an operator or one character.
 var token = regexp.MustCompile(`^(?:"(?:[^"\\]|\\.)*"|[\pL_][\pL\pN_.]*|[0-9.]+|:=|[=!<>]=|.)`)
 
-// span returns the number of characters of the token at the start of text, at least 1.
-func span(text string) int { return max(1, utf8.RuneCountInString(token.FindString(text))) }
+// pointedAt returns the token at the start of text.
+func pointedAt(text string) string { return token.FindString(text) }
 
 // place returns file:line:column, or the part of it that is set.
 func place(d diagnostic.Diagnostic) string {
@@ -94,11 +96,11 @@ func place(d diagnostic.Diagnostic) string {
 
 // indent replaces everything but tabs by spaces, so that the caret is below its character whatever the
 // width of a tab is.
-func indent(before string) string {
-	return strings.Map(func(r rune) rune {
+func indent(before terminal.Clean) terminal.Clean {
+	return terminal.Clean(strings.Map(func(r rune) rune {
 		if r == '\t' {
 			return '\t'
 		}
 		return ' '
-	}, before)
+	}, string(before)))
 }

@@ -2,6 +2,8 @@ package report
 
 import (
 	"io"
+	"net/url"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -31,13 +33,39 @@ func writeSARIF(w io.Writer, v Validation) error {
 		"runs": []object{{
 			"tool":       object{"driver": object{"name": "defenseclaw", "version": v.Version, "rules": rules}},
 			"columnKind": "unicodeCodePoints",
-			"results":    results,
+			"originalUriBaseIds": object{sourceRoot: object{
+				"description": object{"text": "The directory in which the command ran."},
+			}},
+			"results": results,
 		}},
 	})
 }
 
+// sourceRoot is the name that code scanners have for the root of a repository.
+const sourceRoot = "%SRCROOT%"
+
+// artifact returns the URI of a file: relative to the working directory if the file is below it.
+func artifact(dir, file string) map[string]any {
+	name := filepath.Join(dir, file)
+	if wd, err := os.Getwd(); err == nil && filepath.IsAbs(name) {
+		if rel, err := filepath.Rel(wd, name); err == nil && filepath.IsLocal(rel) {
+			name = rel
+		}
+	}
+	if filepath.IsLocal(name) {
+		return map[string]any{"uri": (&url.URL{Path: filepath.ToSlash(name)}).String(), "uriBaseId": sourceRoot}
+	}
+	if absolute, err := filepath.Abs(name); err == nil {
+		name = filepath.ToSlash(absolute)
+	}
+	if !strings.HasPrefix(name, "/") {
+		name = "/" + name // a drive of Windows
+	}
+	return map[string]any{"uri": (&url.URL{Scheme: "file", Path: name}).String()}
+}
+
 func sarifPlace(dir string, d diagnostic.Diagnostic) map[string]any {
-	place := map[string]any{"artifactLocation": map[string]any{"uri": filepath.ToSlash(filepath.Join(dir, d.File))}}
+	place := map[string]any{"artifactLocation": artifact(dir, d.File)}
 	if d.Line == 0 {
 		return place
 	}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"defenseclaw/cmd/internal/terminal"
 	"defenseclaw/engine"
 	"defenseclaw/engine/diagnostic"
 )
@@ -60,8 +61,8 @@ func writePretty(w io.Writer, v Validation) error {
 	if v.HasSchema {
 		schema = "data.json schema: OK\n"
 	}
-	_, err := fmt.Fprintf(w, "All Rego modules compiled successfully.\n%s%d modules, %d data files, revision %s\n",
-		schema, modules, dataFiles, v.Generation.Revision())
+	_, err := terminal.Fprintf(w, "All Rego modules compiled successfully.\n%s%d modules, %d data files, revision %s\n",
+		terminal.Text(schema), modules, dataFiles, v.Generation.Revision())
 	return err
 }
 
@@ -101,6 +102,7 @@ func writeJSON(w io.Writer, v Validation) error {
 // writeGitHub writes workflow commands, which GitHub shows as annotations of a pull request.
 func writeGitHub(w io.Writer, v Validation) error {
 	data := strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A")
+	var lines strings.Builder
 	property := strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A", ":", "%3A", ",", "%2C")
 	for _, d := range v.Diagnostics {
 		place := "file=" + property.Replace(filepath.ToSlash(filepath.Join(v.Dir, d.File)))
@@ -114,9 +116,11 @@ func writeGitHub(w io.Writer, v Validation) error {
 			place += fmt.Sprintf(",endColumn=%d", end-1)
 		}
 		message := strings.Join(messageLines(d), "\n")
-		if _, err := fmt.Fprintf(w, "::error %s,title=%s::%s\n", place, property.Replace(d.Code), data.Replace(message)); err != nil {
-			return err
-		}
+		terminal.Fprintf(&lines, "::error %s,title=%s::%s\n", place, property.Replace(d.Code), data.Replace(message))
 	}
-	return nil
+	if t, ok := w.(*terminal.Writer); ok {
+		return t.Commands(lines.String())
+	}
+	_, err := io.WriteString(w, lines.String())
+	return err
 }

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 
+	"defenseclaw/cmd/internal/terminal"
+
 	"github.com/open-policy-agent/opa/v1/cover"
 )
 
@@ -18,18 +20,18 @@ func PrettyCoverage(w io.Writer, coverage *cover.Report) error {
 		f := coverage.Files[name]
 		covered += f.CoveredLines
 		all += f.CoveredLines + f.NotCoveredLines
-		fmt.Fprintf(w, "%6.1f%%  %s", f.Coverage, name)
+		terminal.Fprintf(w, "%6.1f%%  %s", f.Coverage, name)
 		for _, r := range f.NotCovered {
 			if r.Start.Row == r.End.Row {
-				fmt.Fprintf(w, " %d", r.Start.Row)
+				terminal.Fprintf(w, " %d", r.Start.Row)
 			} else {
-				fmt.Fprintf(w, " %d-%d", r.Start.Row, r.End.Row)
+				terminal.Fprintf(w, " %d-%d", r.Start.Row, r.End.Row)
 			}
 		}
 		fmt.Fprintln(w)
 	}
 	if all > 0 {
-		fmt.Fprintf(w, "%6.1f%%  of %d lines\n", 100*float64(covered)/float64(all), all)
+		terminal.Fprintf(w, "%6.1f%%  of %d lines\n", 100*float64(covered)/float64(all), all)
 	}
 	return nil
 }
@@ -57,12 +59,12 @@ func LCOV(w io.Writer, coverage *cover.Report) error {
 			}
 		}
 		reached := 0
-		fmt.Fprintf(w, "TN:\nSF:%s\n", name)
+		terminal.Fprintf(w, "TN:\nSF:%s\n", name)
 		for _, row := range slices.Sorted(maps.Keys(hits)) {
-			fmt.Fprintf(w, "DA:%d,%d\n", row, hits[row])
+			terminal.Fprintf(w, "DA:%d,%d\n", row, hits[row])
 			reached += hits[row]
 		}
-		fmt.Fprintf(w, "LF:%d\nLH:%d\nend_of_record\n", len(hits), reached)
+		terminal.Fprintf(w, "LF:%d\nLH:%d\nend_of_record\n", len(hits), reached)
 	}
 	return nil
 }

@@ -9,16 +9,40 @@ import (
 	"strings"
 
 	"defenseclaw/cmd/internal/report"
+	"defenseclaw/cmd/internal/terminal"
 
+	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/tester"
 )
 
 // Pretty prints results as opa test does. verbose adds passed tests and complete traces.
 func Pretty(w io.Writer, o *Outcome, verbose, values, bench bool) error {
-	return tester.PrettyReporter{
-		Output: w, Verbose: verbose, FailureLine: true, LocalVars: values,
+	var text strings.Builder
+	if err := (tester.PrettyReporter{
+		Output: &text, Verbose: verbose, FailureLine: true, LocalVars: values,
 		BenchmarkResults: bench, BenchMarkShowAllocations: bench,
-	}.Report(channel(o))
+	}.Report(channel(o))); err != nil {
+		return err
+	}
+	_, err := terminal.Fprintf(w, "%s", terminal.Text(o.fileNames().Replace(text.String())))
+	return err
+}
+
+// fileNames replaces the names of files that have line breaks, which OPA's reporter prints as they are.
+func (o *Outcome) fileNames() *strings.Replacer {
+	var pairs []string
+	add := func(l *ast.Location) {
+		if l != nil && strings.ContainsAny(l.File, "\n\t") {
+			pairs = append(pairs, l.File, string(terminal.Line(l.File)))
+		}
+	}
+	for _, r := range o.Results {
+		add(r.Location)
+		for _, e := range r.Trace {
+			add(e.Location)
+		}
+	}
+	return strings.NewReplacer(pairs...)
 }
 
 // JSON prints results as opa test --format json does.
@@ -90,7 +114,7 @@ func JUnit(w io.Writer, o *Outcome) error {
 		}
 		suite := byFile[file]
 		if suite == nil {
-			suite = &junitSuite{Name: file}
+			suite = &junitSuite{Name: string(terminal.Line(file))}
 			byFile[file] = suite
 		}
 		suite.add(r)
@@ -117,9 +141,9 @@ func JUnit(w io.Writer, o *Outcome) error {
 }
 
 func (s *junitSuite) add(r *tester.Result) {
-	c := junitCase{Name: r.Name, Class: r.Package, Seconds: formatSeconds(r.Duration.Seconds()), Output: strings.ToValidUTF8(string(r.Output), "?")}
+	c := junitCase{Name: r.Name, Class: r.Package, Seconds: formatSeconds(r.Duration.Seconds()), Output: text(string(r.Output))}
 	if r.Location != nil {
-		c.File, c.Line = r.Location.File, r.Location.Row
+		c.File, c.Line = string(terminal.Line(r.Location.File)), r.Location.Row
 	}
 	s.Tests++
 	s.seconds += r.Duration.Seconds()
@@ -129,13 +153,16 @@ func (s *junitSuite) add(r *tester.Result) {
 		c.Skipped = &struct{}{}
 	case r.Error != nil:
 		s.Errors++
-		c.Error = &junitMessage{Message: report.FirstLine(r.Error.Error()), Text: r.Error.Error()}
+		c.Error = &junitMessage{Message: report.FirstLine(text(r.Error.Error())), Text: text(r.Error.Error())}
 	case r.Fail:
 		s.Failures++
-		why := strings.Join(Why(r), "\n")
+		why := text(strings.Join(Why(r), "\n"))
 		c.Failure = &junitMessage{Message: report.FirstLine(why), Text: why}
 	}
 	s.Cases = append(s.Cases, c)
 }
+
+// text cleans text before it is XML, where some characters have no form at all.
+func text(s string) string { return string(terminal.Text(s)) }
 
 func formatSeconds(s float64) string { return fmt.Sprintf("%.6f", s) }

@@ -2,9 +2,10 @@ package testrun
 
 import (
 	"bytes"
-	"fmt"
 	"slices"
 	"strings"
+
+	"defenseclaw/cmd/internal/terminal"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/tester"
@@ -28,7 +29,7 @@ func Why(r *tester.Result) []string {
 		lines = failedExpression(r.Trace)
 	}
 	if len(lines) == 0 && r.Location != nil {
-		lines = []string{fmt.Sprintf("%s:%d: is not true", r.Location.File, r.Location.Row)}
+		lines = []string{terminal.Sprintf("%s:%d: is not true", r.Location.File, r.Location.Row)}
 	}
 	return lines
 }
@@ -47,7 +48,7 @@ func failedExpression(trace []*topdown.Event) []string {
 		if err := topdown.PrettyEvent(&text, e, topdown.PrettyEventOpts{PrettyVars: true}); err != nil {
 			continue
 		}
-		lines := []string{fmt.Sprintf("%s:%d:", e.Location.File, e.Location.Row)}
+		lines := []string{terminal.Sprintf("%s:%d:", e.Location.File, e.Location.Row)}
 		return append(lines, dedented(strings.Split(strings.TrimRight(text.String(), " \n"), "\n"))...)
 	}
 	return nil

@@ -1,0 +1,48 @@
+package dev
+
+import (
+	"errors"
+
+	"defenseclaw/cmd/internal/terminal"
+)
+
+// printable returns r with its text cleaned for a terminal: [Screen] colours it, so that no writer after it could tell
+// escape sequences of others from its own. report.Write cleans the problems, and compact the answers.
+func printable(r Round) Round {
+	r.Changed = each(r.Changed, terminal.Line)
+	r.Err = oneLine(r.Err)
+	for i := range r.Failing {
+		f := &r.Failing[i]
+		f.Name, f.File, f.Output = line(f.Name), line(f.File), string(terminal.Text(f.Output))
+		f.Why = each(f.Why, terminal.Text)
+	}
+	for i := range r.Lines {
+		r.Lines[i].File = line(r.Lines[i].File)
+	}
+	for i := range r.Decisions {
+		d := &r.Decisions[i]
+		d.Input, d.Err = line(d.Input), oneLine(d.Err)
+		d.Changed, d.Missed = each(d.Changed, terminal.Text), each(d.Missed, terminal.Text)
+	}
+	return r
+}
+
+func line(s string) string { return string(terminal.Line(s)) }
+
+func oneLine(err error) error {
+	if err == nil {
+		return nil
+	}
+	return errors.New(string(terminal.Error(err)))
+}
+
+func each(texts []string, clean func(string) terminal.Clean) []string {
+	if texts == nil {
+		return nil
+	}
+	shown := make([]string, len(texts))
+	for i, s := range texts {
+		shown[i] = string(clean(s))
+	}
+	return shown
+}
