@@ -127,17 +127,17 @@ type DataAnswer struct {
 	Explanation []string         `json:"explanation"`
 }
 
-// Data asks for the document at path with an input, which is JSON or nil for none. explain is a level
-// of OPA's API, such as fails; empty for none.
+// Data asks for the document at path with an input, which is JSON or nil for none. params are those of OPA's
+// API, such as explain.
 func (c *Client) Data(
-	ctx context.Context, path []string, input json.RawMessage, explain string,
+	ctx context.Context, path []string, input json.RawMessage, params url.Values,
 ) (answer DataAnswer, err error) {
 	target := "/v1/data"
 	for _, part := range path {
 		target += "/" + url.PathEscape(part)
 	}
-	if explain != "" {
-		target += "?pretty=true&explain=" + url.QueryEscape(explain)
+	if len(params) > 0 {
+		target += "?" + params.Encode()
 	}
 	body := []byte("{}")
 	if input != nil {

@@ -151,13 +151,14 @@ func TestEventsAreThoseOfOPA(t *testing.T) {
 		{"GET", "/v1/data/odd/a%2Fb", ``, nil}, {"GET", "/v1/data/odd/a%20b", ``, nil}, {"GET", "/v1/data/odd/%C3%BC", ``, nil}, {"GET", "/v1/data/odd/+", ``, nil}, {"GET", "/v1/data/kinds", ``, nil},
 		{"GET", "/v1/data/kinds/s", ``, nil}, {"GET", "/v1/data/kinds/o", ``, nil}, {"GET", "/v1/data/kinds/number", ``, nil}, {"GET", "/v1/data/html", ``, nil}, {"GET", "/v1/data/big", ``, nil},
 		{"GET", "/v1/data/dashed/foo-bar/baz/v", ``, nil}, {"GET", "/v1/data/conflict/a", ``, nil}, {"POST", "/v1/data/conflict/b", `{"input":{"vs":[1,2],"hidden":1}}`, nil},
-		{"POST", "/v1/data/kinds/strict", `{"input":{"text":"no number"}}`, nil}, {"POST", "/v1/data/labels/y", `{"input":{"on":true}}`, nil},
+		{"POST", "/v1/data/kinds/strict", `{"input":{"text":"no number"}}`, nil}, {"POST", "/v1/data/kinds/strict?strict-builtin-errors", `{"input":{"text":"no number"}}`, nil},
+		{"POST", "/v1/data/labels/y", `{"input":{"on":true}}`, nil},
 		{"POST", "/v0/data/authz/allow", `{"user":"alice","hidden":1}`, nil}, {"POST", "/", `{"who":"me","hidden":1}`, nil}, {"POST", "/v0/data/odd/a%2Fb", `1`, nil},
 		{"GET", "/v1/query?q=x%20:=%20data.users[u].age", ``, nil}, {"POST", "/v1/query", `{"query":"input.user = u; data.users[u]","input":{"user":"bob","hidden":1}}`, nil},
 		{"GET", "/v1/query?q=data.none.such", ``, nil}, {"GET", "/v1/query?q=false", ``, nil}, {"GET", "/v1/query?q=true", ``, nil},
 		{"POST", "/v1/compile", `{"query":"input.x == 1"}`, nil}, {"POST", "/v1/data/authz/allow", `{"input":`, nil}, {"GET", "/v1/query?q=)", ``, nil}, {"GET", "/v1/policies", ``, nil}, {"GET", "/health", ``, nil},
 	} {
-		ask(t, o.opa, strict(q))
+		ask(t, o.opa, q)
 		ask(t, o.ours, q)
 		want := opaEvents.take()
 		asked++

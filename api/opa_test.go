@@ -20,9 +20,7 @@ func TestWhereOPADiffersTheContractSaysWhy(t *testing.T) {
 		opa, ours int    // statuses
 		answer    string // of ours
 	}{
-		{"strict builtin errors are on", question{"POST", "/v1/data/kinds/strict?strict-builtin-errors=false", `{"input":{"text":"x"}}`, nil}, 200, 500, "eval_builtin_error"},
-		{"strict builtin errors are on", question{"POST", "/v0/data/kinds/strict", `{"text":"x"}`, nil}, 404, 500, "eval_builtin_error"},
-		{"strict builtin errors are on", question{"GET", "/v1/query?q=to_number(%22x%22)", "", nil}, 200, 500, "eval_builtin_error"},
+		{"queries have strict builtin errors, too", question{"GET", "/v1/query?strict-builtin-errors&q=to_number(%22x%22)", "", nil}, 200, 500, "eval_builtin_error"},
 		{"opa.runtime is forbidden", question{"GET", "/v1/query?q=opa.runtime()", "", nil}, 200, 400, "unsafe built-in function calls in expression: opa.runtime"},
 		{"net.lookup_ip_addr is forbidden", question{"POST", "/v1/compile", pe, nil}, 200, 400, "unsafe built-in function calls in expression: net.lookup_ip_addr"},
 		{"files are the only source", question{"PUT", "/v1/data/x", "1", nil}, 204, 405, "files of the policy directory are the only source"},
@@ -112,14 +110,14 @@ func TestABatchReportsEachOutcomeAndAllTogether(t *testing.T) {
 			}
 		}
 	}
-	_, answer, _ := s.request("POST", "/v1/batch/data/p/fails", `{"inputs":{"good":{"zero":2},"bad":{"zero":0}}}`)
+	_, answer, _ := s.request("POST", "/v1/batch/data/p/fails?strict-builtin-errors", `{"inputs":{"good":{"zero":2},"bad":{"zero":0}}}`)
 	for _, want := range []string{`"bad":{"http_status_code":"500","decision_id":"`, `"code":"internal_error","message":"error(s) occurred while evaluating query","errors":[{"code":"eval_builtin_error"`, `"good":{"http_status_code":"200",`, `"result":0.5}`} {
 		if !strings.Contains(answer, want) {
 			t.Errorf("mixed: %s lacks %s", answer, want)
 		}
 	}
-	s.expect("POST", "/v1/batch/data/p/fails", `{"inputs":{"good":{"zero":2},"bad":{"zero":0}}}`, 207, "")
-	s.expect("POST", "/v1/batch/data/p/fails", `{"inputs":{"a":{"zero":0},"b":{"zero":0}}}`, 500, `"responses":{"a":{"decision_id":"`)
+	s.expect("POST", "/v1/batch/data/p/fails?strict-builtin-errors", `{"inputs":{"good":{"zero":2},"bad":{"zero":0}}}`, 207, "")
+	s.expect("POST", "/v1/batch/data/p/fails?strict-builtin-errors", `{"inputs":{"a":{"zero":0},"b":{"zero":0}}}`, 500, `"responses":{"a":{"decision_id":"`)
 	s.expect("POST", "/v1/batch/data/p/x?provenance&metrics", `{"inputs":{"a":{}}}`, 200, `"timer_server_handler_ns"`)
 	s.expect("GET", "/v1/batch/data/p/x", "", 405, "")
 }

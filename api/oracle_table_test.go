@@ -71,9 +71,8 @@ func questions() (all []question) {
 		}
 		add("GET", "/v1/data"+path, "")
 		add("GET", "/v1/data"+path+"?input="+url.QueryEscape(`{"user":"bob","vs":[1,2],"text":"1"}`), "")
-		if path != "/kinds/strict" && path != "/kinds" {
-			add("POST", "/v0/data"+path, `{"user":"alice","vs":[1],"who":2}`)
-		}
+		add("POST", "/v0/data"+path, `{"user":"alice","vs":[1],"who":2}`)
+		add("POST", "/v1/data"+path+"?strict-builtin-errors=true", `{"input":{"text":"x","vs":[1]}}`)
 	}
 	for _, body := range oracleBodies {
 		for _, target := range []string{"/v1/data/kinds/says", "/v0/data/kinds/says", "/", "/v1/query", "/v1/compile"} {

@@ -78,7 +78,7 @@ func (s *Server) authzenRoutes() []route {
 // opaRoutes are the routes of OPA's API. They answer every method themselves, as OPA does; only the probe
 // does not.
 func (s *Server) opaRoutes() []route {
-	a := &opa.API{Current: s.current, Begin: s.beginDataDecision}
+	a := &opa.API{Current: s.current, Begin: s.beginDataDecision, StrictBuiltinErrors: s.cfg.StrictBuiltinErrors}
 	routes := []route{{pattern: "/health", access: gate.Open, methods: get, handle: plain(a.Health())}}
 	for _, r := range []struct {
 		pattern string

@@ -33,6 +33,9 @@ type Config struct {
 	Events    http.Handler          // GET /policy/events; nil: 503
 	AuthZEN   engine.Path           // the document that decides AuthZEN's evaluations; empty: authzen/allow
 	Decisions *decisionlog.Log      // nil: decisions are not logged
+	// StrictBuiltinErrors makes an error of a builtin an error of the decision on OPA's routes, too; without it
+	// they answer as OPA does. The other routes are always strict.
+	StrictBuiltinErrors bool
 	// Validated is called after every reload of a validate-only sidecar; its error means that the reload
 	// is not on record, and the answer says so. Nil: not called.
 	Validated         func(context.Context, engine.Report) error

@@ -38,5 +38,11 @@ func (g *Generation) Decide(ctx context.Context, path Path, input ast.Value) (re
 // wraps [ErrDecisionTimeout], [ErrBusy] or [ErrPath]. Evaluate reads no file, takes no lock that a reload
 // holds, and needs nothing but this generation.
 func (g *Generation) Evaluate(ctx context.Context, path Path, input ast.Value) (ast.Value, error) {
-	return g.evaluator.Evaluate(ctx, eval.Path(path), input)
+	return g.evaluator.Evaluate(ctx, eval.Path(path), input, eval.Strict)
+}
+
+// EvaluateLenient is [Generation.Evaluate] with OPA's default for a builtin that fails: what called it is
+// undefined. An operand over a limit of ours is an error all the same.
+func (g *Generation) EvaluateLenient(ctx context.Context, path Path, input ast.Value) (ast.Value, error) {
+	return g.evaluator.Evaluate(ctx, eval.Path(path), input, eval.Lenient)
 }

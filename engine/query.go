@@ -20,14 +20,22 @@ import (
 	"github.com/open-policy-agent/opa/v1/topdown"
 )
 
-// Observation says what to record of an evaluation besides its result. The zero value records nothing. One
-// Observation is for one evaluation.
+// Observation says what to record of an evaluation besides its result, and how it evaluates. The zero value
+// records nothing, and evaluates as [Generation.Evaluate] does. One Observation is for one evaluation.
 type Observation struct {
+	Lenient    bool                          // a builtin that fails is undefined, as in [Generation.EvaluateLenient]
 	Metrics    metrics.Metrics               // how long its parts took; nil: not measured
 	Instrument bool                          // Metrics also holds the evaluator's counters
 	Tracer     *topdown.BufferTracer         // every step; nil: none
 	EveryRule  bool                          // for Observe: evaluate rules that an index would exclude, too
 	Labels     *topdown.EvaluatedRuleTracker // labels of the rules that were evaluated; nil: none
+}
+
+func (o Observation) mode() eval.Mode {
+	if o.Lenient {
+		return eval.Lenient
+	}
+	return eval.Strict
 }
 
 // Observe is [Generation.Evaluate] with a record of how the decision was made.
@@ -54,11 +62,11 @@ func (g *Generation) Observe(ctx context.Context, path Path, input ast.Value, o 
 	if o.Tracer != nil {
 		options = append(options, rego.EvalQueryTracer(o.Tracer))
 	}
-	return g.evaluator.Observe(ctx, eval.Path(path), input, options...)
+	return g.evaluator.Observe(ctx, eval.Path(path), input, o.mode(), options...)
 }
 
 // Query evaluates a query that the caller wrote, with an input that may be nil for none. The rules of the
-// policy hold for it: unsafe builtins are refused, errors of builtins are errors, and the deadline is that of
+// policy hold for it: unsafe builtins are refused, and the deadline is that of
 // [Generation.Decide]. A query that does not compile, or has more than [MaxQuerySteps] expressions and calls,
 // is an error that wraps [ast.Errors]. Nothing of the query is kept. After an error that wraps
 // [ErrDecisionTimeout], the evaluation may still write into o.
@@ -112,7 +120,7 @@ func (g *Generation) adHoc(o Observation) []func(*rego.Rego) {
 		rego.Store(g.data),
 		rego.Transaction(store.Txn{}),
 		rego.UnsafeBuiltins(dialect.UnsafeBuiltins),
-		rego.StrictBuiltinErrors(true),
+		rego.StrictBuiltinErrors(!o.Lenient),
 		rego.StackTraces(true),
 		rego.SetRegoVersion(ast.RegoV1),
 		rego.Instrument(o.Instrument),

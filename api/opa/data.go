@@ -104,7 +104,7 @@ func (x *exchange) dataV0(path engine.Path, err error) {
 		x.failDecision(err)
 		return
 	}
-	value, err := x.decide(path, input, observation{})
+	value, err := x.decide(path, input, observation{Observation: engine.Observation{Lenient: !x.StrictBuiltinErrors}})
 	switch {
 	case err != nil:
 		x.failDecision(err)
@@ -123,9 +123,12 @@ func (x *exchange) dataV0(path engine.Path, err error) {
 // document is undefined.
 func (x *exchange) decide(path engine.Path, input ast.Value, o observation) (value ast.Value, err error) {
 	ctx, end := x.Begin(x.r.Context(), x.g, decision.Question{ID: x.id, BatchID: x.batchID, Path: path, Input: input})
-	if o.wanted {
+	switch {
+	case o.wanted:
 		value, err = x.g.Observe(ctx, path, input, o.Observation)
-	} else {
+	case o.Lenient:
+		value, err = x.g.EvaluateLenient(ctx, path, input)
+	default:
 		value, err = x.g.Evaluate(ctx, path, input)
 	}
 	end(decision.Answer{Result: value, Defined: value != nil, Err: err})

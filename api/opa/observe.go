@@ -12,7 +12,7 @@ import (
 	"github.com/open-policy-agent/opa/v1/version"
 )
 
-// observation is what the caller requests in addition to the result.
+// observation is what the caller requests in addition to the result, and how it is evaluated.
 type observation struct {
 	engine.Observation
 	explain types.ExplainModeV1
@@ -20,9 +20,10 @@ type observation struct {
 	wanted  bool            // whether anything is requested
 }
 
-// observation reads the parameters explain, metrics, instrument and rule_labels.
+// observation reads the parameters explain, metrics, instrument, rule_labels and strict-builtin-errors.
 func (x *exchange) observation() observation {
 	o := observation{explain: x.explain(), metrics: metrics.NoOp()}
+	o.Lenient = !x.StrictBuiltinErrors && !x.flag(types.ParamStrictBuiltinErrors)
 	o.Instrument = x.flag(types.ParamInstrumentV1)
 	if o.Instrument || x.flag(types.ParamMetricsV1) {
 		o.metrics = metrics.New()

@@ -2,8 +2,7 @@
 // sidecar instead.
 //
 // Statuses and bodies are OPA's, including its error messages; types and writers are OPA's own if exported.
-// The differences follow from the sidecar's contract: errors of builtins are always errors, more builtins
-// are forbidden, the size of bodies is limited, and policies and data come from files only.
+// The differences follow from the sidecar's contract: more builtins are forbidden, the size of bodies is limited, and policies and data come from files only.
 package opa
 
 import (
@@ -33,13 +32,16 @@ const (
 	gzipLevel    = 9
 )
 
-// API is OPA's REST API. Both exported fields are required.
+// API is OPA's REST API. Current and Begin are required.
 type API struct {
 	buffers sync.Pool // of *[]byte, see buffer
 
 	Current func() *engine.Generation // returns nil while no generation is in service
 
 	Begin decision.BeginFunc // called for every decision
+
+	// StrictBuiltinErrors makes errors of builtins errors of the decision, also if the request does not ask for it.
+	StrictBuiltinErrors bool
 }
 
 // exchange is a request and the generation that answers it.

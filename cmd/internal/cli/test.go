@@ -24,6 +24,7 @@ func testCommand() *cli.Command {
 				Name: "coverage-format", Value: "pretty",
 				Usage: "print the coverage as `FORMAT`: pretty, json or lcov; with json and lcov the results go to standard error",
 			},
+			strictFlag(),
 			&cli.BoolFlag{Name: "bench", Usage: "repeat each test and show how long it takes"},
 			&cli.BoolFlag{Name: "exit-zero-on-skipped", Usage: "do not fail if tests are skipped (those whose names begin with todo_)"},
 			&cli.BoolFlag{Name: "watch", Usage: "run again after each change of a file, until interrupted"},

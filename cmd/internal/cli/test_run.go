@@ -90,7 +90,7 @@ func outcomeOfTests(ctx context.Context, c *cli.Context) (*testrun.Outcome, erro
 	progress := testrun.NewProgress(os.Stderr, total)
 	outcome, err := testrun.Run(ctx, suite, testrun.Options{
 		Filter: c.String("run"), Cover: withCoverage(c), Bench: c.Bool("bench"),
-		Trace: c.Bool("verbose") && !withCoverage(c), Done: progress.Add,
+		Trace: c.Bool("verbose") && !withCoverage(c), Strict: c.Bool("strict-builtin-errors"), Done: progress.Add,
 	})
 	progress.Clear()
 	if outcome != nil && ctx.Err() != nil {

@@ -22,11 +22,16 @@ func tryCommand() *cli.Command {
 			&cli.StringFlag{Name: "input", Usage: "read the input, JSON, from `FILE`; without this flag from standard input, unless that is a terminal"},
 			&cli.BoolFlag{Name: "explain", Usage: "show which rules fired, and which conditions failed with which values"},
 			&cli.BoolFlag{Name: "coverage", Usage: "show which lines were not reached, of the files that were"},
+			strictFlag(),
 			&cli.BoolFlag{Name: "json", Usage: "print JSON"},
 		),
 		Action:       try,
 		OnUsageError: usageError,
 	}
+}
+
+func strictFlag() cli.Flag {
+	return &cli.BoolFlag{Name: "strict-builtin-errors", Usage: "an error of a builtin is an error; without this flag it makes what called the builtin undefined, as in OPA"}
 }
 
 func try(c *cli.Context) error {
@@ -60,5 +65,7 @@ func tryDirectory(c *cli.Context, path engine.Path, input json.RawMessage) (expl
 	if err != nil {
 		return explain.Answer{}, err
 	}
-	return explain.Evaluate(c.Context, g, path, input, explain.Options{Explain: c.Bool("explain"), Coverage: c.Bool("coverage")})
+	return explain.Evaluate(c.Context, g, path, input, explain.Options{
+		Explain: c.Bool("explain"), Coverage: c.Bool("coverage"), Strict: c.Bool("strict-builtin-errors"),
+	})
 }

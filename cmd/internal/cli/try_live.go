@@ -3,6 +3,7 @@ package cli
 import (
 	"encoding/json"
 	"errors"
+	"net/url"
 
 	"github.com/urfave/cli/v2"
 
@@ -19,11 +20,15 @@ func tryLive(c *cli.Context, path engine.Path, input json.RawMessage) (explain.A
 	if err != nil {
 		return explain.Answer{}, err
 	}
-	mode := ""
+	params := url.Values{}
 	if c.Bool("explain") {
-		mode = "fails"
+		params.Set("pretty", "true")
+		params.Set("explain", "fails")
 	}
-	live, err := sidecar.Data(c.Context, path, input, mode)
+	if c.Bool("strict-builtin-errors") {
+		params.Set("strict-builtin-errors", "true")
+	}
+	live, err := sidecar.Data(c.Context, path, input, params)
 	if err != nil {
 		return explain.Answer{}, err
 	}

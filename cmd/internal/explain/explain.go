@@ -20,10 +20,11 @@ import (
 	"github.com/open-policy-agent/opa/v1/topdown"
 )
 
-// Options say what [Evaluate] returns in addition to the result.
+// Options say how [Evaluate] evaluates, and what it returns in addition to the result.
 type Options struct {
 	Explain  bool // the rules that fired and the conditions that failed
 	Coverage bool // the lines that were not reached
+	Strict   bool // an error of a builtin is an error; it makes what called it undefined otherwise
 }
 
 // Answer is the value of a document and the reasons for it.
@@ -46,7 +47,7 @@ func Evaluate(ctx context.Context, g *engine.Generation, path engine.Path, input
 			return answer, fmt.Errorf("the input: %w", err)
 		}
 	}
-	o := engine.Observation{}
+	o := engine.Observation{Lenient: !options.Strict}
 	if options.Explain || options.Coverage {
 		o.Tracer, o.EveryRule = topdown.NewBufferTracer(), options.Explain
 	}

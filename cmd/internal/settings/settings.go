@@ -40,9 +40,11 @@ type Settings struct {
 	MaxFiles        int
 	MaxDepth        int
 	DecisionTimeout time.Duration
-	MaxDecisions    int  // evaluated at once; 0: by the number of processors
-	OutsideLinks    bool // follow links out of the policy directory
-	ValidateOnly    bool
+	MaxDecisions    int // evaluated at once; 0: by the number of processors
+
+	StrictBuiltinErrors bool // on OPA's routes, too
+	OutsideLinks        bool // follow links out of the policy directory
+	ValidateOnly        bool
 
 	AuthZENPolicy string // path of the document that decides AuthZEN's evaluations
 	ExtAuthz      ExtAuthz

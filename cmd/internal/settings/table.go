@@ -173,6 +173,11 @@ func loading(s *Settings) []Setting {
 			value: natural(&s.MaxDecisions, "a number, or 0"),
 		},
 		{
+			Flag: "strict-builtin-errors", Env: "DEFENSECLAW_STRICT_BUILTIN_ERRORS", Key: "engine.strict_builtin_errors", Default: "false",
+			Help:  "make an error of a builtin an error of the decision on OPA's routes, too, where it otherwise makes what called it undefined",
+			value: boolean(&s.StrictBuiltinErrors),
+		},
+		{
 			Flag: "allow-outside-links", Env: "DEFENSECLAW_ALLOW_OUTSIDE_LINKS", Key: "engine.allow_outside_links", Default: "false",
 			Help: "follow symbolic links that lead out of the policy directory", value: boolean(&s.OutsideLinks),
 		},

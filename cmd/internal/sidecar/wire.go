@@ -71,7 +71,7 @@ func (s *Sidecar) wire(token string) (err error) {
 		Logger:    s.cfg.Logger,
 		TLS:       s.certificates.config(),
 
-		RequestsPerSecond: set.RateLimit,
+		RequestsPerSecond: set.RateLimit, StrictBuiltinErrors: set.StrictBuiltinErrors,
 	})
 	return err
 }

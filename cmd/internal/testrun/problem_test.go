@@ -145,7 +145,7 @@ test_again if [to_number(t) | some t in ["e", "f"]] == []
 
 test_again if [to_number(t) | some t in ["g", "h"]] == []
 `})
-	outcome, err := testrun.Run(t.Context(), s, testrun.Options{})
+	outcome, err := testrun.Run(t.Context(), s, testrun.Options{Strict: true})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -28,6 +28,7 @@ type Options struct {
 	Cover  bool   // record which lines were reached
 	Trace  bool   // record the failed expressions and the notes of each test; not together with Cover
 	Values bool   // record them with the values of their variables; not together with Cover
+	Strict bool   // an error of a builtin is an error of the test; it makes what called it undefined otherwise
 	Bench  bool   // repeat and time each test, one test after the other
 
 	// Done is called with each result when its test ends, one at a time. It may be nil.
@@ -71,7 +72,7 @@ func Run(ctx context.Context, suite *engine.Suite, options Options) (*Outcome, e
 	coverage := cover.New()
 	compiler := suite.NewCompiler().WithEnablePrintStatements(!options.Bench).WithRewriteTestRules(options.Values)
 	runner := tester.NewRunner().SetCompiler(compiler).SetStore(suite.Store).SetModules(suite.Modules).
-		CapturePrintOutput(true).RaiseBuiltinErrors(true).StackTraces(true).SetParallel(runtime.GOMAXPROCS(0)).
+		CapturePrintOutput(true).RaiseBuiltinErrors(options.Strict).StackTraces(true).SetParallel(runtime.GOMAXPROCS(0)).
 		EnableTracing(options.Trace || options.Values).Filter(options.Filter).SetDefaultRegoVersion(ast.RegoV1).
 		SetPrefixMatchers(suite.Only...).SetTimeout(testTimeout)
 	if options.Cover {

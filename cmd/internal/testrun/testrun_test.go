@@ -44,7 +44,7 @@ test_raises if 1 / data.p.limit == to_number("x")
 
 func TestAFailedTestSaysWhichExpressionFailedWithItsValues(t *testing.T) {
 	s := suite(t, mixed)
-	outcome, err := testrun.Run(t.Context(), s, testrun.Options{})
+	outcome, err := testrun.Run(t.Context(), s, testrun.Options{Strict: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,7 +67,7 @@ func TestAFailedTestSaysWhichExpressionFailedWithItsValues(t *testing.T) {
 }
 
 func TestResultsAreWrittenInEachFormat(t *testing.T) {
-	outcome, err := testrun.Run(t.Context(), suite(t, mixed), testrun.Options{Cover: true})
+	outcome, err := testrun.Run(t.Context(), suite(t, mixed), testrun.Options{Cover: true, Strict: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -101,5 +101,15 @@ func TestResultsAreWrittenInEachFormat(t *testing.T) {
 	}
 	if strings.Contains(lcov.String(), "_test.rego") {
 		t.Error("test files are in the coverage")
+	}
+}
+
+func TestAnErrorOfABuiltinIsUndefinedUnlessStrict(t *testing.T) {
+	s := suite(t, map[string]string{"p.rego": "package p\n", "p_test.rego": "package p\n\ntest_allow if not denied\n\ndenied if to_number(\"x\") > 3\n"})
+	for strict, failed := range map[bool]int{false: 0, true: 1} {
+		outcome, err := testrun.Run(t.Context(), s, testrun.Options{Strict: strict})
+		if err != nil || len(outcome.Results) != 1 || len(outcome.Failed()) != failed {
+			t.Errorf("strict %v: %v, %v; want %d of 1 to fail", strict, outcome, err, failed)
+		}
 	}
 }

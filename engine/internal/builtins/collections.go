@@ -1,8 +1,6 @@
 package builtins
 
 import (
-	"errors"
-
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/topdown"
 )
@@ -115,7 +113,7 @@ func patch(opas topdown.BuiltinFunc) topdown.BuiltinFunc {
 				return err
 			}
 			if visited += m.values; visited > 8*MaxValues {
-				return errors.New("the copies of the patch need too many steps")
+				return refusal("the copies of the patch need too many steps")
 			}
 			begun = i + 1
 		}

@@ -1,7 +1,6 @@
 package builtins
 
 import (
-	"errors"
 	"sync"
 
 	"github.com/open-policy-agent/opa/v1/ast"
@@ -19,7 +18,7 @@ var Install = sync.OnceFunc(func() {
 		if opas == nil || asOPA[decl.Name] {
 			continue // nil: the compiler replaces it
 		}
-		topdown.RegisterBuiltinFunc(decl.Name, ours(decl.Name, opas))
+		topdown.RegisterBuiltinFunc(decl.Name, halting(decl.Name, ours(decl.Name, opas)))
 	}
 })
 
@@ -48,7 +47,7 @@ var refused = map[string]bool{
 	ast.NetLookupIPAddr.Name: true,
 }
 
-var errRefused = errors.New("a builtin must not reach out of the process")
+var errRefused = refusal("a builtin must not reach out of the process")
 
 func refuse(topdown.BuiltinContext, []*ast.Term, func(*ast.Term) error) error { return errRefused }
 

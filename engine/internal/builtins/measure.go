@@ -138,7 +138,7 @@ func digits(n string) int {
 }
 
 func tooLarge(what, unit string, limit int) error {
-	return fmt.Errorf("%s has more than %d %s", what, limit, unit)
+	return refusal(fmt.Sprintf("%s has more than %d %s", what, limit, unit))
 }
 
 func cancelled(bctx topdown.BuiltinContext) bool {

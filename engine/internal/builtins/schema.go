@@ -3,7 +3,6 @@ package builtins
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
 	"net/url"
 	"strings"
 
@@ -122,7 +121,7 @@ func smallJSON(v any, values *int) error {
 // compile. OPA opens the files without asking its capabilities; it asks them for hosts.
 func checkSchema(bctx topdown.BuiltinContext, schema any) error {
 	if name := fileIn(schema); name != "" {
-		return fmt.Errorf("the schema refers to %s: a builtin must not reach out of the process", name)
+		return refusal("the schema refers to " + name + ": a builtin must not reach out of the process")
 	}
 	return newSchemaModel(bctx, schema).compile(schema, 0)
 }

@@ -33,11 +33,11 @@ func newSchemaModel(bctx topdown.BuiltinContext, schema any) *schemaModel {
 // step counts n steps more.
 func (m *schemaModel) step(n, depth int) error {
 	if depth > MaxDepth {
-		return fmt.Errorf("the schema refers to itself without end, or applies to more than %d levels", MaxDepth)
+		return refusal(fmt.Sprintf("the schema refers to itself without end, or applies to more than %d levels", MaxDepth))
 	}
 	before := m.steps / valuesPerLook
 	if m.steps += n; m.steps > MaxSchemaSteps {
-		return fmt.Errorf("the schema and the document need more than %d steps", MaxSchemaSteps)
+		return refusal(fmt.Sprintf("the schema and the document need more than %d steps", MaxSchemaSteps))
 	}
 	if m.steps/valuesPerLook != before && cancelled(m.bctx) {
 		return errCancelled

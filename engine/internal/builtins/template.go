@@ -137,7 +137,7 @@ func watch(t *template.Template) error {
 	visit = func(name string) error {
 		switch state[name] {
 		case underWay:
-			return fmt.Errorf("the template %q calls itself", name)
+			return refusal(fmt.Sprintf("the template %q calls itself", name))
 		case done:
 			return nil
 		}

@@ -101,7 +101,7 @@ func BenchmarkEvaluateConstants(b *testing.B) {
 	decide := func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			if v, err := e.Evaluate(b.Context(), path, input); v == nil || err != nil {
+			if v, err := e.Evaluate(b.Context(), path, input, Strict); v == nil || err != nil {
 				b.Fatal(v, err)
 			}
 		}

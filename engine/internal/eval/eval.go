@@ -51,6 +51,19 @@ func (p Path) Ref() ast.Ref {
 	return ref
 }
 
+// Mode says what an error of a builtin does.
+type Mode uint8
+
+const (
+	// Strict makes it the error of the decision, which must not depend on a rule that could not be evaluated.
+	Strict Mode = iota
+	// Lenient makes what called the builtin undefined, as OPA does. An operand over a limit of ours stays an
+	// error, as a deadline does: OPA would have had an answer.
+	Lenient
+
+	modes
+)
+
 // Config says how an Evaluator decides. The zero value bounds nothing but the time of a decision.
 type Config struct {
 	Limiter *Limiter      // shared by generations; nil: any number of decisions at once
@@ -81,9 +94,9 @@ func (e *Evaluator) Timeout() time.Duration { return e.cfg.Timeout }
 
 // Evaluate evaluates the document at path with input; nil is none. The value is nil where the document is
 // undefined, which is no error. It must not be changed: it may share parts with the data. The error is the
-// policy's (a builtin that failed, a conflict between rules), ctx's, or wraps [ErrTimeout], [ErrBusy] or
-// [ErrPath].
-func (e *Evaluator) Evaluate(ctx context.Context, path Path, input ast.Value) (_ ast.Value, err error) {
+// policy's (a builtin that failed if mode is [Strict], a conflict between rules), ctx's, or wraps [ErrTimeout],
+// [ErrBusy] or [ErrPath].
+func (e *Evaluator) Evaluate(ctx context.Context, path Path, input ast.Value, mode Mode) (_ ast.Value, err error) {
 	defer func() { // not contain.Panic, whose text would be made for every decision
 		if v := recover(); v != nil {
 			err = contain.Recovered("evaluate "+path.String(), v)
@@ -102,24 +115,26 @@ func (e *Evaluator) Evaluate(ctx context.Context, path Path, input ast.Value) (_
 	defer e.cfg.Limiter.leave(plan.quota)
 	// The timeout begins now. The limiter has bounded the time that was spent waiting for a slot.
 	limit := newDeadline(ctx, e.Timeout())
-	value, err := plan.tier.Load().evaluate(ctx, e, input, limit)
+	value, err := plan.tier.Load().evaluate(ctx, e, input, limit, mode)
 	switch {
 	case err == nil:
 		return value, nil
 	case topdown.IsCancel(err):
 		return nil, fmt.Errorf("evaluate %s: %w: %w", path, ErrTimeout, limit.cause())
 	default:
-		return plan.explainError(ctx, input, limit.at, err)
+		return plan.explainError(ctx, input, mode, limit.at, err)
 	}
 }
 
 // explainError evaluates once more what failed, with OPA's own preparation, so that the error has a stack and
 // the text of the query. Decisions that go well do not pay for it. The answer of the second evaluation counts,
 // should it succeed: a builtin that is not deterministic may have failed by chance.
-func (p *plan) explainError(ctx context.Context, input ast.Value, until time.Time, first error) (ast.Value, error) {
+func (p *plan) explainError(
+	ctx context.Context, input ast.Value, mode Mode, until time.Time, first error,
+) (ast.Value, error) {
 	ctx, cancel := context.WithDeadline(ctx, until)
 	defer cancel()
-	value, err := p.observe(ctx, input)
+	value, err := p.observe(ctx, input, mode)
 	if topdown.IsCancel(err) {
 		err = first
 	}

@@ -34,8 +34,8 @@ type plan struct {
 	quota *quota // of the slots for decisions; nil where nothing bounds them
 	uses  atomic.Uint64
 
-	// watched is prepared when it is first needed. It keeps the locations that traces and errors name.
-	observed func() (*rego.PreparedEvalQuery, error)
+	// observed are prepared when they are first needed. They keep the locations that traces and errors name.
+	observed [modes]func() (*rego.PreparedEvalQuery, error)
 }
 
 // get returns the plan of a path, nil if there is none. Its key may be that of another path (see [Path.key]), one
@@ -90,10 +90,14 @@ func (e *Evaluator) newPlan(path Path) (*plan, error) {
 		return nil, fmt.Errorf("prepare %s: %w", path, locate(err, query))
 	}
 	p := &plan{path: path, quota: e.cfg.Limiter.newQuota()}
-	p.observed = sync.OnceValues(func() (*rego.PreparedEvalQuery, error) { return e.prepareObserved(path, query) })
+	for mode := range modes {
+		p.observed[mode] = sync.OnceValues(func() (*rego.PreparedEvalQuery, error) {
+			return e.prepareObserved(path, query, mode)
+		})
+	}
 	first, err := newTier(e.policy.Compiler(), ref)
 	if err != nil {
-		if _, watchedErr := p.observed(); watchedErr != nil { // its text is about the path alone, without the "= value" of ours
+		if _, watchedErr := p.observed[Strict](); watchedErr != nil { // its text is about the path alone, without the "= value" of ours
 			err = watchedErr
 		}
 		return nil, err
@@ -104,13 +108,13 @@ func (e *Evaluator) newPlan(path Path) (*plan, error) {
 
 // prepareObserved uses package rego, which does more for each evaluation than topdown alone, and has what traces
 // need: instrumentation, locations, a stack in each error.
-func (e *Evaluator) prepareObserved(path Path, query ast.Body) (*rego.PreparedEvalQuery, error) {
+func (e *Evaluator) prepareObserved(path Path, query ast.Body, mode Mode) (*rego.PreparedEvalQuery, error) {
 	prepared, err := rego.New(
 		rego.ParsedQuery(query),
 		rego.Compiler(e.policy.Compiler()),
 		rego.Store(e.data),
 		rego.Transaction(store.Txn{}),
-		rego.StrictBuiltinErrors(true),
+		rego.StrictBuiltinErrors(mode == Strict),
 		rego.StackTraces(true),
 		rego.SetRegoVersion(ast.RegoV1),
 	).PrepareForEval(context.Background())
@@ -138,22 +142,24 @@ func (e *Evaluator) Planned(path Path) bool {
 
 // Observe is [Evaluator.Evaluate] with OPA's own preparation of the query, which leaves traces and measures
 // itself as the options say. The caller calls [Evaluator.EnterAdHoc] before.
-func (e *Evaluator) Observe(ctx context.Context, path Path, input ast.Value, options ...rego.EvalOption) (ast.Value, error) {
+func (e *Evaluator) Observe(
+	ctx context.Context, path Path, input ast.Value, mode Mode, options ...rego.EvalOption,
+) (ast.Value, error) {
 	plan, err := e.plan(path)
 	if err != nil {
 		return nil, err
 	}
-	value, err := plan.observe(ctx, input, options...)
+	value, err := plan.observe(ctx, input, mode, options...)
 	if err != nil {
 		return nil, fmt.Errorf("evaluate %s: %w", path, AsTimeout(ctx, err))
 	}
 	return value, nil
 }
 
-// watch evaluates by the query that prepareObserved made. It always evaluates the policy's own rules, never the
+// observe evaluates by the query that prepareObserved made. It always evaluates the policy's own rules, never the
 // second tier: a trace is about the source that an author wrote.
-func (p *plan) observe(ctx context.Context, input ast.Value, options ...rego.EvalOption) (ast.Value, error) {
-	watched, err := p.observed()
+func (p *plan) observe(ctx context.Context, input ast.Value, mode Mode, options ...rego.EvalOption) (ast.Value, error) {
+	watched, err := p.observed[mode]()
 	if err != nil {
 		return nil, err
 	}

@@ -37,8 +37,8 @@ func (t *tier) withConstants(c *constants) *tier {
 }
 
 // newQuery hands the store over twice: as BaseCache it spares the evaluator the path and the copy of each read
-// (see [store.Store.Get]), and as Store it answers what the cache does not. Strict errors make a builtin that
-// fails an error of the decision, where OPA's default would make the rule undefined and hide it.
+// (see [store.Store.Get]), and as Store it answers what the cache does not. It is strict until an evaluation says
+// otherwise, so that a second tier is only made of rules that fail in neither mode.
 func (t *tier) newQuery(e *Evaluator) *topdown.Query {
 	return topdown.NewQuery(t.body).
 		WithQueryCompiler(t.compiler).
@@ -71,7 +71,7 @@ func (t *tier) newEvaluation(e *Evaluator) *evaluation {
 }
 
 // evaluate returns nil where the document is undefined.
-func (t *tier) evaluate(ctx context.Context, e *Evaluator, input ast.Value, limit *deadline) (ast.Value, error) {
+func (t *tier) evaluate(ctx context.Context, e *Evaluator, input ast.Value, limit *deadline, mode Mode) (ast.Value, error) {
 	if t.never {
 		return nil, nil
 	}
@@ -84,7 +84,8 @@ func (t *tier) evaluate(ctx context.Context, e *Evaluator, input ast.Value, limi
 	if input != nil {
 		term = ast.NewTerm(input)
 	}
-	err := ev.query.WithInput(term).WithCancel(limit).WithTime(limit.begun).Iter(ctx, ev.take)
+	err := ev.query.WithInput(term).WithCancel(limit).WithTime(limit.begun).WithStrictBuiltinErrors(mode == Strict).
+		Iter(ctx, ev.take)
 	value := ev.value
 	ev.value = nil
 	ev.query.WithInput(nil).WithCancel(nil) // the pool must not keep an input alive

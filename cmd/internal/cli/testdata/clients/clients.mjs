@@ -88,8 +88,8 @@ test('a batch of which some could not be decided says which, and why', async () 
   assert.equal(good, 0.25);
   assert.equal(bad.httpStatusCode, '500');
   assert.equal(bad.code, 'internal_error');
-  assert.equal(bad.errors[0].code, 'eval_builtin_error');
-  assert.match(bad.errors[0].message, /divide by zero/);
+  assert.equal(bad.errors[0].code, 'eval_conflict_error');
+  assert.match(bad.errors[0].message, /conflicting values/);
   const rejected = await opa.evaluateBatch('app/divided', inputs, { rejectMixed: true }).then(() => undefined, (e) => e);
   assert.equal(rejected?.code, 'internal_error');
 });
@@ -97,7 +97,7 @@ test('a batch of which some could not be decided says which, and why', async () 
 test('a batch of which none could be decided is an error that holds each of theirs', async () => {
   const error = await refused(opa.evaluateBatch('app/divided', { a: { zero: 0 }, b: { zero: 0 } }), errors.BatchServerError);
   assert.deepEqual(Object.keys(error.responses).sort(), ['a', 'b']);
-  assert.equal(error.responses.a.errors[0].code, 'eval_builtin_error');
+  assert.equal(error.responses.a.errors[0].code, 'eval_conflict_error');
   assert.ok(error.batchDecisionId);
 });
 
