@@ -72,6 +72,11 @@ func (c *Client) Reload(ctx context.Context) ([]byte, error) {
 	return c.call(ctx, http.MethodPost, "/policy/reload", nil)
 }
 
+// AcceptRemovals is [Client.Reload] that accepts that files which serve are gone.
+func (c *Client) AcceptRemovals(ctx context.Context) ([]byte, error) {
+	return c.call(ctx, http.MethodPost, "/policy/reload?accept_removals=true", nil)
+}
+
 // Status asks what serves.
 func (c *Client) Status(ctx context.Context) (answer StatusAnswer, err error) {
 	return answer, c.get(ctx, "/policy/status", &answer)

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"time"
@@ -23,8 +24,13 @@ func (s *Server) reload(w http.ResponseWriter, r *http.Request) error {
 	if s.cfg.Engine == nil {
 		return s.validate(w, r)
 	}
+	asked := trigger(r)
+	var err error
+	if asked.AcceptRemovals, err = acceptsRemovals(r); err != nil {
+		return err
+	}
 	// If the caller leaves, the wait ends but the attempt goes on.
-	report, err := s.cfg.Engine.Reload(r.Context(), trigger(r))
+	report, err := s.cfg.Engine.Reload(r.Context(), asked)
 	var refused *engine.Refused
 	switch {
 	case errors.As(err, &refused):
@@ -35,7 +41,7 @@ func (s *Server) reload(w http.ResponseWriter, r *http.Request) error {
 	}
 	s.reloaded(w, ReloadAnswer{
 		Generation: report.Generation.Number(), Revision: report.Generation.Revision(),
-		Changed: report.Changed(), DurationMS: milliseconds(report.Duration),
+		Changed: report.Changed(), Removed: RemovedOf(report.Loss), DurationMS: milliseconds(report.Duration),
 	}, report.Outcome(AnnounceAudit))
 	return nil
 }
@@ -113,6 +119,21 @@ func (s *Server) failed(stem string, refused *engine.Refused) ReloadAnswer {
 // trigger describes a reload that a request asked for.
 func trigger(r *http.Request) engine.Trigger {
 	return engine.Trigger{Kind: engine.TriggerAPI, Actor: actor(r), RequestID: r.Header.Get(HeaderRequestID)}
+}
+
+// acceptsRemovals reads the parameter of the query. The body is ignored, as the contract says.
+func acceptsRemovals(r *http.Request) (bool, error) {
+	const name = "accept_removals"
+	switch given := r.URL.Query().Get(name); given {
+	case "", "false":
+		return false, nil
+	case "true":
+		return true, nil
+	default:
+		return false, &decision.HTTPError{
+			Status: http.StatusBadRequest, Message: fmt.Sprintf("%s is %q: true or false was expected", name, given),
+		}
+	}
 }
 
 // actor is the name that the caller gives itself.

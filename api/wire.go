@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"defenseclaw/api/audit"
+	"defenseclaw/engine"
 	"defenseclaw/engine/diagnostic"
 )
 
@@ -27,8 +28,34 @@ type ReloadAnswer struct {
 	Generation  uint64       `json:"generation,omitempty"`
 	Revision    string       `json:"revision,omitempty"`
 	Changed     []string     `json:"changed,omitzero"`
+	Removed     *Removed     `json:"removed,omitempty"`
 	DurationMS  float64      `json:"duration_ms,omitempty"`
 	Diagnostics []Diagnostic `json:"diagnostics,omitempty"`
+}
+
+// Removed is what files that are gone took with them.
+type Removed struct {
+	Files     []string          `json:"files"`
+	Documents []RemovedDocument `json:"documents"` // that no longer answer
+	More      int               `json:"more,omitempty"`
+}
+
+// RemovedDocument is one place under data.
+type RemovedDocument struct {
+	Path string `json:"path"`
+	Used bool   `json:"used"` // by decisions, since the sidecar's start
+}
+
+// RemovedOf converts the engine's loss, which may be nil.
+func RemovedOf(loss *engine.Loss) *Removed {
+	if loss == nil {
+		return nil
+	}
+	removed := &Removed{Files: loss.Files, Documents: []RemovedDocument{}, More: loss.More}
+	for _, d := range loss.Documents {
+		removed.Documents = append(removed.Documents, RemovedDocument(d))
+	}
+	return removed
 }
 
 // StatusAnswer is the body of GET /policy/status.

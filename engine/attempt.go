@@ -31,6 +31,9 @@ func (e *Engine) attempt(ctx context.Context, trigger Trigger) Report {
 		report.Result = Success
 	}
 	watch.end()
+	if report.Result == Success && report.Previous != nil {
+		report.Loss = lossOf(report.Previous, candidate, e.asked.all())
+	}
 	report.Phases, report.Generation = watch.phases, e.Current()
 	report.Duration = time.Since(report.StartedAt)
 	return report
@@ -46,9 +49,10 @@ func (e *Engine) candidate(ctx context.Context, trigger Trigger, watch *stopwatc
 		ctx = turns.With(ctx)
 	}
 	type loaded struct {
-		g      *Generation
-		err    error
-		phases []Phase
+		g       *Generation
+		err     error
+		phases  []Phase
+		missing missing
 	}
 	done := make(chan loaded, 1)
 	var own stopwatch
@@ -57,7 +61,7 @@ func (e *Engine) candidate(ctx context.Context, trigger Trigger, watch *stopwatc
 		defer cancel()
 		g, err := e.loadAndCheck(ctx, trigger, l, previous)
 		own.end()
-		done <- loaded{g, err, own.phases}
+		done <- loaded{g, err, own.phases, l.missing}
 	})
 	var result loaded
 	select {
@@ -70,17 +74,23 @@ func (e *Engine) candidate(ctx context.Context, trigger Trigger, watch *stopwatc
 		}
 	}
 	watch.phases = result.phases
+	if result.missing != nil { // it came as far as to know
+		e.missing = result.missing
+	}
 	return result.g, result.err
 }
 
 func (e *Engine) loader(trigger Trigger, previous *Generation, begin func(phase string)) *loader {
 	lastRefusal := e.refused
-	if trigger.Kind.wantsAnswer() || lastRefusal != nil && lastRefusal.Stage == StageDeadline {
+	if trigger.Kind.wantsAnswer() || lastRefusal.awaits() > 0 || lastRefusal != nil && lastRefusal.Stage == StageDeadline {
 		lastRefusal = nil // worth another try
 	}
 	return &loader{
-		options:     source.Options{Limits: e.cfg.Limits, Tests: e.cfg.Tests, Earlier: earlier(trigger, previous)},
-		eval:        eval.Config{Limiter: e.limiter, Timeout: e.cfg.DecisionTimeout, OnHot: e.hot.add},
+		options: source.Options{Limits: e.cfg.Limits, Tests: e.cfg.Tests, Earlier: earlier(trigger, previous)},
+		eval: eval.Config{
+			Limiter: e.limiter, Timeout: e.cfg.DecisionTimeout, OnHot: e.hot.add, OnAsked: e.asked.add,
+		},
+		wait:        e.removalWait(trigger),
 		lastRefusal: lastRefusal,
 		begin:       begin,
 	}
@@ -102,6 +112,11 @@ func (e *Engine) loadAndCheck(ctx context.Context, trigger Trigger, l *loader, p
 		return candidate, err
 	}
 	l.phase(phaseCheck)
+	if previous != nil && !trigger.AcceptRemovals {
+		if wrong := e.cfg.Keep.check(previous, candidate); len(wrong) > 0 {
+			return nil, &Refused{Stage: StageCheck, Diagnostics: wrong, revision: candidate.revision}
+		}
+	}
 	for _, check := range e.cfg.Checks {
 		if err := check.run(ctx, candidate, previous); err != nil {
 			refused := &Refused{Stage: StageCheck, Err: err, revision: candidate.revision}

@@ -26,6 +26,8 @@ type Config struct {
 	Limits          source.Limits
 	Timeout         time.Duration // bounds an attempt up to the swap; default two minutes
 	Settle          time.Duration // how long a watched file may look half-written before that is a failure; default 500 ms
+	RemovalWait     time.Duration // how long a data file that serves may be missing before it is gone, modules for Settle; default 2 s; negative: not at all
+	Keep            Keep          // what a reload must not take away
 	MaxDecisions    int           // bounds the decisions that run at once; default four for each processor, at least eight
 	Tests           bool          // *_test.rego files are modules too: for those who run them, never for what serves
 	DecisionTimeout time.Duration // bounds a decision whose context has no deadline; default [DecisionTimeout]
@@ -44,9 +46,11 @@ type Engine struct {
 	current atomic.Pointer[Generation]
 	status  atomic.Pointer[Status]
 	refused *Refused // owned by Run: the last attempt's refusal, nil when the source is sound
+	missing missing  // owned by Run: files of what serves that the source lacks
 
 	limiter *eval.Limiter
 	hot     *hotPaths
+	asked   asked
 }
 
 // New makes an engine that serves nothing until Run runs and Reload was called.
@@ -56,6 +60,7 @@ func New(cfg Config) (*Engine, error) {
 	}
 	cfg.Timeout = cmp.Or(cfg.Timeout, 2*time.Minute)
 	cfg.Settle = cmp.Or(cfg.Settle, 500*time.Millisecond)
+	cfg.RemovalWait = cmp.Or(cfg.RemovalWait, 2*time.Second)
 	e := &Engine{
 		cfg:      cfg,
 		requests: make(chan request),

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io/fs"
 	"path"
+	"slices"
 	"sync"
 
 	"defenseclaw/engine/diagnostic"
@@ -41,6 +42,8 @@ type loader struct {
 	options     source.Options
 	eval        eval.Config
 	lastRefusal *Refused           // the same content would be refused again; may be nil
+	wait        *removalWait       // for files that are missing; nil: they are gone
+	missing     missing            // what the load found missing; nil when it did not come that far
 	begin       func(phase string) // called with the name of each phase that begins; may be nil
 }
 
@@ -52,10 +55,14 @@ func (l *loader) load(ctx context.Context, src fs.FS, previous *Generation) (_ *
 		return nil, err
 	}
 	if previous != nil && reading.SameContent(previous.reading) {
+		l.missing = missing{}
 		return previous, nil
 	}
 	if l.lastRefusal != nil && l.lastRefusal.revision == reading.Revision() {
 		return nil, l.lastRefusal
+	}
+	if err := l.awaitRemoved(reading, previous); err != nil {
+		return nil, err
 	}
 	var hashing sync.WaitGroup
 	hashing.Go(func() { reading.Revision() }) // while parsing and compiling go on
@@ -133,12 +140,14 @@ func earlier(trigger Trigger, previous *Generation) source.Earlier {
 }
 
 func needModules(reading *source.Reading) error {
-	for _, file := range reading.Files() {
-		if file.Kind() == source.KindModule {
-			return nil
-		}
+	if hasModules(reading) {
+		return nil
 	}
 	return &Refused{Stage: StageRead, Err: ErrNoPolicy}
+}
+
+func hasModules(reading *source.Reading) bool {
+	return slices.ContainsFunc(reading.Files(), func(f *source.File) bool { return f.Kind() == source.KindModule })
 }
 
 // successor is what may become the next generation, parsed and not yet compiled.

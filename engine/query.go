@@ -153,9 +153,18 @@ func (g *Generation) CouldDefine(path Path) bool {
 
 // Module is the compiled module of a file; nil if the file is no module that serves. Not to be changed.
 func (g *Generation) Module(path string) *ast.Module {
-	i, ok := slices.BinarySearchFunc(g.parsed, path, func(p *parse.File, path string) int { return strings.Compare(p.Source.Path, path) })
-	if !ok || g.parsed[i].Source.Kind() != source.KindModule {
+	p := g.parsedAt(path)
+	if p == nil || p.Source.Kind() != source.KindModule {
 		return nil
 	}
-	return g.policy.CompiledModule(g.parsed[i].Unit.Package, path)
+	return g.policy.CompiledModule(p.Unit.Package, path)
+}
+
+// parsedAt is the file at a path, nil if there is none.
+func (g *Generation) parsedAt(path string) *parse.File {
+	i, ok := slices.BinarySearchFunc(g.parsed, path, func(p *parse.File, path string) int { return strings.Compare(p.Source.Path, path) })
+	if !ok {
+		return nil
+	}
+	return g.parsed[i]
 }

@@ -22,6 +22,7 @@ type Report struct {
 	Generation *Generation // serves after the attempt; nil when nothing does
 	Previous   *Generation // served before it; nil when nothing did
 	Refused    *Refused    // why, when Result is [Failed]
+	Loss       *Loss       // what the new generation lacks because files are gone; nil when none are
 	Healed     bool        // the source is sound again after a failure, whether or not anything changed
 	Phases     []Phase
 	Outcomes   []Outcome // of the announcements made so far, in their order

@@ -59,8 +59,8 @@ func (e *Engine) Run(ctx context.Context) error {
 		for _, r := range batch {
 			r.reply <- report
 		}
-		if report.Refused.starved() {
-			again.Reset(starvedPause)
+		if report.Refused.starved() || report.Refused.awaits() > 0 {
+			again.Reset(retryPause) // nothing may happen that the watch would report
 		}
 	}
 }
@@ -86,6 +86,7 @@ func mergeTriggers(batch []request) Trigger {
 	var paths []string
 	for _, r := range batch {
 		paths = append(paths, r.trigger.Paths...)
+		merged.AcceptRemovals = merged.AcceptRemovals || r.trigger.AcceptRemovals
 		merged.Recheck = merged.Recheck || r.trigger.Recheck
 	}
 	slices.Sort(paths)
@@ -100,18 +101,21 @@ func (e *Engine) halfWritten(r *Report) bool {
 		(errors.Is(r.Refused, errCutShort) || errors.Is(r.Refused, source.ErrUnsettled))
 }
 
-// starvedPause is the maximum time between attempts while there are no descriptors.
-const starvedPause = 2 * time.Second
+// retryPause is the maximum time between attempts while there are no descriptors, or files keep vanishing.
+const retryPause = 2 * time.Second
 
 // pause returns after what time to try again before the callers are answered, when they have waited that long
 // already; 0 means not to. Files that keep changing say nothing about what they will hold, so the watch waits for
 // them longer, and the last good generation serves on. Running out of descriptors says nothing about the files,
-// so every caller waits, half of an attempt's time at most.
+// so every caller waits, half of an attempt's time at most. Every caller waits for missing files, too; the bound is
+// for a directory that loses one after the other.
 func (e *Engine) pause(r *Report, waited time.Duration) time.Duration {
 	patience, pause := time.Duration(0), e.cfg.Settle/10
 	switch {
 	case r.Refused.starved():
-		patience, pause = e.cfg.Timeout/2, min(max(pause, waited), starvedPause)
+		patience, pause = e.cfg.Timeout/2, min(max(pause, waited), retryPause)
+	case r.Refused.awaits() > 0:
+		patience, pause = 5*e.cfg.RemovalWait, min(r.Refused.awaits(), max(e.cfg.Settle/4, time.Millisecond))
 	case !e.halfWritten(r):
 	case errors.Is(r.Refused, source.ErrUnsettled):
 		patience = 10 * e.cfg.Settle
@@ -124,8 +128,7 @@ func (e *Engine) pause(r *Report, waited time.Duration) time.Duration {
 	return pause
 }
 
-// ownRequest asks for an attempt that no caller asked for: after one that ended for want of descriptors, which
-// leaves nothing to watch for.
+// ownRequest asks for an attempt that no caller asked for.
 func ownRequest() request {
 	return request{trigger: Trigger{Kind: TriggerPoll, Recheck: true}, reply: make(chan Report, 1)}
 }

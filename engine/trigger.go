@@ -43,6 +43,10 @@ type Trigger struct {
 	// differ. Other kinds read every file anyway.
 	Recheck bool
 
+	// AcceptRemovals says that files which serve and are gone were removed on purpose: they are not waited for, and
+	// what [Config].Keep names may go with them.
+	AcceptRemovals bool
+
 	// Source, if not nil, is loaded instead of the engine's own: the last good policy of an earlier run.
 	// Its generation serves as [StateRestored] until the engine's own source is sound.
 	Source fs.FS

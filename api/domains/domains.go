@@ -67,6 +67,17 @@ var (
 	}}
 )
 
+// Packages are the packages that the domains ask for.
+func Packages() []engine.Path {
+	var packages []engine.Path
+	for _, d := range []domain{admission, guardrail, firewall, audit, skillActions, sandbox} {
+		packages = append(packages, d.path())
+	}
+	return packages
+}
+
+func (d domain) path() engine.Path { return engine.Path{"defenseclaw", d.name} }
+
 func text(name string) func(rules) string { return func(r rules) string { return r.text(name) } }
 
 func either(name, yes, no string) func(rules) string {
@@ -100,7 +111,7 @@ func decide(ctx context.Context, g *engine.Generation, d domain, input any, begi
 	if err != nil {
 		return nil, fmt.Errorf("input of %s: %w", d.name, err)
 	}
-	path := engine.Path{"defenseclaw", d.name}
+	path := d.path()
 	ctx, end := begin(ctx, d.label, g, decision.Question{Path: path, Input: value})
 	result, defined, err := g.Decide(ctx, path, value)
 	got, err := readRules(d.name, result, defined, err)

@@ -23,6 +23,8 @@ const (
 	CodeDataParse      = "data_parse_error"
 	CodeDataNotObject  = "data_not_object"
 	CodeDataConflict   = "data_conflict"
+	CodeDataRemoved    = "data_removed"
+	CodePackageRemoved = "package_removed"
 )
 
 // A Diagnostic is one thing that is wrong with one file.

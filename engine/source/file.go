@@ -186,6 +186,31 @@ func (r *Reading) ChangedSince(previous *Reading) []string {
 	return changed
 }
 
+// Missing lists the files of previous that are not in r, sorted by path. Their place within the policy counts, so that a
+// policy that moves to the rego folder misses none. Nor does a module count whose bytes another file has now:
+// it moved, and its rules are served. The same data at another place is other data.
+func (r *Reading) Missing(previous *Reading) []*File {
+	var missing, added []*File
+	EachPair(previous.files, r.files, (*File).Rel, func(old, now *File) {
+		switch {
+		case now == nil:
+			missing = append(missing, old)
+		case old == nil:
+			added = append(added, now)
+		}
+	})
+	// Nearly every edit ends here. The bytes are compared only where some file came for one that went.
+	if len(missing) == 0 || len(added) == 0 {
+		return missing
+	}
+	// By hash: a folder that is renamed has many of both. A test that holds the rules does not serve them.
+	moved := make(map[[sha256.Size]byte]bool, len(added))
+	for _, f := range added {
+		moved[f.hash] = moved[f.hash] || f.kind == KindModule
+	}
+	return slices.DeleteFunc(missing, func(f *File) bool { return f.kind == KindModule && moved[f.hash] })
+}
+
 func (f *File) path() string { return f.Path }
 
 // EachPair calls do for each path in two lists that are sorted by path, with the zero value for the list

@@ -17,7 +17,10 @@ func reloadCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "reload",
 		Usage: "reload the policy of the running sidecar now, and print its JSON answer",
-		Flags: append(clientFlags(), &cli.DurationFlag{
+		Flags: append(clientFlags(), &cli.BoolFlag{
+			Name:  "accept-removals",
+			Usage: "accept that files which serve are gone, also where a domain loses its package or its data with them",
+		}, &cli.DurationFlag{
 			Name: "timeout", Value: api.DefaultClientTimeout, Usage: "wait at most `DURATION` for the answer",
 		}),
 		Action: func(c *cli.Context) error {
@@ -29,7 +32,11 @@ func reloadCommand() *cli.Command {
 				return err
 			}
 			sidecar.Timeout = c.Duration("timeout")
-			answer, err := sidecar.Reload(c.Context)
+			reload := sidecar.Reload
+			if c.Bool("accept-removals") {
+				reload = sidecar.AcceptRemovals
+			}
+			answer, err := reload(c.Context)
 			var refused *api.AnswerError
 			if errors.As(err, &refused) {
 				printIndented(c.App.Writer, refused.Body)

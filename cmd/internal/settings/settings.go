@@ -36,6 +36,7 @@ type Settings struct {
 	SafetyInterval    time.Duration // between scans in addition to events
 	FullCheckInterval time.Duration // between comparisons of contents
 
+	RemovalWait     time.Duration // for data files that served and are missing; modules at most half a second
 	MaxFileBytes    int64
 	MaxFiles        int
 	MaxDepth        int

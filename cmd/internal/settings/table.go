@@ -152,6 +152,10 @@ func watching(s *Settings) []Setting {
 func loading(s *Settings) []Setting {
 	return []Setting{
 		{
+			Flag: "removal-wait", Env: "DEFENSECLAW_REMOVAL_WAIT", Key: "engine.removal_wait", Default: "2s", value: duration(&s.RemovalWait),
+			Help: "wait `DURATION` for a data file that served and is missing, and for a module at most half a second, before it counts as removed",
+		},
+		{
 			Flag: "max-file-bytes", Env: "DEFENSECLAW_MAX_FILE_BYTES", Key: "engine.max_file_bytes", Default: "536870912",
 			Help: "refuse a policy or data file larger than `N` bytes", value: positive(&s.MaxFileBytes, "a number of bytes"),
 		},

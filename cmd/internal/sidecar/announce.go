@@ -108,6 +108,11 @@ func actor(t engine.Trigger) string {
 // publishReport sends the attempt to the readers of GET /policy/events.
 func (s *Sidecar) publishReport(_ context.Context, r engine.Report) error {
 	s.events.Publish(s.lifecycle(r))
+	if r.Loss != nil {
+		e := s.lifecycle(r)
+		e.Transition, e.Details = transitionRemoved, map[string]any{"generation": r.Generation.Number(), "removed": api.RemovedOf(r.Loss)}
+		s.events.Publish(e)
+	}
 	return nil
 }
 
@@ -117,6 +122,7 @@ const (
 	transitionUnchanged = "unchanged" // a caller asked, and nothing had changed
 	transitionRecovered = "recovered" // the directory is sound again, and holds what serves
 	transitionFailed    = "reload-failed"
+	transitionRemoved   = "removed"  // files that served are gone; it follows reloaded
 	transitionRestored  = "restored" // the last good policy of an earlier run serves
 )
 
@@ -142,6 +148,9 @@ func (s *Sidecar) lifecycle(r engine.Report) events.Event {
 	}
 	if r.Result == engine.Success {
 		e.Details["changed"] = r.Changed()
+	}
+	if r.Loss != nil {
+		e.Details["removed"] = api.RemovedOf(r.Loss)
 	}
 	if r.Refused != nil {
 		e.Details["error"], e.Details["stage"] = r.Refused.Error(), string(r.Refused.Stage)
@@ -198,12 +207,30 @@ func (s *Sidecar) logReport(_ context.Context, r engine.Report) error {
 	switch r.Result {
 	case engine.Success:
 		s.cfg.Logger.Info("policy reloaded", append(fields, zap.Strings("changed", r.Changed()))...)
+		s.warnOfLoss(r)
 	case engine.Unchanged:
 		s.cfg.Logger.Info("policy unchanged", append(fields, zap.Bool("healed", r.Healed))...)
 	case engine.Failed:
 		s.logRefused(r, fields)
 	}
 	return nil
+}
+
+// warnOfLoss names what no longer answers: a file may have been removed by mistake, and callers get "undefined".
+func (s *Sidecar) warnOfLoss(r engine.Report) {
+	if r.Loss == nil {
+		return
+	}
+	var used, unused []string
+	for _, d := range r.Loss.Documents {
+		if d.Used {
+			used = append(used, d.Path)
+		} else {
+			unused = append(unused, d.Path)
+		}
+	}
+	s.cfg.Logger.Warn("files that served are gone", zap.Strings("files", r.Loss.Files),
+		zap.Strings("gone_and_used_by_decisions", used), zap.Strings("gone_and_not_used_by_decisions", unused), zap.Int("more", r.Loss.More))
 }
 
 func (s *Sidecar) logRefused(r engine.Report, fields []zap.Field) {

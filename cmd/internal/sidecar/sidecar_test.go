@@ -30,6 +30,7 @@ func start(top string) (*api.Client, func() error, error) {
 	environment := map[string]string{
 		"DEFENSECLAW_POLICY_DIR": filepath.Join(top, "pol"), "DEFENSECLAW_HOME": filepath.Join(top, "state"),
 		"DEFENSECLAW_API_PORT": "0", "DEFENSECLAW_GATEWAY_TOKEN": "t",
+		"DEFENSECLAW_REMOVAL_WAIT":    "20ms", // files are removed all the time
 		"DEFENSECLAW_SAFETY_INTERVAL": "1h", "DEFENSECLAW_FULL_CHECK_INTERVAL": "1h", "DEFENSECLAW_POLL_INTERVAL": "1h",
 	}
 	getenv := func(name string) string { return environment[name] }

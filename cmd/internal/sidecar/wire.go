@@ -8,6 +8,7 @@ import (
 
 	"defenseclaw/api"
 	"defenseclaw/api/decisionlog"
+	"defenseclaw/api/domains"
 	"defenseclaw/api/events"
 	"defenseclaw/api/judge"
 	"defenseclaw/api/metrics"
@@ -39,6 +40,8 @@ func (s *Sidecar) wire(token string) (err error) {
 		s.engine, err = engine.New(engine.Config{
 			Source: s.source, Announcements: s.announcements(),
 			Limits:          source.Limits{FileBytes: set.MaxFileBytes, Files: set.MaxFiles, Depth: set.MaxDepth},
+			RemovalWait:     set.RemovalWait,
+			Keep:            engine.Keep{Packages: domains.Packages(), DataOf: []engine.Path{{"defenseclaw"}}},
 			DecisionTimeout: set.DecisionTimeout, MaxDecisions: set.MaxDecisions,
 		})
 		if err != nil {

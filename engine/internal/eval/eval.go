@@ -69,6 +69,9 @@ type Config struct {
 	Limiter *Limiter      // shared by generations; nil: any number of decisions at once
 	Timeout time.Duration // bounds a decision whose context has no deadline; 0: [DefaultTimeout]
 
+	// OnAsked is called when a path is first asked for, and must not block. nil: nothing is called.
+	OnAsked func(Path)
+
 	// OnHot is called once for a path that is asked for often; it must not block. nil: nothing is called.
 	OnHot func(*Evaluator, Path)
 }

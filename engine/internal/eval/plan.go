@@ -74,6 +74,9 @@ func (e *Evaluator) plan(path Path) (*plan, error) {
 	if e.plans.count.Load() < maxPlans {
 		e.plans.byPath.Store(key, p)
 		e.plans.count.Add(1)
+		if e.cfg.OnAsked != nil {
+			e.cfg.OnAsked(path)
+		}
 	}
 	return p, nil
 }

@@ -145,8 +145,8 @@ func Merge(all []*File) (ast.Object, diagnostic.List) {
 		}
 	}
 	for _, p := range all {
-		if p.Data != nil && len(p.folders()) > 0 {
-			m.add(p, p.folders())
+		if p.Data != nil && len(p.Folders()) > 0 {
+			m.add(p, p.Folders())
 		}
 	}
 	return m.root, m.wrong.Sorted()

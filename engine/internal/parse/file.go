@@ -30,8 +30,8 @@ func (p *File) Path() string { return p.Source.Path }
 // copy it before they change it. It must not be called where Unit is nil.
 func (p *File) Module() *ast.Module { return p.Unit.Syntax.Module() }
 
-// folders is the path under which the data of the file lies.
-func (p *File) folders() []string {
+// Folders is the path under which the data of the file lies, nil at the root.
+func (p *File) Folders() []string {
 	dir := path.Dir(p.Source.Rel())
 	if dir == "." {
 		return nil

@@ -25,7 +25,7 @@ func (p *File) Locate(path []string) (place string, ok bool) {
 }
 
 func (p *File) locateKey(path []string) (line, column int, ok bool) {
-	folders := p.folders()
+	folders := p.Folders()
 	if len(folders) >= len(path) {
 		return 0, 0, len(folders) > 0 && slices.Equal(folders[:len(path)], path)
 	}

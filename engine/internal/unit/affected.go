@@ -125,6 +125,22 @@ func (g *Graph) Dependents(places []Key) Set {
 	return found
 }
 
+// Readers returns the packages whose rules can see one of the places, directly or through rules of others.
+func (g *Graph) Readers(places []Key) Set {
+	readers := Set{}
+	for len(places) > 0 {
+		found := g.Dependents(places)
+		places = nil
+		for key := range found {
+			if !readers[key] {
+				readers[key] = true
+				places = append(places, key)
+			}
+		}
+	}
+	return readers
+}
+
 // ChainReaders returns the packages that read rego.metadata.chain and lie below one of the packages
 // given, if that has metadata for the packages below it, in this graph or in before. In before, since
 // they also have to be compiled again when the metadata goes.
