@@ -62,10 +62,9 @@ func (l *Log) event(ctx context.Context, r *record) (_ *event, reason string, er
 	if e.Result, err = tree(result); err != nil {
 		return nil, DroppedEncoding, err
 	}
-	for _, m := range masks {
-		e.mask(m)
-	}
-	e.eraseSecrets()
+	e.maskAll(masks)
+	e.eraseEnvoy(l.envoy)
+	e.eraseSecrets(l.names)
 	return e, "", nil
 }
 

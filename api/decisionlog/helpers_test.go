@@ -132,7 +132,6 @@ func all(t testing.TB, files map[string]string, path, input string) ([]map[strin
 }
 
 func text(t testing.TB, v any) string {
-	t.Helper()
 	b, err := json.Marshal(v)
 	if err != nil {
 		t.Fatal(err)

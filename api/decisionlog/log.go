@@ -6,7 +6,8 @@
 //
 // Before an event is written, the policies data.system.log.drop and data.system.log.mask of the generation
 // that decided say whether to drop it and what to mask, as in OPA. If they fail, the event is dropped. Then
-// remaining passwords, tokens and other secrets are erased (secretNames).
+// what remains of secrets is erased (eraseSecrets), and the headers
+// and bodies of Envoy's requests that no setting asks for (eraseEnvoy).
 package decisionlog
 
 import (
@@ -51,6 +52,14 @@ type Config struct {
 	Mask engine.Path // the document that says what to mask; default system/log/mask
 	Drop engine.Path // the document that says whether to drop; default system/log/drop
 
+	// Headers of the requests that Envoy describes, in lower case; the others are erased. One that ends in * stands for
+	// all that begin so. Nil: those that say what was asked for (defaultHeaders).
+	EnvoyHeaders []string
+	EnvoyBodies  bool // log the bodies of these requests
+
+	SecretNames []string // more names whose values are erased: those of fields that contain one
+	PlainNames  []string // names whose values are logged, although they look like names of secrets
+
 	Version string      // of the program, one of the labels
 	Logger  *zap.Logger // logs why events are dropped, at most once a minute for each reason; nil: none
 }
@@ -74,7 +83,9 @@ type Log struct {
 	file   *timberjack.Logger // nil: none
 	upload *uploader          // nil: none
 
-	policies policies // of the last event; used by the writing goroutine only
+	policies policies // of the last event; used by the writing goroutine only, as are the names
+	names    *names
+	envoy    envoy
 	counts
 }
 
@@ -111,6 +122,7 @@ func New(cfg Config) (*Log, error) {
 	l := &Log{
 		cfg: cfg, labels: map[string]string{"id": uuid.NewString()}, queue: make(chan *record, maxQueued),
 		counts: counts{logger: cfg.Logger},
+		names:  newNames(cfg.SecretNames, cfg.PlainNames), envoy: newEnvoy(cfg.EnvoyHeaders, cfg.EnvoyBodies),
 	}
 	if cfg.Version != "" {
 		l.labels["version"] = cfg.Version

@@ -75,6 +75,42 @@ func readPointer(text string) ([]string, error) {
 	return path, nil
 }
 
+// maskAll applies masks. A place in an array is the place in the document that the mask policy saw, whatever other masks
+// remove: OPA removes one item after another, and so leaves one in the log for each place that moved.
+func (e *event) maskAll(masks []mask) {
+	for _, m := range masks {
+		e.mask(m)
+	}
+	if len(masks) == 0 {
+		return
+	}
+	for _, document := range []*any{e.Input, e.Result} {
+		if document != nil {
+			*document = withoutRemoved(*document)
+		}
+	}
+}
+
+// removed stands for an item of an array that a mask removed, so that the items after it keep their places.
+type removed struct{}
+
+// withoutRemoved returns node without removed items.
+func withoutRemoved(node any) any {
+	switch n := node.(type) {
+	case map[string]any:
+		for name, value := range n {
+			n[name] = withoutRemoved(value)
+		}
+	case []any:
+		n = slices.DeleteFunc(n, func(item any) bool { return item == removed{} })
+		for i, item := range n {
+			n[i] = withoutRemoved(item)
+		}
+		return n
+	}
+	return node
+}
+
 // mask applies m, and lists its path in Erased or Masked if it changed something.
 func (e *event) mask(m mask) {
 	var document **any
@@ -130,7 +166,15 @@ func (m mask) edit(node any, path []string) (_ any, ok bool) {
 		case err != nil || i < 0 || i >= len(node):
 			return nil, false
 		case last && !m.upsert:
-			return slices.Delete(node, i, i+1), true
+			// The same place twice means the next item, as in OPA.
+			for i < len(node) && node[i] == (removed{}) {
+				i++
+			}
+			if i == len(node) {
+				return nil, false
+			}
+			node[i] = removed{}
+			return node, true
 		}
 		node[i], ok = m.edited(node[i], path[1:])
 		return node, ok

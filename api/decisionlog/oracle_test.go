@@ -184,6 +184,50 @@ func TestMasksMatchOPAs(t *testing.T) {
 	}
 }
 
+// TestMasksOfSeveralItemsHold has masks that OPA applies to other items than the policy meant: the first removal moves
+// the others.
+func TestMasksOfSeveralItemsHold(t *testing.T) {
+	const list = `[{"s":"a0"},{"s":"a1"},{"s":"a2"},["a3","a4",["a5","a6"]],"a7"]`
+	p := newPair(t)
+	for _, c := range []struct{ masks, want string }{
+		{`["/D/0", "/D/1"]`, `[{"s":"a2"},["a3","a4",["a5","a6"]],"a7"]`},
+		{`["/D/1", "/D/0"]`, `[{"s":"a2"},["a3","a4",["a5","a6"]],"a7"]`},
+		{`["/D/0", "/D/2", "/D/4"]`, `[{"s":"a1"},["a3","a4",["a5","a6"]]]`},
+		{`["/D/0", "/D/1", "/D/2", "/D/3", "/D/4"]`, `[]`},
+		{`["/D/0/s", "/D/1/s", "/D/0"]`, `[{},{"s":"a2"},["a3","a4",["a5","a6"]],"a7"]`},
+		{`["/D/0", "/D/1/s"]`, `[{},{"s":"a2"},["a3","a4",["a5","a6"]],"a7"]`},
+		{`["/D/0", "/D/0/s"]`, `[{"s":"a1"},{"s":"a2"},["a3","a4",["a5","a6"]],"a7"]`},
+		{`["/D/3/0", "/D/3/1"]`, `[{"s":"a0"},{"s":"a1"},{"s":"a2"},[["a5","a6"]],"a7"]`},
+		{`["/D/1", "/D/3/2/0", "/D/3/2/1", "/D/3/0"]`, `[{"s":"a0"},{"s":"a2"},["a4",[]],"a7"]`},
+		{`["/D/0", {"op":"upsert","path":"/D/1/s","value":"*"}]`, `[{"s":"*"},{"s":"a2"},["a3","a4",["a5","a6"]],"a7"]`},
+		{`["/D/0", {"op":"upsert","path":"/D/1","value":"*"}]`, `["*",{"s":"a2"},["a3","a4",["a5","a6"]],"a7"]`},
+		{`[{"op":"upsert","path":"/D/4","value":"*"}, "/D/0", "/D/3"]`, `[{"s":"a1"},{"s":"a2"},"*"]`},
+		{`["/D/0", {"op":"upsert","path":"/D/0","value":"*"}]`, `["*",{"s":"a1"},{"s":"a2"},["a3","a4",["a5","a6"]],"a7"]`},
+	} {
+		for _, at := range []string{"/input/list", "/result/deep/list", "/result"} {
+			var masks, input, result any
+			for text, into := range map[string]*any{strings.ReplaceAll(c.masks, "/D", at): &masks, list: &input} {
+				if err := util.UnmarshalJSON([]byte(text), into); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if result = input; at == "/result/deep/list" {
+				result = map[string]any{"deep": map[string]any{"list": input}}
+			}
+			_, ours := p.log(t, map[string]any{"masks": masks, "list": input}, result)
+			in, _ := ours.Input.(map[string]any)
+			got := map[string]any{"/input/list": in["list"], "/result": ours.Result}[at]
+			if at == "/result/deep/list" {
+				deep, _ := ours.Result.(map[string]any)["deep"].(map[string]any)
+				got = deep["list"]
+			}
+			if got := text(t, got); got != c.want {
+				t.Errorf("%s below %s leaves %s, want %s", c.masks, at, got, c.want)
+			}
+		}
+	}
+}
+
 // FuzzMasks has both logs mask the same event by the same masks.
 func FuzzMasks(f *testing.F) {
 	f.Add(`{"a":{"b":[1,2]}}`, `["/input/a/b/0"]`)
@@ -196,7 +240,7 @@ func FuzzMasks(f *testing.F) {
 			t.Skip()
 		}
 		theirs, ours := p.log(t, map[string]any{"doc": doc, "masks": list}, doc)
-		if !encoded(list) && differs(theirs, ours) {
+		if !encoded(list) && !moves(list) && differs(theirs, ours) {
 			t.Errorf("%s masked by %s:\nOPA  %s\nours %s", document, masks, text(t, theirs), text(t, ours))
 		}
 	})
@@ -212,6 +256,18 @@ func encoded(masks any) bool {
 		path, _ := m.(string)
 		return strings.ReplaceAll(url.PathEscape(path), "%2F", "/") != path
 	})
+}
+
+// moves reports whether several masks have numbers in their paths: one may remove an item before another.
+func moves(masks any) bool {
+	list, _ := masks.([]any)
+	places := 0
+	for _, m := range list {
+		if strings.ContainsAny(text(nil, m), "0123456789") {
+			places++
+		}
+	}
+	return places > 1
 }
 
 // differs compares events as far as they are meant to be the same. Ours has less where names say that

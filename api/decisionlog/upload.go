@@ -22,6 +22,7 @@ import (
 const (
 	minChunkBytes  = 1 << 10
 	minRetryDelay  = 100 * time.Millisecond
+	maxLastDelay   = 500 * time.Millisecond // between tries while the sidecar stops
 	requestTimeout = 30 * time.Second
 	maxAnswerBytes = 64 << 10
 )
@@ -111,14 +112,14 @@ func (u *uploader) take(maxBytes int) (taken [][]byte) {
 	return taken
 }
 
-// run uploads until stop is closed, and then once more. When ctx ends, it stops at once.
+// run uploads until stop is closed, and then until nothing waits. When ctx ends, it stops at once.
 func (u *uploader) run(ctx context.Context, stop <-chan struct{}) {
 	defer u.client.CloseIdleConnections()
 	for failures := 0; ; {
 		stopping := u.wait(stop, failures)
 		err := u.uploadAll(ctx)
 		if stopping {
-			u.giveUp(err)
+			u.finish(ctx, err)
 			return
 		}
 		failures++
@@ -147,8 +148,16 @@ func (u *uploader) wait(stop <-chan struct{}, failures int) (stopping bool) {
 	return false
 }
 
-// giveUp counts the events that remain at the end.
-func (u *uploader) giveUp(err error) {
+// finish tries again after err until nothing waits or ctx ends, and counts what remains then.
+func (u *uploader) finish(ctx context.Context, err error) {
+	for tries := 0; err != nil; tries++ {
+		if within(util.DefaultBackoff(float64(minRetryDelay), float64(maxLastDelay), tries), ctx.Done()) {
+			break
+		}
+		if again := u.uploadAll(ctx); again == nil || ctx.Err() == nil {
+			err = again // the reason why it was not accepted, not that the time is over
+		}
+	}
 	if left := len(u.take(math.MaxInt)); left > 0 {
 		u.counts.drop(DroppedShutdown, left, err)
 	}

@@ -237,7 +237,26 @@ func TestADeadServiceDelaysNoDecision(t *testing.T) {
 	}
 }
 
+func TestTheEndTriesAgainUntilEventsAreAccepted(t *testing.T) {
+	s := newService(t)
+	s.answer = func(n int, _ []map[string]any) int {
+		if n <= 4 {
+			return http.StatusServiceUnavailable
+		}
+		return http.StatusOK
+	}
+	l := run(t, decisionlog.Config{URL: s.URL, MinDelay: time.Hour, MaxDelay: time.Hour})
+	for _, n := range numbers(3) {
+		decide(t, l.Log, load(t, plain), "p/x", n)
+	}
+	l.stopped()
+	if h, got := l.Health(), s.got(); len(got) != 3 || len(h.Dropped) > 0 {
+		t.Errorf("the service has %v; %v", got, h)
+	}
+}
+
 func TestEventsLeftAtTheEndAreCounted(t *testing.T) {
+	t.Parallel() // it takes the seconds in which the service could come back
 	s := newService(t)
 	s.Close()
 	l := run(t, decisionlog.Config{URL: s.URL, MinDelay: soon, MaxDelay: often})

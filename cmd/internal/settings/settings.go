@@ -82,6 +82,10 @@ type DecisionLog struct {
 	BufferBytes   int
 	Mask          string // path of the document that says what to mask
 	Drop          string // path of the document that says which events to drop
+	EnvoyHeaders  []string
+	EnvoyBodies   bool
+	SecretNames   []string // more names whose values are erased
+	PlainNames    []string // names whose values are not erased
 }
 
 // Judge are the settings of the judge. It is off unless BaseURL is set; package judge checks the

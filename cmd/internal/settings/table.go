@@ -23,7 +23,7 @@ func Table() []Setting { return table(new(Settings)) }
 func table(s *Settings) []Setting {
 	return slices.Concat(
 		places(s), listening(s), bounding(s), admitting(s), watching(s), loading(s), deciding(s),
-		decisionLog(&s.Decisions), keeping(s), judging(&s.Judge), logging(s),
+		decisionLog(&s.Decisions), decisionLogSecrets(&s.Decisions), keeping(s), judging(&s.Judge), logging(s),
 	)
 }
 
@@ -279,6 +279,27 @@ func decisionLog(d *DecisionLog) []Setting {
 		{
 			Key: "decision_logs.drop_decision", Default: "system/log/drop", value: document(&d.Drop),
 			Help: "path of the document that says which events to drop",
+		},
+	}
+}
+
+func decisionLogSecrets(d *DecisionLog) []Setting {
+	return []Setting{
+		{
+			Key: "decision_logs.envoy_headers", value: list(&d.EnvoyHeaders),
+			Help: "headers of Envoy's requests that are logged, instead of those in DECISIONLOG.md; x-* is all that begin with x-, and * is all",
+		},
+		{
+			Key: "decision_logs.envoy_bodies", Default: "false", value: boolean(&d.EnvoyBodies),
+			Help: "log the bodies of Envoy's requests",
+		},
+		{
+			Key: "decision_logs.secret_names", value: list(&d.SecretNames),
+			Help: "more names whose values are not logged, for example ssn: of every field that contains one",
+		},
+		{
+			Key: "decision_logs.plain_names", value: list(&d.PlainNames),
+			Help: "names whose values are logged, although they look like names of secrets, for example next_token",
 		},
 	}
 }

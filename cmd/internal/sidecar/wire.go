@@ -148,7 +148,11 @@ func (s *Sidecar) makeDecisionLog() error {
 		File: set.File, FileMegabytes: set.FileMegabytes, FileBackups: set.FileBackups,
 		URL: set.URL, Partition: set.Partition, Token: set.Token, MinDelay: set.MinDelay, MaxDelay: set.MaxDelay,
 		UploadBytes: set.UploadBytes, BufferBytes: set.BufferBytes,
+		EnvoyBodies: set.EnvoyBodies, SecretNames: set.SecretNames, PlainNames: set.PlainNames,
 		Version: s.cfg.Version, Logger: s.cfg.Logger,
+	}
+	if len(set.EnvoyHeaders) > 0 {
+		cfg.EnvoyHeaders = set.EnvoyHeaders
 	}
 	if toStdout {
 		cfg.Console = s.cfg.Stdout
