@@ -55,12 +55,12 @@ type refusal struct {
 // authorize returns the request to serve, or else why it is refused: only a plain permission lets it
 // pass. The body of the request that it returns is what the policy saw. A policy without system.authz
 // lets every request pass, as does no policy: then there is nothing that a policy could protect.
-func (a *authz) authorize(r *http.Request) (*http.Request, *refusal) {
+func (a *authz) authorize(r *http.Request, caller gate.Caller) (*http.Request, *refusal) {
 	g := a.current()
 	if g == nil || !a.hasAuthz(g) {
 		return r, nil
 	}
-	seen, input, err := authzInput(r)
+	seen, input, err := authzInput(r, caller)
 	if err != nil {
 		return nil, &refusal{statusOfBody(err), types.CodeInvalidParameter, err.Error()}
 	}
@@ -126,15 +126,14 @@ func statusOfBody(err error) int {
 // authzInput returns the input of system.authz, as OPA makes it from a request, and the request to serve.
 // A body that the policy sees is written anew, so that the route reads exactly what was judged: duplicate
 // fields, text after the end and YAML mean different things to different readers.
-func authzInput(r *http.Request) (*http.Request, ast.Value, error) {
+func authzInput(r *http.Request, caller gate.Caller) (*http.Request, ast.Value, error) {
 	path, err := authzPath(r.URL)
 	if err != nil {
 		return nil, nil, err
 	}
 	input := map[string]any{"path": path, "method": strings.ToUpper(r.Method), "params": r.URL.Query(), "headers": r.Header}
-	for token := range gate.Tokens(r.Header) {
-		input["identity"] = token
-		break
+	if caller.Secret != "" { // the token that let the caller in: another one may be presented as well, and wrong
+		input["identity"] = caller.Secret
 	}
 	if r.TLS != nil && len(r.TLS.PeerCertificates) > 0 {
 		input["identity"] = r.TLS.PeerCertificates[0].Subject.ToRDNSequence().String()

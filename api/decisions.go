@@ -3,7 +3,6 @@ package api
 import (
 	"cmp"
 	"context"
-	"net/http"
 
 	"defenseclaw/api/internal/decision"
 	"defenseclaw/api/metrics"
@@ -67,22 +66,6 @@ func identified(ctx context.Context, g *engine.Generation, q decision.Question) 
 	}
 	by, _ := ctx.Value(requesterKey{}).(requester)
 	q.RequestedBy, q.RequestID = cmp.Or(q.RequestedBy, by.address), cmp.Or(q.RequestID, by.requestID)
+	q.Caller = by.caller.Name
 	return q
-}
-
-type requesterKey struct{}
-
-// requester identifies the sender of an HTTP request.
-type requester struct{ address, requestID string }
-
-// withRequester adds the requester to the context for the decision log, if there is one.
-func (s *Server) withRequester(r *http.Request) *http.Request {
-	if s.cfg.Decisions == nil {
-		return r
-	}
-	by := requester{address: r.RemoteAddr, requestID: r.Header.Get(HeaderRequestID)}
-	if by.address == "@" { // the peer of a Unix socket has no address
-		by.address = ""
-	}
-	return r.WithContext(context.WithValue(r.Context(), requesterKey{}, by))
 }

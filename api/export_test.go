@@ -1,6 +1,10 @@
 package api
 
-import "time"
+import (
+	"time"
+
+	"defenseclaw/api/gate"
+)
 
 var ReachableAddr = reachableAddr
 
@@ -9,4 +13,13 @@ func SetStallTimeout(d time.Duration) time.Duration {
 	before := stallTimeout
 	stallTimeout = d
 	return before
+}
+
+// RouteScopes returns the scope that each route's pattern needs.
+func RouteScopes() map[string]gate.Scopes {
+	scopes := map[string]gate.Scopes{}
+	for _, r := range (&Server{}).table() {
+		scopes[r.pattern] = r.scope
+	}
+	return scopes
 }

@@ -38,19 +38,27 @@ func (s *Server) beginCall(
 	return s.beginDataDecision(s.cfg.Metrics.Continue(ctx, header), g, q)
 }
 
-// admitCall checks the token of a gRPC call. The other checks stand against web pages, which cannot speak
-// gRPC, and against floods, but one proxy calls for many.
-func (s *Server) admitCall(r *http.Request) error {
-	switch denial := s.gate.CheckToken(r); {
-	case denial == nil:
-		if caller, ok := peer.FromContext(r.Context()); ok {
-			gate.TrustPeer(caller.Addr)
+// admitCall checks the token of a gRPC call, and returns the context of its sender. The other checks stand against
+// web pages, which cannot speak gRPC, and against floods, but one proxy calls for many.
+func (s *Server) admitCall(r *http.Request) (context.Context, error) {
+	caller, denial := s.gate.CheckToken(r)
+	if denial != nil {
+		if denial.Status != http.StatusUnauthorized {
+			return nil, status.Error(codes.ResourceExhausted, denial.Message)
 		}
-		return nil
-	case denial.Status == http.StatusUnauthorized:
-		s.recordRefused(r, noToken)
-		return status.Error(codes.Unauthenticated, denial.Message)
-	default:
-		return status.Error(codes.ResourceExhausted, denial.Message)
+		s.recordRefused(r, "", noToken)
+		return nil, status.Error(codes.Unauthenticated, denial.Message)
 	}
+	if from, ok := peer.FromContext(r.Context()); ok {
+		gate.TrustPeer(from.Addr)
+	}
+	if !caller.Scopes.Has(gate.ScopeDecide) {
+		err := lacks(caller, gate.ScopeDecide, "a decision for Envoy")
+		s.recordRefused(r, caller.Name, err.Error())
+		return nil, status.Error(codes.PermissionDenied, err.Error())
+	}
+	if s.cfg.Decisions == nil {
+		return r.Context(), nil
+	}
+	return context.WithValue(r.Context(), requesterKey{}, requester{caller: caller}), nil
 }

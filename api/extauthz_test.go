@@ -11,6 +11,7 @@ import (
 
 	"defenseclaw/api"
 	"defenseclaw/api/audit"
+	"defenseclaw/api/gate"
 	"defenseclaw/engine"
 	"defenseclaw/policies"
 
@@ -56,7 +57,10 @@ func TestGuessingTokensAsEnvoyIsSlowedDownAndRecorded(t *testing.T) {
 		t.Fatal(err)
 	}
 	runUntilEnd(t, log.Run)
-	server, err := api.New(api.Config{Source: func() (fs.FS, error) { return policies.FS(), nil }, Token: "t", BindHost: "0.0.0.0", RequestsPerSecond: 1, Audit: log})
+	tokens := &named{}
+	tokens.set("reader", gate.Token{Name: "reader-1", Scopes: gate.ScopeRead | gate.ScopeQuery | gate.ScopeChange})
+	tokens.set("app", gate.Token{Name: "app-1", Scopes: gate.ScopeDecide})
+	server, err := api.New(api.Config{Source: func() (fs.FS, error) { return policies.FS(), nil }, Token: "t", BindHost: "0.0.0.0", RequestsPerSecond: 1, Audit: log, FindToken: tokens.find})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -82,6 +86,12 @@ func TestGuessingTokensAsEnvoyIsSlowedDownAndRecorded(t *testing.T) {
 	}
 	if got := check("wrong"); got != codes.Unauthenticated {
 		t.Errorf("a wrong token: %s", got)
+	}
+	if got := check("reader"); got != codes.PermissionDenied {
+		t.Errorf("a token that is not for decisions: %s", got)
+	}
+	if got := check("app"); got != codes.Unavailable { // no policy: it got that far
+		t.Errorf("a token for decisions: %s", got)
 	}
 	for deadline := time.Now().Add(time.Minute); check("wrong") != codes.ResourceExhausted; {
 		if time.Now().After(deadline) {

@@ -51,7 +51,7 @@ func (s *Server) changeList(w http.ResponseWriter, r *http.Request) error {
 	}
 	entry := audit.Entry{
 		List: r.PathValue("list"), TargetType: in.TargetType, TargetName: in.TargetName,
-		Reason: in.Reason, SourcePath: in.SourcePath, Actor: actor(r),
+		Reason: in.Reason, SourcePath: in.SourcePath, Actor: callerName(r.Context()),
 	}
 	if err := entry.Validate(); err != nil {
 		return decision.BadRequest("%s", err)

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"fmt"
 	"net"
 	"net/http"
@@ -79,8 +80,8 @@ func ParseHead(text string) (audit.Head, error) {
 // noToken is why a caller is on record whose token is missing or wrong.
 const noToken = "no token, or a wrong one"
 
-// recordRefused records a caller that was answered with 401, by the gate or by the policy.
-func (s *Server) recordRefused(r *http.Request, why string) {
+// recordRefused records a caller that may not do what it asked for. name is its token's; empty: it has none.
+func (s *Server) recordRefused(r *http.Request, name, why string) {
 	if s.cfg.Audit == nil {
 		return
 	}
@@ -89,7 +90,7 @@ func (s *Server) recordRefused(r *http.Request, why string) {
 		address = host
 	}
 	s.cfg.Audit.AppendLimited(r.RemoteAddr, audit.Record{
-		Action: audit.ActionAuthRefused, Actor: address, Target: r.Method + " " + r.URL.Path, Outcome: audit.OutcomeRefused,
+		Action: audit.ActionAuthRefused, Actor: cmp.Or(name, address), Target: r.Method + " " + r.URL.Path, Outcome: audit.OutcomeRefused,
 		RequestID: r.Header.Get(HeaderRequestID), Message: why,
 	})
 }
@@ -99,6 +100,8 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) error {
 	if s.cfg.Events == nil {
 		return &decision.HTTPError{Status: http.StatusServiceUnavailable, Message: "there are no events"}
 	}
-	s.cfg.Events.ServeHTTP(w, r)
+	ctx, stop := s.whileValid(r.Context())
+	defer stop()
+	s.cfg.Events.ServeHTTP(w, r.WithContext(ctx))
 	return nil
 }

@@ -118,7 +118,7 @@ func (s *Server) failed(stem string, refused *engine.Refused) ReloadAnswer {
 
 // trigger describes a reload that a request asked for.
 func trigger(r *http.Request) engine.Trigger {
-	return engine.Trigger{Kind: engine.TriggerAPI, Actor: actor(r), RequestID: r.Header.Get(HeaderRequestID)}
+	return engine.Trigger{Kind: engine.TriggerAPI, Actor: callerName(r.Context()), Client: client(r), RequestID: r.Header.Get(HeaderRequestID)}
 }
 
 // acceptsRemovals reads the parameter of the query. The body is ignored, as the contract says.
@@ -136,8 +136,8 @@ func acceptsRemovals(r *http.Request) (bool, error) {
 	}
 }
 
-// actor is the name that the caller gives itself.
-func actor(r *http.Request) string {
+// client is the name that the caller's program gives itself.
+func client(r *http.Request) string {
 	name := r.Header.Get(gate.HeaderClient)
 	const maxBytes = 64
 	return name[:min(len(name), maxBytes)]

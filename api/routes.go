@@ -21,7 +21,8 @@ type handlerFunc func(w http.ResponseWriter, r *http.Request) error
 type route struct {
 	pattern string // of http.ServeMux, without a method; empty: every other path
 	access  gate.Access
-	methods []string // nil: the handler answers every method itself
+	scope   gate.Scopes // that a token needs; none: any token will do
+	methods []string    // nil: the handler answers every method itself
 	handle  handlerFunc
 	opa     bool // OPA's clients call it and expect OPA's errors
 }
@@ -36,15 +37,15 @@ var (
 func (s *Server) table() []route {
 	return slices.Concat(s.opaRoutes(), s.authzenRoutes(), s.domainRoutes(), []route{
 		{pattern: "/health/ready", access: gate.Open, methods: get, handle: s.ready},
-		{pattern: "/metrics", access: gate.Read, methods: get, handle: s.metrics},
-		{pattern: "/policy/reload", access: gate.Change, methods: post, handle: s.reload},
-		{pattern: "/policy/status", access: gate.Read, methods: get, handle: s.status},
-		{pattern: "/policy/events", access: gate.Read, methods: get, handle: s.events},
-		{pattern: "/policy/lists", access: gate.Read, methods: get, handle: s.lists},
-		{pattern: "/policy/lists/{list}", access: gate.Change, methods: change, handle: s.changeList},
-		{pattern: "/audit/records", access: gate.Read, methods: get, handle: s.records},
-		{pattern: "/audit/verify", access: gate.Read, methods: get, handle: s.verifyRecords},
-		{pattern: "/v1/guardrail/judge", access: gate.Decide, methods: post, handle: s.judgeText},
+		{pattern: "/metrics", access: gate.Read, scope: gate.ScopeRead, methods: get, handle: s.metrics},
+		{pattern: "/policy/reload", access: gate.Change, scope: gate.ScopeChange, methods: post, handle: s.reload},
+		{pattern: "/policy/status", access: gate.Read, scope: gate.ScopeRead, methods: get, handle: s.status},
+		{pattern: "/policy/events", access: gate.Read, scope: gate.ScopeRead, methods: get, handle: s.events},
+		{pattern: "/policy/lists", access: gate.Read, scope: gate.ScopeRead, methods: get, handle: s.lists},
+		{pattern: "/policy/lists/{list}", access: gate.Change, scope: gate.ScopeChange, methods: change, handle: s.changeList},
+		{pattern: "/audit/records", access: gate.Read, scope: gate.ScopeRead, methods: get, handle: s.records},
+		{pattern: "/audit/verify", access: gate.Read, scope: gate.ScopeRead, methods: get, handle: s.verifyRecords},
+		{pattern: "/v1/guardrail/judge", access: gate.Decide, scope: gate.ScopeDecide, methods: post, handle: s.judgeText},
 	})
 }
 
@@ -55,12 +56,12 @@ func (s *Server) domainRoutes() []route {
 		CountAdmission: s.cfg.Metrics.Admission, Logger: s.cfg.Logger,
 	}
 	return []route{
-		{pattern: "/policy/evaluate", access: gate.Decide, methods: post, handle: d.Admission},
-		{pattern: "/policy/evaluate/firewall", access: gate.Decide, methods: post, handle: d.Firewall},
-		{pattern: "/policy/evaluate/sandbox", access: gate.Decide, methods: post, handle: d.Sandbox},
-		{pattern: "/policy/evaluate/audit", access: gate.Decide, methods: post, handle: d.Audit},
-		{pattern: "/policy/evaluate/skill-actions", access: gate.Decide, methods: post, handle: d.SkillActions},
-		{pattern: "/v1/guardrail/evaluate", access: gate.Decide, methods: post, handle: d.Guardrail},
+		{pattern: "/policy/evaluate", access: gate.Decide, scope: gate.ScopeDecide, methods: post, handle: d.Admission},
+		{pattern: "/policy/evaluate/firewall", access: gate.Decide, scope: gate.ScopeDecide, methods: post, handle: d.Firewall},
+		{pattern: "/policy/evaluate/sandbox", access: gate.Decide, scope: gate.ScopeDecide, methods: post, handle: d.Sandbox},
+		{pattern: "/policy/evaluate/audit", access: gate.Decide, scope: gate.ScopeDecide, methods: post, handle: d.Audit},
+		{pattern: "/policy/evaluate/skill-actions", access: gate.Decide, scope: gate.ScopeDecide, methods: post, handle: d.SkillActions},
+		{pattern: "/v1/guardrail/evaluate", access: gate.Decide, scope: gate.ScopeDecide, methods: post, handle: d.Guardrail},
 	}
 }
 
@@ -69,35 +70,38 @@ func (s *Server) domainRoutes() []route {
 func (s *Server) authzenRoutes() []route {
 	a := &authzen.API{Current: s.current, Policy: s.cfg.AuthZEN, Begin: s.beginDataDecision}
 	return []route{
-		{pattern: "/access/v1/evaluation", access: gate.Read, methods: post, handle: plain(a.Evaluation())},
-		{pattern: "/access/v1/evaluations", access: gate.Read, methods: post, handle: plain(a.Evaluations())},
-		{pattern: "/.well-known/authzen-configuration", access: gate.Read, methods: get, handle: plain(a.Metadata())},
+		{pattern: "/access/v1/evaluation", access: gate.Read, scope: gate.ScopeDecide, methods: post, handle: plain(a.Evaluation())},
+		{pattern: "/access/v1/evaluations", access: gate.Read, scope: gate.ScopeDecide, methods: post, handle: plain(a.Evaluations())},
+		{pattern: "/.well-known/authzen-configuration", access: gate.Read, scope: gate.ScopeDecide, methods: get, handle: plain(a.Metadata())},
 	}
 }
 
 // opaRoutes are the routes of OPA's API. They answer every method themselves, as OPA does; only the probe
 // does not.
 func (s *Server) opaRoutes() []route {
-	a := &opa.API{Current: s.current, Begin: s.beginDataDecision, StrictBuiltinErrors: s.cfg.StrictBuiltinErrors}
+	a := &opa.API{
+		Current: s.current, Begin: s.beginDataDecision, MayRead: s.mayRead, StrictBuiltinErrors: s.cfg.StrictBuiltinErrors,
+	}
 	routes := []route{{pattern: "/health", access: gate.Open, methods: get, handle: plain(a.Health())}}
 	for _, r := range []struct {
 		pattern string
+		scope   gate.Scopes
 		handler http.Handler
 	}{
-		{"/v1/data", a.Data()},
-		{dataPattern, a.Data()},
-		{"/v0/data", a.DataV0()},
-		{"/v0/data/{path...}", a.DataV0()},
-		{"/{$}", a.Default()},
-		{"/v1/query", a.Query()},
-		{"/v1/compile", a.Compile()},
-		{"/v1/compile/{path...}", a.Filters()},
-		{"/v1/policies", a.Policies()},
-		{"/v1/policies/{path...}", a.Policy()},
-		{"/v1/batch/data", a.Batch()},
-		{"/v1/batch/data/{path...}", a.Batch()},
+		{"/v1/data", gate.ScopeDecide, a.Data()}, // and ScopeQuery for documents of data files, here and below: see mayRead
+		{dataPattern, gate.ScopeDecide, a.Data()},
+		{"/v0/data", gate.ScopeDecide, a.DataV0()},
+		{"/v0/data/{path...}", gate.ScopeDecide, a.DataV0()},
+		{"/{$}", gate.ScopeDecide, a.Default()},
+		{"/v1/batch/data", gate.ScopeDecide, a.Batch()},
+		{"/v1/batch/data/{path...}", gate.ScopeDecide, a.Batch()},
+		{"/v1/query", gate.ScopeQuery, a.Query()},
+		{"/v1/compile", gate.ScopeQuery, a.Compile()},
+		{"/v1/compile/{path...}", gate.ScopeQuery, a.Filters()}, // callers choose what is unknown, and so what is shown
+		{"/v1/policies", gate.ScopeRead, a.Policies()},
+		{"/v1/policies/{path...}", gate.ScopeRead, a.Policy()},
 	} {
-		routes = append(routes, route{pattern: r.pattern, access: gate.Read, handle: plain(r.handler), opa: true})
+		routes = append(routes, route{pattern: r.pattern, access: gate.Read, scope: r.scope, handle: plain(r.handler), opa: true})
 	}
 	return routes
 }
@@ -152,7 +156,7 @@ func isDataDecision(r *http.Request) bool {
 		!strings.Contains(path, "//") && !strings.Contains(path, "/.")
 }
 
-// guard serves a route to the requests that pass the gate and the policy's system.authz.
+// guard serves a route to the requests that pass the gate, have the scope and pass the policy's system.authz.
 func (s *Server) guard(z *authz, rt route) http.Handler {
 	return http.HandlerFunc(func(inner http.ResponseWriter, r *http.Request) {
 		w := &countingWriter{ResponseWriter: inner, status: http.StatusOK}
@@ -165,21 +169,12 @@ func (s *Server) guard(z *authz, rt route) http.Handler {
 		}
 		r.Body = http.MaxBytesReader(w, r.Body, maxBodyBytes)
 		if gate.Applies(r, rt.access) {
-			if denial := s.gate.Check(r, rt.access); denial != nil {
-				s.deny(w, r, denial)
+			if r = s.admit(z, w, r, rt); r == nil {
 				return
 			}
-			gate.Trust(r.Context())
-			seen, refused := z.authorize(r)
-			if refused != nil {
-				s.refuse(w, r, rt, refused)
-				return
-			}
-			r = seen
 		} else if gate.EndsSoon(r.Context()) {
 			w.Header().Set("Connection", "close")
 		}
-		r = s.withRequester(r)
 		if rt.methods != nil && !slices.Contains(rt.methods, r.Method) {
 			w.Header().Set("Allow", strings.Join(rt.methods, ", "))
 			http.Error(w, "method not allowed", http.StatusMethodNotAllowed)
@@ -191,12 +186,32 @@ func (s *Server) guard(z *authz, rt route) http.Handler {
 	})
 }
 
+// admit returns the request to serve, or answers it and returns nil.
+func (s *Server) admit(z *authz, w http.ResponseWriter, r *http.Request, rt route) *http.Request {
+	caller, denial := s.gate.Check(r, rt.access)
+	if denial != nil {
+		s.deny(w, r, denial)
+		return nil
+	}
+	gate.Trust(r.Context())
+	if !caller.Scopes.Has(rt.scope) {
+		s.denyScope(w, r, rt, caller)
+		return nil
+	}
+	seen, refused := z.authorize(r, caller)
+	if refused != nil {
+		s.refuse(w, r, rt, caller, refused)
+		return nil
+	}
+	return s.withRequester(seen, rt, caller)
+}
+
 // deny answers a request that did not pass the gate. Callers without the token are recorded; the other
 // denials are faults of callers that have it, or too many to record.
 func (s *Server) deny(w http.ResponseWriter, r *http.Request, denial *gate.Denial) {
 	switch denial.Status {
 	case http.StatusUnauthorized:
-		s.recordRefused(r, noToken)
+		s.recordRefused(r, "", noToken)
 	case http.StatusTooManyRequests:
 		w.Header().Set("Retry-After", decision.RetryAfter)
 	}
@@ -205,16 +220,21 @@ func (s *Server) deny(w http.ResponseWriter, r *http.Request, denial *gate.Denia
 
 // refuse answers a request that the policy did not permit, in the words of its route. Refusals that the
 // policy decided are recorded.
-func (s *Server) refuse(w http.ResponseWriter, r *http.Request, rt route, refused *refusal) {
+func (s *Server) refuse(w http.ResponseWriter, r *http.Request, rt route, caller gate.Caller, refused *refusal) {
 	switch refused.status {
 	case http.StatusUnauthorized:
-		s.recordRefused(r, "refused by the policy: "+refused.message)
+		s.recordRefused(r, caller.Name, "refused by the policy: "+refused.message)
 	case http.StatusServiceUnavailable:
 		w.Header().Set("Retry-After", decision.RetryAfter)
 	}
+	rt.writeError(w, refused.status, refused.code, refused.message)
+}
+
+// writeError writes an error in the form that the route's clients expect. code is OPA's.
+func (rt route) writeError(w http.ResponseWriter, status int, code, message string) {
 	if rt.opa {
-		writer.Error(w, refused.status, types.NewErrorV1(refused.code, "%s", refused.message))
+		writer.Error(w, status, types.NewErrorV1(code, "%s", message))
 		return
 	}
-	decision.WriteError(w, refused.status, refused.message)
+	decision.WriteError(w, status, message)
 }

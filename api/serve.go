@@ -32,7 +32,9 @@ var stallTimeout = 10 * time.Second // only tests change it
 
 // New makes a server; nothing is served before Run.
 func New(cfg Config) (*Server, error) {
-	g, err := gate.New(gate.Config{Token: cfg.Token, BindHost: cfg.BindHost, PerSecond: cfg.RequestsPerSecond})
+	g, err := gate.New(gate.Config{
+		Token: cfg.Token, Find: cfg.FindToken, BindHost: cfg.BindHost, PerSecond: cfg.RequestsPerSecond,
+	})
 	if err != nil {
 		return nil, fmt.Errorf("api: %w", err)
 	}

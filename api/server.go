@@ -23,7 +23,7 @@ type Config struct {
 	Engine    *engine.Engine        // nil in a validate-only sidecar, which serves no decisions
 	Source    func() (fs.FS, error) // the policy directory, for the validate-only reload; required when Engine is nil
 	PolicyDir string                // as the operator wrote it; empty when the embedded pack serves
-	Token     string                // required
+	Token     string                // required; its name is [gate.DefaultName], and it may do everything
 	BindHost  string                // the host that the listener was bound to
 	Watch     func() Watch          // the watch's health; nil when nothing is watched
 	Metrics   *metrics.Metrics      // nil: the server's own
@@ -33,6 +33,8 @@ type Config struct {
 	Events    http.Handler          // GET /policy/events; nil: 503
 	AuthZEN   engine.Path           // the document that decides AuthZEN's evaluations; empty: authzen/allow
 	Decisions *decisionlog.Log      // nil: decisions are not logged
+	// FindToken returns a further token by its digest; nil: there are none. See [gate.Config].
+	FindToken func(gate.Digest) (gate.Token, bool)
 	// StrictBuiltinErrors makes an error of a builtin an error of the decision on OPA's routes, too; without it
 	// they answer as OPA does. The other routes are always strict.
 	StrictBuiltinErrors bool

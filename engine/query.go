@@ -141,6 +141,24 @@ func (g *Generation) HasRules(path Path) bool {
 	return len(g.policy.Compiler().GetRulesForVirtualDocument(path.ref())) > 0
 }
 
+// ReadsData reports whether the document at path may hold what is in data files, and not only what rules make of it. It
+// does unless a rule defines the document or one that it is a part of, or the document is a package, or holds packages,
+// and no data file has anything there.
+func (g *Generation) ReadsData(path Path) bool {
+	node := g.policy.Compiler().RuleTree.Child(ast.DefaultRootDocument.Value)
+	for _, name := range path {
+		if node == nil || len(node.Values) > 0 {
+			break
+		}
+		node = node.Child(ast.String(name))
+	}
+	if node == nil || len(node.Values) > 0 {
+		return node == nil
+	}
+	_, err := g.data.Read(context.Background(), store.Txn{}, storage.Path(path))
+	return err == nil
+}
+
 // CouldDefine reports whether there are rules or data at path, above it or below it, so that some input could
 // define the document.
 func (g *Generation) CouldDefine(path Path) bool {

@@ -36,6 +36,7 @@ func (k TriggerKind) wantsAnswer() bool { return k.rank() >= TriggerStartup.rank
 type Trigger struct {
 	Kind      TriggerKind
 	Actor     string   // who asked, for the record; may be empty
+	Client    string   // the program by which they asked, as it calls itself; may be empty
 	RequestID string   // of the request that asked; may be empty
 	Paths     []string // that changed as far as the caller knows; a hint, never the whole truth
 

@@ -20,7 +20,9 @@ const (
 	ActionStop                 = "stop"
 	ActionPolicyReload         = "policy-reload"          // target: the policy directory
 	ActionPolicyReloadRejected = "policy-reload-rejected" // the same; the policy in service stays
-	ActionAuthRefused          = "auth-refused"           // actor: the remote address
+	ActionAuthRefused          = "auth-refused"           // actor: the token's name, or the remote address if it has none
+	ActionTokenAdd             = "token-add"              // target: the token's name
+	ActionTokenRemove          = "token-remove"           // the same; revoked
 	ActionListBlock            = "list-block"             // target: TYPE/NAME, as for the next two
 	ActionListAllow            = "list-allow"
 	ActionListRemove           = "list-remove"

@@ -147,8 +147,13 @@ func (l *Log) bare(r *record) *event {
 	if r.span.IsValid() {
 		e.TraceID, e.SpanID = r.span.TraceID().String(), r.span.SpanID().String()
 	}
-	if q.RequestID != "" {
-		e.Custom = map[string]any{"request_id": q.RequestID}
+	for name, value := range map[string]string{"request_id": q.RequestID, "caller": q.Caller} {
+		if value != "" {
+			if e.Custom == nil {
+				e.Custom = map[string]any{}
+			}
+			e.Custom[name] = value
+		}
 	}
 	return e
 }

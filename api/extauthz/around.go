@@ -24,7 +24,7 @@ func (s *Server) aroundCall(ctx context.Context, request any, info *grpc.UnarySe
 			response, err = nil, status.Error(codes.Internal, "internal error")
 		}
 	}()
-	if err := s.admit(ctx, info.FullMethod); err != nil {
+	if ctx, err = s.admit(ctx, info.FullMethod); err != nil {
 		return nil, err
 	}
 	return handle(ctx, request)
@@ -32,10 +32,11 @@ func (s *Server) aroundCall(ctx context.Context, request any, info *grpc.UnarySe
 
 // aroundStream admits a stream, which watches the health, and ends it when the server stops.
 func (s *Server) aroundStream(service any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handle grpc.StreamHandler) error {
-	if err := s.admit(stream.Context(), info.FullMethod); err != nil {
+	ctx, err := s.admit(stream.Context(), info.FullMethod)
+	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithCancel(stream.Context())
+	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(s.serving, cancel)()
 	return handle(service, endingStream{stream, ctx})
@@ -51,9 +52,9 @@ type endingStream struct {
 func (s endingStream) Context() context.Context { return s.ctx }
 
 // admit checks whether a call is permitted. Health checks need no token, as over HTTP.
-func (s *Server) admit(ctx context.Context, method string) error {
+func (s *Server) admit(ctx context.Context, method string) (context.Context, error) {
 	if strings.HasPrefix(method, "/"+grpc_health_v1.Health_ServiceDesc.ServiceName+"/") {
-		return nil
+		return ctx, nil
 	}
 	r := &http.Request{Method: http.MethodPost, URL: &url.URL{Path: method}, Proto: "HTTP/2.0", ProtoMajor: 2, Header: http.Header{}}
 	if caller, ok := peer.FromContext(ctx); ok {

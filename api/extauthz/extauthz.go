@@ -47,8 +47,9 @@ type Config struct {
 	Policy  engine.Path               // of the document that decides
 
 	// Admit checks whether a call is permitted, before it is processed. r is the HTTP/2 request of the
-	// call, without its body. An error, which must be a gRPC status, ends the call.
-	Admit func(r *http.Request) error
+	// call, without its body. An error, which must be a gRPC status, ends the call. Else the call goes on with the
+	// context that Admit returns.
+	Admit func(r *http.Request) (context.Context, error)
 
 	Begin decision.BeginFunc // called for every decision
 

@@ -359,9 +359,9 @@ func TestACallThatIsNotAdmittedReachesNothing(t *testing.T) {
 			t.Error("a decision is made")
 			return ctx, func(decision.Answer) {}
 		}
-		c.Admit = func(r *http.Request) error {
+		c.Admit = func(r *http.Request) (context.Context, error) {
 			asked.Store(r)
-			return status.Error(codes.Unauthenticated, "unauthorized")
+			return nil, status.Error(codes.Unauthenticated, "unauthorized")
 		}
 	})
 	if _, err := s.check(get("/yes")); status.Code(err) != codes.Unauthenticated {

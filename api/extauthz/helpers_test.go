@@ -45,7 +45,7 @@ func start(t testing.TB, files map[string]string, change func(*extauthz.Config, 
 	engineConfig := engine.Config{Source: func() (fs.FS, error) { return s.files, nil }}
 	config := extauthz.Config{
 		Policy: engine.Path{"envoy", "authz", "allow"},
-		Admit:  func(*http.Request) error { return nil },
+		Admit:  func(r *http.Request) (context.Context, error) { return r.Context(), nil },
 		Begin: func(ctx context.Context, _ *engine.Generation, _ decision.Question) (context.Context, func(decision.Answer)) {
 			return ctx, func(decision.Answer) {}
 		},

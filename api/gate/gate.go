@@ -3,11 +3,14 @@
 // A [Gate] is a row of checks, and each stands against one attack:
 //
 //   - the rate of requests, against floods from one address (429)
-//   - the token, against everyone who cannot read the operator's files (401)
+//   - the token, against everyone who was given none (401)
 //   - the Host, against DNS rebinding (403)
 //   - Origin and Sec-Fetch-Site, against web pages of other sites (403)
 //   - the client header, against forms and images (403)
 //   - the content type, against requests that browsers send across sites without asking first (415)
+//
+// The token also says who the caller is and what it may do, see [Caller]. Which scope a route needs is not the
+// gate's to know.
 //
 // [http.CrossOriginProtection] does not replace the checks of Origin and Sec-Fetch-Site: it lets GET,
 // HEAD and OPTIONS pass, and the sidecar's contract guards reading, too.
@@ -15,7 +18,6 @@ package gate
 
 import (
 	"cmp"
-	"crypto/sha256"
 	"errors"
 	"net/http"
 )
@@ -36,16 +38,21 @@ const (
 
 // Config is what a Gate needs. Only Token is required.
 type Config struct {
-	Token     string // lets callers in
+	Token     string // lets callers in, under [DefaultName] and with [AllScopes]
 	BindHost  string // the host that the listener was bound to
 	PerSecond int    // requests of one remote address; 0: [DefaultPerSecond]
+
+	// Find returns a further token by its digest. It is called for each request that does not present Token. Nil: there
+	// are none.
+	Find func(Digest) (Token, bool)
 }
 
 // Gate checks requests. Safe for concurrent use.
 type Gate struct {
-	tokenDigest [sha256.Size]byte
-	bindHost    string
-	throttle    *throttle
+	digest   Digest // of the default token
+	find     func(Digest) (Token, bool)
+	bindHost string
+	throttle *throttle
 }
 
 // New makes a gate.
@@ -54,7 +61,7 @@ func New(cfg Config) (*Gate, error) {
 		return nil, errors.New("Config.Token is required")
 	}
 	return &Gate{
-		tokenDigest: sha256.Sum256([]byte(cfg.Token)), bindHost: cfg.BindHost,
+		digest: DigestOf(cfg.Token), find: cfg.Find, bindHost: cfg.BindHost,
 		throttle: newThrottle(cmp.Or(cfg.PerSecond, DefaultPerSecond)),
 	}, nil
 }
@@ -69,16 +76,25 @@ type Denial struct {
 // GET and HEAD of an [Open] route.
 func Applies(r *http.Request, a Access) bool { return a != Open || !isSafe(r.Method) }
 
-// Check returns nil if the request passes, or the denial of the first check that it fails.
-func (g *Gate) Check(r *http.Request, a Access) *Denial {
-	if !Applies(r, a) {
-		return nil
+// Check returns the sender of a request that passes, or else the denial of the first check that it fails. Only
+// requests to which the gate [Applies] may be checked.
+func (g *Gate) Check(r *http.Request, a Access) (Caller, *Denial) {
+	if !g.throttle.allow(r) {
+		return Caller{}, &Denial{http.StatusTooManyRequests, "too many requests from this address"}
 	}
+	caller, denial := g.CheckToken(r)
+	if denial == nil {
+		denial = g.checkBrowser(r, a)
+	}
+	if denial != nil {
+		return Caller{}, denial
+	}
+	return caller, nil
+}
+
+// checkBrowser stands against web pages that make a browser send what they cannot send themselves.
+func (g *Gate) checkBrowser(r *http.Request, a Access) *Denial {
 	switch {
-	case !g.throttle.allow(r):
-		return &Denial{http.StatusTooManyRequests, "too many requests from this address"}
-	case !g.hasToken(r):
-		return g.denyToken(r)
 	case !g.checkHost(r):
 		return &Denial{http.StatusForbidden, "Host is neither the bound address nor a loopback name"}
 	case !g.checkOrigin(r):
@@ -96,11 +112,11 @@ func (g *Gate) Check(r *http.Request, a Access) *Denial {
 
 // CheckToken is [Gate.Check] for callers that are not browsers and may ask on behalf of many, such as a
 // proxy that speaks gRPC: only the token is checked.
-func (g *Gate) CheckToken(r *http.Request) *Denial {
-	if !g.hasToken(r) {
-		return g.denyToken(r)
+func (g *Gate) CheckToken(r *http.Request) (Caller, *Denial) {
+	if caller, ok := g.caller(r.Header); ok {
+		return caller, nil
 	}
-	return nil
+	return Caller{}, g.denyToken(r)
 }
 
 func (g *Gate) denyToken(r *http.Request) *Denial {

@@ -26,7 +26,7 @@ func from(g *gate.Gate, address, token string) int {
 	r := httptest.NewRequest(http.MethodGet, "http://192.0.2.1/policy/status", nil)
 	r.RemoteAddr = address
 	r.Header.Set("Authorization", "Bearer "+token)
-	if d := g.Check(r, gate.Read); d != nil {
+	if _, d := g.Check(r, gate.Read); d != nil {
 		return d.Status
 	}
 	return http.StatusOK

@@ -6,6 +6,7 @@ import (
 	"iter"
 	"net/http"
 	"strings"
+	"time"
 )
 
 // Headers that clients send, spelled as keys of [http.Header].
@@ -15,17 +16,67 @@ const (
 	HeaderAuth   = "X-Dc-Auth"
 )
 
-// hasToken stands against everyone who cannot read the operator's files. Digests are compared, not
-// tokens, so the time that it takes depends neither on the token nor on its length.
-func (g *Gate) hasToken(r *http.Request) bool {
-	ok := false
-	for token := range Tokens(r.Header) {
-		digest := sha256.Sum256([]byte(token))
-		if subtle.ConstantTimeCompare(digest[:], g.tokenDigest[:]) == 1 {
-			ok = true
+// DefaultName is the name of the token that the settings give.
+const DefaultName = "default"
+
+// Digest is the SHA-256 of a token. Tokens are random texts of 256 bits, so one round without a salt is enough:
+// it leaves nothing to guess. Slow hashes are for passwords.
+type Digest [sha256.Size]byte
+
+// DigestOf returns the digest of a token.
+func DigestOf(token string) Digest { return sha256.Sum256([]byte(token)) }
+
+// Token is what is kept of a token: who it was made for, and what it may do.
+type Token struct {
+	Name    string
+	Scopes  Scopes
+	Expires time.Time // zero: never
+}
+
+// Caller is the sender of a request that passed the gate.
+type Caller struct {
+	Name   string // of its token; the actor in every record of what it does
+	Scopes Scopes
+	Secret string // the token itself, which system.authz gets as identity
+
+	digest Digest
+}
+
+// caller finds the first token of a request that is valid. It stands against everyone who was given none.
+//
+// The time that it takes says nothing of a token: digests are compared. The default token's is compared in constant
+// time. The others are found by a map of digests, whose order an attacker cannot search byte by byte, since he would need
+// tokens with a digest of his choice.
+func (g *Gate) caller(h http.Header) (Caller, bool) {
+	for secret := range Tokens(h) {
+		digest := DigestOf(secret)
+		if token, ok := g.lookUp(digest); ok {
+			return Caller{Name: token.Name, Scopes: token.Scopes, Secret: secret, digest: digest}, true
 		}
 	}
-	return ok
+	return Caller{}, false
+}
+
+// lookUp finds a valid token.
+func (g *Gate) lookUp(digest Digest) (Token, bool) {
+	if subtle.ConstantTimeCompare(digest[:], g.digest[:]) == 1 {
+		return Token{Name: DefaultName, Scopes: AllScopes}, true
+	}
+	if g.find == nil {
+		return Token{}, false
+	}
+	token, ok := g.find(digest)
+	if !ok || !token.Expires.IsZero() && !time.Now().Before(token.Expires) {
+		return Token{}, false
+	}
+	return token, true
+}
+
+// StillValid reports whether the token of a caller is valid now, with the scopes that it had. It is for requests
+// that last.
+func (g *Gate) StillValid(c Caller) bool {
+	token, ok := g.lookUp(c.digest)
+	return ok && token.Scopes == c.Scopes
 }
 
 // Tokens yields the tokens that a request presents, valid or not.

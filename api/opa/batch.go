@@ -65,6 +65,9 @@ func (x *exchange) batch() {
 		x.failRequest(err)
 		return
 	}
+	if x.refused(path) {
+		return
+	}
 	ctx, cancel := context.WithTimeout(x.r.Context(), batchDeadlines*x.g.Timeout())
 	defer cancel()
 	x.batchID = decision.ID(x.g)

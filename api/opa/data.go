@@ -61,6 +61,9 @@ func (x *exchange) data() {
 		x.failDecision(err)
 		return
 	}
+	if x.refused(path) {
+		return
+	}
 	x.id = decision.ID(x.g)
 	answer := dataAnswer{DecisionID: x.id}
 	value, err := x.decide(path, input, o)
@@ -104,6 +107,9 @@ func (x *exchange) dataV0(path engine.Path, err error) {
 		x.failDecision(err)
 		return
 	}
+	if x.refused(path) {
+		return
+	}
 	value, err := x.decide(path, input, observation{Observation: engine.Observation{Lenient: !x.StrictBuiltinErrors}})
 	switch {
 	case err != nil:
@@ -117,6 +123,18 @@ func (x *exchange) dataV0(path engine.Path, err error) {
 		}
 		writer.Error(x.w, http.StatusNotFound, types.NewErrorV1(types.CodeUndefinedDocument, "%s: %s", message, path))
 	}
+}
+
+// refused reports whether the sender may not have the document at path, and has been told so.
+func (x *exchange) refused(path engine.Path) bool {
+	if x.MayRead == nil {
+		return false
+	}
+	err := x.MayRead(x.r.Context(), x.g, path, x.explain() != types.ExplainOffV1)
+	if err != nil {
+		writer.ErrorString(x.w, http.StatusForbidden, types.CodeUnauthorized, err)
+	}
+	return err != nil
 }
 
 // decide makes one decision, observed if the request asks for more than the result. The value is nil if the

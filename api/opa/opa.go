@@ -6,6 +6,7 @@
 package opa
 
 import (
+	"context"
 	"net/http"
 	"net/url"
 	"slices"
@@ -42,6 +43,10 @@ type API struct {
 
 	// StrictBuiltinErrors makes errors of builtins errors of the decision, also if the request does not ask for it.
 	StrictBuiltinErrors bool
+
+	// MayRead returns an error if the sender of a request may not have the document at path, or not with an
+	// explanation. Nil: everyone may have everything.
+	MayRead func(ctx context.Context, g *engine.Generation, path engine.Path, explained bool) error
 }
 
 // exchange is a request and the generation that answers it.

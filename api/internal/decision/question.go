@@ -18,6 +18,7 @@ type Question struct {
 	Input   ast.Value   // nil: no input
 
 	RequestedBy string // the caller's address; empty: that of the HTTP request
+	Caller      string // the name of the token that the caller presented; empty: that of the HTTP request
 	RequestID   string // ties the decision to other logs; empty: that of the HTTP request
 }
 

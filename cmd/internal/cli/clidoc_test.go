@@ -40,7 +40,7 @@ func document(app *cli.App) string {
 }
 
 func commands(b *strings.Builder, name string, c *cli.Command) {
-	if len(c.Subcommands) == 0 {
+	if len(c.Subcommands) == 0 || len(c.Flags) > 0 {
 		section(b, name, c.Usage, c.ArgsUsage, c.Flags)
 	}
 	for _, sub := range c.Subcommands {

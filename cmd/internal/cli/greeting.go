@@ -35,9 +35,9 @@ func greet(w io.Writer, s settings.Settings, side *sidecar.Sidecar, logger *zap.
 	terminal.Fprintf(w, `
   Serving %s on %s
   Try, in another terminal:
-    curl -s%s %s/policy/evaluate/firewall \
-      -H "Authorization: Bearer $(%s token)" -H "Content-Type: application/json" \
+    %s token --header | curl -s%s %s/policy/evaluate/firewall \
+      -H @- -H "Content-Type: application/json" \
       -d '{"target_type":"skill","destination":"example.com","port":443,"protocol":"tcp"}'
 
-`, dir, url, how, base, os.Args[0])
+`, dir, url, os.Args[0], how, base)
 }

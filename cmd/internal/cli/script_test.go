@@ -24,8 +24,8 @@ import (
 //
 //	listening                    wait until the sidecar of this script answers /health
 //	ready                        wait until it is ready for decisions
-//	http METHOD PATH [Name:value…] [-d BODY]
-//	                             send a request with its token, print the status and the body;
+//	http METHOD PATH [Name:value…] [-t FILE] [-d BODY]
+//	                             send a request with its token or the one in FILE, print the status and the body;
 //	                             a header with an empty value is not sent
 //	check [-t TOKEN] ADDR METHOD PATH [Name:value…] [-d BODY]
 //	                             ask as Envoy does whether a request may pass, print the answer as JSON
@@ -148,6 +148,11 @@ func call(ts *testscript.TestScript, args []string) (string, error) {
 	headers.Set("Authorization", "Bearer "+token)
 	headers.Set(gate.HeaderClient, "test")
 	for i := 2; i < len(args); i++ {
+		if args[i] == "-t" && i+1 < len(args) {
+			i++
+			headers.Set("Authorization", "Bearer "+strings.TrimSpace(ts.ReadFile(args[i])))
+			continue
+		}
 		if args[i] == "-d" && i+1 < len(args) {
 			i++
 			body = strings.NewReader(args[i])

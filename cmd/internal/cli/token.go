@@ -9,8 +9,10 @@ import (
 func tokenCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "token",
-		Usage: "print the token of the running sidecar",
-		Flags: settingFlags("data-dir"),
+		Usage: "print the token of the running sidecar, or make and revoke tokens for its callers",
+		Flags: append(settingFlags("data-dir"), &cli.BoolFlag{
+			Name: "header", Usage: "print it as the header Authorization, for the standard input of curl -H @-: arguments can be read by everyone on the machine",
+		}),
 		Action: func(c *cli.Context) error {
 			if err := noArguments(c); err != nil {
 				return err
@@ -20,11 +22,18 @@ func tokenCommand() *cli.Command {
 				return err
 			}
 			token, _, err := s.Token()
-			if err == nil {
+			switch {
+			case err != nil:
+				return err
+			case c.Bool("header"):
+				terminal.Fprintf(c.App.Writer, "%s\n", "Authorization: Bearer "+token)
+			default:
 				terminal.Fprintf(c.App.Writer, "%s\n", token)
 			}
-			return err
+			return nil
 		},
-		OnUsageError: usageError,
+		Subcommands:     []*cli.Command{tokenNewCommand(), tokenListCommand(), tokenRevokeCommand()},
+		HideHelpCommand: true,
+		OnUsageError:    usageError,
 	}
 }

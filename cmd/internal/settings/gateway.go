@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"defenseclaw/cmd/internal/private"
 )
 
 // Gateway is gateway.json in the data directory, by which commands find the running sidecar.
@@ -24,7 +26,7 @@ func (s Settings) Publish(g Gateway) error {
 	if err != nil {
 		return err
 	}
-	if err := writeFile(s.gatewayFile(), append(text, '\n')); err != nil {
+	if err := private.Write(s.gatewayFile(), append(text, '\n')); err != nil {
 		return fmt.Errorf("publish the address of the sidecar: %w", err)
 	}
 	return nil
@@ -48,22 +50,3 @@ func (s Settings) published() (g Gateway) {
 }
 
 func (s Settings) gatewayFile() string { return filepath.Join(s.DataDir, "gateway.json") }
-
-// writeFile replaces a file atomically with one that only its owner can read. The text is on disk
-// before the file gets its name. renameio does the same, but not on Windows, and it keeps the
-// permissions of the file that it replaces.
-func writeFile(path string, text []byte) error {
-	temp, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*") // mode 0600
-	if err != nil {
-		return err
-	}
-	_, err = temp.Write(text)
-	err = errors.Join(err, temp.Sync(), temp.Close())
-	if err == nil {
-		err = os.Rename(temp.Name(), path)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(temp.Name()))
-	}
-	return nil
-}

@@ -12,6 +12,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"defenseclaw/cmd/internal/private"
 )
 
 // TokenVariable is the environment variable of the gateway token.
@@ -39,8 +41,8 @@ func (s Settings) Token() (token string, explicit bool, err error) {
 // MakeToken adds a random token to .env in the data directory and keeps the rest of that file.
 func (s Settings) MakeToken() (string, error) {
 	secret := make([]byte, 32)
-	_, _ = rand.Read(secret) // never fails: it ends the program instead
-	token := hex.EncodeToString(secret)
+	_, _ = rand.Read(secret)                    // never fails: it ends the program instead
+	token := "dc_" + hex.EncodeToString(secret) // as package tokens makes them
 	text, err := os.ReadFile(s.envFile())
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return "", fmt.Errorf("keep the token: %w", err)
@@ -49,7 +51,7 @@ func (s Settings) MakeToken() (string, error) {
 		text = append(text, '\n')
 	}
 	text = fmt.Appendf(text, "%s=%s\n", TokenVariable, token)
-	if err := writeFile(s.envFile(), text); err != nil {
+	if err := private.Write(s.envFile(), text); err != nil {
 		return "", fmt.Errorf("keep the token: %w", err)
 	}
 	return token, nil

@@ -140,8 +140,11 @@ func (s *Sidecar) lifecycle(r engine.Report) events.Event {
 		e.Transition = transitionUnchanged
 	}
 	e.Details = map[string]any{
-		"trigger": string(r.Trigger.Kind), "policy_dir": s.cfg.Settings.PolicyDir,
+		"trigger": string(r.Trigger.Kind), "actor": actor(r.Trigger), "policy_dir": s.cfg.Settings.PolicyDir,
 		"duration_ms": float64(r.Duration.Microseconds()) / 1000,
+	}
+	if r.Trigger.Client != "" {
+		e.Details["client"] = r.Trigger.Client
 	}
 	if r.Generation != nil {
 		e.Details["generation"], e.Details["revision"] = r.Generation.Number(), r.Generation.Revision()

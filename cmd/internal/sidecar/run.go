@@ -48,6 +48,7 @@ func (s *Sidecar) parts(ready func()) []part {
 		{serving, "watcher", s.watcher != nil, func(ctx context.Context) error { return s.watcher.Run(ctx, changes) }},
 		{serving, "changes", s.watcher != nil, func(ctx context.Context) error { return s.reloadOnChange(ctx, loaded, changes) }},
 		{serving, "leaving", s.cfg.Settings.ShutdownDelay > 0, s.leave},
+		{serving, "tokens", true, s.tokens.Run},
 		{serving, "systemd", true, func(ctx context.Context) error { return s.notifySystemd(ctx, loaded) }},
 
 		{deciding, "engine", s.engine != nil, s.engine.Run},

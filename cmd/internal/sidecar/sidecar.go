@@ -24,6 +24,7 @@ import (
 	"defenseclaw/api/judge"
 	"defenseclaw/api/metrics"
 	"defenseclaw/cmd/internal/settings"
+	"defenseclaw/cmd/internal/tokens"
 	"defenseclaw/engine"
 	"defenseclaw/engine/history"
 	"defenseclaw/engine/source"
@@ -65,6 +66,7 @@ type Sidecar struct {
 	events    *events.Hub
 	judge     *judge.Judge     // nil when it is off
 	decisions *decisionlog.Log // nil when it is off
+	tokens    *tokens.Follower
 }
 
 // New acquires the data directory, the token and the addresses, and makes the parts. On an error it
@@ -100,6 +102,10 @@ func New(cfg Config) (_ *Sidecar, err error) {
 	}
 	if err := errors.Join(s.listenForEnvoy(), s.limitConnections()); err != nil {
 		return nil, err
+	}
+	s.tokens, err = tokens.Follow(tokens.Store{DataDir: cfg.Settings.DataDir}, s.reportTokens, s.recordTokens)
+	if err != nil {
+		return nil, fmt.Errorf("tokens: %w", err)
 	}
 	token, err := s.findToken()
 	if err != nil {
@@ -155,27 +161,6 @@ func (s *Sidecar) checkPolicyDir() error {
 		return nil
 	}
 	return fmt.Errorf("policy directory %s: %w", dir, engine.ErrNoPolicy)
-}
-
-// findToken returns the token, and makes one if there is none. A token that was made protects the API
-// only against callers on this machine, so other addresses need one that the operator chose.
-func (s *Sidecar) findToken() (string, error) {
-	token, explicit, err := s.cfg.Settings.Token()
-	if err != nil && !errors.Is(err, settings.ErrNoToken) {
-		return "", err
-	}
-	if !explicit && !onlyLocal(s.listener) {
-		return "", fmt.Errorf("%s is not a loopback address: set %s before the API is opened to others",
-			s.bindHost, settings.TokenVariable)
-	}
-	if !explicit && s.envoyListener != nil && !onlyLocal(s.envoyListener) {
-		return "", fmt.Errorf("--ext-authz-addr %s is not a loopback address: set %s before it is opened to others",
-			s.cfg.Settings.ExtAuthz.Addr, settings.TokenVariable)
-	}
-	if err != nil {
-		return s.cfg.Settings.MakeToken()
-	}
-	return token, nil
 }
 
 func (s *Sidecar) close() error {

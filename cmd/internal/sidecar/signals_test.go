@@ -270,7 +270,7 @@ func TestAReloadGivesItsSevenSignalsInOrder(t *testing.T) {
 		{"startup", "startup", nil},
 		{"watch", "watch", func(*testing.T, *rig) {}},
 		{"signal", "SIGHUP", func(_ *testing.T, r *rig) { r.hup <- os.Interrupt }},
-		{"api", "test", func(t *testing.T, r *rig) {
+		{"api", "default", func(t *testing.T, r *rig) {
 			status, body := r.do(http.MethodPost, "/policy/reload", nil)
 			if status != http.StatusOK || !bytes.Contains(body, []byte(`"status":"reloaded"`)) || !bytes.Contains(body, []byte(`"generation":2`)) {
 				t.Errorf("%d %s", status, body)
@@ -327,7 +327,7 @@ func TestARefusedReloadIsReportedAndChangesNothing(t *testing.T) {
 	if status != http.StatusInternalServerError || !bytes.Contains(body, []byte(`"file":"p.rego","line":2`)) {
 		t.Errorf("%d %s", status, body)
 	}
-	if at := receive(t, r.atLog, "log"); at.generation != 1 || at.audit != "policy-reload-rejected failed by test" ||
+	if at := receive(t, r.atLog, "log"); at.generation != 1 || at.audit != "policy-reload-rejected failed by default" ||
 		!strings.Contains(at.metric, `"failed"} 1`) || !strings.Contains(at.metric, `"success"} 1`) {
 		t.Errorf("%+v", at)
 	}

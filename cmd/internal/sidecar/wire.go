@@ -60,6 +60,7 @@ func (s *Sidecar) wire(token string) (err error) {
 		Source:    s.source,
 		PolicyDir: set.PolicyDir,
 		Token:     token,
+		FindToken: s.tokens.Find,
 		BindHost:  s.bindHost,
 		Watch:     s.watchHealth,
 		LastGood:  s.lastGood,

@@ -1,0 +1,32 @@
+// Package private keeps files that only their owner may write: [Write] makes them so, and [Check] refuses those that
+// others could have written.
+package private
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+)
+
+// Write replaces a file atomically with one that only its owner can read. The text is on disk before the file gets
+// its name. The owner is that of the directory: what root writes there for a service, the service can read.
+//
+// renameio does the same, but not on Windows, and it keeps the permissions of the file that it replaces.
+func Write(path string, text []byte) error {
+	temp, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*") // mode 0600
+	if err != nil {
+		return err
+	}
+	_, err = temp.Write(text)
+	err = errors.Join(err, temp.Sync(), temp.Close())
+	if err == nil {
+		err = Adopt(temp.Name())
+	}
+	if err == nil {
+		err = os.Rename(temp.Name(), path)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(temp.Name()))
+	}
+	return nil
+}
