@@ -97,18 +97,20 @@ func runsOf(good, bad, input string) map[string][][]string {
 		"list remove":              {slices.Concat(forList, []string{"block", hostile}), {"block", hostile}},
 		"audit list":               {{}, {"--json"}, {"--actor", hostile}, {"--since", hostile}, {"--file", hostile}},
 		"audit verify":             {{}, {"--json"}, {"--head", hostile}, {"--file", hostile}},
-		"token":                    {{}, {hostile}},
+		"token":                    {{}, {"--header"}, {hostile}},
+		"token new":                {{"--name", "good", "--scope", "read"}, {"--name", hostile, "--scope", "read"}, {"--name", "x", "--scope", hostile}, {"--name", "x", "--scope", "read", "--expires", hostile}},
+		"token list":               {{}, {"--json"}, {hostile}},
+		"token revoke":             {{hostile}, {"good"}, {}},
 		"completion":               {{"bash"}, {hostile}},
 	}
 }
 
-// leaves lists the commands of a tree that have no commands of their own.
+// leaves lists the commands of a tree that do something, not only their own commands.
 func leaves(commands []*cli.Command, path ...string) (found [][]string) {
 	for _, c := range commands {
 		at := append(slices.Clone(path), c.Name)
-		if len(c.Subcommands) > 0 {
-			found = append(found, leaves(c.Subcommands, at...)...)
-		} else {
+		found = append(found, leaves(c.Subcommands, at...)...)
+		if len(c.Subcommands) == 0 || len(c.Flags) > 0 {
 			found = append(found, at)
 		}
 	}
