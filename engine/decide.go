@@ -20,13 +20,14 @@ var (
 )
 
 // Decide is [Generation.Evaluate] with the result in JSON's Go types, numbers as [json.Number]. Undefined is
-// not an error: then defined is false.
+// not an error: then defined is false. A result over [Config].MaxAnswerBytes, each value of it counted with 32
+// more, is an error that wraps [ErrAnswerTooLong].
 func (g *Generation) Decide(ctx context.Context, path Path, input ast.Value) (result any, defined bool, err error) {
 	value, err := g.Evaluate(ctx, path, input)
 	if err != nil || value == nil {
 		return nil, false, err
 	}
-	if result, err = ast.JSON(value); err != nil {
+	if result, err = g.plain(value); err != nil {
 		return nil, false, fmt.Errorf("evaluate %s: %w", path, err)
 	}
 	return result, true, nil

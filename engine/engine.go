@@ -31,6 +31,7 @@ type Config struct {
 	MaxDecisions    int           // bounds the decisions that run at once; default four for each processor, at least eight
 	Tests           bool          // *_test.rego files are modules too: for those who run them, never for what serves
 	DecisionTimeout time.Duration // bounds a decision whose context has no deadline; default [DecisionTimeout]
+	MaxAnswerBytes  int           // bounds the JSON of one answer; default [DefaultMaxAnswerBytes]
 	Checks          []Check
 	Announcements   []Announcement
 }
@@ -59,6 +60,7 @@ func New(cfg Config) (*Engine, error) {
 		return nil, errors.New("engine: Config.Source is required")
 	}
 	cfg.Timeout = cmp.Or(cfg.Timeout, 2*time.Minute)
+	cfg.MaxAnswerBytes = cmp.Or(cfg.MaxAnswerBytes, DefaultMaxAnswerBytes)
 	cfg.Settle = cmp.Or(cfg.Settle, 500*time.Millisecond)
 	cfg.RemovalWait = cmp.Or(cfg.RemovalWait, 2*time.Second)
 	e := &Engine{

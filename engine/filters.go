@@ -50,7 +50,7 @@ func (g *Generation) Filters(ctx context.Context, f FilterRequest, o Observation
 	}
 	options := []regocompile.CompileOption{
 		regocompile.ParsedQuery(ast.NewBody(ast.NewExpr(ast.NewTerm(f.Path.ref())))), regocompile.MaskRule(f.Mask), regocompile.Mappings(f.Mappings),
-		regocompile.Metrics(o.Metrics), regocompile.Rego(append(g.adHoc(o), rego.DisableInlining(f.DisableInlining))...),
+		regocompile.Metrics(o.Metrics), regocompile.Rego(append(g.adHoc(o, nil), rego.DisableInlining(f.DisableInlining))...),
 	}
 	unknowns := make([]*ast.Term, 0, len(f.Unknowns))
 	for _, unknown := range f.Unknowns {

@@ -12,10 +12,6 @@ import (
 // afterwards. An error says only that it is not JSON; encoding/json says more.
 func ParseJSON(text []byte) (ast.Value, error) { return jsonast.Value(text) }
 
-// AppendJSON writes a value, such as a decision, as encoding/json writes what [ast.JSON] makes of it.
-// An error is of a value that is not ground.
-func AppendJSON(to []byte, v ast.Value) ([]byte, error) { return jsonast.Append(to, v) }
-
 // CheckYAMLInput reports what would be dropped, or take more memory than its text suggests, when a YAML text is
 // decoded as an input: a document after the first, any alias, and mappings of thousands of keys, whose decoding
 // takes time that grows with their square. It also reports text that is not YAML.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"defenseclaw/engine/internal/contain"
 	"defenseclaw/engine/internal/dialect"
@@ -27,6 +28,7 @@ type Observation struct {
 	Metrics    metrics.Metrics               // how long its parts took; nil: not measured
 	Instrument bool                          // Metrics also holds the evaluator's counters
 	Tracer     *topdown.BufferTracer         // every step; nil: none
+	MaxEvents  int                           // of Tracer; one more is an error that wraps [ErrAnswerTooLong]; 0: unbounded
 	EveryRule  bool                          // for Observe: evaluate rules that an index would exclude, too
 	Labels     *topdown.EvaluatedRuleTracker // labels of the rules that were evaluated; nil: none
 }
@@ -38,6 +40,18 @@ func (o Observation) mode() eval.Mode {
 	return eval.Strict
 }
 
+// tracer returns the tracer of one evaluation, nil for none, and the context that it ends when it is full.
+func (o Observation) tracer(ctx context.Context) (context.Context, topdown.QueryTracer) {
+	switch {
+	case o.Tracer == nil:
+		return ctx, nil
+	case o.MaxEvents == 0:
+		return ctx, o.Tracer
+	}
+	ctx, end := context.WithCancelCause(ctx)
+	return ctx, &boundedTrace{o.Tracer, o.MaxEvents, end}
+}
+
 // Observe is [Generation.Evaluate] with a record of how the decision was made.
 func (g *Generation) Observe(ctx context.Context, path Path, input ast.Value, o Observation) (_ ast.Value, err error) {
 	defer contain.Panic("evaluate "+path.String(), &err)
@@ -46,6 +60,7 @@ func (g *Generation) Observe(ctx context.Context, path Path, input ast.Value, o 
 		return nil, fmt.Errorf("evaluate %s: %w", path, err)
 	}
 	defer end()
+	ctx, tracer := o.tracer(ctx)
 	if o.Metrics != nil {
 		hits := o.Metrics.Counter(metrics.ServerQueryCacheHit)
 		if g.evaluator.Planned(eval.Path(path)) {
@@ -59,10 +74,29 @@ func (g *Generation) Observe(ctx context.Context, path Path, input ast.Value, o 
 	if o.Metrics != nil {
 		options = append(options, rego.EvalMetrics(o.Metrics))
 	}
-	if o.Tracer != nil {
-		options = append(options, rego.EvalQueryTracer(o.Tracer))
+	if tracer != nil {
+		options = append(options, rego.EvalQueryTracer(tracer))
 	}
-	return g.evaluator.Observe(ctx, eval.Path(path), input, o.mode(), options...)
+	value, err := g.evaluator.Observe(ctx, eval.Path(path), input, o.mode(), options...)
+	return value, asEnded(ctx, err)
+}
+
+// Within runs f, which makes an input whose size a caller chose, in a slot of those for evaluations. The error is
+// f's or ctx's, or wraps [ErrBusy] or [ErrDecisionTimeout].
+func (g *Generation) Within(ctx context.Context, f func() error) error {
+	err := context.Cause(ctx)
+	if at, ok := ctx.Deadline(); err == nil && ok && !time.Now().Before(at) {
+		err = context.DeadlineExceeded // the context's timer may be late
+	}
+	if err != nil {
+		return fmt.Errorf("make the input: %w: %w", eval.ErrTimeout, err)
+	}
+	_, end, err := g.evaluator.EnterAdHoc(ctx)
+	if err != nil {
+		return fmt.Errorf("make the input: %w", err)
+	}
+	defer end()
+	return f()
 }
 
 // Query evaluates a query that the caller wrote, with an input that may be nil for none. The rules of the
@@ -76,9 +110,10 @@ func (g *Generation) Query(ctx context.Context, query ast.Body, input ast.Value,
 	}
 	query = query.Copy() // the evaluation changes it
 	return runAdHoc(ctx, g, "evaluate the query", func(ctx context.Context) (rego.ResultSet, error) {
-		set, err := rego.New(append(g.adHoc(o), rego.ParsedQuery(query), rego.ParsedInput(input))...).Eval(ctx)
+		ctx, tracer := o.tracer(ctx)
+		set, err := rego.New(append(g.adHoc(o, tracer), rego.ParsedQuery(query), rego.ParsedInput(input), rego.GenerateJSON(g.rows()))...).Eval(ctx)
 		if err != nil {
-			return nil, fmt.Errorf("evaluate the query: %w", eval.AsTimeout(ctx, err))
+			return nil, fmt.Errorf("evaluate the query: %w", asEnded(ctx, err))
 		}
 		return set, nil
 	})
@@ -102,19 +137,20 @@ func (g *Generation) Partial(ctx context.Context, p Partial, o Observation) (*re
 	}
 	p.Query = p.Query.Copy()
 	return runAdHoc(ctx, g, "partially evaluate the query", func(ctx context.Context) (*rego.PartialQueries, error) {
-		left, err := rego.New(append(g.adHoc(o),
+		ctx, tracer := o.tracer(ctx)
+		left, err := rego.New(append(g.adHoc(o, tracer),
 			rego.ParsedQuery(p.Query), rego.ParsedInput(p.Input), rego.ParsedUnknowns(p.Unknowns),
 			rego.DisableInlining(p.DisableInlining), rego.NondeterministicBuiltins(p.NondeterministicBuiltins),
 		)...).Partial(ctx)
 		if err != nil {
-			return nil, fmt.Errorf("partially evaluate the query: %w", eval.AsTimeout(ctx, err))
+			return nil, fmt.Errorf("partially evaluate the query: %w", asEnded(ctx, err))
 		}
 		return left, nil
 	})
 }
 
 // adHoc are the options of every query that is not prepared.
-func (g *Generation) adHoc(o Observation) []func(*rego.Rego) {
+func (g *Generation) adHoc(o Observation, tracer topdown.QueryTracer) []func(*rego.Rego) {
 	options := []func(*rego.Rego){
 		rego.Compiler(g.policy.Compiler()),
 		rego.Store(g.data),
@@ -129,8 +165,8 @@ func (g *Generation) adHoc(o Observation) []func(*rego.Rego) {
 	if o.Metrics != nil {
 		options = append(options, rego.Metrics(o.Metrics))
 	}
-	if o.Tracer != nil {
-		options = append(options, rego.QueryTracer(o.Tracer))
+	if tracer != nil {
+		options = append(options, rego.QueryTracer(tracer))
 	}
 	return options
 }

@@ -8,11 +8,14 @@ package authzen
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"net/http"
 
 	"defenseclaw/api/internal/decision"
 	"defenseclaw/engine"
+
+	"github.com/open-policy-agent/opa/v1/ast"
 )
 
 // batchDeadlines is the deadline of a batch in units of that of a single decision, which each decision of the
@@ -111,7 +114,12 @@ func (a *API) handler(answer func(x *exchange, body map[string]any)) http.Handle
 }
 
 func (x *exchange) answerOne(e evaluation) {
-	d, err := x.decide(x.r.Context(), e)
+	input, err := e.input()
+	if err != nil {
+		x.fail(err)
+		return
+	}
+	d, err := x.decide(x.r.Context(), input)
 	if err != nil {
 		x.fail(err)
 		return
@@ -126,14 +134,21 @@ func (x *exchange) answerAll(all evaluations, last *bool) {
 	defer cancel()
 	x.batch = decision.ID(x.g)
 	answer := struct {
-		Evaluations []verdict `json:"evaluations"`
-	}{make([]verdict, 0, len(all.list))}
+		Evaluations []json.RawMessage `json:"evaluations"`
+	}{make([]json.RawMessage, 0, len(all.list))}
+	size := 0
 	for _, e := range all.list {
-		d, err := x.decideWithin(ctx, e.or(all.defaults))
-		if err != nil {
-			d = verdict{Context: map[string]any{"error": itemError{statusOf(err), err.Error()}}}
+		if x.r.Context().Err() != nil {
+			return // nobody reads the answer
 		}
-		answer.Evaluations = append(answer.Evaluations, d)
+		d, err := x.decideWithin(ctx, e, all.defaults)
+		text := encode(d, err)
+		if size+len(text) > x.g.MaxAnswerBytes() {
+			d = verdict{}
+			text = encode(d, x.g.AnswerTooLong())
+		}
+		size += len(text)
+		answer.Evaluations = append(answer.Evaluations, text)
 		if last != nil && d.Decision == *last {
 			break
 		}
@@ -141,18 +156,34 @@ func (x *exchange) answerAll(all evaluations, last *bool) {
 	decision.WriteJSON(x.w, http.StatusOK, answer)
 }
 
-func (x *exchange) decideWithin(ctx context.Context, e evaluation) (verdict, error) {
-	ctx, cancel := context.WithTimeout(ctx, x.g.Timeout())
-	defer cancel()
-	return x.decide(ctx, e)
+// encode writes a verdict, or the denial that an error means. It is done at once, so that the bytes of all count.
+func encode(d verdict, err error) json.RawMessage {
+	if err != nil {
+		const maxMessage = 4 << 10 // it may hold a text of the caller's, and counts for each evaluation
+		message := err.Error()
+		d = verdict{Context: map[string]any{"error": itemError{statusOf(err), message[:min(maxMessage, len(message))]}}}
+	}
+	text, _ := json.Marshal(d) //nolint:errchkjson // of what the engine made of a value, and of texts
+	return text
 }
 
-// decide makes one decision.
-func (x *exchange) decide(ctx context.Context, e evaluation) (verdict, error) {
-	input, err := e.input()
+// decideWithin makes the input in a slot, since that takes time as well, and decides.
+func (x *exchange) decideWithin(ctx context.Context, e, defaults evaluation) (d verdict, err error) {
+	ctx, cancel := context.WithTimeout(ctx, x.g.Timeout())
+	defer cancel()
+	var input ast.Value
+	err = x.g.Within(ctx, func() (err error) {
+		input, err = e.or(defaults).input()
+		return err
+	})
 	if err != nil {
 		return verdict{}, err
 	}
+	return x.decide(ctx, input)
+}
+
+// decide makes one decision.
+func (x *exchange) decide(ctx context.Context, input ast.Value) (verdict, error) {
 	ctx, end := x.Begin(ctx, x.g, decision.Question{BatchID: x.batch, Path: x.Policy, Input: input})
 	result, defined, err := x.g.Decide(ctx, x.Policy, input)
 	end(decision.Answer{Result: result, Defined: defined, Err: err})

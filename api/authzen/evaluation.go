@@ -18,7 +18,24 @@ import (
 
 // evaluation asks whether a subject may do an action to a resource. An entity that is not given is nil. Only
 // the required fields are checked; the policy interprets all others.
-type evaluation struct{ subject, action, resource, context map[string]any }
+type evaluation struct{ subject, action, resource, context *entity }
+
+// entity is converted once, also if it is a default that many evaluations share.
+type entity struct {
+	fields map[string]any
+	value  ast.Value // nil: not converted yet
+}
+
+func (e *entity) ast() (ast.Value, error) {
+	if e.value == nil {
+		value, err := ast.InterfaceToValue(e.fields)
+		if err != nil {
+			return nil, wrong("%s", err)
+		}
+		e.value = value
+	}
+	return e.value, nil
+}
 
 // evaluations are the evaluations of a batch and their defaults.
 type evaluations struct {
@@ -30,14 +47,20 @@ type evaluations struct {
 // readEvaluation reads an evaluation from a JSON object. Field names are case-sensitive, unlike in
 // encoding/json, so that a proxy that inspects the body reads the same fields.
 func readEvaluation(body map[string]any, place string) (e evaluation, err error) {
-	for name, entity := range map[string]*map[string]any{
-		"subject": &e.subject, "action": &e.action, "resource": &e.resource, "context": &e.context,
+	for name, place := range map[string]struct {
+		of   **entity
+		name string
+	}{
+		"subject": {&e.subject, place + "subject"}, "action": {&e.action, place + "action"},
+		"resource": {&e.resource, place + "resource"}, "context": {&e.context, place + "context"},
 	} {
-		value, err := object(body[name], place+name)
+		fields, err := object(body[name], place.name)
 		if err != nil {
 			return evaluation{}, err
 		}
-		*entity = value
+		if fields != nil {
+			*place.of = &entity{fields: fields}
+		}
 	}
 	return e, nil
 }
@@ -102,17 +125,20 @@ func (all evaluations) last() (*bool, error) {
 // or returns e with the entities that it lacks from defaults. Of an entity that e has, it adds only missing
 // required fields, never properties.
 func (e evaluation) or(defaults evaluation) evaluation {
-	pick := func(own, other map[string]any, required ...string) map[string]any {
+	pick := func(own, other *entity, required ...string) *entity {
 		if own == nil {
 			return other
 		}
-		own = maps.Clone(own)
+		if other == nil {
+			return own
+		}
+		fields := maps.Clone(own.fields)
 		for _, field := range required {
-			if value, ok := other[field]; ok && own[field] == nil {
-				own[field] = value
+			if value, ok := other.fields[field]; ok && fields[field] == nil {
+				fields[field] = value
 			}
 		}
-		return own
+		return &entity{fields: fields}
 	}
 	return evaluation{
 		subject: pick(e.subject, defaults.subject, "type", "id"), action: pick(e.action, defaults.action, "name"),
@@ -122,10 +148,10 @@ func (e evaluation) or(defaults evaluation) evaluation {
 
 // input returns the policy's input. The error says what the specification requires and e lacks.
 func (e evaluation) input() (ast.Value, error) {
-	input := map[string]any{}
+	input := ast.NewObject()
 	for _, entity := range []struct {
 		name     string
-		value    map[string]any
+		value    *entity
 		required []string
 	}{
 		{"subject", e.subject, []string{"type", "id"}},
@@ -136,25 +162,34 @@ func (e evaluation) input() (ast.Value, error) {
 			return nil, wrong("%s is required", entity.name)
 		}
 		for _, field := range entity.required {
-			if text, ok := entity.value[field].(string); !ok || text == "" {
+			if text, ok := entity.value.fields[field].(string); !ok || text == "" {
 				return nil, wrong("%s.%s is required and must be a non-empty string", entity.name, field)
 			}
 		}
-		if properties, ok := entity.value["properties"]; ok {
+		if properties, ok := entity.value.fields["properties"]; ok {
 			if _, ok := properties.(map[string]any); !ok {
 				return nil, wrong("%s.properties is not an object", entity.name)
 			}
 		}
-		input[entity.name] = entity.value
+		if err := insert(input, entity.name, entity.value); err != nil {
+			return nil, err
+		}
 	}
 	if e.context != nil {
-		input["context"] = e.context
+		if err := insert(input, "context", e.context); err != nil {
+			return nil, err
+		}
 	}
-	value, err := ast.InterfaceToValue(input)
+	return input, nil
+}
+
+func insert(input ast.Object, name string, e *entity) error {
+	value, err := e.ast()
 	if err != nil {
-		return nil, wrong("%s", err)
+		return err
 	}
-	return value, nil
+	input.Insert(ast.InternedTerm(name), ast.NewTerm(value))
+	return nil
 }
 
 // verdict is the answer to one evaluation.

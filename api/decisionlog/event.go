@@ -1,6 +1,7 @@
 package decisionlog
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -214,30 +215,51 @@ func tree(v ast.Value) (*any, error) {
 	return &x, nil
 }
 
-// sizeOf estimates the size of a value in memory.
-func sizeOf(v any) (size int) {
+// sizeOf estimates the size of values in memory, and stops above limit: an event shows shared parts each time, so the
+// size of its text has nothing to do with that of the values.
+func sizeOf(limit int, values ...any) int {
+	m := meter{limit: limit}
+	for _, v := range values {
+		_ = m.add(v) // the error only ends the count
+	}
+	return m.size
+}
+
+type meter struct{ size, limit int }
+
+func (m *meter) add(v any) error {
 	const each = 64 // a term and its container
+	if m.size > m.limit {
+		return errQueueFull
+	}
+	if v != nil {
+		m.size += each
+	}
 	switch v := v.(type) {
 	case ast.String:
-		return each + len(v)
-	case ast.Object:
-		v.Foreach(func(key, value *ast.Term) { size += sizeOf(key.Value) + sizeOf(value.Value) })
-	case *ast.Array:
-		v.Foreach(func(t *ast.Term) { size += sizeOf(t.Value) })
-	case ast.Set:
-		v.Foreach(func(t *ast.Term) { size += sizeOf(t.Value) })
+		m.size += len(v)
 	case string:
-		return each + len(v)
+		m.size += len(v)
+	case ast.Object:
+		return v.Iter(func(key, value *ast.Term) error { return cmp.Or(m.add(key.Value), m.add(value.Value)) })
+	case *ast.Array:
+		return v.Iter(m.addTerm)
+	case ast.Set:
+		return v.Iter(m.addTerm)
 	case map[string]any:
 		for key, value := range v {
-			size += each + len(key) + sizeOf(value)
+			if err := cmp.Or(m.add(key), m.add(value)); err != nil {
+				return err
+			}
 		}
 	case []any:
 		for _, value := range v {
-			size += sizeOf(value)
+			if err := m.add(value); err != nil {
+				return err
+			}
 		}
-	case nil:
-		return 0
 	}
-	return each + size
+	return nil
 }
+
+func (m *meter) addTerm(t *ast.Term) error { return m.add(t.Value) }

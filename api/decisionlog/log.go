@@ -173,7 +173,7 @@ func (l *Log) Begin(ctx context.Context, g *engine.Generation, q decision.Questi
 }
 
 func (l *Log) enqueue(r *record) {
-	r.size = int64(sizeOf(r.question.Input) + sizeOf(r.answer.Result))
+	r.size = int64(sizeOf(l.cfg.BufferBytes, r.question.Input, r.answer.Result))
 	if l.queued.Add(r.size) > int64(l.cfg.BufferBytes) {
 		l.queued.Add(-r.size)
 		l.drop(DroppedQueue, 1, errQueueFull)

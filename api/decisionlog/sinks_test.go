@@ -12,6 +12,9 @@ import (
 	"time"
 
 	"defenseclaw/api/decisionlog"
+	"defenseclaw/api/internal/decision"
+
+	"github.com/open-policy-agent/opa/v1/ast"
 )
 
 var plain = map[string]string{"p.rego": "package p\nx := input"}
@@ -131,5 +134,20 @@ func TestAFailingConsoleIsCounted(t *testing.T) {
 	l.stopped()
 	if got := l.Health(); got.Dropped[decisionlog.DroppedConsole] != 1 || got.Written[decisionlog.SinkConsole] != 0 {
 		t.Errorf("%+v", got)
+	}
+}
+
+func TestADecisionThatIsLargerThanTheBufferIsDropped(t *testing.T) {
+	l := run(t, decisionlog.Config{Console: &buffer{}, BufferBytes: 100_000})
+	g := load(t, map[string]string{"p.rego": "package p\n"})
+	result := ast.StringTerm("small in memory, with a text that would have no end")
+	for range 60 {
+		result = ast.ArrayTerm(result, result)
+	}
+	for _, answer := range []any{result.Value, map[string]any{"x": []any{strings.Repeat("x", 100_000)}}} {
+		l.Begin(t.Context(), g, decision.Question{ID: "large"})(decision.Answer{Result: answer, Defined: true})
+	}
+	if got := l.Health().Dropped[decisionlog.DroppedQueue]; got != 2 {
+		t.Errorf("%d of 2 decisions were dropped", got)
 	}
 }

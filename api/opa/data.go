@@ -81,10 +81,10 @@ func (x *exchange) data() {
 	answer.Provenance, answer.Metrics = x.provenance(), o.measured()
 	defined := value != nil
 	if defined {
-		answer.Result, answer.RuleLabels = &jsonValue{value}, o.labels()
+		answer.Result, answer.RuleLabels = &jsonValue{value, x.g}, o.labels()
 	}
 	if defined || o.explain == types.ExplainFullV1 {
-		if answer.Explanation, err = o.explanation(x.pretty()); err != nil {
+		if answer.Explanation, err = x.explanation(o); err != nil {
 			x.failDecision(err)
 			return
 		}
@@ -115,7 +115,7 @@ func (x *exchange) dataV0(path engine.Path, err error) {
 	case err != nil:
 		x.failDecision(err)
 	case value != nil:
-		x.write(jsonValue{value})
+		x.write(jsonValue{value, x.g})
 	default:
 		message := types.MsgMissingError
 		if x.g.HasRules(path) {
@@ -153,12 +153,6 @@ func (x *exchange) decide(path engine.Path, input ast.Value, o observation) (val
 	return value, err
 }
 
-// jsonValue lets encoding/json encode a value.
-type jsonValue struct{ ast.Value }
-
-// MarshalJSON implements [json.Marshaler].
-func (v jsonValue) MarshalJSON() ([]byte, error) { return engine.AppendJSON(nil, v.Value) }
-
 // writePlain writes a [dataAnswer] with an ID and an optional result only, which is nearly every answer. With
 // write, BenchmarkDataDecision takes 15.4 instead of 14.2 µs.
 func (x *exchange) writePlain(decisionID string, value ast.Value) {
@@ -168,7 +162,7 @@ func (x *exchange) writePlain(decisionID string, value ast.Value) {
 	text = append(text, '"')
 	if value != nil {
 		var err error
-		if text, err = engine.AppendJSON(append(text, `,"result":`...), value); err != nil {
+		if text, err = x.g.AppendJSON(append(text, `,"result":`...), value); err != nil {
 			x.failDecision(err)
 			return
 		}

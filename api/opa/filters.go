@@ -1,7 +1,6 @@
 package opa
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -103,14 +102,13 @@ func (x *exchange) filters() {
 	}
 	o.metrics.Timer(metrics.ServerHandler).Stop()
 	answer.Metrics = o.measured()
+	text, err := x.encode(answer)
+	if err != nil {
+		x.failDecision(err)
+		return
+	}
 	x.w.Header().Set("Content-Type", accept)
-	encoder := json.NewEncoder(x.w)
-	if x.pretty() {
-		encoder.SetIndent("", "  ")
-	}
-	if err := encoder.Encode(answer); err != nil {
-		writer.ErrorAuto(x.w, err)
-	}
+	_, _ = x.w.Write(text)
 }
 
 // filterRequest reads all parts of a request except the targets.

@@ -30,7 +30,7 @@ func (x *exchange) observation() observation {
 		o.Metrics = o.metrics
 	}
 	if o.explain != types.ExplainOffV1 {
-		o.Tracer = topdown.NewBufferTracer()
+		o.Tracer, o.MaxEvents = topdown.NewBufferTracer(), maxEvents
 	}
 	if x.flag(types.ParamRuleLabelsV1) {
 		o.Labels = &topdown.EvaluatedRuleTracker{}
@@ -66,7 +66,7 @@ func (o *observation) labels() []map[string]any {
 }
 
 // explanation returns the trace, filtered by the mode; nil if not requested.
-func (o *observation) explanation(pretty bool) (trace types.TraceV1, err error) {
+func (x *exchange) explanation(o observation) (trace types.TraceV1, err error) {
 	if o.Tracer == nil {
 		return nil, nil
 	}
@@ -74,7 +74,11 @@ func (o *observation) explanation(pretty bool) (trace types.TraceV1, err error) 
 		types.ExplainNotesV1: lineage.Notes, types.ExplainFailsV1: lineage.Fails,
 		types.ExplainFullV1: lineage.Full, types.ExplainDebugV1: lineage.Debug,
 	}[o.explain]
-	if trace, err = types.NewTraceV1(filter(*o.Tracer), pretty); err != nil {
+	events, left := filter(*o.Tracer), allowance(x.g.MaxAnswerBytes())
+	if !left.takeEvents(events, x.pretty()) {
+		return nil, x.g.AnswerTooLong()
+	}
+	if trace, err = types.NewTraceV1(events, x.pretty()); err != nil {
 		return nil, fmt.Errorf("write the explanation: %w", err)
 	}
 	return trace, nil

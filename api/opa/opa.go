@@ -113,5 +113,3 @@ func (x *exchange) flag(name string) bool {
 }
 
 func (x *exchange) pretty() bool { return x.flag(types.ParamPrettyV1) }
-
-func (x *exchange) write(v any) { writer.JSONOK(x.w, v, x.pretty()) }

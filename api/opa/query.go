@@ -34,16 +34,22 @@ func (x *exchange) query() {
 	ctx, end := x.Begin(x.r.Context(), x.g, decision.Question{Query: query, Input: input})
 	set, err := x.g.Query(ctx, query, input, o.Observation)
 	var answer types.QueryResponseV1
-	for _, row := range set {
-		answer.Result = append(answer.Result, row.Bindings.WithoutWildcards())
+	var logged any // a list whose size the decision log can count
+	if len(set) > 0 {
+		rows := make([]any, len(set))
+		for i, row := range set {
+			bindings := map[string]any(row.Bindings.WithoutWildcards())
+			answer.Result, rows[i] = append(answer.Result, bindings), bindings
+		}
+		logged = rows
 	}
-	end(decision.Answer{Result: answer.Result, Defined: len(set) > 0, Err: err})
+	end(decision.Answer{Result: logged, Defined: len(set) > 0, Err: err})
 	if err != nil {
 		x.failQuery(err, types.MsgCompileQueryError)
 		return
 	}
 	answer.RuleLabels = o.labels()
-	if answer.Explanation, err = o.explanation(x.pretty()); err != nil {
+	if answer.Explanation, err = x.explanation(o); err != nil {
 		x.failDecision(err)
 		return
 	}
@@ -112,10 +118,14 @@ func (x *exchange) compile() {
 		x.failQuery(err, types.MsgCompileModuleError)
 		return
 	}
+	if !x.fits(left) {
+		x.failDecision(x.g.AnswerTooLong())
+		return
+	}
 	o.metrics.Timer(metrics.ServerHandler).Stop()
 	var result any = types.PartialEvaluationResultV1{Queries: left.Queries, Support: left.Support}
 	answer := types.CompileResponseV1{Result: &result, Metrics: o.measured()}
-	if answer.Explanation, err = o.explanation(x.pretty()); err != nil {
+	if answer.Explanation, err = x.explanation(o); err != nil {
 		x.failDecision(err)
 		return
 	}

@@ -43,6 +43,7 @@ type Settings struct {
 	DecisionTimeout time.Duration
 	MaxDecisions    int // evaluated at once; 0: by the number of processors
 
+	MaxAnswerBytes      int
 	StrictBuiltinErrors bool // on OPA's routes, too
 	OutsideLinks        bool // follow links out of the policy directory
 	ValidateOnly        bool

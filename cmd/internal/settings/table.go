@@ -177,6 +177,10 @@ func loading(s *Settings) []Setting {
 			value: natural(&s.MaxDecisions, "a number, or 0"),
 		},
 		{
+			Flag: "max-answer-bytes", Env: "DEFENSECLAW_MAX_ANSWER_BYTES", Key: "engine.max_answer_bytes", Default: "67108864",
+			Help: "refuse an answer with more than `N` bytes of JSON", value: positive(&s.MaxAnswerBytes, "a number of bytes"),
+		},
+		{
 			Flag: "strict-builtin-errors", Env: "DEFENSECLAW_STRICT_BUILTIN_ERRORS", Key: "engine.strict_builtin_errors", Default: "false",
 			Help:  "make an error of a builtin an error of the decision on OPA's routes, too, where it otherwise makes what called it undefined",
 			value: boolean(&s.StrictBuiltinErrors),

@@ -42,7 +42,7 @@ func (s *Sidecar) wire(token string) (err error) {
 			Limits:          source.Limits{FileBytes: set.MaxFileBytes, Files: set.MaxFiles, Depth: set.MaxDepth},
 			RemovalWait:     set.RemovalWait,
 			Keep:            engine.Keep{Packages: domains.Packages(), DataOf: []engine.Path{{"defenseclaw"}}},
-			DecisionTimeout: set.DecisionTimeout, MaxDecisions: set.MaxDecisions,
+			DecisionTimeout: set.DecisionTimeout, MaxDecisions: set.MaxDecisions, MaxAnswerBytes: set.MaxAnswerBytes,
 		})
 		if err != nil {
 			return err

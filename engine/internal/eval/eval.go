@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"sync"
 	"time"
@@ -69,6 +70,8 @@ type Config struct {
 	Limiter *Limiter      // shared by generations; nil: any number of decisions at once
 	Timeout time.Duration // bounds a decision whose context has no deadline; 0: [DefaultTimeout]
 
+	MaxAnswerBytes int // that callers may make of one document; 0: any number
+
 	// OnAsked is called when a path is first asked for, and must not block. nil: nothing is called.
 	OnAsked func(Path)
 
@@ -94,6 +97,9 @@ func New(policy *compile.Policy, data *store.Store, cfg Config) *Evaluator {
 
 // Timeout bounds a decision whose context has no deadline.
 func (e *Evaluator) Timeout() time.Duration { return e.cfg.Timeout }
+
+// MaxAnswerBytes bounds the text that callers make of one document.
+func (e *Evaluator) MaxAnswerBytes() int { return cmp.Or(e.cfg.MaxAnswerBytes, math.MaxInt) }
 
 // Evaluate evaluates the document at path with input; nil is none. The value is nil where the document is
 // undefined, which is no error. It must not be changed: it may share parts with the data. The error is the

@@ -2,14 +2,30 @@ package jsonast
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 )
 
+// ErrTooLong is the error of a value whose text is longer than a limit.
+var ErrTooLong = errors.New("the text of the value is too long")
+
 // Append appends a value to a text, byte for byte as [json.Marshal] writes the result of [ast.JSON].
-// It fails where those fail, and makes none of the maps and slices in between.
-func Append(to []byte, v ast.Value) ([]byte, error) {
+// It fails where those fail, and makes none of the maps and slices in between. It stops with [ErrTooLong] soon
+// after the whole text is longer than limit: a value with shared parts may have more text than memory.
+func Append(to []byte, v ast.Value, limit int) ([]byte, error) {
+	to, err := appendValue(to, v, limit)
+	if err == nil && len(to) > limit {
+		err = ErrTooLong
+	}
+	return to, err
+}
+
+func appendValue(to []byte, v ast.Value, limit int) ([]byte, error) {
+	if len(to) > limit {
+		return to, ErrTooLong
+	}
 	switch v := v.(type) {
 	case ast.Null:
 		return append(to, "null"...), nil
@@ -26,21 +42,21 @@ func Append(to []byte, v ast.Value) ([]byte, error) {
 		}
 		return appendByMarshal(to, v)
 	case *ast.Array:
-		return appendAll(to, v.Len(), v.Foreach)
+		return appendAll(to, v.Len(), v.Foreach, limit)
 	case ast.Set:
-		return appendAll(to, v.Len(), v.Foreach)
+		return appendAll(to, v.Len(), v.Foreach, limit)
 	case ast.Object:
-		return appendObject(to, v)
+		return appendObject(to, v, limit)
 	default:
 		return appendByMarshal(to, v)
 	}
 }
 
-func appendAll(to []byte, n int, each func(func(*ast.Term))) (_ []byte, err error) {
+func appendAll(to []byte, n int, each func(func(*ast.Term)), limit int) (_ []byte, err error) {
 	to = append(to, '[')
 	each(func(t *ast.Term) {
 		if err == nil {
-			to, err = Append(to, t.Value)
+			to, err = appendValue(to, t.Value, limit)
 			to = append(to, ',')
 		}
 	})
@@ -49,7 +65,7 @@ func appendAll(to []byte, n int, each func(func(*ast.Term))) (_ []byte, err erro
 
 // appendObject leaves objects with keys that are not strings to appendByMarshal: such keys become
 // strings there, and two of them may become the same one.
-func appendObject(to []byte, o ast.Object) (_ []byte, err error) {
+func appendObject(to []byte, o ast.Object, limit int) (_ []byte, err error) {
 	start, strings := len(to), true
 	to = append(to, '{')
 	o.Foreach(func(k, v *ast.Term) { // sorted by the bytes of the keys, as json.Marshal sorts
@@ -58,16 +74,19 @@ func appendObject(to []byte, o ast.Object) (_ []byte, err error) {
 			return
 		}
 		to = append(appendString(to, string(key)), ':')
-		to, err = Append(to, v.Value)
+		to, err = appendValue(to, v.Value, limit)
 		to = append(to, ',')
 	})
 	if !strings {
+		if Size(o, 0, limit-start) > limit-start {
+			return to, ErrTooLong
+		}
 		return appendByMarshal(to[:start], o)
 	}
 	return closeWith(to, o.Len(), '}'), err
 }
 
-// closed replaces the comma behind the last of n members.
+// closeWith replaces the comma behind the last of n members.
 func closeWith(to []byte, n int, bracket byte) []byte {
 	if n > 0 {
 		to = to[:len(to)-1]

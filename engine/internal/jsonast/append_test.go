@@ -2,6 +2,7 @@ package jsonast_test
 
 import (
 	"encoding/json"
+	"math"
 	"math/rand/v2"
 	"testing"
 
@@ -25,7 +26,7 @@ func sameAsMarshal(t testingTB, v ast.Value) {
 	if wantErr == nil {
 		want, wantErr = json.Marshal(plain)
 	}
-	got, err := jsonast.Append([]byte("x"), v)
+	got, err := jsonast.Append([]byte("x"), v, math.MaxInt)
 	if (err != nil) != (wantErr != nil) {
 		t.Fatalf("%v: error %v, encoding/json's %v", v, err, wantErr)
 	}
