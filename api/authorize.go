@@ -155,23 +155,18 @@ func authzInput(r *http.Request, caller gate.Caller) (*http.Request, ast.Value, 
 	return r, value, err
 }
 
-// authzPath returns the parts of a path as the routes read them: an encoded slash does not separate, except
-// where a route reads the rest of the path as one name.
+// authzPath returns the parts of a path as the routes read them: each is decoded once, and an encoded slash does not
+// separate, except where a route reads the rest of the path as one name.
 func authzPath(u *url.URL) ([]string, error) {
-	text, decoded := u.EscapedPath(), false
-	if strings.HasPrefix(u.Path, "/v1/policies/") || strings.HasPrefix(u.Path, "/v1/compile/") {
-		text, decoded = u.Path, true
+	if strings.HasPrefix(u.Path, "/v1/policies/") {
+		return strings.Split(strings.TrimPrefix(u.Path, "/"), "/"), nil
 	}
-	parts := strings.Split(strings.TrimPrefix(text, "/"), "/")
+	parts := strings.Split(strings.TrimPrefix(u.EscapedPath(), "/"), "/")
 	for i := range parts {
-		if decoded {
-			break
-		}
-		part, err := url.PathUnescape(parts[i])
-		if err != nil {
+		var err error
+		if parts[i], err = url.PathUnescape(parts[i]); err != nil {
 			return nil, err
 		}
-		parts[i] = part
 	}
 	return parts, nil
 }

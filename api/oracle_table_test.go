@@ -152,7 +152,7 @@ func filterQuestions(add func(method, target, body string, headers ...string)) {
 	for _, accept := range []string{"", "*/*", "application/json, text/plain", "application/vnd.opa.sql.none+json"} {
 		add("POST", "/v1/compile/filters/include", "{}", "Accept: "+accept)
 	}
-	for _, target := range []string{"/v1/compile/", "/v1/compile/filters%2Finclude", "/v1/compile/filters/include/", "/v1/compile/filters/%22", "/v1/compile/filters/%2522", "/v1/compile/filters/%25zz", "/v1/compile/filters//include", "/v1/compile/users", "/v1/compile/filters/include?pretty&metrics", "/v1/compile/filters/include?explain=full&instrument"} {
+	for _, target := range []string{"/v1/compile/", "/v1/compile/filters/include/", "/v1/compile/filters/%22", "/v1/compile/filters/%25zz", "/v1/compile/filters//include", "/v1/compile/users", "/v1/compile/filters/include?pretty&metrics", "/v1/compile/filters/include?explain=full&instrument"} {
 		add("POST", target, `{"unknowns":["input.fruits"],"options":{"maskRule":"masks"}}`, "Accept: "+filterTargets[1])
 		add("GET", target, "", "Accept: "+filterTargets[5])
 	}

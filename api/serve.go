@@ -34,6 +34,7 @@ var stallTimeout = 10 * time.Second // only tests change it
 func New(cfg Config) (*Server, error) {
 	g, err := gate.New(gate.Config{
 		Token: cfg.Token, Find: cfg.FindToken, BindHost: cfg.BindHost, PerSecond: cfg.RequestsPerSecond,
+		AllowedHosts: cfg.AllowedHosts,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("api: %w", err)

@@ -43,7 +43,8 @@ type Config struct {
 	Validated         func(context.Context, engine.Report) error
 	Version           string      // of the program, for the status
 	TLS               *tls.Config // nil: plain HTTP
-	RequestsPerSecond int         // of one remote address; 0: [gate.DefaultPerSecond]
+	RequestsPerSecond int         // of one remote address; see [gate.Config]
+	AllowedHosts      []string    // names by which browsers may call; see [gate.Config]
 	Logger            *zap.Logger // nil: nothing is logged
 }
 

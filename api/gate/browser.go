@@ -6,11 +6,31 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 )
 
 // checkHost stands against DNS rebinding: a web page whose own host name resolves to this machine.
-func (g *Gate) checkHost(r *http.Request) bool { return overUnix(r) || g.allowsHost(hostname(r.Host)) }
+//
+// What stands against it first is the token, which no browser sends by itself: a page would have to hold it. So a
+// request with a token and without any sign of a browser is not refused for the name by which it calls, which for
+// a service is that of its Service or container.
+func (g *Gate) checkHost(r *http.Request) bool {
+	return overUnix(r) || !fromBrowser(r.Header) || g.allowsHost(hostname(r.Host))
+}
+
+// fromBrowser reports whether a request has a header that browsers send and other programs do not. Sec-Fetch-Mode alone is
+// sent by the fetch of Node.js; browsers send it together with Sec-Fetch-Site.
+func fromBrowser(h http.Header) bool {
+	for _, name := range [...]string{
+		"Origin", "Referer", "Sec-Fetch-Site", "Sec-Fetch-Dest", "Sec-Fetch-User", "Cookie", "Upgrade-Insecure-Requests", "Sec-Ch-Ua",
+	} {
+		if len(h[name]) > 0 {
+			return true
+		}
+	}
+	return strings.HasPrefix(h.Get("User-Agent"), "Mozilla/") // from a page over plain HTTP, browsers may send none of the others
+}
 
 // overUnix reports whether a request came over a Unix socket. No page can make a browser call one, and
 // clients send any name as the host.
@@ -60,10 +80,11 @@ func checkContentType(r *http.Request, a Access) bool {
 	return err == nil && (mediaType == "application/json" || strings.HasSuffix(mediaType, "+json"))
 }
 
-// allowsHost reports whether the sidecar may be called by a name: a loopback name, the host that it was
-// bound to or, if that is not loopback, any literal address, since only names can be rebound.
+// allowsHost reports whether a browser may call by a name: a loopback name, the host that the listener was
+// bound to, one that the operator allows or, if that is not loopback, any literal address, since only names can be rebound.
 func (g *Gate) allowsHost(host string) bool {
-	if isLoopback(host) || strings.EqualFold(host, g.bindHost) {
+	host = strings.TrimSuffix(host, ".")
+	if isLoopback(host) || slices.ContainsFunc(g.hosts, func(own string) bool { return strings.EqualFold(host, own) }) {
 		return true
 	}
 	if isLoopback(g.bindHost) {

@@ -4,7 +4,7 @@
 //
 //   - the rate of requests, against floods from one address (429)
 //   - the token, against everyone who was given none (401)
-//   - the Host, against DNS rebinding (403)
+//   - the Host, where a browser may have sent the request, against DNS rebinding (403)
 //   - Origin and Sec-Fetch-Site, against web pages of other sites (403)
 //   - the client header, against forms and images (403)
 //   - the content type, against requests that browsers send across sites without asking first (415)
@@ -20,6 +20,7 @@ import (
 	"cmp"
 	"errors"
 	"net/http"
+	"slices"
 )
 
 // DefaultPerSecond is how many requests a second one remote address may make; twice as many at once.
@@ -40,7 +41,10 @@ const (
 type Config struct {
 	Token     string // lets callers in, under [DefaultName] and with [AllScopes]
 	BindHost  string // the host that the listener was bound to
-	PerSecond int    // requests of one remote address; 0: [DefaultPerSecond]
+	PerSecond int    // requests of one remote address; 0: [DefaultPerSecond], negative: any number
+
+	// AllowedHosts are further names by which browsers may call, in Host and in Origin.
+	AllowedHosts []string
 
 	// Find returns a further token by its digest. It is called for each request that does not present Token. Nil: there
 	// are none.
@@ -51,6 +55,7 @@ type Config struct {
 type Gate struct {
 	digest   Digest // of the default token
 	find     func(Digest) (Token, bool)
+	hosts    []string // the host bound to, and those that are allowed
 	bindHost string
 	throttle *throttle
 }
@@ -61,7 +66,7 @@ func New(cfg Config) (*Gate, error) {
 		return nil, errors.New("Config.Token is required")
 	}
 	return &Gate{
-		digest: DigestOf(cfg.Token), find: cfg.Find, bindHost: cfg.BindHost,
+		digest: DigestOf(cfg.Token), find: cfg.Find, hosts: append(slices.Clone(cfg.AllowedHosts), cfg.BindHost), bindHost: cfg.BindHost,
 		throttle: newThrottle(cmp.Or(cfg.PerSecond, DefaultPerSecond)),
 	}, nil
 }
@@ -96,7 +101,7 @@ func (g *Gate) Check(r *http.Request, a Access) (Caller, *Denial) {
 func (g *Gate) checkBrowser(r *http.Request, a Access) *Denial {
 	switch {
 	case !g.checkHost(r):
-		return &Denial{http.StatusForbidden, "Host is neither the bound address nor a loopback name"}
+		return &Denial{http.StatusForbidden, "Host is neither the bound address nor a loopback name, nor one of --allowed-hosts"}
 	case !g.checkOrigin(r):
 		return &Denial{http.StatusForbidden, "non-localhost Origin rejected"}
 	case !checkFetchSite(r):

@@ -14,7 +14,7 @@ import (
 
 // TestAnAttackMeetsItsCheck sends each class of route what every attack would look like.
 func TestAnAttackMeetsItsCheck(t *testing.T) {
-	loopback, beyond := "127.0.0.1", "0.0.0.0"
+	loopback, beyond, page := "127.0.0.1", "0.0.0.0", []string{"Referer: http://evil.example/"}
 	for _, c := range []struct {
 		name, bind, method, host string
 		body                     bool
@@ -27,11 +27,21 @@ func TestAnAttackMeetsItsCheck(t *testing.T) {
 		{"a wrong token", loopback, "POST", loopback, false, []string{"Authorization: Bearer tt"}, [4]int{401, 401, 401, 401}},
 		{"another scheme", loopback, "POST", loopback, false, []string{"Authorization: Basic t"}, [4]int{401, 401, 401, 401}},
 		{"a probe", loopback, "GET", "evil.example", false, []string{"Authorization: "}, [4]int{200, 401, 401, 401}},
-		{"a rebound name", loopback, "GET", "evil.example", false, nil, [4]int{200, 403, 403, 403}},
-		{"a name that begins well", loopback, "GET", "localhost.evil.example", false, nil, [4]int{200, 403, 403, 403}},
-		{"another address", loopback, "GET", "192.0.2.1:8181", false, nil, [4]int{200, 403, 403, 403}},
-		{"another address, bound to all", beyond, "GET", "192.0.2.1:8181", false, nil, [4]int{200, 200, 200, 200}},
-		{"a rebound name, bound to all", beyond, "GET", "evil.example", false, nil, [4]int{200, 403, 403, 403}},
+		{"a service that calls by name", loopback, "GET", "policy:18970", false, nil, [4]int{200, 200, 200, 200}},
+		{"a service of Node.js", beyond, "GET", "policy:18970", false, []string{"Sec-Fetch-Mode: cors", "User-Agent: node", "Accept-Language: *"}, [4]int{200, 200, 200, 200}},
+		{"a rebound page without the token", loopback, "GET", "evil.example", false, []string{"Authorization: ", "Referer: http://evil.example/"}, [4]int{200, 401, 401, 401}},
+		{"a rebound page that shows nothing of a browser", loopback, "GET", "evil.example", false, []string{"Authorization: "}, [4]int{200, 401, 401, 401}},
+		{"a rebound page", loopback, "GET", "evil.example", false, []string{"Referer: http://evil.example/"}, [4]int{200, 403, 403, 403}},
+		{"a rebound page that hides where it is", loopback, "GET", "evil.example", false, []string{"User-Agent: Mozilla/5.0 (X11)"}, [4]int{200, 403, 403, 403}},
+		{"a rebound page with an origin of its own", loopback, "POST", "evil.example", true, []string{"Origin: http://evil.example", "X-DefenseClaw-Client: t", "Content-Type: application/json"}, [4]int{403, 403, 403, 403}},
+		{"a rebound page over TLS", loopback, "GET", "evil.example", false, []string{"Sec-Fetch-Site: same-origin", "Sec-Fetch-Mode: cors", "Sec-Fetch-Dest: empty"}, [4]int{200, 403, 403, 403}},
+		{"a name that begins well", loopback, "GET", "localhost.evil.example", false, page, [4]int{200, 403, 403, 403}},
+		{"an allowed name", loopback, "GET", "Console.example.:8443", false, page, [4]int{200, 200, 200, 200}},
+		{"a page of an allowed name", loopback, "POST", "console.example", true, []string{"Origin: https://console.example", "Sec-Fetch-Site: same-origin", "X-DefenseClaw-Client: t", "Content-Type: application/json"}, [4]int{200, 200, 200, 200}},
+		{"a name below an allowed one", loopback, "GET", "x.console.example", false, page, [4]int{200, 403, 403, 403}},
+		{"another address", loopback, "GET", "192.0.2.1:8181", false, page, [4]int{200, 403, 403, 403}},
+		{"another address, bound to all", beyond, "GET", "192.0.2.1:8181", false, page, [4]int{200, 200, 200, 200}},
+		{"a rebound name, bound to all", beyond, "GET", "evil.example", false, page, [4]int{200, 403, 403, 403}},
 		{"a loopback name", loopback, "GET", "LOCALHOST:1", false, nil, [4]int{200, 200, 200, 200}},
 		{"an IPv6 loopback address", loopback, "GET", "[::1]:99", false, nil, [4]int{200, 200, 200, 200}},
 		{"a page of another site that reads", loopback, "GET", loopback, false, []string{"Origin: http://evil.example"}, [4]int{200, 403, 403, 403}},
@@ -44,7 +54,7 @@ func TestAnAttackMeetsItsCheck(t *testing.T) {
 		{"a body of no type", loopback, "POST", loopback, true, []string{"X-DefenseClaw-Client: t"}, [4]int{200, 200, 200, 415}},
 		{"JSON of a kind", loopback, "POST", loopback, true, []string{"X-DefenseClaw-Client: t", "Content-Type: application/merge-patch+json"}, [4]int{200, 200, 200, 200}},
 	} {
-		g := create(t, gate.Config{BindHost: c.bind})
+		g := create(t, gate.Config{BindHost: c.bind, AllowedHosts: []string{"console.example"}})
 		for a := gate.Open; a <= gate.Change; a++ {
 			r := httptest.NewRequest(c.method, "http://"+c.host+"/", nil)
 			if c.body {
@@ -74,6 +84,7 @@ func TestOverAUnixSocketAnyHostIsGood(t *testing.T) {
 	r := httptest.NewRequest(http.MethodGet, "http://anything/", nil)
 	r.RemoteAddr = "@"
 	r.Header.Set("Authorization", "Bearer t")
+	r.Header.Set("Referer", "http://anything/")
 	if _, d := g.Check(r, gate.Read); d == nil || d.Status != http.StatusForbidden {
 		t.Errorf("over TCP: %+v", d)
 	}

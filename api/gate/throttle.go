@@ -30,7 +30,7 @@ type caller struct {
 // throttle bounds how often remote addresses may call. Callers on this machine are not bounded: they
 // have other ways to load it. Safe for concurrent use.
 type throttle struct {
-	perSecond int
+	perSecond int // negative: any number
 	callers   *ttlcache.Cache[netip.Addr, *caller]
 }
 
@@ -42,6 +42,9 @@ func newThrottle(perSecond int) *throttle {
 
 // allow stands against floods. It comes first, since it costs less than any other check.
 func (t *throttle) allow(r *http.Request) bool {
+	if t.perSecond < 0 {
+		return true
+	}
 	c := t.caller(r)
 	return c == nil || c.requests.Allow()
 }
@@ -69,7 +72,7 @@ func (t *throttle) caller(r *http.Request) *caller {
 	}
 	t.callers.DeleteExpired()
 	item, _ := t.callers.GetOrSet(addr, &caller{
-		requests:    rate.NewLimiter(rate.Limit(t.perSecond), t.perSecond*burstSeconds),
+		requests:    rate.NewLimiter(rate.Limit(t.perSecond), max(0, t.perSecond)*burstSeconds),
 		wrongTokens: rate.NewLimiter(wrongTokensPerSec, wrongTokensAtOnce),
 	})
 	return item.Value()

@@ -90,3 +90,20 @@ func TestGuessingTokensIsSlowedDownAndTheOwnerIsNot(t *testing.T) {
 		}
 	})
 }
+
+func TestWithoutARateOnlyGuessesAreSlowedDown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := create(t, gate.Config{BindHost: "0.0.0.0", PerSecond: -1})
+		for i := range 1000 {
+			if got := from(g, "203.0.113.7:1", "t"); got != http.StatusOK {
+				t.Fatalf("request %d: %d", i, got)
+			}
+		}
+		for range 10 {
+			from(g, "203.0.113.7:1", "guess")
+		}
+		if got := from(g, "203.0.113.7:1", "guess"); got != http.StatusTooManyRequests {
+			t.Errorf("the eleventh guess: %d", got)
+		}
+	})
+}

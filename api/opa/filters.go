@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 
@@ -113,7 +112,7 @@ func (x *exchange) filters() {
 
 // filterRequest reads all parts of a request except the targets.
 func (x *exchange) filterRequest(body filtersRequest) (f engine.FilterRequest, err error) {
-	if f.Path, err = rulePath(x.r.PathValue("path")); err != nil {
+	if f.Path, err = x.rulePath(); err != nil {
 		return f, err
 	}
 	f.DisableInlining, f.Mappings = body.Options.DisableInlining, body.Options.Mappings
@@ -140,21 +139,15 @@ func (x *exchange) filterRequest(body filtersRequest) (f engine.FilterRequest, e
 	return f, nil
 }
 
-// rulePath splits a path that is decoded already. OPA decodes its parts a second time.
-func rulePath(text string) (path engine.Path, err error) {
-	if text == "" {
-		return nil, errors.New("missing required 'path' parameter")
+// rulePath returns the rule that the request's path names. OPA decodes it twice, so that system.authz may see
+// another path than the rule's; here each part is decoded once, as on the other routes.
+func (x *exchange) rulePath() (engine.Path, error) {
+	path, err := x.path(2)
+	if err != nil {
+		return nil, errors.New(strings.TrimPrefix(err.Error(), types.CodeInvalidParameter+": ")) // without the code, as OPA
 	}
-	for part := range strings.SplitSeq(text, "/") {
-		if name, err := url.PathUnescape(part); err == nil {
-			part = name
-		}
-		if strings.Contains(part, `"`) {
-			return nil, fmt.Errorf("invalid path: invalid ref term '%s'", part)
-		}
-		if part != "" {
-			path = append(path, part)
-		}
+	if len(path) == 0 {
+		return nil, errors.New("missing required 'path' parameter")
 	}
 	return path, nil
 }

@@ -24,6 +24,10 @@ type Settings struct {
 	ClientKey  string
 	RateLimit  int // requests per second and remote address
 
+	Insecure        bool     // beyond loopback without TLS
+	AllowedHosts    []string // names by which browsers may call
+	RateLimitChosen bool     // RateLimit is not the default
+
 	MaxConnections int // open at once; 0: by the limit of open files
 	MaxPerAddress  int // of them from one remote address; 0: three quarters
 

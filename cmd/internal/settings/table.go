@@ -60,6 +60,10 @@ func listening(s *Settings) []Setting {
 			Help: "listen on the Unix socket `PATH` instead of a TCP address",
 		},
 		{
+			Flag: "insecure", Env: "DEFENSECLAW_INSECURE", Key: "gateway.insecure", Default: "false", value: boolean(&s.Insecure),
+			Help: "serve beyond loopback without TLS: everyone on the way can read and use the tokens",
+		},
+		{
 			Flag: "tls-cert", Env: "DEFENSECLAW_TLS_CERT", Key: "gateway.tls_cert", value: path(&s.TLSCert),
 			Help: "serve TLS with the certificate in `FILE`, which is reloaded when it changes",
 		},
@@ -85,8 +89,13 @@ func listening(s *Settings) []Setting {
 func bounding(s *Settings) []Setting {
 	return []Setting{
 		{
+			Flag: "allowed-hosts", Env: "DEFENSECLAW_ALLOWED_HOSTS", Key: "gateway.allowed_hosts", value: list(&s.AllowedHosts),
+			Help: "let browsers call by `NAMES` too, with commas between them; other programs may call by any name",
+		},
+		{
 			Flag: "rate-limit", Env: "DEFENSECLAW_RATE_LIMIT", Key: "gateway.rate_limit", Default: "100",
-			Help: "allow `N` requests per second from each remote address", value: positive(&s.RateLimit, "a number"),
+			Help:  "allow `N` requests per second from each remote address; unless it is given, there is no limit where an operator set or made a token",
+			value: noting(&s.RateLimitChosen, positive(&s.RateLimit, "a number")),
 		},
 		{
 			Flag: "max-connections", Env: "DEFENSECLAW_MAX_CONNECTIONS", Key: "gateway.max_connections", Default: "0",

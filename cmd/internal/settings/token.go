@@ -38,6 +38,18 @@ func (s Settings) Token() (token string, explicit bool, err error) {
 	return "", false, ErrNoToken
 }
 
+// TokenSource says where the token that [Settings.Token] returns is from.
+func (s Settings) TokenSource() string {
+	switch {
+	case s.namedToken != "":
+		return "the variable that gateway.token_env in config.yaml names"
+	case s.givenToken != "":
+		return TokenVariable + " or gateway.token in config.yaml"
+	default:
+		return s.envFile()
+	}
+}
+
 // MakeToken adds a random token to .env in the data directory and keeps the rest of that file.
 func (s Settings) MakeToken() (string, error) {
 	secret := make([]byte, 32)

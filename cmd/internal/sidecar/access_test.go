@@ -114,7 +114,7 @@ func startUntilLeaving(
 ) (settings.Settings, *sidecar.Sidecar, *observer.ObservedLogs, chan<- os.Signal) {
 	t.Helper()
 	top := t.TempDir()
-	all := map[string]string{"DEFENSECLAW_HOME": top, "DEFENSECLAW_API_PORT": "0", "DEFENSECLAW_GATEWAY_TOKEN": "t"}
+	all := map[string]string{"DEFENSECLAW_HOME": top, "DEFENSECLAW_API_PORT": "0", "DEFENSECLAW_GATEWAY_TOKEN": token}
 	maps.Copy(all, environment)
 	getenv := func(name string) string { return all[name] }
 	set, err := settings.Resolve(func(string) (string, bool) { return "", false }, getenv)
@@ -143,7 +143,7 @@ func startUntilLeaving(
 // clientOf makes a client as commands do.
 func clientOf(set settings.Settings) (*api.Client, error) {
 	endpoint, err := set.Endpoint()
-	return &api.Client{Addr: endpoint.Addr, TLS: endpoint.TLS, Token: "t"}, err
+	return &api.Client{Addr: endpoint.Addr, TLS: endpoint.TLS, Token: token}, err
 }
 
 func status(t *testing.T, set settings.Settings) error {
@@ -182,7 +182,7 @@ func TestARenewedCertificateServesAndABrokenOneDoesNot(t *testing.T) {
 	if err := status(t, elsewhere); err != nil {
 		t.Error(err)
 	}
-	plain := &api.Client{Addr: s.Addr(), Token: "t", Timeout: patience}
+	plain := &api.Client{Addr: s.Addr(), Token: token, Timeout: patience}
 	if _, err := plain.Status(t.Context()); err == nil {
 		t.Error("it answers without TLS")
 	}

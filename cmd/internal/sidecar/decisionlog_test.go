@@ -54,7 +54,7 @@ func TestTheLastDecisionsAreUploadedAtTheEnd(t *testing.T) {
 	write("state/config.yaml", "decision_logs: {url: '"+service.URL+"', partition: here, min_delay: 1h, max_delay: 1h, token_env: LOG_TOKEN}")
 	environment := map[string]string{
 		"DEFENSECLAW_POLICY_DIR": filepath.Join(top, "pol"), "DEFENSECLAW_HOME": filepath.Join(top, "state"),
-		"DEFENSECLAW_API_PORT": "0", "DEFENSECLAW_GATEWAY_TOKEN": "t", "LOG_TOKEN": "for-the-log",
+		"DEFENSECLAW_API_PORT": "0", "DEFENSECLAW_GATEWAY_TOKEN": token, "LOG_TOKEN": "for-the-log",
 	}
 	getenv := func(name string) string { return environment[name] }
 	set, err := settings.Resolve(func(string) (string, bool) { return "", false }, getenv)
@@ -76,7 +76,7 @@ func TestTheLastDecisionsAreUploadedAtTheEnd(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		r.Header.Set("Authorization", "Bearer t")
+		r.Header.Set("Authorization", "Bearer "+token)
 		r.Header.Set("Content-Type", "application/json")
 		answer, err := http.DefaultClient.Do(r)
 		if err != nil {

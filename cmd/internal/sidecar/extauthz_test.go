@@ -64,7 +64,7 @@ func mayEnter(t *testing.T, conn *grpc.ClientConn, path, authorization string) (
 func decides(t *testing.T, conn *grpc.ClientConn) {
 	t.Helper()
 	for path, want := range map[string]bool{"/in": true, "/out": false} {
-		if got, err := mayEnter(t, conn, path, "Bearer t"); err != nil || got != want {
+		if got, err := mayEnter(t, conn, path, "Bearer "+token); err != nil || got != want {
 			t.Errorf("%s: %v %v", path, got, err)
 		}
 	}
@@ -74,7 +74,7 @@ func TestEnvoyNeedsTheTokenButHealthProbesDoNot(t *testing.T) {
 	_, s, _, _ := startWith(t, map[string]string{"DEFENSECLAW_POLICY_DIR": shop(t), "DEFENSECLAW_EXT_AUTHZ_ADDR": "127.0.0.1:0"})
 	conn := dial(t, s.EnvoyAddr(), nil)
 	decides(t, conn)
-	for _, authorization := range []string{"", "Bearer x", "Bearer ", "t", "Basic t"} {
+	for _, authorization := range []string{"", "Bearer x", "Bearer ", token, "Basic " + token} {
 		if _, err := mayEnter(t, conn, "/in", authorization); grpcstatus.Code(err) != codes.Unauthenticated {
 			t.Errorf("%q: %v", authorization, err)
 		}
@@ -102,7 +102,7 @@ func TestEnvoyIsServedWithTheCertificatesOfHTTP(t *testing.T) {
 	}
 	trusted := &tls.Config{InsecureSkipVerify: true} //nolint:gosec // the server is not in question
 	for name, config := range map[string]*tls.Config{"no TLS": nil, "no certificate": trusted} {
-		if ok, err := mayEnter(t, dial(t, s.EnvoyAddr(), config), "/in", "Bearer t"); err == nil {
+		if ok, err := mayEnter(t, dial(t, s.EnvoyAddr(), config), "/in", "Bearer "+token); err == nil {
 			t.Errorf("%s: let in, %v", name, ok)
 		}
 	}
@@ -145,17 +145,17 @@ func TestTheNextCheckOfEnvoySeesAnEdit(t *testing.T) {
 		}
 		return answer.GetStatus()
 	}
-	if _, err := mayEnter(t, conn, "/", "Bearer t"); grpcstatus.Code(err) != codes.Unavailable {
+	if _, err := mayEnter(t, conn, "/", "Bearer "+token); grpcstatus.Code(err) != codes.Unavailable {
 		t.Error(err)
 	}
 	if got := health(); got != grpc_health_v1.HealthCheckResponse_NOT_SERVING {
 		t.Errorf("%s before a policy serves", got)
 	}
 	replace(t, filepath.Join(dir, "p.rego"), []byte("package envoy.authz\nallow := true"))
-	wait(t, "the repaired policy allows", func() bool { ok, err := mayEnter(t, conn, "/", "Bearer t"); return err == nil && ok })
+	wait(t, "the repaired policy allows", func() bool { ok, err := mayEnter(t, conn, "/", "Bearer "+token); return err == nil && ok })
 	wait(t, "the health follows", func() bool { return health() == grpc_health_v1.HealthCheckResponse_SERVING })
 	replace(t, filepath.Join(dir, "p.rego"), []byte("package envoy.authz\nallow := false"))
-	wait(t, "the edit denies", func() bool { ok, err := mayEnter(t, conn, "/", "Bearer t"); return err == nil && !ok })
+	wait(t, "the edit denies", func() bool { ok, err := mayEnter(t, conn, "/", "Bearer "+token); return err == nil && !ok })
 }
 
 func TestAnUnusableAddressForEnvoyIsRefused(t *testing.T) {

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 
+	"defenseclaw/cmd/internal/private"
+
 	"github.com/gofrs/flock"
 )
 
@@ -19,6 +21,9 @@ var ErrRunning = errors.New("another sidecar already runs on this data directory
 func claim(dataDir string) (release func() error, err error) {
 	if err := os.MkdirAll(dataDir, 0o700); err != nil {
 		return nil, fmt.Errorf("data directory: %w", err)
+	}
+	if err := private.Check(dataDir); err != nil { // others could put tokens there, or a policy to restore
+		return nil, fmt.Errorf("data directory %w", err)
 	}
 	path := filepath.Join(dataDir, "gateway.lock")
 	lock := flock.New(path, flock.SetPermissions(0o600))

@@ -24,3 +24,6 @@ func TestMain(m *testing.M) {
 
 // patience is how long something may take; it only matters when it does not happen.
 const patience = 30 * time.Second
+
+// token is what the sidecars of the tests expect: a shorter one would be refused.
+const token = "e5a1c07d93b24f68"

@@ -81,7 +81,7 @@ func startChild(t *testing.T, descriptors int) *child {
 	c.write(1)
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), childVariable+"="+strconv.Itoa(descriptors), "DEFENSECLAW_HOME="+filepath.Join(top, "state"),
-		"DEFENSECLAW_POLICY_DIR="+filepath.Dir(c.policy), "DEFENSECLAW_API_PORT=0", "DEFENSECLAW_GATEWAY_TOKEN=t")
+		"DEFENSECLAW_POLICY_DIR="+filepath.Dir(c.policy), "DEFENSECLAW_API_PORT=0", "DEFENSECLAW_GATEWAY_TOKEN="+token)
 	cmd.Stderr = t.Output()
 	in, err := cmd.StdinPipe()
 	if err != nil {
@@ -143,7 +143,7 @@ func (c *child) askBy(transport *http.Transport, method, path, body string) (str
 	if err != nil {
 		return "", err
 	}
-	r.Header.Set("Authorization", "Bearer t")
+	r.Header.Set("Authorization", "Bearer "+token)
 	answer, err := client.Do(r)
 	if err != nil {
 		return "", err

@@ -107,11 +107,11 @@ func New(cfg Config) (_ *Sidecar, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("tokens: %w", err)
 	}
-	token, err := s.findToken()
+	token, byHand, err := s.findToken()
 	if err != nil {
 		return nil, err
 	}
-	if err := s.wire(token); err != nil {
+	if err := s.wire(token, byHand); err != nil {
 		return nil, err
 	}
 	if err := s.makeEnvoy(); err != nil {

@@ -29,7 +29,7 @@ import (
 func start(top string) (*api.Client, func() error, error) {
 	environment := map[string]string{
 		"DEFENSECLAW_POLICY_DIR": filepath.Join(top, "pol"), "DEFENSECLAW_HOME": filepath.Join(top, "state"),
-		"DEFENSECLAW_API_PORT": "0", "DEFENSECLAW_GATEWAY_TOKEN": "t",
+		"DEFENSECLAW_API_PORT": "0", "DEFENSECLAW_GATEWAY_TOKEN": token,
 		"DEFENSECLAW_REMOVAL_WAIT":    "20ms", // files are removed all the time
 		"DEFENSECLAW_SAFETY_INTERVAL": "1h", "DEFENSECLAW_FULL_CHECK_INTERVAL": "1h", "DEFENSECLAW_POLL_INTERVAL": "1h",
 	}
@@ -46,7 +46,7 @@ func start(top string) (*api.Client, func() error, error) {
 	done, ready := make(chan error, 1), make(chan struct{})
 	go func() { done <- s.Run(ctx, func() { close(ready) }) }()
 	<-ready
-	return &api.Client{Addr: s.Addr(), Token: "t", Timeout: patience}, func() error { cancel(); return <-done }, nil
+	return &api.Client{Addr: s.Addr(), Token: token, Timeout: patience}, func() error { cancel(); return <-done }, nil
 }
 
 // fresh is what a process that starts now would load: the revision, or "" when it is refused.

@@ -94,7 +94,7 @@ func newRig(t *testing.T, watch bool) *rig {
 		t.Fatal(err)
 	}
 	environment := map[string]string{
-		"DEFENSECLAW_POLICY_DIR": r.dir, "DEFENSECLAW_HOME": state, "DEFENSECLAW_API_PORT": "0", "DEFENSECLAW_GATEWAY_TOKEN": "t",
+		"DEFENSECLAW_POLICY_DIR": r.dir, "DEFENSECLAW_HOME": state, "DEFENSECLAW_API_PORT": "0", "DEFENSECLAW_GATEWAY_TOKEN": token,
 		"DEFENSECLAW_WATCH": fmt.Sprint(watch), "DEFENSECLAW_SAFETY_INTERVAL": "1h", "DEFENSECLAW_FULL_CHECK_INTERVAL": "1h",
 	}
 	getenv := func(name string) string { return environment[name] }
@@ -113,7 +113,7 @@ func newRig(t *testing.T, watch bool) *rig {
 	if r.Sidecar, err = sidecar.New(sidecar.Config{Settings: set, HUP: r.hup, Logger: logger}); err != nil {
 		t.Fatal(err)
 	}
-	r.client = &api.Client{Addr: r.Addr(), Token: "t", Timeout: patience}
+	r.client = &api.Client{Addr: r.Addr(), Token: token, Timeout: patience}
 	ctx, cancel := context.WithCancel(context.Background())
 	done, ready := make(chan error, 1), make(chan struct{})
 	go func() { done <- r.Run(ctx, func() { close(ready) }) }()
@@ -156,7 +156,7 @@ func (r *rig) do(method, path string, body any) (int, []byte) {
 	if err != nil {
 		return 0, []byte(err.Error())
 	}
-	request.Header.Set("Authorization", "Bearer t")
+	request.Header.Set("Authorization", "Bearer "+token)
 	request.Header.Set("X-DefenseClaw-Client", "test")
 	request.Header.Set("X-Request-Id", "request-of-the-test")
 	request.Header.Set("Content-Type", "application/json")
@@ -203,7 +203,7 @@ func (r *rig) stream(ctx context.Context, t *testing.T) <-chan struct{} {
 	if err != nil {
 		t.Fatal(err)
 	}
-	request.Header.Set("Authorization", "Bearer t")
+	request.Header.Set("Authorization", "Bearer "+token)
 	request.Header.Set("Last-Event-ID", "AAAAAAAA-1")                                                // of another run: the stream begins with all kept events
 	response, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Do(request) //nolint:bodyclose // the reader below closes it
 	if err != nil {

@@ -21,7 +21,7 @@ func TestHTTP2IsSpokenOverTLS(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		request.Header.Set("Authorization", "Bearer t")
+		request.Header.Set("Authorization", "Bearer "+token)
 		response, err := (&http.Client{Transport: transport, Timeout: patience}).Do(request)
 		if err != nil {
 			t.Fatal(err)

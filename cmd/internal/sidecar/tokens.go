@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"strings"
 
 	"defenseclaw/api/audit"
@@ -13,25 +14,39 @@ import (
 	"go.uber.org/zap"
 )
 
-// findToken returns the token, and makes one if there is none. A token that was made protects the API
-// only against callers on this machine, so other addresses need one that the operator chose.
-func (s *Sidecar) findToken() (string, error) {
+// findToken returns the default token, and makes one if there is none. byHand reports whether an operator set it, or
+// made tokens.
+//
+// A token that the first start made protects the API only against callers on this machine, so other addresses need one by
+// hand; and what is sent to them in plain text can be read on the way.
+func (s *Sidecar) findToken() (token string, byHand bool, err error) {
 	token, explicit, err := s.cfg.Settings.Token()
 	if err != nil && !errors.Is(err, settings.ErrNoToken) {
-		return "", err
+		return "", false, err
 	}
-	if !explicit && !onlyLocal(s.listener) {
-		return "", fmt.Errorf("%s is not a loopback address: set %s before the API is opened to others",
-			s.bindHost, settings.TokenVariable)
-	}
-	if !explicit && s.envoyListener != nil && !onlyLocal(s.envoyListener) {
-		return "", fmt.Errorf("--ext-authz-addr %s is not a loopback address: set %s before it is opened to others",
-			s.cfg.Settings.ExtAuthz.Addr, settings.TokenVariable)
+	byHand = explicit || s.tokens.Count() > 0
+	for _, l := range []struct {
+		net.Listener
+		name, what string
+	}{{s.listener, s.bindHost, "the API"}, {s.envoyListener, "--ext-authz-addr " + s.cfg.Settings.ExtAuthz.Addr, "it"}} {
+		switch {
+		case l.Listener == nil || onlyLocal(l.Listener):
+		case !byHand:
+			return "", false, fmt.Errorf("%s is not a loopback address: set %s before %s is opened to others", l.name, settings.TokenVariable, l.what)
+		case s.certificates == nil && !s.cfg.Settings.Insecure:
+			return "", false, fmt.Errorf("%s is not a loopback address, and without TLS everyone on the way can read the token: "+
+				"set --tls-cert and --tls-key, or --insecure where the network is trusted", l.name)
+		}
 	}
 	if err != nil {
-		return s.cfg.Settings.MakeToken()
+		token, err = s.cfg.Settings.MakeToken()
+		return token, byHand, err
 	}
-	return token, nil
+	if why := weakness(token); why != "" {
+		return "", false, fmt.Errorf("the token from %s is weak: %s; whoever can connect may try tokens. Set one that was made "+
+			"by chance, such as by openssl rand -hex 32, or none: then the start makes one", s.cfg.Settings.TokenSource(), why)
+	}
+	return token, byHand, nil
 }
 
 // reportTokens logs that the file of tokens, or a line of it, cannot be read.
@@ -57,4 +72,13 @@ func (s *Sidecar) recordToken(action string, e tokens.Entry) {
 	s.record(context.Background(), audit.Record{
 		Action: action, Target: e.Name, Message: "with " + strings.Join(e.Scopes, ", "), Details: audit.JSON(details),
 	})
+}
+
+// rateLimit is the number of requests a second for each remote address; -1: any. Where tokens were given out by hand, the callers
+// are the operator's own, and many may share the address of a proxy.
+func rateLimit(set settings.Settings, byHand bool) int {
+	if byHand && !set.RateLimitChosen {
+		return -1
+	}
+	return set.RateLimit
 }

@@ -21,7 +21,7 @@ import (
 )
 
 // wire makes the parts and connects them.
-func (s *Sidecar) wire(token string) (err error) {
+func (s *Sidecar) wire(token string, byHand bool) (err error) {
 	set := s.cfg.Settings
 	s.metrics, err = metrics.New(metrics.Config{
 		Version: s.cfg.Version, Routes: api.Routes(), VerdictTTL: set.Judge.CacheTTL, Snapshot: s.snapshot,
@@ -75,7 +75,7 @@ func (s *Sidecar) wire(token string) (err error) {
 		Logger:    s.cfg.Logger,
 		TLS:       s.certificates.config(),
 
-		RequestsPerSecond: set.RateLimit, StrictBuiltinErrors: set.StrictBuiltinErrors,
+		AllowedHosts: set.AllowedHosts, RequestsPerSecond: rateLimit(set, byHand), StrictBuiltinErrors: set.StrictBuiltinErrors,
 	})
 	return err
 }
