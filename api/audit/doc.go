@@ -16,7 +16,11 @@
 //   - Records are chained by hash: [Log.Verify] finds and names each record that was altered, removed,
 //     inserted or moved, unless all later records were rewritten too. Only a [Head] stored elsewhere
 //     reveals such a rewrite.
-//   - Retention removes only the oldest records, and records that it did.
+//   - Retention removes only the oldest records, and records that it did. It is an alarm that size removes one before its age.
+//   - Before each write, and every few seconds, the end of the chain is compared with the one in memory: another writer, or
+//     records removed from the end, are on record and an alarm ([Config.Alarm]).
+//   - A small file next to the database lets the next start notice that the database was removed, replaced or put back while
+//     nothing ran. Lists that are not those of the last stop do not decide until an operator accepts them.
 //
 // # What it does not do
 //

@@ -59,6 +59,9 @@ func (l *Log) Lists() (*Lists, error) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.distrusted != nil {
+		return nil, l.distrusted
+	}
 	return nil, fmt.Errorf("the block and allow lists could not be read: %w", l.err)
 }
 

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -27,6 +28,10 @@ type Config struct {
 	PruneEvery  time.Duration // how often retention looks; default an hour
 	RetryEvery  time.Duration // how often a failed write is tried again; default 5 s
 	BusyTimeout time.Duration // how long to wait for another process's lock; default 1 s
+
+	// Alarm is called by Run's goroutine with each record that the log makes of a fault of its own: a database that was
+	// replaced or changed by others, lost records, records removed before their time. Nil: nobody is told.
+	Alarm func(Record)
 }
 
 func (c *Config) setDefaults() {
@@ -48,7 +53,12 @@ type Log struct {
 	store   atomic.Pointer[store] // nil while the database is not open; only Run sets it
 	verify  chan struct{}         // holds one: a verification reads everything
 
-	previous *chain // of a database that was moved away, until its successor has a record of that; only Run uses it
+	// Only Run uses these.
+	previous    *chain // of a database that was moved away, until its successor has a record of that
+	stopped     string // how the database was changed before the start, until a record says so
+	unsure      bool   // the last write failed, but may have been committed
+	witnessed   Head   // as the witness has it
+	witnessedAt time.Time
 
 	mu      sync.Mutex // guards the fields below
 	queue   []*item
@@ -56,6 +66,9 @@ type Log struct {
 	ended   bool
 	health  Health
 	err     error // why writing fails; nil if it works
+
+	distrusted error // why the lists of the database do not decide; nil if they do
+	suspect    error // why the records from before the start prove nothing; nil if they do
 }
 
 // New creates or migrates the database at cfg.Path, reads the lists, and closes it again: [Log.Run] opens
@@ -77,14 +90,16 @@ func New(cfg Config) (*Log, error) {
 	s, err := openStore(ctx, cfg.Path, cfg.BusyTimeout)
 	switch {
 	case err == nil:
-		err = errors.Join(l.load(ctx, s.read), s.close())
+		err = errors.Join(l.load(ctx, s.read), l.compare(ctx, s.read), s.close())
 	case mayHeal(err):
 		l.err = err
 		err = nil
 		if info, e := os.Stat(path); errors.Is(e, fs.ErrNotExist) || e == nil && info.Size() == 0 {
-			l.lists.Store(&Lists{Block: []Entry{}, Allow: []Entry{}})
+			if w, e := readWitness(path); e == nil && (w == nil || w.Lists == emptyLists()) {
+				l.lists.Store(&Lists{Block: []Entry{}, Allow: []Entry{}})
+			}
 		} else if r, e := OpenReadOnly(ctx, path); e == nil { // it may still be readable
-			err = errors.Join(l.load(ctx, r.db), r.Close())
+			err = errors.Join(l.load(ctx, r.db), l.compare(ctx, r.db), r.Close())
 		}
 	}
 	if err != nil {
@@ -106,6 +121,49 @@ func (l *Log) load(ctx context.Context, db querier) error {
 	l.health.Head, l.health.ChainID = c.head, c.id
 	l.lists.Store(lists)
 	return nil
+}
+
+// compare compares the database with the witness. What differs is recorded by Run. Lists that are not the ones that
+// the witness saw do not decide.
+func (l *Log) compare(ctx context.Context, db querier) error {
+	c, err := readChain(ctx, db)
+	if err != nil {
+		return err
+	}
+	problem := ""
+	w, err := readWitness(l.cfg.Path)
+	if err != nil {
+		w, problem = &witness{}, err.Error() // it proves nothing, so nothing is trusted
+	} else if w != nil {
+		if problem, err = w.disagrees(ctx, db, c); err != nil {
+			return err
+		}
+	}
+	if problem != "" {
+		l.previous, l.stopped = &chain{id: w.ChainID, head: w.Head}, problem
+		l.suspect = fmt.Errorf("%s, while the sidecar was stopped", problem)
+	}
+	if w == nil {
+		return l.accept(ctx, db, c)
+	}
+	if l.distrusted = distrust(ctx, db, l.cfg.Path, w, problem); l.distrusted != nil {
+		l.lists.Store(nil)
+	}
+	return nil
+}
+
+// accept takes the lists as they are, where there is no witness: at the first start, or after an operator removed it. A
+// change without a record gets one, so that the next start agrees.
+func (l *Log) accept(ctx context.Context, db querier, c chain) error {
+	now, err := listsHash(ctx, db)
+	if err != nil {
+		return err
+	}
+	recorded, err := recordedLists(ctx, db)
+	if err == nil && now != recorded {
+		l.previous, l.stopped = &c, "the block and allow lists were changed without a record, and were accepted"
+	}
+	return err
 }
 
 // Append writes r and returns nil when it is on disk. A [*NotDurableError] means that it is not, because
@@ -142,6 +200,10 @@ type Health struct {
 	Bytes         int64      `json:"bytes"`           // of the database's files
 	RetentionErr  string     `json:"retention_error"` // why the oldest records could not be removed
 	RetentionDone *time.Time `json:"retention_at"`    // last run of retention
+	Alarms        uint64     `json:"alarms"`          // records about faults of the log itself since the start
+	Alarm         string     `json:"alarm"`           // the newest of them, or why the lists do not decide
+	Early         uint64     `json:"removed_early"`   // records removed for their size before they had the age
+	WitnessErr    string     `json:"witness_error"`   // why the file that the next start compares could not be written
 }
 
 // Health returns the current health.
@@ -149,6 +211,9 @@ func (l *Log) Health() Health {
 	l.mu.Lock()
 	h := l.health
 	h.OK, h.Error, h.Backlog = l.err == nil, oneLine(l.err), l.orphans
+	if l.distrusted != nil {
+		h.Alarm = oneLine(l.distrusted)
+	}
 	l.mu.Unlock()
 	for _, name := range []string{l.cfg.Path, l.cfg.Path + "-wal"} {
 		if info, err := os.Stat(name); err == nil {
@@ -182,7 +247,19 @@ func (l *Log) Verify(ctx context.Context, noted ...Head) (VerifyReport, error) {
 	if s == nil {
 		return VerifyReport{}, l.notOpen()
 	}
-	return verify(ctx, s.read, noted)
+	// What this process wrote last must be there, whatever the database says of its own end.
+	l.mu.Lock()
+	newest, suspect := l.health.Head, l.suspect
+	l.mu.Unlock()
+	if newest.Seq > 0 {
+		noted = append(slices.Clone(noted), newest)
+	}
+	report, err := verify(ctx, s.read, noted)
+	if err == nil && suspect != nil {
+		report.OK = false
+		report.Problems = append(report.Problems, Problem{Kind: ProblemHead, Message: suspect.Error()})
+	}
+	return report, err
 }
 
 func (l *Log) notOpen() error {

@@ -170,8 +170,12 @@ func TestOnlyTheOwnerCanReadTheFiles(t *testing.T) {
 	dir := t.TempDir()
 	l := start(t, audit.Config{Path: filepath.Join(dir, "a ?#%41.db")}) // what a URI would take apart
 	l.add(t, "x")
+	eventually(t, "what the next start compares is written", func() bool {
+		_, err := os.Stat(l.path + ".head")
+		return err == nil
+	})
 	found, err := os.ReadDir(dir)
-	if err != nil || len(found) != 3 {
+	if err != nil || len(found) != 4 {
 		t.Fatalf("%v, %v", found, err)
 	}
 	for _, f := range found {

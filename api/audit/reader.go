@@ -16,7 +16,8 @@ import (
 // Reader reads a database without a [Log]: one of a stopped sidecar, a copy, or one on a read-only disk. Its
 // methods may be called concurrently.
 type Reader struct {
-	db *sql.DB
+	db   *sql.DB
+	path string
 }
 
 // OpenReadOnly opens the database at path without changing it, also while a sidecar uses it. (In a writable
@@ -63,7 +64,7 @@ func openReader(ctx context.Context, path string, immutable bool) (*Reader, erro
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
-	return &Reader{db}, nil
+	return &Reader{db, path}, nil
 }
 
 // needsToWrite reports whether SQLite could not open the database because it cannot write; a lock is
@@ -85,9 +86,26 @@ func nothingInWAL(path string) bool {
 // Query is [Log.Query].
 func (r *Reader) Query(ctx context.Context, f Filter) ([]Record, error) { return query(ctx, r.db, f) }
 
-// Verify is [Log.Verify].
+// Verify is [Log.Verify]. A head that the sidecar noted next to the file is compared too.
 func (r *Reader) Verify(ctx context.Context, noted ...Head) (VerifyReport, error) {
-	return verify(ctx, r.db, noted)
+	w, err := readWitness(r.path)
+	if err != nil {
+		return VerifyReport{}, err
+	}
+	report, err := verify(ctx, r.db, noted)
+	if err != nil || w == nil || !report.OK {
+		return report, err // what is wrong in the file is said more precisely
+	}
+	c, err := readChain(ctx, r.db)
+	if err != nil {
+		return report, err
+	}
+	problem, err := w.disagrees(ctx, r.db, c)
+	if problem != "" {
+		report.OK = false
+		report.Problems = append(report.Problems, Problem{Kind: ProblemHead, Seq: w.Head.Seq, Message: problem})
+	}
+	return report, err
 }
 
 // Close closes the database.

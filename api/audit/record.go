@@ -23,12 +23,14 @@ const (
 	ActionAuthRefused          = "auth-refused"           // actor: the token's name, or the remote address if it has none
 	ActionTokenAdd             = "token-add"              // target: the token's name
 	ActionTokenRemove          = "token-remove"           // the same; revoked
+	ActionPolicyRestored       = "policy-restored"        // a policy of an earlier run serves, since the directory is broken
 	ActionListBlock            = "list-block"             // target: TYPE/NAME, as for the next two
 	ActionListAllow            = "list-allow"
 	ActionListRemove           = "list-remove"
 	ActionPrune                = "audit-prune"    // retention removed the oldest records
 	ActionGap                  = "audit-gap"      // records were lost at this position; details say how many and when
-	ActionReplaced             = "audit-replaced" // the database was moved away or replaced while in use
+	ActionReplaced             = "audit-replaced" // the database was moved away or replaced, while in use or before the start
+	ActionTampered             = "audit-tampered" // another program wrote to the database while in use, or removed records
 	ActionAdopted              = "audit-adopted"  // a database of an earlier system was taken over
 )
 

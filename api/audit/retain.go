@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -21,6 +22,9 @@ type pruned struct {
 	Records int64  `json:"records"`
 	Why     string `json:"why"`
 	Lists   string `json:"lists_sha256"`
+
+	Early  int64    `json:"early,omitempty"`  // records that were not of the age yet
+	Served []string `json:"served,omitempty"` // revisions that these and earlier removed records say served, the newest first
 }
 
 // retain removes records over the limits of age and size, and returns the delay until its next call.
@@ -49,15 +53,21 @@ func (l *Log) pruneOnce(ctx context.Context) (more bool, err error) {
 	}
 	var p *pruned
 	var head Head
+	w := &written{}
+	l.saveWitness(ctx, s, true) // so that it is not of a record that is removed
 	err = inTx(ctx, s.write, func(tx *sql.Tx) (err error) {
 		c, err := readChain(ctx, tx)
 		if err != nil {
 			return err
 		}
+		if l.chainMoved(c) {
+			l.wakeRun() // flush must first record that
+			return nil
+		}
 		if p, err = l.choose(ctx, tx, c); err != nil || p == nil {
 			return err
 		}
-		head, err = l.prune(ctx, tx, p)
+		head, err = l.prune(ctx, tx, p, w)
 		return err
 	})
 	if err != nil {
@@ -68,7 +78,9 @@ func (l *Log) pruneOnce(ctx context.Context) (more bool, err error) {
 		l.mu.Lock()
 		l.health.Head = head
 		l.health.Written++
+		l.health.Early += uint64(p.Early) // not negative
 		l.mu.Unlock()
+		l.sound(w.alarms)
 	}
 	left, err := s.shrink(ctx)
 	return left || p != nil && p.Records == pruneBatch, err
@@ -126,7 +138,10 @@ func (l *Log) tooMuch(ctx context.Context, tx *sql.Tx, c chain) (through int64, 
 }
 
 // prune removes the records, moves the anchor, and adds a record of it.
-func (l *Log) prune(ctx context.Context, tx *sql.Tx, p *pruned) (Head, error) {
+func (l *Log) prune(ctx context.Context, tx *sql.Tx, p *pruned, w *written) (Head, error) {
+	if err := l.describe(ctx, tx, p); err != nil {
+		return Head{}, err
+	}
 	if _, err := tx.ExecContext(ctx, "UPDATE audit_chain SET anchor_seq = ?, anchor_hash = ?", p.Through, p.Hash); err != nil {
 		return Head{}, err
 	}
@@ -140,11 +155,17 @@ func (l *Log) prune(ctx context.Context, tx *sql.Tx, p *pruned) (Head, error) {
 	if p.Lists, err = listsHash(ctx, tx); err != nil {
 		return Head{}, err
 	}
-	v, err := prepare(Record{
-		Action: ActionPrune, Message: fmt.Sprintf("%d records up to %d were removed: %s", p.Records, p.Through, p.Why), Details: JSON(p),
-	}, l.cfg.RunID)
+	r := Record{Action: ActionPrune, Message: fmt.Sprintf("%d records up to %d were removed: %s", p.Records, p.Through, p.Why), Details: JSON(p)}
+	if p.Early > 0 {
+		r.Severity = SeverityWarn
+		r.Message += fmt.Sprintf("; %d of them were younger than audit.max_age: raise audit.max_bytes to keep them", p.Early)
+	}
+	v, err := prepare(r, l.cfg.RunID)
 	if err != nil {
 		return Head{}, err
+	}
+	if p.Early > 0 {
+		w.alarm(&v)
 	}
 	a, err := appendTo(ctx, tx)
 	if err != nil {
@@ -154,6 +175,37 @@ func (l *Log) prune(ctx context.Context, tx *sql.Tx, p *pruned) (Head, error) {
 		return Head{}, err
 	}
 	return a.head, a.saveHead(ctx)
+}
+
+const maxServed = 16 // revisions that a record of retention keeps
+
+// describe finds out what a removal takes away before its time, and which revisions the removed records vouch for.
+func (l *Log) describe(ctx context.Context, tx *sql.Tx, p *pruned) error {
+	if p.Why == "size" {
+		young := "" // all are, where age removes none
+		if l.cfg.MaxAge > 0 {
+			young = timeText(time.Now().Add(-l.cfg.MaxAge))
+		}
+		const early = "SELECT count(*) FROM audit_events WHERE seq <= ? AND +timestamp >= ?"
+		if err := tx.QueryRowContext(ctx, early, p.Through, young).Scan(&p.Early); err != nil {
+			return err
+		}
+	}
+	removed, err := columnOf[string](ctx, tx, "SELECT revision_to FROM audit_events WHERE seq <= ? AND "+servedRecords+
+		" GROUP BY revision_to ORDER BY max(seq) DESC LIMIT ?", p.Through, maxServed)
+	if err != nil {
+		return err
+	}
+	before, err := prunedServed(ctx, tx)
+	if err != nil {
+		return err
+	}
+	for _, revision := range append(removed, before...) {
+		if len(p.Served) < maxServed && !slices.Contains(p.Served, revision) {
+			p.Served = append(p.Served, revision)
+		}
+	}
+	return nil
 }
 
 // shrink returns some free pages to the file system and reports whether there are more. A database of an

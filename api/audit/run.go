@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 )
 
@@ -52,6 +51,12 @@ func (l *Log) flush(ctx context.Context) {
 			return
 		}
 		l.written(batch, w)
+		if w != nil {
+			l.sound(w.alarms)
+		}
+		if s := l.store.Load(); s != nil {
+			l.saveWitness(ctx, s, w != nil && (w.changed || len(w.alarms) > 0))
+		}
 		if len(batch) == 0 {
 			return
 		}
@@ -67,6 +72,9 @@ func (l *Log) finish(ctx context.Context) error {
 	l.ended = true
 	l.mu.Unlock()
 	l.flush(ctx)
+	if s := l.store.Load(); s != nil {
+		l.saveWitness(ctx, s, true)
+	}
 
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -105,6 +113,7 @@ type written struct {
 	declined map[*item]error // changes that changed nothing, with the reason
 	changed  bool            // whether the lists changed
 	lists    *Lists          // the lists after it; nil if unchanged
+	alarms   []Record
 }
 
 // write writes the batch to disk in one transaction, into the database that is now at the path.
@@ -115,16 +124,17 @@ func (l *Log) write(ctx context.Context, batch []*item) (*written, error) {
 	if err != nil {
 		return nil, fmt.Errorf("write audit records: %w", err)
 	}
-	if len(batch) == 0 && !fresh && l.writable() {
+	if len(batch) == 0 && !fresh && l.writable() && !l.moved(ctx, s) {
 		return nil, nil
 	}
 	w := &written{declined: map[*item]error{}}
 	err = inTx(ctx, s.write, func(tx *sql.Tx) error { return l.writeAll(ctx, tx, batch, w) })
+	l.unsure = l.unsure || err != nil
 	if err != nil {
 		s.forgetWriter()
 		return nil, fmt.Errorf("write audit records to %s: %w", s.path, explain(err))
 	}
-	l.previous = nil
+	l.previous, l.stopped, l.unsure = nil, "", false
 	if w.lists != nil {
 		l.lists.Store(w.lists)
 	}
@@ -137,10 +147,8 @@ func (l *Log) writeAll(ctx context.Context, tx *sql.Tx, batch []*item, w *writte
 		return err
 	}
 	a := &appender{tx, c.head}
-	if l.previous != nil {
-		if err := l.takeOver(ctx, a); err != nil {
-			return err
-		}
+	if err := l.checkHead(ctx, a, c, w); err != nil {
+		return err
 	}
 	for _, it := range batch {
 		if err := l.writeItem(ctx, a, it, w); err != nil {
@@ -148,7 +156,7 @@ func (l *Log) writeAll(ctx context.Context, tx *sql.Tx, batch []*item, w *writte
 		}
 	}
 	w.head, w.chainID, w.records = a.head, c.id, a.head.Seq-c.head.Seq
-	if w.changed || l.previous != nil || l.lists.Load() == nil {
+	if (w.changed || l.previous != nil || l.lists.Load() == nil) && l.trusted() {
 		if w.lists, err = readLists(ctx, tx); err != nil {
 			return err
 		}
@@ -172,6 +180,7 @@ func (l *Log) writeItem(ctx context.Context, a *appender, it *item, w *written) 
 		if v, err = it.gap.record(l.cfg.RunID); err != nil {
 			return err
 		}
+		w.alarm(&v)
 	case it.tried: // a commit that returned an error may still have taken effect
 		there, err := columnOf[int](ctx, a.tx, "SELECT 1 FROM audit_events WHERE id = ?", v.id)
 		if err != nil || len(there) > 0 {
@@ -208,36 +217,6 @@ func (l *Log) open(ctx context.Context) (s *store, fresh bool, err error) {
 	}
 	l.store.Store(s)
 	return s, true, nil
-}
-
-// takeOver starts writing to a database that replaced the previous one. It adds a record of that and, if the
-// database is new, restores the lists, which decisions depend on.
-func (l *Log) takeOver(ctx context.Context, a *appender) error {
-	restored := 0
-	if lists := l.lists.Load(); lists != nil && a.head.Seq == 0 {
-		for _, e := range append(slices.Clone(lists.Block), lists.Allow...) {
-			if err := insertEntry(ctx, a.tx, e); err != nil {
-				return err
-			}
-			restored++
-		}
-	}
-	hash, err := listsHash(ctx, a.tx)
-	if err != nil {
-		return err
-	}
-	v, err := prepare(Record{
-		Action: ActionReplaced, Severity: SeverityHigh, Target: l.cfg.Path,
-		Message: fmt.Sprintf("the database was moved away or replaced while in use, after record %d", l.previous.head.Seq),
-		Details: JSON(map[string]any{
-			"previous_chain": l.previous.id, "previous_head": l.previous.head,
-			"entries_restored": restored, listsHashKey: hash,
-		}),
-	}, l.cfg.RunID)
-	if err != nil {
-		return err
-	}
-	return a.add(ctx, &v)
 }
 
 // record makes the row that stands for the lost records.

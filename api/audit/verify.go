@@ -193,6 +193,9 @@ func (w *walk) misfit(r *row, id string) {
 
 // remember keeps what the newest records contain about the anchor and the lists.
 func (w *walk) remember(r *row) {
+	if r.values.action == ActionTampered {
+		w.problem(Problem{Kind: ProblemHead, Seq: r.seq, ID: text(r.values.id)}, "record %d says: %s", r.seq, text(r.values.details))
+	}
 	details, ok := r.values.structuredJSON.(string)
 	if !ok {
 		return

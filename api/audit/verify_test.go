@@ -124,6 +124,10 @@ func TestANotedHeadRevealsARewrittenChain(t *testing.T) {
 		t.Fatal(err)
 	}
 	rewrite(t, l.path, 2, "UPDATE audit_events SET actor = 'mallory' WHERE seq = 2")
+	if report := verify(t, l.path); report.OK {
+		t.Error("a whole rewrite is not missed by the head next to the file")
+	}
+	forget(t, l.path)
 	if report := verify(t, l.path); !report.OK {
 		t.Errorf("a whole rewrite was found without help, which the documentation says cannot be: %+v", report.Problems)
 	}

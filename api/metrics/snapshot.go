@@ -35,6 +35,8 @@ type Audit struct {
 	Written uint64 // since the start
 	Lost    uint64 // since the start
 	Backlog int    // records waiting to be written
+	Alarms  uint64 // since the start
+	Early   uint64 // records removed before their age, since the start
 }
 
 // DecisionLog counts the decision log's events since the start.

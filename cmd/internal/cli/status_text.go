@@ -45,7 +45,7 @@ func printStatus(w io.Writer, _ string, s api.StatusAnswer) {
 		}
 	}
 	line("watch", "%s", watchLine(s.Watch))
-	if s.Audit != nil && (!s.Audit.OK || s.Audit.Lost > 0) {
+	if s.Audit != nil && (!s.Audit.OK || s.Audit.Lost > 0 || s.Audit.Alarm != "") {
 		line("audit", "%s", auditLine(s))
 	}
 	if s.LastGood != nil && s.LastGood.Error != "" {
@@ -77,6 +77,8 @@ func auditLine(s api.StatusAnswer) string {
 		return "off"
 	case !s.Audit.OK:
 		return fmt.Sprintf("NOT WRITTEN, %d records wait, %d are lost: %s", s.Audit.Backlog, s.Audit.Lost, s.Audit.Error)
+	case s.Audit.Alarm != "":
+		return fmt.Sprintf("ALARM: %s", s.Audit.Alarm)
 	case s.Audit.Lost > 0:
 		return fmt.Sprintf("written, but %d records were lost since the start", s.Audit.Lost)
 	}

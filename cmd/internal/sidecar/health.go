@@ -56,7 +56,7 @@ func (s *Sidecar) snapshot() metrics.Snapshot {
 			Mode: string(m.watch.Mode), State: string(m.watch.State), Directories: m.watch.Directories,
 			Events: m.watch.Events, Dropped: m.watch.Dropped, LastScan: m.watch.LastScan,
 		},
-		Audit: metrics.Audit{Written: records.Written, Lost: records.Lost, Backlog: records.Backlog},
+		Audit: metrics.Audit{Written: records.Written, Lost: records.Lost, Backlog: records.Backlog, Alarms: records.Alarms, Early: records.Early},
 	}
 	now.Connections.Open, now.Connections.Rejected = s.connections.Health()
 	if s.decisions != nil {

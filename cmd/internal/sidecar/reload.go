@@ -3,7 +3,10 @@ package sidecar
 import (
 	"context"
 	"errors"
+	"fmt"
+	"time"
 
+	"defenseclaw/api/audit"
 	"defenseclaw/engine"
 	"defenseclaw/engine/history"
 	"defenseclaw/watcher"
@@ -21,6 +24,9 @@ func (s *Sidecar) firstLoad(ctx context.Context) {
 		return
 	}
 	found, err := s.history.Newest(ctx, func(f history.Found) error {
+		if err := s.mayRestore(ctx, f); err != nil {
+			return err
+		}
 		_, err := s.engine.Reload(ctx, engine.Trigger{Kind: engine.TriggerStartup, Source: f.FS})
 		return err
 	})
@@ -30,9 +36,50 @@ func (s *Sidecar) firstLoad(ctx context.Context) {
 	switch {
 	case err == nil:
 		s.cfg.Logger.Warn("the last good policy of an earlier run serves", zap.String("file", found.Entry.Name))
+		s.recordRestore(ctx, found)
 	case !errors.Is(err, history.ErrNone):
 		s.cfg.Logger.Error("the saved policies of earlier runs could not be read", zap.Error(err))
 	}
+}
+
+// clockTolerance is by how much the name of a saved policy may be ahead of what the audit log says, or of the clock.
+const clockTolerance = time.Minute
+
+// mayRestore refuses a saved policy that is not known to have served: files in the data directory are easier to put there
+// than records into the chain of the audit log.
+func (s *Sidecar) mayRestore(ctx context.Context, f history.Found) error {
+	saved := f.Entry.Time
+	if f.Info.LoadedAt.After(saved) {
+		saved = f.Info.LoadedAt
+	}
+	if now := time.Now(); saved.After(now.Add(clockTolerance)) {
+		return fmt.Errorf("it is not restored: it is from the future, %s, and it is %s", saved.UTC().Format(time.RFC3339), now.UTC().Format(time.RFC3339))
+	}
+	ctx, cancel := context.WithTimeout(ctx, recordTimeout)
+	defer cancel()
+	served, err := s.audit.Served(ctx, f.Info.Revision)
+	if err != nil {
+		return fmt.Errorf("it is not restored: %w", err)
+	}
+	if !served.IsZero() && saved.After(served.Add(clockTolerance)) {
+		return fmt.Errorf("it is not restored: it is named for %s, and served last before %s", saved.Format(time.RFC3339), served.Format(time.RFC3339))
+	}
+	return nil
+}
+
+// recordRestore appends a record of a restore, in addition to that of its reload.
+func (s *Sidecar) recordRestore(ctx context.Context, found history.Found) {
+	skipped := map[string]string{}
+	for _, e := range found.Skipped {
+		skipped[e.Entry.Name] = e.Err.Error()
+	}
+	s.record(ctx, audit.Record{
+		Action: audit.ActionPolicyRestored, Severity: audit.SeverityWarn, Target: s.cfg.Settings.PolicyDir, RevisionTo: found.Info.Revision,
+		Generation: s.generation(), Message: "a policy of an earlier run serves, since the directory is broken: " + found.Entry.Name,
+		Details: audit.JSON(map[string]any{
+			"file": found.Entry.Name, "saved_at": found.Entry.Time, "saved_by_version": found.Info.Version, "skipped": skipped,
+		}),
+	})
 }
 
 // reloadOnChange asks the engine to reload after each change. While a reload runs, the watcher merges

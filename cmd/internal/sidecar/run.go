@@ -155,6 +155,15 @@ func (s *Sidecar) runAudit(ctx context.Context) error {
 	return err
 }
 
+// auditAlarm logs a fault of the audit log, which is on record too.
+func (s *Sidecar) auditAlarm(r audit.Record) {
+	level := zap.ErrorLevel
+	if r.Severity == audit.SeverityWarn {
+		level = zap.WarnLevel
+	}
+	s.cfg.Logger.Log(level, "the audit log has an alarm", zap.String("action", r.Action), zap.String("reason", r.Message), zap.String("id", r.ID))
+}
+
 // record appends a record of the sidecar itself. A failure is logged and stops nothing.
 func (s *Sidecar) record(ctx context.Context, r audit.Record) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)

@@ -89,6 +89,7 @@ func New(cfg Config) (_ *Sidecar, err error) {
 	}()
 	s.audit, err = audit.New(audit.Config{
 		Path: filepath.Join(cfg.Settings.DataDir, "audit.db"), MaxAge: cfg.Settings.AuditAge, MaxBytes: cfg.Settings.AuditBytes,
+		Alarm: s.auditAlarm,
 	})
 	if err != nil {
 		return nil, err
