@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"maps"
 	"net/http"
+	"net/url"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -310,4 +311,30 @@ func FuzzParseHead(f *testing.F) {
 			t.Errorf("%q is %+v", text, head)
 		}
 	})
+}
+
+// TestANumberOfTooManyDigitsIsRefused at every door for JSON, before anything computes with it.
+func TestANumberOfTooManyDigitsIsRefused(t *testing.T) {
+	s := start(t, domains, nil)
+	const many = "has more than 10000 digits"
+	for _, n := range []string{strings.Repeat("1", 500_000), "1e1000000000", "0." + strings.Repeat("1", 20_000), "-1E-10001"} {
+		for _, c := range []struct{ method, path, body string }{
+			{"POST", "/v1/data/p/x", `{"input":{"x":` + n + `}}`}, {"POST", "/v1/data/p/x", `{"input":{"x":` + n + `},"more":1}`}, {"POST", "/v0/data/p/x", `{"x":` + n + `}`},
+			{"POST", "/", `{"x":[` + n + `]}`}, {"POST", "/v1/query", `{"query":"input.x == 1","input":{"x":` + n + `}}`}, {"POST", "/v1/compile", `{"query":"input.x == 1","input":` + n + `}`},
+			{"POST", "/v1/batch/data/p/x", `{"inputs":{"a":{"x":` + n + `}}}`}, {"POST", "/v1/batch/data/p/x", `{"inputs":{"a":{}},"common_input":` + n + `}`},
+			{"POST", "/policy/evaluate", `{"domain":"admission","input":{"target_type":"skill","target_name":"n","path":"p","scan_result":{"total_findings":` + n + `}}}`},
+			{"POST", "/policy/evaluate/firewall", `{"port":` + n + `}`}, {"POST", "/v1/guardrail/evaluate", `{"local_result":{"x":` + n + `}}`},
+			{"POST", "/access/v1/evaluation", `{"context":{"x":` + n + `}}`}, {"POST", "/access/v1/evaluations", `{"evaluations":[{"context":{"x":` + n + `}}]}`},
+		} {
+			s.expect(c.method, c.path, c.body, 400, many)
+		}
+		s.expect("POST", "/v1/data/p/x", `{"input":{"x":`+n+`}}`, 400, many, "Content-Type: application/yaml")
+		if len(n) < 40_000 {
+			s.expect("GET", "/v1/data/p/x?input="+url.QueryEscape(`{"x":`+n+`}`), "", 400, many)
+			s.expect("POST", "/v1/query", `{"query":"x := `+n+`"}`, 400, "number")
+			s.expect("POST", "/v1/compile", `{"query":"input.x == `+n+`"}`, 400, "number")
+		}
+	}
+	s.expect("POST", "/v1/compile", `{"query":"input.x == 1","unknowns":["`+strings.Repeat("[", 10_000)+`"]}`, 400, "it has 10000 bytes; the limit is 4096")
+	s.expect("POST", "/v1/data/p/x", `{"input":{"x":`+strings.Repeat("1", 9_000)+`}}`, 200, `"result":111`)
 }

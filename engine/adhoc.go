@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"defenseclaw/engine/internal/contain"
+	"defenseclaw/engine/internal/dialect"
 	"defenseclaw/engine/internal/eval"
 
 	"github.com/open-policy-agent/opa/v1/ast"
@@ -14,7 +15,8 @@ import (
 // included. OPA's compiler takes time with their cube in the worst case: 500 take seconds, 5,000 an hour.
 const MaxQuerySteps = 500
 
-// checkQuery refuses a query with more than [MaxQuerySteps] expressions and calls, as [ast.Errors].
+// checkQuery refuses a query with more than [MaxQuerySteps] expressions and calls, or with a number of too many
+// digits, as [ast.Errors].
 func checkQuery(query ast.Body) error {
 	steps := 0
 	ast.NewGenericVisitor(func(x any) bool {
@@ -25,7 +27,7 @@ func checkQuery(query ast.Body) error {
 		return steps > MaxQuerySteps
 	}).Walk(query)
 	if steps <= MaxQuerySteps {
-		return nil
+		return dialect.CheckNumbers(query)
 	}
 	return ast.Errors{ast.NewError(ast.CompileErr, query.Loc(),
 		"the query has more than %d expressions and calls, which is the limit", MaxQuerySteps)}

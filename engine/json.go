@@ -12,6 +12,10 @@ import (
 // afterwards. An error says only that it is not JSON; encoding/json says more.
 func ParseJSON(text []byte) (ast.Value, error) { return jsonast.Value(text) }
 
+// CheckNumbers returns an error for the first number of a JSON text that has more than 10,000 digits, written without
+// an exponent. [ParseJSON] refuses such a number too, without saying why.
+func CheckNumbers(text []byte) error { return jsonast.CheckNumbers(text) }
+
 // CheckYAMLInput reports what would be dropped, or take more memory than its text suggests, when a YAML text is
 // decoded as an input: a document after the first, any alias, and mappings of thousands of keys, whose decoding
 // takes time that grows with their square. It also reports text that is not YAML.

@@ -1,6 +1,7 @@
 package authzen
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/json"
 	"errors"
@@ -233,7 +234,14 @@ func decode(r *http.Request) (map[string]any, error) {
 	if !mayBeJSON(r.Header.Get("Content-Type")) {
 		return nil, wrong("Content-Type must be application/json")
 	}
-	decoder := json.NewDecoder(r.Body)
+	text, err := io.ReadAll(r.Body)
+	if err == nil {
+		err = engine.CheckNumbers(text)
+	}
+	if err != nil {
+		return nil, malformed(err)
+	}
+	decoder := json.NewDecoder(bytes.NewReader(text))
 	decoder.UseNumber()
 	var body any
 	if err := decoder.Decode(&body); err != nil {

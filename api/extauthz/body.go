@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 
+	"defenseclaw/engine"
+
 	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
 	"github.com/open-policy-agent/opa/v1/util"
 )
@@ -62,6 +64,9 @@ func parserOf(contentType string) parser {
 }
 
 func parseJSON(body, _ string) (value any, err error) {
+	if err := engine.CheckNumbers([]byte(body)); err != nil {
+		return nil, err
+	}
 	err = util.UnmarshalJSON([]byte(body), &value)
 	return value, err
 }

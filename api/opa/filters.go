@@ -121,7 +121,7 @@ func (x *exchange) filterRequest(body filtersRequest) (f engine.FilterRequest, e
 	}
 	if body.Unknowns != nil {
 		for _, text := range *body.Unknowns {
-			unknown, err := ast.ParseRef(text)
+			unknown, err := parseShort(text, ast.ParseRef)
 			if err != nil {
 				return f, fmt.Errorf("error(s) occurred while parsing unknowns: %w", err) //nolint:revive // as above
 			}
@@ -132,7 +132,7 @@ func (x *exchange) filterRequest(body filtersRequest) (f engine.FilterRequest, e
 		if !strings.HasPrefix(mask, "data.") {
 			mask = f.Path[:max(len(f.Path)-1, 0)].String() + "." + mask
 		}
-		if f.Mask, err = ast.ParseRef(mask); err != nil {
+		if f.Mask, err = parseShort(mask, ast.ParseRef); err != nil {
 			return f, fmt.Errorf("error(s) occurred while parsing mask_rule name: %w", err) //nolint:revive // as above
 		}
 	}

@@ -51,12 +51,19 @@ func (x *exchange) decodeInput(v any) error {
 			err = decodeYAML(body, v)
 		}
 	} else {
-		err = util.NewJSONDecoder(bytes.NewReader(body)).Decode(v)
+		err = decodeJSON(body, v)
 	}
 	if err != nil && !errors.Is(err, io.EOF) {
 		return fmt.Errorf("body contains malformed input document: %w", err)
 	}
 	return nil
+}
+
+func decodeJSON(body []byte, v any) error {
+	if err := engine.CheckNumbers(body); err != nil {
+		return err
+	}
+	return util.NewJSONDecoder(bytes.NewReader(body)).Decode(v)
 }
 
 func decodeYAML(body []byte, v any) error {
@@ -72,7 +79,7 @@ func (x *exchange) decodeRequest(v any) error {
 	if err != nil {
 		return err
 	}
-	if err := util.NewJSONDecoder(bytes.NewReader(body)).Decode(v); err != nil {
+	if err := decodeJSON(body, v); err != nil {
 		return fmt.Errorf("error(s) occurred while decoding request: %w", err) //nolint:revive // OPA's words
 	}
 	return nil
@@ -88,7 +95,12 @@ func (x *exchange) dataInput() (ast.Value, error) {
 		return nil, nil
 	}
 	var v any
-	if err := util.UnmarshalJSON([]byte(texts[len(texts)-1]), &v); err != nil {
+	text := []byte(texts[len(texts)-1])
+	err := engine.CheckNumbers(text)
+	if err == nil {
+		err = util.UnmarshalJSON(text, &v)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("parameter contains malformed input document: %w", err)
 	}
 	return ast.InterfaceToValue(v)

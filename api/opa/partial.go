@@ -2,12 +2,24 @@ package opa
 
 import (
 	"errors"
+	"fmt"
 
 	"defenseclaw/engine"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/server/types"
 )
+
+// maxTermBytes bounds the text of one unknown or mask, for the reasons of maxQueryBytes.
+const maxTermBytes = 4 << 10
+
+// parseShort parses a text of at most maxTermBytes.
+func parseShort[T any](text string, parse func(string) (T, error)) (none T, err error) {
+	if len(text) > maxTermBytes {
+		return none, fmt.Errorf("it has %d bytes; the limit is %d", len(text), maxTermBytes)
+	}
+	return parse(text)
+}
 
 // partialOf checks and converts a request for partial evaluation.
 func partialOf(request types.CompileRequestV1) (p engine.Partial, invalid *types.ErrorV1) {
@@ -28,7 +40,7 @@ func partialOf(request types.CompileRequestV1) (p engine.Partial, invalid *types
 	if request.Unknowns != nil {
 		p.Unknowns = make([]*ast.Term, 0, len(*request.Unknowns))
 		for _, text := range *request.Unknowns {
-			unknown, err := ast.ParseTerm(text)
+			unknown, err := parseShort(text, ast.ParseTerm)
 			if err != nil {
 				return p, types.NewErrorV1(types.CodeInvalidParameter, "error(s) occurred while parsing unknowns: %s", err)
 			}

@@ -19,6 +19,7 @@ const (
 	CodeFileNotRegular = "file_not_regular"
 	CodeLinkRefused    = "link_refused"
 	CodeTooManyFiles   = "too_many_files"
+	CodeTooManyBytes   = "too_many_bytes"
 	CodeTooDeep        = "directory_too_deep"
 	CodeDataParse      = "data_parse_error"
 	CodeDataNotObject  = "data_not_object"

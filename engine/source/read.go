@@ -91,22 +91,26 @@ func readOnce(ctx context.Context, src fs.FS, o Options) (*Reading, error) {
 		return nil, err
 	}
 	r.begun = begun
-	limit := o.Limits.withDefaults().FileBytes
+	limits := o.Limits.withDefaults()
 	var wrong diagnostic.List
+	var total int64 // of what was read, which may be more than the look found
 	for _, file := range r.files {
-		if file.Bytes != nil {
-			continue // taken from the earlier reading
+		if file.Bytes != nil { // taken from the earlier reading
+			total += int64(len(file.Bytes))
+			continue
 		}
 		if err := o.between(ctx); err != nil {
 			return nil, err
 		}
-		if err := file.read(src, limit); err != nil {
+		// Files may have grown since the look, and then less is left.
+		if err := file.read(src, min(limits.FileBytes, limits.TotalBytes-total)); err != nil {
 			if OutOfDescriptors(err) {
 				return nil, noDescriptor(file.Path, err)
 			}
 			wrong = append(wrong, unreadable(file.Path, err))
 			continue
 		}
+		total += int64(len(file.Bytes))
 		if !o.Earlier.reuseBytes(file) {
 			file.hash = sha256.Sum256(file.Bytes)
 		}

@@ -1,6 +1,7 @@
 package source
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -108,6 +109,10 @@ func (w *walker) reading() (*Reading, error) {
 	}
 	w.dropAliases()
 	slices.SortFunc(w.found, func(a, b *File) int { return strings.Compare(a.Path, b.Path) })
+	// Before anything is read, and whether or not a stat was taken over: a file without contents on disk takes as much memory as its size says.
+	if err := withinTotal(w.found, w.limits.TotalBytes, func(f *File) int64 { return f.info.Size() }); err != nil {
+		return nil, err
+	}
 	return &Reading{root: w.root, files: w.found, dirs: w.dirs}, nil
 }
 
@@ -257,6 +262,23 @@ func (w *walker) add(files ...*File) {
 			w.linked[f] = true
 		}
 	}
+}
+
+// withinTotal returns the diagnostic of the largest file, if the files are too large together. No file crosses the
+// limit alone, but the largest is what an operator looks at first.
+func withinTotal(files []*File, limit int64, size func(*File) int64) error {
+	var total int64
+	for _, f := range files {
+		total += min(size(f), limit+1) // so that the sum cannot overflow
+	}
+	if total <= limit {
+		return nil
+	}
+	largest := slices.MaxFunc(files, func(a, b *File) int { return cmp.Compare(size(a), size(b)) })
+	return diagnostic.List{{
+		File: largest.Path, Code: diagnostic.CodeTooManyBytes,
+		Message: fmt.Sprintf("is the largest, with %d bytes, of files that have more than the limit of %d bytes together", size(largest), limit),
+	}}
 }
 
 func (w *walker) refuse(p, code, message string) {

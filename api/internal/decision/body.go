@@ -9,6 +9,8 @@ import (
 	"io"
 	"net/http"
 	"strings"
+
+	"defenseclaw/engine"
 )
 
 // maxUnpackedBytes bounds a compressed body once it is unpacked: to the size of a plain one.
@@ -38,8 +40,14 @@ func Body(r *http.Request) ([]byte, error) {
 // Decode reads exactly one JSON value into v; fields that v does not have are ignored. Its errors are
 // [*HTTPError], or [*http.MaxBytesError] if the body is too large.
 func Decode(r *http.Request, v any) error {
-	decoder := json.NewDecoder(r.Body)
-	err := decoder.Decode(v)
+	body, err := io.ReadAll(r.Body)
+	if err == nil {
+		err = engine.CheckNumbers(body)
+	}
+	decoder := json.NewDecoder(bytes.NewReader(body))
+	if err == nil {
+		err = decoder.Decode(v)
+	}
 	var tooLarge *http.MaxBytesError
 	var wrongType *json.UnmarshalTypeError
 	switch {
@@ -51,9 +59,6 @@ func Decode(r *http.Request, v any) error {
 		return BadRequest("invalid JSON body: %s", err)
 	}
 	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
-		if errors.As(err, &tooLarge) {
-			return err
-		}
 		return BadRequest("invalid JSON body: more text after the first value")
 	}
 	return nil

@@ -103,6 +103,9 @@ func New(getenv func(string) string) *Pacer {
 	return p
 }
 
+// Memory is that of the container or, without a limit, of the machine, in bytes; 0 if it is unknown.
+func (p *Pacer) Memory() uint64 { return p.memory }
+
 // Serve sets the target for the time after the first load, and returns the memory that only the load needed
 // to the system.
 func (p *Pacer) Serve() {

@@ -124,10 +124,13 @@ func positive[N int | int64](field *N, expected string) value {
 	})
 }
 
-func natural(field *int, expected string) value {
-	return parsed(field, expected, func(text string) (int, error) {
-		n, err := strconv.ParseUint(text, 10, 31)
-		return int(n), err
+func natural[N int | int64](field *N, expected string) value {
+	return parsed(field, expected, func(text string) (N, error) {
+		n, err := strconv.ParseInt(text, 10, 64)
+		if err == nil && (n < 0 || int64(N(n)) != n) {
+			err = errValue
+		}
+		return N(n), err
 	})
 }
 

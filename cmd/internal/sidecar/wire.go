@@ -39,7 +39,7 @@ func (s *Sidecar) wire(token string, byHand bool) (err error) {
 	if !set.ValidateOnly {
 		s.engine, err = engine.New(engine.Config{
 			Source: s.source, Announcements: s.announcements(),
-			Limits:          source.Limits{FileBytes: set.MaxFileBytes, Files: set.MaxFiles, Depth: set.MaxDepth},
+			Limits:          source.Limits{FileBytes: set.MaxFileBytes, TotalBytes: set.MaxTotalBytes, Files: set.MaxFiles, Depth: set.MaxDepth},
 			RemovalWait:     set.RemovalWait,
 			Keep:            engine.Keep{Packages: domains.Packages(), DataOf: []engine.Path{{"defenseclaw"}}},
 			DecisionTimeout: set.DecisionTimeout, MaxDecisions: set.MaxDecisions, MaxAnswerBytes: set.MaxAnswerBytes,

@@ -11,6 +11,8 @@
 // A builtin that only reads the top of its operands, in linear time, stays as OPA registers it ([asOPA]).
 package builtins
 
+import "defenseclaw/engine/internal/jsonast"
+
 // The limits. They are well above what policies use, and low enough that the largest operand stays within
 // 1 GiB of memory and a few seconds; TestHostileOperandsNeitherCrashNorHang holds them to it.
 const (
@@ -21,7 +23,7 @@ const (
 	// MaxBytes bounds the text that a builtin reads or makes.
 	MaxBytes = 16 << 20
 	// MaxDigits bounds the decimal digits of a number as it would be written without an exponent.
-	MaxDigits = 10_000
+	MaxDigits = jsonast.MaxDigits
 	// MaxItems bounds the items of a collection that a builtin makes.
 	MaxItems = 1 << 22
 	// MaxPattern bounds the bytes of a pattern, a template, a key or a source text that a builtin compiles.

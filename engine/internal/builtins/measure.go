@@ -2,9 +2,8 @@ package builtins
 
 import (
 	"fmt"
-	"math"
-	"strconv"
-	"strings"
+
+	"defenseclaw/engine/internal/jsonast"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/topdown"
@@ -116,25 +115,10 @@ const shortNumber = 5
 // shortEnough returns an error for a number that has more than MaxDigits digits when it is written without an
 // exponent: computing with it would write it so.
 func shortEnough(n string) error {
-	if digits(n) > MaxDigits {
+	if jsonast.Digits(n) > MaxDigits {
 		return tooLarge("a number", "digits", MaxDigits)
 	}
 	return nil
-}
-
-// digits is an upper bound of the digits that n, the text of a number, has without an exponent.
-func digits(n string) int {
-	i := strings.IndexByte(n, 'e')
-	if i < 0 {
-		if i = strings.IndexByte(n, 'E'); i < 0 {
-			return len(n)
-		}
-	}
-	exponent, err := strconv.Atoi(n[i+1:])
-	if err != nil || exponent > MaxDigits || exponent < -MaxDigits {
-		return math.MaxInt
-	}
-	return i + max(exponent, -exponent)
 }
 
 func tooLarge(what, unit string, limit int) error {

@@ -4,6 +4,8 @@ import (
 	"math/big"
 	"net"
 
+	"defenseclaw/engine/internal/jsonast"
+
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/topdown"
 	"github.com/open-policy-agent/opa/v1/topdown/builtins"
@@ -58,7 +60,7 @@ func guardProduct(bctx topdown.BuiltinContext, operands []*ast.Term) error {
 	total := 0
 	each(operands[0].Value, func(t *ast.Term) {
 		if n, ok := t.Value.(ast.Number); ok && n != "1" {
-			total += digits(string(n))
+			total += jsonast.Digits(string(n))
 		}
 	})
 	if total > MaxDigits {

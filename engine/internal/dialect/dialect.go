@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"defenseclaw/engine/internal/builtins"
+	"defenseclaw/engine/internal/jsonast"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 )
@@ -28,11 +29,30 @@ var capabilities = sync.OnceValue(func() *ast.Capabilities {
 
 // Parse parses a module. The locations in it name the file. Safe for concurrent use.
 func Parse(file string, text []byte) (*ast.Module, error) {
-	return ast.ParseModuleWithOpts(file, string(text), ast.ParserOptions{
+	module, err := ast.ParseModuleWithOpts(file, string(text), ast.ParserOptions{
 		RegoVersion:       ast.RegoV1,
 		ProcessAnnotation: true, // rego.metadata.* answer from them
 		Capabilities:      capabilities(),
 	})
+	if err == nil && jsonast.MayHaveTooManyDigits(text) { // or it may be in a string
+		err = CheckNumbers(module)
+	}
+	return module, err
+}
+
+// CheckNumbers returns an [ast.Errors] of the numbers below a node that have too many digits to compute with.
+func CheckNumbers(node any) error {
+	var errs ast.Errors
+	ast.WalkTerms(node, func(t *ast.Term) bool {
+		if n, ok := t.Value.(ast.Number); ok && jsonast.Digits(string(n)) > jsonast.MaxDigits {
+			errs = append(errs, ast.NewError(ast.ParseErr, t.Location, "the number has more than %d digits", jsonast.MaxDigits))
+		}
+		return false
+	})
+	if len(errs) == 0 {
+		return nil
+	}
+	return errs
 }
 
 // NewCompiler makes a compiler that reports every error and refuses [UnsafeBuiltins].

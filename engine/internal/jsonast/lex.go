@@ -161,8 +161,11 @@ func has(v ast.Value, text []byte) bool {
 
 func stringTerm(text string) (*ast.Term, error) { return ast.InternedTerm(text), nil }
 
-// numberTerm refuses what OPA refuses: exponents that no computer could write out.
+// numberTerm refuses what OPA refuses, exponents that no computer could write out, and more than MaxDigits.
 func numberTerm(text string) (*ast.Term, error) {
+	if len(text) > exponentDigits && Digits(text) > MaxDigits {
+		return nil, errNotJSON
+	}
 	if term := ast.InternedIntNumberTermFromString(text); term != nil {
 		return term, nil
 	}

@@ -78,6 +78,13 @@ func (p *File) decode(before *File) (ast.Value, *diagnostic.Diagnostic) {
 
 // decodeJSON decodes exactly one value.
 func decodeJSON(text []byte, v *any) *diagnostic.Diagnostic {
+	if many := new(jsonast.TooManyDigits); errors.As(jsonast.CheckNumbers(text), &many) {
+		line, column := diagnostic.Position(text, int64(many.Offset))
+		return &diagnostic.Diagnostic{
+			Line: line, Column: column, Code: diagnostic.CodeDataParse,
+			Message: fmt.Sprintf("the number has more than %d digits", jsonast.MaxDigits),
+		}
+	}
 	decoder := util.NewJSONDecoder(bytes.NewReader(text))
 	err := decoder.Decode(v)
 	offset := decoder.InputOffset()

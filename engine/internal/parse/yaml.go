@@ -9,6 +9,8 @@ import (
 	"math"
 	"strconv"
 
+	"defenseclaw/engine/internal/jsonast"
+
 	"go.yaml.in/yaml/v3"
 )
 
@@ -42,11 +44,12 @@ func wrongAt(n *yaml.Node, format string, args ...any) error {
 // make the value deep or larger than 64 MiB. Unless aliases is true, every alias is an error, and so are mappings
 // of so many keys that decoding them takes long.
 //
-// An error is a [*YAMLError], or the parser's. A text that is JSON is not checked, because it is decoded as JSON.
+// An error is a [*YAMLError], or the parser's. Of a text that is JSON only the
+// numbers are checked, because it is decoded as JSON.
 func CheckYAML(text []byte, aliases bool) error {
 	text = bytes.TrimPrefix(text, []byte("\xef\xbb\xbf"))
 	if json.Valid(text) {
-		return nil
+		return jsonast.CheckNumbers(text)
 	}
 	var first, node yaml.Node
 	decoder := yaml.NewDecoder(bytes.NewReader(text))
