@@ -135,6 +135,9 @@ func authzInput(r *http.Request, caller gate.Caller) (*http.Request, ast.Value, 
 	if caller.Secret != "" { // the token that let the caller in: another one may be presented as well, and wrong
 		input["identity"] = caller.Secret
 	}
+	if caller.User != "" {
+		input["identity"] = caller.User
+	}
 	if r.TLS != nil && len(r.TLS.PeerCertificates) > 0 {
 		input["identity"] = r.TLS.PeerCertificates[0].Subject.ToRDNSequence().String()
 		input["client_certificates"] = r.TLS.PeerCertificates

@@ -8,11 +8,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"os"
-	"strings"
 	"time"
 
 	"defenseclaw/api/audit"
@@ -25,10 +23,20 @@ import (
 const DefaultClientTimeout = 150 * time.Second
 
 // Client calls a running sidecar. Safe for concurrent use.
+//
+// Over a Unix socket, the token and the request go only to a listener of the same user or of root, or of the user
+// who owns the socket's directory if the caller is root; see [UntrustedError].
 type Client struct {
-	Addr    string      // host:port, or unix:PATH; a wildcard host is reached over loopback
-	TLS     *tls.Config // nil: plain HTTP
-	Token   string
+	Addr  string      // host:port, or unix:PATH; a wildcard host is reached over loopback
+	TLS   *tls.Config // nil: plain HTTP
+	Token string
+
+	// Socket is the path of a Unix socket of the same sidecar. It is preferred to Addr where a listener that may be
+	// trusted is there. Empty: there is none.
+	Socket string
+	// TokenIsOptional keeps the token from listeners over a Unix socket who let this user in without it.
+	TokenIsOptional bool
+
 	Timeout time.Duration // of one call; 0: [DefaultClientTimeout]
 }
 
@@ -172,37 +180,6 @@ func (c *Client) read(path string, body []byte, answer any) error {
 	return nil
 }
 
-// url is for messages and, except for a Unix socket, for calls.
-func (c *Client) url(path string) string {
-	switch {
-	case c.socket() != "":
-		return c.Addr + ":" + path
-	case c.TLS != nil:
-		return "https://" + reachableAddr(c.Addr) + path
-	default:
-		return "http://" + reachableAddr(c.Addr) + path
-	}
-}
-
-// socket is the path of the Unix socket to call, empty when it is not one.
-func (c *Client) socket() string {
-	path, _ := strings.CutPrefix(c.Addr, "unix:")
-	if path == c.Addr {
-		return ""
-	}
-	return path
-}
-
-func (c *Client) transport() *http.Transport {
-	t := &http.Transport{DisableKeepAlives: true, TLSClientConfig: c.TLS} // no proxy: the sidecar is on this machine or near it
-	if path := c.socket(); path != "" {
-		t.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return (&net.Dialer{}).DialContext(ctx, "unix", path)
-		}
-	}
-	return t
-}
-
 func (c *Client) call(ctx context.Context, method, path string, body []byte) ([]byte, error) {
 	timeout := c.Timeout
 	if timeout == 0 {
@@ -210,41 +187,44 @@ func (c *Client) call(ctx context.Context, method, path string, body []byte) ([]
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	target := c.url(path)
-	if c.socket() != "" {
-		target = "http://localhost" + path
-		if c.TLS != nil {
-			target = "https://localhost" + path
-		}
+	to, err := c.connect(ctx)
+	if err != nil {
+		return nil, unreachable(c.url(path), timeout, err)
 	}
-	request, err := http.NewRequestWithContext(ctx, method, target, bytes.NewReader(body))
+	defer to.conn.Close() //nolint:errcheck // net/http has closed it if all went well
+	request, err := http.NewRequestWithContext(ctx, method, to.base+path, bytes.NewReader(body))
 	if err != nil {
 		return nil, fmt.Errorf("address %s: %w", c.Addr, err)
 	}
-	request.Header.Set("Authorization", "Bearer "+c.Token)
-	request.Header.Set(gate.HeaderToken, c.Token)
+	if to.token != "" {
+		request.Header.Set("Authorization", "Bearer "+to.token)
+		request.Header.Set(gate.HeaderToken, to.token)
+	}
 	request.Header.Set(gate.HeaderClient, "cli")
 	if len(body) > 0 {
 		request.Header.Set("Content-Type", "application/json")
 	}
-	response, err := (&http.Client{Transport: c.transport()}).Do(request)
+	response, err := (&http.Client{Transport: to.transport(c.TLS)}).Do(request)
 	if err != nil {
-		return nil, c.unreachable(path, timeout, err)
+		return nil, unreachable(to.name+path, timeout, err)
 	}
 	defer response.Body.Close() //nolint:errcheck // it was only read
 	const maxAnswerBytes = 64 << 20
 	answer, err := io.ReadAll(io.LimitReader(response.Body, maxAnswerBytes))
 	if err != nil {
-		return nil, c.unreachable(path, timeout, err)
+		return nil, unreachable(to.name+path, timeout, err)
 	}
 	if response.StatusCode != http.StatusOK {
-		return nil, &AnswerError{URL: c.url(path), StatusCode: response.StatusCode, Body: answer}
+		return nil, &AnswerError{URL: to.name + path, StatusCode: response.StatusCode, Body: answer}
 	}
 	return answer, nil
 }
 
-func (c *Client) unreachable(path string, timeout time.Duration, err error) error {
-	e := &UnreachableError{URL: c.url(path), Err: err}
+func unreachable(url string, timeout time.Duration, err error) error {
+	if untrusted := new(UntrustedError); errors.As(err, &untrusted) {
+		return untrusted
+	}
+	e := &UnreachableError{URL: url, Err: err}
 	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded) {
 		e.TimedOut = timeout
 	}
@@ -260,21 +240,4 @@ func rootCause(err error) error {
 		}
 		err = inner
 	}
-}
-
-// reachableAddr turns an address to bind to into one to call: a wildcard becomes loopback.
-func reachableAddr(addr string) string {
-	host, port, err := net.SplitHostPort(addr)
-	if err != nil {
-		return addr
-	}
-	switch ip := net.ParseIP(host); {
-	case host == "":
-		host = "127.0.0.1"
-	case ip != nil && ip.IsUnspecified() && ip.To4() != nil:
-		host = "127.0.0.1"
-	case ip != nil && ip.IsUnspecified():
-		host = "::1"
-	}
-	return net.JoinHostPort(host, port)
 }

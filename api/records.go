@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"defenseclaw/api/audit"
+	"defenseclaw/api/gate"
 	"defenseclaw/api/internal/decision"
 )
 
@@ -88,6 +89,9 @@ func (s *Server) recordRefused(r *http.Request, name, why string) {
 	address := r.RemoteAddr
 	if host, _, err := net.SplitHostPort(address); err == nil {
 		address = host
+	}
+	if _, user := gate.Peer(r.Context()); user != "" {
+		address = user
 	}
 	s.cfg.Audit.AppendLimited(r.RemoteAddr, audit.Record{
 		Action: audit.ActionAuthRefused, Actor: cmp.Or(name, address), Target: r.Method + " " + r.URL.Path, Outcome: audit.OutcomeRefused,

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
 
 	"defenseclaw/api/gate"
 	"defenseclaw/api/metrics"
@@ -58,9 +59,10 @@ func New(cfg Config) (*Server, error) {
 	return s, nil
 }
 
-// Run serves the listener until ctx ends, then waits at most ten seconds for requests under way. It
-// closes the listener. To bound the connections, make the listener by [gate.Connections.Listener].
-func (s *Server) Run(ctx context.Context, listener net.Listener) error {
+// Run serves the listeners until ctx ends, then waits at most ten seconds for requests under way. It
+// closes the listeners. The local ones are served without TLS, for callers on this machine. To bound the
+// connections, and to have the users of a Unix socket known, make the listeners by [gate.Connections.Listener].
+func (s *Server) Run(ctx context.Context, listener net.Listener, local ...net.Listener) error {
 	server := &http.Server{
 		Handler:           s,
 		ReadHeaderTimeout: readHeaderTimeout,
@@ -73,29 +75,36 @@ func (s *Server) Run(ctx context.Context, listener net.Listener) error {
 		ConnState:         gate.ConnState,
 		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: maxStreams, WriteByteTimeout: stallTimeout},
 	}
-	drained, ended := make(chan error, 1), make(chan struct{})
-	go func() {
-		select {
-		case <-ctx.Done():
-		case <-ended:
-		}
-		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
-		defer cancel()
-		err := server.Shutdown(grace)
-		if err != nil {
-			err = errors.Join(fmt.Errorf("drain requests for %s: %w", drainTimeout, err), server.Close())
-		}
-		drained <- err
-	}()
+	group, ctx := errgroup.WithContext(ctx) // one that fails ends all
+	group.Go(func() error { return s.drain(ctx, server) })
 	serve := server.Serve
 	if s.cfg.TLS != nil {
 		server.TLSConfig = s.cfg.TLS
 		serve = func(l net.Listener) error { return server.ServeTLS(l, "", "") }
 	}
-	err := serve(listener)
-	close(ended)
-	if drainErr := <-drained; errors.Is(err, http.ErrServerClosed) {
-		return drainErr
+	group.Go(func() error { return ended(listener, serve(listener)) })
+	for _, l := range local {
+		group.Go(func() error { return ended(l, server.Serve(l)) })
 	}
-	return fmt.Errorf("serve %s: %w", listener.Addr(), err)
+	return group.Wait()
+}
+
+// ended explains why a listener is no longer served; nil if that was asked for.
+func ended(l net.Listener, err error) error {
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return fmt.Errorf("serve %s: %w", l.Addr(), err)
+}
+
+// drain stops the server when ctx ends.
+func (s *Server) drain(ctx context.Context, server *http.Server) error {
+	<-ctx.Done()
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
+	defer cancel()
+	err := server.Shutdown(grace)
+	if err != nil {
+		err = errors.Join(fmt.Errorf("drain requests for %s: %w", drainTimeout, err), server.Close())
+	}
+	return err
 }

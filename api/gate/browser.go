@@ -33,7 +33,7 @@ func fromBrowser(h http.Header) bool {
 }
 
 // overUnix reports whether a request came over a Unix socket. No page can make a browser call one, and
-// clients send any name as the host.
+// clients send any name as the host. checkPeer looks at those without a token.
 func overUnix(r *http.Request) bool {
 	addr, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
 	return ok && addr.Network() == "unix"

@@ -6,7 +6,6 @@ import (
 	"crypto/tls"
 	"net"
 	"net/http"
-	"net/netip"
 	"sync/atomic"
 	"time"
 )
@@ -15,7 +14,7 @@ import (
 type conn struct {
 	net.Conn
 	connections *Connections
-	key         netip.Addr
+	origin      origin
 	peer        *peer
 
 	trusted atomic.Bool // a request has passed the gate
@@ -34,7 +33,7 @@ type peer struct {
 }
 
 func newConn(inner net.Conn, l *Connections) *conn {
-	c := &conn{Conn: inner, connections: l, key: addressOf(inner)}
+	c := &conn{Conn: inner, connections: l, origin: originOf(inner)}
 	c.peer = &peer{inner.RemoteAddr(), c}
 	return c
 }

@@ -5,13 +5,10 @@ import (
 	"container/list"
 	"errors"
 	"net"
-	"net/netip"
 	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
-
-	"defenseclaw/api/internal/remote"
 )
 
 // DefaultTokenWait is how long a connection may stay open before a request on it has presented the token.
@@ -33,7 +30,7 @@ const (
 // ConnectionsConfig configures [NewConnections]. Max is required; other zero fields mean the defaults given.
 type ConnectionsConfig struct {
 	Max        int           // open connections of all listeners together
-	PerAddress int           // open connections of one remote address; default three quarters of Max, at least 1
+	PerAddress int           // open connections of one remote address, or one user over Unix sockets; default three quarters of Max, at least 1
 	TokenWait  time.Duration // default [DefaultTokenWait]
 
 	// OnReject is called for each rejected connection, on the goroutine that accepts, and must not block.
@@ -52,21 +49,21 @@ type ConnectionsConfig struct {
 // So a flood slows down accepting, but everyone who is accepted has that time.
 //
 // Addresses are counted as in the throttle: an IPv6 network of 64 bits is one, and those of this machine, which
-// all local callers share, have no maximum of their own. Neither have Unix sockets: where one is open to several
-// users, the peer's user id should count as the address.
+// all local callers share, have no maximum of their own. Over a Unix socket the peer's user id counts as the
+// address.
 type Connections struct {
 	cfg ConnectionsConfig
 
 	mu        sync.Mutex // guards the fields below, and those of conn that say so
 	open      int
-	addresses map[netip.Addr]*address
+	addresses map[origin]*address
 	all       list.List // of *conn, oldest first
 	strangers list.List // those of all that have no good standing, oldest first
 
 	rejected map[string]*atomic.Uint64 // by reason; the map does not change
 }
 
-// address is what one remote address has open.
+// address is what one origin has open.
 type address struct {
 	open      int
 	strangers list.List
@@ -79,7 +76,7 @@ func NewConnections(cfg ConnectionsConfig) (*Connections, error) {
 	}
 	cfg.PerAddress = min(cfg.Max, cmp.Or(cfg.PerAddress, max(1, cfg.Max*3/4)))
 	cfg.TokenWait = cmp.Or(cfg.TokenWait, DefaultTokenWait)
-	l := &Connections{cfg: cfg, addresses: map[netip.Addr]*address{}, rejected: map[string]*atomic.Uint64{}}
+	l := &Connections{cfg: cfg, addresses: map[origin]*address{}, rejected: map[string]*atomic.Uint64{}}
 	for _, reason := range []string{RejectedLimit, RejectedAddress, RejectedRoom, RejectedNoToken, RejectedDescriptors} {
 		l.rejected[reason] = new(atomic.Uint64)
 	}
@@ -146,9 +143,9 @@ func (l *Connections) admit(inner net.Conn) net.Conn {
 func (l *Connections) add(c *conn) (victim *conn, refused string, wait time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	of := l.addresses[c.key]
+	of := l.addresses[c.origin]
 	switch {
-	case of != nil && c.key.IsValid() && of.open >= l.cfg.PerAddress:
+	case of != nil && c.origin.hasMaximum() && of.open >= l.cfg.PerAddress:
 		if victim = l.dispensable(of); victim == nil {
 			return nil, RejectedAddress, 0
 		}
@@ -163,9 +160,9 @@ func (l *Connections) add(c *conn) (victim *conn, refused string, wait time.Dura
 	if victim != nil {
 		l.remove(victim)
 	}
-	if of = l.addresses[c.key]; of == nil {
+	if of = l.addresses[c.origin]; of == nil {
 		of = &address{}
-		l.addresses[c.key] = of
+		l.addresses[c.origin] = of
 	}
 	l.open++
 	of.open++
@@ -224,7 +221,7 @@ func (l *Connections) remove(c *conn) bool {
 	l.noStranger(c)
 	l.open--
 	if c.of.open--; c.of.open == 0 {
-		delete(l.addresses, c.key)
+		delete(l.addresses, c.origin)
 	}
 	return true
 }
@@ -244,17 +241,4 @@ func (l *Connections) count(reason string) {
 	if l.cfg.OnReject != nil {
 		l.cfg.OnReject(reason)
 	}
-}
-
-// addressOf is the address under which a connection is counted; the zero Addr for callers on this machine.
-func addressOf(c net.Conn) netip.Addr {
-	tcp, ok := c.RemoteAddr().(*net.TCPAddr)
-	if !ok {
-		return netip.Addr{}
-	}
-	addr := tcp.AddrPort().Addr()
-	if !addr.IsValid() || addr.Unmap().IsLoopback() {
-		return netip.Addr{}
-	}
-	return remote.Network(addr).Addr()
 }

@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -177,8 +178,8 @@ func TestOneAddressDoesNotTakeAllConnections(t *testing.T) {
 	b.dial()
 	local := <-accepted
 	defer local.Close()
-	if key := local.(*conn).key; key.IsValid() {
-		t.Errorf("a caller on this machine counts as %s", key)
+	if key := local.(*conn).origin; key.hasMaximum() {
+		t.Errorf("a caller on this machine counts as %+v", key)
 	}
 }
 
@@ -233,5 +234,46 @@ func TestClosingTwiceCountsOnce(t *testing.T) {
 	other.server.Close()
 	if len(b.addresses) != 0 || b.all.Len() != 0 || b.strangers.Len() != 0 {
 		t.Errorf("left over: %d addresses, %d connections, %d without a token", len(b.addresses), b.all.Len(), b.strangers.Len())
+	}
+}
+
+// TestAUserOverASocketDoesNotTakeAllConnections, nor has another user's closed.
+func TestAUserOverASocketDoesNotTakeAllConnections(t *testing.T) {
+	b := bound(t, ConnectionsConfig{Max: 6, PerAddress: 2})
+	dir, err := os.MkdirTemp("", "gate") //nolint:usetesting // t.TempDir is too long for a socket on macOS
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	unix, err := net.Listen("unix", filepath.Join(dir, "s"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	listener := b.Listener(unix)
+	t.Cleanup(func() { listener.Close() })
+	connect := func() pair {
+		peer, err := net.Dial("unix", unix.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { peer.Close() })
+		c, err := listener.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Close() })
+		return pair{peer, c.(*conn)}
+	}
+	if o := connect().server.origin; PeersAreKnown != o.known || o.known && int(o.uid) != os.Geteuid() {
+		t.Fatalf("the origin is %+v", o)
+	} else if !o.known {
+		t.Skip("SKIPPED: this system does not tell the user of a peer")
+	}
+	other := b.connect() // over TCP
+	second := connect()
+	third := connect()
+	b.expect(RejectedRoom)
+	if !b.isOpen(other) || !b.isOpen(second) || !b.isOpen(third) {
+		t.Error("another connection was closed than the oldest of that user")
 	}
 }

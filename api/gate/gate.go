@@ -3,7 +3,7 @@
 // A [Gate] is a row of checks, and each stands against one attack:
 //
 //   - the rate of requests, against floods from one address (429)
-//   - the token, against everyone who was given none (401)
+//   - the token, against everyone who was given none (401); over a Unix socket the kernel says who needs none
 //   - the Host, where a browser may have sent the request, against DNS rebinding (403)
 //   - Origin and Sec-Fetch-Site, against web pages of other sites (403)
 //   - the client header, against forms and images (403)
@@ -100,6 +100,8 @@ func (g *Gate) Check(r *http.Request, a Access) (Caller, *Denial) {
 // checkBrowser stands against web pages that make a browser send what they cannot send themselves.
 func (g *Gate) checkBrowser(r *http.Request, a Access) *Denial {
 	switch {
+	case !g.checkPeer(r):
+		return &Denial{http.StatusForbidden, "without a token, a request over a Unix socket names a loopback host and has no header of a browser"}
 	case !g.checkHost(r):
 		return &Denial{http.StatusForbidden, "Host is neither the bound address nor a loopback name, nor one of --allowed-hosts"}
 	case !g.checkOrigin(r):
@@ -118,7 +120,7 @@ func (g *Gate) checkBrowser(r *http.Request, a Access) *Denial {
 // CheckToken is [Gate.Check] for callers that are not browsers and may ask on behalf of many, such as a
 // proxy that speaks gRPC: only the token is checked.
 func (g *Gate) CheckToken(r *http.Request) (Caller, *Denial) {
-	if caller, ok := g.caller(r.Header); ok {
+	if caller, ok := g.caller(r); ok {
 		return caller, nil
 	}
 	return Caller{}, g.denyToken(r)

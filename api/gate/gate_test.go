@@ -5,6 +5,8 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -119,5 +121,64 @@ func TestATokenMayComeInEachOfThreeHeaders(t *testing.T) {
 func TestAGateNeedsAToken(t *testing.T) {
 	if _, err := gate.New(gate.Config{}); err == nil {
 		t.Error("a gate without a token lets everyone in")
+	}
+}
+
+// TestWithoutATokenARequestOverASocketIsNoBrowsers: a page may reach the socket by a port that a person forwards to it.
+func TestWithoutATokenARequestOverASocketIsNoBrowsers(t *testing.T) {
+	if !gate.PeersAreKnown {
+		t.Skip("SKIPPED: this system does not tell the user of a peer")
+	}
+	dir, err := os.MkdirTemp("", "gate") //nolint:usetesting // t.TempDir is too long for a socket on macOS
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	l, err := net.Listen("unix", filepath.Join(dir, "s"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	limits, err := gate.NewConnections(gate.ConnectionsConfig{Max: 100})
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := create(t, gate.Config{})
+	server := &http.Server{ConnContext: gate.ConnContext, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, d := g.Check(r, gate.Change); d != nil {
+			w.WriteHeader(d.Status)
+		}
+	})}
+	go server.Serve(limits.Listener(l)) //nolint:errcheck // it ends with the test
+	t.Cleanup(func() { server.Close() })
+	transport := &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) { return net.Dial("unix", l.Addr().String()) }}
+	t.Cleanup(transport.CloseIdleConnections)
+	for _, c := range []struct {
+		host, header string
+		want         int
+	}{
+		{"localhost", "", 200}, {"localhost:8080", "", 200}, {"127.0.0.1", "", 200}, {"[::1]:1", "", 200},
+		{"evil.example", "", 403}, {"localhost.evil.example", "", 403}, {"192.0.2.1", "", 403},
+		{"localhost", "Origin: http://localhost", 403}, {"localhost", "Origin: null", 403},
+		{"localhost", "Sec-Fetch-Site: same-origin", 403}, {"localhost", "sec-fetch-dest: image", 403},
+		{"evil.example", "Authorization: Bearer t", 200}, {"localhost", "Authorization: Bearer wrong", 401},
+		{"localhost", "X-DefenseClaw-Token: wrong", 401}, {"localhost", "Authorization: Bearer ", 401}, {"localhost", "X-DC-Auth: ", 401},
+	} {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://localhost/", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Host = c.host
+		r.Header.Set(gate.HeaderClient, "test")
+		if name, value, ok := strings.Cut(c.header, ": "); ok {
+			r.Header.Set(name, value)
+		}
+		answer, err := transport.RoundTrip(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer.Body.Close()
+		if answer.StatusCode != c.want {
+			t.Errorf("%s, %s: %d; want %d", c.host, c.header, answer.StatusCode, c.want)
+		}
 	}
 }

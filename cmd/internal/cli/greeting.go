@@ -3,6 +3,7 @@ package cli
 import (
 	"io"
 	"os"
+	"strings"
 
 	"defenseclaw/cmd/internal/settings"
 	"defenseclaw/cmd/internal/sidecar"
@@ -14,7 +15,7 @@ import (
 // greet logs the sidecar's address and, where the log is for people, prints a first request to try.
 func greet(w io.Writer, s settings.Settings, side *sidecar.Sidecar, logger *zap.Logger) {
 	url := side.URL()
-	logger.Info("listening", zap.String("url", url))
+	logger.Info("listening", zap.String("url", url), zap.String("socket", side.LocalAddr()))
 	if addr := side.EnvoyAddr(); addr != "" {
 		logger.Info("listening for Envoy", zap.String("address", addr), zap.Bool("dry_run", s.ExtAuthz.DryRun))
 	}
@@ -26,18 +27,25 @@ func greet(w io.Writer, s settings.Settings, side *sidecar.Sidecar, logger *zap.
 		dir = "the embedded default pack"
 	}
 	how, base := "", url
+	socket, local := strings.CutPrefix(side.LocalAddr(), settings.UnixScheme)
 	switch {
+	case local: // this user needs no token there, and no other user sees one in the list of processes
+		how, base = " --unix-socket "+socket, "http://localhost"
 	case s.APISocket != "":
 		how, base = " --unix-socket "+s.APISocket, "http://localhost"
 	case s.TLSCert != "":
 		how = " --cacert " + s.TLSCert
 	}
+	token, headers := "", ""
+	if !local {
+		token, headers = os.Args[0]+" token --header | ", "-H @- "
+	}
 	terminal.Fprintf(w, `
   Serving %s on %s
   Try, in another terminal:
-    %s token --header | curl -s%s %s/policy/evaluate/firewall \
-      -H @- -H "Content-Type: application/json" \
+    %scurl -s%s %s/policy/evaluate/firewall \
+      %s-H "Content-Type: application/json" \
       -d '{"target_type":"skill","destination":"example.com","port":443,"protocol":"tcp"}'
 
-`, dir, url, os.Args[0], how, base)
+`, dir, url, token, how, base, headers)
 }

@@ -8,14 +8,20 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"path/filepath"
 	"strconv"
+	"strings"
 )
 
 // An Endpoint is where commands reach the running sidecar.
 type Endpoint struct {
-	Addr string      // HOST:PORT or unix:PATH
-	TLS  *tls.Config // nil: plain HTTP
+	Addr   string      // HOST:PORT or unix:PATH
+	TLS    *tls.Config // nil: plain HTTP
+	Socket string      // path of the socket in the data directory of the same sidecar, to be tried first; empty: there is none
 }
+
+// LocalSocketPath is the path of the socket in the data directory.
+func (s Settings) LocalSocketPath() string { return filepath.Join(s.DataDir, "sidecar.sock") }
 
 // Endpoint returns the address that the settings name. Where they leave it at the default, or the
 // port is 0, it is the address in gateway.json.
@@ -28,6 +34,9 @@ func (s Settings) Endpoint() (Endpoint, error) {
 	case e.Addr == "" || s.AddrChosen && s.APIPort != 0:
 		e.Addr = net.JoinHostPort(s.APIBind, strconv.Itoa(s.APIPort))
 	}
+	if s.LocalSocket && published.Socket != "" && published.isAt(e.Addr) {
+		e.Socket = s.LocalSocketPath() // not as published: a relative path may be short enough for a socket when its absolute form is not
+	}
 	cert := cmp.Or(s.TLSCert, published.TLSCert)
 	if cert == "" {
 		return e, nil
@@ -35,6 +44,29 @@ func (s Settings) Endpoint() (Endpoint, error) {
 	var err error
 	e.TLS, err = s.trust(cert)
 	return e, err
+}
+
+// isAt reports whether the sidecar that published itself has an address that commands are to call. The settings may
+// name another sidecar's.
+func (g Gateway) isAt(addr string) bool {
+	if path, ok := strings.CutPrefix(addr, UnixScheme); ok {
+		abs, err := filepath.Abs(path)
+		return err == nil && g.APIAddr == UnixScheme+abs
+	}
+	host, port, err := net.SplitHostPort(addr)
+	ownHost, ownPort, ownErr := net.SplitHostPort(g.APIAddr)
+	if err != nil || ownErr != nil || port != ownPort {
+		return g.APIAddr == addr
+	}
+	ip, own := net.ParseIP(host), net.ParseIP(ownHost)
+	switch {
+	case host == ownHost, ip != nil && ip.Equal(own):
+		return true
+	case host == "", ip != nil && ip.IsUnspecified():
+		return own.IsUnspecified() // one of the two families in the settings, both once it listens
+	default:
+		return host == "localhost" && own.IsLoopback()
+	}
 }
 
 // trust accepts the sidecar's own certificate, even a self-signed one, in addition to the CAs of this

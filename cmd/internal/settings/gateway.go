@@ -18,6 +18,7 @@ type Gateway struct {
 	APIAddr   string    `json:"api_addr"`           // host:port, or unix:PATH
 	TLSCert   string    `json:"tls_cert,omitempty"` // the file of the certificate that is served; empty: plain HTTP
 	StartedAt time.Time `json:"started_at"`
+	Socket    string    `json:"socket,omitempty"` // unix:PATH of the socket in the data directory; empty: there is none
 }
 
 // Publish replaces gateway.json.

@@ -13,16 +13,17 @@ type Settings struct {
 	PolicyDir string // empty: the embedded default pack
 	DataDir   string
 
-	APIBind    string
-	APIPort    int    // 0: a free one
-	APISocket  string // empty: TCP
-	AddrChosen bool   // APIBind or APIPort is not the default, so gateway.json is not consulted
-	TLSCert    string // empty: plain HTTP
-	TLSKey     string
-	ClientCA   string // empty: callers need no certificate
-	ClientCert string // presented by commands; may be empty
-	ClientKey  string
-	RateLimit  int // requests per second and remote address
+	APIBind     string
+	APIPort     int    // 0: a free one
+	APISocket   string // empty: TCP
+	AddrChosen  bool   // APIBind or APIPort is not the default, so gateway.json is not consulted
+	LocalSocket bool   // also listen on the socket in the data directory
+	TLSCert     string // empty: plain HTTP
+	TLSKey      string
+	ClientCA    string // empty: callers need no certificate
+	ClientCert  string // presented by commands; may be empty
+	ClientKey   string
+	RateLimit   int // requests per second and remote address
 
 	Insecure        bool     // beyond loopback without TLS
 	AllowedHosts    []string // names by which browsers may call

@@ -60,6 +60,11 @@ func listening(s *Settings) []Setting {
 			Help: "listen on the Unix socket `PATH` instead of a TCP address",
 		},
 		{
+			Flag: "local-socket", Env: "DEFENSECLAW_LOCAL_SOCKET", Key: "gateway.local_socket", Default: "true",
+			Help:  "also listen on the Unix socket sidecar.sock in the data directory, over which this user and root need no token",
+			value: boolean(&s.LocalSocket),
+		},
+		{
 			Flag: "insecure", Env: "DEFENSECLAW_INSECURE", Key: "gateway.insecure", Default: "false", value: boolean(&s.Insecure),
 			Help: "serve beyond loopback without TLS: everyone on the way can read and use the tokens",
 		},

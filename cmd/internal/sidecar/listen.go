@@ -11,9 +11,11 @@ import (
 	"strings"
 	"syscall"
 
+	"defenseclaw/api/gate"
 	"defenseclaw/cmd/internal/settings"
 
 	"github.com/coreos/go-systemd/v22/activation"
+	"go.uber.org/zap"
 )
 
 // listen takes the address: the socket that systemd hands over, a Unix socket, or TCP.
@@ -42,6 +44,21 @@ func (s *Sidecar) listen() error {
 		s.listener, err = listenTCP(net.JoinHostPort(set.APIBind, strconv.Itoa(set.APIPort)))
 	}
 	return err
+}
+
+// listenLocally takes the socket in the data directory, on which the users whom the kernel vouches for need no token.
+// Without it everything works over the address, so it is only a warning that there is none.
+func (s *Sidecar) listenLocally() {
+	set := s.cfg.Settings
+	if !set.LocalSocket || !gate.PeersAreKnown {
+		return
+	}
+	l, err := listenUnix(set.LocalSocketPath())
+	if err != nil {
+		s.cfg.Logger.Warn("there is no Unix socket in the data directory: commands use the address", zap.Error(err))
+		return
+	}
+	s.local = l
 }
 
 // listenForEnvoy takes the address for Envoy, if the settings name one.
@@ -128,6 +145,14 @@ func address(l net.Listener) string {
 		return settings.UnixScheme + absolute(addr.String())
 	}
 	return addr.String()
+}
+
+// LocalAddr is the address of the socket in the data directory, in the form of Addr; empty when there is none.
+func (s *Sidecar) LocalAddr() string {
+	if s.local == nil {
+		return ""
+	}
+	return address(s.local)
 }
 
 // EnvoyAddr is the address for Envoy, in the form of Addr; empty when there is none.

@@ -48,6 +48,9 @@ func (s *Sidecar) limitConnections() (err error) {
 	if s.envoyListener != nil {
 		s.envoyListener = s.connections.Listener(s.envoyListener)
 	}
+	if s.local != nil {
+		s.local = s.connections.Listener(s.local)
+	}
 	return nil
 }
 

@@ -39,7 +39,7 @@ func (s *Sidecar) parts(ready func()) []part {
 	loaded := make(chan struct{}) // closed when the first load has ended, which covers all that changed before
 	changes := make(chan watcher.Change)
 	all := []part{
-		{serving, "api", true, func(ctx context.Context) error { return s.server.Run(ctx, s.listener) }},
+		{serving, "api", true, s.serveAPI},
 		{serving, "envoy", s.envoy != nil, func(ctx context.Context) error { return s.envoy.Run(ctx, s.envoyListener) }},
 		{serving, "events", true, s.events.Run},
 		{serving, "judge", s.judge != nil, s.judge.Run},
@@ -84,6 +84,13 @@ func (s *Sidecar) Run(ctx context.Context, ready func()) (err error) {
 		err = errors.Join(err, group.parts.Wait())
 	}
 	return err
+}
+
+func (s *Sidecar) serveAPI(ctx context.Context) error {
+	if s.local == nil {
+		return s.server.Run(ctx, s.listener)
+	}
+	return s.server.Run(ctx, s.listener, s.local)
 }
 
 // leave makes the sidecar not ready once it is asked to stop: callers get time to go elsewhere, and what serves
@@ -131,7 +138,7 @@ func startStage(ctx context.Context, st stage, parts []part) group {
 // begin tells commands where the sidecar listens, and makes the first load.
 func (s *Sidecar) begin(ctx context.Context, loaded chan<- struct{}, ready func()) error {
 	err := s.cfg.Settings.Publish(settings.Gateway{
-		PID: os.Getpid(), APIAddr: s.Addr(), TLSCert: absolute(s.cfg.Settings.TLSCert), StartedAt: time.Now().UTC(),
+		PID: os.Getpid(), APIAddr: s.Addr(), Socket: s.LocalAddr(), TLSCert: absolute(s.cfg.Settings.TLSCert), StartedAt: time.Now().UTC(),
 	})
 	if err != nil {
 		return err

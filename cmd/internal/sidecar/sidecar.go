@@ -50,6 +50,7 @@ type Sidecar struct {
 	release func() error // unlocks the data directory
 
 	listener      net.Listener
+	local         net.Listener  // the Unix socket in the data directory; nil when there is none
 	bindHost      string        // of the listener: the address bound to; empty for a Unix socket
 	certificates  *certificates // nil without TLS
 	envoyListener net.Listener  // nil when Envoy is not answered
@@ -101,6 +102,7 @@ func New(cfg Config) (_ *Sidecar, err error) {
 	if err := s.listen(); err != nil {
 		return nil, err
 	}
+	s.listenLocally()
 	if err := errors.Join(s.listenForEnvoy(), s.limitConnections()); err != nil {
 		return nil, err
 	}
@@ -166,7 +168,7 @@ func (s *Sidecar) checkPolicyDir() error {
 
 func (s *Sidecar) close() error {
 	var err error
-	for _, l := range []net.Listener{s.listener, s.envoyListener} {
+	for _, l := range []net.Listener{s.listener, s.local, s.envoyListener} {
 		if l != nil {
 			err = errors.Join(err, l.Close())
 		}
