@@ -43,18 +43,22 @@ func callerName(ctx context.Context) string {
 // mayRead says whether the sender of a request may have a document, as [opa.API] asks before it decides. A caller
 // without the scope query gets what rules make; see [engine.Generation.ReadsData]. A trace shows the data that the rules
 // read, so it needs that scope as well.
-func (s *Server) mayRead(ctx context.Context, g *engine.Generation, path engine.Path, traced bool) error {
-	by, ok := ctx.Value(requesterKey{}).(requester)
-	switch {
-	case !ok || by.caller.Scopes.Has(gate.ScopeQuery): // see withRequester
+func (s *Server) mayRead(r *http.Request, g *engine.Generation, path engine.Path, traced bool) error {
+	by, ok := r.Context().Value(requesterKey{}).(requester)
+	if !ok || by.caller.Scopes.Has(gate.ScopeQuery) { // see withRequester
 		return nil
+	}
+	var err error
+	switch {
 	case traced:
-		return lacks(by.caller, gate.ScopeQuery, "an explanation")
+		err = lacks(by.caller, gate.ScopeQuery, "an explanation")
 	case g.ReadsData(path):
-		return lacks(by.caller, gate.ScopeQuery, fmt.Sprintf("the document %s, which is not made by rules alone,", path))
+		err = lacks(by.caller, gate.ScopeQuery, fmt.Sprintf("the document %s, which is not made by rules alone,", path))
 	default:
 		return nil
 	}
+	s.recordRefused(r, by.caller.Name, err.Error())
+	return err
 }
 
 // lacks is the error of a caller without a scope.

@@ -160,6 +160,7 @@ func TestTheTokensNameIsTheActor(t *testing.T) {
 	s.expect("DELETE", "/policy/lists/block?open", entry, http.StatusOK, "", asOps, asClient)
 	s.expect("POST", "/policy/lists/block?open", entry, http.StatusOK, "", asClient) // the token of the settings
 	s.expect("DELETE", "/policy/lists/block?open", entry, http.StatusForbidden, "", asApp, asClient)
+	s.expect("GET", "/v1/data/users?open", "", http.StatusForbidden, "", asApp)
 	for action, want := range map[string]string{"list-remove": "ops-1", "auth-refused": "app-1", "list-block": "ops-1 default"} {
 		got := ""
 		for deadline := time.Now().Add(time.Minute); got == "" && time.Now().Before(deadline); { // refusals are written in the background

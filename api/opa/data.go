@@ -130,7 +130,7 @@ func (x *exchange) refused(path engine.Path) bool {
 	if x.MayRead == nil {
 		return false
 	}
-	err := x.MayRead(x.r.Context(), x.g, path, x.explain() != types.ExplainOffV1)
+	err := x.MayRead(x.r, x.g, path, x.explain() != types.ExplainOffV1)
 	if err != nil {
 		writer.ErrorString(x.w, http.StatusForbidden, types.CodeUnauthorized, err)
 	}

@@ -6,7 +6,6 @@
 package opa
 
 import (
-	"context"
 	"net/http"
 	"net/url"
 	"slices"
@@ -46,7 +45,7 @@ type API struct {
 
 	// MayRead returns an error if the sender of a request may not have the document at path, or not with an
 	// explanation. Nil: everyone may have everything.
-	MayRead func(ctx context.Context, g *engine.Generation, path engine.Path, explained bool) error
+	MayRead func(r *http.Request, g *engine.Generation, path engine.Path, explained bool) error
 }
 
 // exchange is a request and the generation that answers it.

@@ -27,6 +27,13 @@ func Check(path string) error {
 	return nil
 }
 
+// ReadByOthers reports whether other users of this machine can read the file at path: it and its directory let them.
+func ReadByOthers(path string) bool {
+	file, err1 := os.Stat(path)
+	dir, err2 := os.Stat(filepath.Dir(path))
+	return err1 == nil && err2 == nil && file.Mode().Perm()&0o044 != 0 && dir.Mode().Perm()&0o011 != 0
+}
+
 // Adopt makes the owner of a file's directory its owner, if this process is root.
 func Adopt(path string) error {
 	if os.Geteuid() != 0 {

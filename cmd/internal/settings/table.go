@@ -94,7 +94,7 @@ func listening(s *Settings) []Setting {
 func bounding(s *Settings) []Setting {
 	return []Setting{
 		{
-			Flag: "allowed-hosts", Env: "DEFENSECLAW_ALLOWED_HOSTS", Key: "gateway.allowed_hosts", value: list(&s.AllowedHosts),
+			Flag: "allowed-hosts", Env: "DEFENSECLAW_ALLOWED_HOSTS", Key: "gateway.allowed_hosts", value: hosts(&s.AllowedHosts),
 			Help: "let browsers call by `NAMES` too, with commas between them; other programs may call by any name",
 		},
 		{

@@ -3,6 +3,7 @@ package settings
 import (
 	"errors"
 	"net"
+	"net/netip"
 	"net/url"
 	"path/filepath"
 	"slices"
@@ -176,6 +177,25 @@ func list(field *[]string) value {
 		*field = strings.FieldsFunc(f.text, func(c rune) bool { return strings.ContainsRune("[], ", c) })
 		return nil
 	}}
+}
+
+// hosts takes a list of names and addresses, which no port and no pattern belongs to.
+func hosts(field *[]string) value {
+	v := list(field)
+	v.expected = "a list of names of hosts, without ports and patterns,"
+	set := v.set
+	v.set = func(f found) error {
+		if err := set(f); err != nil {
+			return err
+		}
+		for _, host := range *field {
+			if _, err := netip.ParseAddr(host); err != nil && strings.ContainsAny(host, ":/*@?") {
+				return errValue
+			}
+		}
+		return nil
+	}
+	return v
 }
 
 // document takes the path of a document as engine.ParsePath does, but not the root.

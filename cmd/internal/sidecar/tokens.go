@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"defenseclaw/api/audit"
+	"defenseclaw/api/gate"
+	"defenseclaw/cmd/internal/private"
 	"defenseclaw/cmd/internal/settings"
 	"defenseclaw/cmd/internal/tokens"
 
@@ -45,6 +47,12 @@ func (s *Sidecar) findToken() (token string, byHand bool, err error) {
 	if why := weakness(token); why != "" {
 		return "", false, fmt.Errorf("the token from %s is weak: %s; whoever can connect may try tokens. Set one that was made "+
 			"by chance, such as by openssl rand -hex 32, or none: then the start makes one", s.cfg.Settings.TokenSource(), why)
+	}
+	if named, ok := s.tokens.Find(gate.DigestOf(token)); ok {
+		return "", false, fmt.Errorf("the token from %s is the one named %s, and would get all scopes by that: set another", s.cfg.Settings.TokenSource(), named.Name)
+	}
+	if source := s.cfg.Settings.TokenSource(); private.ReadByOthers(source) {
+		s.cfg.Logger.Warn("other users of this machine can read the token: run chmod 600", zap.String("file", source))
 	}
 	return token, byHand, nil
 }
