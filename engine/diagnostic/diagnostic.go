@@ -19,7 +19,7 @@ const (
 	CodeFileNotRegular = "file_not_regular"
 	CodeLinkRefused    = "link_refused"
 	CodeTooManyFiles   = "too_many_files"
-	CodeTooManyBytes   = "too_many_bytes"
+	CodePolicyTooLarge = "policy_too_large"
 	CodeTooDeep        = "directory_too_deep"
 	CodeDataParse      = "data_parse_error"
 	CodeDataNotObject  = "data_not_object"
@@ -101,17 +101,21 @@ func (d Diagnostic) samePlace(other Diagnostic) bool {
 // FromOPA translates OPA's errors. source returns the bytes of a file, for the text of the line.
 func FromOPA(errs ast.Errors, source func(file string) []byte) List {
 	ds := make(List, 0, len(errs))
+	texts := map[string]*fileLines{}
 	for _, e := range errs {
 		d := Diagnostic{Code: e.Code, Message: e.Message}
 		if e.Location != nil {
 			d.File, d.Line, d.Column = e.Location.File, e.Location.Row, e.Location.Col
-			text := source(d.File)
-			// OPA places what is missing at the end after the last line. The last line with text is shown instead.
-			end := bytes.TrimRight(text, " \t\r\n")
-			if line, column := Position(end, int64(len(end))); d.Line > line && len(end) > 0 {
-				d.Line, d.Column = line, column
+			lines := texts[d.File]
+			if lines == nil {
+				lines = newFileLines(source(d.File))
+				texts[d.File] = lines
 			}
-			d.Text = Line(text, d.Line)
+			// OPA places what is missing at the end after the last line. The last line with text is shown instead.
+			if d.Line > lines.lastLine && lines.lastLine > 0 {
+				d.Line, d.Column = lines.lastLine, lines.lastColumn
+			}
+			d.Text = lines.line(d.Line)
 		}
 		// A parse error's details are the line and a caret, which Text and Column already say.
 		if e.Details != nil && e.Code != ast.ParseErr {
@@ -121,6 +125,34 @@ func FromOPA(errs ast.Errors, source func(file string) []byte) List {
 		ds = append(ds, d)
 	}
 	return ds
+}
+
+// fileLines finds lines of a text without looking for them from its start each time: a file of 1 MB can have an
+// error in each of 100,000 lines.
+type fileLines struct {
+	text                 []byte
+	starts               []int // offset of each line
+	lastLine, lastColumn int   // the end of the last line with text; 0 if none has any
+}
+
+func newFileLines(text []byte) *fileLines {
+	l := &fileLines{text: text, starts: []int{0}}
+	for i, c := range text {
+		if c == '\n' {
+			l.starts = append(l.starts, i+1)
+		}
+	}
+	if end := bytes.TrimRight(text, " \t\r\n"); len(end) > 0 {
+		l.lastLine, l.lastColumn = Position(end, int64(len(end)))
+	}
+	return l
+}
+
+func (l *fileLines) line(n int) string {
+	if n < 1 || n > len(l.starts) {
+		return ""
+	}
+	return Line(l.text[l.starts[n-1]:], 1)
 }
 
 // foldMessage keeps the first line of the message. Other lines become details, and a hint of OPA's parser
