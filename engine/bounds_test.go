@@ -33,10 +33,10 @@ func TestFilesAreBoundedTogether(t *testing.T) {
 	}
 	_, err := e.Reload(t.Context(), engine.Trigger{Kind: engine.TriggerAPI})
 	var refused *engine.Refused
-	if !errors.As(err, &refused) || len(refused.Diagnostics) != 1 || refused.Diagnostics[0].Code != diagnostic.CodeTooManyBytes {
+	if !errors.As(err, &refused) || len(refused.Diagnostics) != 1 || refused.Diagnostics[0].Code != diagnostic.CodePolicyTooLarge {
 		t.Fatalf("12 sparse files are refused with %v", err)
 	}
-	if want := "with 536870912 bytes, of files that have more than the limit of 1073741824 bytes together"; !strings.Contains(err.Error(), want) {
+	if want := "would need more than 4294967296 bytes of memory"; !strings.Contains(err.Error(), want) {
 		t.Errorf("%v; want …%s", err, want)
 	}
 	if g := e.Current(); g.Number() != 1 {

@@ -83,18 +83,18 @@ func RelevantToTests(rel string) bool {
 
 // Limits bound what one reading may take in. A zero field means its default.
 type Limits struct {
-	FileBytes  int64 // the largest file; default 512 MiB
-	TotalBytes int64 // all files together; default 1 GiB
-	Files      int   // number of policy and data files; default 100,000
-	Depth      int   // levels of directories; default 64
+	FileBytes int64 // the largest file; default 512 MiB
+	Memory    int64 // what all files together take once they are loaded, roughly; default 4 GiB
+	Files     int   // number of policy and data files; default 100,000
+	Depth     int   // levels of directories; default 64
 }
 
 func (l Limits) withDefaults() Limits {
 	if l.FileBytes == 0 {
 		l.FileBytes = 512 << 20
 	}
-	if l.TotalBytes == 0 {
-		l.TotalBytes = 1 << 30
+	if l.Memory == 0 {
+		l.Memory = 4 << 30
 	}
 	if l.Files == 0 {
 		l.Files = 100_000
@@ -115,6 +115,7 @@ type File struct {
 	kind Kind
 	hash [sha256.Size]byte
 	info fs.FileInfo
+	cost int64 // what the content takes once it is loaded, in bytes; 0: not read yet
 }
 
 // Kind is what the file means to the engine.

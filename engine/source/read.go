@@ -92,25 +92,33 @@ func readOnce(ctx context.Context, src fs.FS, o Options) (*Reading, error) {
 	}
 	r.begun = begun
 	limits := o.Limits.withDefaults()
+	room := limits.Memory
 	var wrong diagnostic.List
-	var total int64 // of what was read, which may be more than the look found
 	for _, file := range r.files {
-		if file.Bytes != nil { // taken from the earlier reading
-			total += int64(len(file.Bytes))
-			continue
+		if file.Bytes != nil {
+			room -= file.cost
+			continue // taken from the earlier reading
 		}
 		if err := o.between(ctx); err != nil {
 			return nil, err
 		}
-		// Files may have grown since the look, and then less is left.
-		if err := file.read(src, min(limits.FileBytes, limits.TotalBytes-total)); err != nil {
+		// The look has weighed the files, but they may have grown since.
+		// So a file is read only as far as it may be loaded: one that grows without end takes no memory without end.
+		left := max(room, 0) / leastCost(file.kind, 1)
+		if err := file.read(src, min(limits.FileBytes, left)); err != nil {
 			if OutOfDescriptors(err) {
 				return nil, noDescriptor(file.Path, err)
+			}
+			if large := new(tooLargeError); errors.As(err, &large) && large.size <= limits.FileBytes {
+				return nil, diagnostic.List{tooLargeTogether(file.Path, limits.Memory)}
 			}
 			wrong = append(wrong, unreadable(file.Path, err))
 			continue
 		}
-		total += int64(len(file.Bytes))
+		if file.cost = contentCost(file); file.cost > room {
+			return nil, diagnostic.List{tooLargeTogether(file.Path, limits.Memory)}
+		}
+		room -= file.cost
 		if !o.Earlier.reuseBytes(file) {
 			file.hash = sha256.Sum256(file.Bytes)
 		}

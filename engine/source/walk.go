@@ -1,7 +1,6 @@
 package source
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -51,6 +50,7 @@ type walker struct {
 
 	rego   bool // a .rego file was seen, tests included
 	found  []*File
+	cost   int64 // of found, at least
 	dirs   map[string]*listing
 	linked map[*File]bool // reached through a symbolic link
 	chain  []fs.FileInfo  // the directories above, to find a link that leads back to one
@@ -109,10 +109,6 @@ func (w *walker) reading() (*Reading, error) {
 	}
 	w.dropAliases()
 	slices.SortFunc(w.found, func(a, b *File) int { return strings.Compare(a.Path, b.Path) })
-	// Before anything is read, and whether or not a stat was taken over: a file without contents on disk takes as much memory as its size says.
-	if err := withinTotal(w.found, w.limits.TotalBytes, func(f *File) int64 { return f.info.Size() }); err != nil {
-		return nil, err
-	}
 	return &Reading{root: w.root, files: w.found, dirs: w.dirs}, nil
 }
 
@@ -256,6 +252,9 @@ func (w *walker) add(files ...*File) {
 		}}
 		return
 	}
+	for _, f := range files {
+		w.weigh(f)
+	}
 	w.found = append(w.found, files...)
 	if w.inLink > 0 {
 		for _, f := range files {
@@ -264,21 +263,17 @@ func (w *walker) add(files ...*File) {
 	}
 }
 
-// withinTotal returns the diagnostic of the largest file, if the files are too large together. No file crosses the
-// limit alone, but the largest is what an operator looks at first.
-func withinTotal(files []*File, limit int64, size func(*File) int64) error {
-	var total int64
-	for _, f := range files {
-		total += min(size(f), limit+1) // so that the sum cannot overflow
+// weigh counts a file by its stat. One that is too large by itself is left to read, which says so of that file.
+func (w *walker) weigh(f *File) {
+	size := f.info.Size()
+	if size > w.limits.FileBytes {
+		return
 	}
-	if total <= limit {
-		return nil
+	// The cost of a file that an earlier reading read is known, and more than its stat says.
+	w.cost += max(f.cost, leastCost(f.kind, size))
+	if w.err == nil && w.cost > w.limits.Memory {
+		w.err = diagnostic.List{tooLargeTogether(f.Path, w.limits.Memory)}
 	}
-	largest := slices.MaxFunc(files, func(a, b *File) int { return cmp.Compare(size(a), size(b)) })
-	return diagnostic.List{{
-		File: largest.Path, Code: diagnostic.CodeTooManyBytes,
-		Message: fmt.Sprintf("is the largest, with %d bytes, of files that have more than the limit of %d bytes together", size(largest), limit),
-	}}
 }
 
 func (w *walker) refuse(p, code, message string) {

@@ -35,9 +35,6 @@ func serve(c *cli.Context) error {
 	}
 	pacer := gcpacer.New(os.Getenv)
 	defer pacer.Release()
-	if s.MaxTotalBytes == 0 {
-		s.MaxTotalBytes = totalBytesWithin(pacer.Memory())
-	}
 	logger := newLogger(c.App.ErrWriter, s.LogFormat, s.LogLevel)
 	leaving, ctx, release := stopSignals(c.Context, s.ShutdownDelay)
 	defer release()
@@ -55,16 +52,6 @@ func serve(c *cli.Context) error {
 	})
 	logger.Info("stopped", zap.Error(err))
 	return err
-}
-
-// totalBytesWithin is the default of --max-total-bytes: what is read of JSON takes several times as much memory as its
-// text.
-func totalBytesWithin(memory uint64) int64 {
-	const most, part = 1 << 30, 4
-	if memory == 0 { // unknown
-		return most
-	}
-	return int64(min(most, max(1, memory/part))) //nolint:gosec // at most 1 GiB
 }
 
 // stopSignals says when to stop. At the first SIGINT or SIGTERM leaving is closed; stopped ends after another

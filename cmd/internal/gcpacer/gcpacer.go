@@ -20,8 +20,6 @@ import (
 	"runtime/metrics"
 	"sync"
 	"time"
-
-	"github.com/KimMachineGun/automemlimit/memlimit"
 )
 
 const (
@@ -48,7 +46,7 @@ const (
 	// The allocation rate is averaged over about this time, so that one reload does not raise the headroom.
 	rateSpan = time.Second
 
-	// A container's limit is lowered to this part for Go's memory limit: the rest is not heap.
+	// A limit is lowered to this part for Go's memory limit: the rest is not heap.
 	limitRatio = 0.9
 )
 
@@ -82,18 +80,12 @@ func (r *rate) add(all uint64, when time.Time) {
 }
 
 // New sets the target for the first load. It changes nothing where GOGC is set. Unless GOMEMLIMIT is set, it
-// sets Go's memory limit to nine tenths of the container's limit, if there is one.
+// sets Go's memory limit to nine tenths of the limit of the container or of the process, if there is one.
 func New(getenv func(string) string) *Pacer {
-	memory, err := memlimit.FromCgroup()
-	if err == nil && getenv("GOMEMLIMIT") == "" {
-		debug.SetMemoryLimit(int64(limitRatio * float64(memory)))
+	if limit := limit(); limit != 0 && getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(int64(limitRatio * float64(limit)))
 	}
-	if err != nil {
-		if memory, err = memlimit.FromSystem(); err != nil {
-			memory = 0 // unknown: the minimum headroom
-		}
-	}
-	p := &Pacer{memory: memory, done: getenv("GOGC") != "", rate: rate{when: time.Now()}}
+	p := &Pacer{memory: Memory(), done: getenv("GOGC") != "", rate: rate{when: time.Now()}}
 	if p.done {
 		return p
 	}
@@ -102,9 +94,6 @@ func New(getenv func(string) string) *Pacer {
 	p.follow()
 	return p
 }
-
-// Memory is that of the container or, without a limit, of the machine, in bytes; 0 if it is unknown.
-func (p *Pacer) Memory() uint64 { return p.memory }
 
 // Serve sets the target for the time after the first load, and returns the memory that only the load needed
 // to the system.

@@ -43,7 +43,7 @@ type Settings struct {
 
 	RemovalWait     time.Duration // for data files that served and are missing; modules at most half a second
 	MaxFileBytes    int64
-	MaxTotalBytes   int64 // 0: by the memory
+	MaxPolicyMemory int64 // 0: half of the memory
 	MaxFiles        int
 	MaxDepth        int
 	DecisionTimeout time.Duration

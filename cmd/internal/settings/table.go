@@ -174,9 +174,9 @@ func loading(s *Settings) []Setting {
 			Help: "refuse a policy or data file larger than `N` bytes", value: positive(&s.MaxFileBytes, "a number of bytes"),
 		},
 		{
-			Flag: "max-total-bytes", Env: "DEFENSECLAW_MAX_TOTAL_BYTES", Key: "engine.max_total_bytes", Default: "0",
-			Help:  "refuse policy and data files with more than `N` bytes together; 0: a quarter of the memory, and at most 1 GiB",
-			value: natural(&s.MaxTotalBytes, "a number, or 0"),
+			Flag: "max-policy-memory", Env: "DEFENSECLAW_MAX_POLICY_MEMORY", Key: "engine.max_policy_memory", Default: "0",
+			Help:  "refuse a directory that would take more than about `N` bytes of memory once it is loaded; 0: half of the memory",
+			value: natural(&s.MaxPolicyMemory, "a number of bytes, or 0"),
 		},
 		{
 			Flag: "max-files", Env: "DEFENSECLAW_MAX_FILES", Key: "engine.max_files", Default: "100000",

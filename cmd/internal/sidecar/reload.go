@@ -19,8 +19,19 @@ func (s *Sidecar) firstLoad(ctx context.Context) {
 	if s.engine == nil {
 		return
 	}
+	if s.loading != nil && s.loading.died != nil {
+		s.loadAfterDeath(ctx)
+		return
+	}
 	s.reload(ctx, engine.Trigger{Kind: engine.TriggerStartup})
-	if s.engine.Current() != nil || s.history == nil {
+	if s.engine.Current() == nil {
+		s.restore(ctx)
+	}
+}
+
+// restore serves the newest sound policy of an earlier run, if there is one.
+func (s *Sidecar) restore(ctx context.Context) {
+	if s.history == nil {
 		return
 	}
 	found, err := s.history.Newest(ctx, func(f history.Found) error {
@@ -93,6 +104,9 @@ func (s *Sidecar) reloadOnChange(ctx context.Context, loaded <-chan struct{}, ch
 		case <-ctx.Done():
 			return nil
 		case change := <-changes:
+			if s.loading != nil && s.loading.deadly() {
+				continue // a rescan: nothing has changed
+			}
 			kind := engine.TriggerWatch
 			if change.Polled {
 				kind = engine.TriggerPoll

@@ -66,7 +66,7 @@ func (s *Sidecar) parts(ready func()) []part {
 // are drained, and what they and the last reload did is recorded, exported and saved. ready is called
 // once the first load has ended, well or not. The error is nil after a clean stop.
 func (s *Sidecar) Run(ctx context.Context, ready func()) (err error) {
-	defer func() { err = errors.Join(err, s.cfg.Settings.Unpublish(), s.release()) }()
+	defer func() { err = errors.Join(err, s.unpublish(), s.release()) }()
 	parts := s.parts(ready)
 	var running [stages]group
 	for st := keeping; st >= serving; st-- {
@@ -107,6 +107,15 @@ func (s *Sidecar) leave(ctx context.Context) error {
 	s.cfg.Logger.Info("shutting down: not ready, and still serving until the delay is over", zap.Duration("delay", delay))
 	s.notify(notifyStopping, "still serving for "+delay.String())
 	return nil
+}
+
+// unpublish removes the files that say that this sidecar runs or loads.
+func (s *Sidecar) unpublish() error {
+	err := s.cfg.Settings.Unpublish()
+	if s.loading != nil {
+		err = errors.Join(err, s.loading.end())
+	}
+	return err
 }
 
 // A group is a running stage.

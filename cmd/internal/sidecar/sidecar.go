@@ -60,6 +60,7 @@ type Sidecar struct {
 	engine    *engine.Engine   // nil when validating only
 	history   *history.Store   // nil when there is no policy directory to restore
 	keeper    *history.Keeper  // the same
+	loading   *loadMark        // the same
 	watcher   *watcher.Watcher // nil when nothing is watched
 	server    *api.Server
 	metrics   *metrics.Metrics
@@ -88,6 +89,9 @@ func New(cfg Config) (_ *Sidecar, err error) {
 			err = errors.Join(err, s.close())
 		}
 	}()
+	if s.history != nil {
+		s.loading = s.openLoadMark()
+	}
 	s.audit, err = audit.New(audit.Config{
 		Path: filepath.Join(cfg.Settings.DataDir, "audit.db"), MaxAge: cfg.Settings.AuditAge, MaxBytes: cfg.Settings.AuditBytes,
 		Alarm: s.auditAlarm,

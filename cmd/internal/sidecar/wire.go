@@ -12,6 +12,7 @@ import (
 	"defenseclaw/api/events"
 	"defenseclaw/api/judge"
 	"defenseclaw/api/metrics"
+	"defenseclaw/cmd/internal/gcpacer"
 	"defenseclaw/cmd/internal/settings"
 	"defenseclaw/engine"
 	"defenseclaw/engine/source"
@@ -38,8 +39,8 @@ func (s *Sidecar) wire(token string, byHand bool) (err error) {
 	}
 	if !set.ValidateOnly {
 		s.engine, err = engine.New(engine.Config{
-			Source: s.source, Announcements: s.announcements(),
-			Limits:          source.Limits{FileBytes: set.MaxFileBytes, TotalBytes: set.MaxTotalBytes, Files: set.MaxFiles, Depth: set.MaxDepth},
+			Source: s.marked, Announcements: s.announcements(),
+			Limits:          s.limits(),
 			RemovalWait:     set.RemovalWait,
 			Keep:            engine.Keep{Packages: domains.Packages(), DataOf: []engine.Path{{"defenseclaw"}}},
 			DecisionTimeout: set.DecisionTimeout, MaxDecisions: set.MaxDecisions, MaxAnswerBytes: set.MaxAnswerBytes,
@@ -78,6 +79,15 @@ func (s *Sidecar) wire(token string, byHand bool) (err error) {
 		AllowedHosts: set.AllowedHosts, RequestsPerSecond: rateLimit(set, byHand), StrictBuiltinErrors: set.StrictBuiltinErrors,
 	})
 	return err
+}
+
+// limits are those of the policy directory.
+func (s *Sidecar) limits() source.Limits {
+	set := s.cfg.Settings
+	return source.Limits{
+		FileBytes: set.MaxFileBytes, Files: set.MaxFiles, Depth: set.MaxDepth,
+		Memory: cmp.Or(set.MaxPolicyMemory, int64(gcpacer.Memory()/2)),
+	}
 }
 
 // makeWatcher makes the watcher if there is a directory to watch.
