@@ -53,8 +53,9 @@ bench-peers: build ## measure this sidecar beside opa, about 15 minutes; more: A
 soak: ## edit for SOAK=10m, and see that no goroutine, descriptor or memory is lost
 	SOAK=$(or $(SOAK),10m) go test ./cmd/internal/sidecar -count=1 -timeout=0 -run=ALongLife -v
 
-attack: ## call every builtin with hostile operands under a memory limit, some minutes
-	go test ./engine/internal/builtins -count=1 -timeout=60m -run=Hostile -v -thorough $(ARGS)
+attack: build ## attack the built program, and call every builtin with hostile operands, under a memory limit; 10 minutes
+	go test ./cmd/internal/attack -count=1 -timeout=60m -thorough -program=$(CURDIR)/bin/defenseclaw-gateway -v $(ARGS)
+	go test ./engine/internal/builtins -count=1 -timeout=60m -run=Hostile -v -thorough
 
 docs: ## write docs/CLI.md from the command tree, docs/SETTINGS.md from the table of settings
 	go test ./cmd/internal/cli -run=TheCommandsAreDocumented -count=1 -update
