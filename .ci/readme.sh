@@ -58,7 +58,7 @@ sidecar_pid=$(field pid) addr=$(field api_addr)
 within 30 ready || fail "http://$addr/health/ready is not 200 after half a minute"
 
 # The command that make run printed, as it printed it.
-try=$(sed -n '/^ *curl /,/^ *$/p' "$work/output")
+try=$(sed -n '/^  .*curl -s/,/^ *$/p' "$work/output")
 [ -n "$try" ] || fail "make run printed no curl command to try"
 answer=$(timeout 20 bash -c "$try")
 case $answer in

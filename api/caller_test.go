@@ -106,7 +106,7 @@ func TestAnExplanationNeedsTheScopeOfTheDataThatItShows(t *testing.T) {
 	s.expect("POST", "/v1/data/p/allow?explain=off&metrics&instrument&rule_labels", `{"input":{}}`, http.StatusOK, `"result"`, asApp)
 }
 
-func TestATokenThatExpiredOrIsRevokedLetsNobodyIn(t *testing.T) {
+func TestAnExpiredOrRevokedTokenIsRefused(t *testing.T) {
 	s, tokens := withTokens(t, mixed, nil)
 	s.expect("POST", "/v1/data/p/allow", `{}`, http.StatusOK, "", asApp)
 	tokens.set("app", gate.Token{Name: "app-1", Scopes: gate.ScopeDecide, Expires: time.Now().Add(time.Hour)})

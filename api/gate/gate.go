@@ -3,7 +3,7 @@
 // A [Gate] is a row of checks, and each stands against one attack:
 //
 //   - the rate of requests, against floods from one address (429)
-//   - the token, against everyone who was given none (401); over a Unix socket the kernel says who needs none
+//   - the token, against callers that were given none (401); over a Unix socket the kernel says who needs none
 //   - the Host, where a browser may have sent the request, against DNS rebinding (403)
 //   - Origin and Sec-Fetch-Site, against web pages of other sites (403)
 //   - the client header, against forms and images (403)

@@ -43,7 +43,7 @@ type Caller struct {
 	digest Digest
 }
 
-// caller finds the first token of a request that is valid. It stands against everyone who was given none.
+// caller finds the first token of a request that is valid. It stands against callers that were given none.
 //
 // Some users need no token over a Unix socket. A token that they present all the same is judged: a script whose token
 // was revoked must not get more than it had.

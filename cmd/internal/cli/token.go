@@ -11,7 +11,7 @@ func tokenCommand() *cli.Command {
 		Name:  "token",
 		Usage: "print the token of the running sidecar, or make and revoke tokens for its callers",
 		Flags: append(settingFlags("data-dir"), &cli.BoolFlag{
-			Name: "header", Usage: "print it as the header Authorization, for the standard input of curl -H @-: arguments can be read by everyone on the machine",
+			Name: "header", Usage: "print it as the header Authorization, for the standard input of curl -H @-: all users of the machine can read arguments",
 		}),
 		Action: func(c *cli.Context) error {
 			if err := noArguments(c); err != nil {

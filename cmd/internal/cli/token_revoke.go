@@ -12,7 +12,7 @@ import (
 func tokenRevokeCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "revoke",
-		Usage:     "revoke a token; when the command has ended, it lets nobody in",
+		Usage:     "revoke a token; it is refused once the command has ended",
 		ArgsUsage: "NAME",
 		Flags:     settingFlags("data-dir"),
 		Action: func(c *cli.Context) error {

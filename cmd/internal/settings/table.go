@@ -66,7 +66,7 @@ func listening(s *Settings) []Setting {
 		},
 		{
 			Flag: "insecure", Env: "DEFENSECLAW_INSECURE", Key: "gateway.insecure", Default: "false", value: boolean(&s.Insecure),
-			Help: "serve beyond loopback without TLS: everyone on the way can read and use the tokens",
+			Help: "serve beyond loopback without TLS, where tokens can be read on the way",
 		},
 		{
 			Flag: "tls-cert", Env: "DEFENSECLAW_TLS_CERT", Key: "gateway.tls_cert", value: path(&s.TLSCert),

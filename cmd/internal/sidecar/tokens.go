@@ -36,7 +36,7 @@ func (s *Sidecar) findToken() (token string, byHand bool, err error) {
 		case !byHand:
 			return "", false, fmt.Errorf("%s is not a loopback address: set %s before %s is opened to others", l.name, settings.TokenVariable, l.what)
 		case s.certificates == nil && !s.cfg.Settings.Insecure:
-			return "", false, fmt.Errorf("%s is not a loopback address, and without TLS everyone on the way can read the token: "+
+			return "", false, fmt.Errorf("%s is not a loopback address, and without TLS the token can be read on the way: "+
 				"set --tls-cert and --tls-key, or --insecure where the network is trusted", l.name)
 		}
 	}
@@ -45,8 +45,8 @@ func (s *Sidecar) findToken() (token string, byHand bool, err error) {
 		return token, byHand, err
 	}
 	if why := weakness(token); why != "" {
-		return "", false, fmt.Errorf("the token from %s is weak: %s; whoever can connect may try tokens. Set one that was made "+
-			"by chance, such as by openssl rand -hex 32, or none: then the start makes one", s.cfg.Settings.TokenSource(), why)
+		return "", false, fmt.Errorf("the token from %s is weak: %s. Set a random one, such as openssl rand -hex 32 prints, or none: "+
+			"then the next start makes one", s.cfg.Settings.TokenSource(), why)
 	}
 	if named, ok := s.tokens.Find(gate.DigestOf(token)); ok {
 		return "", false, fmt.Errorf("the token from %s is the one named %s, and would get all scopes by that: set another", s.cfg.Settings.TokenSource(), named.Name)
@@ -59,7 +59,7 @@ func (s *Sidecar) findToken() (token string, byHand bool, err error) {
 
 // reportTokens logs that the file of tokens, or a line of it, cannot be read.
 func (s *Sidecar) reportTokens(err error) {
-	s.cfg.Logger.Error("tokens that cannot be read let nobody in", zap.Error(err))
+	s.cfg.Logger.Error("tokens that cannot be read are refused", zap.Error(err))
 }
 
 // recordTokens records tokens that were added or removed while the sidecar runs.

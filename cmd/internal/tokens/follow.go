@@ -23,7 +23,7 @@ const (
 // Follower finds the tokens of a store, as they are in its file now. Safe for concurrent use.
 //
 // The file is looked at when a request comes and the last look is a tenth of a second old, and for a token that is
-// not found: so a new token is good at once, a revoked one lets nobody in after that time, and no request waits
+// not found: so a new token is accepted at once, a revoked one is refused after that time, and no request waits
 // for anything but a stat. If the file cannot be read, or could be written by others, no token of it is good:
 // which ones were revoked is not known then.
 type Follower struct {

@@ -136,7 +136,7 @@ func (s Store) lines() (lines [][]byte, err error) {
 	return lines, err
 }
 
-// Add makes a token, and returns it: only its digest is kept. When it returns, the token is good. lasts is how long it is valid; 0: for ever.
+// Add makes a token, and returns it: only its digest is kept. When it returns, the token is accepted. lasts is how long it is valid; 0: for ever.
 func (s Store) Add(ctx context.Context, name string, scopes gate.Scopes, lasts time.Duration) (token string, _ Entry, err error) {
 	token = Make()
 	digest, now := gate.DigestOf(token), time.Now().UTC().Truncate(time.Second)
@@ -162,7 +162,7 @@ func (s Store) Add(ctx context.Context, name string, scopes gate.Scopes, lasts t
 	return token, e, err
 }
 
-// Revoke removes a token. When it returns, the token lets nobody in any more.
+// Revoke removes a token. When it returns, the token is refused.
 func (s Store) Revoke(ctx context.Context, name string) error {
 	err := s.change(ctx, func(lines [][]byte) ([][]byte, error) {
 		left := slices.DeleteFunc(slices.Clone(lines), func(line []byte) bool {

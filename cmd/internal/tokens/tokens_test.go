@@ -113,7 +113,7 @@ func TestALineThatCannotBeReadCostsOneToken(t *testing.T) {
 	}
 }
 
-func TestAFileThatOthersCanWriteLetsNobodyIn(t *testing.T) {
+func TestNoTokenIsTakenFromAFileThatOthersCanWrite(t *testing.T) {
 	s := tokens.Store{DataDir: t.TempDir()}
 	token := add(t, s, "ci", 0)
 	f, problems := follow(t, s)
