@@ -25,7 +25,7 @@ func (l *Log) trusted() bool {
 }
 
 // checkHead compares the head of the chain with the one in memory before a write. Where they differ, it adds a record of
-// that: refusing to write would lose records, and help who wants none.
+// that: refusing to write would lose more records.
 func (l *Log) checkHead(ctx context.Context, a *appender, c chain, w *written) error {
 	var r Record
 	switch {

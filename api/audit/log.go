@@ -30,7 +30,7 @@ type Config struct {
 	BusyTimeout time.Duration // how long to wait for another process's lock; default 1 s
 
 	// Alarm is called by Run's goroutine with each record that the log makes of a fault of its own: a database that was
-	// replaced or changed by others, lost records, records removed before their time. Nil: nobody is told.
+	// replaced or changed by others, lost records, records removed before their age. Nil: none.
 	Alarm func(Record)
 }
 

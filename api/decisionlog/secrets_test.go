@@ -76,6 +76,16 @@ func TestSecretsAreErasedByTheirLooks(t *testing.T) {
 	}
 }
 
+// TestATextWithTooManyNamesIsErased has a text that would hold up the log, with a secret behind what is looked at.
+func TestATextWithTooManyNamesIsErased(t *testing.T) {
+	for _, unit := range []string{"a=b&", "a: b\n", "<a>b</a>", `"a":"b",`} {
+		e := event(t, decisionlog.Config{}, "p/boring", text(t, map[string]string{"body": strings.Repeat(unit, 10_000) + "password=" + marked, "other": "kept"}))
+		if got := text(t, e["input"]); got != `{"other":"kept"}` {
+			t.Errorf("%s is logged as %.100s", unit, got)
+		}
+	}
+}
+
 func TestWhatIsNoSecretIsLogged(t *testing.T) {
 	for _, input := range []string{
 		`{"token_type":"Bearer","expires_in":60,"max_tokens":5,"prompt_tokens":7}`, `{"token":{"kind":"x","claims":{"sub":"alice"}}}`, `{"password_policy":"strong","secret":true}`,

@@ -6,40 +6,69 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
+	"unicode/utf8"
 )
 
-// What a secret looks like wherever it is. Each begins with a literal by which it is sought, since most texts have none
-// and a search for a literal is cheap.
+// shapes are what secrets look like wherever they are. A text is searched for the literal, and what begins there is compared:
+// most texts have none, and a text of a megabyte must not take the log's time from other events.
 var shapes = []struct {
 	literal string
-	shape   *regexp.Regexp
+	shape   *regexp.Regexp // nil: the literal is enough
+	inWord  bool           // it may follow a letter or a digit
 }{
-	{"eyJ", regexp.MustCompile(`\beyJ[\w-]{5,}\.[\w-]{5,}\.[\w-]*`)}, // JWT
-	{"PRIVATE KEY", regexp.MustCompile(`-----BEGIN [A-Z ]*PRIVATE KEY`)},
-	{"://", regexp.MustCompile(`://[^/\s:@?#]*:[^/\s@]+@`)}, // the password of a URL
-	{"gh", regexp.MustCompile(`\bgh[pousr]_\w{20,}`)},
-	{"github_pat_", regexp.MustCompile(`\bgithub_pat_\w{20,}`)},
-	{"glpat-", regexp.MustCompile(`\bglpat-[\w-]{16,}`)},
-	{"xox", regexp.MustCompile(`\bxox[a-z]-[\w-]{10,}`)},
-	{"sk-", regexp.MustCompile(`\bsk-[\w-]{20,}`)},
-	{"k_", regexp.MustCompile(`\b[rs]k_(?:live|test)_\w{16,}`)},
-	{"AKIA", regexp.MustCompile(`\bAKIA[0-9A-Z]{16}\b`)},
-	{"ASIA", regexp.MustCompile(`\bASIA[0-9A-Z]{16}\b`)},
-	{"AIza", regexp.MustCompile(`\bAIza[\w-]{30,}`)},
-	{"ya29.", regexp.MustCompile(`\bya29\.[\w-]{20,}`)},
-	{"npm_", regexp.MustCompile(`\bnpm_\w{30,}`)},
-	{"pypi-", regexp.MustCompile(`\bpypi-[\w-]{30,}`)},
-	{"hvs.", regexp.MustCompile(`\bhvs\.[\w-]{20,}`)},
-	{"SG.", regexp.MustCompile(`\bSG\.[\w-]{16,}\.[\w-]{16,}`)},
+	{"eyJ", regexp.MustCompile(`^eyJ[\w-]{5,}\.[\w-]{5,}\.`), false}, // JWT
+	{"PRIVATE KEY-----", nil, true},
+	{"://", regexp.MustCompile(`^://[^/\s:@?#]*:[^/\s@]+@`), true}, // the password of a URL
+	{"ghp_", regexp.MustCompile(`^\w{24,}`), false},
+	{"gho_", regexp.MustCompile(`^\w{24,}`), false},
+	{"ghu_", regexp.MustCompile(`^\w{24,}`), false},
+	{"ghs_", regexp.MustCompile(`^\w{24,}`), false},
+	{"ghr_", regexp.MustCompile(`^\w{24,}`), false},
+	{"github_pat_", regexp.MustCompile(`^\w{31,}`), false},
+	{"glpat-", regexp.MustCompile(`^[\w-]{22,}`), false},
+	{"xox", regexp.MustCompile(`^xox[a-z]-[\w-]{10,}`), false},
+	{"sk-", regexp.MustCompile(`^[\w-]{23,}`), false},
+	{"k_live_", regexp.MustCompile(`^\w{23,}`), true},
+	{"k_test_", regexp.MustCompile(`^\w{23,}`), true},
+	{"AKIA", regexp.MustCompile(`^[0-9A-Z]{20}\b`), false},
+	{"ASIA", regexp.MustCompile(`^[0-9A-Z]{20}\b`), false},
+	{"AIza", regexp.MustCompile(`^[\w-]{34,}`), false},
+	{"ya29.", regexp.MustCompile(`^ya29\.[\w-]{20,}`), false},
+	{"npm_", regexp.MustCompile(`^\w{34,}`), false},
+	{"pypi-", regexp.MustCompile(`^[\w-]{35,}`), false},
+	{"hvs.", regexp.MustCompile(`^hvs\.[\w-]{20,}`), false},
+	{"SG.", regexp.MustCompile(`^SG\.[\w-]{16,}\.[\w-]{16,}`), false},
 }
 
-// Where a text gives a value a name: the group is the name.
-var (
-	assignment = regexp.MustCompile(`(?:^|[\s,;:(])["']?([\w.-]+)["']?[ \t]*[:=]`)        // a header, YAML, .env
-	member     = regexp.MustCompile(`"((?:[^"\\]|\\.)+)\\?"\s*:\s*(?:\\?"[^"]|[0-9\[{])`) // JSON among other text
-	element    = regexp.MustCompile(`<([\w.:-]+)[^<>]*>[^<\s]`)                           // XML
-	formPart   = regexp.MustCompile(`(?i)\bname="?([^"\r\n;]+)`)                          // multipart/form-data
+const (
+	maxShapeBytes = 8 << 10 // of a secret that are compared
+	maxLookAlikes = 100     // beginnings of secrets in one text, and
+	maxTextNames  = 5000    // names with values in one; a text with more is taken for a secret, since looking further costs too much
+	maxNameBytes  = 128
 )
+
+// looksSecret reports whether a text has something in it that looks like a secret.
+func looksSecret(text string) bool {
+	for _, s := range shapes {
+		for at, seen := 0, 0; ; seen++ {
+			next := strings.Index(text[at:], s.literal)
+			if next < 0 {
+				break
+			}
+			at += next
+			whole := s.inWord || at == 0 || !isWord(text[at-1])
+			if seen == maxLookAlikes || whole && (s.shape == nil || s.shape.MatchString(text[at:min(len(text), at+maxShapeBytes)])) {
+				return true
+			}
+			at += len(s.literal)
+		}
+	}
+	return false
+}
+
+func isWord(c byte) bool {
+	return c == '_' || c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
+}
 
 // holdsSecret reports whether a text is a secret or has one in it: the value of a header, a URL with a query, a form,
 // JSON, or lines of names and values.
@@ -47,10 +76,8 @@ func (n *names) holdsSecret(text string) bool {
 	if len(text) < 4 {
 		return false
 	}
-	for _, s := range shapes {
-		if strings.Contains(text, s.literal) && s.shape.MatchString(text) {
-			return true
-		}
+	if looksSecret(text) {
+		return true
 	}
 	if isCredential(text) {
 		return true
@@ -66,40 +93,82 @@ func (n *names) holdsSecret(text string) bool {
 			return len(found.event.Erased) > 0
 		}
 	}
-	return n.inQuery(text) || n.named(text, ":=", assignment) || n.named(text, `":`, member) || n.named(text, "<", element) || n.named(text, "name=", formPart)
+	return n.named(text)
 }
 
-// inQuery looks for a parameter of a URL or a form.
-func (n *names) inQuery(text string) bool {
-	if !strings.Contains(text, "=") {
-		return false
-	}
-	for _, field := range strings.FieldsFunc(text, func(r rune) bool { return strings.ContainsRune("?&;#", r) }) {
-		name, value, ok := strings.Cut(field, "=")
-		if !ok || value == "" {
+// named reports whether a text gives a value under the name of a secret: a parameter of a URL or a form, a header, a line of YAML
+// or of an environment, a member of JSON, an element of XML.
+func (n *names) named(text string) bool {
+	seen := 0
+	for i := range len(text) {
+		var name, value string
+		switch text[i] {
+		case ':', '=':
+			name, value = nameBefore(text[:i]), text[i+1:]
+			if text[i] == '=' && strings.EqualFold(name, "name") { // of a part of multipart/form-data
+				name = nameAfter(strings.TrimLeft(value, `"\`))
+			}
+		case '<':
+			name = nameAfter(text[i+1:])
+			_, value, _ = strings.Cut(text[i:min(len(text), i+2*maxNameBytes)], ">")
+			if strings.HasPrefix(value, "<") {
+				continue // it is empty, or has other elements
+			}
+		default:
 			continue
 		}
-		if decoded, err := url.QueryUnescape(name); err == nil {
-			name = decoded
+		if seen++; seen > maxTextNames {
+			return true
 		}
-		if len(name) < 128 && !strings.ContainsAny(name, " /\n") && n.of(name) != plain {
+		if of := n.of(name); name != "" && of != plain && hasValue(value, of) {
 			return true
 		}
 	}
 	return false
 }
 
-// named reports whether what shape finds in a text has the name of a secret. The text must have one of chars.
-func (n *names) named(text, chars string, shape *regexp.Regexp) bool {
-	if !strings.ContainsAny(text, chars) {
+// hasValue reports whether the text after a name begins with a value. What holds a secret has a text: numbers after it
+// count something, as in "max_tokens": 5.
+func hasValue(text string, of secrecy) bool {
+	text = strings.TrimLeft(text[:min(len(text), maxNameBytes)], " \t\r\n")
+	if text == "" || text[0] == '&' || strings.HasPrefix(text, `""`) {
 		return false
 	}
-	for _, at := range shape.FindAllStringSubmatchIndex(text, -1) {
-		if n.of(strings.TrimSuffix(text[at[2]:at[3]], `\`)) != plain && strings.TrimLeft(text[at[1]:], " \t") != "" {
-			return true
-		}
+	number := len(text) - len(strings.TrimLeft(text, "0123456789."))
+	return of == secret || number == 0 || number < len(text) && isWord(text[number])
+}
+
+// nameBefore returns the name at the end of a text, without the quotes around it.
+func nameBefore(text string) string {
+	text = strings.TrimRight(text[max(0, len(text)-maxNameBytes):], " \t")
+	text = strings.TrimRight(text, "\"'`\\")
+	begin := len(text)
+	for begin > 0 && isNameByte(text[begin-1]) {
+		begin--
 	}
-	return false
+	return decoded(text[begin:])
+}
+
+func nameAfter(text string) string {
+	end := 0
+	for end < len(text) && end < maxNameBytes && isNameByte(text[end]) {
+		end++
+	}
+	return decoded(text[:end])
+}
+
+func isNameByte(c byte) bool {
+	return isWord(c) || c == '-' || c == '.' || c == '%' || c >= utf8.RuneSelf
+}
+
+func decoded(name string) string {
+	if !strings.Contains(name, "%") {
+		return name
+	}
+	if plain, err := url.QueryUnescape(name); err == nil {
+		return plain
+	}
+	return name
 }
 
 // isCredential reports whether text is the value of an Authorization header. Words that begin with the name of a scheme

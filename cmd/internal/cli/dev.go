@@ -51,11 +51,12 @@ func runDev(c *cli.Context) error {
 	}
 	ctx, stop := signal.NotifyContext(c.Context, syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	screen := !c.Bool("plain") && term.IsTerminal(int(os.Stdin.Fd())) && term.IsTerminal(int(os.Stdout.Fd()))
+	stdout := os.Stdout //nolint:forbidigo // the screen's own escape sequences; package dev cleans the text between them
+	screen := !c.Bool("plain") && term.IsTerminal(int(os.Stdin.Fd())) && term.IsTerminal(int(stdout.Fd()))
 	note := ""
 	show := func(ctx context.Context) error {
 		if screen {
-			return dev.Screen(ctx, loop, os.Stdin, os.Stdout, note)
+			return dev.Screen(ctx, loop, os.Stdin, stdout, note)
 		}
 		return dev.Plain(ctx, loop, c.App.Writer)
 	}

@@ -16,7 +16,7 @@ import (
 // logsToPeople reports whether the log is in the console format: auto means console on a terminal, JSON
 // elsewhere.
 func logsToPeople(format string) bool {
-	return format == "console" || format == "auto" && term.IsTerminal(int(os.Stderr.Fd()))
+	return format == "console" || format == "auto" && term.IsTerminal(int(os.Stderr.Fd())) //nolint:forbidigo // it is only asked what it is
 }
 
 // newLogger returns a logger that writes to w, which is standard error: standard output is for results.

@@ -87,7 +87,7 @@ func outcomeOfTests(ctx context.Context, c *cli.Context) (*testrun.Outcome, erro
 		return nil, err
 	}
 	total := testrun.Count(suite)
-	progress := testrun.NewProgress(os.Stderr, total)
+	progress := testrun.NewProgress(os.Stderr, total) //nolint:forbidigo // numbers, and the sequences that overwrite them
 	outcome, err := testrun.Run(ctx, suite, testrun.Options{
 		Filter: c.String("run"), Cover: withCoverage(c), Bench: c.Bool("bench"),
 		Trace: c.Bool("verbose") && !withCoverage(c), Strict: c.Bool("strict-builtin-errors"), Done: progress.Add,

@@ -14,7 +14,7 @@ import (
 // Main runs the command line and returns the exit code.
 func Main(args []string) int {
 	app := newApp()
-	stdout, stderr := newTerminal(os.Stdout), newTerminal(os.Stderr)
+	stdout, stderr := newTerminal(os.Stdout), newTerminal(os.Stderr) //nolint:forbidigo // the one place
 	app.Writer, app.ErrWriter = stdout, stderr
 	defer stdout.Flush() //nolint:errcheck // to a reader that has gone
 	defer stderr.Flush() //nolint:errcheck // so
