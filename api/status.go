@@ -84,6 +84,7 @@ func (s *Server) describe(answer *StatusAnswer, now *engine.Status) {
 		}
 	}
 	last := now.Last
+	answer.NotLoaded, answer.MoreOfThem = NotLoadedOf(last.Ignored), last.Ignored.More
 	answer.LastReload = LastReload{
 		Status: string(last.Result), Trigger: string(last.Trigger.Kind), StartedAt: OptionalTime(last.StartedAt),
 		DurationMS: milliseconds(last.Duration), Changed: last.Changed(), Diagnostics: []Diagnostic{},

@@ -6,6 +6,7 @@ import (
 	"defenseclaw/api/audit"
 	"defenseclaw/engine"
 	"defenseclaw/engine/diagnostic"
+	"defenseclaw/engine/source"
 )
 
 // Diagnostic is one error of one file.
@@ -71,10 +72,27 @@ type StatusAnswer struct {
 	DataFiles  int           `json:"data_files"`
 	LastReload LastReload    `json:"last_reload"`
 	Watch      Watch         `json:"watch"`
+	NotLoaded  []NotLoaded   `json:"not_loaded,omitempty"` // files that look like policy or data
+	MoreOfThem int           `json:"not_loaded_more,omitempty"`
 	LastGood   *LastGood     `json:"last_good,omitempty"` // left out when nothing is kept
 	Process    Process       `json:"process"`
 	Audit      *audit.Health `json:"audit,omitempty"` // left out when nothing is recorded
 	Judge      string        `json:"judge"`           // off, or the model that is asked
+}
+
+// NotLoaded is a file of the policy directory that is not loaded, although it looks like policy or data.
+type NotLoaded struct {
+	File   string `json:"file"`
+	Reason string `json:"reason"`
+}
+
+// NotLoadedOf converts what the engine ignores. It is nil if that is nothing.
+func NotLoadedOf(ignored source.Ignored) []NotLoaded {
+	var files []NotLoaded
+	for _, f := range ignored.Files {
+		files = append(files, NotLoaded{File: f.Path, Reason: f.Reason})
+	}
+	return files
 }
 
 // Process is the sidecar itself.

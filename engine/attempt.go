@@ -19,6 +19,7 @@ func (e *Engine) attempt(ctx context.Context, trigger Trigger) Report {
 	report := Report{Trigger: trigger, StartedAt: time.Now(), Previous: e.Current()}
 
 	candidate, err := e.candidate(ctx, trigger, &watch)
+	report.Ignored, report.Noticed = e.ignored, e.ignored.Beyond(e.noticed)
 	report.Healed = err == nil && e.refused != nil
 	switch {
 	case err != nil:
@@ -53,6 +54,7 @@ func (e *Engine) candidate(ctx context.Context, trigger Trigger, watch *stopwatc
 		err     error
 		phases  []Phase
 		missing missing
+		ignored *source.Ignored
 	}
 	done := make(chan loaded, 1)
 	var own stopwatch
@@ -61,7 +63,7 @@ func (e *Engine) candidate(ctx context.Context, trigger Trigger, watch *stopwatc
 		defer cancel()
 		g, err := e.loadAndCheck(ctx, trigger, l, previous)
 		own.end()
-		done <- loaded{g, err, own.phases, l.missing}
+		done <- loaded{g, err, own.phases, l.missing, l.ignored}
 	})
 	var result loaded
 	select {
@@ -76,6 +78,9 @@ func (e *Engine) candidate(ctx context.Context, trigger Trigger, watch *stopwatc
 	watch.phases = result.phases
 	if result.missing != nil { // it came as far as to know
 		e.missing = result.missing
+	}
+	if result.ignored != nil && trigger.Source == nil {
+		e.ignored = *result.ignored
 	}
 	return result.g, result.err
 }

@@ -27,8 +27,8 @@
 // # What counts as policy
 //
 // Every *.rego file below the directory, or below its rego folder when that has any; data.json (or
-// .yaml, .yml), whose content lands under its folder's path; at the root data-*.json, whose
-// top-level keys replace data.json's. Hidden files and folders, editors' temporary and backup
+// .yaml, .yml), whose content lands under its folder's path; at the root data-sandbox.json, and what the
+// source names as [source.Overlaid], whose top-level keys replace data.json's. Hidden files and folders, editors' temporary and backup
 // files, and everything else are ignored; *_test.rego files are for [LoadSuite] only. [source.Relevant]
 // answers for one path.
 package engine

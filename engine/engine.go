@@ -46,8 +46,10 @@ type Engine struct {
 
 	current atomic.Pointer[Generation]
 	status  atomic.Pointer[Status]
-	refused *Refused // owned by Run: the last attempt's refusal, nil when the source is sound
-	missing missing  // owned by Run: files of what serves that the source lacks
+	refused *Refused       // owned by Run: the last attempt's refusal, nil when the source is sound
+	ignored source.Ignored // owned by Run: by the newest reading
+	noticed source.Ignored // owned by Run: what of it was announced
+	missing missing        // owned by Run: files of what serves that the source lacks
 
 	limiter *eval.Limiter
 	hot     *hotPaths

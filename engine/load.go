@@ -43,6 +43,7 @@ type loader struct {
 	eval        eval.Config
 	lastRefusal *Refused           // the same content would be refused again; may be nil
 	wait        *removalWait       // for files that are missing; nil: they are gone
+	ignored     *source.Ignored    // by the reading; nil when there was none
 	missing     missing            // what the load found missing; nil when it did not come that far
 	begin       func(phase string) // called with the name of each phase that begins; may be nil
 }
@@ -54,6 +55,8 @@ func (l *loader) load(ctx context.Context, src fs.FS, previous *Generation) (_ *
 	if err != nil {
 		return nil, err
 	}
+	ignored := reading.Ignored()
+	l.ignored = &ignored
 	if previous != nil && reading.SameContent(previous.reading) {
 		l.missing = missing{}
 		return previous, nil

@@ -68,7 +68,8 @@ func TestDataLandsUnderItsFolderAndOverlaysReplaceTopLevelKeys(t *testing.T) {
 	g := load(t, tree{
 		"p.rego":            "package p\nx := data.limits.cpu",
 		"data.json":         `{"limits": {"cpu": 1, "disk": 2}, "kept": true}`,
-		"data-site.json":    `{"limits": {"cpu": 9}}`,
+		"data-sandbox.json": `{"limits": {"cpu": 9}}`,
+		"data-backup.json":  `{"limits": {"cpu": 0}, "kept": false}`,
 		"team/a/data.json":  `{"name": "a"}`,
 		"team/b/data.yaml":  "name: b\non: yes\n",
 		"team/data.json":    `{"size": 2}`,

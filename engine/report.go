@@ -1,6 +1,10 @@
 package engine
 
-import "time"
+import (
+	"time"
+
+	"defenseclaw/engine/source"
+)
 
 // Result is how an attempt ended.
 type Result string
@@ -19,11 +23,13 @@ type Report struct {
 	StartedAt time.Time
 	Duration  time.Duration // from the beginning of reading to the swap; as returned by [Engine.Reload], to the end of the announcements
 
-	Generation *Generation // serves after the attempt; nil when nothing does
-	Previous   *Generation // served before it; nil when nothing did
-	Refused    *Refused    // why, when Result is [Failed]
-	Loss       *Loss       // what the new generation lacks because files are gone; nil when none are
-	Healed     bool        // the source is sound again after a failure, whether or not anything changed
+	Generation *Generation    // serves after the attempt; nil when nothing does
+	Previous   *Generation    // served before it; nil when nothing did
+	Refused    *Refused       // why, when Result is [Failed]
+	Loss       *Loss          // what the new generation lacks because files are gone; nil when none are
+	Ignored    source.Ignored // by the newest reading of the engine's own source
+	Noticed    bool           // Ignored names a file that it did not name before
+	Healed     bool           // the source is sound again after a failure, whether or not anything changed
 	Phases     []Phase
 	Outcomes   []Outcome // of the announcements made so far, in their order
 }

@@ -137,15 +137,19 @@ func ownRequest() request {
 // first: who hears of a new generation finds it there.
 func (e *Engine) conclude(ctx context.Context, report *Report) {
 	repeated := report.Refused != nil && report.Refused.same(e.refused)
-	quiet := repeated || report.Result == Unchanged && !report.Healed
+	quiet := repeated || report.Result == Unchanged && !report.Healed && !report.Noticed
+	tell := !quiet || report.Trigger.Kind.wantsAnswer()
+	if tell || !report.Noticed {
+		e.noticed = report.Ignored
+	}
 	if report.Trigger.Source == nil { // a restored generation says nothing about the engine's own source
 		e.refused = report.Refused
 	}
-	if !quiet || report.Trigger.Kind.wantsAnswer() {
+	if tell {
 		e.publish(report)
 		announce(ctx, e.cfg.Announcements, report, &e.left)
 		report.Duration = time.Since(report.StartedAt)
-	} else if report.Result == Unchanged && len(report.Trigger.Paths) > 0 {
+	} else if report.Result == Unchanged && len(report.Trigger.Paths) > 0 || !report.Ignored.Equal(e.Status().Last.Ignored) {
 		e.publish(report)
 	}
 }

@@ -14,7 +14,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"testing/fstest"
 
 	"defenseclaw/engine"
 	"defenseclaw/engine/diagnostic"
@@ -44,11 +43,11 @@ func seeds(f *testing.F) (archives []*txtar.Archive) {
 // says, and fits the limits.
 func FuzzUnpack(f *testing.F) {
 	for _, a := range seeds(f) {
-		m := fstest.MapFS{}
+		var u unpacked
 		for _, file := range a.Files {
-			m[file.Name] = &fstest.MapFile{Data: file.Data}
+			u.files = append(u.files, sourceFile{rel: file.Name, bytes: file.Data})
 		}
-		g, err := engine.Load(context.Background(), m, nil)
+		g, err := engine.Load(context.Background(), u.tree(), nil)
 		if err != nil {
 			f.Fatal(err)
 		}

@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"math/rand/v2"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -19,6 +20,7 @@ import (
 
 	"defenseclaw/engine"
 	"defenseclaw/engine/history"
+	"defenseclaw/engine/source"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"golang.org/x/tools/txtar"
@@ -27,13 +29,25 @@ import (
 // files is a policy directory in memory: path → content.
 type files map[string]string
 
-func (f files) fs() fstest.MapFS {
+func (f files) fs() fs.FS {
 	m := fstest.MapFS{}
+	o := overlaid{FS: m}
 	for name, content := range f {
 		m[name] = &fstest.MapFile{Data: []byte(content)}
+		if source.IsOverlayName(path.Base(name)) {
+			o.names = append(o.names, path.Base(name))
+		}
 	}
-	return m
+	return o
 }
+
+// overlaid is a policy whose data-* files are all named as overlays.
+type overlaid struct {
+	fs.FS
+	names []string
+}
+
+func (o overlaid) Overlays() []string { return o.names }
 
 // trees are the policy directories of testdata/trees by name.
 func trees(t testing.TB) map[string]files {

@@ -5,7 +5,10 @@ import (
 	"io"
 	"io/fs"
 	"path"
+	"slices"
 	"time"
+
+	"defenseclaw/engine/source"
 )
 
 // tree is an entry's files as a file system in memory.
@@ -27,6 +30,19 @@ func (u *unpacked) tree() fs.FS {
 		t.add(path.Join(u.info.Root, f.rel), &node{content: f.bytes})
 	}
 	return t
+}
+
+// Overlays are all files that are called like one: an entry holds what was served, and no others.
+func (t tree) Overlays() []string {
+	var names []string
+	for _, root := range []string{".", "rego"} {
+		if folder := t[root]; folder != nil {
+			for _, file := range folder.children {
+				names = append(names, file.Name())
+			}
+		}
+	}
+	return slices.DeleteFunc(names, func(name string) bool { return !source.IsOverlayName(name) })
 }
 
 func (t tree) add(p string, n *node) {

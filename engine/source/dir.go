@@ -22,11 +22,13 @@ type Dir struct {
 	path         string
 	root         *os.Root
 	allowOutside bool
+	overlays     []string
 }
 
 // Config says how a [Dir] treats what it finds.
 type Config struct {
-	AllowOutside bool // follow symbolic links that lead out of the directory
+	AllowOutside bool     // follow symbolic links that lead out of the directory
+	Overlays     []string // names of overlays, besides data-sandbox.json
 }
 
 // Open opens the directory at path, which may be a symbolic link to one.
@@ -40,8 +42,11 @@ func Open(path string, cfg Config) (*Dir, error) {
 		}
 		return nil, fmt.Errorf("policy directory %s: %w", path, err)
 	}
-	return &Dir{path: path, root: root, allowOutside: cfg.AllowOutside}, nil
+	return &Dir{path: path, root: root, allowOutside: cfg.AllowOutside, overlays: cfg.Overlays}, nil
 }
+
+// Overlays makes a Dir an [Overlaid].
+func (d *Dir) Overlays() []string { return d.overlays }
 
 // Close ends the use of the directory.
 func (d *Dir) Close() error { return d.root.Close() }

@@ -23,6 +23,9 @@
 //  6. The same paths and bytes give the same revision on every machine.
 //  7. Equal bytes at the same path are held once: a file that was read again with the bytes of the reading
 //     before shares them, and their hash.
+//  8. What is ignored, and why, is a hint for people. It is no part of the revision, two readings of the same policy
+//     may have different lists, and no error comes of making one. The first look collects it, with no stat that
+//     the look does not make anyway; outside the rego folder its cost is bounded.
 //
 // # Example
 //

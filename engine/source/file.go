@@ -21,7 +21,7 @@ const (
 	KindModule              // *.rego
 	KindTest                // *_test.rego
 	KindData                // data.json, data.yaml, data.yml
-	KindOverlay             // data-*.json, .yaml, .yml at the root
+	KindOverlay             // data-*.json, .yaml, .yml at the root, if it is data-sandbox.json or named as an overlay
 )
 
 // nestedRoot is the folder of a policy directory that holds the policy when it has any .rego file. A repository
@@ -51,9 +51,33 @@ func kindOf(name string) Kind {
 	return KindOther
 }
 
+// sandboxOverlay is the overlay that needs no naming: DefenseClaw's own tools write it.
+const sandboxOverlay = "data-sandbox.json"
+
+// Overlaid is a source with more overlays than data-sandbox.json.
+type Overlaid interface {
+	fs.FS
+	Overlays() []string // their names; see [IsOverlayName]
+}
+
+// IsOverlayName reports whether a file of that name can be an overlay: data-*.json, .yaml or .yml.
+func IsOverlayName(name string) bool {
+	return kindOf(name) == KindOverlay && !strings.Contains(name, "/")
+}
+
+func overlaysOf(src fs.FS) []string {
+	// A source in memory or in an archive knows its names as well as a directory does, so it is asked, and not the options:
+	// an archive that is loaded later gives the same policy.
+	names := []string{sandboxOverlay}
+	if o, ok := src.(Overlaid); ok {
+		names = append(names, o.Overlays()...)
+	}
+	return names
+}
+
 // Relevant reports whether a change of the file at the slash path rel, relative to the policy directory,
-// can change what is served. It looks at names only: hidden files, editors' temporary and backup files,
-// and tests are not relevant. [Read] reads exactly the files that are.
+// can change what is served, or which files are ignored. It looks at names only: hidden files, editors' temporary and backup files,
+// and tests are not relevant. [Read] reads exactly the files that are, but for data-* files that are no overlays.
 func Relevant(rel string) bool {
 	dir, name := path.Split(rel)
 	for part := range strings.SplitSeq(dir, "/") {
@@ -137,6 +161,19 @@ type Reading struct {
 	dirs     map[string]*listing // the directories that files was made from
 	revision func() string       // computed by the first call
 	begun    time.Time           // before the first file was looked at
+	ignored  Ignored             // within the policy
+	beside   Ignored             // outside its rego folder
+}
+
+// Ignored are the files that look like policy or data and are not loaded. Two readings of the same policy may have
+// different ones.
+func (r *Reading) Ignored() Ignored {
+	all := r.beside
+	// The list of r is shared with later readings, so it is copied before more is added.
+	all.Files = slices.Clone(all.Files)
+	all.addAll(r.ignored)
+	slices.SortFunc(all.Files, func(a, b IgnoredFile) int { return strings.Compare(a.Path, b.Path) })
+	return all
 }
 
 // Root is the folder of the policy directory that holds the policy: "." or "rego".

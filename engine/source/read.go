@@ -24,6 +24,8 @@ type Options struct {
 	Tests   bool    // also *_test.rego
 	Earlier Earlier // what need not be read again
 
+	note bool // also what is ignored; the second look needs no such list
+
 	// Between is called between two directories and between two files; its error ends the reading.
 	// nil: only ctx ends it.
 	Between func(context.Context) error
@@ -86,11 +88,15 @@ func Read(ctx context.Context, src fs.FS, o Options) (*Reading, error) {
 // operator who mends them one by one would wait for a reload each time.
 func readOnce(ctx context.Context, src fs.FS, o Options) (*Reading, error) {
 	begun := time.Now() // before the first stat: invariant 2 compares with it
+	o.note = true       // here and not in the caller: a later try lists afresh what moved meanwhile
 	r, err := look(ctx, src, o, o.kinds())
 	if err != nil {
 		return nil, err
 	}
 	r.begun = begun
+	if r.root == nestedRoot { // else all of the directory was walked
+		r.beside = beside(ctx, src, o)
+	}
 	limits := o.Limits.withDefaults()
 	room := limits.Memory
 	var wrong diagnostic.List

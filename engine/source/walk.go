@@ -48,7 +48,9 @@ type walker struct {
 	root   string
 	kinds  []Kind
 
-	rego   bool // a .rego file was seen, tests included
+	rego     bool     // a .rego file was seen, tests included
+	overlays []string // names of overlays; another file that is called like one is a copy, and counts for nothing
+
 	found  []*File
 	cost   int64 // of found, at least
 	dirs   map[string]*listing
@@ -57,6 +59,8 @@ type walker struct {
 	inLink int            // depth of links that were followed to come here
 	wrong  diagnostic.List
 	err    error
+
+	ignored Ignored
 }
 
 // listing is what one directory held. It never changes once its reading is complete, and later readings
@@ -67,6 +71,8 @@ type listing struct {
 	dirs  []string
 	rego  bool // has a .rego file, tests included
 	links bool // has symbolic links: what they lead to changes without the directory
+
+	ignored Ignored // files; only what a first look lists has them
 
 	newest time.Time // the last change of any of the files
 }
@@ -91,7 +97,7 @@ func (l *listing) setNewest() {
 func newWalker(ctx context.Context, src fs.FS, o Options, root string, kinds []Kind) *walker {
 	w := &walker{
 		ctx: ctx, src: src, o: o, limits: o.Limits.withDefaults(), root: root, kinds: kinds,
-		dirs: map[string]*listing{}, linked: map[*File]bool{},
+		dirs: map[string]*listing{}, linked: map[*File]bool{}, overlays: overlaysOf(src),
 	}
 	if earlier := o.Earlier.Reading; earlier != nil {
 		w.found = make([]*File, 0, len(earlier.files)+1) // most edits add one file or none
@@ -109,7 +115,8 @@ func (w *walker) reading() (*Reading, error) {
 	}
 	w.dropAliases()
 	slices.SortFunc(w.found, func(a, b *File) int { return strings.Compare(a.Path, b.Path) })
-	return &Reading{root: w.root, files: w.found, dirs: w.dirs}, nil
+	slices.SortFunc(w.ignored.Files, func(a, b IgnoredFile) int { return strings.Compare(a.Path, b.Path) })
+	return &Reading{root: w.root, files: w.found, dirs: w.dirs, ignored: w.ignored}, nil
 }
 
 func (w *walker) dir(dir string, info fs.FileInfo, depth int) {
@@ -144,6 +151,7 @@ func (w *walker) dir(dir string, info fs.FileInfo, depth int) {
 func (w *walker) reuse(dir string, l *listing, depth int) {
 	w.dirs[dir] = l
 	w.rego = w.rego || l.rego
+	w.ignored.addAll(l.ignored)
 	w.add(l.files...)
 	for _, p := range l.dirs {
 		info, err := w.o.Earlier.stat(w.src, p)
@@ -164,10 +172,13 @@ func (w *walker) list(dir string, l *listing, depth int) {
 		return
 	}
 	for _, entry := range entries {
-		if !strings.HasPrefix(entry.Name(), ".") {
-			w.entry(path.Join(dir, entry.Name()), entry, l, depth)
+		if p := path.Join(dir, entry.Name()); strings.HasPrefix(entry.Name(), ".") {
+			w.noteHidden(p, entry, l)
+		} else {
+			w.entry(p, entry, l, depth)
 		}
 	}
+	w.ignored.addAll(l.ignored)
 	w.rego = w.rego || l.rego
 	w.dirs[dir] = l
 }
@@ -181,6 +192,7 @@ func (w *walker) entry(p string, entry fs.DirEntry, l *listing, depth int) {
 		return
 	}
 	if !entry.IsDir() && k == KindOther {
+		w.note(p, l)
 		return
 	}
 	info, err := entry.Info() // after ReadDir of a [Dir] this walks no path, unlike a stat by name
@@ -213,6 +225,18 @@ func (w *walker) link(p string, k Kind, l *listing, depth int) {
 		w.dir(p, info, depth+1)
 	case k != KindOther:
 		w.file(p, k, info, l)
+	default:
+		w.note(p, l)
+	}
+}
+
+// note looks at names that mean nothing to the engine: an author may think that they do.
+func (w *walker) note(p string, l *listing) {
+	if !w.o.note {
+		return
+	}
+	if reason := whyIgnored(path.Base(p)); reason != "" {
+		l.ignored.add(p, reason)
 	}
 }
 
@@ -220,7 +244,14 @@ func (w *walker) link(p string, k Kind, l *listing, depth int) {
 // folder is where the policy lies.
 func (w *walker) file(p string, k Kind, info fs.FileInfo, l *listing) {
 	rel := strings.TrimPrefix(p, w.root+"/")
-	if k == KindOverlay && strings.Contains(rel, "/") {
+	if k == KindOverlay && (strings.Contains(rel, "/") || !slices.Contains(w.overlays, rel)) {
+		// A copy of data.json, such as data-backup.json, must not replace what was edited in it since.
+		if reason := reasonOverlay; w.o.note {
+			if strings.Contains(rel, "/") {
+				reason = reasonFolder
+			}
+			l.ignored.add(p, reason)
+		}
 		return
 	}
 	l.rego = l.rego || k == KindModule || k == KindTest

@@ -112,25 +112,26 @@ const embeddedPack = "(embedded)"
 
 // dirFlags choose the policy directory of a command that does not need a running sidecar.
 func dirFlags() []cli.Flag {
-	return append(settingFlags("policy-dir", "data-dir"),
+	return append(settingFlags("policy-dir", "data-dir", "overlays"),
 		&cli.StringFlag{Name: "rego-dir", Usage: "read the policy from `DIR` (default: the policy directory of the settings, or the embedded default pack)"})
 }
 
 // openSource opens the directory that dirFlags chose. It stays open until the process exits.
 func openSource(c *cli.Context) (dir string, src fs.FS, err error) {
-	dir = c.String("rego-dir")
-	if dir == "" {
-		s, err := resolve(c)
+	s, err := resolve(c)
+	if dir = c.String("rego-dir"); dir == "" {
 		if err != nil {
 			return "", nil, err
 		}
 		dir = s.PolicyDir
+	} else if err != nil && c.IsSet("overlays") {
+		return "", nil, err // a directory that is named needs no other setting
 	}
 	if dir == "" {
 		fmt.Fprintln(c.App.ErrWriter, "no policy directory is set: using the embedded default pack")
 		return embeddedPack, policies.FS(), nil
 	}
-	opened, err := source.Open(dir, source.Config{})
+	opened, err := source.Open(dir, source.Config{Overlays: s.Overlays})
 	if err != nil {
 		return dir, nil, err
 	}

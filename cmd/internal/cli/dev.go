@@ -45,7 +45,7 @@ func runDev(c *cli.Context) error {
 	case s.PolicyDir == "":
 		s.PolicyDir = "."
 	}
-	loop, err := dev.New(dev.Config{Dir: s.PolicyDir, Mode: watcher.Mode(s.WatchMode)})
+	loop, err := dev.New(dev.Config{Dir: s.PolicyDir, Mode: watcher.Mode(s.WatchMode), Overlays: s.Overlays})
 	if err != nil {
 		return err
 	}

@@ -45,6 +45,9 @@ func printStatus(w io.Writer, _ string, s api.StatusAnswer) {
 		}
 	}
 	line("watch", "%s", watchLine(s.Watch))
+	for _, text := range notLoadedLines(s) {
+		line("not loaded", "%s", text)
+	}
 	if s.Audit != nil && (!s.Audit.OK || s.Audit.Lost > 0 || s.Audit.Alarm != "") {
 		line("audit", "%s", auditLine(s))
 	}
@@ -58,6 +61,18 @@ func printStatus(w io.Writer, _ string, s api.StatusAnswer) {
 		}
 		report.Write(w, received(s.LastReload.Diagnostics))
 	}
+}
+
+func notLoadedLines(s api.StatusAnswer) []string {
+	const maxShown = 10
+	var lines []string
+	for _, f := range s.NotLoaded[:min(maxShown, len(s.NotLoaded))] {
+		lines = append(lines, f.File+": "+f.Reason)
+	}
+	if more := len(s.NotLoaded) - len(lines) + s.MoreOfThem; more > 0 {
+		lines = append(lines, fmt.Sprintf("and %d more files", more))
+	}
+	return lines
 }
 
 func watchLine(w api.Watch) string {

@@ -11,6 +11,7 @@ import (
 	"defenseclaw/cmd/internal/report"
 	"defenseclaw/cmd/internal/schema"
 	"defenseclaw/engine"
+	"defenseclaw/engine/source"
 
 	"github.com/urfave/cli/v2"
 )
@@ -44,6 +45,9 @@ func validate(c *cli.Context) error {
 		return err
 	}
 	found.Dir, found.Version = dir, version()
+	if reading, err := source.Read(c.Context, src, source.Options{}); err == nil { // also of a policy that does not compile
+		found.Ignored = reading.Ignored()
+	}
 	if err := found.Write(c.App.Writer, format); err != nil {
 		return err
 	}

@@ -27,8 +27,9 @@ import (
 
 // Config says what a Loop watches.
 type Config struct {
-	Dir  string
-	Mode watcher.Mode // "" means watcher.ModeNotify
+	Dir      string
+	Mode     watcher.Mode // "" means watcher.ModeNotify
+	Overlays []string     // as in [source.Config]
 }
 
 // Loop watches one directory and reports the result of each change.
@@ -87,7 +88,7 @@ func New(cfg Config) (*Loop, error) {
 	}
 	l := &Loop{cfg: cfg, all: make(chan struct{}, 1), failing: map[string]Failure{}, inputs: &inputs{dir: cfg.Dir}}
 	l.engine, err = engine.New(engine.Config{Tests: true, RemovalWait: -1, Source: func() (fs.FS, error) {
-		dir, err := source.Open(cfg.Dir, source.Config{})
+		dir, err := source.Open(cfg.Dir, source.Config{Overlays: cfg.Overlays})
 		if err != nil {
 			return nil, err // not dir: a nil *Dir in an fs.FS is not nil
 		}

@@ -23,6 +23,14 @@ func writeSARIF(w io.Writer, v Validation) error {
 		})
 		codes = append(codes, d.Code)
 	}
+	for _, f := range v.Ignored.Files {
+		const code = "not_loaded"
+		results = append(results, object{
+			"ruleId": code, "level": "note", "message": object{"text": "the file is not loaded: " + f.Reason},
+			"locations": []object{{"physicalLocation": sarifPlace(v.Dir, diagnostic.Diagnostic{File: f.Path})}},
+		})
+		codes = append(codes, code)
+	}
 	slices.Sort(codes)
 	rules := []object{}
 	for _, code := range slices.Compact(codes) {

@@ -10,6 +10,7 @@ import (
 	"defenseclaw/cmd/internal/terminal"
 	"defenseclaw/engine"
 	"defenseclaw/engine/diagnostic"
+	"defenseclaw/engine/source"
 )
 
 // Validation is the result of policy validate for one directory.
@@ -20,6 +21,7 @@ type Validation struct {
 	Refused     *engine.Refused    // why it could not be loaded; nil when it was
 	HasSchema   bool               // the data was compared with the schema of the default pack
 	Diagnostics diagnostic.List
+	Ignored     source.Ignored // files that look like policy or data and are not loaded: no problems
 }
 
 // OK reports whether the directory was loaded and no problem was found.
@@ -52,6 +54,12 @@ func (v Validation) Write(w io.Writer, format string) error {
 }
 
 func writePretty(w io.Writer, v Validation) error {
+	for _, f := range v.Ignored.Files {
+		terminal.Fprintf(w, "not loaded: %s: %s\n", f.Path, f.Reason)
+	}
+	if more := v.Ignored.More; more > 0 {
+		terminal.Fprintf(w, "not loaded: %d more files\n", more)
+	}
 	if !v.OK() {
 		Write(w, v.Diagnostics)
 		return nil
@@ -88,7 +96,11 @@ func writeJSON(w io.Writer, v Validation) error {
 	for i, d := range v.Diagnostics {
 		problems[i] = problem(d)
 	}
-	answer := map[string]any{"ok": v.OK(), "diagnostics": problems}
+	ignored := make([]map[string]string, len(v.Ignored.Files))
+	for i, f := range v.Ignored.Files {
+		ignored[i] = map[string]string{"file": f.Path, "reason": f.Reason}
+	}
+	answer := map[string]any{"ok": v.OK(), "diagnostics": problems, "not_loaded": ignored}
 	if v.Generation != nil {
 		answer["modules"], answer["data_files"] = v.Generation.Counts()
 		answer["revision"] = v.Generation.Revision()
@@ -117,6 +129,10 @@ func writeGitHub(w io.Writer, v Validation) error {
 		}
 		message := strings.Join(messageLines(d), "\n")
 		terminal.Fprintf(&lines, "::error %s,title=%s::%s\n", place, property.Replace(d.Code), data.Replace(message))
+	}
+	for _, f := range v.Ignored.Files {
+		terminal.Fprintf(&lines, "::warning file=%s,title=not loaded::%s\n",
+			property.Replace(filepath.ToSlash(filepath.Join(v.Dir, f.Path))), data.Replace(f.Reason))
 	}
 	if t, ok := w.(*terminal.Writer); ok {
 		return t.Commands(lines.String())

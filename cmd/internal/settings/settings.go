@@ -41,6 +41,7 @@ type Settings struct {
 	SafetyInterval    time.Duration // between scans in addition to events
 	FullCheckInterval time.Duration // between comparisons of contents
 
+	Overlays        []string      // names of files whose top-level keys replace those of data.json, besides data-sandbox.json
 	RemovalWait     time.Duration // for data files that served and are missing; modules at most half a second
 	MaxFileBytes    int64
 	MaxPolicyMemory int64 // 0: half of the memory

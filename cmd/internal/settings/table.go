@@ -166,6 +166,10 @@ func watching(s *Settings) []Setting {
 func loading(s *Settings) []Setting {
 	return []Setting{
 		{
+			Flag: "overlays", Env: "DEFENSECLAW_OVERLAYS", Key: "engine.overlays", value: overlays(&s.Overlays),
+			Help: "let the top-level keys of `FILES`, named as data-site.json and separated by commas, replace those of data.json, as those of data-sandbox.json always do",
+		},
+		{
 			Flag: "removal-wait", Env: "DEFENSECLAW_REMOVAL_WAIT", Key: "engine.removal_wait", Default: "2s", value: duration(&s.RemovalWait),
 			Help: "wait `DURATION` for a data file that served and is missing, and for a module at most half a second, before it counts as removed",
 		},

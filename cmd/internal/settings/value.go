@@ -198,6 +198,27 @@ func hosts(field *[]string) value {
 	return v
 }
 
+// overlays takes a list of names of files.
+func overlays(field *[]string) value {
+	v := list(field)
+	read := v.set
+	v.expected = "a list of names such as data-site.json"
+	v.set = func(f found) error {
+		err := read(f)
+		if err == nil && slices.ContainsFunc(*field, func(name string) bool { return !isOverlay(name) }) {
+			err = errValue
+		}
+		return err
+	}
+	return v
+}
+
+// isOverlay tells what the engine takes for an overlay: a name with another beginning would never be looked at.
+func isOverlay(name string) bool {
+	return strings.HasPrefix(name, "data-") && !strings.Contains(name, "/") &&
+		slices.Contains([]string{".json", ".yaml", ".yml"}, filepath.Ext(name))
+}
+
 // document takes the path of a document as engine.ParsePath does, but not the root.
 func document(field *string) value {
 	v := parsed(field, "a path", func(text string) (string, error) {

@@ -10,6 +10,7 @@ import (
 	"defenseclaw/api/judge"
 	"defenseclaw/api/metrics"
 	"defenseclaw/engine"
+	"defenseclaw/engine/source"
 	"defenseclaw/watcher"
 
 	"go.uber.org/zap"
@@ -152,6 +153,9 @@ func (s *Sidecar) lifecycle(r engine.Report) events.Event {
 	if r.Result == engine.Success {
 		e.Details["changed"] = r.Changed()
 	}
+	if r.Noticed {
+		e.Details["not_loaded"] = api.NotLoadedOf(r.Ignored)
+	}
 	if r.Loss != nil {
 		e.Details["removed"] = api.RemovedOf(r.Loss)
 	}
@@ -207,6 +211,9 @@ func (s *Sidecar) logReport(_ context.Context, r engine.Report) error {
 			s.cfg.Logger.Error("a reload could not be announced", zap.String("to", o.Name), zap.Error(o.Err))
 		}
 	}
+	if r.Noticed {
+		s.warnOfIgnored(r.Ignored)
+	}
 	switch r.Result {
 	case engine.Success:
 		s.cfg.Logger.Info("policy reloaded", append(fields, zap.Strings("changed", r.Changed()))...)
@@ -217,6 +224,15 @@ func (s *Sidecar) logReport(_ context.Context, r engine.Report) error {
 		s.logRefused(r, fields)
 	}
 	return nil
+}
+
+// warnOfIgnored names files that somebody may think are served.
+func (s *Sidecar) warnOfIgnored(ignored source.Ignored) {
+	files := make([]string, 0, len(ignored.Files))
+	for _, f := range ignored.Files {
+		files = append(files, f.Path+": "+f.Reason)
+	}
+	s.cfg.Logger.Warn("files that look like policy or data are not loaded", zap.Strings("files", files), zap.Int("more", ignored.More))
 }
 
 // warnOfLoss names what no longer answers: a file may have been removed by mistake, and callers get "undefined".

@@ -181,7 +181,7 @@ func (s *Sidecar) close() error {
 }
 
 func (s *Sidecar) dirConfig() source.Config {
-	return source.Config{AllowOutside: s.cfg.Settings.OutsideLinks}
+	return source.Config{AllowOutside: s.cfg.Settings.OutsideLinks, Overlays: s.cfg.Settings.Overlays}
 }
 
 // source opens the policy directory, or returns the embedded default pack.

@@ -234,7 +234,7 @@ func (m *merger) conflict(p *File, at ast.Ref) diagnostic.Diagnostic {
 	if place, ok := first.Locate(keys); ok {
 		d.Details = []string{"also " + place}
 	}
-	d.Hint = "remove one of them; only data-*.json at the root may replace what data.json says"
+	d.Hint = "remove one of them; only data-sandbox.json and the overlays that are named in engine.overlays may replace what data.json says"
 	return d
 }
 
