@@ -83,7 +83,7 @@ func TestThePacksOwnTestsPassWithEditedData(t *testing.T) {
 		{`"allow_list_bypass_scan": true`, `"allow_list_bypass_scan": false`},
 		{`"target_type": "plugin",`, `"target_type": "skill",`},
 		{`"target_name": "defenseclaw",`, `"target_name": "helper",`},
-		{`"source_path_contains": ["/.defenseclaw/extensions/", `, `"source_path_contains": ["/skills/", `},
+		{`"source_path_contains": [".defenseclaw/extensions/defenseclaw", `, `"source_path_contains": ["skills/helper", `},
 		{`"retention_days": 90`, `"retention_days": 0`},
 		{`"log_all_actions": true`, `"log_all_actions": false`},
 		{`"block_threshold": 4`, `"block_threshold": 1`},
@@ -209,6 +209,43 @@ func TestTheShippedDataDecides(t *testing.T) {
 		}
 		if got, err := json.Marshal(result); err != nil || string(got) != c.want {
 			t.Errorf("%s with %s is %s, %v; want %s", c.document, c.input, got, err, c.want)
+		}
+	}
+}
+
+// A folder of others' plugins, a look-alike and a replaced plugin of ours are not first-party, whatever they are called.
+func TestTheShippedDataTrustsNoFolder(t *testing.T) {
+	g := pack(t)
+	severe := map[string]any{"total_findings": 1, "max_severity": "CRITICAL"}
+	const own = "/home/u/.openclaw/extensions/defenseclaw"
+	for _, tt := range []struct {
+		path string
+		scan any
+		want string
+	}{
+		{own, nil, "allowed"},
+		{"/root/.defenseclaw/extensions/defenseclaw/", nil, "allowed"},
+		{own, severe, "rejected"},
+		{"/home/u/.openclaw/extensions/evil-sibling", severe, "rejected"},
+		{"/home/u/.openclaw/extensions/evil-sibling", nil, "scan"},
+		{own + "/evil", nil, "scan"},
+		{own + "-evil", nil, "scan"},
+		{"/home/u/.openclaw/extensions//..", nil, "scan"},
+		{"/home/u/xopenclaw/extensions/defenseclaw", nil, "scan"},
+		{"/tmp/evil.openclaw/extensions/defenseclaw", nil, "scan"},
+		{"extensions/defenseclaw", nil, "scan"},
+	} {
+		input := map[string]any{"target_type": "plugin", "target_name": "defenseclaw", "path": tt.path}
+		if tt.scan != nil {
+			input["scan_result"] = tt.scan
+		}
+		value, err := ast.InterfaceToValue(input)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, _, err := g.Decide(t.Context(), engine.Path{"defenseclaw", "admission", "verdict"}, value)
+		if err != nil || got != tt.want {
+			t.Errorf("%s, scan %v: %v (%v), want %s", tt.path, tt.scan, got, err, tt.want)
 		}
 	}
 }

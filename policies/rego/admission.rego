@@ -8,7 +8,8 @@ package defenseclaw.admission
 
 import data.defenseclaw.skill_actions
 
-# The answer is one of these, in this order; the first that holds decides.
+# The answer is one of these, in this order; the first that holds decides. What was scanned is decided by the scan, also
+# where it is first-party: a thing of ours may have been replaced.
 decision := blocked if {
 	some entry in object.get(request, "block_list", [])
 	same_target(entry)
@@ -19,6 +20,7 @@ decision := blocked if {
 	from_listed_path(entry)
 	allowed := answer("allowed", entry_reason(entry, "on the allow list"), "none", "allow", "allow")
 } else := allowed if {
+	not scan
 	data.config.allow_list_bypass_scan
 	some entry in data.first_party_allow_list
 	same_target(entry)
@@ -71,13 +73,18 @@ from_listed_path(entry) if {
 	startswith(concat("", [path, "/"]), concat("", [folder, "/"]))
 }
 
-# A first-party entry must name where first-party things lie: a name alone is easily taken.
+# A first-party entry must name where the thing itself lies: a name alone is easily taken, and a folder of others' things
+# is no place of ours. So the path must end with the parts of a marker, each of them whole, and at least two.
 from_first_party_path(entry) if {
 	some marker in entry.source_path_contains
 	is_string(marker)
-	marker != ""
-	contains(path, marker)
+	wanted := parts(marker)
+	count(wanted) > 1
+	got := parts(path)
+	array.slice(got, max([0, count(got) - count(wanted)]), count(got)) == wanted
 }
+
+parts(place) := [part | some part in split(place, "/"); not part in {"", "."}]
 
 # A path that climbs is not where it seems to be.
 path := input.path if {

@@ -11,7 +11,7 @@ actions := {
 }
 
 first_party := [
-	{"target_type": "skill", "target_name": "helper", "source_path_contains": ["/own/", "", 7]},
+	{"target_type": "skill", "target_name": "helper", "source_path_contains": ["x/own/helper", "helper", "own", "", "/", 7]},
 	{"target_type": "skill", "target_name": "nowhere", "reason": "no path"},
 ]
 
@@ -32,14 +32,14 @@ listed := {"target_type": "skill", "target_name": "helper", "reason": "because"}
 scanned(result) := ask({"scan_result": result})
 
 test_the_block_list_goes_before_everything if {
-	got := ask({"block_list": [listed], "allow_list": [listed], "path": "/own/helper", "scan_result": {"total_findings": 0}})
+	got := ask({"block_list": [listed], "allow_list": [listed], "path": "/x/own/helper", "scan_result": {"total_findings": 0}})
 	got == {"verdict": "blocked", "reason": "because", "file_action": "none", "install_action": "block", "runtime_action": "block"}
 }
 
 test_a_reason_is_always_given if {
 	ask({"block_list": [object.remove(listed, ["reason"])]}).reason == "on the block list"
 	ask({"allow_list": [object.union(listed, {"reason": ""})]}).reason == "on the allow list"
-	ask({"path": "/own/helper"}).reason == "first-party"
+	ask({"path": "/x/own/helper"}).reason == "first-party"
 }
 
 test_the_allow_list_goes_before_the_scan if {
@@ -65,10 +65,42 @@ test_an_allow_entry_may_be_bound_to_a_path if {
 	ask({"allow_list": [object.union(bound, {"source_path": 7})]}).verdict == "scan"
 }
 
+test_first_party_is_the_end_of_the_path_in_whole_parts if {
+	every path in ["/x/own/helper", "x/own/helper", "/home/u/x/own/helper", "/x/own/helper/", "/x//own/./helper"] {
+		ask({"path": path}).verdict == "allowed"
+	}
+	every path in [
+		"/x/own", "/x/own/", "/x/own/evil", "/x/own/helper/evil", "/x/own/helper-evil", "/x/own/evil-helper", "/ax/own/helper",
+		"/x/owner/helper", "/x/own/../evil", "/x/own//..", "/x/own/helper/..", "/x/own/helper/../helper", "/helper", "helper", "own/helper",
+		"/x/own/Helper", "/xxown/helper", `\x\own\helper`, "/x/own/helper ", "", "/", 7, null, ["x", "own", "helper"],
+	] {
+		ask({"path": path}).verdict == "scan"
+	}
+}
+
+test_a_dot_of_a_first_party_marker_is_a_dot if {
+	dotted := [{"target_type": "skill", "target_name": "helper", "source_path_contains": [".own/helper"]}]
+	admission.verdict == "allowed" with input as object.union(target, {"path": "/u/.own/helper"})
+		with data.config as config
+		with data.first_party_allow_list as dotted
+	every path in ["/u/xown/helper", "/u/a.own/helper", "/u/own/helper"] {
+		admission.verdict == "scan" with input as object.union(target, {"path": path})
+			with data.config as config
+			with data.first_party_allow_list as dotted
+	}
+}
+
+test_the_scan_goes_before_first_party if {
+	ours := {"path": "/x/own/helper"}
+	ask(object.union(ours, {"scan_result": {"total_findings": 1, "max_severity": "HIGH"}})).verdict == "rejected"
+	ask(object.union(ours, {"scan_result": {"total_findings": 0, "scan_error": "timeout"}})).verdict == "rejected"
+	ask(object.union(ours, {"scan_result": {"total_findings": 1, "max_severity": "MEDIUM"}})).verdict == "warning"
+	ask(object.union(ours, {"scan_result": {"total_findings": 0}})).verdict == "clean"
+	ask(object.union(ours, {"scan_result": null})).verdict == "allowed"
+}
+
 test_first_party_needs_name_path_and_bypass if {
 	ask({"path": "/x/own/helper"}).verdict == "allowed"
-	ask({"path": "/x/owner/helper"}).verdict == "scan"
-	ask({"path": "/x/own/../evil"}).verdict == "scan"
 	ask({"path": "/x/own/helper", "target_name": "other"}).verdict == "scan"
 	ask({"path": "/own/", "target_name": "nowhere"}).verdict == "scan"
 	asked({"path": "/x/own/helper"}, object.union(config, {"allow_list_bypass_scan": false})).verdict == "scan"
