@@ -97,6 +97,7 @@ comments:
 
 hostile: # what the race detector leaves out: see underRaceDetector
 	go test ./engine/internal/builtins -run=HostileOperands -count=1
+	go test ./cmd/internal/attack -count=1
 
 cross:
 	for os in darwin windows; do GOOS=$$os go vet ./... || exit 1; done

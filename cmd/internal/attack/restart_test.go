@@ -15,6 +15,9 @@ import (
 // TestAStartThatDiedWhileLoading kills the program twice while it loads the same files. The third start serves the
 // last good policy, says why, and loads nothing until a file changes.
 func TestAStartThatDiedWhileLoading(t *testing.T) {
+	if underRaceDetector {
+		t.Skip("SKIPPED: the race detector's memory does not fit under the limit; make hostile runs it without")
+	}
 	v := start(t)
 	if !testutil.Eventually(func() bool {
 		kept, _ := filepath.Glob(filepath.Join(v.state(), "history", "*", "*.tar*"))

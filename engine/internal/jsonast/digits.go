@@ -36,7 +36,9 @@ func Digits(n string) int {
 	return len(n)
 }
 
-// CheckNumbers returns a [*TooManyDigits] for the first number of a JSON text that has too many digits.
+// CheckNumbers returns a [*TooManyDigits] for the first number of a JSON text that has too many digits. It is asked before
+// a decoder makes values of the text: decoders accept any number of digits, and what later compares two such values
+// cannot be interrupted. It reads a text once and takes no memory.
 func CheckNumbers(text []byte) error {
 	for i := 0; i < len(text); {
 		switch c := text[i]; {
@@ -51,6 +53,7 @@ func CheckNumbers(text []byte) error {
 			for i < len(text) && bytes.IndexByte([]byte("0123456789.eE+-"), text[i]) >= 0 {
 				i++
 			}
+			// Nearly all numbers are shorter than any that can have too many digits.
 			if i-start > exponentDigits && Digits(string(text[start:i])) > MaxDigits {
 				return &TooManyDigits{start}
 			}
