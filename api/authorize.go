@@ -65,7 +65,7 @@ func (a *authz) authorize(r *http.Request, caller gate.Caller) (*http.Request, *
 		return nil, &refusal{statusOfBody(err), types.CodeInvalidParameter, err.Error()}
 	}
 	result, defined, err := g.Decide(r.Context(), authzDecision, input)
-	if errors.Is(err, engine.ErrBusy) {
+	if _, unavailable := engine.RetryAfter(err); unavailable {
 		return nil, &refusal{http.StatusServiceUnavailable, types.CodeInternal, err.Error()}
 	}
 	if err != nil {

@@ -19,7 +19,7 @@ type started struct {
 func (s *Server) begin(
 	ctx context.Context, label string, g *engine.Generation, q decision.Question,
 ) (context.Context, started) {
-	ctx, measured := s.cfg.Metrics.StartDecision(ctx, label, g.Number())
+	ctx, measured := s.cfg.Metrics.StartDecision(ctx, label, g.Number(), q.Started)
 	d := started{measured: measured}
 	if s.cfg.Decisions != nil {
 		d.logged = s.cfg.Decisions.Begin(ctx, g, identified(ctx, g, q))

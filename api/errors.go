@@ -14,6 +14,7 @@ import (
 // writeError turns an error into an answer. It is the only place that does.
 func (s *Server) writeError(w http.ResponseWriter, r *http.Request, err error) {
 	status, message := http.StatusInternalServerError, err.Error()
+	after, unavailable := engine.RetryAfter(err)
 	var answered *decision.HTTPError
 	var tooLarge *http.MaxBytesError
 	switch {
@@ -21,9 +22,9 @@ func (s *Server) writeError(w http.ResponseWriter, r *http.Request, err error) {
 		status, message = answered.Status, answered.Message
 	case errors.As(err, &tooLarge):
 		status, message = http.StatusRequestEntityTooLarge, fmt.Sprintf("the body is larger than %d bytes", tooLarge.Limit)
-	case errors.Is(err, engine.ErrBusy):
+	case unavailable:
 		status = http.StatusServiceUnavailable
-		w.Header().Set("Retry-After", decision.RetryAfter)
+		decision.SetRetryAfter(w.Header(), after)
 	case errors.Is(err, decision.ErrNoPolicy), errors.Is(err, engine.ErrStopped):
 		status = http.StatusServiceUnavailable
 	case errors.Is(err, engine.ErrDecisionTimeout):

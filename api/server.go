@@ -13,6 +13,7 @@ import (
 	"defenseclaw/api/gate"
 	"defenseclaw/api/judge"
 	"defenseclaw/api/metrics"
+	"defenseclaw/api/opa"
 	"defenseclaw/engine"
 
 	"go.uber.org/zap"
@@ -33,6 +34,7 @@ type Config struct {
 	Events    http.Handler          // GET /policy/events; nil: 503
 	AuthZEN   engine.Path           // the document that decides AuthZEN's evaluations; empty: authzen/allow
 	Decisions *decisionlog.Log      // nil: decisions are not logged
+	Elsewhere opa.Elsewhere         // evaluates what callers write in another process; nil: it is evaluated here
 	// FindToken returns a further token by its digest; nil: there are none. See [gate.Config].
 	FindToken func(gate.Digest) (gate.Token, bool)
 	// StrictBuiltinErrors makes an error of a builtin an error of the decision on OPA's routes, too; without it

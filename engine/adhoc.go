@@ -35,7 +35,7 @@ func checkQuery(query ast.Body) error {
 
 // runAdHoc runs f, an evaluation that has no plan, within a slot and a deadline: f gets the context that has
 // both. It returns at the deadline even if f does not, since OPA's compiler cannot be interrupted. Then f keeps
-// its slot until it ends, and whatever it writes to must not be read.
+// its slot until it ends, and whatever it writes to must not be read. With [Config].AwaitAbandoned it waits for f.
 func runAdHoc[T any](ctx context.Context, g *Generation, doing string, f func(context.Context) (T, error)) (T, error) {
 	var none T
 	ctx, end, err := g.evaluator.EnterAdHoc(ctx)
@@ -54,6 +54,10 @@ func runAdHoc[T any](ctx context.Context, g *Generation, doing string, f func(co
 		defer contain.Panic(doing, &o.err)
 		o.value, o.err = f(ctx)
 	}()
+	if g.evaluator.AwaitsAbandoned() {
+		o := <-done
+		return o.value, o.err
+	}
 	select {
 	case o := <-done:
 		return o.value, o.err

@@ -94,7 +94,7 @@ func (e *Engine) loader(trigger Trigger, previous *Generation, begin func(phase 
 		options: source.Options{Limits: e.cfg.Limits, Tests: e.cfg.Tests, Earlier: earlier(trigger, previous)},
 		eval: eval.Config{
 			Limiter: e.limiter, Timeout: e.cfg.DecisionTimeout, OnHot: e.hot.add, OnAsked: e.asked.add,
-			MaxAnswerBytes: e.cfg.MaxAnswerBytes,
+			MaxAnswerBytes: e.cfg.MaxAnswerBytes, AwaitAbandoned: e.cfg.AwaitAbandoned,
 		},
 		wait:        e.removalWait(trigger),
 		lastRefusal: lastRefusal,

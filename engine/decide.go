@@ -2,7 +2,9 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"time"
 
 	"defenseclaw/engine/internal/eval"
 
@@ -18,6 +20,28 @@ var (
 	ErrBusy            = eval.ErrBusy    // too many decisions are being made; this one was not begun
 	ErrPath            = eval.ErrPath    // the path names nothing that Rego could refer to, such as one that is not UTF-8
 )
+
+// Unavailable is the error of an evaluation that could not be made for a reason outside of policy and input, such
+// as a process for it that ended.
+type Unavailable struct {
+	Err   error
+	After time.Duration // when to ask again
+}
+
+// Error says why.
+func (u *Unavailable) Error() string { return u.Err.Error() }
+
+// Unwrap returns the reason.
+func (u *Unavailable) Unwrap() error { return u.Err }
+
+// RetryAfter reports whether err, which may be nil, says nothing about policy and input, because nothing was
+// evaluated to its end, and when to ask again: [ErrBusy] or *[Unavailable].
+func RetryAfter(err error) (after time.Duration, ok bool) {
+	if u := (*Unavailable)(nil); errors.As(err, &u) {
+		return u.After, true
+	}
+	return time.Second, errors.Is(err, ErrBusy)
+}
 
 // Decide is [Generation.Evaluate] with the result in JSON's Go types, numbers as [json.Number]. Undefined is
 // not an error: then defined is false. A result over [Config].MaxAnswerBytes, each value of it counted with 32

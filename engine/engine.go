@@ -34,6 +34,10 @@ type Config struct {
 	MaxAnswerBytes  int           // bounds the JSON of one answer; default [DefaultMaxAnswerBytes]
 	Checks          []Check
 	Announcements   []Announcement
+
+	// AwaitAbandoned is for a process that another one ends when its evaluations hang: what cannot be
+	// interrupted is answered when it ends, not at its deadline.
+	AwaitAbandoned bool
 }
 
 // Engine keeps one generation serving and replaces it when asked. All methods are safe for concurrent use.
@@ -76,6 +80,10 @@ func New(cfg Config) (*Engine, error) {
 	e.status.Store(&Status{State: StateEmpty, Since: time.Now()})
 	return e, nil
 }
+
+// Places is how many queries that callers wrote, or decisions of one path, an engine with this [Config].MaxDecisions
+// evaluates at once.
+func Places(maxDecisions int) int { return eval.NewLimiter(maxDecisions).QuotaSize() }
 
 // Current is the generation that serves, nil before the first. Take it once for a decision and use it to the
 // end: it does not change under you.

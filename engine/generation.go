@@ -46,6 +46,13 @@ func newGeneration(s *successor, policy *compile.Policy, cfg eval.Config) *Gener
 // Number counts the generations of one process from 1; a later one has a higher number.
 func (g *Generation) Number() uint64 { return g.number }
 
+// Numbered is the same generation under another number: that of the process for which this one evaluates.
+func (g *Generation) Numbered(number uint64) *Generation {
+	renamed := *g
+	renamed.number = number
+	return &renamed
+}
+
 // Revision is "sha256:" and a hash of the paths and bytes that are served: the same bytes give the same
 // revision on every machine.
 func (g *Generation) Revision() string { return g.revision }

@@ -195,19 +195,20 @@ func (x *exchange) decide(ctx context.Context, input ast.Value) (verdict, error)
 
 // fail answers a request that failed.
 func (x *exchange) fail(err error) {
-	if errors.Is(err, engine.ErrBusy) {
-		x.w.Header().Set("Retry-After", decision.RetryAfter)
+	if after, ok := engine.RetryAfter(err); ok {
+		decision.SetRetryAfter(x.w.Header(), after)
 	}
 	decision.WriteError(x.w, statusOf(err), err.Error())
 }
 
 func statusOf(err error) int {
+	_, unavailable := engine.RetryAfter(err)
 	switch {
 	case errors.As(err, new(*http.MaxBytesError)):
 		return http.StatusRequestEntityTooLarge
 	case errors.As(err, new(*requestError)):
 		return http.StatusBadRequest
-	case errors.Is(err, engine.ErrBusy):
+	case unavailable:
 		return http.StatusServiceUnavailable
 	default:
 		return http.StatusInternalServerError

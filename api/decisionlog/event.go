@@ -11,10 +11,10 @@ import (
 	"strings"
 	"time"
 
+	"defenseclaw/api/internal/decision"
 	"defenseclaw/engine"
 
 	"github.com/open-policy-agent/opa/v1/ast"
-	"github.com/open-policy-agent/opa/v1/topdown"
 	"github.com/open-policy-agent/opa/v1/util"
 )
 
@@ -139,7 +139,7 @@ func (l *Log) bare(r *record) *event {
 	e := &event{
 		Labels: l.labels, DecisionID: q.ID, BatchDecisionID: q.BatchID,
 		Bundles: map[string]bundle{"defenseclaw": {r.generation.Revision()}}, Query: r.query,
-		Error: errorOf(r.answer.Err), RequestedBy: q.RequestedBy, Timestamp: r.ended,
+		Error: decision.ErrorObject(r.answer.Err), RequestedBy: q.RequestedBy, Timestamp: r.ended,
 		Metrics: map[string]any{"timer_rego_query_eval_ns": r.duration.Nanoseconds()},
 	}
 	if r.query == "" {
@@ -166,22 +166,6 @@ func pathText(p engine.Path) string {
 		parts[i] = url.PathEscape(parts[i])
 	}
 	return strings.Join(parts, "/")
-}
-
-// errorOf converts an error as OPA does in its events: its own errors to objects or lists of them.
-func errorOf(err error) any {
-	var evaluation *topdown.Error
-	var compilation ast.Errors
-	switch {
-	case err == nil:
-		return nil
-	case errors.As(err, &evaluation):
-		return evaluation
-	case errors.As(err, &compilation):
-		return compilation
-	default:
-		return map[string]string{"code": "internal_error", "message": err.Error()}
-	}
 }
 
 // value returns the event as the input of the policies, with the unmasked input and result.
@@ -228,7 +212,8 @@ func sizeOf(limit int, values ...any) int {
 type meter struct{ size, limit int }
 
 func (m *meter) add(v any) error {
-	const each = 64 // a term and its container
+	const each = 64      // a term and its container
+	const parsedSize = 4 // of JSON text, in its own
 	if m.size > m.limit {
 		return errQueueFull
 	}
@@ -258,6 +243,8 @@ func (m *meter) add(v any) error {
 				return err
 			}
 		}
+	case json.RawMessage:
+		m.size += parsedSize * len(v)
 	}
 	return nil
 }

@@ -162,10 +162,13 @@ func (l *Log) openFile() error {
 // must have an ID.
 func (l *Log) Begin(ctx context.Context, g *engine.Generation, q decision.Question) (end func(decision.Answer)) {
 	r := &record{generation: g, question: q, span: trace.SpanContextFromContext(ctx)}
-	if q.Query != nil {
+	if r.query = q.Text; q.Query != nil {
 		r.query = q.Query.String()
 	}
-	start := time.Now()
+	start := q.Started
+	if start.IsZero() {
+		start = time.Now()
+	}
 	return func(a decision.Answer) {
 		r.duration, r.ended, r.answer = time.Since(start), time.Now().UTC(), a
 		l.enqueue(r)

@@ -89,7 +89,7 @@ func (a *API) Admission(w http.ResponseWriter, r *http.Request) error {
 	in.BlockList, in.AllowList, unlisted = a.Lists(in.TargetType, in.TargetName)
 	start := time.Now()
 	got, err := a.decide(r.Context(), admission, in.forPolicy())
-	if errors.Is(err, decision.ErrNoPolicy) || errors.Is(err, engine.ErrBusy) { // it was not evaluated
+	if _, unavailable := engine.RetryAfter(err); unavailable || errors.Is(err, decision.ErrNoPolicy) { // it was not evaluated
 		return err
 	}
 	verdict, err := admissionVerdict(got, cmp.Or(unlisted, err))

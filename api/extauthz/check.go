@@ -57,6 +57,7 @@ func (a authorization) check(ctx context.Context, request *authv3.CheckRequest) 
 	result, defined, err := a.decide(ctx, g, decision.Question{
 		ID: id, Path: a.cfg.Policy, Input: seen, RequestedBy: caller(ctx), RequestID: request.GetAttributes().GetRequest().GetHttp().GetId(),
 	})
+	_, unavailable := engine.RetryAfter(err)
 	switch {
 	case ctx.Err() != nil:
 		err = status.FromContextError(ctx.Err()).Err()
@@ -64,6 +65,8 @@ func (a authorization) check(ctx context.Context, request *authv3.CheckRequest) 
 		err = status.Error(codes.DeadlineExceeded, err.Error())
 	case errors.Is(err, engine.ErrBusy):
 		err = status.Error(codes.ResourceExhausted, err.Error())
+	case unavailable:
+		err = status.Error(codes.Unavailable, err.Error())
 	case err != nil:
 		err = status.Error(codes.Unknown, err.Error())
 	case !defined:

@@ -72,7 +72,7 @@ func everything(ctx context.Context, m *Metrics) {
 	start := time.Now()
 	m.ReloadDone(ctx, Reload{Trigger: "watch", Status: StatusSuccess, Start: start, Duration: 3 * time.Millisecond})
 	m.ReloadDone(ctx, Reload{Trigger: "api", Status: StatusFailed, Start: start, Duration: time.Second})
-	_, d := m.StartDecision(ctx, DomainAdmission, 1)
+	_, d := m.StartDecision(ctx, DomainAdmission, 1, time.Time{})
 	m.Admission(ctx, "skill", "blocked", d.End("blocked"))
 	m.CacheHit("pii", "block")
 	m.CacheMiss("injection")
@@ -207,7 +207,7 @@ func TestTimesAreInSeconds(t *testing.T) {
 
 func TestADecisionIsCountedAndTimed(t *testing.T) {
 	m := create(t, Config{})
-	_, d := m.StartDecision(t.Context(), DomainAdmission, 7)
+	_, d := m.StartDecision(t.Context(), DomainAdmission, 7, time.Time{})
 	took := d.End("rejected")
 	m.Admission(t.Context(), "mcp", "rejected", took)
 	m.Admission(t.Context(), "skill", "allowed", took)
@@ -303,9 +303,9 @@ func TestUndeclaredLabelValuesCountAsOther(t *testing.T) {
 	}
 	strange := func(i int) {
 		ctx, s := t.Context(), fmt.Sprintf("strange-%d", i)
-		_, d := m.StartDecision(ctx, s, 1)
+		_, d := m.StartDecision(ctx, s, 1, time.Time{})
 		d.End(s)
-		_, d = m.StartDecision(ctx, DomainFirewall, 1)
+		_, d = m.StartDecision(ctx, DomainFirewall, 1, time.Time{})
 		d.End(s)
 		m.Admission(ctx, s, s, time.Second)
 		m.Admission(ctx, s, "blocked", time.Second)
@@ -405,7 +405,7 @@ func TestADecisionCostsNoAllocation(t *testing.T) {
 	ctx := t.Context()
 	for _, verdict := range []string{"allowed", "a custom verdict"} {
 		if n := testing.AllocsPerRun(200, func() {
-			_, d := m.StartDecision(ctx, DomainAdmission, 1)
+			_, d := m.StartDecision(ctx, DomainAdmission, 1, time.Time{})
 			d.End(verdict)
 		}); n != 0 {
 			t.Errorf("a decision that is %q: %v allocations", verdict, n)
@@ -422,7 +422,7 @@ func BenchmarkDecision(b *testing.B) {
 	b.ReportAllocs()
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {
-			_, d := m.StartDecision(ctx, DomainAdmission, 1)
+			_, d := m.StartDecision(ctx, DomainAdmission, 1, time.Time{})
 			d.End("allowed")
 		}
 	})

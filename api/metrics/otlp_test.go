@@ -277,7 +277,7 @@ func TestATraceSaysWhatWentWrong(t *testing.T) {
 	m := create(t, Config{})
 	m.TraceReload(t.Context(), Reload{Trigger: "api", Status: StatusFailed, Start: time.Now(), Error: "a.rego:3: unexpected token",
 		Phases: []Phase{{Name: "parse", Start: time.Now(), Error: "1 error"}}})
-	_, d := m.StartDecision(t.Context(), DomainAdmission, 3)
+	_, d := m.StartDecision(t.Context(), DomainAdmission, 3, time.Time{})
 	d.End(VerdictError)
 	if err := end(t, m); err != nil {
 		t.Fatal(err)
@@ -297,7 +297,7 @@ func TestADecisionIsPartOfItsCallersTrace(t *testing.T) {
 	t.Setenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", c.listen(t)+"/v1/traces")
 	m := create(t, Config{})
 	ctx := m.Continue(t.Context(), http.Header{"Traceparent": {"00-0123456789abcdef0123456789abcdef-0123456789abcdef-01"}})
-	inner, d := m.StartDecision(ctx, DomainFirewall, 7)
+	inner, d := m.StartDecision(ctx, DomainFirewall, 7, time.Time{})
 	if !trace.SpanFromContext(inner).IsRecording() {
 		t.Error("the evaluation does not run within the decision's span")
 	}

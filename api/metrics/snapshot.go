@@ -12,6 +12,14 @@ type Snapshot struct {
 	Decisions  DecisionLog
 
 	Connections Connections
+	Workers     Workers
+}
+
+// Workers counts the processes that evaluate for the sidecar.
+type Workers struct {
+	Running int
+	Ended   map[string]uint64 // since the start, by reason
+	Refused uint64            // evaluations that were refused because of what they had ended
 }
 
 // Connections counts those of all listeners.

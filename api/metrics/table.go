@@ -104,6 +104,8 @@ var (
 	logReasons = label("reason", "policy", "queue", "drop_policy", "mask_policy", "encoding",
 		"console", "file", "buffer", "upload_limit", "refused", "shutdown")
 
+	workerReasons = label("reason", "died", "killed", "hung", "unready")
+
 	rejections = label("reason", "limit", "address", "room", "no_token", "descriptors")
 
 	decisionBuckets = []float64{.01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1000}
@@ -247,6 +249,15 @@ func serviceTable(routes []string) []instrument {
 		{name: "defenseclaw.connections.rejected", unit: "{connection}", kind: observedCounter, labels: product(rejections),
 			read: func(now *moment, set setter) { each(rejections, now.Connections.Rejected, set) },
 			help: "Connections that were refused or closed early, by reason. docs/OPERATIONS.md lists what to do for each reason."},
+		{name: "defenseclaw.workers.running", kind: gauge,
+			read: func(now *moment, set setter) { set(float64(now.Workers.Running)) },
+			help: "Worker processes that are ready to evaluate. 0 while no query is asked."},
+		{name: "defenseclaw.workers.ended", unit: "{process}", kind: observedCounter, labels: product(workerReasons),
+			read: func(now *moment, set setter) { each(workerReasons, now.Workers.Ended, set) },
+			help: "Worker processes that ended and were replaced, by reason. docs/OPERATIONS.md lists what to do for each reason."},
+		{name: "defenseclaw.workers.refused", unit: "{evaluation}", kind: observedCounter,
+			read: func(now *moment, set setter) { set(float64(now.Workers.Refused)) },
+			help: "Evaluations that were refused because their input had ended several workers."},
 		{name: "defenseclaw.build.info", kind: gauge,
 			read:   func(now *moment, set setter) { set(1, now.build[:]...) },
 			labels: product(label("version"), label("go_version"), label("platform")),

@@ -30,9 +30,13 @@ type Decision struct {
 }
 
 // StartDecision starts timing a decision of the generation with that number and, if traces are exported,
-// starts its span. Evaluate with the context it returns. It allocates only if traces are exported.
-func (m *Metrics) StartDecision(ctx context.Context, domain string, generation uint64) (context.Context, Decision) {
-	d := Decision{metrics: m, ctx: ctx, domain: domain, start: time.Now()}
+// starts its span. Evaluate with the context it returns. It allocates only if traces are exported. A decision that has
+// begun before passes when; otherwise that is the zero time.
+func (m *Metrics) StartDecision(ctx context.Context, domain string, generation uint64, begun time.Time) (context.Context, Decision) {
+	if begun.IsZero() {
+		begun = time.Now()
+	}
+	d := Decision{metrics: m, ctx: ctx, domain: domain, start: begun}
 	if m.spans != nil {
 		d.ctx, d.span = m.tracer.Start(ctx, "policy.decide", trace.WithTimestamp(d.start), trace.WithAttributes(
 			attribute.String("policy.domain", domain), attribute.Int64("policy.generation", int64(generation))))

@@ -33,9 +33,13 @@ func evaluationError(err error) *types.ErrorV1 {
 
 // failDecision answers a decision that failed.
 func (x *exchange) failDecision(err error) {
-	if errors.Is(err, engine.ErrBusy) {
-		x.w.Header().Set("Retry-After", decision.RetryAfter)
-		writer.ErrorString(x.w, http.StatusServiceUnavailable, codeBusy, err)
+	if after, ok := engine.RetryAfter(err); ok {
+		code := codeUnavailable
+		if errors.Is(err, engine.ErrBusy) {
+			code = codeBusy
+		}
+		decision.SetRetryAfter(x.w.Header(), after)
+		writer.ErrorString(x.w, http.StatusServiceUnavailable, code, err)
 		return
 	}
 	writer.Error(x.w, http.StatusInternalServerError, evaluationError(err))

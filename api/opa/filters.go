@@ -62,7 +62,7 @@ type filtersAnswer struct {
 // Filters answers GET and POST of /v1/compile/{path}: it translates the rule at path to conditions for a
 // database, in the language of the Accept header.
 func (a *API) Filters() http.Handler {
-	return a.handler((*exchange).filters, http.MethodGet, http.MethodPost)
+	return a.handler(a.adHoc((*exchange).filters), http.MethodGet, http.MethodPost)
 }
 
 func (x *exchange) filters() {

@@ -20,10 +20,12 @@ import (
 	"github.com/open-policy-agent/opa/v1/server/writer"
 )
 
-// Error codes that OPA does not have: its server always has a policy, and limits no decisions.
+// Error codes that OPA does not have: its server always has a policy, limits no decisions, and evaluates
+// in its own process.
 const (
-	codeNoPolicy = "policy_unavailable"
-	codeBusy     = "too_many_decisions"
+	codeNoPolicy    = "policy_unavailable"
+	codeBusy        = "too_many_decisions"
+	codeUnavailable = "evaluation_unavailable"
 )
 
 // OPA's defaults for compression: the minimum size of an answer, and the level.
@@ -46,6 +48,8 @@ type API struct {
 	// MayRead returns an error if the sender of a request may not have the document at path, or not with an
 	// explanation. Nil: everyone may have everything.
 	MayRead func(r *http.Request, g *engine.Generation, path engine.Path, explained bool) error
+
+	Elsewhere Elsewhere // evaluates queries and partial evaluations; nil: they are evaluated here
 }
 
 // exchange is a request and the generation that answers it.

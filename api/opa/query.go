@@ -14,7 +14,7 @@ import (
 
 // Query answers GET and POST of /v1/query with the bindings that satisfy the caller's query.
 func (a *API) Query() http.Handler {
-	return a.handler((*exchange).query, http.MethodGet, http.MethodPost)
+	return a.handler(a.adHoc((*exchange).query), http.MethodGet, http.MethodPost)
 }
 
 func (x *exchange) query() {
@@ -96,7 +96,7 @@ func parseQuery(text string) (ast.Body, error) {
 }
 
 // Compile answers POST of /v1/compile: it partially evaluates a query.
-func (a *API) Compile() http.Handler { return a.handler((*exchange).compile, http.MethodPost) }
+func (a *API) Compile() http.Handler { return a.handler(a.adHoc((*exchange).compile), http.MethodPost) }
 
 func (x *exchange) compile() {
 	o := x.observation()

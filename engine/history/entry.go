@@ -7,9 +7,12 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path"
 	"strings"
 	"syscall"
 	"time"
+
+	"defenseclaw/engine/memfs"
 )
 
 // ErrDamaged is wrapped if an entry's content is not what was once written. Reading it again
@@ -89,6 +92,17 @@ func (e Entry) FS(ctx context.Context) (fs.FS, error) {
 		return nil, err
 	}
 	return u.tree(), nil
+}
+
+// tree is the files where they were in the policy directory.
+func (u *unpacked) tree() fs.FS {
+	return memfs.New(func(yield func(string, []byte) bool) {
+		for _, f := range u.files {
+			if !yield(path.Join(u.info.Root, f.rel), f.bytes) {
+				return
+			}
+		}
+	})
 }
 
 func (e Entry) read(ctx context.Context, how depth) (*unpacked, error) {

@@ -5,7 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
+	"strconv"
+	"time"
 )
 
 // ErrNoPolicy is the answer to every request for a decision while no generation serves.
@@ -14,6 +17,11 @@ var ErrNoPolicy = errors.New("no policy loaded")
 // RetryAfter is the value of the header Retry-After, in seconds, for callers that were turned away
 // because of load.
 const RetryAfter = "1"
+
+// SetRetryAfter says when to ask again, in whole seconds and never before.
+func SetRetryAfter(h http.Header, after time.Duration) {
+	h.Set("Retry-After", strconv.Itoa(int(math.Ceil(after.Seconds()))))
+}
 
 // HTTPError is an error that holds its own answer.
 type HTTPError struct {

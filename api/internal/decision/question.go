@@ -2,6 +2,7 @@ package decision
 
 import (
 	"context"
+	"time"
 
 	"defenseclaw/engine"
 
@@ -16,6 +17,9 @@ type Question struct {
 	Path    engine.Path // the document asked for; used if Query is nil
 	Query   ast.Body    // as written by the caller; nil: Path is asked for
 	Input   ast.Value   // nil: no input
+	Text    string      // of a query that another process parsed; empty: Query or Path says what is asked
+
+	Started time.Time // if that was before Begin; zero: now
 
 	RequestedBy string // the caller's address; empty: that of the HTTP request
 	Caller      string // the name of the token that the caller presented; empty: that of the HTTP request

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -15,6 +16,7 @@ import (
 	"defenseclaw/api/gate"
 	"defenseclaw/cmd/internal/settings"
 	"defenseclaw/cmd/internal/testutil"
+	"defenseclaw/worker"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -35,6 +37,9 @@ import (
 //	never REGEXP COMMAND…        repeat a command for a second; its output must never match
 func TestMain(m *testing.M) {
 	program := func() { os.Exit(Main(os.Args)) }
+	if worker.Asked() { // by a test that runs a sidecar itself
+		program()
+	}
 	testscript.Main(m, map[string]func(){"defenseclaw-gateway": program, "defenseclaw": program})
 }
 
@@ -53,8 +58,11 @@ func runScripts(t *testing.T, dir string, vars ...string) {
 				_, err := os.Stat(name)
 				return err == nil, nil
 			}
-			if condition == "root" {
+			switch condition {
+			case "root":
 				return os.Geteuid() == 0, nil
+			case "race":
+				return underRace, nil
 			}
 			return false, fmt.Errorf("unknown condition %q", condition)
 		},
@@ -66,7 +74,7 @@ func runScripts(t *testing.T, dir string, vars ...string) {
 			env.Vars = append(env.Vars, vars...)
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+		Cmds: withPlatform(map[string]func(*testscript.TestScript, bool, []string){
 			"listening":  func(ts *testscript.TestScript, neg bool, _ []string) { waitForAnswer(ts, neg, "/health") },
 			"ready":      func(ts *testscript.TestScript, neg bool, _ []string) { waitForAnswer(ts, neg, "/health/ready") },
 			"http":       scriptHTTP,
@@ -75,8 +83,16 @@ func runScripts(t *testing.T, dir string, vars ...string) {
 			"eventually": scriptEventually,
 			"never":      scriptNever,
 			"exec-code":  scriptExecCode,
-		},
+		}),
 	})
+}
+
+// platformCommands are the commands that only this platform has.
+var platformCommands map[string]func(*testscript.TestScript, bool, []string)
+
+func withPlatform(own map[string]func(*testscript.TestScript, bool, []string)) map[string]func(*testscript.TestScript, bool, []string) {
+	maps.Copy(own, platformCommands)
+	return own
 }
 
 func gatewayURL(ts *testscript.TestScript) (string, error) {

@@ -6,19 +6,28 @@ import (
 	"io"
 	"os"
 
+	"defenseclaw/cmd/internal/sidecar"
 	"defenseclaw/cmd/internal/terminal"
+	"defenseclaw/worker"
 
 	"github.com/urfave/cli/v2"
 )
 
 // Main runs the command line and returns the exit code.
 func Main(args []string) int {
-	app := newApp()
 	stdout, stderr := newTerminal(os.Stdout), newTerminal(os.Stderr) //nolint:forbidigo // the one place
+	defer stdout.Flush()                                             //nolint:errcheck // to a reader that has gone
+	defer stderr.Flush()                                             //nolint:errcheck // so
+	if worker.Asked() {                                              // before anything else: a worker must not do what the program does
+		return exitCode(sidecar.ServeWorker(), stderr)
+	}
+	app := newApp()
 	app.Writer, app.ErrWriter = stdout, stderr
-	defer stdout.Flush() //nolint:errcheck // to a reader that has gone
-	defer stderr.Flush() //nolint:errcheck // so
-	err := app.Run(args)
+	return exitCode(app.Run(args), stderr)
+}
+
+// exitCode returns the exit code of an error, and prints the error.
+func exitCode(err error, stderr io.Writer) int {
 	if err == nil {
 		return 0
 	}

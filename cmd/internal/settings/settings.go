@@ -50,9 +50,13 @@ type Settings struct {
 	DecisionTimeout time.Duration
 	MaxDecisions    int // evaluated at once; 0: by the number of processors
 
-	MaxAnswerBytes      int
-	StrictBuiltinErrors bool // on OPA's routes, too
-	OutsideLinks        bool // follow links out of the policy directory
+	MaxAnswerBytes int
+
+	Isolation           string        // auto, off or queries
+	WorkerBytes         int64         // memory of a worker process; 0: by the machine's
+	WorkerIdle          time.Duration // a worker process that evaluated nothing for this long is ended
+	StrictBuiltinErrors bool          // on OPA's routes, too
+	OutsideLinks        bool          // follow links out of the policy directory
 	ValidateOnly        bool
 
 	AuthZENPolicy string // path of the document that decides AuthZEN's evaluations

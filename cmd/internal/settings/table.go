@@ -209,6 +209,20 @@ func loading(s *Settings) []Setting {
 			value: boolean(&s.StrictBuiltinErrors),
 		},
 		{
+			Flag: "isolation", Env: "DEFENSECLAW_ISOLATION", Key: "engine.isolation", Default: "auto",
+			Help:  "evaluate `WHAT` in processes of their own: off (nothing), queries (what callers write), or auto (queries on Linux, else off)",
+			value: choice(&s.Isolation, "auto", "off", "queries"),
+		},
+		{
+			Flag: "worker-memory-bytes", Env: "DEFENSECLAW_WORKER_MEMORY_BYTES", Key: "engine.worker_memory_bytes", Default: "0",
+			Help:  "aim at no more than `N` bytes of memory in such a process; 0: a quarter of the machine's or container's, and at least 256 MiB",
+			value: natural(&s.WorkerBytes, "a number of bytes, or 0"),
+		},
+		{
+			Key: "engine.worker_idle", Default: "5m", value: duration(&s.WorkerIdle),
+			Help: "end the processes for queries when there was none for this long",
+		},
+		{
 			Flag: "allow-outside-links", Env: "DEFENSECLAW_ALLOW_OUTSIDE_LINKS", Key: "engine.allow_outside_links", Default: "false",
 			Help: "follow symbolic links that lead out of the policy directory", value: boolean(&s.OutsideLinks),
 		},

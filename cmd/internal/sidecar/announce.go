@@ -28,6 +28,9 @@ func (s *Sidecar) announcements() []engine.Announcement {
 	if s.keeper != nil {
 		list = append(list, engine.Announcement{Name: "history", Run: s.keeper.Announce})
 	}
+	if s.isolated() {
+		list = append(list, engine.Announcement{Name: "workers", Run: s.prepareWorkers})
+	}
 	if s.cfg.Settings.ExtAuthz.Addr != "" {
 		list = append(list, engine.Announcement{Name: "envoy", Run: s.updateEnvoyHealth})
 	}

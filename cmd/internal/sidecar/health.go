@@ -58,6 +58,7 @@ func (s *Sidecar) snapshot() metrics.Snapshot {
 		},
 		Audit: metrics.Audit{Written: records.Written, Lost: records.Lost, Backlog: records.Backlog, Alarms: records.Alarms, Early: records.Early},
 	}
+	now.Workers = s.workerHealth()
 	now.Connections.Open, now.Connections.Rejected = s.connections.Health()
 	if s.decisions != nil {
 		decisions := s.decisions.Health()

@@ -5,6 +5,9 @@ import (
 	"testing"
 	"time"
 
+	"defenseclaw/cmd/internal/sidecar"
+	"defenseclaw/worker"
+
 	"go.uber.org/goleak"
 )
 
@@ -15,6 +18,12 @@ const childVariable = "SIDECAR_TEST_DESCRIPTORS"
 var runChild func(descriptors string)
 
 func TestMain(m *testing.M) {
+	if worker.Asked() {
+		if err := sidecar.ServeWorker(); err != nil {
+			panic(err)
+		}
+		return
+	}
 	if descriptors := os.Getenv(childVariable); descriptors != "" && runChild != nil {
 		runChild(descriptors)
 		return

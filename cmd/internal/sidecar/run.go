@@ -20,10 +20,11 @@ import (
 type stage int
 
 const (
-	serving  stage = iota // accepts requests, signals and changes of files: ends and drains first
-	deciding              // the engine, which the parts that serve call until they have drained
-	keeping               // records, exports and saves what the others did: ends last
-	stages                // the number of stages
+	serving   stage = iota // accepts requests, signals and changes of files: ends and drains first
+	deciding               // the engine, which the parts that serve call until they have drained
+	keeping                // records, exports and saves what the others did
+	isolating              // the workers, which all of the others may ask: ends last
+	stages                 // the number of stages
 )
 
 // A part is a goroutine of a running sidecar. It ends when its context does.
@@ -57,6 +58,8 @@ func (s *Sidecar) parts(ready func()) []part {
 		{keeping, "audit", true, s.runAudit},
 		{keeping, "decision log", s.decisions != nil, s.decisions.Run},
 		{keeping, "history", s.keeper != nil, s.keeper.Run},
+
+		{isolating, "workers", s.workers != nil, s.workers.Run},
 	}
 	return slices.DeleteFunc(all, func(p part) bool { return !p.present })
 }
@@ -69,7 +72,7 @@ func (s *Sidecar) Run(ctx context.Context, ready func()) (err error) {
 	defer func() { err = errors.Join(err, s.unpublish(), s.release()) }()
 	parts := s.parts(ready)
 	var running [stages]group
-	for st := keeping; st >= serving; st-- {
+	for st := isolating; st >= serving; st-- {
 		running[st] = startStage(ctx, st, parts)
 		if st == keeping { // the first record: nothing that is recorded happens before the other stages start
 			s.record(ctx, audit.Record{Action: audit.ActionStart, Target: s.Addr(), Message: "version " + s.cfg.Version})

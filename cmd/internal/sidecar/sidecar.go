@@ -30,6 +30,7 @@ import (
 	"defenseclaw/engine/source"
 	"defenseclaw/policies"
 	"defenseclaw/watcher"
+	"defenseclaw/worker"
 
 	"go.uber.org/zap"
 )
@@ -62,6 +63,7 @@ type Sidecar struct {
 	keeper    *history.Keeper  // the same
 	loading   *loadMark        // the same
 	watcher   *watcher.Watcher // nil when nothing is watched
+	workers   *worker.Pool     // nil without isolation
 	server    *api.Server
 	metrics   *metrics.Metrics
 	audit     *audit.Log

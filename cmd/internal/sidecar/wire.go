@@ -49,7 +49,7 @@ func (s *Sidecar) wire(token string, byHand bool) (err error) {
 			return err
 		}
 	}
-	if err := s.makeWatcher(); err != nil {
+	if err := errors.Join(s.makeWatcher(), s.makeWorkers()); err != nil {
 		return err
 	}
 	authzen, err := engine.ParsePath(set.AuthZENPolicy)
@@ -71,6 +71,7 @@ func (s *Sidecar) wire(token string, byHand bool) (err error) {
 		Events:    s.events,
 		AuthZEN:   authzen,
 		Decisions: s.decisions,
+		Elsewhere: s.elsewhere(),
 		Validated: s.announceValidated,
 		Version:   s.cfg.Version,
 		Logger:    s.cfg.Logger,

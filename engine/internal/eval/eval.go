@@ -72,6 +72,10 @@ type Config struct {
 
 	MaxAnswerBytes int // that callers may make of one document; 0: any number
 
+	// AwaitAbandoned says that the caller of an evaluation that cannot be interrupted waits for it, past its
+	// deadline: where another process ends this one, a caller that left would hide what hangs.
+	AwaitAbandoned bool
+
 	// OnAsked is called when a path is first asked for, and must not block. nil: nothing is called.
 	OnAsked func(Path)
 
@@ -100,6 +104,9 @@ func (e *Evaluator) Timeout() time.Duration { return e.cfg.Timeout }
 
 // MaxAnswerBytes bounds the text that callers make of one document.
 func (e *Evaluator) MaxAnswerBytes() int { return cmp.Or(e.cfg.MaxAnswerBytes, math.MaxInt) }
+
+// AwaitsAbandoned is the field of [Config].
+func (e *Evaluator) AwaitsAbandoned() bool { return e.cfg.AwaitAbandoned }
 
 // Evaluate evaluates the document at path with input; nil is none. The value is nil where the document is
 // undefined, which is no error. It must not be changed: it may share parts with the data. The error is the

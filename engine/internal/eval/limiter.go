@@ -45,14 +45,17 @@ func NewLimiter(maxDecisions int) *Limiter {
 	return l
 }
 
-// newQuota makes the quota of one path. It is rounded down but never to nothing, so a Limiter of one slot lets
-// one path have all.
+// newQuota makes the quota of one path.
 func (l *Limiter) newQuota() *quota {
 	if l == nil {
 		return nil
 	}
-	return semaphore.NewWeighted(int64(max(1, l.size*3/4)))
+	return semaphore.NewWeighted(int64(l.QuotaSize()))
 }
+
+// QuotaSize is how many evaluations of one path, or without a plan, may run at once. It is rounded down but never to
+// nothing, so a Limiter of one slot lets one path have all.
+func (l *Limiter) QuotaSize() int { return max(1, l.size*3/4) }
 
 func (l *Limiter) adHocQuota() *quota {
 	if l == nil {

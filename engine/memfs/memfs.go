@@ -1,17 +1,34 @@
-package history
+// Package memfs holds a policy directory in memory: one that was saved, or handed over by another process.
+package memfs
 
 import (
 	"bytes"
 	"io"
 	"io/fs"
+	"iter"
 	"path"
 	"slices"
+	"strings"
 	"time"
 
 	"defenseclaw/engine/source"
 )
 
-// tree is an entry's files as a file system in memory.
+// New makes a policy directory that holds the given files, by their slash paths. It accepts any name that a
+// file of a directory has, even one that [fs.ValidPath] refuses because it is not UTF-8. The bytes are not
+// copied and must not be changed.
+func New(files iter.Seq2[string, []byte]) fs.FS {
+	t := tree{".": {name: ".", folder: true}}
+	for p, content := range files {
+		t.add(p, &node{content: content})
+	}
+	for _, n := range t {
+		slices.SortFunc(n.children, func(a, b fs.DirEntry) int { return strings.Compare(a.Name(), b.Name()) })
+	}
+	return t
+}
+
+// tree holds every file and folder by its path.
 type tree map[string]*node
 
 // node is a file or a folder. It is immutable once the tree is made.
@@ -22,17 +39,7 @@ type node struct {
 	children []fs.DirEntry // by name
 }
 
-// tree puts the files where they were in the policy directory. They are sorted, so the children of each
-// folder are sorted too.
-func (u *unpacked) tree() fs.FS {
-	t := tree{".": {name: ".", folder: true}}
-	for _, f := range u.files {
-		t.add(path.Join(u.info.Root, f.rel), &node{content: f.bytes})
-	}
-	return t
-}
-
-// Overlays are all files that are called like one: an entry holds what was served, and no others.
+// Overlays are all files that are called like one: these files were served, and no others.
 func (t tree) Overlays() []string {
 	var names []string
 	for _, root := range []string{".", "rego"} {
@@ -55,8 +62,7 @@ func (t tree) add(p string, n *node) {
 	t[dir].children = append(t[dir].children, n)
 }
 
-// Open accepts any name that a file of the entry has, even one that fs.ValidPath refuses because it is
-// not UTF-8: policy directories may hold such files.
+// Open opens a file or folder by its path.
 func (t tree) Open(name string) (fs.File, error) {
 	n := t[name]
 	if n == nil {

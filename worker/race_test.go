@@ -1,0 +1,6 @@
+//go:build race
+
+package worker_test
+
+// underRace: the race detector needs more memory than a limit of these tests leaves.
+const underRace = true

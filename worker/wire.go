@@ -1,0 +1,69 @@
+package worker
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"net/http"
+	"time"
+)
+
+// serviceMethod names of [net/rpc]; see service for what they do.
+const (
+	serviceName    = "worker"
+	methodPut      = serviceName + ".Put"
+	methodLoad     = serviceName + ".Load"
+	methodEvaluate = serviceName + ".Evaluate"
+)
+
+// maxPutBytes bounds the files of one message, so that a large policy needs little memory on its way.
+const maxPutBytes = 8 << 20
+
+// File is a policy or data file on its way to a worker.
+type File struct {
+	Path  string
+	Bytes []byte
+}
+
+// Generation is what a worker is to load, in addition to the files that it was given and to those of its last
+// generation.
+type Generation struct {
+	Number   uint64 // in the sidecar
+	Revision string // of what the worker must get
+	Removed  []string
+}
+
+// Question is what a worker is to evaluate.
+type Question struct {
+	Generation uint64
+	Timeout    time.Duration
+	Request    *Request
+}
+
+// Request is an HTTP request.
+type Request struct {
+	Method string
+	URL    string // path and query
+	Header http.Header
+	Body   []byte
+}
+
+// Answer is how an evaluation ended.
+type Answer struct {
+	NotHeld  bool // the worker does not hold the generation; nothing was evaluated
+	Response *Response
+}
+
+// Response answers a [Request].
+type Response struct {
+	Status int
+	Header http.Header
+	Body   []byte
+}
+
+// key identifies what was asked, whatever generation was to answer it.
+type key struct {
+	Path string
+	Hash [sha256.Size]byte // of the input: for a request, of its query string and body
+}
+
+func (k key) hash() string { return hex.EncodeToString(k.Hash[:]) }
