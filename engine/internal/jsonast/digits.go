@@ -67,6 +67,8 @@ func CheckNumbers(text []byte) error {
 // MayHaveTooManyDigits reports whether a text in whatever syntax has as many digits in a row, or as large an
 // exponent, as a number with too many digits.
 func MayHaveTooManyDigits(text []byte) bool {
+	// An exponent of five digits is too large even with one digit before it. A hexadecimal text may look like one: the answer
+	// is only "may".
 	run, exponent := 0, false
 	for _, c := range text {
 		switch {
