@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"defenseclaw/api"
+	"defenseclaw/api/gate"
 	"defenseclaw/engine"
 )
 
@@ -48,5 +49,44 @@ func TestExcessDecisionsAreShedAndAbandonedOnesEnd(t *testing.T) {
 			<-statuses
 		}
 		s.expect("POST", "/v1/data/p/x", `{"input":{"x":1}}`, 200, `"result":1`)
+	}
+}
+
+// TestASlowRequesterLeavesSlotsToOthers although it asks for two paths, each of which may have three quarters of the slots.
+func TestASlowRequesterLeavesSlotsToOthers(t *testing.T) {
+	const slow = "if { some i in numbers.range(1, 1000000); some j in numbers.range(1, 1000000); i + j < 0 }\n"
+	tokens := &named{}
+	tokens.set("app", gate.Token{Name: "app-1", Scopes: gate.ScopeDecide})
+	s := start(t, map[string]string{"p.rego": "package p\na " + slow + "b " + slow + "x := 1\n"}, func(c *api.Config, e *engine.Config) {
+		c.FindToken = tokens.find
+		e.MaxDecisions, e.DecisionTimeout = 8, time.Hour
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	const most = 20
+	ended := make(chan struct{}, most)
+	for i := range most {
+		go func() {
+			defer func() { ended <- struct{}{} }()
+			r, _ := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+s.addr+"/v1/data/p/"+[]string{"a", "b"}[i%2], strings.NewReader("{}"))
+			r.Header.Set("Authorization", "Bearer app")
+			if answer, err := http.DefaultClient.Do(r); err == nil {
+				answer.Body.Close()
+			}
+		}()
+	}
+	for waits := false; !waits; { // until the requester has all that it may have
+		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+		r, _ := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+s.addr+"/v1/data/p/x", strings.NewReader("{}"))
+		r.Header.Set("Authorization", "Bearer app")
+		answer, err := http.DefaultClient.Do(r)
+		if waits = err != nil; !waits {
+			answer.Body.Close()
+		}
+		cancel()
+	}
+	s.expect("POST", "/v1/data/p/x", "{}", 200, `"result":1`)
+	cancel()
+	for range most {
+		<-ended
 	}
 }

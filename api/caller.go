@@ -24,6 +24,9 @@ type requester struct {
 // withRequester adds the requester to the context. A decision needs it for the decision log, if there is one, and for
 // a caller that may not read all documents; it is left out of the others, where it would be two allocations more.
 func (s *Server) withRequester(r *http.Request, rt route, caller gate.Caller) *http.Request {
+	if name := ownName(caller); name != "" {
+		r = r.WithContext(engine.WithRequester(r.Context(), name))
+	}
 	if s.cfg.Decisions == nil && rt.scope == gate.ScopeDecide && caller.Scopes.Has(gate.ScopeQuery) {
 		return r
 	}
@@ -32,6 +35,15 @@ func (s *Server) withRequester(r *http.Request, rt route, caller gate.Caller) *h
 		by.address = ""
 	}
 	return r.WithContext(context.WithValue(r.Context(), requesterKey{}, by))
+}
+
+// ownName is the name under which a caller's decisions count together, from wherever it calls. It is "" for the
+// default token, which many may have, and for a user, whom the connection names.
+func ownName(c gate.Caller) string {
+	if c.Name == gate.DefaultName || c.User != "" {
+		return ""
+	}
+	return "token " + c.Name
 }
 
 // callerName is the actor of what a request does.

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"net"
 	"net/http"
 
 	"defenseclaw/api/extauthz"
@@ -57,8 +58,14 @@ func (s *Server) admitCall(r *http.Request) (context.Context, error) {
 		s.recordRefused(r, caller.Name, err.Error())
 		return nil, status.Error(codes.PermissionDenied, err.Error())
 	}
-	if s.cfg.Decisions == nil {
-		return r.Context(), nil
+	by := ownName(caller)
+	if by == "" {
+		host, _, _ := net.SplitHostPort(r.RemoteAddr) // "" for the peer of a Unix socket
+		by = "proxy " + host
 	}
-	return context.WithValue(r.Context(), requesterKey{}, requester{caller: caller}), nil
+	ctx := engine.WithRequester(r.Context(), by)
+	if s.cfg.Decisions == nil {
+		return ctx, nil
+	}
+	return context.WithValue(ctx, requesterKey{}, requester{caller: caller}), nil
 }

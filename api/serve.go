@@ -59,6 +59,11 @@ func New(cfg Config) (*Server, error) {
 	return s, nil
 }
 
+// connContext names the sender of the requests of a connection, for those whose token has no name of its own.
+func connContext(ctx context.Context, c net.Conn) context.Context {
+	return engine.WithRequester(gate.ConnContext(ctx, c), gate.Origin(c))
+}
+
 // Run serves the listeners until ctx ends, then waits at most ten seconds for requests under way. It
 // closes the listeners. The local ones are served without TLS, for callers on this machine. To bound the
 // connections, and to have the users of a Unix socket known, make the listeners by [gate.Connections.Listener].
@@ -71,7 +76,7 @@ func (s *Server) Run(ctx context.Context, listener net.Listener, local ...net.Li
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
 		ErrorLog:          zap.NewStdLog(s.cfg.Logger.Named("http")),
-		ConnContext:       gate.ConnContext,
+		ConnContext:       connContext,
 		ConnState:         gate.ConnState,
 		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: maxStreams, WriteByteTimeout: stallTimeout},
 	}

@@ -43,6 +43,13 @@ func RetryAfter(err error) (after time.Duration, ok bool) {
 	return time.Second, errors.Is(err, ErrBusy)
 }
 
+// WithRequester names who asks for the decisions that are made with the context: a token, a user, an address. One
+// requester holds at most three quarters of [Config].MaxDecisions, whichever paths it asks for. It is cheapest in
+// a context that serves for many decisions, such as a connection's.
+func WithRequester(ctx context.Context, name string) context.Context {
+	return eval.WithRequester(ctx, name)
+}
+
 // Decide is [Generation.Evaluate] with the result in JSON's Go types, numbers as [json.Number]. Undefined is
 // not an error: then defined is false. A result over [Config].MaxAnswerBytes, each value of it counted with 32
 // more, is an error that wraps [ErrAnswerTooLong].

@@ -41,6 +41,18 @@ func originOf(c net.Conn) origin {
 	return origin{addr: remote.Network(addr).Addr()}
 }
 
+// Origin names where a connection is from: the user of a Unix socket, the network of a remote address, or this machine.
+func Origin(c net.Conn) string {
+	switch o := originOf(c); {
+	case o.known:
+		return "uid:" + strconv.FormatUint(uint64(o.uid), 10)
+	case o.addr.IsValid():
+		return o.addr.String()
+	default:
+		return "this machine"
+	}
+}
+
 // hasMaximum reports whether the connections of the origin are bounded apart from the others.
 func (o origin) hasMaximum() bool { return o.known || o.addr.IsValid() }
 

@@ -17,8 +17,11 @@
 //  3. All tiers of a path give the same values and fail alike. A second tier exists only where it is shown to
 //     do so; without it, decisions are made by the first.
 //  4. Evaluations that run at once are bounded over all generations, and no plan may take more than three
-//     quarters of the slots, so a path that computes until its deadline leaves slots to others.
+//     quarters of the slots, so a path that computes until its deadline leaves slots to others. Nor may a
+//     requester, where it is known who asks: two paths may end at one slow rule, and paths cost a caller nothing.
 //  5. The number of plans is bounded, since paths come from callers.
+//  6. Both modes share plans and tiers. A second tier is made strictly, so it exists only where no builtin fails
+//     that it has evaluated, and what is left to the decisions fails or is undefined as the mode says.
 //
 // # Example
 //

@@ -125,10 +125,11 @@ func (e *Evaluator) Evaluate(ctx context.Context, path Path, input ast.Value, mo
 		return nil, err
 	}
 	e.countUse(plan)
-	if err := e.cfg.Limiter.enter(ctx, plan.quota, e.Timeout()); err != nil {
+	share, err := e.cfg.Limiter.enter(ctx, plan.quota, e.Timeout())
+	if err != nil {
 		return nil, fmt.Errorf("evaluate %s: %w", path, err)
 	}
-	defer e.cfg.Limiter.leave(plan.quota)
+	defer e.cfg.Limiter.leave(share)
 	// The timeout begins now. The limiter has bounded the time that was spent waiting for a slot.
 	limit := newDeadline(ctx, e.Timeout())
 	value, err := plan.tier.Load().evaluate(ctx, e, input, limit, mode)
@@ -170,12 +171,13 @@ func (e *Evaluator) EnterAdHoc(ctx context.Context) (_ context.Context, end func
 		ctx, cancel = context.WithTimeout(ctx, e.Timeout())
 	}
 	quota := e.cfg.Limiter.adHocQuota()
-	if err := e.cfg.Limiter.enter(ctx, quota, e.Timeout()); err != nil {
+	share, err := e.cfg.Limiter.enter(ctx, quota, e.Timeout())
+	if err != nil {
 		cancel()
 		return nil, nil, err
 	}
 	return ctx, func() {
-		e.cfg.Limiter.leave(quota)
+		e.cfg.Limiter.leave(share)
 		cancel()
 	}, nil
 }
