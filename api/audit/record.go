@@ -23,7 +23,7 @@ const (
 	ActionAuthRefused          = "auth-refused"           // actor: the token's name, or the remote address if it has none
 	ActionTokenAdd             = "token-add"              // target: the token's name
 	ActionTokenRemove          = "token-remove"           // the same; revoked
-	ActionPolicyRestored       = "policy-restored"        // a policy of an earlier run serves, since the directory is broken
+	ActionPolicyRestored       = "policy-restored"        // a policy of an earlier run serves
 	ActionListBlock            = "list-block"             // target: TYPE/NAME, as for the next two
 	ActionListAllow            = "list-allow"
 	ActionListRemove           = "list-remove"

@@ -50,10 +50,10 @@ func (l *Log) flush(ctx context.Context) {
 			l.failed(err)
 			return
 		}
-		l.written(batch, w)
 		if w != nil {
 			l.sound(w.alarms)
 		}
+		l.written(batch, w)
 		if s := l.store.Load(); s != nil {
 			l.saveWitness(ctx, s, w != nil && (w.changed || len(w.alarms) > 0))
 		}

@@ -86,7 +86,7 @@ func (s *Sidecar) recordRestore(ctx context.Context, found history.Found) {
 	}
 	s.record(ctx, audit.Record{
 		Action: audit.ActionPolicyRestored, Severity: audit.SeverityWarn, Target: s.cfg.Settings.PolicyDir, RevisionTo: found.Info.Revision,
-		Generation: s.generation(), Message: "a policy of an earlier run serves, since the directory is broken: " + found.Entry.Name,
+		Generation: s.generation(), Message: "a policy of an earlier run serves: " + found.Entry.Name,
 		Details: audit.JSON(map[string]any{
 			"file": found.Entry.Name, "saved_at": found.Entry.Time, "saved_by_version": found.Info.Version, "skipped": skipped,
 		}),
