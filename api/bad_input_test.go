@@ -111,6 +111,7 @@ var others = map[string][]string{
 	"/audit/records": {"?limit=0", "?limit=x", "?limit=1e9", "?since=yesterday", "?before=-1", "?colour=red", "?action=a&action=b", "?action=" + strings.Repeat("a", 5000)},
 	"/{$}":           nil, "/v1/policies": nil, "/v1/policies/{path...}": nil, // oracle_test.go has their answers
 	"/.well-known/authzen-configuration": nil,
+	"/health/proof":                      {"", "?nonce=00&proof=00", "?nonce=x&proof=x"},
 	"/audit/verify":                      {"?head=1", "?head=x:y", "?head=:", "?head=-1:00"},
 }
 

@@ -25,7 +25,8 @@ const DefaultClientTimeout = 150 * time.Second
 // Client calls a running sidecar. Safe for concurrent use.
 //
 // Over a Unix socket, the token and the request go only to a listener of the same user or of root, or of the user
-// who owns the socket's directory if the caller is root; see [UntrustedError].
+// who owns the socket's directory if the caller is root. Over plain HTTP, the listener has to prove that it holds
+// the token; over TLS it has a certificate. Where neither holds, nothing is sent, and the error is an [UntrustedError].
 type Client struct {
 	Addr  string      // host:port, or unix:PATH; a wildcard host is reached over loopback
 	TLS   *tls.Config // nil: plain HTTP
@@ -34,6 +35,8 @@ type Client struct {
 	// Socket is the path of a Unix socket of the same sidecar. It is preferred to Addr where a listener that may be
 	// trusted is there. Empty: there is none.
 	Socket string
+	// AnyListener sends the token over plain HTTP without proof that the sidecar listens; see [UntrustedError].
+	AnyListener bool
 	// TokenIsOptional keeps the token from listeners over a Unix socket who let this user in without it.
 	TokenIsOptional bool
 

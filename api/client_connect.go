@@ -48,6 +48,11 @@ func (c *Client) connect(ctx context.Context) (*connection, error) {
 		return nil, err
 	}
 	base := c.url("")
+	if c.TLS == nil && c.Token != "" && !c.AnyListener {
+		if err := challenge(ctx, conn, base, c.Token); err != nil {
+			return nil, errors.Join(err, conn.Close())
+		}
+	}
 	return &connection{conn: conn, base: base, name: base, token: c.Token}, nil
 }
 

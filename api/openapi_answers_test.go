@@ -1,10 +1,14 @@
 package api_test
 
 import (
+	"bufio"
 	"context"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"io"
 	"io/fs"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -14,6 +18,7 @@ import (
 
 	"defenseclaw/api"
 	"defenseclaw/api/events"
+	"defenseclaw/api/gate"
 	"defenseclaw/engine"
 	"defenseclaw/policies"
 
@@ -74,7 +79,7 @@ func TestEveryAnswerIsAsOpenAPISays(t *testing.T) {
 	t.Cleanup(func() { openapi3filter.UnregisterBodyDecoder("text/event-stream") })
 	for name, look := range map[string]func(*testing.T, *openAPI){
 		"good requests": answersToGoodRequests, "bad requests": answersToBadRequests, "OPA": answersOfOPA, "reloads": answersToReloads,
-		"events": answersOfEvents, "nothing serves": answersWhileNothingServes, "gates": answersOfGates, "system.authz": answersOfThePolicy, "rate": answersToFloods,
+		"challenge": answersToTheChallenge, "events": answersOfEvents, "nothing serves": answersWhileNothingServes, "gates": answersOfGates, "system.authz": answersOfThePolicy, "rate": answersToFloods,
 	} {
 		t.Run(name, func(t *testing.T) { look(t, o) })
 	}
@@ -138,6 +143,36 @@ func answersToGoodRequests(t *testing.T, o *openAPI) {
 	o.ask(s, question{"POST", "/policy/evaluate", `{"input":{"target_type":"skill","target_name":"n"}}`, nil}, http.StatusOK) // fails closed
 	o.ask(s, question{"POST", "/access/v1/evaluations", evaluation, nil}, http.StatusOK)
 	o.ask(s, question{"POST", "/policy/reload", "", []string{clientHeader}}, http.StatusOK)
+}
+
+func answersToTheChallenge(t *testing.T, o *openAPI) {
+	s := full(t)
+	conn, err := net.Dial("tcp", s.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	c, _ := gate.NewChallenge(conn.LocalAddr(), conn.RemoteAddr())
+	q := question{"GET", "/health/proof?nonce=" + hex.EncodeToString(c.Nonce[:]) + "&proof=" + c.OfCaller(gate.DigestOf(token)), "", nil}
+	o.ask(s, q, http.StatusUnauthorized) // over another connection
+	o.ask(s, question{"GET", "/health/proof?nonce=1", "", nil}, http.StatusBadRequest, true)
+	r, err := http.NewRequestWithContext(t.Context(), q.method, "http://"+s.addr+q.target, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Write(conn); err != nil {
+		t.Fatal(err)
+	}
+	answer, err := http.ReadResponse(bufio.NewReader(conn), r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	text, err := io.ReadAll(answer.Body)
+	if err != nil || answer.StatusCode != http.StatusOK {
+		t.Fatalf("%d %s %v", answer.StatusCode, text, err)
+	}
+	o.compare(t, q, answer.StatusCode, answer.Header, string(text), false)
 }
 
 func answersToBadRequests(t *testing.T, o *openAPI) {

@@ -37,6 +37,7 @@ var (
 func (s *Server) table() []route {
 	return slices.Concat(s.opaRoutes(), s.authzenRoutes(), s.domainRoutes(), []route{
 		{pattern: "/health/ready", access: gate.Open, methods: get, handle: s.ready},
+		{pattern: proofPattern, access: gate.Open, methods: get, handle: s.prove},
 		{pattern: "/metrics", access: gate.Read, scope: gate.ScopeRead, methods: get, handle: s.metrics},
 		{pattern: "/policy/reload", access: gate.Change, scope: gate.ScopeChange, methods: post, handle: s.reload},
 		{pattern: "/policy/status", access: gate.Read, scope: gate.ScopeRead, methods: get, handle: s.status},
@@ -165,7 +166,7 @@ func (s *Server) guard(z *authz, rt route) http.Handler {
 			r = r.WithContext(ctx)
 		}
 		defer func() { s.cfg.Metrics.Request(rt.pattern, w.status) }()
-		if s.leaving.Load() {
+		if s.leaving.Load() && rt.pattern != proofPattern { // after the proof, the request comes on the same connection
 			w.Header().Set("Connection", "close") // the caller's next connection can go elsewhere
 		}
 		r.Body = http.MaxBytesReader(w, r.Body, maxBodyBytes)

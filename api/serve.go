@@ -34,7 +34,7 @@ var stallTimeout = 10 * time.Second // only tests change it
 // New makes a server; nothing is served before Run.
 func New(cfg Config) (*Server, error) {
 	g, err := gate.New(gate.Config{
-		Token: cfg.Token, Find: cfg.FindToken, BindHost: cfg.BindHost, PerSecond: cfg.RequestsPerSecond,
+		Token: cfg.Token, Find: cfg.FindToken, Digests: cfg.TokenDigests, BindHost: cfg.BindHost, PerSecond: cfg.RequestsPerSecond,
 		AllowedHosts: cfg.AllowedHosts,
 	})
 	if err != nil {

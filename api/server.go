@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"io/fs"
+	"iter"
 	"net/http"
 	"sync/atomic"
 	"time"
@@ -37,6 +38,8 @@ type Config struct {
 	Elsewhere opa.Elsewhere         // evaluates what callers write in another process; nil: it is evaluated here
 	// FindToken returns a further token by its digest; nil: there are none. See [gate.Config].
 	FindToken func(gate.Digest) (gate.Token, bool)
+	// TokenDigests returns the digests of those tokens; nil: there are none.
+	TokenDigests func() iter.Seq[gate.Digest]
 	// StrictBuiltinErrors makes an error of a builtin an error of the decision on OPA's routes, too; without it
 	// they answer as OPA does. The other routes are always strict.
 	StrictBuiltinErrors bool

@@ -31,6 +31,25 @@ func (s *Server) ready(w http.ResponseWriter, _ *http.Request) error {
 	return nil
 }
 
+// proofPattern is the route of the challenge that a [Client] sends before it sends the token.
+const proofPattern = "/health/proof"
+
+// ProofAnswer is the body of GET /health/proof.
+type ProofAnswer struct {
+	Proof string `json:"proof"`
+}
+
+// prove is GET /health/proof; see [gate.Challenge].
+func (s *Server) prove(w http.ResponseWriter, r *http.Request) error {
+	proof, denial := s.gate.Prove(r)
+	if denial != nil {
+		s.deny(w, r, denial)
+		return nil
+	}
+	decision.WriteJSON(w, http.StatusOK, ProofAnswer{proof})
+	return nil
+}
+
 // metrics is GET /metrics.
 func (s *Server) metrics(w http.ResponseWriter, r *http.Request) error {
 	s.cfg.Metrics.Handler().ServeHTTP(w, r)

@@ -19,6 +19,7 @@ package gate
 import (
 	"cmp"
 	"errors"
+	"iter"
 	"net/http"
 	"slices"
 )
@@ -49,12 +50,15 @@ type Config struct {
 	// Find returns a further token by its digest. It is called for each request that does not present Token. Nil: there
 	// are none.
 	Find func(Digest) (Token, bool)
+	// Digests returns the digests of all tokens that Find finds, and maybe of some more. Nil: there are none.
+	Digests func() iter.Seq[Digest]
 }
 
 // Gate checks requests. Safe for concurrent use.
 type Gate struct {
 	digest   Digest // of the default token
 	find     func(Digest) (Token, bool)
+	digests  func() iter.Seq[Digest]
 	hosts    []string // the host bound to, and those that are allowed
 	bindHost string
 	throttle *throttle
@@ -66,7 +70,7 @@ func New(cfg Config) (*Gate, error) {
 		return nil, errors.New("Config.Token is required")
 	}
 	return &Gate{
-		digest: DigestOf(cfg.Token), find: cfg.Find, hosts: append(slices.Clone(cfg.AllowedHosts), cfg.BindHost), bindHost: cfg.BindHost,
+		digest: DigestOf(cfg.Token), find: cfg.Find, digests: cfg.Digests, hosts: append(slices.Clone(cfg.AllowedHosts), cfg.BindHost), bindHost: cfg.BindHost,
 		throttle: newThrottle(cmp.Or(cfg.PerSecond, DefaultPerSecond)),
 	}, nil
 }

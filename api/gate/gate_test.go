@@ -2,14 +2,18 @@ package gate_test
 
 import (
 	"context"
+	"encoding/hex"
+	"iter"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"defenseclaw/api/gate"
 )
@@ -179,6 +183,60 @@ func TestWithoutATokenARequestOverASocketIsNoBrowsers(t *testing.T) {
 		answer.Body.Close()
 		if answer.StatusCode != c.want {
 			t.Errorf("%s, %s: %d; want %d", c.host, c.header, answer.StatusCode, c.want)
+		}
+	}
+}
+
+// TestEveryValidTokenCanBeProven, and nothing else.
+func TestEveryValidTokenCanBeProven(t *testing.T) {
+	named, expired, unknown := gate.DigestOf("named"), gate.DigestOf("expired"), gate.DigestOf("unknown")
+	g := create(t, gate.Config{
+		Find: func(d gate.Digest) (gate.Token, bool) {
+			switch d {
+			case named:
+				return gate.Token{Name: "named", Scopes: gate.ScopeDecide}, true
+			case expired:
+				return gate.Token{Name: "expired", Scopes: gate.ScopeDecide, Expires: time.Unix(1, 0)}, true
+			default:
+				return gate.Token{}, false
+			}
+		},
+		Digests: func() iter.Seq[gate.Digest] { return slices.Values([]gate.Digest{named, expired, unknown}) },
+	})
+	addr := func(text string) net.Addr { return net.TCPAddrFromAddrPort(netip.MustParseAddrPort(text)) }
+	// prove has the gate answer a caller who sees one pair of addresses, while the gate sees another.
+	prove := func(token gate.Digest, from, to, seenFrom, seenTo string) bool {
+		c, ok := gate.NewChallenge(addr(from), addr(to))
+		if !ok {
+			return false
+		}
+		c.Nonce[0] = 1
+		r := httptest.NewRequest(http.MethodGet, "/?nonce="+hex.EncodeToString(c.Nonce[:])+"&proof="+c.OfCaller(token), nil)
+		r.RemoteAddr = seenFrom
+		r = r.WithContext(context.WithValue(r.Context(), http.LocalAddrContextKey, addr(seenTo)))
+		answer, denial := g.Prove(r)
+		return denial == nil && c.IsOfListener(answer, token)
+	}
+	const caller, listener = "127.0.0.1:5000", "127.0.0.1:18970"
+	for token, want := range map[gate.Digest]bool{gate.DigestOf("t"): true, named: true, expired: false, unknown: false, {}: false} {
+		if got := prove(token, caller, listener, caller, listener); got != want {
+			t.Errorf("%x: %v", token[:4], got)
+		}
+	}
+	for _, c := range []struct {
+		why, from, to, seenFrom, seenTo string
+		want                            bool
+	}{
+		{"IPv6", "[::1]:5000", "[::1]:18970", "[::1]:5000", "[::1]:18970", true},
+		{"this machine's own address", "192.0.2.1:5000", "192.0.2.1:18970", "192.0.2.1:5000", "192.0.2.1:18970", true},
+		{"another way to write it", "[::ffff:127.0.0.1]:5000", listener, caller, "[::ffff:127.0.0.1]:18970", true},
+		{"passed on from another port", caller, listener, "127.0.0.1:5001", listener, false},
+		{"passed on to another port", caller, listener, caller, "127.0.0.1:18971", false},
+		{"passed on to another address", caller, listener, caller, "127.0.0.2:18970", false},
+		{"another machine", "192.0.2.2:5000", "192.0.2.1:18970", "192.0.2.2:5000", "192.0.2.1:18970", false},
+	} {
+		if got := prove(named, c.from, c.to, c.seenFrom, c.seenTo); got != c.want {
+			t.Errorf("%s: %v", c.why, got)
 		}
 	}
 }

@@ -67,7 +67,7 @@ func settingFlags(names ...string) []cli.Flag {
 
 // clientFlags are the settings by which a command finds the running sidecar.
 func clientFlags() []cli.Flag {
-	return settingFlags("data-dir", "api-bind", "api-port", "api-socket", "local-socket", "tls-cert", "client-cert", "client-key")
+	return settingFlags("data-dir", "api-bind", "api-port", "api-socket", "local-socket", "any-listener", "tls-cert", "client-cert", "client-key")
 }
 
 // resolve finds the settings of a command: its own flags and those before its name, the environment
@@ -97,7 +97,7 @@ func client(c *cli.Context) (*api.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &api.Client{Addr: at.Addr, TLS: at.TLS, Token: token, Socket: at.Socket, TokenIsOptional: !explicit}, nil
+	return &api.Client{Addr: at.Addr, TLS: at.TLS, Token: token, Socket: at.Socket, TokenIsOptional: !explicit, AnyListener: s.AnyListener}, nil
 }
 
 func noArguments(c *cli.Context) error {

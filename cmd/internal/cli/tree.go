@@ -5,7 +5,9 @@ import (
 	"errors"
 	"io"
 	"os"
+	"strings"
 
+	"defenseclaw/api"
 	"defenseclaw/cmd/internal/sidecar"
 	"defenseclaw/cmd/internal/terminal"
 	"defenseclaw/worker"
@@ -50,7 +52,12 @@ func newTerminal(out io.Writer) *terminal.Writer {
 	return terminal.NewWriter(out)
 }
 
-func printError(w io.Writer, err error) { terminal.Fprintf(w, "Error: %s\n", terminal.Error(err)) }
+func printError(w io.Writer, err error) {
+	terminal.Fprintf(w, "Error: %s\n", terminal.Error(err))
+	if untrusted := new(api.UntrustedError); errors.As(err, &untrusted) && strings.HasPrefix(untrusted.URL, "http:") {
+		terminal.Fprintf(w, "If the listener cannot prove it and may have the token all the same, add --any-listener; see docs/OPERATIONS.md.\n")
+	}
+}
 
 func newApp() *cli.App {
 	return &cli.App{

@@ -17,6 +17,7 @@ type Settings struct {
 	APIPort     int    // 0: a free one
 	APISocket   string // empty: TCP
 	AddrChosen  bool   // APIBind or APIPort is not the default, so gateway.json is not consulted
+	AnyListener bool   // commands ask for no proof that the sidecar listens
 	LocalSocket bool   // also listen on the socket in the data directory
 	TLSCert     string // empty: plain HTTP
 	TLSKey      string

@@ -62,6 +62,9 @@ func (s *Sidecar) wire(token string, byHand bool) (err error) {
 		PolicyDir: set.PolicyDir,
 		Token:     token,
 		FindToken: s.tokens.Find,
+
+		TokenDigests: s.tokens.Digests,
+
 		BindHost:  s.bindHost,
 		Watch:     s.watchHealth,
 		LastGood:  s.lastGood,

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"iter"
+	"maps"
 	"os"
 	"slices"
 	"sync"
@@ -67,6 +69,12 @@ func Follow(s Store, report func(error), announce func(added, removed []Entry)) 
 
 // Count is the number of tokens in the file.
 func (f *Follower) Count() int { return len(f.tokens.Load().entries) }
+
+// Digests returns the digests of the tokens in the file. It is the function for [gate.Config].
+func (f *Follower) Digests() iter.Seq[gate.Digest] {
+	f.look(0)
+	return maps.Keys(f.tokens.Load().byDigest)
+}
 
 // Find returns the token with a digest. It is the function for [gate.Config].
 func (f *Follower) Find(digest gate.Digest) (gate.Token, bool) {
