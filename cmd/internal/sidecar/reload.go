@@ -23,6 +23,9 @@ func (s *Sidecar) firstLoad(ctx context.Context) {
 		s.loadAfterDeath(ctx)
 		return
 	}
+	if s.lacksServedFiles(ctx) {
+		s.restore(ctx)
+	}
 	s.reload(ctx, engine.Trigger{Kind: engine.TriggerStartup})
 	if s.engine.Current() == nil {
 		s.restore(ctx)
