@@ -1,13 +1,16 @@
 // Package watcher reports changes in a directory. Most callers need [New], [Watcher.Run], which
 // sends a [Change] for every difference it finds, and [Watcher.Health].
 //
-// A Change is a hint. The watcher compares names, sizes and times, never opens a file, and may
+// A Change is a hint. The watcher compares names, sizes and times, reads no file, and may
 // report a change where there is none. It never misses one that a stat can show: every such
 // difference is reported by the next scan at the latest.
 //
 //   - With kernel events, a file that appears whole, as by a rename, is reported within
 //     milliseconds. A file written in place is reported once it has been quiet for
-//     [Config.Debounce]. A continuous storm is reported every [Config.MaxWait].
+//     [Config.Debounce], and on Linux once no process has it open for writing: it is waited for
+//     for two seconds after the last event, and for thirty at most. Where the kernel does not tell,
+//     as of another user's file, it is not waited for. A continuous storm is reported every
+//     [Config.MaxWait].
 //   - In addition to the events, the names and stats are scanned every [Config.SafetyInterval].
 //   - When events are lost, a scan runs at once. While events are refused or unavailable, scans run
 //     every [Config.PollInterval], and Health gives the reason and how to raise the limit that was

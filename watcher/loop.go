@@ -34,6 +34,7 @@ type loop struct {
 	snapshot  *snapshot
 	pending   *Change
 	due       time.Time // when pending is complete, unless more changes arrive
+	lastEvent time.Time // that was merged into pending
 	nextScan  time.Time // earliest time for rescanStructure to scan again
 	scanOwed  bool      // rescanStructure has put off a scan until nextScan
 	fullCheck time.Time
@@ -156,6 +157,7 @@ func (l *loop) merge(now time.Time, quiet time.Duration, c Change) {
 			p.Reason = c.Reason
 		}
 	}
+	l.lastEvent = now
 	latest := l.pending.At.Add(l.cfg.MaxWait)
 	if due := now.Add(quiet); due.After(l.due) {
 		l.due = due
@@ -197,21 +199,32 @@ func (l *loop) rescanStructure(now time.Time) {
 	l.merge(now, wholeFileQuiet, Change{Paths: l.rescan(now), Rescan: true, Reason: reason})
 }
 
-// looksUnfinished reports whether a file of the pending change is empty, as a file is when an in-place
-// save begins. It then postpones due, within MaxWait.
+// looksUnfinished reports whether a file of the pending change is empty, as a file is when an in-place save begins, or
+// is open for writing. It then postpones due: within MaxWait for an empty file, longer for one that is open.
 func (l *loop) looksUnfinished(now time.Time) bool {
 	latest := l.pending.At.Add(l.cfg.MaxWait)
-	if !now.Before(latest) || l.snapshot.root == "" {
+	if l.snapshot.root == "" {
 		return false
 	}
-	for _, rel := range l.pending.Paths {
-		info, err := os.Stat(filepath.Join(l.snapshot.root, rel))
-		if err == nil && info.Mode().IsRegular() && info.Size() == 0 {
+	patient := now.Before(l.lastEvent.Add(maxWriterIdle)) && now.Before(l.pending.At.Add(maxWriterWait))
+	l.pending.Open = nil
+	for _, rel := range l.pendingChange().Paths { // each once: a slow writer makes many events
+		name := filepath.Join(l.snapshot.root, rel)
+		info, err := os.Stat(name)
+		switch {
+		case err != nil || !info.Mode().IsRegular():
+		case info.Size() == 0 && now.Before(latest):
 			l.due = now.Add(l.cfg.Debounce)
 			if l.due.After(latest) {
 				l.due = latest
 			}
 			return true
+		case !openForWriting(name):
+		case patient:
+			l.due = now.Add(l.cfg.Debounce)
+			return true
+		default:
+			l.pending.Open = append(l.pending.Open, rel)
 		}
 	}
 	return false

@@ -35,6 +35,13 @@ const (
 // an editor's save to arrive, short enough to go unnoticed.
 const wholeFileQuiet = 3 * time.Millisecond
 
+// A file that a process has open for writing is not complete. It is waited for until maxWriterIdle after the last event,
+// since a process may keep a file open that it does not write, and maxWriterWait at most.
+const (
+	maxWriterIdle = 2 * time.Second
+	maxWriterWait = 30 * time.Second
+)
+
 // Config says what to watch. Zero fields mean the defaults above.
 type Config struct {
 	// Root is the directory, as the operator named it. It may be a symbolic link, may be missing at
@@ -67,6 +74,7 @@ type Change struct {
 	Polled bool      // found by a scan, not by an event
 	Reason string    // why Rescan is set
 	At     time.Time // when the first part of the change was seen
+	Open   []string  // those of Paths that a process still has open for writing, after a wait
 }
 
 // Watcher watches one directory.

@@ -114,6 +114,9 @@ func (s *Sidecar) reloadOnChange(ctx context.Context, loaded <-chan struct{}, ch
 			if change.Polled {
 				kind = engine.TriggerPoll
 			}
+			if len(change.Open) > 0 {
+				s.cfg.Logger.Warn("files are loaded that a process still has open for writing", zap.Strings("files", change.Open))
+			}
 			s.cfg.Logger.Debug("files changed",
 				zap.Strings("paths", change.Paths), zap.Bool("rescan", change.Rescan), zap.String("reason", change.Reason))
 			s.reload(ctx, engine.Trigger{Kind: kind, Paths: change.Paths, Recheck: change.Rescan})
