@@ -90,7 +90,7 @@ func TestOtherUsersNeedTheToken(t *testing.T) {
 		want  int
 	}{
 		{0, "", http.StatusOK}, {0, "wrong", http.StatusUnauthorized},
-		{anotherUser, "", http.StatusUnauthorized}, {anotherUser, "wrong", http.StatusUnauthorized}, {anotherUser, "t", http.StatusOK},
+		{anotherUser, "", http.StatusUnauthorized}, {anotherUser, "wrong", http.StatusUnauthorized}, {anotherUser, token, http.StatusOK},
 	} {
 		var conn net.Conn
 		var err error
@@ -132,7 +132,7 @@ func listenAs(t *testing.T, uid int, path string) <-chan string {
 func TestNothingIsSentToAnotherUsersListener(t *testing.T) {
 	path := filepath.Join(openDir(t), "s")
 	sent := listenAs(t, anotherUser, path)
-	_, err := (&api.Client{Addr: "unix:" + path, Token: "t", Timeout: patience}).Reload(t.Context())
+	_, err := (&api.Client{Addr: "unix:" + path, Token: token, Timeout: patience}).Reload(t.Context())
 	if untrusted := new(api.UntrustedError); !errors.As(err, &untrusted) ||
 		!strings.Contains(err.Error(), "a process of user id 61234 listens there, not one of this user, 0, or of root") {
 		t.Error(err)
@@ -147,7 +147,7 @@ func TestAnotherUsersListenerInTheDataDirectoryIsPassedBy(t *testing.T) {
 	path := filepath.Join(openDir(t), "s")
 	sent := listenAs(t, anotherUser, path)
 	_, s, _, _ := startWith(t, nil)
-	client := &api.Client{Addr: s.Addr(), Token: "t", Socket: path, Timeout: patience}
+	client := &api.Client{Addr: s.Addr(), Token: token, Socket: path, Timeout: patience}
 	if _, err := client.Status(t.Context()); err != nil {
 		t.Error(err)
 	}
