@@ -25,6 +25,7 @@ func Resolve(flag func(name string) (string, bool), getenv func(string) string) 
 		return s, err
 	}
 	from.configDir = s.DataDir
+	s.credentials = getenv("CREDENTIALS_DIRECTORY")
 	var wrong []error
 	for _, setting := range table(&s) {
 		wrong = append(wrong, setting.resolve(from))

@@ -71,6 +71,8 @@ type Settings struct {
 
 	namedToken string // the value of the environment variable that gateway.token_env names
 	givenToken string // DEFENSECLAW_GATEWAY_TOKEN, or gateway.token
+
+	credentials string // the directory of a service manager's credentials; empty: there is none
 }
 
 // ExtAuthz are the settings of Envoy's external authorization.

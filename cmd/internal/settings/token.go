@@ -28,6 +28,9 @@ func (s Settings) Token() (token string, explicit bool, err error) {
 	if t := cmp.Or(s.namedToken, s.givenToken); t != "" {
 		return t, true, nil
 	}
+	if t, err := s.credential(); err != nil || t != "" {
+		return t, err == nil, err
+	}
 	text, err := os.ReadFile(s.envFile())
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return "", false, fmt.Errorf("read the token: %w", err)
@@ -38,6 +41,33 @@ func (s Settings) Token() (token string, explicit bool, err error) {
 	return "", false, ErrNoToken
 }
 
+// credential reads the token that a service manager hands over in a file, as systemd's LoadCredential=token:PATH does. It
+// is empty if there is none.
+func (s Settings) credential() (string, error) {
+	if s.credentials == "" {
+		return "", nil
+	}
+	text, err := os.ReadFile(s.credentialFile())
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return "", nil
+	case err != nil:
+		return "", fmt.Errorf("read the token: %w", err)
+	}
+	token := strings.TrimSpace(string(text))
+	if token == "" {
+		return "", fmt.Errorf("read the token: %s is empty", s.credentialFile())
+	}
+	return token, nil
+}
+
+func (s Settings) credentialFile() string { return filepath.Join(s.credentials, "token") }
+
+func (s Settings) hasCredential() bool {
+	token, err := s.credential()
+	return err == nil && token != ""
+}
+
 // TokenSource says where the token that [Settings.Token] returns is from.
 func (s Settings) TokenSource() string {
 	switch {
@@ -45,6 +75,8 @@ func (s Settings) TokenSource() string {
 		return "the variable that gateway.token_env in config.yaml names"
 	case s.givenToken != "":
 		return TokenVariable + " or gateway.token in config.yaml"
+	case s.hasCredential():
+		return s.credentialFile()
 	default:
 		return s.envFile()
 	}
