@@ -22,7 +22,7 @@ func Table() []Setting { return table(new(Settings)) }
 // table makes the rows, which store what they read in s.
 func table(s *Settings) []Setting {
 	return slices.Concat(
-		places(s), listening(s), bounding(s), admitting(s), watching(s), loading(s), deciding(s),
+		places(s), listening(s), bounding(s), admitting(s), watching(s), loading(s), evaluating(s), deciding(s),
 		decisionLog(&s.Decisions), decisionLogSecrets(&s.Decisions), keeping(s), judging(&s.Judge), logging(s),
 	)
 }
@@ -194,6 +194,11 @@ func loading(s *Settings) []Setting {
 			Flag: "max-depth", Env: "DEFENSECLAW_MAX_DEPTH", Key: "engine.max_depth", Default: "64",
 			Help: "refuse directories nested more than `N` deep", value: positive(&s.MaxDepth, "a number"),
 		},
+	}
+}
+
+func evaluating(s *Settings) []Setting {
+	return []Setting{
 		{
 			Flag: "decision-timeout", Env: "DEFENSECLAW_DECISION_TIMEOUT", Key: "engine.decision_timeout", Default: "1s",
 			Help: "end a decision that takes longer than `DURATION`", value: duration(&s.DecisionTimeout),
