@@ -224,7 +224,7 @@ func TestTheShippedDataTrustsNoFolder(t *testing.T) {
 		want string
 	}{
 		{own, nil, "allowed"},
-		{"/root/.defenseclaw/extensions/defenseclaw/", nil, "allowed"},
+		{"/home/alice/.defenseclaw/extensions/defenseclaw/", nil, "allowed"},
 		{own, severe, "rejected"},
 		{"/home/u/.openclaw/extensions/evil-sibling", severe, "rejected"},
 		{"/home/u/.openclaw/extensions/evil-sibling", nil, "scan"},
