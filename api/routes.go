@@ -82,7 +82,7 @@ func (s *Server) authzenRoutes() []route {
 func (s *Server) opaRoutes() []route {
 	a := &opa.API{
 		Current: s.current, Begin: s.beginDataDecision, MayRead: s.mayRead, StrictBuiltinErrors: s.cfg.StrictBuiltinErrors,
-		Elsewhere: s.cfg.Elsewhere,
+		Elsewhere: s.cfg.Elsewhere, DecisionsElsewhere: s.cfg.DecisionsElsewhere, Logged: s.cfg.Decisions != nil,
 	}
 	routes := []route{{pattern: "/health", access: gate.Open, methods: get, handle: plain(a.Health())}}
 	for _, r := range []struct {

@@ -36,6 +36,9 @@ type Config struct {
 	AuthZEN   engine.Path           // the document that decides AuthZEN's evaluations; empty: authzen/allow
 	Decisions *decisionlog.Log      // nil: decisions are not logged
 	Elsewhere opa.Elsewhere         // evaluates what callers write in another process; nil: it is evaluated here
+	// DecisionsElsewhere says that Elsewhere also evaluates decisions that are observed. The others are the
+	// generation's: see [engine.Config].
+	DecisionsElsewhere bool
 	// FindToken returns a further token by its digest; nil: there are none. See [gate.Config].
 	FindToken func(gate.Digest) (gate.Token, bool)
 	// TokenDigests returns the digests of those tokens; nil: there are none.
@@ -43,6 +46,8 @@ type Config struct {
 	// StrictBuiltinErrors makes an error of a builtin an error of the decision on OPA's routes, too; without it
 	// they answer as OPA does. The other routes are always strict.
 	StrictBuiltinErrors bool
+	// Unready says why decisions cannot be made although a policy serves; nil: they always can.
+	Unready func() error
 	// Validated is called after every reload of a validate-only sidecar; its error means that the reload
 	// is not on record, and the answer says so. Nil: not called.
 	Validated         func(context.Context, engine.Report) error

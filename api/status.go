@@ -27,6 +27,12 @@ func (s *Server) ready(w http.ResponseWriter, _ *http.Request) error {
 	if s.cfg.Engine == nil || s.cfg.Engine.Status().Generation == nil {
 		return decision.ErrNoPolicy
 	}
+	if s.cfg.Unready != nil {
+		if err := s.cfg.Unready(); err != nil {
+			decision.WriteError(w, http.StatusServiceUnavailable, err.Error())
+			return nil
+		}
+	}
 	decision.WriteJSON(w, http.StatusOK, struct{}{})
 	return nil
 }

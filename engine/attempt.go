@@ -11,6 +11,8 @@ import (
 	"defenseclaw/engine/internal/eval"
 	"defenseclaw/engine/internal/turns"
 	"defenseclaw/engine/source"
+
+	"github.com/open-policy-agent/opa/v1/ast"
 )
 
 // attempt is files → generation → checked → one pointer moves → those who care are told.
@@ -96,9 +98,21 @@ func (e *Engine) loader(trigger Trigger, previous *Generation, begin func(phase 
 			Limiter: e.limiter, Timeout: e.cfg.DecisionTimeout, OnHot: e.hot.add, OnAsked: e.asked.add,
 			MaxAnswerBytes: e.cfg.MaxAnswerBytes, AwaitAbandoned: e.cfg.AwaitAbandoned,
 		},
+		elsewhere:   e.elsewhere(),
 		wait:        e.removalWait(trigger),
 		lastRefusal: lastRefusal,
 		begin:       begin,
+	}
+}
+
+// elsewhere is the [Config]'s, and notes what is asked for, as an evaluator does.
+func (e *Engine) elsewhere() Elsewhere {
+	if e.cfg.Elsewhere == nil {
+		return nil
+	}
+	return func(ctx context.Context, g *Generation, path Path, input ast.Value, lenient bool) (ast.Value, error) {
+		e.asked.add(eval.Path(path))
+		return e.cfg.Elsewhere(ctx, g, path, input, lenient)
 	}
 }
 

@@ -50,6 +50,13 @@ func WithRequester(ctx context.Context, name string) context.Context {
 	return eval.WithRequester(ctx, name)
 }
 
+// Requester is the name that [WithRequester] gave; empty without one.
+func Requester(ctx context.Context) string { return eval.Requester(ctx) }
+
+// Elsewhere evaluates for a generation, as [Generation.Evaluate] or, if lenient, as [Generation.EvaluateLenient]
+// do: in another process, which holds the same generation.
+type Elsewhere func(ctx context.Context, g *Generation, path Path, input ast.Value, lenient bool) (ast.Value, error)
+
 // Decide is [Generation.Evaluate] with the result in JSON's Go types, numbers as [json.Number]. Undefined is
 // not an error: then defined is false. A result over [Config].MaxAnswerBytes, each value of it counted with 32
 // more, is an error that wraps [ErrAnswerTooLong].
@@ -68,13 +75,19 @@ func (g *Generation) Decide(ctx context.Context, path Path, input ast.Value) (re
 // document is undefined, which is not an error. It must not be changed: it may share parts with the
 // generation's data. The error is the policy's (a builtin that failed, a conflict between rules), ctx's, or
 // wraps [ErrDecisionTimeout], [ErrBusy] or [ErrPath]. Evaluate reads no file, takes no lock that a reload
-// holds, and needs nothing but this generation.
+// holds, and needs nothing but this generation, unless [Config].Elsewhere is set.
 func (g *Generation) Evaluate(ctx context.Context, path Path, input ast.Value) (ast.Value, error) {
+	if g.elsewhere != nil {
+		return g.elsewhere(ctx, g, path, input, false)
+	}
 	return g.evaluator.Evaluate(ctx, eval.Path(path), input, eval.Strict)
 }
 
 // EvaluateLenient is [Generation.Evaluate] with OPA's default for a builtin that fails: what called it is
 // undefined. An operand over a limit of ours is an error all the same.
 func (g *Generation) EvaluateLenient(ctx context.Context, path Path, input ast.Value) (ast.Value, error) {
+	if g.elsewhere != nil {
+		return g.elsewhere(ctx, g, path, input, true)
+	}
 	return g.evaluator.Evaluate(ctx, eval.Path(path), input, eval.Lenient)
 }

@@ -35,6 +35,10 @@ type Config struct {
 	Checks          []Check
 	Announcements   []Announcement
 
+	// Elsewhere evaluates the decisions of the generations; nil: they are evaluated here. Queries, partial
+	// evaluations and observed decisions always are evaluated here.
+	Elsewhere Elsewhere
+
 	// AwaitAbandoned is for a process that another one ends when its evaluations hang: what cannot be
 	// interrupted is answered when it ends, not at its deadline.
 	AwaitAbandoned bool

@@ -27,6 +27,7 @@ type Generation struct {
 	data      *store.Store
 	evaluator *eval.Evaluator
 	changed   []string
+	elsewhere Elsewhere // evaluates decisions; nil: the evaluator does
 }
 
 func newGeneration(s *successor, policy *compile.Policy, cfg eval.Config) *Generation {

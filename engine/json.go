@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"math"
+
 	"defenseclaw/engine/internal/jsonast"
 	"defenseclaw/engine/internal/parse"
 
@@ -11,6 +13,10 @@ import (
 // [ast.InterfaceToValue] do together, without what lies between them. The text may be changed
 // afterwards. An error says only that it is not JSON; encoding/json says more.
 func ParseJSON(text []byte) (ast.Value, error) { return jsonast.Value(text) }
+
+// InputJSON is the text of an input, of any length: [ParseJSON] makes the same value of it. An error is of a value
+// that is not ground.
+func InputJSON(v ast.Value) ([]byte, error) { return jsonast.Append(nil, v, math.MaxInt) }
 
 // CheckNumbers returns an error for the first number of a JSON text that has more than 10,000 digits, written without
 // an exponent. [ParseJSON] refuses such a number too, without saying why.

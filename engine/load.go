@@ -41,6 +41,7 @@ func Load(ctx context.Context, src fs.FS, previous *Generation) (*Generation, er
 type loader struct {
 	options     source.Options
 	eval        eval.Config
+	elsewhere   Elsewhere          // may be nil
 	lastRefusal *Refused           // the same content would be refused again; may be nil
 	wait        *removalWait       // for files that are missing; nil: they are gone
 	ignored     *source.Ignored    // by the reading; nil when there was none
@@ -94,7 +95,9 @@ func (l *loader) build(ctx context.Context, reading *source.Reading, previous *G
 	if err != nil {
 		return nil, err
 	}
-	return newGeneration(next, policy, l.eval), nil
+	g := newGeneration(next, policy, l.eval)
+	g.elsewhere = l.elsewhere
+	return g, nil
 }
 
 func (l *loader) phase(name string) {

@@ -18,6 +18,7 @@ import (
 	"defenseclaw/engine"
 	"defenseclaw/worker"
 
+	"github.com/open-policy-agent/opa/v1/ast"
 	"go.uber.org/goleak"
 )
 
@@ -195,6 +196,17 @@ func (p *pool) underWay(f func()) error {
 	p.eventually("under way", func() bool { n, err := p.ask("/waiting"); return err == nil && n == "1" })
 	f()
 	return <-ended
+}
+
+type workerConfig = worker.Config
+
+func text(t *testing.T, g *engine.Generation, v ast.Value) string {
+	t.Helper()
+	b, err := g.AppendJSON(nil, v)
+	if err != nil {
+		t.Error(err)
+	}
+	return string(b)
 }
 
 func (p *pool) ends() []worker.Ended {

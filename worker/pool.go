@@ -246,7 +246,7 @@ func (p *Pool) evaluate(ctx context.Context, g *engine.Generation, q *Question) 
 		p.mu.Unlock()
 		return nil, err
 	}
-	q.Generation = g.Number()
+	q.Generation, q.Requester = g.Number(), engine.Requester(ctx)
 	for {
 		pr, c, err := p.begin(ctx, q, suspect)
 		if err != nil {

@@ -72,8 +72,8 @@ func Serve(handler func(*engine.Generation) http.Handler) error {
 			return fmt.Errorf("limit the memory to %d bytes: %w", l.MemoryBytes, err)
 		}
 	}
-	out := os.Stdout
-	os.Stdout = os.Stderr // what anything prints must not mix with answers
+	out := os.Stdout      //nolint:forbidigo // the pipe to the sidecar
+	os.Stdout = os.Stderr //nolint:forbidigo // what anything prints must not mix with answers
 	return serve(duplex{os.Stdin, out}, l, handler)
 }
 
@@ -183,10 +183,17 @@ func (s *service) Evaluate(q Question, a *Answer) error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), q.Timeout)
 	defer cancel()
-	if q.Request == nil {
+	if q.Requester != "" {
+		ctx = engine.WithRequester(ctx, q.Requester)
+	}
+	switch {
+	case q.Decision != nil:
+		return decide(ctx, g.Generation, q.Decision, a)
+	case q.Request != nil:
+		return answer(ctx, g, q.Request, a)
+	default:
 		return errors.New("the question is empty")
 	}
-	return answer(ctx, g, q.Request, a)
 }
 
 func (s *service) generation(number uint64) (generation, bool) {

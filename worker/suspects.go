@@ -71,6 +71,10 @@ func (q *Question) key() key {
 		h.Write([]byte(r.Method + "\n" + query + "\n"))
 		h.Write(r.Body)
 	}
+	if d := q.Decision; d != nil {
+		k.Path = engine.Path(d.Path).String()
+		h.Write(d.Input)
+	}
 	h.Sum(k.Hash[:0])
 	return k
 }

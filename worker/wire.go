@@ -36,7 +36,17 @@ type Generation struct {
 type Question struct {
 	Generation uint64
 	Timeout    time.Duration
-	Request    *Request
+	Requester  string    // see [engine.WithRequester]
+	Request    *Request  // nil: a decision is asked for
+	Decision   *Decision // nil: a request is made
+}
+
+// Decision is a decision by a path.
+type Decision struct {
+	Path     []string
+	HasInput bool
+	Input    []byte // JSON
+	Lenient  bool
 }
 
 // Request is an HTTP request.
@@ -51,6 +61,8 @@ type Request struct {
 type Answer struct {
 	NotHeld  bool // the worker does not hold the generation; nothing was evaluated
 	Response *Response
+	Result   []byte // of a decision, as JSON; empty if it is undefined
+	Failure  *Failure
 }
 
 // Response answers a [Request].

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/url"
 	"slices"
@@ -124,7 +123,7 @@ func (l *Log) masks(ctx context.Context, g *engine.Generation, event ast.Value) 
 func evaluate(ctx context.Context, g *engine.Generation, path engine.Path, event ast.Value) (ast.Value, error) {
 	for {
 		value, err := g.Evaluate(ctx, path, event)
-		if !errors.Is(err, engine.ErrBusy) {
+		if after, ok := engine.RetryAfter(err); !ok || after > time.Second {
 			return value, err
 		}
 		if within(busyDelay, ctx.Done()) {

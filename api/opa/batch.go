@@ -64,7 +64,9 @@ type batchResponse struct {
 // Batch answers POST of /v1/batch/data/{path} in the form of Enterprise OPA: the document at one path for
 // several inputs, all decided by one generation. The status is 200 if all decisions succeed, 500 if all
 // fail, else 207.
-func (a *API) Batch() http.Handler { return a.handler((*exchange).batch, http.MethodPost) }
+func (a *API) Batch() http.Handler {
+	return a.handler(a.observed(3, batchDeadlines, (*exchange).batch), http.MethodPost)
+}
 
 func (x *exchange) batch() {
 	o := x.observation()

@@ -29,7 +29,7 @@ type dataAnswer struct {
 // Data answers GET and POST of /v1/data/{path} with the document at path. If it is undefined, the answer is
 // 200 without result.
 func (a *API) Data() http.Handler {
-	return a.handler((*exchange).data, http.MethodGet, http.MethodPost)
+	return a.handler(a.observed(2, 1, (*exchange).data), http.MethodGet, http.MethodPost)
 }
 
 // DataV0 answers POST of /v0/data/{path}: the body is the input, the answer the document. If it is

@@ -2,7 +2,6 @@ package opa
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -15,6 +14,7 @@ import (
 	"defenseclaw/api/internal/decision"
 	"defenseclaw/engine"
 
+	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/server/types"
 	"github.com/open-policy-agent/opa/v1/util"
 )
@@ -26,15 +26,23 @@ type Elsewhere func(*engine.Generation, *http.Request) (*http.Response, error)
 // needed are the headers that change an answer. No other one reaches the other process: some are secret.
 var needed = []string{"Content-Type", "Accept"}
 
-// headerEvaluated holds, as JSON, what the other process evaluated, for the decision log.
-const headerEvaluated = "X-Defenseclaw-Evaluated"
+// headerEvaluated holds, as JSON, what the other process evaluated, for metrics and the decision log: a list of
+// [evaluated]. In a request, withTexts asks for inputs and results, too.
+const (
+	headerEvaluated = "X-Defenseclaw-Evaluated"
+	withTexts       = "with-texts"
+)
 
-// evaluated is a query that was evaluated.
+// evaluated is a query or a decision that was evaluated.
 type evaluated struct {
-	Query   string
-	Defined bool
-	Failed  *decision.RemoteError `json:",omitempty"`
-	Error   error                 `json:"-"` // of having it evaluated
+	ID, BatchID string
+	Query       string // empty: Path is what was asked for
+	Path        engine.Path
+	Input       json.RawMessage `json:",omitempty"` // here and below, null is a value
+	Result      json.RawMessage `json:",omitempty"`
+	Defined     bool
+	Took        time.Duration
+	Failed      *decision.RemoteError
 }
 
 // adHoc answers a request whose evaluation its caller wrote: elsewhere if there is such a place, else by answer.
@@ -43,6 +51,27 @@ func (a *API) adHoc(answer func(*exchange)) func(*exchange) {
 		return answer
 	}
 	return (*exchange).forward
+}
+
+// observed answers decisions that are observed elsewhere, if decisions are made there, else by answer. The path begins
+// after that many segments, and the deadline is that of so many decisions.
+func (a *API) observed(segments int, deadlines int, answer func(*exchange)) func(*exchange) {
+	if a.Elsewhere == nil || !a.DecisionsElsewhere {
+		return answer
+	}
+	return func(x *exchange) {
+		if !x.observation().wanted {
+			answer(x)
+			return
+		}
+		if path, err := x.path(segments); err == nil && x.refused(path) {
+			return
+		}
+		ctx, cancel := context.WithTimeout(x.r.Context(), time.Duration(deadlines)*x.g.Timeout())
+		defer cancel()
+		x.r = x.r.WithContext(ctx)
+		x.forward()
+	}
 }
 
 // forward has the request answered elsewhere. The body is read here, within its limits, and unpacked.
@@ -55,13 +84,14 @@ func (x *exchange) forward() {
 	started := time.Now()
 	got, err := x.elsewhere(body)
 	if err != nil {
-		x.logForwarded(started, body, nil, evaluated{Error: err})
+		x.reportUnanswered(started, body, err)
 		x.failDecision(err)
 		return
 	}
-	var done evaluated
-	if note := got.header.Get(headerEvaluated); note != "" && json.Unmarshal([]byte(note), &done) == nil {
-		x.logForwarded(started, body, got.body, done)
+	var done []evaluated
+	_ = json.Unmarshal([]byte(got.header.Get(headerEvaluated)), &done) // made by note
+	for _, e := range done {
+		x.report(e)
 	}
 	for _, name := range []string{headerEvaluated, "Content-Length", "Vary", decision.HeaderGeneration, decision.HeaderRevision} {
 		got.header.Del(name)
@@ -101,32 +131,47 @@ func (x *exchange) inner(body []byte) *http.Request {
 			r.Header[name] = values
 		}
 	}
+	if x.Logged {
+		r.Header.Set(headerEvaluated, withTexts)
+	}
 	if x.StrictBuiltinErrors { // a setting here, which is a parameter there
 		r.URL.RawQuery = strings.TrimPrefix(r.URL.RawQuery+"&"+types.ParamStrictBuiltinErrors+"=true", "&")
 	}
 	return r
 }
 
-// logForwarded reports a query that was evaluated elsewhere, as if it had been evaluated here. Partial evaluation is
-// not reported, as it is not in [exchange.compile].
-func (x *exchange) logForwarded(started time.Time, request, answer []byte, done evaluated) {
-	if x.r.PathValue("path") != "" || !strings.HasSuffix(x.r.URL.Path, "/query") {
+// report reports what was evaluated elsewhere as if it had been evaluated here.
+func (x *exchange) report(e evaluated) {
+	q := decision.Question{ID: e.ID, BatchID: e.BatchID, Path: e.Path, Text: e.Query, Started: time.Now().Add(-e.Took)}
+	if e.Input != nil {
+		q.Input, _ = engine.ParseJSON(e.Input) // made by note
+	}
+	_, end := x.Begin(x.r.Context(), x.g, q)
+	a := decision.Answer{Defined: e.Defined}
+	if e.Result != nil {
+		a.Result = e.Result
+	}
+	if e.Failed != nil {
+		a.Err = e.Failed
+	}
+	end(a)
+}
+
+// reportUnanswered reports a query or a decision that has no answer. Partial evaluation is not reported, as it is not
+// in [exchange.compile].
+func (x *exchange) reportUnanswered(started time.Time, body []byte, err error) {
+	if strings.HasPrefix(x.r.URL.Path, "/v1/compile") {
 		return
 	}
 	asked := types.QueryRequestV1{Query: x.params.Get(types.ParamQueryV1)}
-	_ = util.UnmarshalJSON(request, &asked) // a query in a URL has no body; one that was evaluated can be read
-	q := decision.Question{Text: cmp.Or(done.Query, asked.Query), Started: started}
+	_ = util.UnmarshalJSON(body, &asked) // what cannot be read is not reported, which is all that there is to do
+	q := decision.Question{Text: asked.Query, Started: started}
+	if asked.Query == "" {
+		q.Path, _ = x.path(2) // as above
+	}
 	q.Input, _ = valueOf(asked.Input) // as above
 	_, end := x.Begin(x.r.Context(), x.g, q)
-	a := decision.Answer{Defined: done.Defined, Err: done.Error}
-	if done.Failed != nil {
-		a.Err = done.Failed
-	} else if done.Error == nil {
-		var set struct{ Result json.RawMessage }
-		_ = json.Unmarshal(answer, &set) // the other process made it
-		a.Result = set.Result
-	}
-	end(a)
+	end(decision.Answer{Err: err})
 }
 
 // Evaluating answers, in a process of its own and by one generation, what [Elsewhere] asks.
@@ -136,31 +181,55 @@ func Evaluating(g *engine.Generation) http.Handler {
 	mux.Handle("/v1/query", a.Query())
 	mux.Handle("/v1/compile", a.Compile())
 	mux.Handle("/v1/compile/{path...}", a.Filters())
+	mux.Handle("/v1/data", a.Data())
+	mux.Handle("/v1/data/{path...}", a.Data())
+	mux.Handle("/v1/batch/data/{path...}", a.Batch())
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		var done evaluated
-		mux.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), evaluatedKey{}, &done)))
-		if done.Query == "" {
-			return
-		}
-		if text, err := json.Marshal(done); err == nil { // as it always is
+		notes := &notes{texts: r.Header.Get(headerEvaluated) == withTexts}
+		mux.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), notesKey{}, notes)))
+		if text, err := json.Marshal(notes.done); err == nil { // as it always is
 			w.Header().Set(headerEvaluated, string(text)) // which is sent when this handler has returned
 		}
 	})
 }
 
-type evaluatedKey struct{}
+type notesKey struct{}
+
+// notes are of one request.
+type notes struct {
+	texts bool
+	done  []evaluated
+}
 
 // note is the [decision.BeginFunc] of [Evaluating].
 func note(ctx context.Context, _ *engine.Generation, q decision.Question) (context.Context, func(decision.Answer)) {
-	done, ok := ctx.Value(evaluatedKey{}).(*evaluated)
-	if !ok || q.Query == nil {
+	notes, ok := ctx.Value(notesKey{}).(*notes)
+	if !ok {
 		return ctx, func(decision.Answer) {}
 	}
-	done.Query = q.Query.String() // now: the evaluation changes it
+	e, started := evaluated{ID: q.ID, BatchID: q.BatchID, Path: q.Path}, time.Now()
+	if q.Query != nil {
+		e.Query = q.Query.String() // now: the evaluation changes it
+	}
+	if notes.texts && q.Input != nil {
+		e.Input, _ = engine.InputJSON(q.Input) // an input always is JSON
+	}
 	return ctx, func(a decision.Answer) {
-		done.Defined = a.Defined
-		if a.Err != nil {
-			done.Failed = decision.NewRemoteError(a.Err)
+		e.Took, e.Defined = time.Since(started), a.Defined
+		switch result := a.Result.(type) {
+		case nil:
+		case ast.Value:
+			if notes.texts {
+				e.Result, _ = engine.InputJSON(result) // a result always is JSON, as the answer has it
+			}
+		default:
+			if notes.texts && a.Err == nil {
+				e.Result, _ = json.Marshal(result) // as above
+			}
 		}
+		if a.Err != nil {
+			e.Failed = decision.NewRemoteError(a.Err)
+		}
+		notes.done = append(notes.done, e)
 	}
 }

@@ -49,7 +49,9 @@ type API struct {
 	// explanation. Nil: everyone may have everything.
 	MayRead func(r *http.Request, g *engine.Generation, path engine.Path, explained bool) error
 
-	Elsewhere Elsewhere // evaluates queries and partial evaluations; nil: they are evaluated here
+	Elsewhere          Elsewhere // evaluates queries and partial evaluations; nil: they are evaluated here
+	DecisionsElsewhere bool      // Elsewhere also evaluates decisions that are observed, as the generations do others
+	Logged             bool      // whoever Begin tells wants inputs and results
 }
 
 // exchange is a request and the generation that answers it.

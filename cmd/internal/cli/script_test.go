@@ -48,10 +48,28 @@ func TestScripts(t *testing.T) { runScripts(t, "testdata") }
 // TestScenarios runs failures that happened in the field, one script each.
 func TestScenarios(t *testing.T) { runScripts(t, "testdata/scenarios") }
 
+// TestScriptsWithIsolation runs scripts about decisions where these are made in worker processes.
+func TestScriptsWithIsolation(t *testing.T) {
+	if underRace {
+		t.Skip("workers take long to start under the race detector")
+	}
+	p := scriptParams("DEFENSECLAW_ISOLATION=process")
+	for _, name := range []string{"contract_decisions", "decision_log", "decision_log_envoy", "decision_timeout", "edit_and_serve", "envoy", "metrics"} {
+		p.Files = append(p.Files, filepath.Join("testdata", name+".txt"))
+	}
+	testscript.Run(t, p)
+}
+
 // runScripts runs the scripts of a folder. vars are additional environment variables, as NAME=value.
 func runScripts(t *testing.T, dir string, vars ...string) {
-	testscript.Run(t, testscript.Params{
-		Dir:      dir,
+	p := scriptParams(vars...)
+	p.Dir = dir
+	testscript.Run(t, p)
+}
+
+// scriptParams says how scripts run.
+func scriptParams(vars ...string) testscript.Params {
+	return testscript.Params{
 		Deadline: time.Now().Add(5 * time.Minute), // a script that hangs is stopped and shown
 		Condition: func(condition string) (bool, error) {
 			if name, ok := strings.CutPrefix(condition, "exists:"); ok {
@@ -84,7 +102,7 @@ func runScripts(t *testing.T, dir string, vars ...string) {
 			"never":      scriptNever,
 			"exec-code":  scriptExecCode,
 		}),
-	})
+	}
 }
 
 // platformCommands are the commands that only this platform has.

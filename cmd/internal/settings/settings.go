@@ -53,7 +53,7 @@ type Settings struct {
 
 	MaxAnswerBytes int
 
-	Isolation           string        // auto, off or queries
+	Isolation           string        // auto, off, queries or process
 	WorkerBytes         int64         // memory of a worker process; 0: by the machine's
 	WorkerIdle          time.Duration // a worker process that evaluated nothing for this long is ended
 	StrictBuiltinErrors bool          // on OPA's routes, too

@@ -219,8 +219,8 @@ func evaluating(s *Settings) []Setting {
 		},
 		{
 			Flag: "isolation", Env: "DEFENSECLAW_ISOLATION", Key: "engine.isolation", Default: "auto",
-			Help:  "evaluate `WHAT` in processes of their own: off (nothing), queries (what callers write), or auto (queries on Linux, else off)",
-			value: choice(&s.Isolation, "auto", "off", "queries"),
+			Help:  "evaluate `WHAT` in processes of their own: off (nothing), queries (what callers write), process (decisions, too), or auto (queries on Linux, else off)",
+			value: choice(&s.Isolation, "auto", "off", "queries", "process"),
 		},
 		{
 			Flag: "worker-memory-bytes", Env: "DEFENSECLAW_WORKER_MEMORY_BYTES", Key: "engine.worker_memory_bytes", Default: "0",

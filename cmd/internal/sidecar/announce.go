@@ -28,7 +28,7 @@ func (s *Sidecar) announcements() []engine.Announcement {
 	if s.keeper != nil {
 		list = append(list, engine.Announcement{Name: "history", Run: s.keeper.Announce})
 	}
-	if s.isolated() {
+	if s.isolation() != isolateNothing {
 		list = append(list, engine.Announcement{Name: "workers", Run: s.prepareWorkers})
 	}
 	if s.cfg.Settings.ExtAuthz.Addr != "" {

@@ -3,8 +3,11 @@ package sidecar
 import (
 	"cmp"
 	"context"
+	"errors"
 	"net/http"
+	"os"
 	"runtime"
+	"sync"
 
 	"defenseclaw/api/metrics"
 	"defenseclaw/api/opa"
@@ -21,33 +24,56 @@ const workerPart, minWorkerBytes = 4, 256 << 20
 
 // ServeWorker is the program of a worker.
 func ServeWorker() error {
-	return worker.Serve(func(g *engine.Generation) http.Handler { return opa.Evaluating(g) })
+	pacer := gcpacer.New(func(name string) string {
+		if name == "GOMEMLIMIT" {
+			return "the worker's own"
+		}
+		return os.Getenv(name)
+	})
+	defer pacer.Release()
+	serve := sync.OnceFunc(pacer.Serve)
+	return worker.Serve(func(g *engine.Generation) http.Handler {
+		serve() // the first load has ended
+		return opa.Evaluating(g)
+	})
 }
 
-// isolated reports whether queries are evaluated in processes of their own.
-func (s *Sidecar) isolated() bool {
-	if s.cfg.Settings.ValidateOnly {
-		return false
-	}
-	switch s.cfg.Settings.Isolation {
-	case "queries":
-		return true
-	case "auto":
-		return runtime.GOOS == "linux"
+// isolation is what is evaluated in processes of their own.
+type isolation int
+
+const (
+	isolateNothing isolation = iota
+	isolateQueries           // what callers write
+	isolateAll               // decisions, too
+)
+
+func (s *Sidecar) isolation() isolation {
+	set := s.cfg.Settings
+	switch {
+	case set.ValidateOnly:
+		return isolateNothing
+	case set.Isolation == "process":
+		return isolateAll
+	case set.Isolation == "queries", set.Isolation == "auto" && runtime.GOOS == "linux":
+		return isolateQueries
 	default:
-		return false
+		return isolateNothing
 	}
 }
 
 // makeWorkers makes the pool of worker processes, unless isolation is off.
 func (s *Sidecar) makeWorkers() (err error) {
-	if !s.isolated() {
+	if s.isolation() == isolateNothing {
 		return nil
 	}
 	set := s.cfg.Settings
+	idle := set.WorkerIdle
+	if s.isolation() == isolateAll {
+		idle = 0 // every decision needs them
+	}
 	s.workers, err = worker.New(worker.Config{
-		Current: s.engine.Current, Timeout: set.DecisionTimeout, Decisions: set.MaxDecisions, AnswerBytes: set.MaxAnswerBytes,
-		MemoryBytes: cmp.Or(set.WorkerBytes, max(minWorkerBytes, int64(gcpacer.Memory()/workerPart))), Idle: set.WorkerIdle, Ended: s.reportWorker,
+		Current:     func() *engine.Generation { return s.engine.Current() }, // made after the workers Timeout: set.DecisionTimeout, Decisions: set.MaxDecisions, AnswerBytes: set.MaxAnswerBytes,
+		MemoryBytes: cmp.Or(set.WorkerBytes, max(minWorkerBytes, int64(gcpacer.Memory()/workerPart))), Idle: idle, Ended: s.reportWorker,
 	})
 	return err
 }
@@ -58,6 +84,22 @@ func (s *Sidecar) elsewhere() opa.Elsewhere {
 		return nil
 	}
 	return s.workers.RoundTrip
+}
+
+// decideElsewhere is the pool for the engine; nil unless all decisions are isolated.
+func (s *Sidecar) decideElsewhere() engine.Elsewhere {
+	if s.isolation() != isolateAll {
+		return nil
+	}
+	return s.workers.Evaluate
+}
+
+// unready is why decisions cannot be made although a policy serves.
+func (s *Sidecar) unready() error {
+	if s.isolation() == isolateAll && s.workers.Health().Processes == 0 {
+		return errors.New("no worker is ready to make decisions")
+	}
+	return nil
 }
 
 // prepareWorkers gives a new generation to the workers that run.

@@ -37,19 +37,13 @@ func (s *Sidecar) wire(token string, byHand bool) (err error) {
 	if err := errors.Join(s.makeJudge(), s.makeDecisionLog()); err != nil {
 		return err
 	}
-	if !set.ValidateOnly {
-		s.engine, err = engine.New(engine.Config{
-			Source: s.marked, Announcements: s.announcements(),
-			Limits:          s.limits(),
-			RemovalWait:     set.RemovalWait,
-			Keep:            engine.Keep{Packages: domains.Packages(), DataOf: []engine.Path{{"defenseclaw"}}},
-			DecisionTimeout: set.DecisionTimeout, MaxDecisions: set.MaxDecisions, MaxAnswerBytes: set.MaxAnswerBytes,
-		})
-		if err != nil {
-			return err
-		}
+	if err := s.makeWorkers(); err != nil {
+		return err
 	}
-	if err := errors.Join(s.makeWatcher(), s.makeWorkers()); err != nil {
+	if err := s.makeEngine(); err != nil {
+		return err
+	}
+	if err := s.makeWatcher(); err != nil {
 		return err
 	}
 	authzen, err := engine.ParsePath(set.AuthZENPolicy)
@@ -74,13 +68,30 @@ func (s *Sidecar) wire(token string, byHand bool) (err error) {
 		Events:    s.events,
 		AuthZEN:   authzen,
 		Decisions: s.decisions,
-		Elsewhere: s.elsewhere(),
+		Elsewhere: s.elsewhere(), DecisionsElsewhere: s.isolation() == isolateAll, Unready: s.unready,
 		Validated: s.announceValidated,
 		Version:   s.cfg.Version,
 		Logger:    s.cfg.Logger,
 		TLS:       s.certificates.config(),
 
 		AllowedHosts: set.AllowedHosts, RequestsPerSecond: rateLimit(set, byHand), StrictBuiltinErrors: set.StrictBuiltinErrors,
+	})
+	return err
+}
+
+// makeEngine makes the engine, unless directories are only validated.
+func (s *Sidecar) makeEngine() (err error) {
+	set := s.cfg.Settings
+	if set.ValidateOnly {
+		return nil
+	}
+	s.engine, err = engine.New(engine.Config{
+		Source: s.marked, Announcements: s.announcements(),
+		Limits:          s.limits(),
+		RemovalWait:     set.RemovalWait,
+		Keep:            engine.Keep{Packages: domains.Packages(), DataOf: []engine.Path{{"defenseclaw"}}},
+		DecisionTimeout: set.DecisionTimeout, MaxDecisions: set.MaxDecisions, MaxAnswerBytes: set.MaxAnswerBytes,
+		Elsewhere: s.decideElsewhere(),
 	})
 	return err
 }

@@ -32,6 +32,14 @@ func WithRequester(ctx context.Context, name string) context.Context {
 	return context.WithValue(ctx, requesterKey{}, &requester{name: name})
 }
 
+// Requester is the name that [WithRequester] gave: another process that evaluates for this one bounds by it, too.
+func Requester(ctx context.Context) string {
+	if by, ok := ctx.Value(requesterKey{}).(*requester); ok {
+		return by.name
+	}
+	return ""
+}
+
 // requesters are those of a Limiter, by name. They stay: a name that asked once asks again, and finding out which
 // ones hold nothing would need a lock that every decision takes.
 type requesters struct {
