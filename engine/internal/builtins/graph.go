@@ -39,7 +39,7 @@ func reachablePaths(bctx topdown.BuiltinContext, operands []*ast.Term, iter func
 	if err != nil {
 		return err
 	}
-	w := pathWalk{bctx: bctx, graph: graph, paths: ast.NewSet()}
+	w := pathWalk{bctx: bctx, graph: graph, paths: ast.NewSet(), hashes: map[int]int{}}
 	for _, node := range initial {
 		edges := graph.Get(node)
 		if edges == nil {
@@ -87,14 +87,15 @@ type pathWalk struct {
 	bctx   topdown.BuiltinContext
 	graph  ast.Object
 	paths  ast.Set
-	onPath ast.Set // for one path at a time
-	items  int     // of all paths
+	hashes map[int]int // the number of paths with each hash: paths through the same nodes have one in OPA
+	onPath ast.Set     // for one path at a time
+	items  int         // of all paths
 	steps  int
 }
 
 // extend adds the paths that begin with path and node.
 func (w *pathWalk) extend(node, edges *ast.Term, path []*ast.Term) error {
-	if w.steps++; w.steps%valuesPerLook == 0 && cancelled(w.bctx) {
+	if w.step(1) {
 		return errCancelled
 	}
 	if len(path) >= MaxDepth {
@@ -113,9 +114,14 @@ func (w *pathWalk) extendBy(neighbors, path []*ast.Term, root *ast.Term) error {
 	if len(neighbors) == 0 {
 		return w.add(path)
 	}
+	ends := false
 	for _, neighbor := range neighbors {
 		next := w.graph.Get(neighbor)
 		if next == nil || w.onPath.Contains(neighbor) {
+			if ends {
+				continue // the path is the same for each such neighbor
+			}
+			ends = true
 			if err := w.add(path); err != nil {
 				return err
 			}
@@ -140,17 +146,27 @@ func neighborsOf(edges *ast.Term) []*ast.Term {
 	return all
 }
 
+// add looks at the deadline by the paths that it may be compared with, of which there can be thousands.
 func (w *pathWalk) add(path []*ast.Term) error {
-	if w.steps++; w.steps%valuesPerLook == 0 && cancelled(w.bctx) {
+	t := ast.ArrayTerm(path...)
+	hash := t.Hash()
+	if w.step(1 + w.hashes[hash]) {
 		return errCancelled
 	}
-	t := ast.ArrayTerm(path...)
 	if w.paths.Contains(t) {
 		return nil
 	}
 	if w.items += len(path); w.items > MaxItems {
 		return tooLarge("the result", "items", MaxItems)
 	}
+	w.hashes[hash]++
 	w.paths.Add(t)
 	return nil
+}
+
+// step counts n steps, and reports whether the evaluation is to end.
+func (w *pathWalk) step(n int) bool {
+	before := w.steps / valuesPerLook
+	w.steps += n
+	return w.steps/valuesPerLook != before && cancelled(w.bctx)
 }

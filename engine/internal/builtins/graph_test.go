@@ -1,0 +1,32 @@
+package builtins_test
+
+import (
+	"testing"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/topdown"
+)
+
+// looks counts how often an evaluation asks whether it is over.
+type looks struct{ n int }
+
+func (*looks) Cancel()           {}
+func (l *looks) Cancelled() bool { l.n++; return false }
+
+// Paths through the same nodes have one hash in OPA, so a set of them takes time that grows with the square of
+// their number. The deadline must be looked at as often as that.
+func TestReachablePathsLooksAtTheDeadlineForEachComparison(t *testing.T) {
+	cancel := &looks{}
+	var paths int
+	err := topdown.GetBuiltin("graph.reachable_paths")(topdown.BuiltinContext{Cancel: cancel},
+		[]*ast.Term{completeGraph(7), ast.ArrayTerm(ast.IntNumberTerm(0))}, func(result *ast.Term) error {
+			paths = result.Value.(ast.Set).Len()
+			return nil
+		})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := paths * paths / 2 / 8192; paths < 720 || cancel.n < want {
+		t.Errorf("%d paths were found with %d looks at the deadline; want at least %d looks", paths, cancel.n, want)
+	}
+}
