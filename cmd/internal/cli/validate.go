@@ -13,6 +13,7 @@ import (
 	"defenseclaw/engine"
 	"defenseclaw/engine/source"
 
+	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/urfave/cli/v2"
 )
 
@@ -20,9 +21,11 @@ func validateCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "validate",
 		Usage: "parse, compile and check a policy directory; reports all problems at once",
-		Flags: append(dirFlags(), &cli.StringFlag{
-			Name: "format", Value: "pretty", Usage: "print problems as `FORMAT`: " + oneOf(report.Formats()),
-		}),
+		Flags: append(dirFlags(),
+			&cli.StringFlag{Name: "format", Value: "pretty", Usage: "print problems as `FORMAT`: " + oneOf(report.Formats())},
+			&cli.StringFlag{Name: "schema", Usage: "check by the JSON Schemas at `PATH`, as opa check does: a file is the schema of input, " +
+				"a directory holds those that METADATA annotations name"},
+		),
 		Action:       validate,
 		OnUsageError: usageError,
 	}
@@ -36,11 +39,15 @@ func validate(c *cli.Context) error {
 	if !slices.Contains(report.Formats(), format) {
 		return fmt.Errorf("--format is %q: expected %s", format, oneOf(report.Formats()))
 	}
+	schemas, err := schema.Load(c.String("schema"))
+	if err != nil {
+		return err
+	}
 	dir, src, err := openSource(c)
 	if err != nil {
 		return err
 	}
-	found, err := validation(c.Context, src)
+	found, err := validation(c.Context, src, schemas)
 	if err != nil {
 		return err
 	}
@@ -61,11 +68,16 @@ func validate(c *cli.Context) error {
 }
 
 // validation loads src, and checks its data even if it cannot be loaded.
-func validation(ctx context.Context, src fs.FS) (report.Validation, error) {
+func validation(ctx context.Context, src fs.FS, schemas *ast.SchemaSet) (report.Validation, error) {
 	g, err := engine.Load(ctx, src, nil)
 	if err == nil {
 		found := report.Validation{Generation: g, HasSchema: schema.Applies(g)}
-		found.Diagnostics, err = schema.Check(g)
+		inData, err := schema.Check(g)
+		if err != nil {
+			return found, err
+		}
+		inRego, err := g.CheckSchemas(schemas)
+		found.Diagnostics = append(inRego, inData...).Sorted()
 		return found, err
 	}
 	found := report.Validation{Refused: &engine.Refused{Err: err}}

@@ -1,4 +1,5 @@
-// Package schema compares the data of a policy directory with the schema of the default pack.
+// Package schema compares the data of a policy directory with the schema of the default pack, and reads the schemas
+// that METADATA annotations name.
 package schema
 
 import (

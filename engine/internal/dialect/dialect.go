@@ -62,6 +62,15 @@ func NewCompiler() *ast.Compiler {
 		WithDefaultRegoVersion(ast.RegoV1).WithCapabilities(capabilities())
 }
 
+// NewSchemaCompiler is [NewCompiler] for a compiler that compares references with the schemas of annotations, and with
+// those of set, which may be nil. It fetches no schema from a host. It opens files, which its caller must rule out.
+func NewSchemaCompiler(set *ast.SchemaSet) *ast.Compiler {
+	offline := *capabilities()
+	offline.AllowNet = []string{} // nil would allow every host
+	return NewCompiler().WithCapabilities(&offline).WithSchemas(set).WithUseTypeCheckAnnotations(true).
+		WithEnablePrintStatements(true) // or what print reads is not checked
+}
+
 // Seal returns a copy of a compiler to evaluate with, and empties the original: rule indices refer to the
 // compiler that made them, and would keep everything in it alive (TestAChainOfSplicesKeepsNoOldGeneration
 // finds old modules and trees without it). Maps that only compilation reads are dropped. So are the original
