@@ -81,6 +81,41 @@ func TestRulesThatDependOnDataAloneAreEvaluatedOnce(t *testing.T) {
 	}
 }
 
+// TestARuleThatConflictsWhateverTheInputRulesOutAPartialEvaluation of what refers to it: it would go on with each of
+// its values, and the decision would no longer be an error.
+func TestARuleThatConflictsWhateverTheInputRulesOutAPartialEvaluation(t *testing.T) {
+	e := load(t, map[string]string{
+		"data.json": `{"list": ["a", "b"], "users": {"a": {"roles": ["a"]}, "b": {"roles": []}}, "n": 5}`,
+		"p.rego": `package p
+
+two := x if some x in data.list
+
+keyed[x] := y if { some x in ["k"]; some y in data.list }
+
+role if { some role in data.users[two].roles; role == two; some k; input.c[k] == data.n }
+
+key if { input.a == "x"; keyed.k == "a" }
+
+allow if { not role }
+
+deny if { not key }
+`,
+	})
+	for _, name := range []string{"allow", "deny"} {
+		path, input := Path{"p", name}, ast.MustParseTerm(`{"a": "x"}`).Value
+		first := answerOf(t, e, path, input)
+		if !strings.HasPrefix(first, "error") {
+			t.Fatalf("%s is %s; want an error", name, first)
+		}
+		if err := e.Ahead(t.Context(), path); !errors.Is(err, ErrNotPartial) {
+			t.Errorf("%s: %v; want %v", name, err, ErrNotPartial)
+		}
+		if second := answerOf(t, e, path, input); second != first {
+			t.Errorf("%s is %s, and was %s", name, second, first)
+		}
+	}
+}
+
 func count(k *constants) (n int) {
 	if k == nil {
 		return 0

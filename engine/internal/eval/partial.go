@@ -61,6 +61,9 @@ func (e *Evaluator) evaluatePartially(ctx context.Context, plan *plan, rules *in
 			return fmt.Errorf("%w: %s has a member %q, which a number may mean", ErrNotPartial, ref, name)
 		}
 	}
+	if err := e.allEvaluate(ctx, rules.constants(), limit); err != nil {
+		return fmt.Errorf("%w: %w", ErrNotPartial, err)
+	}
 	// It starts from the tier that serves. Only the input is unknown: data is as fixed as the rules are.
 	left, support, err := plan.tier.Load().newQuery(e).
 		WithCancel(limit).
@@ -76,6 +79,21 @@ func (e *Evaluator) evaluatePartially(ctx context.Context, plan *plan, rules *in
 		return err
 	}
 	plan.tier.Store(partial)
+	return nil
+}
+
+// allEvaluate returns why a rule at one of the places cannot be evaluated. A partial evaluation would lose that error: of
+// a rule with several values it goes on with each, as long as something that it does not know comes after.
+func (e *Evaluator) allEvaluate(ctx context.Context, places []ast.Ref, limit *deadline) error {
+	for _, place := range places {
+		one, err := newTier(e.policy.Compiler(), place)
+		if err == nil {
+			_, err = one.evaluate(ctx, e, nil, limit, Strict)
+		}
+		if err != nil {
+			return fmt.Errorf("%s cannot be evaluated: %w", place, err)
+		}
+	}
 	return nil
 }
 

@@ -57,7 +57,8 @@ func inspect(compiler *ast.Compiler, ref ast.Ref) *inspection {
 // whyNotPartial returns why the rules at ref must not be partially evaluated, "" when they may be; and the
 // places where they look up data by something that varies.
 //
-// Rules that do not vary are not asked about: a partial evaluation computes them, as an evaluation would.
+// Rules that do not vary are asked about only where they have no place of their own at which they could be evaluated
+// beforehand: see constants, whose errors rule out a partial evaluation too.
 func (f *inspection) whyNotPartial(ref ast.Ref) (lookups []ast.Ref, why string) {
 	top := map[*ast.Rule]bool{}
 	for _, rule := range f.compiler.GetRulesExact(ref) {
@@ -68,6 +69,9 @@ func (f *inspection) whyNotPartial(ref ast.Ref) (lookups []ast.Ref, why string) 
 	}
 	for _, rule := range f.order {
 		if !f.facts[rule].varies {
+			if !top[rule] && !rule.Ref().IsGround() && rule.Head.RuleKind() != ast.MultiValue {
+				return nil, rule.Ref().String() + " may conflict"
+			}
 			continue
 		}
 		if why := f.whyNot(rule, top[rule]); why != "" {
