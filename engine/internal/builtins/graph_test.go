@@ -30,3 +30,12 @@ func TestReachablePathsLooksAtTheDeadlineForEachComparison(t *testing.T) {
 		t.Errorf("%d paths were found with %d looks at the deadline; want at least %d looks", paths, cancel.n, want)
 	}
 }
+
+// OPA calls builtins that it believes need no context with an empty one, in which there is no deadline.
+func TestTheEvaluatorGivesBuiltinsItsDeadline(t *testing.T) {
+	for name, want := range map[string]bool{"graph.reachable_paths": true, "regex.replace": true, "json.patch": true, "count": false} {
+		if got := !ast.BuiltinMap[name].CanSkipBctx; got != want {
+			t.Errorf("%s gets the deadline: %t; want %t", name, got, want)
+		}
+	}
+}
