@@ -17,7 +17,7 @@ func tokenRevokeCommand() *cli.Command {
 		Flags:     settingFlags("data-dir"),
 		Action: func(c *cli.Context) error {
 			if c.NArg() != 1 {
-				return errors.New("token revoke needs the NAME of one token; token list shows them")
+				return errors.New("token revoke needs the NAME of one token after the flags; token list shows them")
 			}
 			s, err := resolve(c)
 			if err != nil {
