@@ -171,7 +171,7 @@ func TestOnlyTheOwnerCanReadTheFiles(t *testing.T) {
 	l := start(t, audit.Config{Path: filepath.Join(dir, "a ?#%41.db")}) // what a URI would take apart
 	l.add(t, "x")
 	eventually(t, "what the next start compares is written", func() bool {
-		_, err := os.Stat(l.path + ".head")
+		_, err := os.Stat(witness(l.path))
 		return err == nil
 	})
 	found, err := os.ReadDir(dir)

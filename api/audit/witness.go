@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 )
 
@@ -22,12 +23,16 @@ type witness struct {
 }
 
 const (
-	witnessSuffix  = ".head"
 	witnessRecords = 64          // the file is written again after this many records,
 	witnessEvery   = time.Minute // or when it is older than this and there are new ones
 )
 
-func witnessPath(database string) string { return database + witnessSuffix }
+// witnessPath is a name that no pattern for the database's own files matches: who removes those, by rm audit.db*,
+// leaves it.
+func witnessPath(database string) string {
+	name := filepath.Base(database)
+	return filepath.Join(filepath.Dir(database), "head-of-"+strings.TrimSuffix(name, filepath.Ext(name))+".json")
+}
 
 // readWitness returns nil if there is no file.
 func readWitness(database string) (*witness, error) {

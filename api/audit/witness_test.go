@@ -3,6 +3,7 @@ package audit_test
 import (
 	"errors"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -12,10 +13,16 @@ import (
 	"defenseclaw/api/audit"
 )
 
+// witness is the file that says how far the database of a test had come.
+func witness(database string) string {
+	name, _ := strings.CutSuffix(filepath.Base(database), filepath.Ext(database))
+	return filepath.Join(filepath.Dir(database), "head-of-"+name+".json")
+}
+
 // forget removes what the next start compares, as an operator does who accepts the database.
 func forget(t testing.TB, path string) {
 	t.Helper()
-	if err := os.Remove(path + ".head"); err != nil {
+	if err := os.Remove(witness(path)); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -69,7 +76,7 @@ func TestADatabaseChangedWhileStoppedIsNoticed(t *testing.T) {
 		"an old copy":       {func(t *testing.T, path, early string) { remove(t, path); copyDatabase(t, early, path) }, "was put back or cut off", false},
 		"the end cut off":   {func(t *testing.T, path, _ string) { cut(t, path, "4") }, "was put back or cut off", true},
 		"another database":  {func(t *testing.T, path, _ string) { other(t, path) }, "replaced by another one", false},
-		"an unreadable one": {func(t *testing.T, path, _ string) { write(t, path+".head", "{") }, "unexpected end", false},
+		"an unreadable one": {func(t *testing.T, path, _ string) { write(t, witness(path), "{") }, "unexpected end", false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			l := start(t, audit.Config{})
@@ -100,7 +107,7 @@ func TestADatabaseChangedWhileStoppedIsNoticed(t *testing.T) {
 					t.Errorf("the running log verifies it: %+v, %v", report, err)
 				}
 				lists, err := l.Lists()
-				if tc.trusts != (err == nil) || tc.trusts && len(lists.Block) != 1 || !tc.trusts && !strings.Contains(err.Error(), l.path+".head") {
+				if tc.trusts != (err == nil) || tc.trusts && len(lists.Block) != 1 || !tc.trusts && !strings.Contains(err.Error(), witness(l.path)) {
 					t.Errorf("lists %+v, %v", lists, err)
 				}
 				end(t, l)
@@ -124,13 +131,13 @@ func TestADatabaseChangedWhileStoppedIsNoticed(t *testing.T) {
 func other(t *testing.T, path string) {
 	t.Helper()
 	remove(t, path)
-	if err := os.Rename(path+".head", path+".kept"); err != nil {
+	if err := os.Rename(witness(path), path+".kept"); err != nil {
 		t.Fatal(err)
 	}
 	l := start(t, audit.Config{Path: path})
 	l.add(t, "x")
 	end(t, l)
-	if err := os.Rename(path+".kept", path+".head"); err != nil {
+	if err := os.Rename(path+".kept", witness(path)); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -189,13 +196,13 @@ func TestACrashIsNoAlarm(t *testing.T) {
 	var old []byte
 	eventually(t, "a change of the lists is noted", func() (noted bool) {
 		var err error
-		old, err = os.ReadFile(l.path + ".head")
+		old, err = os.ReadFile(witness(l.path))
 		return err == nil && strings.Contains(string(old), `"list_entries":1`)
 	})
 	l.add(t, "b", "c")
 	block(t, l, "worse")
 	end(t, l)
-	write(t, l.path+".head", string(old)) // the process was killed before it wrote the newer one
+	write(t, witness(l.path), string(old)) // the process was killed before it wrote the newer one
 	heard := &alarms{}
 	l = start(t, audit.Config{Path: l.path, Alarm: heard.add})
 	l.add(t, "d")
