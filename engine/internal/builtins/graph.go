@@ -12,24 +12,71 @@ func reachable(bctx topdown.BuiltinContext, operands []*ast.Term, iter func(*ast
 	if err != nil {
 		return err
 	}
-	seen, reached := ast.NewSet(queue...), ast.NewSet()
-	for i := 0; i < len(queue); i++ {
-		if i%valuesPerLook == 0 && cancelled(bctx) {
-			return errCancelled
+	seen := countedSet{steps: steps{bctx: bctx}, set: ast.NewSet(), hashes: map[int]int{}}
+	reached := countedSet{steps: steps{bctx: bctx}, set: ast.NewSet(), hashes: map[int]int{}}
+	for _, node := range queue {
+		if _, err := seen.add(node); err != nil {
+			return err
 		}
+	}
+	for i := 0; i < len(queue); i++ {
 		edges := graph.Get(queue[i])
 		if edges == nil {
+			if seen.step(1) {
+				return errCancelled
+			}
 			continue
 		}
-		reached.Add(queue[i])
-		eachVertex(edges, func(neighbor *ast.Term) {
-			if !seen.Contains(neighbor) {
-				seen.Add(neighbor)
+		if _, err := reached.add(queue[i]); err != nil {
+			return err
+		}
+		for _, neighbor := range neighborsOf(edges) {
+			added, err := seen.add(neighbor)
+			if err != nil {
+				return err
+			}
+			if added {
 				queue = append(queue, neighbor)
 			}
-		})
+		}
 	}
-	return iter(ast.NewTerm(reached))
+	return iter(ast.NewTerm(reached.set))
+}
+
+// steps counts what an evaluation did since it last looked at the deadline.
+type steps struct {
+	bctx topdown.BuiltinContext
+	n    int
+}
+
+// step counts n steps, and reports whether the evaluation is to end.
+func (s *steps) step(n int) bool {
+	before := s.n / valuesPerLook
+	s.n += n
+	return s.n/valuesPerLook != before && cancelled(s.bctx)
+}
+
+// countedSet looks at the deadline by the values that a new one may be compared with. There can be thousands: OPA gives
+// one hash to all permutations of an array, and to all numbers with the same integer part.
+type countedSet struct {
+	steps
+
+	set    ast.Set
+	hashes map[int]int // the number of values with each hash
+}
+
+// add reports whether the value is new.
+func (s *countedSet) add(t *ast.Term) (added bool, err error) {
+	hash := t.Hash()
+	if s.step(1 + s.hashes[hash]) {
+		return false, errCancelled
+	}
+	if s.set.Contains(t) {
+		return false, nil
+	}
+	s.hashes[hash]++
+	s.set.Add(t)
+	return true, nil
 }
 
 // reachablePaths is graph.reachable_paths. There may be as many paths as permutations of the nodes; OPA's looks
@@ -39,7 +86,7 @@ func reachablePaths(bctx topdown.BuiltinContext, operands []*ast.Term, iter func
 	if err != nil {
 		return err
 	}
-	w := pathWalk{bctx: bctx, graph: graph, paths: ast.NewSet(), hashes: map[int]int{}}
+	w := pathWalk{graph: graph, paths: countedSet{steps: steps{bctx: bctx}, set: ast.NewSet(), hashes: map[int]int{}}}
 	for _, node := range initial {
 		edges := graph.Get(node)
 		if edges == nil {
@@ -50,7 +97,7 @@ func reachablePaths(bctx topdown.BuiltinContext, operands []*ast.Term, iter func
 			return err
 		}
 	}
-	return iter(ast.NewTerm(w.paths))
+	return iter(ast.NewTerm(w.paths.set))
 }
 
 func graphOperands(bctx topdown.BuiltinContext, operands []*ast.Term) (ast.Object, []*ast.Term, error) {
@@ -84,18 +131,15 @@ func eachVertex(t *ast.Term, f func(*ast.Term)) {
 // pathWalk finds the paths that end: at a node without edges, at one that is not in the graph, which is left
 // out, or where the next edge leads back.
 type pathWalk struct {
-	bctx   topdown.BuiltinContext
 	graph  ast.Object
-	paths  ast.Set
-	hashes map[int]int // the number of paths with each hash: paths through the same nodes have one in OPA
-	onPath ast.Set     // for one path at a time
-	items  int         // of all paths
-	steps  int
+	paths  countedSet
+	onPath ast.Set // for one path at a time
+	items  int     // of all paths
 }
 
 // extend adds the paths that begin with path and node.
 func (w *pathWalk) extend(node, edges *ast.Term, path []*ast.Term) error {
-	if w.step(1) {
+	if w.paths.step(1) {
 		return errCancelled
 	}
 	if len(path) >= MaxDepth {
@@ -146,27 +190,13 @@ func neighborsOf(edges *ast.Term) []*ast.Term {
 	return all
 }
 
-// add looks at the deadline by the paths that it may be compared with, of which there can be thousands.
 func (w *pathWalk) add(path []*ast.Term) error {
-	t := ast.ArrayTerm(path...)
-	hash := t.Hash()
-	if w.step(1 + w.hashes[hash]) {
-		return errCancelled
-	}
-	if w.paths.Contains(t) {
-		return nil
+	added, err := w.paths.add(ast.ArrayTerm(path...))
+	if err != nil || !added {
+		return err
 	}
 	if w.items += len(path); w.items > MaxItems {
 		return tooLarge("the result", "items", MaxItems)
 	}
-	w.hashes[hash]++
-	w.paths.Add(t)
 	return nil
-}
-
-// step counts n steps, and reports whether the evaluation is to end.
-func (w *pathWalk) step(n int) bool {
-	before := w.steps / valuesPerLook
-	w.steps += n
-	return w.steps/valuesPerLook != before && cancelled(w.bctx)
 }

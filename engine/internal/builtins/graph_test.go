@@ -1,6 +1,8 @@
 package builtins_test
 
 import (
+	"encoding/json"
+	"fmt"
 	"testing"
 
 	"github.com/open-policy-agent/opa/v1/ast"
@@ -36,6 +38,28 @@ func TestTheEvaluatorGivesBuiltinsItsDeadline(t *testing.T) {
 	for name, want := range map[string]bool{"graph.reachable_paths": true, "regex.replace": true, "json.patch": true, "count": false} {
 		if got := !ast.BuiltinMap[name].CanSkipBctx; got != want {
 			t.Errorf("%s gets the deadline: %t; want %t", name, got, want)
+		}
+	}
+}
+
+// TestReachableLooksAtTheDeadlineForEachComparison of numbers that OPA gives one hash.
+func TestReachableLooksAtTheDeadlineForEachComparison(t *testing.T) {
+	const nodes = 3000
+	var list []*ast.Term
+	for i := range nodes {
+		list = append(list, ast.NumberTerm(json.Number(fmt.Sprintf("1.%06d", i+1))))
+	}
+	for name, operands := range map[string][]*ast.Term{
+		"as a start": {ast.ObjectTerm(), ast.ArrayTerm(list...)},
+		"as edges":   {ast.ObjectTerm(ast.Item(ast.StringTerm("a"), ast.ArrayTerm(list...))), ast.ArrayTerm(ast.StringTerm("a"))},
+	} {
+		cancel := &looks{}
+		err := topdown.GetBuiltin("graph.reachable")(topdown.BuiltinContext{Cancel: cancel}, operands, func(*ast.Term) error { return nil })
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if want := nodes * nodes / 2 / 8192; cancel.n < want {
+			t.Errorf("%s: %d looks at the deadline; want at least %d", name, cancel.n, want)
 		}
 	}
 }
