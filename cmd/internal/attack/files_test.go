@@ -36,12 +36,12 @@ func files(r *rand.Rand) []try {
 		return sparse(v, 12, 500<<20, "hostile%d/data.json")
 	})
 	add("a sparse file of a terabyte", func(v *victim) error { return sparse(v, 1, 1<<40, "data%d.yaml") })
-	add("a pipe", func(v *victim) error { return syscall.Mkfifo(v.file("pipe.rego"), 0o600) })
+	add("a pipe", func(v *victim) error { return makePipe(v.file("pipe.rego")) })
 	add("a pipe for data", func(v *victim) error {
 		if err := os.Mkdir(v.file("hostile"), 0o700); err != nil {
 			return err
 		}
-		return syscall.Mkfifo(v.file("hostile/data.json"), 0o600)
+		return makePipe(v.file("hostile/data.json"))
 	})
 	add("a link to endless zeros", func(v *victim) error { return os.Symlink("/dev/zero", v.file("zero.rego")) })
 	add("a link to itself", func(v *victim) error { return os.Symlink("loop.rego", v.file("loop.rego")) })
