@@ -62,6 +62,9 @@ func FuzzValueAndAppend(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
 		v, err := jsonast.Value(text)
+		if err != nil && jsonast.CheckNumbers(text) != nil {
+			return
+		}
 		want, wantErr := byOPA(text)
 		if (err != nil) != (wantErr != nil) {
 			t.Fatalf("%q: error %v, OPA's %v", text, err, wantErr)

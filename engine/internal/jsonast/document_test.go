@@ -35,6 +35,9 @@ func byOPA(text []byte) (ast.Value, error) {
 // sameAsOPA fails the test unless doc is what OPA makes of text.
 func sameAsOPA(t testing.TB, text []byte, doc *jsonast.Document, err error) {
 	t.Helper()
+	if err != nil && jsonast.CheckNumbers(text) != nil {
+		return // a number with more digits than OPA has a limit for
+	}
 	want, wantErr := byOPA(text)
 	if (err != nil) != (wantErr != nil) {
 		t.Fatalf("%q: error %v, OPA's %v", text, err, wantErr)
@@ -51,7 +54,7 @@ func sameAsOPA(t testing.TB, text []byte, doc *jsonast.Document, err error) {
 var texts = []string{
 	``, ` `, `{}`, `[]`, ` { } `, "\t[\r\n]", `{`, `[`, `}`, `]`, `{]`, `[}`, `{}{}`, `{},`, `[1,]`, `[,1]`, `[1 2]`, `{"a":1,}`, `{,}`, `{"a"}`, `{"a":}`, `{1:2}`, `{a:1}`,
 	`null`, `true`, `false`, `nul`, `nulll`, `True`, `truefalse`, `[true,false,null]`,
-	`0`, `-0`, `-`, `00`, `01`, `-01`, `1.`, `.1`, `1.0`, `1.50`, `1e`, `1e+`, `1E5`, `1e-5`, `1e05`, `+1`, `0x1`, `1_0`, `123456789012345678901234567890`, `1e400`, `1e99999999999`, `[1e9999999]`, `Infinity`, `NaN`, `-1`, `[-1, 1, 255, 256, 512, 0.1]`,
+	`0`, `-0`, `-`, `00`, `01`, `-01`, `1.`, `.1`, `1.0`, `1.50`, `1e`, `1e+`, `1E5`, `1e-5`, `1e05`, `+1`, `0x1`, `1_0`, `123456789012345678901234567890`, `1e400`, `0e10000`, `1e10001`, `[1, 1e10001]`, `1e99999999999`, `[1e9999999]`, `Infinity`, `NaN`, `-1`, `[-1, 1, 255, 256, 512, 0.1]`,
 	`"`, `"\"`, `"\\"`, `"\\\"`, `"\\\\"`, `"a\nb"`, "\"a\nb\"", "\"\x00\"", "\"\x1f\"", "\"\x7f\"", `"\u0041"`, `"\u00"`, `"\u00g0"`, `"\ud800"`, `"\ud83d\ude00"`, `"\ude00\ud83d"`, `"\x"`, `"\/"`, "\"\xff\"", "\"\xc3\xa9\"", "\"\xed\xa0\x80\"", `"é"`, "\"\u2028\"", "{\"\xff\": 1, \"\xfe\": 2}",
 	`{"a":1,"a":2}`, `{"a":1,"a":1}`, `{"a":{"b":1},"a":{"c":2}}`, `{"a":1,"\u0061":3,"b":2}`, `{"":0,"":1}`, "\xef\xbb\xbf{}", "{}\x00", "{} //",
 	`{"a string that is too long for the intern table":"a string that is too long for the intern table"}`,
