@@ -12,7 +12,7 @@ import (
 // queries are ad hoc queries that want to crash the process, take its memory, or outlive the deadline.
 func queries(r *rand.Rand) []try {
 	var all []try
-	for _, q := range slices(
+	for _, q := range []namedText{
 		named("a schema that refers to itself", `json.match_schema({}, {"$ref": "#"})`),
 		named("a schema that refers to itself, verified", `json.verify_schema({"$ref": "#"})`),
 		named("two definitions that refer to each other", `json.match_schema({}, {"$ref": "#/definitions/a", "definitions": {"a": {"$ref": "#/definitions/b"}, "b": {"$ref": "#/definitions/a"}}})`),
@@ -70,7 +70,7 @@ func queries(r *rand.Rand) []try {
 		named("a query with many with", "true"+strings.Repeat(" with input as 1", 5000)),
 		named("a query of a million digits", "x := "+strings.Repeat("9", 1000000)),
 		named("a query over all data", `walk(data, x)`),
-	) {
+	} {
 		all = append(all, q.tries()...)
 	}
 	return append(all, randomQueries(r, 120)...)
@@ -79,8 +79,6 @@ func queries(r *rand.Rand) []try {
 type namedText struct{ name, text string }
 
 func named(name, text string) namedText { return namedText{name, text} }
-
-func slices[T any](all ...T) []T { return all }
 
 // tries asks the query in each of the ways there are.
 func (q namedText) tries() []try {
