@@ -134,6 +134,7 @@ func readOnce(ctx context.Context, src fs.FS, o Options) (*Reading, error) {
 	}
 	for _, l := range r.dirs {
 		l.setNewest()
+		l.setCost()
 	}
 	// Not computed here: a reading whose content turns out to be the previous one's never needs it.
 	r.revision = sync.OnceValue(r.hashAll)

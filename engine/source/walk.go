@@ -75,6 +75,7 @@ type listing struct {
 	ignored Ignored // files; only what a first look lists has them
 
 	newest time.Time // the last change of any of the files
+	cost   int64     // of the files, as they were read
 }
 
 // setNewest uses the stats of the open files, which read has set: they are the ones that the bytes belong to. It
@@ -90,6 +91,20 @@ func (l *listing) setNewest() {
 				l.newest = t
 			}
 		}
+	}
+}
+
+// setCost is called with setNewest. A listing that has its cost is shared with an earlier reading, and is left alone.
+func (l *listing) setCost() {
+	if l.cost != 0 {
+		return
+	}
+	var cost int64
+	for _, f := range l.files {
+		cost += f.cost
+	}
+	if cost != 0 { // else the listing has no content, and may be shared
+		l.cost = cost
 	}
 }
 
@@ -152,6 +167,9 @@ func (w *walker) reuse(dir string, l *listing, depth int) {
 	w.dirs[dir] = l
 	w.rego = w.rego || l.rego
 	w.ignored.addAll(l.ignored)
+	if len(l.files) > 0 {
+		w.spend(l.cost, l.files[0])
+	}
 	w.add(l.files...)
 	for _, p := range l.dirs {
 		info, err := w.o.Earlier.stat(w.src, p)
@@ -267,6 +285,10 @@ func (w *walker) file(p string, k Kind, info fs.FileInfo, l *listing) {
 		f = &File{Path: p, rel: rel, kind: k, info: info}
 	}
 	l.files = append(l.files, f)
+	// One that is too large by itself is left to read, which says so of that file.
+	if size := info.Size(); size <= w.limits.FileBytes {
+		w.spend(max(f.cost, leastCost(k, size)), f) // of a file that was read before, the cost is known
+	}
 	w.add(f)
 }
 
@@ -283,9 +305,6 @@ func (w *walker) add(files ...*File) {
 		}}
 		return
 	}
-	for _, f := range files {
-		w.weigh(f)
-	}
 	w.found = append(w.found, files...)
 	if w.inLink > 0 {
 		for _, f := range files {
@@ -294,15 +313,10 @@ func (w *walker) add(files ...*File) {
 	}
 }
 
-// weigh counts a file by its stat. One that is too large by itself is left to read, which says so of that file.
-func (w *walker) weigh(f *File) {
-	size := f.info.Size()
-	if size > w.limits.FileBytes {
-		return
-	}
-	// The cost of a file that an earlier reading read is known, and more than its stat says.
-	w.cost += max(f.cost, leastCost(f.kind, size))
-	if w.err == nil && w.cost > w.limits.Memory {
+// spend counts what files take once they are loaded, the last of which is f. The walk of an unchanged directory counts
+// its files together: thousands of them are looked at twice for each edit.
+func (w *walker) spend(cost int64, f *File) {
+	if w.cost += cost; w.err == nil && w.cost > w.limits.Memory {
 		w.err = diagnostic.List{tooLargeTogether(f.Path, w.limits.Memory)}
 	}
 }
