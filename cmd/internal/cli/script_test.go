@@ -35,6 +35,8 @@ import (
 //	exec-code CODE PROGRAM…      run a program; it must exit with CODE
 //	eventually REGEXP COMMAND…   repeat a command until its output matches
 //	never REGEXP COMMAND…        repeat a command for a second; its output must never match
+//	original-home, fingerprint, sqlite
+//	                             see script_home_test.go
 func TestMain(m *testing.M) {
 	program := func() { os.Exit(Main(os.Args)) }
 	if worker.Asked() { // by a test that runs a sidecar itself
@@ -101,6 +103,10 @@ func scriptParams(vars ...string) testscript.Params {
 			"eventually": scriptEventually,
 			"never":      scriptNever,
 			"exec-code":  scriptExecCode,
+
+			"original-home": scriptOriginalHome,
+			"fingerprint":   scriptFingerprint,
+			"sqlite":        scriptSQLite,
 		}),
 	}
 }
@@ -160,11 +166,17 @@ func scriptHTTP(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// madeToken returns the token that the first start generated.
+// madeToken returns the token that the first start generated, or the one of a home that the original left.
 func madeToken(ts *testscript.TestScript) string {
 	env, _ := os.ReadFile(filepath.Join(ts.Getenv("DEFENSECLAW_HOME"), ".env"))
-	_, token, _ := strings.Cut(strings.TrimSpace(string(env)), "=")
-	return token
+	last := ""
+	for line := range strings.Lines(string(env)) {
+		name, token, _ := strings.Cut(strings.TrimSpace(line), "=")
+		if strings.HasSuffix(name, "GATEWAY_TOKEN") {
+			last = strings.Trim(token, `"`)
+		}
+	}
+	return last
 }
 
 // call makes the request that the arguments of the http command describe.
