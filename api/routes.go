@@ -53,7 +53,7 @@ func (s *Server) table() []route {
 // domainRoutes are the routes of the six domains of DefenseClaw's policy.
 func (s *Server) domainRoutes() []route {
 	d := &domains.API{
-		Current: s.current, Begin: s.beginDomainDecision, Lists: s.listed, AskJudge: s.askJudge,
+		Current: s.current, Begin: s.beginDomainDecision, Lists: s.listed, AskJudge: s.askJudge, HILT: s.cfg.HILT,
 		CountAdmission: s.cfg.Metrics.Admission, Logger: s.cfg.Logger,
 	}
 	return []route{

@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
 
+	"defenseclaw/api/domains"
 	"defenseclaw/api/gate"
 	"defenseclaw/api/metrics"
 	"defenseclaw/engine"
@@ -48,6 +49,9 @@ func New(cfg Config) (*Server, error) {
 	}
 	if len(cfg.AuthZEN) == 0 {
 		cfg.AuthZEN = engine.Path{"authzen", "allow"}
+	}
+	if cfg.HILT == nil {
+		cfg.HILT = func() domains.HILT { return domains.HILT{} }
 	}
 	if cfg.Metrics == nil {
 		if cfg.Metrics, err = metrics.New(metrics.Config{Routes: Routes()}); err != nil {

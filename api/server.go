@@ -11,6 +11,7 @@ import (
 
 	"defenseclaw/api/audit"
 	"defenseclaw/api/decisionlog"
+	"defenseclaw/api/domains"
 	"defenseclaw/api/gate"
 	"defenseclaw/api/judge"
 	"defenseclaw/api/metrics"
@@ -33,9 +34,11 @@ type Config struct {
 	Audit     *audit.Log            // records refused callers and holds the lists; nil: neither
 	Judge     *judge.Judge          // nil: off
 	Events    http.Handler          // GET /policy/events; nil: 503
-	AuthZEN   engine.Path           // the document that decides AuthZEN's evaluations; empty: authzen/allow
-	Decisions *decisionlog.Log      // nil: decisions are not logged
-	Elsewhere opa.Elsewhere         // evaluates what callers write in another process; nil: it is evaluated here
+	// HILT returns the setting of the moment, for every decision of the guardrail; nil: it is off.
+	HILT      func() domains.HILT
+	AuthZEN   engine.Path      // the document that decides AuthZEN's evaluations; empty: authzen/allow
+	Decisions *decisionlog.Log // nil: decisions are not logged
+	Elsewhere opa.Elsewhere    // evaluates what callers write in another process; nil: it is evaluated here
 	// DecisionsElsewhere says that Elsewhere also evaluates decisions that are observed. The others are the
 	// generation's: see [engine.Config].
 	DecisionsElsewhere bool

@@ -40,6 +40,9 @@ type API struct {
 	// AskJudge returns the judge's result for a text, or nil if there is no judge.
 	AskJudge func(ctx context.Context, direction, content string) (*ScannerResult, error)
 
+	// HILT returns the setting of the moment. It is called for each decision of the guardrail and must not wait.
+	HILT func() HILT
+
 	// CountAdmission is called after every admission.
 	CountAdmission func(ctx context.Context, targetType, verdict string, elapsed time.Duration)
 

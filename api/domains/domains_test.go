@@ -52,6 +52,7 @@ func create(g *engine.Generation, verdicts *[]string) *domains.API {
 		},
 		Lists:          func(string, string) (block, allow []any, err error) { return nil, nil, nil },
 		AskJudge:       func(context.Context, string, string) (*domains.ScannerResult, error) { return nil, nil },
+		HILT:           func() domains.HILT { return domains.HILT{} },
 		CountAdmission: func(context.Context, string, string, time.Duration) {},
 		Logger:         zap.NewNop(),
 	}

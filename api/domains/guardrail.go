@@ -3,6 +3,7 @@ package domains
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -15,24 +16,23 @@ import (
 	"go.uber.org/zap"
 )
 
-// GuardrailRequest is the body of POST /v1/guardrail/evaluate.
+// GuardrailRequest is the body of POST /v1/guardrail/evaluate. Of its fields, EvaluationID, ElapsedMS and Content
+// are not for the policy.
 type GuardrailRequest struct {
-	EvaluationID  string         `json:"evaluation_id"`
-	Direction     string         `json:"direction"`
-	Mode          string         `json:"mode"`
-	Model         string         `json:"model"`
-	ScannerMode   string         `json:"scanner_mode"`
-	LocalResult   map[string]any `json:"local_result,omitempty"`
-	CiscoResult   map[string]any `json:"cisco_result,omitempty"`
-	ContentLength float64        `json:"content_length"`
-	ElapsedMS     float64        `json:"elapsed_ms,omitempty"`
-	HILT          map[string]any `json:"hilt,omitempty"`
-
-	Content     string         `json:"content,omitempty"` // for the judge; the policy does not see it
-	JudgeResult *ScannerResult `json:"judge_result,omitempty"`
+	EvaluationID  string          `json:"evaluation_id"`
+	Direction     string          `json:"direction"`
+	Mode          string          `json:"mode"`
+	Model         string          `json:"model"`
+	ScannerMode   string          `json:"scanner_mode"`
+	LocalResult   json.RawMessage `json:"local_result"`
+	CiscoResult   json.RawMessage `json:"cisco_result"`
+	ContentLength int64           `json:"content_length"`
+	ElapsedMS     float64         `json:"elapsed_ms"`
+	HILT          *HILTWish       `json:"hilt"`
+	Content       string          `json:"content"` // for the judge
 }
 
-// ScannerResult is what the policy sees of a scanner.
+// ScannerResult is what the policy sees of the judge.
 type ScannerResult struct {
 	Action   string   `json:"action"`
 	Severity string   `json:"severity"`
@@ -90,10 +90,14 @@ func (a *API) Guardrail(w http.ResponseWriter, r *http.Request) error {
 	if err := request.validate(); err != nil {
 		return err
 	}
-	if err := a.judge(r.Context(), &request); err != nil {
+	input, err := request.forPolicy(a.HILT())
+	if err != nil {
 		return err
 	}
-	got, err := a.decide(r.Context(), guardrail, request)
+	if err := a.judge(r.Context(), request, input); err != nil {
+		return err
+	}
+	got, err := a.decide(r.Context(), guardrail, input)
 	if errors.Is(err, decision.ErrNoPolicy) {
 		return err
 	}
@@ -122,13 +126,15 @@ func oneOf(rule, value string, allowed []string) error {
 	return fmt.Errorf("data.defenseclaw.guardrail.%s is %q; one of %s was expected", rule, value, strings.Join(allowed, ", "))
 }
 
-// judge puts the judge's result next to those of the scanners. A result that the request claims is dropped:
-// only the sidecar's own judge counts.
-func (a *API) judge(ctx context.Context, g *GuardrailRequest) (err error) {
-	content := g.Content
-	g.Content, g.JudgeResult = "", nil
-	if content != "" {
-		g.JudgeResult, err = a.AskJudge(ctx, g.Direction, content)
+// judge puts the judge's result into the input, next to those of the scanners. Only the sidecar's own judge can: a
+// request has no field for it.
+func (a *API) judge(ctx context.Context, g GuardrailRequest, input map[string]any) error {
+	if g.Content == "" {
+		return nil
+	}
+	result, err := a.AskJudge(ctx, g.Direction, g.Content)
+	if result != nil {
+		input["judge_result"] = result
 	}
 	return err
 }

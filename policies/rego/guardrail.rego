@@ -82,7 +82,8 @@ threshold(name) := set_to if {
 	is_number(set_to)
 } else := 1
 
-# The request's own setting goes before the policy's.
+# The sidecar's setting (guardrail.hilt in config.yaml), which it always sends, goes before that of the data. The data's is
+# for those who ask without a sidecar.
 hilt := object.union(hilt_of(settings), hilt_of(input))
 
 settings := data.guardrail

@@ -88,7 +88,16 @@ func readConfig(path string) (map[string]any, error) {
 	if err := yaml.Unmarshal(text, &config); err != nil {
 		return nil, fmt.Errorf("read the settings in %s: %w", path, err)
 	}
+	acceptOldNames(config)
 	return config, nil
+}
+
+// acceptOldNames puts what the original gateway reads under an older name where it belongs.
+func acceptOldNames(config map[string]any) {
+	guardrail, _ := config["guardrail"].(map[string]any)
+	if old, ok := guardrail["hitl"]; ok && guardrail["hilt"] == nil {
+		guardrail["hilt"] = old
+	}
 }
 
 // lookUp returns the value at a.b in nested maps as text; empty when there is none.

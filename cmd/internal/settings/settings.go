@@ -64,6 +64,7 @@ type Settings struct {
 	ExtAuthz      ExtAuthz
 	Decisions     DecisionLog
 	Judge         Judge
+	HILT          HILT
 	AuditAge      time.Duration // audit records are kept this long
 	AuditBytes    int64         // and may take this many bytes
 	LogFormat     string        // auto, console or json
@@ -80,6 +81,12 @@ type ExtAuthz struct {
 	Addr   string // HOST:PORT or unix:PATH; empty: it is off
 	Policy string // path of the document that decides
 	DryRun bool
+}
+
+// HILT ("human in the loop") are the settings of the guardrail's question to a person.
+type HILT struct {
+	Enabled     bool
+	MinSeverity string // LOW, MEDIUM, HIGH or CRITICAL
 }
 
 // DecisionLog are the settings of the decision log. It is off unless Console, File or URL is set.

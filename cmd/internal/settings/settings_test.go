@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -60,6 +61,32 @@ func TestTheDefaultsAreValid(t *testing.T) {
 	}
 	if set.APIPort != 18970 || !set.Watch || set.AddrChosen || set.Decisions.MaxDelay.Seconds() != 10 || len(set.Judge.Kinds) != 3 {
 		t.Errorf("%+v", set)
+	}
+}
+
+func TestTheSettingOfAPersonsConfirmationIsTakenAsTheOriginalTakesIt(t *testing.T) {
+	for config, want := range map[string]settings.HILT{
+		"":                                   {MinSeverity: "HIGH"},
+		"guardrail: {hilt: {enabled: true}}": {Enabled: true, MinSeverity: "HIGH"},
+		"guardrail: {hilt: {enabled: true, min_severity: ' medium '}}": {Enabled: true, MinSeverity: "MEDIUM"},
+		"guardrail: {hilt: {min_severity: ''}}":                        {MinSeverity: "HIGH"},
+		"guardrail: {hitl: {enabled: true, min_severity: low}}":        {Enabled: true, MinSeverity: "LOW"}, // the older name
+		"guardrail: {hitl: {enabled: true}, hilt: {enabled: false}}":   {MinSeverity: "HIGH"},
+		"guardrail: {hilt: {enabled: true, min_severity: SEVERE}}":     {Enabled: true}, // refused below
+	} {
+		home := t.TempDir()
+		if err := os.WriteFile(filepath.Join(home, "config.yaml"), []byte(config), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		set, err := resolve(map[string]string{"DEFENSECLAW_HOME": home})
+		if strings.Contains(config, "SEVERE") {
+			const message = `guardrail.hilt.min_severity in config.yaml is "SEVERE": LOW, MEDIUM, HIGH or CRITICAL was expected`
+			if err == nil || err.Error() != message {
+				t.Errorf("%s: %v; want %s", config, err, message)
+			}
+		} else if err != nil || set.HILT != want {
+			t.Errorf("%s: %+v, %v; want %+v", config, set.HILT, err, want)
+		}
 	}
 }
 

@@ -22,7 +22,7 @@ func Table() []Setting { return table(new(Settings)) }
 // table makes the rows, which store what they read in s.
 func table(s *Settings) []Setting {
 	return slices.Concat(
-		places(s), listening(s), bounding(s), admitting(s), watching(s), loading(s), evaluating(s), deciding(s),
+		places(s), listening(s), bounding(s), admitting(s), watching(s), loading(s), evaluating(s), deciding(s), guarding(&s.HILT),
 		decisionLog(&s.Decisions), decisionLogSecrets(&s.Decisions), keeping(s), judging(&s.Judge), logging(s),
 	)
 }
@@ -259,6 +259,19 @@ func deciding(s *Settings) []Setting {
 		{
 			Flag: "ext-authz-dry-run", Env: "DEFENSECLAW_EXT_AUTHZ_DRY_RUN", Key: "ext_authz.dry_run", Default: "false",
 			Help: "let every request of Envoy pass, and log those that would have been denied", value: boolean(&s.ExtAuthz.DryRun),
+		},
+	}
+}
+
+func guarding(h *HILT) []Setting {
+	return []Setting{
+		{
+			Key: "guardrail.hilt.enabled", Default: "false", value: boolean(&h.Enabled),
+			Help: "have the guardrail ask a person (confirm) where it would only alert; it goes before guardrail.hilt of the policy's data",
+		},
+		{
+			Key: "guardrail.hilt.min_severity", Default: "HIGH", value: severity(&h.MinSeverity),
+			Help: "ask a person from this severity up: LOW, MEDIUM, HIGH or CRITICAL",
 		},
 	}
 }

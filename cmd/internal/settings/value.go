@@ -1,6 +1,7 @@
 package settings
 
 import (
+	"cmp"
 	"errors"
 	"net"
 	"net/netip"
@@ -169,6 +170,18 @@ func choice(field *string, allowed ...string) value {
 		}
 		return text, nil
 	})
+}
+
+// severity takes a name in any spelling. Blanks alone are no choice.
+func severity(field *string) value {
+	const otherwise = "HIGH"
+	v := choice(field, "LOW", "MEDIUM", "HIGH", "CRITICAL")
+	set := v.set
+	v.set = func(f found) error {
+		f.text = cmp.Or(strings.ToUpper(strings.TrimSpace(f.text)), otherwise)
+		return set(f)
+	}
+	return v
 }
 
 // list takes YAML's text of a list, or names with commas between them.

@@ -65,6 +65,7 @@ func (s *Sidecar) wire(token string, byHand bool) (err error) {
 		Metrics:   s.metrics,
 		Audit:     s.audit,
 		Judge:     s.judge,
+		HILT:      s.hilt,
 		Events:    s.events,
 		AuthZEN:   authzen,
 		Decisions: s.decisions,
@@ -78,6 +79,9 @@ func (s *Sidecar) wire(token string, byHand bool) (err error) {
 	})
 	return err
 }
+
+// hilt is the setting of config.yaml, as the domains take it.
+func (s *Sidecar) hilt() domains.HILT { return domains.HILT(s.cfg.Settings.HILT) }
 
 // makeEngine makes the engine, unless directories are only validated.
 func (s *Sidecar) makeEngine() (err error) {
