@@ -81,7 +81,9 @@ func (s *Server) validate(w http.ResponseWriter, r *http.Request) error {
 // reloaded answers a successful reload: with 500 if the audit log could not record it.
 func (s *Server) reloaded(w http.ResponseWriter, answer ReloadAnswer, unrecorded error) {
 	status := http.StatusOK
+	choice := s.choice()
 	answer.Status, answer.PolicyDir = "reloaded", s.cfg.PolicyDir
+	answer.PolicyFrom, answer.PolicyWhy = choice.From, choice.Why
 	if unrecorded != nil {
 		status, answer.Status, answer.Error = http.StatusInternalServerError, "", "policy reloaded but compliance logging failed"
 	}

@@ -26,6 +26,7 @@ type Config struct {
 	Engine    *engine.Engine        // nil in a validate-only sidecar, which serves no decisions
 	Source    func() (fs.FS, error) // the policy directory, for the validate-only reload; required when Engine is nil
 	PolicyDir string                // as the operator wrote it; empty when the embedded pack serves
+	Chosen    func() PolicyChoice   // how PolicyDir was chosen; may be nil
 	Token     string                // required; its name is [gate.DefaultName], and it may do everything
 	BindHost  string                // the host that the listener was bound to
 	Watch     func() Watch          // the watch's health; nil when nothing is watched

@@ -65,6 +65,8 @@ func (s *Server) metrics(w http.ResponseWriter, r *http.Request) error {
 // status is GET /policy/status.
 func (s *Server) status(w http.ResponseWriter, _ *http.Request) error {
 	answer := StatusAnswer{PolicyDir: s.cfg.PolicyDir, RegoDir: s.cfg.PolicyDir, State: string(engine.StateEmpty)}
+	choice := s.choice()
+	answer.PolicyFrom, answer.PolicyWhy = choice.From, choice.Why
 	answer.LastReload = LastReload{Changed: []string{}, Diagnostics: []Diagnostic{}}
 	if s.cfg.Watch != nil {
 		answer.Watch = s.cfg.Watch()
@@ -88,6 +90,17 @@ func (s *Server) status(w http.ResponseWriter, _ *http.Request) error {
 	}
 	decision.WriteJSON(w, http.StatusOK, answer)
 	return nil
+}
+
+func (s *Server) choice() PolicyChoice {
+	switch {
+	case s.cfg.Chosen != nil:
+		return s.cfg.Chosen()
+	case s.cfg.PolicyDir == "":
+		return PolicyChoice{From: "embedded"}
+	default:
+		return PolicyChoice{From: "set"}
+	}
 }
 
 // StateName names what serves: the state of the engine or, while it serves the embedded pack because there is

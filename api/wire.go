@@ -32,6 +32,8 @@ type ReloadAnswer struct {
 	Removed     *Removed     `json:"removed,omitempty"`
 	DurationMS  float64      `json:"duration_ms,omitempty"`
 	Diagnostics []Diagnostic `json:"diagnostics,omitempty"`
+	PolicyFrom  string       `json:"policy_from,omitempty"` // as in [StatusAnswer]
+	PolicyWhy   string       `json:"policy_why,omitempty"`
 }
 
 // Removed is what files that are gone took with them.
@@ -76,8 +78,16 @@ type StatusAnswer struct {
 	MoreOfThem int           `json:"not_loaded_more,omitempty"`
 	LastGood   *LastGood     `json:"last_good,omitempty"` // left out when nothing is kept
 	Process    Process       `json:"process"`
-	Audit      *audit.Health `json:"audit,omitempty"` // left out when nothing is recorded
-	Judge      string        `json:"judge"`           // off, or the model that is asked
+	Audit      *audit.Health `json:"audit,omitempty"`      // left out when nothing is recorded
+	Judge      string        `json:"judge"`                // off, or the model that is asked
+	PolicyFrom string        `json:"policy_from"`          // set, found in the data directory, or embedded
+	PolicyWhy  string        `json:"policy_why,omitempty"` // for people
+}
+
+// PolicyChoice says how the policy directory was chosen.
+type PolicyChoice struct {
+	From string // set, found in the data directory, or embedded
+	Why  string // for people
 }
 
 // NotLoaded is a file of the policy directory that is not loaded, although it looks like policy or data.

@@ -11,6 +11,7 @@ import (
 	"defenseclaw/api"
 	"defenseclaw/cmd/internal/report"
 	"defenseclaw/cmd/internal/settings"
+	"defenseclaw/cmd/internal/terminal"
 	"defenseclaw/engine"
 	"defenseclaw/engine/diagnostic"
 	"defenseclaw/engine/source"
@@ -113,7 +114,7 @@ const embeddedPack = "(embedded)"
 // dirFlags choose the policy directory of a command that does not need a running sidecar.
 func dirFlags() []cli.Flag {
 	return append(settingFlags("policy-dir", "data-dir", "overlays"),
-		&cli.StringFlag{Name: "rego-dir", Usage: "read the policy from `DIR` (default: the policy directory of the settings, or the embedded default pack)"})
+		&cli.StringFlag{Name: "rego-dir", Usage: "read the policy from `DIR` (default: the one that serve would use)"})
 }
 
 // openSource opens the directory that dirFlags chose. It stays open until the process exits.
@@ -124,11 +125,11 @@ func openSource(c *cli.Context) (dir string, src fs.FS, err error) {
 			return "", nil, err
 		}
 		dir = s.PolicyDir
+		sayWhich(c, s)
 	} else if err != nil && c.IsSet("overlays") {
 		return "", nil, err // a directory that is named needs no other setting
 	}
 	if dir == "" {
-		fmt.Fprintln(c.App.ErrWriter, "no policy directory is set: using the embedded default pack")
 		return embeddedPack, policies.FS(), nil
 	}
 	opened, err := source.Open(dir, source.Config{Overlays: s.Overlays})
@@ -136,6 +137,16 @@ func openSource(c *cli.Context) (dir string, src fs.FS, err error) {
 		return dir, nil, err
 	}
 	return dir, opened, nil
+}
+
+// sayWhich names the policy that a command uses, and why, unless a flag of it says so.
+func sayWhich(c *cli.Context, s settings.Settings) {
+	switch {
+	case s.PolicyDir == "":
+		terminal.Fprintf(c.App.ErrWriter, "using the embedded default pack: %s\n", s.PolicyWhy)
+	case s.PolicyWhy != "set by --policy-dir":
+		terminal.Fprintf(c.App.ErrWriter, "using %s: %s\n", s.PolicyDir, s.PolicyWhy)
+	}
 }
 
 // generation loads the directory that dirFlags chose. It prints the problems of one that cannot be loaded.

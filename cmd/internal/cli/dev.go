@@ -9,6 +9,7 @@ import (
 
 	"defenseclaw/cmd/internal/dev"
 	"defenseclaw/cmd/internal/earlysignal"
+	"defenseclaw/cmd/internal/settings"
 	"defenseclaw/cmd/internal/sidecar"
 	"defenseclaw/watcher"
 
@@ -42,9 +43,10 @@ func runDev(c *cli.Context) error {
 	switch {
 	case c.Args().Present():
 		s.PolicyDir = c.Args().First()
-	case s.PolicyDir == "":
+	case s.PolicyFrom != settings.PolicySet: // the author works here, not in the data directory
 		s.PolicyDir = "."
 	}
+	s.PolicyFrom, s.PolicyWhy = settings.PolicySet, "the directory of policy dev"
 	loop, err := dev.New(dev.Config{Dir: s.PolicyDir, Mode: watcher.Mode(s.WatchMode), Overlays: s.Overlays})
 	if err != nil {
 		return err

@@ -42,10 +42,11 @@ func greet(w io.Writer, s settings.Settings, side *sidecar.Sidecar, logger *zap.
 	}
 	terminal.Fprintf(w, `
   Serving %s on %s
+  (%s)
   Try, in another terminal:
     %scurl -s%s %s/policy/evaluate/firewall \
       %s-H "Content-Type: application/json" \
       -d '{"target_type":"skill","destination":"example.com","port":443,"protocol":"tcp"}'
 
-`, dir, url, token, how, base, headers)
+`, dir, url, s.PolicyWhy, token, how, base, headers)
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"net/http"
 
 	"defenseclaw/api"
 	"defenseclaw/cmd/internal/report"
@@ -40,6 +41,7 @@ func reloadCommand() *cli.Command {
 			var refused *api.AnswerError
 			if errors.As(err, &refused) {
 				printIndented(c.App.Writer, refused.Body)
+				sayWhyNoDirectory(c, sidecar, refused)
 				var body api.ReloadAnswer
 				if json.Unmarshal(refused.Body, &body) == nil {
 					report.Write(c.App.ErrWriter, received(body.Diagnostics))
@@ -52,6 +54,16 @@ func reloadCommand() *cli.Command {
 			return err
 		},
 		OnUsageError: usageError,
+	}
+}
+
+// sayWhyNoDirectory prints why a sidecar has no directory to reload.
+func sayWhyNoDirectory(c *cli.Context, sidecar *api.Client, refused *api.AnswerError) {
+	if refused.StatusCode != http.StatusServiceUnavailable {
+		return
+	}
+	if status, err := sidecar.Status(c.Context); err == nil && status.PolicyWhy != "" {
+		terminal.Fprintf(c.App.ErrWriter, "the embedded default pack serves: %s\n", status.PolicyWhy)
 	}
 }
 

@@ -45,6 +45,7 @@ func serve(c *cli.Context) error {
 		return err
 	}
 	logger.Info("starting", zap.String("version", version()), zap.String("policy_dir", s.PolicyDir),
+		zap.String("policy_from", string(s.PolicyFrom)), zap.String("policy_why", s.PolicyWhy),
 		zap.String("data_dir", s.DataDir), zap.String("address", side.Addr()), zap.Bool("watch", s.Watch))
 	err = side.Run(ctx, func() {
 		greet(c.App.ErrWriter, s, side, logger)

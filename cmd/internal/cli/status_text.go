@@ -16,7 +16,7 @@ var meanings = map[string]string{
 	"current":  "the directory's policy serves",
 	"stale":    "the directory is broken; the last good policy serves",
 	"restored": "the directory is broken; the last good policy of an earlier run serves",
-	"embedded": "the default pack serves; no policy directory is set",
+	"embedded": "the default pack in the program serves",
 	"empty":    "no policy is loaded; decisions are answered with 503",
 }
 
@@ -27,6 +27,9 @@ func printStatus(w io.Writer, _ string, s api.StatusAnswer) {
 	line("state", "%s: %s", s.State, meanings[s.State])
 	if s.PolicyDir != "" {
 		line("policy dir", "%s", s.RegoDir)
+	}
+	if s.PolicyWhy != "" {
+		line("chosen", "%s", s.PolicyWhy)
 	}
 	if s.LoadedAt != nil {
 		line("generation", "%d, loaded %s, %d modules, %d data files", s.Generation, s.LoadedAt.Local().Format(time.DateTime), s.Modules, s.DataFiles)

@@ -30,6 +30,7 @@ func Resolve(flag func(name string) (string, bool), getenv func(string) string) 
 	for _, setting := range table(&s) {
 		wrong = append(wrong, setting.resolve(from))
 	}
+	wrong = append(wrong, s.choosePolicy())
 	return s, errors.Join(wrong...)
 }
 

@@ -10,8 +10,10 @@ import "time"
 
 // Settings are the resolved choices. [Resolve] returns them checked.
 type Settings struct {
-	PolicyDir string // empty: the embedded default pack
-	DataDir   string
+	PolicyDir  string // empty: the embedded default pack
+	PolicyFrom PolicyFrom
+	PolicyWhy  string // why PolicyDir was chosen, for people
+	DataDir    string
 
 	APIBind     string
 	APIPort     int    // 0: a free one
@@ -69,6 +71,8 @@ type Settings struct {
 	AuditBytes    int64         // and may take this many bytes
 	LogFormat     string        // auto, console or json
 	LogLevel      string        // debug, info, warn or error
+
+	policySource string // the flag, variable or key that sets PolicyDir; empty: none does
 
 	namedToken string // the value of the environment variable that gateway.token_env names
 	givenToken string // DEFENSECLAW_GATEWAY_TOKEN, or gateway.token

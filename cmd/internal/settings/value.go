@@ -103,6 +103,16 @@ func noting(chosen *bool, v value) value {
 	return v
 }
 
+// sourced also stores where the value was found; nothing is stored for the default.
+func sourced(source *string, v value) value {
+	set := v.set
+	v.set = func(f found) error {
+		*source = f.source
+		return set(f)
+	}
+	return v
+}
+
 func boolean(field *bool) value {
 	v := parsed(field, "true or false", strconv.ParseBool)
 	v.isBool = true

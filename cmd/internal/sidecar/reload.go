@@ -135,6 +135,7 @@ func (s *Sidecar) reloadOnHUP(ctx context.Context, loaded <-chan struct{}) error
 			return nil
 		case <-s.cfg.HUP:
 			s.notify(notifyReloading, "reloading")
+			s.warnOfAppeared()
 			if s.engine != nil {
 				s.reload(ctx, engine.Trigger{Kind: engine.TriggerSignal, Actor: "SIGHUP"})
 			}

@@ -5,8 +5,6 @@ package sidecar
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -139,9 +137,7 @@ func (s *Sidecar) openHistory() (err error) {
 	if err != nil {
 		return fmt.Errorf("policy directory %s: %w", set.PolicyDir, err)
 	}
-	name := sha256.Sum256([]byte(dir))
-	own := filepath.Join(set.DataDir, "history", hex.EncodeToString(name[:6]))
-	s.history, err = history.New(history.Config{Dir: own, Version: s.cfg.Version})
+	s.history, err = history.New(history.Config{Dir: set.HistoryDir(dir), Version: s.cfg.Version})
 	if err != nil {
 		return err
 	}
@@ -155,6 +151,9 @@ func (s *Sidecar) checkPolicyDir() error {
 	dir := s.cfg.Settings.PolicyDir
 	if dir == "" {
 		return nil
+	}
+	if err := s.cfg.Settings.CheckPolicyDir(); err != nil {
+		return err
 	}
 	if s.history != nil {
 		if kept, err := s.history.Entries(); err == nil && len(kept) > 0 {

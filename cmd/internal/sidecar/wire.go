@@ -54,6 +54,7 @@ func (s *Sidecar) wire(token string, byHand bool) (err error) {
 		Engine:    s.engine,
 		Source:    s.source,
 		PolicyDir: set.PolicyDir,
+		Chosen:    s.chosen,
 		Token:     token,
 		FindToken: s.tokens.Find,
 
