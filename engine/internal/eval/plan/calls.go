@@ -1,0 +1,219 @@
+package plan
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"defenseclaw/engine/internal/eval/plan/own"
+	"defenseclaw/engine/internal/eval/plan/value"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/ir"
+	"github.com/open-policy-agent/opa/v1/topdown"
+)
+
+// inputAndData are the parameters of a function that is a rule without arguments.
+const inputAndData = 2
+
+// call compiles a call of a rule, a function or a builtin.
+func (c *compiler) call(s *ir.CallStmt) (op, error) {
+	args, target := c.operands(s.Args), c.local(s.Result)
+	fn, ok := c.byName[s.Func]
+	if !ok {
+		return c.builtin(s.Func, args, target)
+	}
+	if len(args) != len(fn.params) {
+		return nil, fmt.Errorf("%s is called with %d arguments", s.Func, len(args))
+	}
+	return func(m *machine, l []*value.Node) int {
+		x, ok := m.callFunction(fn, l, args)
+		if !ok {
+			return failed
+		}
+		l[target] = x
+		return holds(x != nil)
+	}, nil
+}
+
+// callFunction returns nil for what is undefined; ok is false if the evaluation failed.
+func (m *machine) callFunction(fn *function, l []*value.Node, args []operand) (x *value.Node, ok bool) {
+	if !m.tick() {
+		return nil, false
+	}
+	var known *remembered
+	if len(fn.params) == inputAndData {
+		known = &m.memo[fn.number]
+		input, data := args[0].of(l), args[1].of(l)
+		if known.done && known.input == input && known.data == data {
+			return known.result, true
+		}
+		*known = remembered{input: input, data: data}
+	}
+	size, used := len(m.stack), m.used
+	own := m.frame(fn.locals)
+	for i, a := range args {
+		own[fn.params[i]] = a.of(l)
+	}
+	m.ret = nil
+	end := fn.body.run(m, own)
+	x = m.ret
+	m.leave(size, used)
+	if end == failed {
+		return nil, false
+	}
+	if end != returned {
+		x = nil
+	}
+	if known != nil {
+		known.result, known.done = x, true
+	}
+	return x, true
+}
+
+// callDynamic compiles a call of the rule at a place that is known only now. Where there is none, the plan goes on
+// with the data. A rule that is undefined ends the reference: OPA's planner has three blocks around the call then.
+func (c *compiler) callDynamic(s *ir.CallDynamicStmt) op {
+	const afterReference = 4
+	path, target := c.operands(s.Path), c.local(s.Result)
+	args := make([]operand, len(s.Args))
+	for i, a := range s.Args {
+		args[i] = operand{local: c.local(a)}
+	}
+	return func(m *machine, l []*value.Node) int {
+		var place strings.Builder
+		for i, p := range path {
+			x := p.of(l)
+			if x == nil || x.Kind() != value.String {
+				return ended
+			}
+			if i > 0 {
+				place.WriteByte(0)
+			}
+			place.WriteString(x.Text())
+		}
+		fn := c.byPath[place.String()]
+		if fn == nil {
+			return ended
+		}
+		if len(fn.params) != len(args) {
+			return m.ask("a function where a rule is meant")
+		}
+		x, ok := m.callFunction(fn, l, args)
+		switch {
+		case !ok:
+			return failed
+		case x == nil:
+			return afterReference
+		}
+		l[target] = x
+		return next
+	}
+}
+
+// varies reports whether a builtin may answer differently each time that a decision is made. The time of a decision
+// is part of its [Call].
+func varies(decl *ast.Builtin) bool { return decl.Nondeterministic && decl.Name != ast.NowNanos.Name }
+
+// builtin compiles a call of a builtin: one of ours where it takes the operands, or OPA's.
+func (c *compiler) builtin(name string, args []operand, target int) (op, error) {
+	decl, opas := ast.BuiltinMap[name], topdown.GetBuiltin(name)
+	switch {
+	case decl == nil || opas == nil:
+		return nil, fmt.Errorf("the builtin %s is unknown", name)
+	case decl.Decl.Result() == nil:
+		return nil, fmt.Errorf("the builtin %s has an effect", name) // print and trace are for who watches
+	}
+	c.program.Varies = c.program.Varies || varies(decl)
+	ours := own.Builtins[name]
+	foreign := foreign{name: name, f: opas, relation: decl.Relation}
+	return func(m *machine, l []*value.Node) int {
+		var buffer [4]*value.Node
+		operands := buffer[:0]
+		for _, a := range args {
+			x := a.of(l)
+			if x == nil {
+				return ended
+			}
+			if x.Partial() {
+				return m.ask("a builtin is given data of which parts were left out")
+			}
+			operands = append(operands, x)
+		}
+		var x *value.Node
+		if ours != nil {
+			x = ours(&m.arena, operands)
+		}
+		if x == nil {
+			if x = foreign.call(m, operands); x == nil {
+				if m.err != nil {
+					return failed
+				}
+				return ended
+			}
+		}
+		l[target] = x
+		return next
+	}, nil
+}
+
+// foreign is a builtin of OPA's.
+type foreign struct {
+	name     string
+	f        topdown.BuiltinFunc
+	relation bool // it has any number of results, which become an array
+}
+
+var errSecond = errors.New("a second result")
+
+// call returns nil where the builtin is undefined or the machine has an error. It is given a slice of its own: OPA's
+// builtins may keep it.
+func (f *foreign) call(m *machine, operands []*value.Node) *value.Node {
+	terms := make([]*ast.Term, len(operands))
+	for i, x := range operands {
+		terms[i] = x.Term()
+	}
+	var results []*ast.Term
+	var first [1]*ast.Term
+	results = first[:0]
+	err := f.f(m.builtinContext(), terms, func(t *ast.Term) error {
+		if !f.relation && len(results) > 0 {
+			return topdown.Halt{Err: errSecond}
+		}
+		results = append(results, t)
+		return nil
+	})
+	var halt topdown.Halt
+	switch {
+	case errors.As(err, &halt) || topdown.IsCancel(err):
+		if m.call.Cancel != nil && m.call.Cancel.Cancelled() {
+			m.err = ErrCancelled
+			return nil
+		}
+		m.ask(f.name + " ended the evaluation")
+		return nil
+	case err != nil && m.call.Strict:
+		m.ask(f.name + " failed")
+		return nil
+	case err != nil:
+		return nil
+	}
+	if f.relation {
+		all := slices.Clone(results)
+		return m.taken(ast.ArrayTerm(all...))
+	}
+	if len(results) == 0 {
+		return nil
+	}
+	return m.taken(results[0])
+}
+
+// taken makes a node of what a builtin returned.
+func (m *machine) taken(t *ast.Term) *value.Node {
+	x := m.arena.FromAST(t)
+	if x == nil {
+		m.ask("a builtin returned no value")
+	}
+	return x
+}

@@ -1,0 +1,118 @@
+package plan
+
+import (
+	"defenseclaw/engine/internal/eval/plan/value"
+
+	"github.com/open-policy-agent/opa/v1/ir"
+)
+
+// scan compiles a loop over a collection. What is none has no iterations.
+func (c *compiler) scan(s *ir.ScanStmt) (op, error) {
+	source, key, element := c.local(s.Source), c.local(s.Key), c.local(s.Value)
+	body, err := c.block(s.Block)
+	return func(m *machine, l []*value.Node) int {
+		from := l[source]
+		if from == nil || from.Kind() < value.Array {
+			return next
+		}
+		if from.Partial() {
+			return m.ask("a loop over data of which parts were left out")
+		}
+		from.Sort()
+		kind := from.Kind()
+		for i := range from.Len() {
+			if !m.tick() {
+				return failed
+			}
+			switch kind {
+			case value.Array:
+				l[key], l[element] = m.arena.Int(int64(i)), from.Elem(i)
+			case value.Object:
+				l[key], l[element] = from.Pair(i)
+			default:
+				l[key] = from.Elem(i)
+				l[element] = l[key]
+			}
+			if end := body.run(m, l); end > ended || end < next {
+				return outward(end)
+			}
+		}
+		return next
+	}, err
+}
+
+// not compiles a negation: it goes on where its block does not come to an end.
+func (c *compiler) not(s *ir.NotStmt) (op, error) {
+	body, err := c.block(s.Block)
+	return func(m *machine, l []*value.Node) int {
+		switch end := body.run(m, l); end {
+		case next:
+			return ended
+		case ended:
+			return next
+		default:
+			return outward(end)
+		}
+	}, err
+}
+
+// with compiles what replaces input or data, or a part of them, while its block runs.
+func (c *compiler) with(s *ir.WithStmt) (op, error) {
+	local, x := c.local(s.Local), c.operand(s.Value)
+	path := make([]*value.Node, len(s.Path))
+	for i, p := range s.Path {
+		path[i] = c.texts[p]
+	}
+	body, err := c.block(s.Block)
+	return func(m *machine, l []*value.Node) int {
+		before := l[local]
+		l[local] = x.of(l)
+		if len(path) > 0 {
+			if l[local] == nil {
+				l[local] = before
+				return m.ask("a with whose value is undefined")
+			}
+			l[local] = m.replace(before, path, l[local])
+		}
+		end := body.run(m, l)
+		l[local] = before
+		if end == ended {
+			return ended
+		}
+		return outward(end)
+	}, err
+}
+
+// replace is a copy of an object in which the member at path is x. What stands in the way of the path is replaced.
+func (m *machine) replace(in *value.Node, path []*value.Node, x *value.Node) *value.Node {
+	if len(path) == 0 {
+		return x
+	}
+	var below, out *value.Node
+	if in != nil && in.Kind() == value.Object {
+		out, below = m.arena.Copy(in), in.Get(path[0])
+	} else {
+		out = m.arena.Empty(value.Object, 1)
+	}
+	out.Insert(path[0], m.replace(below, path[1:], x))
+	return out
+}
+
+// merge is the union of data and rules. Only objects have a union; nil is the absence of one.
+func (m *machine) merge(a, b *value.Node) (*value.Node, bool) {
+	if a == nil || b == nil || a.Kind() != value.Object || b.Kind() != value.Object || a.Partial() {
+		return nil, false
+	}
+	out := m.arena.Copy(a)
+	for i := range b.Len() {
+		key, x := b.Pair(i)
+		if there := a.Get(key); there != nil {
+			var ok bool
+			if x, ok = m.merge(there, x); !ok {
+				return nil, false
+			}
+		}
+		out.Insert(key, x)
+	}
+	return out, true
+}

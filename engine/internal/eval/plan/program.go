@@ -1,0 +1,87 @@
+package plan
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"defenseclaw/engine/internal/eval/plan/value"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/storage"
+	"github.com/open-policy-agent/opa/v1/topdown"
+)
+
+// ErrAsk is wrapped by the error of a document that a program cannot decide: OPA's evaluator is to be asked.
+var ErrAsk = errors.New("left to OPA's evaluator")
+
+// ErrMemory is wrapped, with [ErrAsk], by the error of a decision over its budget.
+var ErrMemory = errors.New("the decision needs more memory than a program may use")
+
+// Program is the document at one path, compiled. Safe for concurrent use.
+type Program struct {
+	funcs    []*function
+	query    *function
+	data     *value.Node
+	hints    int // how many statements remember where they found a member
+	machines sync.Pool
+
+	// Varies says that a builtin gives another answer each time, so that two evaluations may differ.
+	Varies bool
+}
+
+// Source is what a program is made of.
+type Source struct {
+	Compiler *ast.Compiler // a copy for this call, with the modules that the document needs; it is changed
+	Store    storage.Store
+	Txn      storage.Transaction
+	Data     ast.Object
+	Freezer  *value.Freezer
+}
+
+// Make makes the program of the document at ref. An error says why there is none.
+func Make(ctx context.Context, from Source, ref ast.Ref) (*Program, error) {
+	policy, err := planOf(ctx, from.Compiler, from.Store, from.Txn, ref)
+	if err != nil {
+		return nil, err
+	}
+	c, err := compileAll(policy)
+	if err != nil {
+		return nil, fmt.Errorf("compile the plan of %s: %w", ref, err)
+	}
+	c.program.data, err = from.Freezer.Data(from.Data, namedData(policy))
+	if err != nil {
+		return nil, fmt.Errorf("freeze the data of %s: %w", ref, err)
+	}
+	return c.program, nil
+}
+
+// Call is what one decision is made with.
+type Call struct {
+	Context context.Context //nolint:containedctx // lives as long as the call
+	Input   *ast.Term       // nil: none
+	Cancel  topdown.Cancel
+	Time    time.Time
+	Strict  bool  // a builtin that fails is an error, not undefined
+	Budget  int64 // bytes for the values that the decision makes
+}
+
+// Evaluate returns the document, nil where it is undefined. An error wraps [ErrAsk], or is [ErrCancelled].
+func (p *Program) Evaluate(call Call) (result ast.Value, err error) {
+	m, ok := p.machines.Get().(*machine)
+	if !ok {
+		m = p.newMachine()
+	}
+	// A machine that panicked is not used again.
+	defer func() {
+		if v := recover(); v != nil {
+			result, err = nil, fmt.Errorf("%w: a panic: %v", ErrAsk, v)
+		}
+	}()
+	result, err = m.run(call)
+	m.reset()
+	p.machines.Put(m)
+	return result, err
+}
