@@ -21,6 +21,10 @@ type Config struct {
 	Path  string // of the database. Required; its directory must exist
 	RunID string // of the process, in every record; default a new UUID
 
+	// Original is the path of the original gateway's database, which is read. A log that an earlier version kept there
+	// is moved to Path, and only then that file is written. Empty: none.
+	Original string
+
 	MaxAge   time.Duration // older records are removed; default 90 days; negative: never
 	MaxBytes int64         // the oldest are removed while the records take more; default 256 MiB; negative: never
 	Backlog  int           // records kept in memory while writing fails; default 1,024
@@ -87,6 +91,9 @@ func New(cfg Config) (*Log, error) {
 	cfg.setDefaults()
 	l := &Log{cfg: cfg, wake: make(chan struct{}, 1), verify: make(chan struct{}, 1), err: ErrNotRunning}
 	ctx := context.Background()
+	if err := bringAlong(ctx, cfg.Original, cfg.Path, cfg.BusyTimeout); err != nil {
+		return nil, fmt.Errorf("audit: %w", err)
+	}
 	s, err := openStore(ctx, cfg.Path, cfg.BusyTimeout)
 	switch {
 	case err == nil:

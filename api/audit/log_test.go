@@ -278,7 +278,7 @@ func TestNewRefusesPermanentErrors(t *testing.T) {
 		{filepath.Join(dir, "no", "audit.db"), "no such file or directory", os.ErrNotExist},
 		{dir, "not a regular file", audit.ErrNotOurs},
 		{write("text", strings.Repeat("no database ", 100)), "is not an SQLite database", nil},
-		{foreign, "no audit_events", audit.ErrNotOurs},
+		{foreign, "it has tables; move it away", audit.ErrNotOurs},
 		{marked, "application id is 7", audit.ErrNotOurs},
 	} {
 		before, _ := os.ReadFile(c.path)

@@ -31,7 +31,7 @@ const (
 	ActionGap                  = "audit-gap"      // records were lost at this position; details say how many and when
 	ActionReplaced             = "audit-replaced" // the database was moved away or replaced, while in use or before the start
 	ActionTampered             = "audit-tampered" // another program wrote to the database while in use, or removed records
-	ActionAdopted              = "audit-adopted"  // a database of an earlier system was taken over
+	ActionMoved                = "audit-moved"    // the log of an earlier version was brought along from the file that it was in
 )
 
 // The outcomes.

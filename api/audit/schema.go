@@ -4,9 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
-	"math"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -48,8 +45,7 @@ type querier interface {
 	QueryRowContext(context.Context, string, ...any) *sql.Row
 }
 
-// versionOf returns the schema version: 0 for an empty database, and for one of an earlier system that can
-// be adopted.
+// versionOf returns the schema version: 0 for an empty database.
 func versionOf(ctx context.Context, db querier, path string) (version int, err error) {
 	var application, tables int
 	const state = "SELECT (SELECT application_id FROM pragma_application_id), (SELECT user_version FROM pragma_user_version), " +
@@ -62,31 +58,16 @@ func versionOf(ctx context.Context, db querier, path string) (version int, err e
 		return 0, &VersionError{Path: path, Found: version, Want: len(migrations)}
 	case application == applicationID:
 		return version, nil
-	case application != 0 || version != 0:
-		return 0, fmt.Errorf("%w: its application id is %d and its version %d; move it away", ErrNotOurs, application, version)
-	case tables == 0:
-		return 0, nil
-	}
-	found, err := columnsOf(ctx, db)
-	if err != nil {
-		return 0, err
-	}
-	for _, c := range []string{"id", "timestamp", "action", "target", "actor", "details", "severity"} {
-		if !slices.Contains(found, c) {
-			return 0, fmt.Errorf("%w: it has tables, but no audit_events with a column %s; move it away", ErrNotOurs, c)
-		}
+	case application != 0 || version != 0 || tables > 0:
+		return 0, fmt.Errorf("%w: its application id is %d, its version %d, and it has tables; move it away", ErrNotOurs, application, version)
 	}
 	return 0, nil
 }
 
-// columnsOf returns the columns of audit_events; none if there is no such table.
-func columnsOf(ctx context.Context, db querier) ([]string, error) {
-	return columnOf[string](ctx, db, "SELECT name FROM pragma_table_info('audit_events')")
-}
-
-// baseTable has the columns that readers of earlier systems select, with their types. ownColumns are added.
 const (
-	baseTable = `CREATE TABLE IF NOT EXISTS audit_events (
+	// Readers of earlier systems select the columns up to run_id.
+	chainTables = `
+CREATE TABLE audit_events (
 	id TEXT PRIMARY KEY,
 	timestamp DATETIME NOT NULL,
 	action TEXT NOT NULL,
@@ -95,16 +76,19 @@ const (
 	details TEXT,
 	structured_json TEXT,
 	severity TEXT,
-	run_id TEXT
-)`
-	ownColumns = "structured_json TEXT, run_id TEXT, outcome TEXT, revision_from TEXT, revision_to TEXT, " +
-		"generation INTEGER, request_id TEXT, seq INTEGER, prev_hash TEXT, hash TEXT"
-
-	// The triggers prevent accidents, not tampering: they can be dropped.
-	chainTables = `
-CREATE INDEX IF NOT EXISTS idx_audit_timestamp ON audit_events(timestamp);
-CREATE INDEX IF NOT EXISTS idx_audit_action ON audit_events(action);
-CREATE INDEX IF NOT EXISTS idx_audit_severity_timestamp ON audit_events(severity, timestamp);
+	run_id TEXT,
+	outcome TEXT,
+	revision_from TEXT,
+	revision_to TEXT,
+	generation INTEGER,
+	request_id TEXT,
+	seq INTEGER,
+	prev_hash TEXT,
+	hash TEXT
+);
+CREATE INDEX idx_audit_timestamp ON audit_events(timestamp);
+CREATE INDEX idx_audit_action ON audit_events(action);
+CREATE INDEX idx_audit_severity_timestamp ON audit_events(severity, timestamp);
 CREATE UNIQUE INDEX audit_events_seq ON audit_events(seq);
 CREATE TABLE audit_chain (
 	one INTEGER PRIMARY KEY CHECK (one = 1),
@@ -115,6 +99,8 @@ CREATE TABLE audit_chain (
 	anchor_seq INTEGER NOT NULL,
 	anchor_hash TEXT NOT NULL
 );`
+
+	// The triggers prevent accidents, not tampering: they can be dropped.
 	triggers = `
 CREATE TRIGGER audit_events_unchanged BEFORE UPDATE ON audit_events WHEN OLD.seq IS NOT NULL
 BEGIN SELECT RAISE(ABORT, 'audit records are not changed'); END;
@@ -124,21 +110,6 @@ BEGIN SELECT RAISE(ABORT, 'audit records are removed by retention only'); END;`
 )
 
 func createEvents(ctx context.Context, tx *sql.Tx) error {
-	if _, err := tx.ExecContext(ctx, baseTable); err != nil {
-		return err
-	}
-	found, err := columnsOf(ctx, tx)
-	if err != nil {
-		return err
-	}
-	for _, column := range strings.Split(ownColumns, ", ") {
-		if name, _, _ := strings.Cut(column, " "); slices.Contains(found, name) {
-			continue
-		}
-		if _, err := tx.ExecContext(ctx, "ALTER TABLE audit_events ADD COLUMN "+column); err != nil {
-			return err
-		}
-	}
 	if _, err := tx.ExecContext(ctx, chainTables); err != nil {
 		return err
 	}
@@ -147,10 +118,7 @@ func createEvents(ctx context.Context, tx *sql.Tx) error {
 	if _, err := tx.ExecContext(ctx, "INSERT INTO audit_chain VALUES (1, ?, ?, 0, ?, 0, ?)", id, startedAt, first, first); err != nil {
 		return err
 	}
-	if err := adopt(ctx, tx); err != nil {
-		return fmt.Errorf("adopt the existing records: %w", err)
-	}
-	_, err = tx.ExecContext(ctx, triggers)
+	_, err := tx.ExecContext(ctx, triggers)
 	return err
 }
 
@@ -166,49 +134,4 @@ func createLists(ctx context.Context, tx *sql.Tx) error {
 	PRIMARY KEY (list, target_type, target_name)
 )`)
 	return err
-}
-
-// adopt chains the records of an earlier system in the order in which they were written.
-func adopt(ctx context.Context, tx *sql.Tx) error {
-	a, err := appendTo(ctx, tx)
-	if err != nil {
-		return err
-	}
-	adopted, after := 0, int64(math.MinInt64)
-	for {
-		var batch []row // with the rowid as seq
-		err := eachRow(ctx, tx, "rowid", "WHERE rowid > ? ORDER BY rowid LIMIT 1000", []any{after}, func(r *row) error {
-			batch = append(batch, *r)
-			return nil
-		})
-		if err != nil {
-			return err
-		}
-		if len(batch) == 0 {
-			break
-		}
-		for i := range batch {
-			prev := a.head
-			a.head = Head{Seq: prev.Seq + 1, Hash: chainHash(prev.Hash, prev.Seq+1, &batch[i].values)}
-			const chain = "UPDATE audit_events SET seq = ?, prev_hash = ?, hash = ? WHERE rowid = ?"
-			if _, err := tx.ExecContext(ctx, chain, a.head.Seq, prev.Hash, a.head.Hash, batch[i].seq); err != nil {
-				return err
-			}
-		}
-		adopted, after = adopted+len(batch), batch[len(batch)-1].seq
-	}
-	if adopted == 0 {
-		return nil
-	}
-	v, err := prepare(Record{
-		Action: ActionAdopted, Message: fmt.Sprintf("%d records of an earlier system begin this chain", adopted),
-		Details: JSON(map[string]any{"records": adopted}),
-	}, "")
-	if err != nil {
-		return err
-	}
-	if err := a.add(ctx, &v); err != nil {
-		return err
-	}
-	return a.saveHead(ctx)
 }

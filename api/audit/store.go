@@ -112,12 +112,16 @@ func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseco
 
 // openDB returns a handle; database/sql opens the file at the first query.
 func openDB(path string, settings url.Values) (*sql.DB, error) {
+	return sql.Open("sqlite", fileURI(path, settings))
+}
+
+func fileURI(path string, settings url.Values) string {
 	slashed := filepath.ToSlash(path)
 	if !strings.HasPrefix(slashed, "/") {
 		slashed = "/" + slashed // a drive letter
 	}
 	name := url.URL{Scheme: "file", Path: slashed, RawQuery: settings.Encode()}
-	return sql.Open("sqlite", name.String())
+	return name.String()
 }
 
 // ensureFile creates an empty database that only its owner can read. SQLite gives its -wal and -shm files

@@ -93,8 +93,8 @@ func New(cfg Config) (_ *Sidecar, err error) {
 		s.loading = s.openLoadMark()
 	}
 	s.audit, err = audit.New(audit.Config{
-		Path: filepath.Join(cfg.Settings.DataDir, "audit.db"), MaxAge: cfg.Settings.AuditAge, MaxBytes: cfg.Settings.AuditBytes,
-		Alarm: s.auditAlarm,
+		Path: filepath.Join(cfg.Settings.DataDir, "sidecar-audit.db"), Original: filepath.Join(cfg.Settings.DataDir, "audit.db"),
+		MaxAge: cfg.Settings.AuditAge, MaxBytes: cfg.Settings.AuditBytes, Alarm: s.auditAlarm,
 	})
 	if err != nil {
 		return nil, err

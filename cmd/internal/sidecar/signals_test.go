@@ -388,7 +388,7 @@ func TestAVerdictThatCrossesAReloadIsNotKept(t *testing.T) {
 // TestAnUnrecordedReloadIsLiveAndReported, and is on record once that can be written again.
 func TestAnUnrecordedReloadIsLiveAndReported(t *testing.T) {
 	r := newRig(t, false)
-	db, err := sql.Open("sqlite", filepath.Join(filepath.Dir(r.dir), "state", "audit.db"))
+	db, err := sql.Open("sqlite", filepath.Join(filepath.Dir(r.dir), "state", "sidecar-audit.db"))
 	if err != nil {
 		t.Fatal(err)
 	}
