@@ -4,6 +4,10 @@ PKG      = ./...
 FUZZTIME = 100000x
 ARGS     =
 
+# How many decisions sameness compares, and by which policies: 0 is a random seed, which it prints.
+DECISIONS = 1000000
+SEED      = 0
+
 # The opa that bench-peers measures is the version that the sidecar embeds.
 OPA = $(shell go list -m -f '{{.Version}}' github.com/open-policy-agent/opa)
 
@@ -50,6 +54,9 @@ bench-peers: build ## measure this sidecar beside opa, about 15 minutes; more: A
 	go build $(STAMP) -trimpath -o bin/ ./cmd/policybench
 	bin/policybench $(ARGS)
 
+sameness: ## compare DECISIONS=1000000 decisions by generated policies with OPA's, minutes; once more: SEED=N
+	go test ./engine -run=SamenessOf -count=1 -timeout=0 -v -decisions=$(DECISIONS) -seed=$(SEED)
+
 soak: ## edit for SOAK=10m, and see that no goroutine, descriptor or memory is lost
 	SOAK=$(or $(SOAK),10m) go test ./cmd/internal/sidecar -count=1 -timeout=0 -run=ALongLife -v
 
@@ -71,7 +78,8 @@ lint: ## the house rules, .golangci.yml
 	$(GOLANGCI) run $(PKG)
 
 ci: FUZZTIME = 2000x
-ci: formatted vet lint tidy paths comments build cross readme clients fuzz hostile race ## all that a change must pass, tests last
+ci: DECISIONS = 100000
+ci: formatted vet lint tidy paths comments build cross readme clients fuzz hostile sameness race ## all that a change must pass, tests last
 
 hooks: ## check what is committed, before each commit (git config core.hooksPath)
 	git config core.hooksPath .ci/hooks
@@ -106,4 +114,4 @@ readme:
 	.ci/readme.sh
 
 .NOTPARALLEL:
-.PHONY: attack hostile comments docs help build run test race clients fuzz bench bench-peers soak fmt vet lint ci hooks clean formatted tidy paths cross readme
+.PHONY: attack hostile comments docs help build run test race clients fuzz bench bench-peers sameness soak fmt vet lint ci hooks clean formatted tidy paths cross readme
