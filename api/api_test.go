@@ -180,7 +180,7 @@ func TestEveryDomainAnswersInItsShape(t *testing.T) {
 		{"/policy/evaluate/firewall", `{"port":443}`, 400, `{"error":"destination is required"}`},
 		{"/policy/evaluate/firewall", `{"destination":"a","port":"x"}`, 400, `port: a JSON string was found`},
 		{"/policy/evaluate/sandbox", `{"skill_name":"s","requested_endpoints":["a"],"requested_permissions":["b"]}`, 200,
-			`{"allowed_endpoints":["a"],"allowed_skills":[],"denied_endpoints":[],"denied_from_request":[],"permissions":["b"]}`},
+			`{"allowed_endpoints":["a"],"allowed_skills":null,"denied_endpoints":null,"denied_from_request":null,"permissions":["b"]}`},
 		{"/policy/evaluate/sandbox", `{}`, 400, `skill_name is required`},
 		{"/policy/evaluate/audit", `{"age_days":3,"export_targets":["siem"]}`, 200, `{"export_to":["siem"],"retain":true,"retain_reason":"young"}`},
 		{"/policy/evaluate/audit", `{"age_days":"old"}`, 400, `age_days: a JSON string was found`},

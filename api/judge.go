@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strings"
 
 	"defenseclaw/api/domains"
 	"defenseclaw/api/internal/decision"
@@ -32,8 +33,9 @@ func (s *Server) judgeText(w http.ResponseWriter, r *http.Request) error {
 	if in.Content == "" {
 		return decision.BadRequest("content is required")
 	}
+	spelled := func(name string) string { return strings.ToLower(strings.TrimSpace(name)) }
 	verdict, err := s.ask(r.Context(), judge.Request{
-		Kind: judge.Kind(in.Kind), Direction: judge.Direction(in.Direction), Content: in.Content,
+		Kind: judge.Kind(spelled(in.Kind)), Direction: judge.Direction(spelled(in.Direction)), Content: in.Content,
 	})
 	if err != nil {
 		return err

@@ -63,7 +63,7 @@ var (
 	audit        = domain{"audit", "audit", either("retain", "retain", "expire")}
 	skillActions = domain{"skill_actions", "skill-actions", either("should_block", "block", "allow")}
 	sandbox      = domain{"sandbox", "sandbox", func(r rules) string {
-		if len(r.list("denied_from_request")) > 0 {
+		if denied, _ := r["denied_from_request"].([]any); len(denied) > 0 {
 			return "restrict"
 		}
 		return "allow"
@@ -142,7 +142,7 @@ func readRules(name string, result any, defined bool, err error) (rules, error) 
 }
 
 // rules are the values of a package's rules, by name. An undefined rule reads as the zero value; a scalar
-// that is not text reads as its text.
+// that is not text reads as its text, and an object or a list as no text: its text would be no action.
 type rules map[string]any
 
 func (r rules) text(name string) string {
@@ -159,19 +159,20 @@ func (r rules) flag(name string) bool {
 	return b
 }
 
-func (r rules) list(name string) []any {
-	if l, ok := r[name].([]any); ok {
-		return l
+// texts is a list of texts without what else is in it. It is nil, which an answer shows as null, if the rule is
+// undefined or no list.
+func (r rules) texts(name string) []any {
+	list, ok := r[name].([]any)
+	if !ok {
+		return nil
 	}
-	return []any{}
-}
-
-// value is for a rule whose shape the policy chooses.
-func (r rules) value(name string, otherwise any) any {
-	if v, ok := r[name]; ok {
-		return v
+	kept := make([]any, 0, len(list))
+	for _, value := range list {
+		if _, ok := value.(string); ok {
+			kept = append(kept, value)
+		}
 	}
-	return otherwise
+	return kept
 }
 
 // orEmpty keeps null out of inputs.

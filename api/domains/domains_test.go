@@ -153,7 +153,7 @@ func TestAGenerationIsAskedAsTheServerAsksIt(t *testing.T) {
 	var verdicts []string
 	g := load(t, policy)
 	a := create(g, &verdicts)
-	in := domains.AdmissionInput{TargetType: "skill", TargetName: "n", ScanResult: map[string]any{"verdict": "clean"}}
+	in := domains.AdmissionInput{TargetType: "skill", TargetName: "n", ScanResult: &domains.ScanResult{More: map[string]any{"verdict": "clean"}}}
 	direct, err := domains.EvaluateAdmission(t.Context(), g, in)
 	if err != nil {
 		t.Fatal(err)

@@ -16,6 +16,12 @@ type FirewallRequest struct {
 	Protocol    string `json:"protocol"`
 }
 
+func (in FirewallRequest) forPolicy() map[string]any {
+	return map[string]any{
+		"target_type": in.TargetType, "destination": in.Destination, "port": in.Port, "protocol": in.Protocol,
+	}
+}
+
 // FirewallAnswer is the body of the answer to a [FirewallRequest].
 type FirewallAnswer struct {
 	Action   string `json:"action"`
@@ -24,7 +30,7 @@ type FirewallAnswer struct {
 
 // EvaluateFirewall asks a generation's firewall policy.
 func EvaluateFirewall(ctx context.Context, g *engine.Generation, in FirewallRequest) (FirewallAnswer, error) {
-	got, err := decide(ctx, g, firewall, in, unmeasured)
+	got, err := decide(ctx, g, firewall, in.forPolicy(), unmeasured)
 	return firewallAnswer(got), err
 }
 
@@ -41,7 +47,7 @@ func (a *API) Firewall(w http.ResponseWriter, r *http.Request) error {
 	if in.Destination == "" {
 		return decision.BadRequest("destination is required")
 	}
-	got, err := a.decide(r.Context(), firewall, in)
+	got, err := a.decide(r.Context(), firewall, in.forPolicy())
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math"
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -41,6 +42,17 @@ type ScannerResult struct {
 	IsSafe   bool     `json:"is_safe"`
 }
 
+// evaluationID is the form of an evaluation's identifier, which logs repeat.
+var evaluationID = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._:/-]{0,255}$`)
+
+// normalize takes names in any spelling: a caller that is refused for one may let the text pass.
+func (g *GuardrailRequest) normalize() {
+	g.EvaluationID = strings.TrimSpace(g.EvaluationID)
+	for _, name := range []*string{&g.Direction, &g.Mode, &g.ScannerMode} {
+		*name = strings.ToLower(strings.TrimSpace(*name))
+	}
+}
+
 func (g *GuardrailRequest) validate() error {
 	for _, field := range []struct {
 		name, value string
@@ -58,6 +70,10 @@ func (g *GuardrailRequest) validate() error {
 		case field.value != "" && field.allowed != nil && !slices.Contains(field.allowed, field.value):
 			return decision.BadRequest("%s is %q; one of %s was expected", field.name, field.value, strings.Join(field.allowed, ", "))
 		}
+	}
+	if !evaluationID.MatchString(g.EvaluationID) {
+		return decision.BadRequest("evaluation_id is %.300q; at most 256 letters, digits and . _ : / - were expected, the first a letter or digit",
+			g.EvaluationID)
 	}
 	if g.ContentLength < 0 {
 		return decision.BadRequest("content_length is negative")
@@ -87,6 +103,7 @@ func (a *API) Guardrail(w http.ResponseWriter, r *http.Request) error {
 	if err := decision.Decode(r, &request); err != nil {
 		return err
 	}
+	request.normalize()
 	if err := request.validate(); err != nil {
 		return err
 	}
@@ -101,7 +118,10 @@ func (a *API) Guardrail(w http.ResponseWriter, r *http.Request) error {
 	if errors.Is(err, decision.ErrNoPolicy) {
 		return err
 	}
-	verdict := GuardrailVerdict{got.text("action"), got.text("severity"), got.text("reason"), got.list("scanner_sources")}
+	verdict := GuardrailVerdict{
+		strings.ToLower(strings.TrimSpace(got.text("action"))), normalSeverity(got.text("severity")),
+		got.text("reason"), got.texts("scanner_sources"),
+	}
 	if err == nil {
 		err = cmp.Or(oneOf("action", verdict.Action, guardrailActions), oneOf("severity", verdict.Severity, guardrailSeverities))
 	}

@@ -6,17 +6,12 @@ import (
 	"defenseclaw/api/internal/decision"
 )
 
-// sandboxRules are the rules that Sandbox answers with.
-var sandboxRules = []string{
-	"allowed_endpoints", "denied_endpoints", "denied_from_request", "permissions", "allowed_skills",
-}
-
 // Sandbox answers POST /policy/evaluate/sandbox.
 func (a *API) Sandbox(w http.ResponseWriter, r *http.Request) error {
 	var in struct {
-		SkillName            string `json:"skill_name"`
-		RequestedEndpoints   []any  `json:"requested_endpoints"`
-		RequestedPermissions []any  `json:"requested_permissions"`
+		SkillName            string   `json:"skill_name"`
+		RequestedEndpoints   []string `json:"requested_endpoints"`
+		RequestedPermissions []string `json:"requested_permissions"`
 	}
 	if err := decision.Decode(r, &in); err != nil {
 		return err
@@ -26,16 +21,17 @@ func (a *API) Sandbox(w http.ResponseWriter, r *http.Request) error {
 	}
 	got, err := a.decide(r.Context(), sandbox, map[string]any{
 		"skill_name":          in.SkillName,
-		"requested_endpoints": orEmpty(in.RequestedEndpoints), "requested_permissions": orEmpty(in.RequestedPermissions),
+		"requested_endpoints": texts(in.RequestedEndpoints), "requested_permissions": texts(in.RequestedPermissions),
 	})
 	if err != nil {
 		return err
 	}
-	answer := map[string]any{}
-	for _, name := range sandboxRules {
-		answer[name] = got.value(name, []any{})
-	}
-	decision.WriteJSON(w, http.StatusOK, answer)
+	decision.WriteJSON(w, http.StatusOK, map[string]any{
+		"allowed_endpoints": got.texts("allowed_endpoints"), "permissions": got.texts("permissions"),
+		"allowed_skills": got.texts("allowed_skills"),
+		// Nothing is dropped of what is denied.
+		"denied_endpoints": got["denied_endpoints"], "denied_from_request": got["denied_from_request"],
+	})
 	return nil
 }
 
@@ -51,7 +47,11 @@ func (a *API) SkillActions(w http.ResponseWriter, r *http.Request) error {
 	if in.Severity == "" {
 		return decision.BadRequest("severity is required")
 	}
-	got, err := a.decide(r.Context(), skillActions, in)
+	input := map[string]any{"severity": in.Severity}
+	if in.TargetType != "" {
+		input["target_type"] = in.TargetType
+	}
+	got, err := a.decide(r.Context(), skillActions, input)
 	if err != nil {
 		return err
 	}

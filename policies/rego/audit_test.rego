@@ -16,6 +16,12 @@ test_age if {
 	ask({"event_type": "reload", "age_days": 31}) == {"retain": false, "reason": "older than 30 days", "to": []}
 }
 
+test_without_targets_nothing_is_sent if {
+	every none in [{}, {"export_targets": null}, {"export_targets": []}] {
+		ask(object.union({"event_type": "reload", "age_days": 1}, none)) == {"retain": true, "reason": "not older than 30 days", "to": []}
+	}
+}
+
 test_severe_events_are_kept if {
 	every s in ["CRITICAL", "high", " High "] {
 		asked({"event_type": "scan", "severity": s, "age_days": 9999}, {"log_scan_results": false, "log_all_actions": false}).retain

@@ -21,6 +21,14 @@ asked(request, change) := answer if {
 
 found(severity) := {"severity": severity, "reason": "r"}
 
+# What the sidecar sends for a scanner that said nothing, and for one of whose result everything is missing.
+test_null_is_no_result_and_an_empty_one_is_one if {
+	empty := {"action": "", "severity": "", "findings": null, "reason": ""}
+	ask({"mode": "action", "local_result": null, "cisco_result": null}).reason == "no scanner result to decide by"
+	ask({"mode": "action", "local_result": empty, "cisco_result": null}) == {"action": "allow", "severity": "NONE", "reason": "nothing found", "sources": ["local-pattern"]}
+	ask({"mode": "action", "local_result": null, "cisco_result": object.union(empty, {"is_safe": false})}).action == "alert"
+}
+
 test_thresholds if {
 	ask({"mode": "action", "local_result": found("CRITICAL")}) == {"action": "block", "severity": "CRITICAL", "reason": "CRITICAL: r", "sources": ["local-pattern"]}
 	ask({"mode": "action", "local_result": found("HIGH")}).action == "alert"

@@ -22,6 +22,15 @@ test_endpoints_that_are_denied_everywhere if {
 	sandbox.denied_endpoints == ["metadata.internal", "169.254.169.254"] with input as request with data.sandbox as settings
 }
 
+test_who_asks_for_nothing_gets_nothing if {
+	every none in [null, []] {
+		nothing := {"skill_name": "s", "requested_endpoints": none, "requested_permissions": none}
+		sandbox.allowed_endpoints == [] with input as nothing with data.sandbox as settings
+		sandbox.denied_from_request == [] with input as nothing with data.sandbox as settings
+		sandbox.permissions == [] with input as nothing with data.sandbox as settings
+	}
+}
+
 test_a_list_of_allowed_endpoints_is_a_limit if {
 	limited := object.union(settings, {"allowed_endpoints": ["example", "metadata.internal"]})
 	asked := ["api.example", "notexample", "metadata.internal", "[::1]:80"]

@@ -25,6 +25,12 @@ severe := {"runtime": "block", "file": "quarantine", "install": "block", "block"
 
 mild := {"runtime": "allow", "file": "none", "install": "none", "block": false, "no_install": false, "quarantine": false}
 
+test_a_kind_of_target_that_is_left_out_is_as_one_without_overrides if {
+	every none in [{}, {"target_type": ""}, {"target_type": "skill"}] {
+		ask(object.union({"severity": "MEDIUM"}, none)) == mild
+	}
+}
+
 test_by_severity if {
 	ask({"severity": "HIGH"}) == severe
 	ask({"severity": "MEDIUM"}) == mild

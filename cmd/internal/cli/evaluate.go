@@ -19,7 +19,7 @@ func evaluateCommand() *cli.Command {
 			&cli.StringFlag{Name: "target-name", Usage: "target `NAME` (required)"},
 			&cli.StringFlag{Name: "path", Value: "/dry-run", Usage: "target `PATH`"},
 			&cli.StringFlag{Name: "severity", Usage: "highest `SEVERITY` that a scan found; without it, the target was not scanned"},
-			&cli.IntFlag{Name: "findings", Usage: "the scan has `N` findings", DefaultText: "1 if --severity is set"},
+			&cli.Int64Flag{Name: "findings", Usage: "the scan has `N` findings", DefaultText: "1 if --severity is set"},
 		),
 		OnUsageError: usageError,
 		Action: func(c *cli.Context) error {
@@ -32,11 +32,11 @@ func evaluateCommand() *cli.Command {
 			}
 			in := domains.AdmissionInput{TargetType: c.String("target-type"), TargetName: c.String("target-name"), Path: c.String("path")}
 			if c.String("severity") != "" || c.IsSet("findings") {
-				findings := c.Int("findings")
+				findings := c.Int64("findings")
 				if !c.IsSet("findings") {
 					findings = 1 // a severity needs a finding
 				}
-				in.ScanResult = map[string]any{"max_severity": strings.ToUpper(c.String("severity")), "total_findings": findings}
+				in.ScanResult = &domains.ScanResult{MaxSeverity: strings.ToUpper(c.String("severity")), TotalFindings: &findings}
 			}
 			verdict, err := domains.EvaluateAdmission(c.Context, g, in)
 			if err != nil {
