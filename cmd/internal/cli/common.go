@@ -74,14 +74,19 @@ func clientFlags() []cli.Flag {
 // resolve finds the settings of a command: its own flags and those before its name, the environment
 // and config.yaml.
 func resolve(c *cli.Context) (settings.Settings, error) {
-	return settings.Resolve(func(name string) (string, bool) {
+	return settings.Resolve(flagValues(c), os.Getenv)
+}
+
+// flagValues looks up a flag among a command's own and those before its name.
+func flagValues(c *cli.Context) func(name string) (value string, given bool) {
+	return func(name string) (string, bool) {
 		for _, ctx := range c.Lineage() {
 			if ctx != nil && slices.Contains(ctx.LocalFlagNames(), name) {
 				return fmt.Sprint(ctx.Value(name)), true
 			}
 		}
 		return "", false
-	}, os.Getenv)
+	}
 }
 
 // client returns a client of the running sidecar, with its token.

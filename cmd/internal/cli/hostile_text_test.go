@@ -101,6 +101,7 @@ func runsOf(good, bad, input string) map[string][][]string {
 		"token new":                {{"--name", "good", "--scope", "read"}, {"--name", hostile, "--scope", "read"}, {"--name", "x", "--scope", hostile}, {"--name", "x", "--scope", "read", "--expires", hostile}},
 		"token list":               {{}, {"--json"}, {hostile}},
 		"token revoke":             {{hostile}, {"good"}, {}},
+		"migrate":                  {{"--check"}, {"--check", good}, {"--check", "--json", "--policy-dir", bad}, {"--check", "--policy-dir", bad, "--api-bind", hostile}, {hostile}},
 		"completion":               {{"bash"}, {hostile}},
 	}
 }

@@ -67,7 +67,7 @@ func newApp() *cli.App {
 		Flags:   settingFlags(),
 		Action:  serve,
 		Commands: []*cli.Command{
-			serveCommand(), overviewCommand(), policyCommand(), listCommand(), auditCommand(), tokenCommand(), completionCommand(),
+			serveCommand(), overviewCommand(), policyCommand(), listCommand(), auditCommand(), tokenCommand(), migrateCommand(), completionCommand(),
 		},
 		HideHelpCommand:        true,
 		EnableBashCompletion:   true,

@@ -175,8 +175,8 @@ func (s *Sidecar) URL() string {
 	}
 }
 
-// onlyLocal reports whether a listener can be reached from this machine only.
-func onlyLocal(l net.Listener) bool {
+// OnlyLocal reports whether a listener can be reached from this machine only.
+func OnlyLocal(l net.Listener) bool {
 	switch addr := l.Addr().(type) {
 	case *net.TCPAddr:
 		return addr.IP.IsLoopback()

@@ -32,7 +32,7 @@ func (s *Sidecar) findToken() (token string, byHand bool, err error) {
 		name, what string
 	}{{s.listener, s.bindHost, "the API"}, {s.envoyListener, "--ext-authz-addr " + s.cfg.Settings.ExtAuthz.Addr, "it"}} {
 		switch {
-		case l.Listener == nil || onlyLocal(l.Listener):
+		case l.Listener == nil || OnlyLocal(l.Listener):
 		case !byHand:
 			return "", false, fmt.Errorf("%s is not a loopback address: set %s before %s is opened to others", l.name, settings.TokenVariable, l.what)
 		case s.certificates == nil && !s.cfg.Settings.Insecure:
@@ -44,7 +44,7 @@ func (s *Sidecar) findToken() (token string, byHand bool, err error) {
 		token, err = s.cfg.Settings.MakeToken()
 		return token, byHand, err
 	}
-	if why := weakness(token); why != "" {
+	if why := Weakness(token); why != "" {
 		return "", false, fmt.Errorf("the token from %s is weak: %s. Set a random one, such as openssl rand -hex 32 prints, or none: "+
 			"then the next start makes one", s.cfg.Settings.TokenSource(), why)
 	}

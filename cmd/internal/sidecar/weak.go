@@ -19,8 +19,8 @@ var weakWords = []string{
 	"qwertyuiop", "qwerty", "asdfghjkl", "replace", "insert", "your", "here", "this", "with", "test", "demo", "local", "foobar", "apikey", "bearer", "please", "0123456789", "1234567890", "12345678", "123456", "abcdef", "me",
 }
 
-// weakness says why a token can be guessed; it is empty for one that was made by chance.
-func weakness(token string) string {
+// Weakness says why a token can be guessed; it is empty for one that was made by chance.
+func Weakness(token string) string {
 	lower := strings.ToLower(token)
 	distinct, steps := map[byte]bool{}, 0
 	for i := range len(lower) {

@@ -15,18 +15,18 @@ func TestTokensThatCanBeGuessedAreWeak(t *testing.T) {
 		"0123456789abcdef", "abcdefghijklmnopqrstuvwxyz", "zyxwvutsrqponmlkjihgfedcba", "12345678901234567890", "my-secret-password", "defenseclaw-gateway-token", "replace-this-with-your-token", "your_secret_token_here!",
 		"DefenseClaw-Admin-Password", "password12345678", "                    ",
 	} {
-		if weakness(weak) == "" {
+		if Weakness(weak) == "" {
 			t.Errorf("%q passes", weak)
 		}
 	}
-	if why := weakness("correct-horse-battery-staple"); why != "" {
+	if why := Weakness("correct-horse-battery-staple"); why != "" {
 		t.Errorf("a phrase: %s", why)
 	}
 	secret := make([]byte, 32)
 	for range 10_000 {
 		_, _ = rand.Read(secret)
 		for _, token := range []string{hex.EncodeToString(secret), hex.EncodeToString(secret[:12]), base64.StdEncoding.EncodeToString(secret), base64.RawURLEncoding.EncodeToString(secret[:12])} {
-			if why := weakness(token); why != "" {
+			if why := Weakness(token); why != "" {
 				t.Errorf("%s: %s", token, why)
 			}
 		}
