@@ -55,9 +55,11 @@ func (s *Sidecar) announceValidated(ctx context.Context, r engine.Report) error 
 	return recorded
 }
 
-// invalidateVerdicts makes the judge ask again under a new policy.
+// invalidateVerdicts makes the judge ask again under a new policy, and after a reload that was asked for even if nothing
+// had changed: the model may have, behind the same name.
 func (s *Sidecar) invalidateVerdicts(_ context.Context, r engine.Report) error {
-	if s.judge != nil && r.Result == engine.Success {
+	askedFor := r.Trigger.Kind == engine.TriggerAPI || r.Trigger.Kind == engine.TriggerSignal
+	if s.judge != nil && (r.Result == engine.Success || r.Result == engine.Unchanged && askedFor) {
 		s.judge.InvalidateJudgeVerdictCache()
 	}
 	return nil

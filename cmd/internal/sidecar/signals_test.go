@@ -346,8 +346,8 @@ func TestARefusedReloadIsReportedAndChangesNothing(t *testing.T) {
 	if status, body := r.do(http.MethodPost, "/policy/reload", nil); status != http.StatusOK {
 		t.Errorf("%d %s", status, body)
 	}
-	if e := receive(t, r.events, "event"); e.Transition != "recovered" || !r.judged(t).Cached {
-		t.Errorf("%+v; an unchanged reload keeps the verdicts", e)
+	if e := receive(t, r.events, "event"); e.Transition != "recovered" || r.judged(t).Cached {
+		t.Errorf("%+v; a reload that was asked for keeps no verdict", e)
 	}
 	answer, err := r.client.Records(t.Context(), audit.Filter{Action: audit.ActionPolicyReloadRejected})
 	if err != nil || len(answer.Records) != 1 || answer.Records[0].RequestID != "request-of-the-test" || !bytes.Contains(answer.Records[0].Details, []byte("p.rego")) {
