@@ -113,6 +113,40 @@ func TestTheRegoFolderIsUsedWhenItHasRego(t *testing.T) {
 	}
 }
 
+// An installation of DefenseClaw may have its modules beside the folder rego and its data in it. Other policies mean the folder.
+func TestTheDataOfAnOlderInstallationIsAtTheRoot(t *testing.T) {
+	const asks = "package defenseclaw.p\nx := data.v"
+	older := tree{"p.rego": asks, "rego/data.json": `{"v": 1}`, "rego/a/data.json": `{"w": 2}`}
+	g := load(t, older)
+	if got := answer(t, g, "defenseclaw/p/x"); got != "1" {
+		t.Errorf("data.v is %s; want that of rego/data.json", got)
+	}
+	if got := answer(t, g, "rego/a/w"); got != "2" {
+		t.Errorf("data.rego.a.w is %s; want a folder below to keep its place", got)
+	}
+	for name, next := range map[string]struct {
+		files tree
+		want  string
+	}{
+		"an edit of it":       {tree{"p.rego": asks, "rego/data.json": `{"v": 5}`}, "5"},
+		"a data file appears": {tree{"p.rego": asks, "rego/data.json": `{"v": 1}`, "data.json": `{"v": 7}`}, "7"},
+		"another package":     {tree{"p.rego": "package q\nx := data.rego.v", "rego/data.json": `{"v": 1}`}, "1"},
+		"modules in rego":     {tree{"rego/p.rego": asks, "rego/data.json": `{"v": 8}`}, "8"},
+	} {
+		g, err := engine.Load(t.Context(), next.files.fs(), g)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		path := "defenseclaw/p/x"
+		if name == "another package" {
+			path = "q/x"
+		}
+		if got := answer(t, g, path); got != next.want {
+			t.Errorf("after %s it is %s; want %s", name, got, next.want)
+		}
+	}
+}
+
 func TestOnlyPolicyAndDataFilesCount(t *testing.T) {
 	g := load(t, tree{
 		"p.rego":             "package p\nx := 1",

@@ -50,6 +50,9 @@ func TestScripts(t *testing.T) { runScripts(t, "testdata") }
 // TestScenarios runs failures that happened in the field, one script each.
 func TestScenarios(t *testing.T) { runScripts(t, "testdata/scenarios") }
 
+// TestTakingOver runs the sidecar on homes of the original gateway; a script for each difference that was found.
+func TestTakingOver(t *testing.T) { runScripts(t, "testdata/takeover") }
+
 // TestScriptsWithIsolation runs scripts about decisions where these are made in worker processes.
 func TestScriptsWithIsolation(t *testing.T) {
 	if underRace {

@@ -146,7 +146,7 @@ func Merge(all []*File) (ast.Object, diagnostic.List) {
 	m := merger{root: ast.NewObject()}
 	for _, overlay := range []bool{false, true} {
 		for _, p := range all {
-			if p.Data != nil && path.Dir(p.Source.Rel()) == "." && (p.Source.Kind() == source.KindOverlay) == overlay {
+			if p.Data != nil && len(p.Folders()) == 0 && (p.Source.Kind() == source.KindOverlay) == overlay {
 				m.add(p, nil)
 			}
 		}

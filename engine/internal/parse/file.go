@@ -20,6 +20,8 @@ type File struct {
 	Data   ast.Object      // of a data file, without the folders that it lies in
 	Wrong  diagnostic.List // why it does not parse
 
+	atRoot bool // the data lies at the root, wherever the file does: see olderLayout
+
 	json *jsonast.Document // of a JSON data file: the next version shares what did not change
 }
 
@@ -33,7 +35,7 @@ func (p *File) Module() *ast.Module { return p.Unit.Syntax.Module() }
 // Folders is the path under which the data of the file lies, nil at the root.
 func (p *File) Folders() []string {
 	dir := path.Dir(p.Source.Rel())
-	if dir == "." {
+	if dir == "." || p.atRoot {
 		return nil
 	}
 	return strings.Split(dir, "/")

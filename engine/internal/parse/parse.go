@@ -59,8 +59,11 @@ func All(ctx context.Context, reading, was *source.Reading, before []*File) (all
 			return nil
 		})
 	})
-	err := group.Wait()
-	return all, fresh, err
+	if err := group.Wait(); err != nil {
+		return all, fresh, err
+	}
+	olderLayout(reading.Root(), all)
+	return all, fresh, nil
 }
 
 // parseOne parses a file. before is the same file of the generation before, nil when it is new.
