@@ -119,7 +119,7 @@ func isAlone(ctx context.Context, path string) (alone bool, err error) {
 		return false, err
 	}
 	const others = "SELECT (SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite!_%' ESCAPE '!' " +
-		"AND name NOT IN ('audit_events', 'audit_chain', 'list_entries')) + " +
+		"AND name NOT IN ('audit_events', 'audit_chain', 'list_entries', 'list_import')) + " +
 		"(SELECT count(*) FROM audit_events WHERE typeof(seq) <> 'integer' OR action = 'audit-adopted')"
 	var n int
 	if err := db.QueryRowContext(ctx, others).Scan(&n); err != nil {
@@ -270,6 +270,7 @@ func giveBack(ctx context.Context, path string, busy time.Duration) error {
 		_, err := tx.ExecContext(ctx, strings.Join([]string{
 			"DROP TRIGGER IF EXISTS audit_events_unchanged", "DROP TRIGGER IF EXISTS audit_events_kept",
 			"DROP INDEX IF EXISTS audit_events_seq", "DROP TABLE IF EXISTS audit_chain", "DROP TABLE IF EXISTS list_entries",
+			"DROP TABLE IF EXISTS list_import",
 			"PRAGMA application_id=0", "PRAGMA user_version=0",
 		}, "; "))
 		return err

@@ -11,6 +11,16 @@ import (
 	"defenseclaw/api/audit"
 )
 
+// originalSchema is what the original gateway's database has, in part: its tables that matter here, and the kind of trigger
+// that its retention needs.
+const originalSchema = `
+CREATE TABLE audit_events (id TEXT PRIMARY KEY, timestamp DATETIME NOT NULL, action TEXT NOT NULL, target TEXT,
+	actor TEXT NOT NULL DEFAULT 'defenseclaw', details TEXT, structured_json TEXT, severity TEXT, run_id TEXT, connector TEXT, kept INTEGER);
+CREATE TABLE actions (id TEXT PRIMARY KEY, target_type TEXT NOT NULL, target_name TEXT NOT NULL, source_path TEXT,
+	actions_json TEXT NOT NULL DEFAULT '{}', reason TEXT, updated_at DATETIME NOT NULL, connector TEXT NOT NULL DEFAULT '');
+CREATE UNIQUE INDEX idx_actions_type_name_conn ON actions(target_type, target_name, connector);
+CREATE TRIGGER keep_until AFTER INSERT ON audit_events BEGIN UPDATE audit_events SET kept = 1 WHERE rowid = NEW.rowid; END;`
+
 // home is a data directory: an audit.db, and the file that a log has there.
 type home struct{ original, own string }
 

@@ -27,6 +27,7 @@ const (
 	domainRecord  = "defenseclaw audit record 1\n"
 	domainGenesis = "defenseclaw audit chain 1\n"
 	domainLists   = "defenseclaw audit lists 1\n"
+	domainImport  = "defenseclaw audit import 1\n"
 )
 
 // genesis is the hash before the first record. It differs between chains, so that a record of one does

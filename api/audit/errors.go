@@ -18,6 +18,8 @@ var (
 	ErrNotListed = errors.New("not on the list")
 	// ErrNotOurs means that another program made the database. It is left unchanged.
 	ErrNotOurs = errors.New("not a database of audit records")
+	// ErrNotOriginal means that a database is not one of the original gateway.
+	ErrNotOriginal = errors.New("not a database of the original gateway")
 )
 
 // NotDurableError means that a record is not on disk. Unless Lost, it stays in memory and is written, in

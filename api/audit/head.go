@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 )
 
 // moved reports whether the chain does not end where this process ended it: another program wrote to the database.
@@ -21,7 +22,7 @@ func (l *Log) chainMoved(c chain) bool {
 func (l *Log) trusted() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.distrusted == nil
+	return l.distrusted == nil && l.missing == nil
 }
 
 // checkHead compares the head of the chain with the one in memory before a write. Where they differ, it adds a record of
@@ -118,6 +119,11 @@ func (l *Log) takeOver(ctx context.Context, a *appender) (restored int, err erro
 			return 0, err
 		}
 		restored++
+	}
+	if l.imported != "" {
+		if _, err := a.tx.ExecContext(ctx, "INSERT OR REPLACE INTO list_import VALUES (1, ?, ?)", timeText(time.Now()), l.imported); err != nil {
+			return 0, err
+		}
 	}
 	return restored, nil
 }

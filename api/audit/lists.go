@@ -59,15 +59,15 @@ func (l *Log) Lists() (*Lists, error) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.distrusted != nil {
-		return nil, l.distrusted
+	if err := cmp.Or(l.distrusted, l.missing); err != nil {
+		return nil, err
 	}
 	return nil, fmt.Errorf("the block and allow lists could not be read: %w", l.err)
 }
 
-// AddEntry puts e on its list and reports whether that changed the list. The change and its record are one
-// transaction. e replaces an entry of the same target; if the two are equal, nothing changes. After an error
-// nothing has changed, unless the error says that the outcome is unknown.
+// AddEntry puts e on its list, takes its target off the other one, and reports whether that changed anything. The change and
+// its record are one transaction. e replaces an entry of the same target; if the two are equal, nothing changes. After an
+// error nothing has changed, unless the error says that the outcome is unknown.
 func (l *Log) AddEntry(ctx context.Context, e Entry, requestID string) (changed bool, err error) {
 	if err := e.Validate(); err != nil {
 		return false, err
@@ -75,25 +75,28 @@ func (l *Log) AddEntry(ctx context.Context, e Entry, requestID string) (changed 
 	e.Actor = cmp.Or(e.Actor, DefaultActor)
 	e.CreatedAt = parseTime(timeText(time.Now()))
 	err = l.change(ctx, "add "+e.name()+" to", e.List, func(ctx context.Context, a *appender) error {
-		before, err := findEntry(ctx, a.tx, e)
+		before, other, err := findBoth(ctx, a.tx, e)
 		if err != nil {
 			return err
 		}
 		details := map[string]any{"list": e.List, "target_type": e.TargetType, "target_name": e.TargetName, "reason": e.Reason, "source_path": e.SourcePath}
 		if before != nil {
-			if before.Reason == e.Reason && before.SourcePath == e.SourcePath {
+			if before.Reason == e.Reason && before.SourcePath == e.SourcePath && other == nil {
 				return &declined{errUnchanged}
 			}
 			details["replaced"] = before
 		}
+		if other != nil {
+			details["removed"] = other
+			if err := deleteEntry(ctx, a.tx, *other); err != nil {
+				return err
+			}
+		}
 		if err := insertEntry(ctx, a.tx, e); err != nil {
 			return err
 		}
-		action := ActionListBlock
-		if e.List == ListAllow {
-			action = ActionListAllow
-		}
-		return l.recordChange(ctx, a, Record{Action: action, Actor: e.Actor, Target: e.name(), Message: e.Reason, RequestID: requestID}, details)
+		r := Record{Action: listAction(e.List), Actor: e.Actor, Target: e.name(), Message: e.Reason, RequestID: requestID}
+		return l.recordChange(ctx, a, r, details)
 	})
 	if errors.Is(err, errUnchanged) {
 		return false, nil
@@ -105,7 +108,7 @@ func (l *Log) AddEntry(ctx context.Context, e Entry, requestID string) (changed 
 // are one transaction. The error is [ErrNotListed] if there is no such entry. After an error nothing has
 // changed, unless the error says that the outcome is unknown.
 func (l *Log) RemoveEntry(ctx context.Context, e Entry, requestID string) error {
-	if err := e.Validate(); err != nil {
+	if err := e.ValidateRemoval(); err != nil {
 		return err
 	}
 	return l.change(ctx, "remove "+e.name()+" from", e.List, func(ctx context.Context, a *appender) error {
@@ -116,8 +119,7 @@ func (l *Log) RemoveEntry(ctx context.Context, e Entry, requestID string) error 
 		if before == nil {
 			return &declined{ErrNotListed}
 		}
-		const remove = "DELETE FROM list_entries WHERE list = ? AND target_type = ? AND target_name = ?"
-		if _, err := a.tx.ExecContext(ctx, remove, e.List, e.TargetType, e.TargetName); err != nil {
+		if err := deleteEntry(ctx, a.tx, e); err != nil {
 			return err
 		}
 		return l.recordChange(ctx, a, Record{Action: ActionListRemove, Actor: e.Actor, Target: e.name(), Message: e.Reason, RequestID: requestID},
@@ -170,28 +172,34 @@ func (l *Log) recordChange(ctx context.Context, a *appender, r Record, details m
 
 func (e *Entry) name() string { return e.TargetType + "/" + e.TargetName }
 
-// Validate returns what is wrong with an entry that shall be added or removed, or nil.
-func (e *Entry) Validate() error {
+// Validate returns what is wrong with an entry that shall be added, or nil.
+func (e *Entry) Validate() error { return e.validate(64, 512, false) }
+
+// ValidateRemoval returns what is wrong with an entry that shall be removed, or nil. Its target may have a name that Validate
+// refuses: one that was taken over from the original gateway may.
+func (e *Entry) ValidateRemoval() error { return e.validate(maxImported, maxImported, true) }
+
+func (e *Entry) validate(maxType, maxName int, anyName bool) error {
 	if e.List != ListBlock && e.List != ListAllow {
 		return fmt.Errorf("list is %q: expected block or allow", e.List)
 	}
 	for _, f := range []struct {
 		name, value string
 		maxBytes    int
-		required    bool
+		target      bool
 	}{
-		{"target_type", e.TargetType, 64, true},
-		{"target_name", e.TargetName, 512, true},
+		{"target_type", e.TargetType, maxType, true},
+		{"target_name", e.TargetName, maxName, true},
 		{"reason", e.Reason, 1024, false},
 		{"source_path", e.SourcePath, 4096, false},
 		{"actor", e.Actor, 512, false},
 	} {
 		switch {
-		case f.value == "" && f.required:
+		case f.value == "" && f.target:
 			return fmt.Errorf("%s is required", f.name)
 		case len(f.value) > f.maxBytes:
 			return fmt.Errorf("%s has %d bytes: the maximum is %d", f.name, len(f.value), f.maxBytes)
-		case !utf8.ValidString(f.value) || strings.ContainsFunc(f.value, unicode.IsControl):
+		case !utf8.ValidString(f.value), (!f.target || !anyName) && strings.ContainsFunc(f.value, unicode.IsControl):
 			return fmt.Errorf("%s contains control characters or invalid UTF-8", f.name)
 		}
 	}
@@ -204,6 +212,38 @@ func insertEntry(ctx context.Context, tx *sql.Tx, e Entry) error {
 	_, err := tx.ExecContext(ctx, "INSERT OR REPLACE INTO list_entries ("+entryColumns+") VALUES (?, ?, ?, ?, ?, ?, ?)",
 		e.List, e.TargetType, e.TargetName, e.Reason, e.SourcePath, e.Actor, timeText(e.CreatedAt))
 	return err
+}
+
+func deleteEntry(ctx context.Context, tx *sql.Tx, e Entry) error {
+	const remove = "DELETE FROM list_entries WHERE list = ? AND target_type = ? AND target_name = ?"
+	_, err := tx.ExecContext(ctx, remove, e.List, e.TargetType, e.TargetName)
+	return err
+}
+
+// findBoth returns the entries of the target of e on its list and on the other one; nil if there is none. Both may be there in
+// a database of an earlier version, where one did not replace the other.
+func findBoth(ctx context.Context, db querier, e Entry) (own, other *Entry, err error) {
+	if own, err = findEntry(ctx, db, e); err != nil {
+		return nil, nil, err
+	}
+	e.List = otherList(e.List)
+	other, err = findEntry(ctx, db, e)
+	return own, other, err
+}
+
+func otherList(list string) string {
+	if list == ListBlock {
+		return ListAllow
+	}
+	return ListBlock
+}
+
+// listAction is the action of the record of an entry that was added.
+func listAction(list string) string {
+	if list == ListBlock {
+		return ActionListBlock
+	}
+	return ActionListAllow
 }
 
 // findEntry returns nil if the target of e is not on its list.

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -36,6 +35,8 @@ type Config struct {
 	// Alarm is called by Run's goroutine with each record that the log makes of a fault of its own: a database that was
 	// replaced or changed by others, lost records, records removed before their age. Nil: none.
 	Alarm func(Record)
+	// Imported is called by Run's goroutine when the original gateway's lists were taken over, by New or later. Nil: none.
+	Imported func(Imported)
 }
 
 func (c *Config) setDefaults() {
@@ -64,6 +65,12 @@ type Log struct {
 	witnessed   Head   // as the witness has it
 	witnessedAt time.Time
 
+	// New and Run use these, one after the other.
+	imported string    // the hash of what was taken over from the original gateway; empty: nothing was
+	offer    *Import   // what the original has now, where that is something else
+	done     *Imported // what was taken over, until Config.Imported was told
+	alarms   []Record  // of that
+
 	mu      sync.Mutex // guards the fields below
 	queue   []*item
 	orphans int // records in queue that no caller waits for: the backlog
@@ -72,6 +79,7 @@ type Log struct {
 	err     error // why writing fails; nil if it works
 
 	distrusted error // why the lists of the database do not decide; nil if they do
+	missing    error // why those of the original gateway are not among them; nil if nothing is missing
 	suspect    error // why the records from before the start prove nothing; nil if they do
 }
 
@@ -97,22 +105,33 @@ func New(cfg Config) (*Log, error) {
 	s, err := openStore(ctx, cfg.Path, cfg.BusyTimeout)
 	switch {
 	case err == nil:
-		err = errors.Join(l.load(ctx, s.read), l.compare(ctx, s.read), s.close())
+		if err = errors.Join(l.load(ctx, s.read), l.compare(ctx, s.read)); err == nil {
+			err = l.takeIn(ctx, s)
+		}
+		err = errors.Join(err, s.close())
 	case mayHeal(err):
 		l.err = err
-		err = nil
-		if info, e := os.Stat(path); errors.Is(e, fs.ErrNotExist) || e == nil && info.Size() == 0 {
-			if w, e := readWitness(path); e == nil && (w == nil || w.Lists == emptyLists()) {
-				l.lists.Store(&Lists{Block: []Entry{}, Allow: []Entry{}})
-			}
-		} else if r, e := OpenReadOnly(ctx, path); e == nil { // it may still be readable
-			err = errors.Join(l.load(ctx, r.db), l.compare(ctx, r.db), r.Close())
-		}
+		err = l.loadReadOnly(ctx)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("audit: %w", err)
 	}
 	return l, nil
+}
+
+// loadReadOnly is load where the database cannot be opened for writing now.
+func (l *Log) loadReadOnly(ctx context.Context) error {
+	if there, err := exists(l.cfg.Path); err == nil && !there {
+		if w, e := readWitness(l.cfg.Path); e == nil && (w == nil || w.Lists == emptyLists()) {
+			l.lists.Store(&Lists{Block: []Entry{}, Allow: []Entry{}})
+		}
+		return l.await(ctx, nil)
+	}
+	r, err := OpenReadOnly(ctx, l.cfg.Path)
+	if err != nil {
+		return nil //nolint:nilerr // l.err says why; the lists stay unread, and Run tries again
+	}
+	return errors.Join(l.load(ctx, r.db), l.compare(ctx, r.db), l.await(ctx, r.db), r.Close())
 }
 
 // load reads what is needed before Run: the lists, for decisions, and the head of the chain.
@@ -218,8 +237,8 @@ func (l *Log) Health() Health {
 	l.mu.Lock()
 	h := l.health
 	h.OK, h.Error, h.Backlog = l.err == nil, oneLine(l.err), l.orphans
-	if l.distrusted != nil {
-		h.Alarm = oneLine(l.distrusted)
+	if err := cmp.Or(l.distrusted, l.missing); err != nil {
+		h.Alarm = oneLine(err)
 	}
 	l.mu.Unlock()
 	for _, name := range []string{l.cfg.Path, l.cfg.Path + "-wal"} {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -73,3 +74,42 @@ func (o *Original) unused() bool {
 
 // Close closes the database.
 func (o *Original) Close() error { return o.db.Close() }
+
+// read calls do, and again if the file was changed meanwhile by a process that came after the file was opened.
+func (o *Original) read(ctx context.Context, do func(querier) error) error {
+	err := do(o.db)
+	if o.still != nil {
+		now, e := os.Stat(o.file)
+		if e != nil || now.Size() != o.still.Size() || !now.ModTime().Equal(o.still.ModTime()) || !o.unused() {
+			again, e := openOriginal(ctx, o.path, true)
+			if e != nil {
+				return explainAt("read", o.path, e)
+			}
+			err = errors.Join(do(again.db), again.Close())
+		}
+	}
+	return explainAt("read", o.path, err)
+}
+
+// columnsOf returns the columns of a table; none if there is no such table.
+func columnsOf(ctx context.Context, db querier, table string) (map[string]bool, error) {
+	names, err := columnOf[string](ctx, db, "SELECT name FROM pragma_table_info(?)", table)
+	found := map[string]bool{}
+	for _, name := range names {
+		found[name] = true
+	}
+	return found, err
+}
+
+// needColumns returns an error that names the first column that is missing.
+func needColumns(found map[string]bool, table string, names ...string) error {
+	if len(found) == 0 {
+		return fmt.Errorf("%w: it has no table %s", ErrNotOriginal, table)
+	}
+	for _, name := range names {
+		if !found[name] {
+			return fmt.Errorf("%w: its table %s has no column %s", ErrNotOriginal, table, name)
+		}
+	}
+	return nil
+}

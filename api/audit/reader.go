@@ -48,6 +48,9 @@ func OpenReadOnly(ctx context.Context, path string) (*Reader, error) {
 	return r, nil
 }
 
+// oldestReadable is the version since which records and lists are what they are.
+const oldestReadable = 2
+
 func openReader(ctx context.Context, path string, immutable bool) (*Reader, error) {
 	settings := reading(time.Second)
 	if immutable {
@@ -58,7 +61,7 @@ func openReader(ctx context.Context, path string, immutable bool) (*Reader, erro
 		return nil, err
 	}
 	version, err := versionOf(ctx, db, path)
-	if err == nil && version < len(migrations) {
+	if err == nil && version < oldestReadable {
 		err = &VersionError{Path: path, Found: version, Want: len(migrations)}
 	}
 	if err != nil {

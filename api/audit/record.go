@@ -27,6 +27,7 @@ const (
 	ActionListBlock            = "list-block"             // target: TYPE/NAME, as for the next two
 	ActionListAllow            = "list-allow"
 	ActionListRemove           = "list-remove"
+	ActionListImport           = "list-import"    // of the original gateway's lists; refused: one entry that could not be taken over
 	ActionPrune                = "audit-prune"    // retention removed the oldest records
 	ActionGap                  = "audit-gap"      // records were lost at this position; details say how many and when
 	ActionReplaced             = "audit-replaced" // the database was moved away or replaced, while in use or before the start
@@ -204,8 +205,10 @@ func text(v any) string {
 
 // parseTime reads times of the log and of earlier systems. It returns the zero time for others.
 func parseTime(s string) time.Time {
+	s, _, _ = strings.Cut(s, " m=")
 	for _, layout := range []string{
 		time.RFC3339Nano, "2006-01-02 15:04:05.999999999Z07:00", "2006-01-02 15:04:05.999999999", "2006-01-02T15:04:05.999999999",
+		"2006-01-02 15:04:05.999999999 -0700 MST", // time.Time.String, as the original gateway's driver writes it
 	} {
 		if t, err := time.Parse(layout, s); err == nil {
 			return t.UTC()

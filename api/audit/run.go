@@ -30,6 +30,7 @@ func (l *Log) Run(ctx context.Context) error {
 			l.flush(working)
 		case <-retry.C: // fires at once the first time, to open the database
 			l.flush(working)
+			l.retryImport(working)
 			retry.Reset(l.cfg.RetryEvery)
 		case <-prune.C:
 			prune.Reset(l.retain(working))

@@ -17,6 +17,7 @@ const applicationID = 0x44434175
 var migrations = []func(context.Context, *sql.Tx) error{
 	createEvents, // 1: records and their chain
 	createLists,  // 2: the block and allow lists
+	createImport, // 3: whether the original gateway's lists were taken over
 }
 
 // migrate brings the database to the newest version. It refuses a newer one and one of another program.
@@ -132,6 +133,16 @@ func createLists(ctx context.Context, tx *sql.Tx) error {
 	actor TEXT NOT NULL,
 	created_at TEXT NOT NULL,
 	PRIMARY KEY (list, target_type, target_name)
+)`)
+	return err
+}
+
+// createImport makes a table of at most one row: what the lists of the original gateway were when they were taken over.
+func createImport(ctx context.Context, tx *sql.Tx) error {
+	_, err := tx.ExecContext(ctx, `CREATE TABLE list_import (
+	one INTEGER PRIMARY KEY CHECK (one = 1),
+	imported_at TEXT NOT NULL,
+	sha256 TEXT NOT NULL
 )`)
 	return err
 }

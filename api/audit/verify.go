@@ -206,10 +206,13 @@ func (w *walk) remember(r *row) {
 		if json.Unmarshal([]byte(details), p) == nil {
 			w.prune, w.lists = p, p.Lists
 		}
-	case ActionListBlock, ActionListAllow, ActionListRemove, ActionReplaced:
+	case ActionListBlock, ActionListAllow, ActionListRemove, ActionListImport, ActionReplaced:
 		var d map[string]any
 		if json.Unmarshal([]byte(details), &d) == nil {
-			w.lists, _ = d[listsHashKey].(string)
+			hash, there := d[listsHashKey].(string)
+			if there || r.values.action == ActionReplaced { // the entries of an import share the hash of its last record
+				w.lists = hash
+			}
 		}
 	}
 }

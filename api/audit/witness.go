@@ -105,9 +105,9 @@ func isAncestor(ctx context.Context, db querier, c chain, head Head) (bool, erro
 func recordedLists(ctx context.Context, db querier) (string, error) {
 	// With + SQLite uses the index of action: there are few of these records.
 	const hash = "CASE WHEN json_valid(structured_json) THEN json_extract(structured_json, '$." + listsHashKey + "') END"
-	const newest = "SELECT " + hash + " FROM audit_events WHERE action IN (?, ?, ?, ?, ?) AND typeof(seq) = 'integer' AND " + hash + " IS NOT NULL " +
+	const newest = "SELECT " + hash + " FROM audit_events WHERE action IN (?, ?, ?, ?, ?, ?) AND typeof(seq) = 'integer' AND " + hash + " IS NOT NULL " +
 		"ORDER BY +seq DESC LIMIT 1"
-	found, err := columnOf[any](ctx, db, newest, ActionListBlock, ActionListAllow, ActionListRemove, ActionPrune, ActionReplaced)
+	found, err := columnOf[any](ctx, db, newest, ActionListBlock, ActionListAllow, ActionListRemove, ActionListImport, ActionPrune, ActionReplaced)
 	if err != nil {
 		return "", err
 	}

@@ -95,10 +95,12 @@ func New(cfg Config) (_ *Sidecar, err error) {
 	s.audit, err = audit.New(audit.Config{
 		Path: filepath.Join(cfg.Settings.DataDir, "sidecar-audit.db"), Original: filepath.Join(cfg.Settings.DataDir, "audit.db"),
 		MaxAge: cfg.Settings.AuditAge, MaxBytes: cfg.Settings.AuditBytes, Alarm: s.auditAlarm,
+		Imported: s.reportImport,
 	})
 	if err != nil {
 		return nil, err
 	}
+	s.reportLists()
 	s.certificates, err = newCertificates(cfg.Settings.TLSCert, cfg.Settings.TLSKey, cfg.Settings.ClientCA, cfg.Logger)
 	if err != nil {
 		return nil, err
