@@ -24,7 +24,8 @@ func (s *Server) judgeText(w http.ResponseWriter, r *http.Request) error {
 	if err := decision.Decode(r, &in); err != nil {
 		return err
 	}
-	if s.cfg.Judge == nil {
+	j := s.judge.Load()
+	if j == nil {
 		return &decision.HTTPError{
 			Status:  http.StatusServiceUnavailable,
 			Message: "the judge is off: set judge.base_url and judge.model",
@@ -34,7 +35,7 @@ func (s *Server) judgeText(w http.ResponseWriter, r *http.Request) error {
 		return decision.BadRequest("content is required")
 	}
 	spelled := func(name string) string { return strings.ToLower(strings.TrimSpace(name)) }
-	verdict, err := s.ask(r.Context(), judge.Request{
+	verdict, err := ask(r.Context(), j, judge.Request{
 		Kind: judge.Kind(spelled(in.Kind)), Direction: judge.Direction(spelled(in.Direction)), Content: in.Content,
 	})
 	if err != nil {
@@ -46,10 +47,11 @@ func (s *Server) judgeText(w http.ResponseWriter, r *http.Request) error {
 
 // askJudge asks the judge on behalf of the guardrail; without a judge it returns nil.
 func (s *Server) askJudge(ctx context.Context, direction, content string) (*domains.ScannerResult, error) {
-	if s.cfg.Judge == nil {
+	j := s.judge.Load()
+	if j == nil {
 		return nil, nil
 	}
-	verdict, err := s.ask(ctx, judge.Request{Direction: judge.Direction(direction), Content: content})
+	verdict, err := ask(ctx, j, judge.Request{Direction: judge.Direction(direction), Content: content})
 	if err != nil {
 		return nil, err
 	}
@@ -57,8 +59,8 @@ func (s *Server) askJudge(ctx context.Context, direction, content string) (*doma
 }
 
 // ask turns a wrong request into an answer. A judge that fails is none: its fail mode gives the verdict.
-func (s *Server) ask(ctx context.Context, in judge.Request) (judge.Verdict, error) {
-	verdict, err := s.cfg.Judge.Assess(ctx, in)
+func ask(ctx context.Context, j *judge.Judge, in judge.Request) (judge.Verdict, error) {
+	verdict, err := j.Assess(ctx, in)
 	var wrong *judge.RequestError
 	switch {
 	case errors.Is(err, judge.ErrContentTooLarge):

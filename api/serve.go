@@ -59,6 +59,7 @@ func New(cfg Config) (*Server, error) {
 		}
 	}
 	s := &Server{cfg: cfg, gate: g, started: time.Now().UTC()}
+	s.judge.Store(cfg.Judge)
 	s.handler = s.routes()
 	return s, nil
 }

@@ -23,18 +23,19 @@ import (
 
 // Config is what a Server needs. Token is required, and one of Engine and Source.
 type Config struct {
-	Engine    *engine.Engine        // nil in a validate-only sidecar, which serves no decisions
-	Source    func() (fs.FS, error) // the policy directory, for the validate-only reload; required when Engine is nil
-	PolicyDir string                // as the operator wrote it; empty when the embedded pack serves
-	Chosen    func() PolicyChoice   // how PolicyDir was chosen; may be nil
-	Token     string                // required; its name is [gate.DefaultName], and it may do everything
-	BindHost  string                // the host that the listener was bound to
-	Watch     func() Watch          // the watch's health; nil when nothing is watched
-	Metrics   *metrics.Metrics      // nil: the server's own
-	LastGood  func() *LastGood      // the policy kept for the next start; nil when none is kept
-	Audit     *audit.Log            // records refused callers and holds the lists; nil: neither
-	Judge     *judge.Judge          // nil: off
-	Events    http.Handler          // GET /policy/events; nil: 503
+	Engine    *engine.Engine         // nil in a validate-only sidecar, which serves no decisions
+	Source    func() (fs.FS, error)  // the policy directory, for the validate-only reload; required when Engine is nil
+	PolicyDir string                 // as the operator wrote it; empty when the embedded pack serves
+	Chosen    func() PolicyChoice    // how PolicyDir was chosen; may be nil
+	Token     string                 // required; its name is [gate.DefaultName], and it may do everything
+	BindHost  string                 // the host that the listener was bound to
+	Watch     func() Watch           // the watch's health; nil when nothing is watched
+	Metrics   *metrics.Metrics       // nil: the server's own
+	Settings  func() *SettingsStatus // how config.yaml was taken; nil: it is not read again
+	LastGood  func() *LastGood       // the policy kept for the next start; nil when none is kept
+	Audit     *audit.Log             // records refused callers and holds the lists; nil: neither
+	Judge     *judge.Judge           // nil: off
+	Events    http.Handler           // GET /policy/events; nil: 503
 	// HILT returns the setting of the moment, for every decision of the guardrail; nil: it is off.
 	HILT      func() domains.HILT
 	AuthZEN   engine.Path      // the document that decides AuthZEN's evaluations; empty: authzen/allow
@@ -69,6 +70,20 @@ type Server struct {
 	started time.Time
 	handler http.Handler
 	leaving atomic.Bool
+	judge   atomic.Pointer[judge.Judge] // nil: off
+}
+
+// Adjustment is the part of a [Config] that may change while the server runs.
+type Adjustment struct {
+	AllowedHosts      []string
+	RequestsPerSecond int
+	Judge             *judge.Judge
+}
+
+// Adjust replaces a part of the [Config]. Requests under way may see either. Safe for concurrent use.
+func (s *Server) Adjust(a Adjustment) {
+	s.gate.Adjust(a.AllowedHosts, a.RequestsPerSecond)
+	s.judge.Store(a.Judge)
 }
 
 // Leave makes GET /health/ready answer 503 from now on, and every answer ask the caller to close its connection,

@@ -75,12 +75,15 @@ func (s *Server) status(w http.ResponseWriter, _ *http.Request) error {
 	}
 	answer.Process = Process{PID: os.Getpid(), Version: s.cfg.Version, StartedAt: s.started}
 	answer.Judge = "off"
-	if s.cfg.Judge != nil {
-		answer.Judge = s.cfg.Judge.Model()
+	if j := s.judge.Load(); j != nil {
+		answer.Judge = j.Model()
 	}
 	if s.cfg.Audit != nil {
 		health := s.cfg.Audit.Health()
 		answer.Audit = &health
+	}
+	if s.cfg.Settings != nil {
+		answer.Settings = s.cfg.Settings()
 	}
 	if s.cfg.LastGood != nil {
 		answer.LastGood = s.cfg.LastGood()

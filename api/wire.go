@@ -63,25 +63,27 @@ func RemovedOf(loss *engine.Loss) *Removed {
 
 // StatusAnswer is the body of GET /policy/status.
 type StatusAnswer struct {
-	PolicyDir  string        `json:"policy_dir"`
-	RegoDir    string        `json:"rego_dir"`
-	State      string        `json:"state"` // current, stale, restored, embedded or empty
-	StateSince time.Time     `json:"state_since"`
-	Generation uint64        `json:"generation"`
-	Revision   string        `json:"revision"`
-	LoadedAt   *time.Time    `json:"loaded_at"` // null when nothing serves
-	Modules    int           `json:"modules"`
-	DataFiles  int           `json:"data_files"`
-	LastReload LastReload    `json:"last_reload"`
-	Watch      Watch         `json:"watch"`
-	NotLoaded  []NotLoaded   `json:"not_loaded,omitempty"` // files that look like policy or data
-	MoreOfThem int           `json:"not_loaded_more,omitempty"`
-	LastGood   *LastGood     `json:"last_good,omitempty"` // left out when nothing is kept
-	Process    Process       `json:"process"`
-	Audit      *audit.Health `json:"audit,omitempty"`      // left out when nothing is recorded
-	Judge      string        `json:"judge"`                // off, or the model that is asked
-	PolicyFrom string        `json:"policy_from"`          // set, found in the data directory, or embedded
-	PolicyWhy  string        `json:"policy_why,omitempty"` // for people
+	PolicyDir  string      `json:"policy_dir"`
+	RegoDir    string      `json:"rego_dir"`
+	State      string      `json:"state"` // current, stale, restored, embedded or empty
+	StateSince time.Time   `json:"state_since"`
+	Generation uint64      `json:"generation"`
+	Revision   string      `json:"revision"`
+	LoadedAt   *time.Time  `json:"loaded_at"` // null when nothing serves
+	Modules    int         `json:"modules"`
+	DataFiles  int         `json:"data_files"`
+	LastReload LastReload  `json:"last_reload"`
+	Watch      Watch       `json:"watch"`
+	NotLoaded  []NotLoaded `json:"not_loaded,omitempty"` // files that look like policy or data
+	MoreOfThem int         `json:"not_loaded_more,omitempty"`
+	LastGood   *LastGood   `json:"last_good,omitempty"` // left out when nothing is kept
+	Process    Process     `json:"process"`
+	// Settings is left out when config.yaml is not read again.
+	Settings   *SettingsStatus `json:"settings,omitempty"`
+	Audit      *audit.Health   `json:"audit,omitempty"`      // left out when nothing is recorded
+	Judge      string          `json:"judge"`                // off, or the model that is asked
+	PolicyFrom string          `json:"policy_from"`          // set, found in the data directory, or embedded
+	PolicyWhy  string          `json:"policy_why,omitempty"` // for people
 }
 
 // PolicyChoice says how the policy directory was chosen.
@@ -104,6 +106,24 @@ func NotLoadedOf(ignored source.Ignored) []NotLoaded {
 	}
 	return files
 }
+
+// SettingsStatus says how the newest config.yaml was taken.
+type SettingsStatus struct {
+	File         string    `json:"file"`
+	State        string    `json:"state"` // in-force, restart-needed or refused
+	Since        time.Time `json:"since"`
+	Error        string    `json:"error"`         // why it was refused; the settings before it are in force
+	AfterRestart []string  `json:"after_restart"` // keys that changed and take effect after a restart
+	Applied      uint64    `json:"applied"`       // changed files that were taken since the start
+	Refused      uint64    `json:"refused"`       // the same, that were refused
+}
+
+// The states of [SettingsStatus].
+const (
+	SettingsCurrent       = "in-force"
+	SettingsRestartNeeded = "restart-needed"
+	SettingsRefused       = "refused"
+)
 
 // Process is the sidecar itself.
 type Process struct {

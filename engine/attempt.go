@@ -95,7 +95,7 @@ func (e *Engine) loader(trigger Trigger, previous *Generation, begin func(phase 
 	return &loader{
 		options: source.Options{Limits: e.cfg.Limits, Tests: e.cfg.Tests, Earlier: earlier(trigger, previous)},
 		eval: eval.Config{
-			Limiter: e.limiter, Timeout: e.cfg.DecisionTimeout, OnHot: e.hot.add, OnAsked: e.asked.add,
+			Limiter: e.limiter, TimeoutNow: &e.timeout, OnHot: e.hot.add, OnAsked: e.asked.add,
 			MaxAnswerBytes: e.cfg.MaxAnswerBytes, AwaitAbandoned: e.cfg.AwaitAbandoned,
 		},
 		elsewhere:   e.elsewhere(),

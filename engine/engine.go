@@ -62,6 +62,16 @@ type Engine struct {
 	limiter *eval.Limiter
 	hot     *hotPaths
 	asked   asked
+
+	timeout atomic.Int64 // of a decision, in nanoseconds; all generations read it
+	removal atomic.Int64 // RemovalWait, in nanoseconds
+}
+
+// Adjust replaces DecisionTimeout and RemovalWait of the [Config], by their defaults where they are 0. Decisions and
+// attempts under way may see either. Safe for concurrent use.
+func (e *Engine) Adjust(decisionTimeout, removalWait time.Duration) {
+	e.timeout.Store(int64(cmp.Or(decisionTimeout, DecisionTimeout)))
+	e.removal.Store(int64(cmp.Or(removalWait, 2*time.Second)))
 }
 
 // New makes an engine that serves nothing until Run runs and Reload was called.
@@ -72,7 +82,6 @@ func New(cfg Config) (*Engine, error) {
 	cfg.Timeout = cmp.Or(cfg.Timeout, 2*time.Minute)
 	cfg.MaxAnswerBytes = cmp.Or(cfg.MaxAnswerBytes, DefaultMaxAnswerBytes)
 	cfg.Settle = cmp.Or(cfg.Settle, 500*time.Millisecond)
-	cfg.RemovalWait = cmp.Or(cfg.RemovalWait, 2*time.Second)
 	e := &Engine{
 		cfg:      cfg,
 		requests: make(chan request),
@@ -80,6 +89,7 @@ func New(cfg Config) (*Engine, error) {
 		stopped:  make(chan struct{}),
 		limiter:  eval.NewLimiter(cfg.MaxDecisions),
 	}
+	e.Adjust(cfg.DecisionTimeout, cfg.RemovalWait)
 	e.hot = newHotPaths(e.Current)
 	e.status.Store(&Status{State: StateEmpty, Since: time.Now()})
 	return e, nil

@@ -85,10 +85,11 @@ func (l *loader) awaitRemoved(reading *source.Reading, previous *Generation) err
 
 // removalWait is nil where what is missing counts as gone at once.
 func (e *Engine) removalWait(trigger Trigger) *removalWait {
-	if e.cfg.RemovalWait < 0 || trigger.AcceptRemovals || trigger.Source != nil {
+	wait := time.Duration(e.removal.Load())
+	if wait < 0 || trigger.AcceptRemovals || trigger.Source != nil {
 		return nil
 	}
-	return &removalWait{since: e.missing, module: min(e.cfg.Settle, e.cfg.RemovalWait), data: e.cfg.RemovalWait}
+	return &removalWait{since: e.missing, module: min(e.cfg.Settle, wait), data: wait}
 }
 
 // maxNamed bounds the names in one sentence or list.

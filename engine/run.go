@@ -115,7 +115,7 @@ func (e *Engine) pause(r *Report, waited time.Duration) time.Duration {
 	case r.Refused.starved():
 		patience, pause = e.cfg.Timeout/2, min(max(pause, waited), retryPause)
 	case r.Refused.awaits() > 0:
-		patience, pause = 5*e.cfg.RemovalWait, min(r.Refused.awaits(), max(e.cfg.Settle/4, time.Millisecond))
+		patience, pause = 5*time.Duration(e.removal.Load()), min(r.Refused.awaits(), max(e.cfg.Settle/4, time.Millisecond))
 	case !e.halfWritten(r):
 	case errors.Is(r.Refused, source.ErrUnsettled):
 		patience = 10 * e.cfg.Settle

@@ -145,6 +145,9 @@ func (s *scanner) scanDir(realPath, rel string, info fs.FileInfo, depth int) {
 
 func (s *scanner) scanEntry(realPath, rel string, entry fs.DirEntry, depth int) {
 	isLink := entry.Type()&fs.ModeSymlink != 0
+	if s.cfg.Flat && entry.IsDir() {
+		return
+	}
 	if !entry.IsDir() && !isLink && !s.cfg.Relevant(rel) {
 		return
 	}
@@ -183,6 +186,7 @@ func (s *scanner) scanLink(realPath, rel string, depth int) {
 		}
 	}
 	switch {
+	case isDir && s.cfg.Flat:
 	case isDir && inside(target):
 		s.scanDir(target, rel, info, depth+1)
 	case err != nil:

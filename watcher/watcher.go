@@ -52,6 +52,9 @@ type Config struct {
 	// that is not hidden does. Hidden directories are never entered.
 	Relevant func(rel string) bool
 
+	// Flat leaves out the directories in Root. Links to files are followed as always.
+	Flat bool
+
 	Mode              Mode          // "" means ModeNotify
 	Debounce          time.Duration // an in-place write is complete after this long without an event
 	MaxWait           time.Duration // a change is handed over at the latest this long after its first event

@@ -84,7 +84,7 @@ func checkContentType(r *http.Request, a Access) bool {
 // bound to, one that the operator allows or, if that is not loopback, any literal address, since only names can be rebound.
 func (g *Gate) allowsHost(host string) bool {
 	host = strings.TrimSuffix(host, ".")
-	if isLoopback(host) || slices.ContainsFunc(g.hosts, func(own string) bool { return strings.EqualFold(host, own) }) {
+	if isLoopback(host) || slices.ContainsFunc(*g.hosts.Load(), func(own string) bool { return strings.EqualFold(host, own) }) {
 		return true
 	}
 	if isLoopback(g.bindHost) {

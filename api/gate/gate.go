@@ -22,6 +22,7 @@ import (
 	"iter"
 	"net/http"
 	"slices"
+	"sync/atomic"
 )
 
 // DefaultPerSecond is how many requests a second one remote address may make; twice as many at once.
@@ -59,7 +60,7 @@ type Gate struct {
 	digest   Digest // of the default token
 	find     func(Digest) (Token, bool)
 	digests  func() iter.Seq[Digest]
-	hosts    []string // the host bound to, and those that are allowed
+	hosts    atomic.Pointer[[]string] // by which browsers may call
 	bindHost string
 	throttle *throttle
 }
@@ -69,10 +70,18 @@ func New(cfg Config) (*Gate, error) {
 	if cfg.Token == "" {
 		return nil, errors.New("Config.Token is required")
 	}
-	return &Gate{
-		digest: DigestOf(cfg.Token), find: cfg.Find, digests: cfg.Digests, hosts: append(slices.Clone(cfg.AllowedHosts), cfg.BindHost), bindHost: cfg.BindHost,
-		throttle: newThrottle(cmp.Or(cfg.PerSecond, DefaultPerSecond)),
-	}, nil
+	g := &Gate{
+		digest: DigestOf(cfg.Token), find: cfg.Find, digests: cfg.Digests, bindHost: cfg.BindHost, throttle: newThrottle(),
+	}
+	g.Adjust(cfg.AllowedHosts, cfg.PerSecond)
+	return g, nil
+}
+
+// Adjust replaces AllowedHosts and PerSecond of the [Config]. Requests that are being checked may see either.
+func (g *Gate) Adjust(allowedHosts []string, perSecond int) {
+	hosts := append(slices.Clone(allowedHosts), g.bindHost)
+	g.hosts.Store(&hosts)
+	g.throttle.adjust(cmp.Or(perSecond, DefaultPerSecond))
 }
 
 // Denial is the answer to a request that did not pass.

@@ -4,6 +4,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"sync/atomic"
 	"time"
 
 	"defenseclaw/api/internal/remote"
@@ -30,19 +31,35 @@ type caller struct {
 // throttle bounds how often remote addresses may call. Callers on this machine are not bounded: they
 // have other ways to load it. Safe for concurrent use.
 type throttle struct {
-	perSecond int // negative: any number
+	perSecond atomic.Int64 // negative: any number
 	callers   *ttlcache.Cache[netip.Addr, *caller]
 }
 
-func newThrottle(perSecond int) *throttle {
-	return &throttle{perSecond: perSecond, callers: ttlcache.New(
+func newThrottle() *throttle {
+	return &throttle{callers: ttlcache.New(
 		ttlcache.WithTTL[netip.Addr, *caller](forgetCallerAfter), ttlcache.WithCapacity[netip.Addr, *caller](maxCallers),
 	)}
 }
 
+// adjust sets how many requests an address may make. What it has left of its bursts stays.
+func (t *throttle) adjust(perSecond int) {
+	if t.perSecond.Swap(int64(perSecond)) == int64(perSecond) {
+		return
+	}
+	limit, burst := limits(int64(perSecond))
+	for _, item := range t.callers.Items() {
+		item.Value().requests.SetLimit(limit)
+		item.Value().requests.SetBurst(burst)
+	}
+}
+
+func limits(perSecond int64) (rate.Limit, int) {
+	return rate.Limit(perSecond), int(max(0, perSecond)) * burstSeconds
+}
+
 // allow stands against floods. It comes first, since it costs less than any other check.
 func (t *throttle) allow(r *http.Request) bool {
-	if t.perSecond < 0 {
+	if t.perSecond.Load() < 0 {
 		return true
 	}
 	c := t.caller(r)
@@ -72,7 +89,7 @@ func (t *throttle) caller(r *http.Request) *caller {
 	}
 	t.callers.DeleteExpired()
 	item, _ := t.callers.GetOrSet(addr, &caller{
-		requests:    rate.NewLimiter(rate.Limit(t.perSecond), max(0, t.perSecond)*burstSeconds),
+		requests:    rate.NewLimiter(limits(t.perSecond.Load())),
 		wrongTokens: rate.NewLimiter(wrongTokensPerSec, wrongTokensAtOnce),
 	})
 	return item.Value()

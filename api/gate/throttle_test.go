@@ -107,3 +107,25 @@ func TestWithoutARateOnlyGuessesAreSlowedDown(t *testing.T) {
 		}
 	})
 }
+
+// A caller that was seen before has the new rate too.
+func TestARateThatChangesHoldsForCallersThatAreKnown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := create(t, gate.Config{BindHost: "0.0.0.0", PerSecond: 1000})
+		check := func() int { return from(g, "203.0.113.9:1", "t") }
+		if got := check(); got != http.StatusOK {
+			t.Fatal(got)
+		}
+		g.Adjust(nil, 1)
+		time.Sleep(time.Hour)
+		for i, want := range []int{200, 200, 429} {
+			if got := check(); got != want {
+				t.Errorf("request %d: %d; want %d", i, got, want)
+			}
+		}
+		g.Adjust(nil, -1)
+		if got := check(); got != http.StatusOK {
+			t.Error(got)
+		}
+	})
+}

@@ -10,6 +10,7 @@ type Snapshot struct {
 	Watch      Watch
 	Audit      Audit
 	Decisions  DecisionLog
+	Settings   Settings
 
 	Connections Connections
 	Workers     Workers
@@ -45,6 +46,14 @@ type Audit struct {
 	Backlog int    // records waiting to be written
 	Alarms  uint64 // since the start
 	Early   uint64 // records removed before their age, since the start
+}
+
+// Settings is how changes of config.yaml were taken.
+type Settings struct {
+	Applied uint64 // since the start
+	Refused uint64 // since the start
+	Broken  bool   // the newest was refused
+	Waiting int    // settings that take effect after a restart
 }
 
 // DecisionLog counts the decision log's events since the start.

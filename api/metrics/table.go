@@ -117,7 +117,7 @@ func scannerOf(kind string) string { return "llm-judge-" + kind }
 
 // table lists every instrument.
 func (m *Metrics) table() []instrument {
-	return slices.Concat(policyTable(), decisionTable(), judgeTable(m.ttl), watchTable(), serviceTable(m.cfg.Routes))
+	return slices.Concat(policyTable(), decisionTable(), judgeTable(m.ttl), watchTable(), settingsTable(), serviceTable(m.cfg.Routes))
 }
 
 func policyTable() []instrument {
@@ -211,6 +211,24 @@ func watchTable() []instrument {
 		{name: "defenseclaw.watch.last_scan.timestamp", unit: "s", kind: gauge,
 			read: func(now *moment, set setter) { set(unix(now.Watch.LastScan)) },
 			help: "Unix time of the last full scan of the policy directory. 0 before the first."},
+	}
+}
+
+func settingsTable() []instrument {
+	statuses := label("config.status", "applied", "refused")
+	return []instrument{
+		{name: "defenseclaw.config.updates", unit: "{update}", kind: observedCounter, labels: product(statuses),
+			read: func(now *moment, set setter) {
+				set(float64(now.Settings.Applied), "applied")
+				set(float64(now.Settings.Refused), "refused")
+			},
+			help: "Changes of config.yaml while the sidecar runs, by result."},
+		{name: "defenseclaw.config.refused", kind: gauge,
+			read: func(now *moment, set setter) { set(bool01(now.Settings.Broken)) },
+			help: "1 while the newest config.yaml is refused and the settings before it are in force, else 0."},
+		{name: "defenseclaw.config.restart_needed", kind: gauge,
+			read: func(now *moment, set setter) { set(float64(now.Settings.Waiting)) },
+			help: "Settings that changed in config.yaml and take effect after a restart."},
 	}
 }
 

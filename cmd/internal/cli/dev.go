@@ -67,7 +67,7 @@ func runDev(c *cli.Context) error {
 	}
 	logger := zap.NewNop() // log lines would garble the screen, which shows the result of each reload
 	if !screen {
-		logger = newLogger(c.App.ErrWriter, s.LogFormat, s.LogLevel)
+		logger, _ = newLogger(c.App.ErrWriter, s.LogFormat, s.LogLevel)
 	}
 	side, err := sidecar.New(sidecar.Config{Settings: s, HUP: earlysignal.HUP, Version: version(), Logger: logger})
 	if err != nil {

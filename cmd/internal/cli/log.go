@@ -19,8 +19,9 @@ func logsToPeople(format string) bool {
 	return format == "console" || format == "auto" && term.IsTerminal(int(os.Stderr.Fd())) //nolint:forbidigo // it is only asked what it is
 }
 
-// newLogger returns a logger that writes to w, which is standard error: standard output is for results.
-func newLogger(w io.Writer, format, level string) *zap.Logger {
+// newLogger returns a logger that writes to w, which is standard error: standard output is for results. setLevel changes its
+// level at any time.
+func newLogger(w io.Writer, format, level string) (logger *zap.Logger, setLevel func(level string)) {
 	encoding := zap.NewProductionEncoderConfig()
 	encoding.TimeKey, encoding.EncodeTime = "time", zapcore.TimeEncoderOfLayout(time.RFC3339Nano)
 	encoding.EncodeDuration = zapcore.StringDurationEncoder
@@ -30,11 +31,14 @@ func newLogger(w io.Writer, format, level string) *zap.Logger {
 		encoding.EncodeLevel = zapcore.CapitalLevelEncoder
 		encoder = oneLine{zapcore.NewConsoleEncoder(encoding)}
 	}
-	minLevel, err := zapcore.ParseLevel(level)
-	if err != nil {
-		minLevel = zapcore.InfoLevel // never: settings are validated
+	minLevel := zap.NewAtomicLevel()
+	setLevel = func(level string) {
+		if l, err := zapcore.ParseLevel(level); err == nil { // always: settings are validated
+			minLevel.SetLevel(l)
+		}
 	}
-	return zap.New(zapcore.NewCore(encoder, zapcore.AddSync(w), minLevel))
+	setLevel(level)
+	return zap.New(zapcore.NewCore(encoder, zapcore.AddSync(w), minLevel)), setLevel
 }
 
 // oneLine keeps the messages of a log for people in their lines; the fields are JSON. Stacks have lines of their own.

@@ -9,6 +9,7 @@ import (
 
 	"defenseclaw/cmd/internal/earlysignal"
 	"defenseclaw/cmd/internal/gcpacer"
+	"defenseclaw/cmd/internal/settings"
 	"defenseclaw/cmd/internal/sidecar"
 
 	"github.com/urfave/cli/v2"
@@ -29,17 +30,18 @@ func serve(c *cli.Context) error {
 	if err := noArguments(c); err != nil {
 		return err
 	}
-	s, err := resolve(c)
+	snapshot, err := settings.NewReader(flagValues(c), os.Getenv).Read()
 	if err != nil {
 		return err
 	}
+	s := snapshot.Settings
 	pacer := gcpacer.New(os.Getenv)
 	defer pacer.Release()
-	logger := newLogger(c.App.ErrWriter, s.LogFormat, s.LogLevel)
+	logger, setLevel := newLogger(c.App.ErrWriter, s.LogFormat, s.LogLevel)
 	leaving, ctx, release := stopSignals(c.Context, s.ShutdownDelay)
 	defer release()
 	side, err := sidecar.New(sidecar.Config{
-		Settings: s, HUP: earlysignal.HUP, Leaving: leaving, Version: version(), Stdout: c.App.Writer, Logger: logger,
+		Settings: s, Snapshot: snapshot, LogLevel: setLevel, HUP: earlysignal.HUP, Leaving: leaving, Version: version(), Stdout: c.App.Writer, Logger: logger,
 	})
 	if err != nil {
 		return err

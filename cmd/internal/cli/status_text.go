@@ -48,6 +48,9 @@ func printStatus(w io.Writer, _ string, s api.StatusAnswer) {
 		}
 	}
 	line("watch", "%s", watchLine(s.Watch))
+	for _, text := range settingsLines(s.Settings) {
+		line("settings", "%s", text)
+	}
 	for _, text := range notLoadedLines(s) {
 		line("not loaded", "%s", text)
 	}
@@ -74,6 +77,20 @@ func notLoadedLines(s api.StatusAnswer) []string {
 	}
 	if more := len(s.NotLoaded) - len(lines) + s.MoreOfThem; more > 0 {
 		lines = append(lines, fmt.Sprintf("and %d more files", more))
+	}
+	return lines
+}
+
+// settingsLines is nothing while all that config.yaml says is in force.
+func settingsLines(s *api.SettingsStatus) (lines []string) {
+	if s == nil {
+		return nil
+	}
+	if s.State == api.SettingsRefused {
+		lines = append(lines, "config.yaml is refused, and the settings before it stay in force: "+s.Error)
+	}
+	for _, key := range s.AfterRestart {
+		lines = append(lines, "config.yaml: "+key+" changed; takes effect after a restart")
 	}
 	return lines
 }

@@ -23,7 +23,7 @@ func UnreadKeys(dataDir string) ([]ConfigKey, error) {
 	for _, s := range Table() {
 		read[s.Key] = true
 	}
-	return unread("", config, read), nil
+	return unread("", config.values, read), nil
 }
 
 func unread(prefix string, config map[string]any, read map[string]bool) (keys []ConfigKey) {

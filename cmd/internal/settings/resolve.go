@@ -1,49 +1,76 @@
 package settings
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"path/filepath"
-	"strings"
-
-	"go.yaml.in/yaml/v3"
 )
 
 // Resolve finds the value of every setting: by its flag, else in the environment, else in
 // config.yaml in the data directory, else the default. flag returns a flag's value and whether it
 // was given. The error names every setting that is wrong, and where its value is from.
 func Resolve(flag func(name string) (string, bool), getenv func(string) string) (Settings, error) {
-	var s Settings
-	from := sources{flag: flag, getenv: getenv}
-	if err := dataDir(&s).resolve(from); err != nil {
-		return s, err
-	}
-	var err error
-	if from.config, err = readConfig(filepath.Join(s.DataDir, "config.yaml")); err != nil {
-		return s, err
-	}
-	from.configDir = s.DataDir
-	s.credentials = getenv("CREDENTIALS_DIRECTORY")
-	var wrong []error
-	for _, setting := range table(&s) {
-		wrong = append(wrong, setting.resolve(from))
-	}
-	wrong = append(wrong, s.choosePolicy())
-	return s, errors.Join(wrong...)
+	snapshot, err := NewReader(flag, getenv).Read()
+	return snapshot.Settings, err
 }
+
+// A Reader reads the settings, as often as it is asked to. Safe for concurrent use.
+type Reader struct {
+	flag   func(string) (string, bool)
+	getenv func(string) string
+}
+
+// NewReader makes a reader. The flags keep the values that they have now.
+func NewReader(flag func(name string) (string, bool), getenv func(string) string) *Reader {
+	given := map[string]string{}
+	for _, s := range Table() {
+		if v, ok := flag(s.Flag); ok && s.Flag != "" {
+			given[s.Flag] = v
+		}
+	}
+	return &Reader{func(name string) (string, bool) { v, ok := given[name]; return v, ok }, getenv}
+}
+
+// Read resolves the settings as [Resolve] does. The snapshot holds what could be resolved also when there is an error.
+func (r *Reader) Read() (*Snapshot, error) {
+	snapshot := &Snapshot{reader: r, found: map[string]found{}}
+	from := sources{flag: r.flag, getenv: r.getenv}
+	if err := dataDir(&snapshot.Settings).resolve(from.find(dataDir(&snapshot.Settings))); err != nil {
+		return snapshot, err
+	}
+	set := &snapshot.Settings
+	var err error
+	if from.config, err = readConfig(set.ConfigFile()); err != nil {
+		return snapshot, err
+	}
+	snapshot.config = from.config
+	from.configDir = set.DataDir
+	set.credentials = r.getenv("CREDENTIALS_DIRECTORY")
+	var wrong []error
+	for _, setting := range table(set) {
+		f := from.find(setting)
+		snapshot.found[setting.name()] = f
+		wrong = append(wrong, setting.resolve(f))
+	}
+	wrong = append(wrong, set.choosePolicy())
+	return snapshot, errors.Join(wrong...)
+}
+
+// ConfigFile is the path of config.yaml.
+func (s Settings) ConfigFile() string { return filepath.Join(s.DataDir, configName) }
+
+const configName = "config.yaml"
 
 // sources are the places where settings are looked up.
 type sources struct {
 	flag      func(string) (string, bool)
 	getenv    func(string) string
-	config    map[string]any // config.yaml
+	config    configFile
 	configDir string
 }
 
-func (s Setting) resolve(from sources) error {
-	f := from.find(s)
+func (s Setting) resolve(f found) error {
 	err := s.value.set(f)
 	if err == nil || s.value.expected == "" {
 		return err
@@ -52,7 +79,19 @@ func (s Setting) resolve(from sources) error {
 	if s.value.example {
 		expected += " such as " + s.Default
 	}
-	return fmt.Errorf("%s is %q: %s was expected", f.source, f.text, expected)
+	return fmt.Errorf("%s is %q: %s was expected", cmp.Or(f.named, f.source), f.text, expected)
+}
+
+// name is unique in the table.
+func (s Setting) name() string {
+	switch {
+	case s.Key != "":
+		return s.Key
+	case s.Flag != "":
+		return "--" + s.Flag
+	default:
+		return s.Env
+	}
 }
 
 func (from sources) find(s Setting) found {
@@ -70,49 +109,10 @@ func (from sources) find(s Setting) found {
 		}
 	}
 	if s.Key != "" {
-		if v := lookUp(from.config, s.Key); v != "" {
+		if v := from.config.lookUp(s.Key); v != "" {
 			f.text, f.source, f.configDir = v, s.Key+" in config.yaml", from.configDir
+			f.named = from.config.place(from.configDir, s.Key) + ": " + s.Key
 		}
 	}
 	return f
-}
-
-func readConfig(path string) (map[string]any, error) {
-	text, err := os.ReadFile(path) //nolint:gosec // the operator's own file
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("read the settings: %w", err)
-	}
-	var config map[string]any
-	if err := yaml.Unmarshal(text, &config); err != nil {
-		return nil, fmt.Errorf("read the settings in %s: %w", path, err)
-	}
-	acceptOldNames(config)
-	return config, nil
-}
-
-// acceptOldNames puts what the original gateway reads under an older name where it belongs.
-func acceptOldNames(config map[string]any) {
-	guardrail, _ := config["guardrail"].(map[string]any)
-	if old, ok := guardrail["hitl"]; ok && guardrail["hilt"] == nil {
-		guardrail["hilt"] = old
-	}
-}
-
-// lookUp returns the value at a.b in nested maps as text; empty when there is none.
-func lookUp(config map[string]any, key string) string {
-	var v any = config
-	for part := range strings.SplitSeq(key, ".") {
-		m, ok := v.(map[string]any)
-		if !ok {
-			return ""
-		}
-		v = m[part]
-	}
-	if v == nil {
-		return ""
-	}
-	return fmt.Sprint(v)
 }

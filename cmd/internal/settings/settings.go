@@ -69,6 +69,7 @@ type Settings struct {
 	HILT          HILT
 	AuditAge      time.Duration // audit records are kept this long
 	AuditBytes    int64         // and may take this many bytes
+	ConfigReload  string        // hot or restart
 	LogFormat     string        // auto, console or json
 	LogLevel      string        // debug, info, warn or error
 

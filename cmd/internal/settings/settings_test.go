@@ -29,7 +29,8 @@ func TestTheDocumentIsWhatTheTableSays(t *testing.T) {
 	var b strings.Builder
 	b.WriteString("# Settings\n\nWritten by `make docs` from `cmd/internal/settings/table.go`. A flag goes before the environment, that before\n" +
 		"`config.yaml` in the data directory, that before the default. Relative paths in `config.yaml` are relative to it.\n\n" +
-		"| flag | environment | `config.yaml` | default | |\n|---|---|---|---|---|\n")
+		"`config.yaml` is read again when it changes. The column \"applies\" says when a change of the key takes effect. OPERATIONS.md, \"config.yaml changes\", has the rest.\n\n" +
+		"| flag | environment | `config.yaml` | default | applies | |\n|---|---|---|---|---|---|\n")
 	for _, s := range settings.Table() {
 		flag := s.Flag
 		if flag != "" {
@@ -41,7 +42,11 @@ func TestTheDocumentIsWhatTheTableSays(t *testing.T) {
 			}
 			fmt.Fprintf(&b, "| %s ", cell)
 		}
-		fmt.Fprintf(&b, "| %s |\n", strings.ReplaceAll(s.Help, "`", ""))
+		applies := s.Applies.String()
+		if s.Key == "" {
+			applies = "" // it cannot be set in config.yaml
+		}
+		fmt.Fprintf(&b, "| %s | %s |\n", applies, strings.ReplaceAll(s.Help, "`", ""))
 	}
 	if *update {
 		if err := os.WriteFile(path, []byte(b.String()), 0o644); err != nil { //nolint:gosec // a document
@@ -80,8 +85,8 @@ func TestTheSettingOfAPersonsConfirmationIsTakenAsTheOriginalTakesIt(t *testing.
 		}
 		set, err := resolve(map[string]string{"DEFENSECLAW_HOME": home})
 		if strings.Contains(config, "SEVERE") {
-			const message = `guardrail.hilt.min_severity in config.yaml is "SEVERE": LOW, MEDIUM, HIGH or CRITICAL was expected`
-			if err == nil || err.Error() != message {
+			const message = `config.yaml:1: guardrail.hilt.min_severity is "SEVERE": LOW, MEDIUM, HIGH or CRITICAL was expected`
+			if err == nil || !strings.HasSuffix(err.Error(), message) {
 				t.Errorf("%s: %v; want %s", config, err, message)
 			}
 		} else if err != nil || set.HILT != want {

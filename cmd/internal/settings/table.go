@@ -9,8 +9,23 @@ type Setting struct {
 	Key     string // dotted path in config.yaml; empty: none
 	Default string
 	Help    string // the flag's placeholder is in backquotes
+	Applies Applies
 
 	value value
+}
+
+// Applies says when a change of a setting in config.yaml takes effect.
+type Applies int
+
+// When a change takes effect.
+const (
+	AfterRestart Applies = iota // of the sidecar
+	AtOnce                      // while the sidecar runs
+	NextCommand                 // only commands use it, and each reads it anew
+)
+
+func (a Applies) String() string {
+	return [...]string{"after a restart", "at once", "to the next command"}[a]
 }
 
 // IsBool reports whether the flag takes no value.
@@ -22,7 +37,7 @@ func Table() []Setting { return table(new(Settings)) }
 // table makes the rows, which store what they read in s.
 func table(s *Settings) []Setting {
 	return slices.Concat(
-		places(s), listening(s), bounding(s), admitting(s), watching(s), loading(s), evaluating(s), deciding(s), guarding(&s.HILT),
+		places(s), listening(s), bounding(s), reconfiguring(s), admitting(s), watching(s), loading(s), evaluating(s), deciding(s), guarding(&s.HILT),
 		decisionLog(&s.Decisions), decisionLogSecrets(&s.Decisions), keeping(s), judging(&s.Judge), logging(s),
 	)
 }
@@ -65,7 +80,8 @@ func listening(s *Settings) []Setting {
 			value: boolean(&s.LocalSocket),
 		},
 		{
-			Flag: "any-listener", Env: "DEFENSECLAW_ANY_LISTENER", Key: "gateway.any_listener", Default: "false", value: boolean(&s.AnyListener),
+			Applies: NextCommand,
+			Flag:    "any-listener", Env: "DEFENSECLAW_ANY_LISTENER", Key: "gateway.any_listener", Default: "false", value: boolean(&s.AnyListener),
 			Help: "let commands send the token over plain HTTP without proof that the sidecar listens there",
 		},
 		{
@@ -85,11 +101,13 @@ func listening(s *Settings) []Setting {
 			Help: "require client certificates signed by the CAs in `FILE`",
 		},
 		{
-			Flag: "client-cert", Env: "DEFENSECLAW_CLIENT_CERT", Key: "gateway.client_cert", value: path(&s.ClientCert),
+			Applies: NextCommand,
+			Flag:    "client-cert", Env: "DEFENSECLAW_CLIENT_CERT", Key: "gateway.client_cert", value: path(&s.ClientCert),
 			Help: "certificate `FILE` that commands present to the sidecar",
 		},
 		{
-			Flag: "client-key", Env: "DEFENSECLAW_CLIENT_KEY", Key: "gateway.client_key", value: path(&s.ClientKey),
+			Applies: NextCommand,
+			Flag:    "client-key", Env: "DEFENSECLAW_CLIENT_KEY", Key: "gateway.client_key", value: path(&s.ClientKey),
 			Help: "private key `FILE` for --client-cert",
 		},
 	}
@@ -98,11 +116,13 @@ func listening(s *Settings) []Setting {
 func bounding(s *Settings) []Setting {
 	return []Setting{
 		{
-			Flag: "allowed-hosts", Env: "DEFENSECLAW_ALLOWED_HOSTS", Key: "gateway.allowed_hosts", value: hosts(&s.AllowedHosts),
+			Applies: AtOnce,
+			Flag:    "allowed-hosts", Env: "DEFENSECLAW_ALLOWED_HOSTS", Key: "gateway.allowed_hosts", value: hosts(&s.AllowedHosts),
 			Help: "let browsers call by `NAMES` too, with commas between them; other programs may call by any name",
 		},
 		{
-			Flag: "rate-limit", Env: "DEFENSECLAW_RATE_LIMIT", Key: "gateway.rate_limit", Default: "100",
+			Applies: AtOnce,
+			Flag:    "rate-limit", Env: "DEFENSECLAW_RATE_LIMIT", Key: "gateway.rate_limit", Default: "100",
 			Help:  "allow `N` requests per second from each remote address; unless it is given, there is no limit where an operator set or made a token",
 			value: noting(&s.RateLimitChosen, positive(&s.RateLimit, "a number")),
 		},
@@ -120,6 +140,16 @@ func bounding(s *Settings) []Setting {
 			Flag: "shutdown-delay", Env: "DEFENSECLAW_SHUTDOWN_DELAY", Key: "gateway.shutdown_delay", Default: "0s",
 			Help:  "after SIGTERM or SIGINT serve for another `DURATION`, with GET /health/ready at 503, and drain requests then",
 			value: delay(&s.ShutdownDelay),
+		},
+	}
+}
+
+func reconfiguring(s *Settings) []Setting {
+	return []Setting{
+		{
+			Applies: AtOnce,
+			Key:     "gateway.config_reload.mode", Default: "hot", value: choice(&s.ConfigReload, "hot", "restart"),
+			Help: "hot applies a change of config.yaml while the sidecar runs, as far as this table says; restart names it in log and status, and applies it after a restart",
 		},
 	}
 }
@@ -174,7 +204,8 @@ func loading(s *Settings) []Setting {
 			Help: "let the top-level keys of `FILES`, named as data-site.json and separated by commas, replace those of data.json, as those of data-sandbox.json always do",
 		},
 		{
-			Flag: "removal-wait", Env: "DEFENSECLAW_REMOVAL_WAIT", Key: "engine.removal_wait", Default: "2s", value: duration(&s.RemovalWait),
+			Applies: AtOnce,
+			Flag:    "removal-wait", Env: "DEFENSECLAW_REMOVAL_WAIT", Key: "engine.removal_wait", Default: "2s", value: duration(&s.RemovalWait),
 			Help: "wait `DURATION` for a data file that served and is missing, and for a module at most half a second, before it counts as removed",
 		},
 		{
@@ -200,7 +231,8 @@ func loading(s *Settings) []Setting {
 func evaluating(s *Settings) []Setting {
 	return []Setting{
 		{
-			Flag: "decision-timeout", Env: "DEFENSECLAW_DECISION_TIMEOUT", Key: "engine.decision_timeout", Default: "1s",
+			Applies: AtOnce,
+			Flag:    "decision-timeout", Env: "DEFENSECLAW_DECISION_TIMEOUT", Key: "engine.decision_timeout", Default: "1s",
 			Help: "end a decision that takes longer than `DURATION`", value: duration(&s.DecisionTimeout),
 		},
 		{
@@ -266,11 +298,13 @@ func deciding(s *Settings) []Setting {
 func guarding(h *HILT) []Setting {
 	return []Setting{
 		{
-			Key: "guardrail.hilt.enabled", Default: "false", value: boolean(&h.Enabled),
+			Applies: AtOnce,
+			Key:     "guardrail.hilt.enabled", Default: "false", value: boolean(&h.Enabled),
 			Help: "have the guardrail ask a person (confirm) where it would only alert; it goes before guardrail.hilt of the policy's data",
 		},
 		{
-			Key: "guardrail.hilt.min_severity", Default: "HIGH", value: severity(&h.MinSeverity),
+			Applies: AtOnce,
+			Key:     "guardrail.hilt.min_severity", Default: "HIGH", value: severity(&h.MinSeverity),
 			Help: "ask a person from this severity up: LOW, MEDIUM, HIGH or CRITICAL",
 		},
 	}

@@ -8,7 +8,8 @@ func logging(s *Settings) []Setting {
 			value: choice(&s.LogFormat, "auto", "console", "json"),
 		},
 		{
-			Flag: "log-level", Env: "DEFENSECLAW_LOG_LEVEL", Key: "log.level", Default: "info",
+			Applies: AtOnce,
+			Flag:    "log-level", Env: "DEFENSECLAW_LOG_LEVEL", Key: "log.level", Default: "info",
 			Help: "log from `LEVEL` up: debug, info, warn or error", value: choice(&s.LogLevel, "debug", "info", "warn", "error"),
 		},
 	}
@@ -107,28 +108,34 @@ func keeping(s *Settings) []Setting {
 func judging(j *Judge) []Setting {
 	return []Setting{
 		{
-			Key: "judge.base_url", value: text(&j.BaseURL),
+			Applies: AtOnce,
+			Key:     "judge.base_url", value: text(&j.BaseURL),
 			Help: "URL of the OpenAI-compatible endpoint, up to /chat/completions; setting it turns the judge on",
 		},
-		{Key: "judge.model", value: text(&j.Model), Help: "model to ask"},
+		{Applies: AtOnce, Key: "judge.model", value: text(&j.Model), Help: "model to ask"},
 		{
-			Key: "judge.api_key_env", Default: "DEFENSECLAW_LLM_KEY", value: variable(&j.APIKey),
+			Applies: AtOnce,
+			Key:     "judge.api_key_env", Default: "DEFENSECLAW_LLM_KEY", value: variable(&j.APIKey),
 			Help: "environment variable with the endpoint's API key",
 		},
 		{
-			Key: "judge.fail_mode", Default: "closed", value: text(&j.FailMode),
+			Applies: AtOnce,
+			Key:     "judge.fail_mode", Default: "closed", value: text(&j.FailMode),
 			Help: "what to answer for a text that could not be judged: closed blocks it, open allows it unless no request could be sent",
 		},
 		{
-			Key: "judge.kinds", Default: "injection, exfil, pii", value: list(&j.Kinds),
+			Applies: AtOnce,
+			Key:     "judge.kinds", Default: "injection, exfil, pii", value: list(&j.Kinds),
 			Help: "kinds of finding to ask for",
 		},
 		{
-			Key: "judge.timeout", Default: "30s", value: duration(&j.Timeout),
+			Applies: AtOnce,
+			Key:     "judge.timeout", Default: "30s", value: duration(&j.Timeout),
 			Help: "maximum time for a request with its retries, and before that for the wait until it may be sent",
 		},
 		{
-			Key: "judge.max_retries", Default: "2", value: integer(&j.MaxRetries),
+			Applies: AtOnce,
+			Key:     "judge.max_retries", Default: "2", value: integer(&j.MaxRetries),
 			Help: "number of times to retry a failed request; -1: never",
 		},
 		{
@@ -136,11 +143,13 @@ func judging(j *Judge) []Setting {
 			Help: "maximum number of requests in flight",
 		},
 		{
-			Key: "judge.max_content_bytes", Default: "131072", value: positive(&j.MaxContentBytes, "a number of bytes"),
+			Applies: AtOnce,
+			Key:     "judge.max_content_bytes", Default: "131072", value: positive(&j.MaxContentBytes, "a number of bytes"),
 			Help: "refuse texts longer than this many bytes",
 		},
 		{
-			Key: "judge.max_answer_tokens", Default: "1024", value: positive(&j.MaxAnswerTokens, "a number"),
+			Applies: AtOnce,
+			Key:     "judge.max_answer_tokens", Default: "1024", value: positive(&j.MaxAnswerTokens, "a number"),
 			Help: "maximum number of tokens in an answer of the model",
 		},
 		{
@@ -148,7 +157,8 @@ func judging(j *Judge) []Setting {
 			Help: "keep a verdict for this long",
 		},
 		{
-			Key: "judge.cache_entries", Default: "4096", value: positive(&j.CacheEntries, "a number"),
+			Applies: AtOnce,
+			Key:     "judge.cache_entries", Default: "4096", value: positive(&j.CacheEntries, "a number"),
 			Help: "maximum number of verdicts to keep",
 		},
 	}

@@ -27,7 +27,8 @@ type value struct {
 // found is the text of one setting, and where it was found.
 type found struct {
 	text      string
-	source    string // as errors name it; empty: the default
+	source    string // as messages name it; empty: the default
+	named     string // FILE:LINE: KEY, as errors name it; empty unless the text is from config.yaml
 	configDir string // the directory of config.yaml; empty unless the text is from there
 	getenv    func(string) string
 }

@@ -59,8 +59,8 @@ func (s *Sidecar) announceValidated(ctx context.Context, r engine.Report) error 
 // had changed: the model may have, behind the same name.
 func (s *Sidecar) invalidateVerdicts(_ context.Context, r engine.Report) error {
 	askedFor := r.Trigger.Kind == engine.TriggerAPI || r.Trigger.Kind == engine.TriggerSignal
-	if s.judge != nil && (r.Result == engine.Success || r.Result == engine.Unchanged && askedFor) {
-		s.judge.InvalidateJudgeVerdictCache()
+	if j := s.judge.Load(); j != nil && (r.Result == engine.Success || r.Result == engine.Unchanged && askedFor) {
+		j.InvalidateJudgeVerdictCache()
 	}
 	return nil
 }

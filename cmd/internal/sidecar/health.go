@@ -59,6 +59,10 @@ func (s *Sidecar) snapshot() metrics.Snapshot {
 		Audit: metrics.Audit{Written: records.Written, Lost: records.Lost, Backlog: records.Backlog, Alarms: records.Alarms, Early: records.Early},
 	}
 	now.Workers = s.workerHealth()
+	config := s.live.status.Load()
+	now.Settings = metrics.Settings{
+		Applied: config.Applied, Refused: config.Refused, Broken: config.State == api.SettingsRefused, Waiting: len(config.AfterRestart),
+	}
 	now.Connections.Open, now.Connections.Rejected = s.connections.Health()
 	if s.decisions != nil {
 		decisions := s.decisions.Health()

@@ -66,16 +66,21 @@ func (s *Sidecar) makeWorkers() (err error) {
 	if s.isolation() == isolateNothing {
 		return nil
 	}
+	s.workers, err = worker.New(s.workerConfig())
+	return err
+}
+
+func (s *Sidecar) workerConfig() worker.Config {
 	set := s.cfg.Settings
 	idle := set.WorkerIdle
 	if s.isolation() == isolateAll {
 		idle = 0 // every decision needs them
 	}
-	s.workers, err = worker.New(worker.Config{
-		Current:     func() *engine.Generation { return s.engine.Current() }, // made after the workers Timeout: set.DecisionTimeout, Decisions: set.MaxDecisions, AnswerBytes: set.MaxAnswerBytes,
+	return worker.Config{
+		Current: func() *engine.Generation { return s.engine.Current() }, // made after the workers
+		Timeout: set.DecisionTimeout, Decisions: set.MaxDecisions, AnswerBytes: set.MaxAnswerBytes,
 		MemoryBytes: cmp.Or(set.WorkerBytes, max(minWorkerBytes, int64(gcpacer.Memory()/workerPart))), Idle: idle, Ended: s.reportWorker,
-	})
-	return err
+	}
 }
 
 // elsewhere is the pool for the API; nil without isolation.

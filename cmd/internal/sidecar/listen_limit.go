@@ -61,10 +61,7 @@ func (s *Sidecar) possibleConnections() (possible, limit int) {
 	if limit == math.MaxInt {
 		return limit, limit
 	}
-	own := max(ownDescriptors, limit/8)
-	if s.cfg.Settings.Judge.BaseURL != "" {
-		own += s.cfg.Settings.Judge.MaxConcurrent
-	}
-	own = min(own, limit/2) // a limit below 128 leaves some connections
+	own := max(ownDescriptors, limit/8) + s.cfg.Settings.Judge.MaxConcurrent // which may be turned on at any time
+	own = min(own, limit/2)                                                  // a limit below 128 leaves some connections
 	return limit - own, limit
 }

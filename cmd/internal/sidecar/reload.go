@@ -124,7 +124,7 @@ func (s *Sidecar) reloadOnChange(ctx context.Context, loaded <-chan struct{}, ch
 	}
 }
 
-// reloadOnHUP asks the engine to reload at each SIGHUP.
+// reloadOnHUP reads config.yaml and asks the engine to reload at each SIGHUP.
 func (s *Sidecar) reloadOnHUP(ctx context.Context, loaded <-chan struct{}) error {
 	if !waitFor(ctx, loaded) {
 		return nil
@@ -135,6 +135,7 @@ func (s *Sidecar) reloadOnHUP(ctx context.Context, loaded <-chan struct{}) error
 			return nil
 		case <-s.cfg.HUP:
 			s.notify(notifyReloading, "reloading")
+			_ = s.rereadConfig(ctx, reread{trigger: string(engine.TriggerSignal), actor: "SIGHUP", asked: true}) // it has announced an error
 			s.warnOfAppeared()
 			if s.engine != nil {
 				s.reload(ctx, engine.Trigger{Kind: engine.TriggerSignal, Actor: "SIGHUP"})

@@ -43,11 +43,13 @@ func (s *Sidecar) parts(ready func()) []part {
 		{serving, "api", true, s.serveAPI},
 		{serving, "envoy", s.envoy != nil, func(ctx context.Context) error { return s.envoy.Run(ctx, s.envoyListener) }},
 		{serving, "events", true, s.events.Run},
-		{serving, "judge", s.judge != nil, s.judge.Run},
+		{serving, "judge", true, s.runJudge},
 		{serving, "first load", true, func(ctx context.Context) error { return s.begin(ctx, loaded, ready) }},
 		{serving, "signals", true, func(ctx context.Context) error { return s.reloadOnHUP(ctx, loaded) }},
 		{serving, "watcher", s.watcher != nil, func(ctx context.Context) error { return s.watcher.Run(ctx, changes) }},
 		{serving, "changes", s.watcher != nil, func(ctx context.Context) error { return s.reloadOnChange(ctx, loaded, changes) }},
+		{serving, "config watcher", s.live.watcher != nil, func(ctx context.Context) error { return s.live.watcher.Run(ctx, s.live.changes) }},
+		{serving, "config", s.live.watcher != nil, s.followConfig},
 		{serving, "leaving", s.cfg.Settings.ShutdownDelay > 0, s.leave},
 		{serving, "tokens", true, s.tokens.Run},
 		{serving, "systemd", true, func(ctx context.Context) error { return s.notifySystemd(ctx, loaded) }},
@@ -94,6 +96,15 @@ func (s *Sidecar) serveAPI(ctx context.Context) error {
 		return s.server.Run(ctx, s.listener)
 	}
 	return s.server.Run(ctx, s.listener, s.local)
+}
+
+// runJudge ends the judge that is in use at the end; see [Sidecar.apply] for those before it.
+func (s *Sidecar) runJudge(ctx context.Context) error {
+	<-ctx.Done()
+	if j := s.judge.Load(); j != nil {
+		return j.Run(ctx)
+	}
+	return nil
 }
 
 // leave makes the sidecar not ready once it is asked to stop: callers get time to go elsewhere, and what serves

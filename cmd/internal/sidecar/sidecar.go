@@ -12,6 +12,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 
 	"defenseclaw/api"
 	"defenseclaw/api/audit"
@@ -36,10 +37,12 @@ import (
 // Config is what a Sidecar needs in addition to its settings.
 type Config struct {
 	Settings settings.Settings
-	HUP      <-chan os.Signal // each signal asks for a reload; may be nil
-	Leaving  <-chan struct{}  // closed ShutdownDelay before the context of Run ends; nil without a delay
-	Version  string           // of the program
-	Stdout   io.Writer        // for the decision log, if the settings send it there; may be nil
+	Snapshot *settings.Snapshot // what Settings are of; nil: config.yaml is not read again
+	LogLevel func(level string) // sets the level of Logger; may be nil
+	HUP      <-chan os.Signal   // each signal asks for a reload; may be nil
+	Leaving  <-chan struct{}    // closed ShutdownDelay before the context of Run ends; nil without a delay
+	Version  string             // of the program
+	Stdout   io.Writer          // for the decision log, if the settings send it there; may be nil
 	Logger   *zap.Logger
 }
 
@@ -66,15 +69,17 @@ type Sidecar struct {
 	metrics   *metrics.Metrics
 	audit     *audit.Log
 	events    *events.Hub
-	judge     *judge.Judge     // nil when it is off
-	decisions *decisionlog.Log // nil when it is off
+	judge     atomic.Pointer[judge.Judge] // nil when it is off
+	decisions *decisionlog.Log            // nil when it is off
 	tokens    *tokens.Follower
+	unlimited bool // no rate limit unless the settings give one; see rateLimit
+	live      *liveSettings
 }
 
 // New acquires the data directory, the token and the addresses, and makes the parts. On an error it
 // releases what it acquired. The caller must run the sidecar that New returns: Run releases the rest.
 func New(cfg Config) (_ *Sidecar, err error) {
-	s := &Sidecar{cfg: cfg}
+	s := &Sidecar{cfg: cfg, live: newLiveSettings(cfg)}
 	if err := s.openHistory(); err != nil {
 		return nil, err
 	}

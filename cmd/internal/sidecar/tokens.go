@@ -84,8 +84,8 @@ func (s *Sidecar) recordToken(action string, e tokens.Entry) {
 
 // rateLimit is the number of requests a second for each remote address; -1: any. Where tokens were given out by hand, the callers
 // are the operator's own, and many may share the address of a proxy.
-func rateLimit(set settings.Settings, byHand bool) int {
-	if byHand && !set.RateLimitChosen {
+func (s *Sidecar) rateLimit(set settings.Settings) int {
+	if s.unlimited && !set.RateLimitChosen {
 		return -1
 	}
 	return set.RateLimit

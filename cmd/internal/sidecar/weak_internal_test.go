@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"testing"
+	"time"
 
 	"defenseclaw/cmd/internal/settings"
 )
@@ -33,6 +34,13 @@ func TestTokensThatCanBeGuessedAreWeak(t *testing.T) {
 	}
 }
 
+func TestWorkersHaveTheLimitsOfTheSettings(t *testing.T) {
+	s := &Sidecar{cfg: Config{Settings: settings.Settings{DecisionTimeout: time.Minute, MaxDecisions: 3, MaxAnswerBytes: 4, WorkerBytes: 5}}}
+	if c := s.workerConfig(); c.Timeout != time.Minute || c.Decisions != 3 || c.AnswerBytes != 4 || c.MemoryBytes != 5 {
+		t.Errorf("%+v", c)
+	}
+}
+
 func TestCallersWithTokensByHandHaveNoRate(t *testing.T) {
 	for _, c := range []struct {
 		byHand bool
@@ -42,7 +50,7 @@ func TestCallersWithTokensByHandHaveNoRate(t *testing.T) {
 		set, err := settings.Resolve(func(name string) (string, bool) { return c.given, name == "rate-limit" && c.given != "" }, func(name string) string {
 			return map[string]string{"DEFENSECLAW_HOME": t.TempDir()}[name]
 		})
-		if got := rateLimit(set, c.byHand); err != nil || got != c.want {
+		if got := (&Sidecar{unlimited: c.byHand}).rateLimit(set); err != nil || got != c.want {
 			t.Errorf("by hand %v, --rate-limit %q: %d %v; want %d", c.byHand, c.given, got, err, c.want)
 		}
 	}

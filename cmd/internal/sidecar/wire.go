@@ -24,6 +24,7 @@ import (
 // wire makes the parts and connects them.
 func (s *Sidecar) wire(token string, byHand bool) (err error) {
 	set := s.cfg.Settings
+	s.unlimited = byHand
 	s.metrics, err = metrics.New(metrics.Config{
 		Version: s.cfg.Version, Routes: api.Routes(), VerdictTTL: set.Judge.CacheTTL, Snapshot: s.snapshot,
 		OnError: func(err error) { s.cfg.Logger.Warn("metrics or traces could not be exported", zap.Error(err)) },
@@ -34,16 +35,18 @@ func (s *Sidecar) wire(token string, byHand bool) (err error) {
 	if s.events, err = events.New(events.Config{}); err != nil {
 		return err
 	}
-	if err := errors.Join(s.makeJudge(), s.makeDecisionLog()); err != nil {
+	j, err := s.makeJudge(set.Judge)
+	if err := errors.Join(err, s.makeDecisionLog()); err != nil {
 		return err
 	}
+	s.judge.Store(j)
 	if err := s.makeWorkers(); err != nil {
 		return err
 	}
 	if err := s.makeEngine(); err != nil {
 		return err
 	}
-	if err := s.makeWatcher(); err != nil {
+	if err := errors.Join(s.makeWatcher(), s.makeConfigWatcher()); err != nil {
 		return err
 	}
 	authzen, err := engine.ParsePath(set.AuthZENPolicy)
@@ -65,7 +68,8 @@ func (s *Sidecar) wire(token string, byHand bool) (err error) {
 		LastGood:  s.lastGood,
 		Metrics:   s.metrics,
 		Audit:     s.audit,
-		Judge:     s.judge,
+		Judge:     j,
+		Settings:  s.configStatus,
 		HILT:      s.hilt,
 		Events:    s.events,
 		AuthZEN:   authzen,
@@ -76,13 +80,13 @@ func (s *Sidecar) wire(token string, byHand bool) (err error) {
 		Logger:    s.cfg.Logger,
 		TLS:       s.certificates.config(),
 
-		AllowedHosts: set.AllowedHosts, RequestsPerSecond: rateLimit(set, byHand), StrictBuiltinErrors: set.StrictBuiltinErrors,
+		AllowedHosts: set.AllowedHosts, RequestsPerSecond: s.rateLimit(set), StrictBuiltinErrors: set.StrictBuiltinErrors,
 	})
 	return err
 }
 
 // hilt is the setting of config.yaml, as the domains take it.
-func (s *Sidecar) hilt() domains.HILT { return domains.HILT(s.cfg.Settings.HILT) }
+func (s *Sidecar) hilt() domains.HILT { return domains.HILT(s.live.now.Load().Settings.HILT) }
 
 // makeEngine makes the engine, unless directories are only validated.
 func (s *Sidecar) makeEngine() (err error) {
@@ -144,11 +148,11 @@ func judgeConfig(s settings.Judge) judge.Config {
 	return cfg
 }
 
-// makeJudge makes the judge if the settings name an endpoint.
-func (s *Sidecar) makeJudge() (err error) {
-	cfg := judgeConfig(s.cfg.Settings.Judge)
+// makeJudge makes the judge if the settings name an endpoint; else it is nil.
+func (s *Sidecar) makeJudge(set settings.Judge) (*judge.Judge, error) {
+	cfg := judgeConfig(set)
 	if cfg.BaseURL == "" {
-		return nil
+		return nil, nil
 	}
 	cfg.Generation = s.generation
 	cfg.Observe = judge.Observe{
@@ -161,11 +165,11 @@ func (s *Sidecar) makeJudge() (err error) {
 		Miss:  func(k judge.Kind) { s.metrics.CacheMiss(string(k)) },
 		Error: func(k judge.Kind, e *judge.CallError) { s.judgeFailed(k, e) },
 	}
-	s.judge, err = judge.New(cfg)
+	j, err := judge.New(cfg)
 	if err != nil {
-		return fmt.Errorf("judge: %w", err)
+		return nil, fmt.Errorf("judge: %w", err)
 	}
-	return nil
+	return j, nil
 }
 
 // makeDecisionLog makes the decision log if the settings name a place for it.

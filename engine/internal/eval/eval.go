@@ -8,6 +8,7 @@ import (
 	"math"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"defenseclaw/engine/internal/compile"
@@ -70,6 +71,10 @@ type Config struct {
 	Limiter *Limiter      // shared by generations; nil: any number of decisions at once
 	Timeout time.Duration // bounds a decision whose context has no deadline; 0: [DefaultTimeout]
 
+	// TimeoutNow holds, in nanoseconds, what replaces Timeout. Generations share it, so that a setting can change
+	// without a new one. nil: Timeout stays.
+	TimeoutNow *atomic.Int64
+
 	MaxAnswerBytes int // that callers may make of one document; 0: any number
 
 	// AwaitAbandoned says that the caller of an evaluation that cannot be interrupted waits for it, past its
@@ -95,12 +100,15 @@ type Evaluator struct {
 // New makes the evaluator of a policy and its data. They must belong together: the policy was compiled against
 // the data, so that no rule and no document share a place.
 func New(policy *compile.Policy, data *store.Store, cfg Config) *Evaluator {
-	cfg.Timeout = cmp.Or(cfg.Timeout, DefaultTimeout)
+	if cfg.TimeoutNow == nil {
+		cfg.TimeoutNow = new(atomic.Int64)
+		cfg.TimeoutNow.Store(int64(cmp.Or(cfg.Timeout, DefaultTimeout)))
+	}
 	return &Evaluator{policy: policy, data: data, cfg: cfg, plans: plans{mu: &sync.Mutex{}}}
 }
 
 // Timeout bounds a decision whose context has no deadline.
-func (e *Evaluator) Timeout() time.Duration { return e.cfg.Timeout }
+func (e *Evaluator) Timeout() time.Duration { return time.Duration(e.cfg.TimeoutNow.Load()) }
 
 // MaxAnswerBytes bounds the text that callers make of one document.
 func (e *Evaluator) MaxAnswerBytes() int { return cmp.Or(e.cfg.MaxAnswerBytes, math.MaxInt) }

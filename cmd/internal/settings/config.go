@@ -1,0 +1,124 @@
+package settings
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// maxConfigBytes bounds config.yaml, which a running sidecar reads again and again.
+const maxConfigBytes = 4 << 20
+
+// configFile is what config.yaml holds.
+type configFile struct {
+	text    []byte
+	missing bool
+	values  map[string]any
+	root    yaml.Node // for the lines
+}
+
+func readConfig(path string) (c configFile, err error) {
+	c.text, err = readRegular(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return configFile{missing: true}, nil
+	}
+	if err != nil {
+		return c, fmt.Errorf("read the settings: %w", err)
+	}
+	err = yaml.Unmarshal(c.text, &c.root)
+	if err == nil && !c.root.IsZero() {
+		err = c.root.Decode(&c.values)
+	}
+	if err != nil {
+		return c, fmt.Errorf("read the settings in %s: %w", path, err)
+	}
+	acceptOldNames(c.values)
+	return c, nil
+}
+
+// acceptOldNames puts what the original gateway reads under an older name where it belongs.
+func acceptOldNames(config map[string]any) {
+	guardrail, _ := config["guardrail"].(map[string]any)
+	if old, ok := guardrail["hitl"]; ok && guardrail["hilt"] == nil {
+		guardrail["hilt"] = old
+	}
+}
+
+// readRegular reads a file that is one: opening a pipe would wait for its writer.
+func readRegular(path string) ([]byte, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s is not a regular file", path)
+	}
+	file, err := os.Open(path) //nolint:gosec // the operator's own file
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close() //nolint:errcheck // it was only read
+	text, err := io.ReadAll(io.LimitReader(file, maxConfigBytes+1))
+	if err == nil && len(text) > maxConfigBytes {
+		err = fmt.Errorf("%s has more than %d bytes", path, maxConfigBytes)
+	}
+	return text, err
+}
+
+// lookUp returns the value at a.b in nested maps as text; empty when there is none.
+func (c configFile) lookUp(key string) string {
+	var v any = c.values
+	for part := range strings.SplitSeq(key, ".") {
+		m, ok := v.(map[string]any)
+		if !ok {
+			return ""
+		}
+		v = m[part]
+	}
+	if v == nil {
+		return ""
+	}
+	return fmt.Sprint(v)
+}
+
+func (c configFile) place(dir, key string) string {
+	return fmt.Sprintf("%s:%d", filepath.Join(dir, configName), c.line(key))
+}
+
+// line is the line of the value at a.b; that of the innermost part which is there itself, where an alias or a merge
+// brings the rest.
+func (c configFile) line(key string) int {
+	if len(c.root.Content) == 0 {
+		return 0
+	}
+	node, line := c.root.Content[0], 1
+	for part := range strings.SplitSeq(key, ".") {
+		if node = child(node, part); node == nil {
+			break
+		}
+		line = node.Line
+		if node.Kind == yaml.AliasNode {
+			node = node.Alias
+		}
+	}
+	return line
+}
+
+// child returns the value of a key of a mapping; nil when there is none.
+func child(mapping *yaml.Node, key string) *yaml.Node {
+	if mapping.Kind != yaml.MappingNode {
+		return nil
+	}
+	for i := 0; i+1 < len(mapping.Content); i += 2 {
+		if mapping.Content[i].Value == key {
+			return mapping.Content[i+1]
+		}
+	}
+	return nil
+}
