@@ -105,6 +105,18 @@ func (c *check) token() error {
 	return nil
 }
 
+// guardrail is about who is asked for the guardrail: a person, and a language model.
+func (c *check) guardrail() error {
+	if h := c.set.HILT; h.Enabled {
+		c.found(Used, "guardrail", "guardrail.hilt of config.yaml: a person is asked (confirm) from %s on", h.MinSeverity)
+	}
+	if url := c.set.Judge.BaseURL; url != "" {
+		c.attention("judge", "leave judge.base_url out if contents must not be sent there",
+			"a judge is configured: POST /v1/guardrail/evaluate sends contents to %s, and the answer counts in the decision", url)
+	}
+	return nil
+}
+
 // left are files of the original that this program does not read, and what becomes of their purpose.
 var left = []struct{ name, why string }{
 	{"block_list.yaml", "the lists are those of the database"},

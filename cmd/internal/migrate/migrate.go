@@ -54,7 +54,7 @@ func Check(ctx context.Context, s settings.Settings, wrong error) (Report, error
 		return c.report, fmt.Errorf("%s is not a directory", s.DataDir)
 	}
 	for _, look := range []func() error{
-		c.settings, c.directory, c.processes, c.address, c.token, c.policy, c.files,
+		c.settings, c.directory, c.processes, c.address, c.token, c.policy, c.database, c.guardrail, c.files,
 	} {
 		if err := look(); err != nil {
 			return c.report, err

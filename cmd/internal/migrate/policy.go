@@ -62,9 +62,10 @@ func (c *check) refusedPolicy(err error) {
 func (c *check) loadedPolicy(g *engine.Generation) {
 	modules, dataFiles := g.Counts()
 	if c.set.PolicyDir == "" {
-		c.found(Used, "policy", "the embedded default pack")
+		c.found(Used, "policy", "the embedded default pack: %s", c.set.PolicyWhy)
 	} else {
-		c.found(Used, "policy", "%s with %d modules and %d data files, revision %s", c.set.PolicyDir, modules, dataFiles, g.Revision())
+		c.found(Used, "policy", "%s, %s: modules %d, data files %d, revision %s",
+			c.set.PolicyDir, c.set.PolicyWhy, modules, dataFiles, g.Revision())
 	}
 	var missing []string
 	for _, domain := range domains.Packages() {
