@@ -52,6 +52,9 @@ func (a answer) same(b answer, respelt bool) bool {
 // errTooSlow is of an evaluation that took longer than patience, of which nothing is compared.
 var errTooSlow = errors.New("the evaluation takes too long")
 
+// errNotCompiled is of a case of which no part compiles.
+var errNotCompiled = errors.New("the policy does not compile")
+
 const patience = 250 * time.Millisecond
 
 // opas answers by a policy with nothing but OPA: its parser, its compiler, its store, a query made by package rego.
@@ -176,17 +179,20 @@ func repaired(c sameCase) (sameCase, *opas, error) {
 		}
 		bad := map[string]map[int]bool{}
 		for _, e := range errs {
-			if e.Location == nil {
-				return c, nil, err
+			if e.Location == nil { // such as of a function for a mock whose rule was taken out
+				continue
 			}
 			if bad[e.Location.File] == nil {
 				bad[e.Location.File] = map[int]bool{}
 			}
 			bad[e.Location.File][e.Location.Row] = true
 		}
+		if len(bad) == 0 {
+			break
+		}
 		c = c.withoutRulesAt(bad)
 	}
-	return c, nil, fmt.Errorf("a case of which no part compiles: %w", err)
+	return c, nil, fmt.Errorf("%w: %w", errNotCompiled, err)
 }
 
 func (c sameCase) withoutRulesAt(bad map[string]map[int]bool) sameCase {

@@ -28,9 +28,13 @@ type group struct {
 type drawnModule struct {
 	file, pkg string
 	rules     []string
+	written   string // the whole text, of a module that is not drawn
 }
 
 func (m drawnModule) text() string {
+	if m.written != "" {
+		return m.written
+	}
 	return "package " + m.pkg + "\n\n" + strings.Join(m.rules, "\n\n") + "\n"
 }
 

@@ -1,7 +1,7 @@
 // Package corpus makes policy directories for the tests and benchmarks of this module, and for the
 // comparison with other engines (cmd/policybench). [Tenants] is a few libraries and any number of tenants
-// that each use two of them, [Users] is a large data file, and [Small] and [Grants] are policies for
-// measuring the throughput of decisions. The same arguments give the same bytes. The product does not
+// that each use two of them, [Users] is a large data file, [Small] and [Grants] are policies for
+// measuring the throughput of decisions, and [Kinds] are those by which their cost is compared. The same arguments give the same bytes. The product does not
 // import it.
 package corpus
 

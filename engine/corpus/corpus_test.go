@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"os"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -107,6 +108,27 @@ func TestDataHasAboutTheSizeAskedFor(t *testing.T) {
 		files, _ := corpus.Grants(size)
 		if got := len(files["data.json"]); got < size*8/10 || got > size*12/10 {
 			t.Errorf("grants of %d bytes take %d", size, got)
+		}
+	}
+}
+
+func TestEveryKindAnswersItsInputsOfEverySize(t *testing.T) {
+	kinds, err := corpus.Kinds(os.DirFS("../../policies/rego"))
+	if err != nil || len(kinds) != 8 {
+		t.Fatalf("%d kinds, %v", len(kinds), err)
+	}
+	for _, k := range kinds {
+		g, answers := load(t, k.Files), map[string]bool{}
+		bytes := 0
+		for _, input := range k.Inputs {
+			if !json.Valid([]byte(input.JSON)) || len(input.JSON) <= bytes || len(input.JSON) > 100_000 {
+				t.Errorf("%s: the %s input has %d bytes", k.Name, input.Size, len(input.JSON))
+			}
+			bytes = len(input.JSON)
+			answers[decide(t, g, k.Path, input.JSON)] = true
+		}
+		if len(answers) < 2 {
+			t.Errorf("%s has one answer for all inputs: %v", k.Name, answers)
 		}
 	}
 }
