@@ -127,6 +127,15 @@ func TestGlobMatchKeepsPatternsWithOtherDelimitersApart(t *testing.T) {
 	}
 }
 
+func TestAPatchThatRemovesTheWholeDocumentFails(t *testing.T) {
+	for _, path := range []string{`""`, `[]`} {
+		got, err := call("json.patch", time.Minute, parsed(t, `{"a": 1}`, `[{"op": "remove", "path": `+path+`}]`)...)
+		if err == nil || !strings.Contains(err.Error(), "the patch removes the whole document") {
+			t.Errorf("removing %s gives %q, %v", path, got, err)
+		}
+	}
+}
+
 func TestSchemasThatStayInThemselvesAreValidated(t *testing.T) {
 	tree := `{"properties": {"l": {"$ref": "#"}, "r": {"$ref": "#"}, "v": {"type": "number"}}, "additionalProperties": false}`
 	for _, test := range []struct {

@@ -1,6 +1,8 @@
 package builtins
 
 import (
+	"errors"
+
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/topdown"
 )
@@ -108,6 +110,9 @@ func patch(opas topdown.BuiltinFunc) topdown.BuiltinFunc {
 			if err != nil {
 				return err
 			}
+			if document == nil { // OPA's evaluator would panic
+				return errNothingLeft
+			}
 			m := meter{cancel: bctx.Cancel}
 			if err := m.visit(document, 0); err != nil {
 				return err
@@ -120,6 +125,9 @@ func patch(opas topdown.BuiltinFunc) topdown.BuiltinFunc {
 		return iter(document)
 	}
 }
+
+// errNothingLeft is of a patch such as [{"op": "remove", "path": ""}].
+var errNothingLeft = errors.New("the patch removes the whole document")
 
 // copies reports whether an operation makes the document larger than what it brings along.
 func copies(operation *ast.Term) bool {
