@@ -61,6 +61,12 @@ func (e *Evaluator) evaluatePartially(ctx context.Context, plan *plan, rules *in
 			return fmt.Errorf("%w: %s has a member %q, which a number may mean", ErrNotPartial, ref, name)
 		}
 	}
+	for _, ref := range rules.indexed() {
+		// A deadline that passes meanwhile ends the partial evaluation, as above.
+		if listAt(e.data.Root(), ref[1:], limit) {
+			return fmt.Errorf("%w: %s looks into a list, where text may be an index", ErrNotPartial, ref)
+		}
+	}
 	if err := e.allEvaluate(ctx, rules.constants(), limit); err != nil {
 		return fmt.Errorf("%w: %w", ErrNotPartial, err)
 	}
@@ -117,12 +123,15 @@ func compilePartial(ctx context.Context, policy *ast.Compiler, left []ast.Body, 
 		if err := onlyData(policy, module); err != nil {
 			return nil, err
 		}
+		if err := onlyLeft(module, support); err != nil {
+			return nil, err
+		}
 		for _, rule := range module.Rules {
 			putInputs(rule)
 		}
 		modules[fmt.Sprintf(partialModuleName, i)] = module
 	}
-	if err := onlyData(policy, left[0]); err != nil {
+	if err := errors.Join(onlyData(policy, left[0]), onlyLeft(left[0], support)); err != nil {
 		return nil, err
 	}
 	// Compiling gives the rules that are left their index: that is what makes the second tier fast.
@@ -157,6 +166,29 @@ func onlyData(policy *ast.Compiler, left any) (err error) {
 	return err
 }
 
+// onlyLeft is an error if what is left refers to a rule that is not. A partial evaluation drops a body that no type allows
+// to be true, and leaves the reference to its rule: a set would be undefined there, which is empty.
+func onlyLeft(left any, support []*ast.Module) (err error) {
+	own := ast.DefaultRootRef.Append(ast.StringTerm(partialNamespace))
+	// One rule that is left is enough: where another body of the same place was dropped, it could not have been true.
+	ast.WalkRefs(left, func(ref ast.Ref) bool {
+		if ref.HasPrefix(own) && !slices.ContainsFunc(support, func(m *ast.Module) bool { return definesBelow(m, ref.GroundPrefix()) }) {
+			err = fmt.Errorf("%w: nothing is left at %s", ErrNotPartial, ref)
+		}
+		return err != nil
+	})
+	return err
+}
+
+// definesBelow reports whether a module has a rule at the reference, below it or above it. Above it counts, since a rule's
+// value may have the rest of the reference in it.
+func definesBelow(m *ast.Module, ref ast.Ref) bool {
+	return slices.ContainsFunc(m.Rules, func(rule *ast.Rule) bool {
+		place := rule.Ref().GroundPrefix()
+		return place.HasPrefix(ref) || ref.HasPrefix(place)
+	})
+}
+
 // numberName finds a member below the value whose name is the text of a number. A lookup of data by a number
 // finds such a member. A partial evaluation turns the lookup into a search, which does not.
 func numberName(v ast.Value, limit *deadline) (name ast.String, found bool) {
@@ -178,6 +210,33 @@ func numberName(v ast.Value, limit *deadline) (name ast.String, found bool) {
 		v.Foreach(look)
 	}
 	return name, found
+}
+
+// listAt reports whether the last part of a path may look something up in a list. A lookup of data by the text of a whole
+// number finds an item. A partial evaluation turns the lookup into a search for the number, which does not. A part of the
+// path that is no constant stands for all members.
+func listAt(v ast.Value, path ast.Ref, limit *deadline) (found bool) {
+	// An empty list has no item that text could find, so many a policy keeps its tier until the list is filled.
+	list, isList := v.(*ast.Array)
+	if len(path) == 1 || limit.Cancelled() {
+		return isList && list.Len() > 0
+	}
+	below := func(t *ast.Term) { found = found || t != nil && listAt(t.Value, path[1:], limit) }
+	switch v := v.(type) {
+	case ast.Object:
+		if path[0].IsGround() {
+			below(v.Get(path[0]))
+		} else {
+			v.Foreach(func(_, member *ast.Term) { below(member) })
+		}
+	case *ast.Array:
+		if path[0].IsGround() {
+			below(v.Get(path[0]))
+		} else {
+			v.Foreach(below)
+		}
+	}
+	return found
 }
 
 // putInputs replaces variables that are equal to a reference into the input, where they are compared with a

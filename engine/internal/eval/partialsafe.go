@@ -300,6 +300,40 @@ func searches(rule *ast.Rule) bool {
 	return found
 }
 
+// indexed are the references into data whose last part is a variable that is bound before, in rules that vary: the input
+// may choose it. One that is not bound searches, and finds every member by its own name.
+func (f *inspection) indexed() (all []ast.Ref) {
+	for _, rule := range f.order {
+		if !f.facts[rule].varies {
+			continue
+		}
+		// As in searches: the compiler has put the expressions into an order in which a variable is bound by the first
+		// that has it, so what is bound before an expression may have been chosen by the input.
+		bound := ast.NewVarSet()
+		for _, arg := range rule.Head.Args {
+			addVars(bound, arg)
+		}
+		// Whether the input did choose it is not asked: a lookup by a variable from the data alone costs a path its
+		// second tier, if it looks into a list, and no answer.
+		take := func(ref ast.Ref) bool {
+			for i := 1; i < len(ref) && ref.HasPrefix(ast.DefaultRootRef); i++ {
+				// A part that is neither a variable nor a constant, such as a set with the input in it, is chosen as well.
+				v, ok := ref[i].Value.(ast.Var)
+				if ok && bound.Contains(v) || !ok && !ref[i].IsGround() {
+					all = append(all, ref[:i+1])
+				}
+			}
+			return false
+		}
+		for _, expr := range rule.Body {
+			ast.WalkRefs(expr, take)
+			addVars(bound, expr)
+		}
+		ast.WalkRefs(rule.Head, take) // last: the head may use every variable of the body
+	}
+	return all
+}
+
 // rulesAt are the rules that a reference may mean, hidden packages (data.system) included: a rule that is missed
 // here would count as one that does not vary.
 func rulesAt(compiler *ast.Compiler, ref ast.Ref) []*ast.Rule {

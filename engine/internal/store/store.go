@@ -4,10 +4,10 @@ package store
 
 import (
 	"context"
-	"strconv"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/storage"
+	"github.com/open-policy-agent/opa/v1/util"
 )
 
 // Store is one generation's data. It never changes. Safe for concurrent use.
@@ -106,7 +106,7 @@ func child(v ast.Value, name string) ast.Value {
 			return t.Value
 		}
 	case *ast.Array:
-		if i, err := strconv.Atoi(name); err == nil && i >= 0 && i < v.Len() {
+		if i, ok := util.Atoi(name); ok && i >= 0 && i < v.Len() { // as OPA's store, to which "1.0" is 1, too
 			return v.Elem(i).Value
 		}
 	}
