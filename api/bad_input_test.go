@@ -89,6 +89,15 @@ var takers = []taker{
 	{route: "/policy/lists/{list}", path: "/policy/lists/block", good: `{"target_type":"skill","target_name":"n","reason":"r"}`,
 		required: []string{"target_type", "target_name"}, wrong: map[string]string{"target_type": `1`, "target_name": `"a\u0000b"`, "reason": `{}`, "source_path": `1`},
 		headers: []string{gate.HeaderClient + ": test"}},
+	{route: "/policy/lists/import", good: `{"source":"/a/audit.db","entries":[{"list":"block","target_type":"skill","target_name":"n"}],"left_out":[{"list":"allow","target":"skill/m","why":"w"}]}`,
+		required: []string{"source"}, wrong: map[string]string{"source": `1`, "entries": `[{"list":"grey"}]`, "left_out": `[{"list":"grey"}]`},
+		headers: []string{gate.HeaderClient + ": test"}},
+	{route: "/enforce/block", good: `{"target_type":"skill","target_name":"n","reason":"r"}`,
+		required: []string{"target_type", "target_name"}, wrong: map[string]string{"target_type": `1`, "target_name": `"a\u0000b"`, "reason": `{}`},
+		headers: []string{gate.HeaderClient + ": test"}},
+	{route: "/enforce/allow", good: `{"target_type":"skill","target_name":"n","reason":"r"}`,
+		required: []string{"target_type", "target_name"}, wrong: map[string]string{"target_type": `1`, "target_name": `"a\u0000b"`, "reason": `{}`},
+		headers: []string{gate.HeaderClient + ": test"}},
 	{route: "/access/v1/evaluation", good: `{"subject":{"type":"user","id":"u"},"action":{"name":"a"},"resource":{"type":"t","id":"1"},"context":{}}`,
 		required: []string{"subject", "action", "resource"}, wrong: map[string]string{"subject": `7`, "action": `"a"`, "resource": `[]`, "context": `true`}},
 	{route: "/access/v1/evaluations", good: `{"subject":{"type":"user","id":"u"},"action":{"name":"a"},"resource":{"type":"t","id":"1"},"context":{},"evaluations":[{}],"options":{}}`,
@@ -107,7 +116,7 @@ var takers = []taker{
 
 // others are routes that take no body, with what they must refuse.
 var others = map[string][]string{
-	"/health": nil, "/health/ready": nil, "/metrics": nil, "/policy/status": nil, "/policy/lists": nil, "/policy/reload": nil, "/policy/events": nil,
+	"/health": nil, "/health/ready": nil, "/metrics": nil, "/policy/status": nil, "/policy/lists": nil, "/enforce/blocked": nil, "/enforce/allowed": nil, "/policy/reload": nil, "/policy/events": nil,
 	"/audit/records": {"?limit=0", "?limit=x", "?limit=1e9", "?since=yesterday", "?before=-1", "?colour=red", "?action=a&action=b", "?action=" + strings.Repeat("a", 5000)},
 	"/{$}":           nil, "/v1/policies": nil, "/v1/policies/{path...}": nil, // oracle_test.go has their answers
 	"/.well-known/authzen-configuration": nil,

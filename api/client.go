@@ -123,6 +123,20 @@ func (c *Client) changeList(ctx context.Context, method, list string, entry List
 	return answer.Changed, err
 }
 
+// ImportLists takes over entries of the original gateway's lists.
+func (c *Client) ImportLists(ctx context.Context, im audit.Import) (done audit.Imported, err error) {
+	const path = "/policy/lists/import"
+	body, err := json.Marshal(im)
+	if err != nil {
+		return done, err
+	}
+	text, err := c.call(ctx, http.MethodPost, path, body)
+	if err == nil {
+		err = c.read(path, text, &done)
+	}
+	return done, err
+}
+
 // Records asks for audit records, newest first.
 func (c *Client) Records(ctx context.Context, filter audit.Filter) (answer RecordsAnswer, err error) {
 	return answer, c.get(ctx, "/audit/records?"+filter.Values().Encode(), &answer)

@@ -53,7 +53,11 @@ func (s *Server) changeList(w http.ResponseWriter, r *http.Request) error {
 		List: r.PathValue("list"), TargetType: in.TargetType, TargetName: in.TargetName,
 		Reason: in.Reason, SourcePath: in.SourcePath, Actor: callerName(r.Context()),
 	}
-	if err := entry.Validate(); err != nil {
+	check := entry.Validate
+	if r.Method == http.MethodDelete {
+		check = entry.ValidateRemoval
+	}
+	if err := check(); err != nil {
 		return decision.BadRequest("%s", err)
 	}
 	id := r.Header.Get(HeaderRequestID)
@@ -71,6 +75,26 @@ func (s *Server) changeList(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	decision.WriteJSON(w, http.StatusOK, answer)
+	return nil
+}
+
+// importLists is POST /policy/lists/import: it takes over entries of the original gateway in one transaction.
+func (s *Server) importLists(w http.ResponseWriter, r *http.Request) error {
+	if s.cfg.Audit == nil {
+		return errNoAudit
+	}
+	var in audit.Import
+	if err := decision.Decode(r, &in); err != nil {
+		return err
+	}
+	if err := in.Validate(); err != nil {
+		return decision.BadRequest("%s", err)
+	}
+	done, err := s.cfg.Audit.Import(r.Context(), in, callerName(r.Context()), r.Header.Get(HeaderRequestID))
+	if err != nil {
+		return err
+	}
+	decision.WriteJSON(w, http.StatusOK, done)
 	return nil
 }
 

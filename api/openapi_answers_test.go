@@ -42,6 +42,12 @@ var goodRequests = []question{
 	{"POST", "/policy/lists/block", listed, []string{clientHeader}},
 	{"GET", "/policy/lists", "", nil},
 	{"DELETE", "/policy/lists/block", listed, []string{clientHeader}},
+	{"POST", "/policy/lists/import", takers[8].good, []string{clientHeader}},
+	{"POST", "/enforce/allow", takers[10].good, []string{clientHeader}},
+	{"GET", "/enforce/allowed", "", nil},
+	{"POST", "/enforce/block", takers[9].good, []string{clientHeader}},
+	{"GET", "/enforce/blocked", "", nil},
+	{"DELETE", "/enforce/block", takers[9].good, []string{clientHeader}},
 	{"GET", "/audit/records", "", nil},
 	{"GET", "/audit/verify", "", nil},
 	{"POST", "/policy/evaluate", takers[0].good, nil},
@@ -190,6 +196,7 @@ func answersToBadRequests(t *testing.T, o *openAPI) {
 	o.ask(s, question{"POST", "/", `{"cut":`, nil}, http.StatusBadRequest, true)
 	o.ask(s, question{"POST", "/policy/lists/grey", listed, []string{clientHeader}}, http.StatusBadRequest, true)
 	o.ask(s, question{"DELETE", "/policy/lists/allow", `{"target_type":"skill"}`, []string{clientHeader}}, http.StatusBadRequest, true)
+	o.ask(s, question{"DELETE", "/enforce/block", `{"target_type":"skill"}`, []string{clientHeader}}, http.StatusBadRequest, true)
 	o.ask(s, question{"DELETE", "/policy/lists/allow", listed, []string{clientHeader}}, http.StatusNotFound)
 	o.ask(s, question{"POST", "/policy/reload", "", nil}, http.StatusForbidden, true)
 	o.ask(s, question{"GET", "/audit/records?limit=1001", "", nil}, http.StatusBadRequest, true)

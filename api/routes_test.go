@@ -58,7 +58,7 @@ func TestEveryRouteNeedsExactlyOneScope(t *testing.T) {
 func TestATokenDoesWhatItWasMadeForAndNothingElse(t *testing.T) {
 	all := append(gate.ScopeNames(), "decide,read,query,change")
 	s, err := New(Config{
-		Token: "t", BindHost: "127.0.0.1", Source: func() (fs.FS, error) { return fstest.MapFS{}, nil },
+		Token: "t", BindHost: "127.0.0.1", Source: func() (fs.FS, error) { return fstest.MapFS{}, nil }, RequestsPerSecond: 1e6,
 		FindToken: func(d gate.Digest) (gate.Token, bool) {
 			for _, names := range all {
 				if d == gate.DigestOf(names) {

@@ -152,6 +152,24 @@ func (a *action) entry() (e Entry, why string) {
 	return e, fmt.Sprintf("install is %v: expected block or allow", state.Install)
 }
 
+// Validate returns what is wrong with an import, or nil.
+func (im *Import) Validate() error {
+	if im.Source == "" || len(im.Entries)+len(im.LeftOut) == 0 {
+		return errors.New("source is required, and at least one of entries and left_out")
+	}
+	for i := range im.Entries {
+		if err := im.Entries[i].validateImport(); err != nil {
+			return fmt.Errorf("entries[%d]: %w", i, err)
+		}
+	}
+	for i, left := range im.LeftOut {
+		if left.List != "" && left.List != ListBlock && left.List != ListAllow {
+			return fmt.Errorf("left_out[%d]: list is %q: expected block, allow or nothing", i, left.List)
+		}
+	}
+	return nil
+}
+
 // validateImport is Validate for an entry that is taken over: a block may have a name that no other entry may.
 func (e *Entry) validateImport() error {
 	if e.List == ListBlock {

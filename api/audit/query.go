@@ -126,6 +126,9 @@ func (f Filter) PageSize() int {
 	return min(f.Limit, maxLimit)
 }
 
+// actionRejected was the action of refused reloads in earlier versions. Both actions find the records of both.
+const actionRejected = "policy-reload-rejected"
+
 // query returns an empty slice, not nil, if no record matches: JSON has [] then, not null.
 func query(ctx context.Context, db querier, f Filter) ([]Record, error) {
 	conditions, args := []string{"seq > ?"}, []any{f.After}
@@ -133,7 +136,13 @@ func query(ctx context.Context, db querier, f Filter) ([]Record, error) {
 		conditions, args = append(conditions, condition), append(args, arg)
 	}
 	for _, t := range f.texts() {
-		if *t.value != "" {
+		switch {
+		case *t.value == "":
+		case t.name == "action" && *t.value == ActionPolicyReload:
+			where("action IN (?, '"+actionRejected+"')", ActionPolicyReload)
+		case t.name == "action" && *t.value == actionRejected:
+			where("(action = ? OR action = '"+ActionPolicyReload+"' AND outcome = '"+OutcomeFailed+"')", actionRejected)
+		default:
 			where(t.name+" = ?", *t.value)
 		}
 	}

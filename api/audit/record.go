@@ -16,23 +16,22 @@ import (
 
 // The actions. The log itself records those from [ActionPrune] on.
 const (
-	ActionStart                = "start"
-	ActionStop                 = "stop"
-	ActionPolicyReload         = "policy-reload"          // target: the policy directory
-	ActionPolicyReloadRejected = "policy-reload-rejected" // the same; the policy in service stays
-	ActionAuthRefused          = "auth-refused"           // actor: the token's name, or the remote address if it has none
-	ActionTokenAdd             = "token-add"              // target: the token's name
-	ActionTokenRemove          = "token-remove"           // the same; revoked
-	ActionPolicyRestored       = "policy-restored"        // a policy of an earlier run serves
-	ActionListBlock            = "list-block"             // target: TYPE/NAME, as for the next two
-	ActionListAllow            = "list-allow"
-	ActionListRemove           = "list-remove"
-	ActionListImport           = "list-import"    // of the original gateway's lists; refused: one entry that could not be taken over
-	ActionPrune                = "audit-prune"    // retention removed the oldest records
-	ActionGap                  = "audit-gap"      // records were lost at this position; details say how many and when
-	ActionReplaced             = "audit-replaced" // the database was moved away or replaced, while in use or before the start
-	ActionTampered             = "audit-tampered" // another program wrote to the database while in use, or removed records
-	ActionMoved                = "audit-moved"    // the log of an earlier version was brought along from the file that it was in
+	ActionStart          = "start"
+	ActionStop           = "stop"
+	ActionPolicyReload   = "policy-reload"   // target: the policy directory; refused: the outcome is failed
+	ActionAuthRefused    = "auth-refused"    // actor: the token's name, or the remote address if it has none
+	ActionTokenAdd       = "token-add"       // target: the token's name
+	ActionTokenRemove    = "token-remove"    // the same; revoked
+	ActionPolicyRestored = "policy-restored" // a policy of an earlier run serves
+	ActionListBlock      = "list-block"      // target: TYPE/NAME, as for the next two
+	ActionListAllow      = "list-allow"
+	ActionListRemove     = "list-remove"
+	ActionListImport     = "list-import"    // of the original gateway's lists; refused: one entry that could not be taken over
+	ActionPrune          = "audit-prune"    // retention removed the oldest records
+	ActionGap            = "audit-gap"      // records were lost at this position; details say how many and when
+	ActionReplaced       = "audit-replaced" // the database was moved away or replaced, while in use or before the start
+	ActionTampered       = "audit-tampered" // another program wrote to the database while in use, or removed records
+	ActionMoved          = "audit-moved"    // the log of an earlier version was brought along from the file that it was in
 )
 
 // The outcomes.

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 )
 
@@ -34,24 +35,28 @@ func (l *Log) takeIn(ctx context.Context, s *store) error {
 	if err != nil {
 		return err
 	}
-	im, err := readOriginal(ctx, l.cfg.Original)
-	switch {
-	case done != "":
+	if done != "" { // what it holds now is offered, not needed
 		l.imported = done
-		if err == nil && im != nil && im.sha256 != done {
+		if im, err := readOriginal(ctx, l.cfg.Original); err == nil && im != nil && im.sha256 != done {
 			l.offer = im
 		}
-		return nil //nolint:nilerr // what it holds now is offered, not needed
-	case err != nil:
-		l.wait(fmt.Errorf("the block list of the original gateway could not be taken over: %w: repair it, or, to go on without it, move it away and start again", err))
 		return nil
-	case im != nil:
-		if err := l.importFirst(ctx, s, im); err != nil {
-			l.wait(fmt.Errorf("the block list of the original gateway, %s, could not be taken over: %w", l.cfg.Original, explain(err)))
-			return nil
-		}
 	}
-	l.wait(nil)
+	l.wait(l.takeInNow(ctx, s))
+	return nil
+}
+
+func (l *Log) takeInNow(ctx context.Context, s *store) error {
+	im, err := readOriginal(ctx, l.cfg.Original)
+	if err != nil {
+		return fmt.Errorf("the block list of the original gateway could not be taken over: %w: repair it, or, to go on without it, move it away and start again", err)
+	}
+	if im == nil {
+		return nil
+	}
+	if err := l.importFirst(ctx, s, im); err != nil {
+		return fmt.Errorf("the block list of the original gateway, %s, could not be taken over: %w", l.cfg.Original, explain(err))
+	}
 	return nil
 }
 
@@ -155,10 +160,11 @@ func (l *Log) Offered() []Entry {
 // Import takes lists over as [New] does those of the original gateway, in one transaction with its records. After an error
 // nothing has changed, unless the error says that the outcome is unknown.
 func (l *Log) Import(ctx context.Context, im Import, actor, requestID string) (done Imported, err error) {
+	if err := im.Validate(); err != nil {
+		return Imported{}, err
+	}
+	im.Entries = slices.Clone(im.Entries)
 	for i := range im.Entries {
-		if err := im.Entries[i].validateImport(); err != nil {
-			return Imported{}, fmt.Errorf("entry %d: %w", i, err)
-		}
 		im.Entries[i].Actor = cmp.Or(actor, DefaultActor)
 		if im.Entries[i].CreatedAt.IsZero() {
 			im.Entries[i].CreatedAt = parseTime(timeText(time.Now()))
@@ -208,7 +214,7 @@ func (l *Log) importFirst(ctx context.Context, s *store, im *Import) error {
 // importInto adds the entries of im, each with its record, and a record of the whole. It only tightens: a target that is
 // blocked here stays so, and one that is blocked there and allowed here is blocked.
 func (l *Log) importInto(ctx context.Context, a *appender, im Import, actor, requestID string, w *written) (Imported, error) {
-	done := Imported{Source: im.Source, LeftOut: im.LeftOut}
+	done := Imported{Source: im.Source, LeftOut: append([]LeftOut{}, im.LeftOut...)}
 	for _, e := range im.Entries {
 		changed, why, err := l.importEntry(ctx, a, e, im.Source, actor, requestID)
 		switch {

@@ -288,7 +288,7 @@ func TestOnlyWhatTheChainSaysServedHasServed(t *testing.T) {
 	l := start(t, audit.Config{})
 	for _, r := range []audit.Record{
 		{Action: audit.ActionPolicyReload, RevisionTo: "sha256:one"},
-		{Action: audit.ActionPolicyReloadRejected, Outcome: audit.OutcomeFailed, RevisionTo: "sha256:refused"},
+		{Action: audit.ActionPolicyReload, Outcome: audit.OutcomeFailed, RevisionTo: "sha256:refused"},
 		{Action: audit.ActionPolicyRestored, RevisionTo: "sha256:restored"},
 		{Action: audit.ActionListBlock, RevisionTo: "sha256:list"},
 		{Action: audit.ActionPolicyReload, RevisionTo: "sha256:altered"},

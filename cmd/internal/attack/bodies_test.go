@@ -28,6 +28,8 @@ var bodyRoutes = []struct{ path, body string }{
 	{"/v1/guardrail/evaluate", `{"evaluation_id": "x", "direction": "prompt", "mode": "action", "local_result": %s, "cisco_result": %s}`},
 	{"/v1/guardrail/judge", `{"direction": %s, "kind": "injection", "content": %s}`},
 	{"/policy/lists/block", `{"target_type": %s, "target_name": %s}`},
+	{"/policy/lists/import", `{"source": "x", "entries": [%s], "left_out": [%s]}`},
+	{"/enforce/block", `{"target_type": %s, "target_name": %s}`},
 }
 
 // bodies are bodies that are deep, long, huge once unpacked, or not what they say they are.

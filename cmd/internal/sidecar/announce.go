@@ -86,14 +86,17 @@ func (s *Sidecar) countReport(ctx context.Context, r engine.Report) error {
 func (s *Sidecar) recordReport(ctx context.Context, r engine.Report) error {
 	record := audit.Record{
 		Time: r.StartedAt.Add(r.Duration), Action: audit.ActionPolicyReload, Actor: actor(r.Trigger),
-		Target: s.cfg.Settings.PolicyDir, RequestID: r.Trigger.RequestID, Details: audit.JSON(s.lifecycle(r).Details),
+		Target: s.cfg.Settings.PolicyDir, RequestID: r.Trigger.RequestID,
 	}
+	details := s.lifecycle(r).Details
 	switch r.Result {
 	case engine.Unchanged:
 		record.Outcome = audit.OutcomeUnchanged
 	case engine.Failed:
-		record.Action, record.Outcome, record.Message = audit.ActionPolicyReloadRejected, audit.OutcomeFailed, r.Refused.Error()
+		details["event"] = "policy.reload.rejected" // as the original gateway's records have it
+		record.Outcome, record.Severity, record.Message = audit.OutcomeFailed, audit.SeverityHigh, r.Refused.Error()
 	}
+	record.Details = audit.JSON(details)
 	if r.Previous != nil {
 		record.RevisionFrom = r.Previous.Revision()
 	}

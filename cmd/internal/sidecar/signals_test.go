@@ -332,7 +332,7 @@ func TestARefusedReloadIsReportedAndChangesNothing(t *testing.T) {
 	if status != http.StatusInternalServerError || !bytes.Contains(body, []byte(`"file":"p.rego","line":2`)) {
 		t.Errorf("%d %s", status, body)
 	}
-	if at := receive(t, r.atLog, "log"); at.generation != 1 || at.audit != "policy-reload-rejected failed by default" ||
+	if at := receive(t, r.atLog, "log"); at.generation != 1 || at.audit != "policy-reload failed by default" ||
 		!strings.Contains(at.metric, `"failed"} 1`) || !strings.Contains(at.metric, `"success"} 1`) {
 		t.Errorf("%+v", at)
 	}
@@ -349,7 +349,7 @@ func TestARefusedReloadIsReportedAndChangesNothing(t *testing.T) {
 	if e := receive(t, r.events, "event"); e.Transition != "recovered" || r.judged(t).Cached {
 		t.Errorf("%+v; a reload that was asked for keeps no verdict", e)
 	}
-	answer, err := r.client.Records(t.Context(), audit.Filter{Action: audit.ActionPolicyReloadRejected})
+	answer, err := r.client.Records(t.Context(), audit.Filter{Action: audit.ActionPolicyReload, Outcome: audit.OutcomeFailed})
 	if err != nil || len(answer.Records) != 1 || answer.Records[0].RequestID != "request-of-the-test" || !bytes.Contains(answer.Records[0].Details, []byte("p.rego")) {
 		t.Errorf("%+v, %v", answer, err)
 	}
