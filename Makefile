@@ -49,7 +49,7 @@ fuzz: ## every fuzz target FUZZTIME=100000x times each
 bench: ## every benchmark, with its allocations; some: ARGS='-bench=Decide -count=6'
 	go test -run='^$$' -bench=. -benchmem $(ARGS) $(PKG)
 
-bench-peers: build ## measure this sidecar beside opa, about 15 minutes; more: ARGS='-full -json FILE'
+bench-peers: build ## measure this sidecar beside opa, about 40 minutes; more: ARGS='-full -json FILE'; decisions alone: ARGS='-only decide'
 	GOBIN=$(CURDIR)/bin/peers go install github.com/open-policy-agent/opa@$(OPA)
 	go build $(STAMP) -trimpath -o bin/ ./cmd/policybench
 	bin/policybench $(ARGS)

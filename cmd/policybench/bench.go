@@ -80,9 +80,11 @@ func (b *bench) run(ctx context.Context) (err error) {
 		}
 	}
 	if b.selects("throughput") {
-		return b.throughput(ctx)
+		if err := b.throughput(ctx); err != nil {
+			return err
+		}
 	}
-	return nil
+	return b.decide(ctx)
 }
 
 func (b *bench) selects(measures ...string) bool {

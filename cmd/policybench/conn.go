@@ -30,7 +30,7 @@ func (p *process) dataRequest(q corpus.Question) request {
 		method, body = http.MethodPost, `{"input":`+q.Input+`}`
 	}
 	r := p.request(method, "/v1/data/"+q.Path, body)
-	r.name = q.Path + " with input " + q.Input
+	r.name = oneLine(q.Path + " with input " + q.Input)
 	return r
 }
 

@@ -7,6 +7,7 @@ import (
 	"math"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -32,6 +33,7 @@ type report struct {
 type row struct {
 	Measure      string             `json:"measure"`
 	Corpus       string             `json:"corpus"`
+	InputBytes   int                `json:"input_bytes,omitempty"`
 	Unit         string             `json:"unit"`
 	MoreIsBetter bool               `json:"more_is_better"`
 	Programs     map[string]summary `json:"programs"`
@@ -66,11 +68,31 @@ func (r *report) table(w io.Writer) {
 	for _, name := range []string{opaName, sidecarName} {
 		fmt.Fprintf(w, "%s: %s\n", name, r.Versions[name])
 	}
+	r.measureTable(w)
+	r.decideTable(w)
+	for _, row := range r.Rows {
+		if row.Note != "" {
+			fmt.Fprintf(w, "%s, %s: %s.\n", row.Measure, row.Corpus, row.Note)
+		}
+	}
+	fmt.Fprintf(w, "Answers compared: %d. Different: %d. Decisions that failed during edits: %d.\n",
+		r.Agreed, len(r.Disagreements), r.Failed)
+	for _, text := range append(r.Disagreements, r.Failures...) {
+		fmt.Fprintf(w, "  %s\n", text)
+	}
+}
+
+// measureTable has a line for each row but those of decide.
+func (r *report) measureTable(w io.Writer) {
+	rows := slices.DeleteFunc(slices.Clone(r.Rows), func(w row) bool { return strings.HasPrefix(w.Measure, decidePrefix) })
+	if len(rows) == 0 {
+		return
+	}
 	fmt.Fprintln(w)
 	t := tabwriter.NewWriter(w, 0, 0, 1, ' ', 0)
 	fmt.Fprintln(t, "| measure\t| corpus\t| opa\t| defenseclaw\t| ratio\t|")
 	fmt.Fprintln(t, "|---\t|---\t|---\t|---\t|---\t|")
-	for _, row := range r.Rows {
+	for _, row := range rows {
 		ratio := "–"
 		if row.Ratio != nil {
 			ratio = ratioText(*row.Ratio)
@@ -87,16 +109,6 @@ func (r *report) table(w io.Writer) {
 	}
 	_ = t.Flush()
 	fmt.Fprintf(w, "\nMedian [lower quartile, upper quartile] ×count. ratio: defenseclaw / opa.\n")
-	for _, row := range r.Rows {
-		if row.Note != "" {
-			fmt.Fprintf(w, "%s, %s: %s.\n", row.Measure, row.Corpus, row.Note)
-		}
-	}
-	fmt.Fprintf(w, "Answers compared: %d. Different: %d. Decisions that failed during edits: %d.\n",
-		r.Agreed, len(r.Disagreements), r.Failed)
-	for _, text := range append(r.Disagreements, r.Failures...) {
-		fmt.Fprintf(w, "  %s\n", text)
-	}
 }
 
 func cell(s summary, unit string) string {

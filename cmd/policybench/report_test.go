@@ -59,6 +59,22 @@ func TestRowOfOneProgramHasNoRatio(t *testing.T) {
 	}
 }
 
+func TestADecisionHasALineWithItsNoise(t *testing.T) {
+	r := newReport()
+	r.add(row{Measure: decideTime, Corpus: "rbac, small", InputBytes: 1200, Programs: map[string]summary{
+		opaName: summarise([]float64{400, 440}), "opa fast": summarise([]float64{200}), sidecarName: summarise([]float64{45, 50, 55}),
+	}})
+	r.add(row{Measure: decideRate, Corpus: "rbac, small", MoreIsBetter: true, Programs: map[string]summary{sidecarName: summarise([]float64{7})}})
+	var out strings.Builder
+	r.table(&out)
+	text := strings.Join(strings.Fields(out.String()), " ")
+	for _, want := range []string{"| rbac, small | 1,200 | 200 → 50 ±10 % (0.25) | 7 | – | – | – |", "rbac, small: opa fast."} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the table has no %q:\n%s", want, out.String())
+		}
+	}
+}
+
 func TestJSONHasAllSamples(t *testing.T) {
 	r := newReport()
 	r.add(row{Measure: "m", Programs: map[string]summary{sidecarName: summarise([]float64{3, 1, 2})}})

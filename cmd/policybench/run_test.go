@@ -54,7 +54,7 @@ func startSidecar(t *testing.T, path, text string) *session {
 
 var quick = []string{
 	"-sizes", "10", "-data", "1", "-heavy", "1", "-rounds", "2", "-storm", "300ms", "-load", "200ms",
-	"-connections", "2", "-deadline", patience.String(),
+	"-connections", "2", "-deadline", patience.String(), "-only", "start|edit|storm|memory|data|throughput",
 }
 
 // runSmall runs the command with small sizes and returns its report and its output.
@@ -117,6 +117,27 @@ func TestRunMeasuresTheSidecarAlone(t *testing.T) {
 	}
 }
 
+func TestADecisionIsMeasuredForEachInputOfAKind(t *testing.T) {
+	r, output := runSmall(t, "-opa", "", "-only", "decide (rbac|gateway)")
+	if len(r.Rows) != 2*3*5 {
+		t.Fatalf("%d rows:\n%s", len(r.Rows), output)
+	}
+	for _, w := range r.Rows {
+		s := w.Programs[sidecarName]
+		if s.Count == 0 || w.InputBytes == 0 || s.Median <= 0 && w.Measure != decideTime { // its tick is 10 ms
+			t.Errorf("%s, %s: %d bytes of input, %+v", w.Measure, w.Corpus, w.InputBytes, s)
+		}
+	}
+	for _, want := range []string{"| rbac, large", "| gateway, small", "±"} {
+		if !strings.Contains(output, want) {
+			t.Errorf("the table has no %q:\n%s", want, output)
+		}
+	}
+	if strings.Contains(output, "| measure") {
+		t.Errorf("an empty table of other measures:\n%s", output)
+	}
+}
+
 func TestRunComparesWithOPA(t *testing.T) {
 	opa, err := exec.LookPath("../../bin/peers/opa")
 	if err != nil {
@@ -124,7 +145,7 @@ func TestRunComparesWithOPA(t *testing.T) {
 			t.Skip("NO OPA, NO COMPARISON: run `make bench-peers` to install it")
 		}
 	}
-	r, output := runSmall(t, "-opa", opa)
+	r, output := runSmall(t, "-opa", opa, "-only", "start|edit|storm|memory|data|throughput|decide kubernetes")
 	if r.Agreed == 0 || len(r.Disagreements) > 0 {
 		t.Errorf("%d answers compared, %v differ", r.Agreed, r.Disagreements)
 	}

@@ -67,32 +67,30 @@ type loaded struct {
 	rate, p50, p99, mallocs, cpuTime []float64
 }
 
+// placement says on which CPUs a program and the load run.
+type placement struct {
+	pinned        bool // false: on all of them
+	program, load int
+}
+
 func (b *bench) measureLoad(
 	ctx context.Context, dir, name string, pinned bool, questions []corpus.Question,
 ) error {
-	var cpu, loadCPU int
+	cpus := placement{pinned: pinned}
 	if pinned {
 		name += ", a processor each"
 		var err error
-		if cpu, loadCPU, err = twoCPUs(); err != nil {
+		if cpus.program, cpus.load, err = twoCPUs(); err != nil {
 			fmt.Fprintf(b.progress, "policybench: not measured: %s: %v\n", name, err)
 			return nil
 		}
 	}
-	var programs []*loaded
-	defer func() {
-		for _, l := range programs {
-			l.close()
-		}
-	}()
-	for i, p := range b.loadPeers() {
-		p.pinned, p.cpu = pinned, cpu
-		running, err := p.start(ctx, filepath.Join(dir, "policy"), filepath.Join(dir, fmt.Sprint(i, pinned)))
-		if err != nil {
-			return err
-		}
-		l := &loaded{session: newSession(running), loadCPU: loadCPU}
-		programs = append(programs, l)
+	programs, err := b.startLoaded(ctx, dir, cpus)
+	defer closeAll(programs)
+	if err != nil {
+		return err
+	}
+	for _, l := range programs {
 		for _, q := range questions { // only correct answers count
 			ready, err := l.waitFor(ctx, q, b.deadline)
 			if err != nil {
@@ -107,11 +105,31 @@ func (b *bench) measureLoad(
 		}
 	}
 	measure := func(l *loaded) error { return b.loadOnce(ctx, l, questions) }
-	err := alternate(ctx, b, "throughput, "+name, programs, measure, nil)
+	err = alternate(ctx, b, "throughput, "+name, programs, measure, nil)
 	if err == nil {
 		b.addLoad(name, programs)
 	}
 	return err
+}
+
+// startLoaded starts the programs to put under load on dir's policy. The caller closes those that it returns, also with an
+// error.
+func (b *bench) startLoaded(ctx context.Context, dir string, cpus placement) (programs []*loaded, err error) {
+	for i, p := range b.loadPeers() {
+		p.pinned, p.cpu = cpus.pinned, cpus.program
+		running, err := p.start(ctx, filepath.Join(dir, "policy"), filepath.Join(dir, fmt.Sprint(i, cpus.pinned)))
+		if err != nil {
+			return programs, err
+		}
+		programs = append(programs, &loaded{session: newSession(running), loadCPU: cpus.load})
+	}
+	return programs, nil
+}
+
+func closeAll(programs []*loaded) {
+	for _, l := range programs {
+		l.close()
+	}
 }
 
 func (b *bench) loadOnce(ctx context.Context, l *loaded, questions []corpus.Question) error {

@@ -26,7 +26,7 @@ func dockerfile() Kind {
 func materials() Kind {
 	data := fmt.Sprintf(`{"allowed_licences": [%s], "advisories": [%s], "exceptions": [%s], "banned": {%s}}`+"\n",
 		list(12, func(i int) string { return fmt.Sprintf(`"licence-%d"`, i) }),
-		list(400, func(i int) string {
+		list(150, func(i int) string {
 			return fmt.Sprintf(`{"id": "ADV-%04d", "package": "package-%d", "fixed": "1.%d.0"}`, i, i*3, i%9)
 		}),
 		list(50, func(i int) string {
@@ -39,7 +39,7 @@ func materials() Kind {
 			return fmt.Sprintf(`{"format": "CycloneDX", "components": [%s]}`, list(n, func(i int) string {
 				return fmt.Sprintf(`{"name": "package-%d", "version": "1.%d.%d", "licences": ["licence-%d"], "hash": "%064x"}`, i, i%7, i%4, i%14, i)
 			}))
-		}, 2, 20, 120),
+		}, 2, 12, 60),
 	}
 }
 
