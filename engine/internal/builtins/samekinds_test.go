@@ -101,7 +101,11 @@ func operandsOfEveryKind(random *rand.Rand, decl *ast.Builtin, byKind map[string
 		}
 		return all
 	}
-	for range 150 {
+	calls := 150
+	if underRaceDetector {
+		calls = 15
+	}
+	for range calls {
 		var operands []string
 		for _, arg := range args {
 			kinds := slices.DeleteFunc(kindsOf(arg), func(kind string) bool { return len(byKind[kind]) == 0 })
