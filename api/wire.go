@@ -84,6 +84,8 @@ type StatusAnswer struct {
 	Judge      string          `json:"judge"`                // off, or the model that is asked
 	PolicyFrom string          `json:"policy_from"`          // set, found in the data directory, or embedded
 	PolicyWhy  string          `json:"policy_why,omitempty"` // for people
+	// Decided says how, by path: the most asked for first, at most 100.
+	Decided []Way `json:"decided,omitempty"`
 }
 
 // PolicyChoice says how the policy directory was chosen.

@@ -31,6 +31,7 @@ func (e *Engine) attempt(ctx context.Context, trigger Trigger) Report {
 	default:
 		watch.begin(phaseSwap)
 		e.current.Store(candidate)
+		e.hot.succeed(report.Previous, candidate)
 		report.Result = Success
 	}
 	watch.end()
@@ -97,6 +98,8 @@ func (e *Engine) loader(trigger Trigger, previous *Generation, begin func(phase 
 		eval: eval.Config{
 			Limiter: e.limiter, TimeoutNow: &e.timeout, OnHot: e.hot.add, OnAsked: e.asked.add,
 			MaxAnswerBytes: e.cfg.MaxAnswerBytes, AwaitAbandoned: e.cfg.AwaitAbandoned,
+			NoPrograms: e.cfg.NoPrograms, MaxDecisionBytes: e.cfg.MaxDecisionBytes, Shadow: e.cfg.Shadow,
+			OnDifference: e.cfg.OnDifference, Counts: &e.counts,
 		},
 		elsewhere:   e.elsewhere(),
 		wait:        e.removalWait(trigger),

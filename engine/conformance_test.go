@@ -153,7 +153,10 @@ func TestOPAsConformanceCasesHoldForFreshAndSplicedGenerations(t *testing.T) {
 			}
 		})
 	}
-	t.Logf("%d decisions by a second tier", secondTiers)
+	t.Logf("%d decisions by a second tier, %d by a program", secondTiers, programs)
+	if programs < 1000 && !t.Failed() {
+		t.Errorf("only %d decisions were made by a program", programs)
+	}
 	if secondTiers < 100 && !t.Failed() {
 		t.Errorf("only %d decisions were made by a second tier", secondTiers)
 	}
@@ -257,7 +260,18 @@ func decideCase(t *testing.T, g *Generation, tc cases.TestCase, how string) {
 		t.Errorf("%s: evaluate %s ahead: %v", how, path, err)
 	}
 	decideOnce(t, g, tc, how+", second tier", path, m[2], input)
+	if err := g.evaluator.Compile(t.Context(), eval.Path(path)); err == nil {
+		decideOnce(t, g, tc, how+", program", path, m[2], input)
+		for _, w := range g.evaluator.Ways() {
+			if slices.Equal(w.Path, eval.Path(path)) && w.ByProgram > w.Asked {
+				programs++
+			}
+		}
+	}
 }
+
+// programs counts the decisions that were made by programs.
+var programs int
 
 // secondTiers counts the decisions that were made by a second tier.
 var secondTiers int

@@ -39,6 +39,11 @@ type Config struct {
 	// evaluations and observed decisions always are evaluated here.
 	Elsewhere Elsewhere
 
+	NoPrograms       bool             // decide by OPA's evaluator alone
+	MaxDecisionBytes int64            // that a program may use for one decision, above which OPA's evaluator makes it; default 256 MiB
+	Shadow           float64          // the share of the decisions of programs that OPA's evaluator makes as well
+	OnDifference     func(Difference) // is told where the two differ; nil: nothing is called
+
 	// AwaitAbandoned is for a process that another one ends when its evaluations hang: what cannot be
 	// interrupted is answered when it ends, not at its deadline.
 	AwaitAbandoned bool
@@ -62,6 +67,7 @@ type Engine struct {
 	limiter *eval.Limiter
 	hot     *hotPaths
 	asked   asked
+	counts  eval.ProgramCounts
 
 	timeout atomic.Int64 // of a decision, in nanoseconds; all generations read it
 	removal atomic.Int64 // RemovalWait, in nanoseconds

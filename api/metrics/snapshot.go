@@ -14,6 +14,15 @@ type Snapshot struct {
 
 	Connections Connections
 	Workers     Workers
+	Programs    Programs
+}
+
+// Programs counts the decisions of compiled programs since the start.
+type Programs struct {
+	Decisions uint64 // that a program was asked for
+	Asked     uint64 // of them, those that it left to OPA's evaluator
+	Compared  uint64 // and those that were made in both ways
+	Differed  uint64 // with another answer
 }
 
 // Workers counts the processes that evaluate for the sidecar.

@@ -164,6 +164,15 @@ func decisionTable() []instrument {
 		{name: admissionDecisions, unit: "{decision}", kind: counter,
 			labels: product(label("decision", admissionVerdicts...), label("source", "api"), targetTypes),
 			help:   "Admission decisions by verdict and target type."},
+		{name: "defenseclaw.policy.programs.decisions", unit: "{decision}", kind: observedCounter,
+			labels: product(label("outcome", "program", "opa", "compared", "differed")),
+			read: func(now *moment, set setter) {
+				set(float64(now.Programs.Decisions-min(now.Programs.Asked, now.Programs.Decisions)), "program")
+				set(float64(now.Programs.Asked), "opa")
+				set(float64(now.Programs.Compared), "compared")
+				set(float64(now.Programs.Differed), "differed")
+			},
+			help: "Decisions that compiled programs made, and left to OPA's evaluator; those that were also made by it, and with another answer."},
 		{name: blockLatency, unit: "ms", kind: histogram, buckets: slowBuckets, labels: product(targetTypes),
 			help: "Duration of admission decisions that blocked or rejected the target, by target type."},
 	}

@@ -55,6 +55,10 @@ type Settings struct {
 
 	MaxAnswerBytes int
 
+	Programs         bool    // decide by compiled programs where they are OPA's evaluator's equal
+	MaxDecisionBytes int64   // that a program may use for one decision
+	Shadow           float64 // the share of the decisions of programs that is made twice
+
 	Isolation           string        // auto, off, queries or process
 	WorkerBytes         int64         // memory of a worker process; 0: by the machine's
 	WorkerIdle          time.Duration // a worker process that evaluated nothing for this long is ended

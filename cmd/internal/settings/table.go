@@ -245,6 +245,20 @@ func evaluating(s *Settings) []Setting {
 			Help: "refuse an answer with more than `N` bytes of JSON", value: positive(&s.MaxAnswerBytes, "a number of bytes"),
 		},
 		{
+			Flag: "programs", Env: "DEFENSECLAW_PROGRAMS", Key: "engine.programs", Default: "true",
+			Help:  "compile the rules of paths that are asked for again and again to programs, which decide as OPA's evaluator does, and faster",
+			value: boolean(&s.Programs),
+		},
+		{
+			Flag: "max-decision-memory", Env: "DEFENSECLAW_MAX_DECISION_MEMORY", Key: "engine.max_decision_memory", Default: "268435456",
+			Help: "let a program use `N` bytes of memory for one decision; OPA's evaluator makes a decision that needs more", value: positive(&s.MaxDecisionBytes, "a number of bytes"),
+		},
+		{
+			Flag: "shadow", Env: "DEFENSECLAW_SHADOW", Key: "engine.shadow", Default: "0",
+			Help:  "make this `SHARE` of the decisions of programs by OPA's evaluator as well, and report differences: 0.01 is one in a hundred",
+			value: share(&s.Shadow),
+		},
+		{
 			Flag: "strict-builtin-errors", Env: "DEFENSECLAW_STRICT_BUILTIN_ERRORS", Key: "engine.strict_builtin_errors", Default: "false",
 			Help:  "make an error of a builtin an error of the decision on OPA's routes, too, where it otherwise makes what called it undefined",
 			value: boolean(&s.StrictBuiltinErrors),

@@ -147,6 +147,17 @@ func natural[N int | int64](field *N, expected string) value {
 	})
 }
 
+func share(field *float64) value {
+	const expected = "a number from 0 to 1"
+	return parsed(field, expected, func(text string) (float64, error) {
+		f, err := strconv.ParseFloat(text, 64)
+		if err == nil && (f < 0 || f > 1 || f != f) {
+			err = errValue
+		}
+		return f, err
+	})
+}
+
 func integer(field *int) value { return parsed(field, "a number", strconv.Atoi) }
 
 func duration(field *time.Duration) value {

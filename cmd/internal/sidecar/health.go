@@ -63,6 +63,9 @@ func (s *Sidecar) snapshot() metrics.Snapshot {
 	now.Settings = metrics.Settings{
 		Applied: config.Applied, Refused: config.Refused, Broken: config.State == api.SettingsRefused, Waiting: len(config.AfterRestart),
 	}
+	if s.engine != nil {
+		now.Programs = metrics.Programs(s.engine.ProgramCounts())
+	}
 	now.Connections.Open, now.Connections.Rejected = s.connections.Health()
 	if s.decisions != nil {
 		decisions := s.decisions.Health()

@@ -100,6 +100,7 @@ func (s *Sidecar) makeEngine() (err error) {
 		RemovalWait:     set.RemovalWait,
 		Keep:            engine.Keep{Packages: domains.Packages(), DataOf: []engine.Path{{"defenseclaw"}}},
 		DecisionTimeout: set.DecisionTimeout, MaxDecisions: set.MaxDecisions, MaxAnswerBytes: set.MaxAnswerBytes,
+		NoPrograms: !set.Programs, MaxDecisionBytes: set.MaxDecisionBytes, Shadow: set.Shadow, OnDifference: s.logDifference,
 		Elsewhere: s.decideElsewhere(),
 	})
 	return err

@@ -44,6 +44,19 @@ func (p *Policy) CompiledModule(pkg unit.Key, file string) *ast.Module {
 	return nil
 }
 
+// CompiledFor is the compiled modules that a document needs, by file: those of the packages at and around its place,
+// and of all that they refer to. The map is the caller's; the modules are not to be changed.
+func (p *Policy) CompiledFor(ref ast.Ref) map[string]*ast.Module {
+	all := map[string]*ast.Module{}
+	reach := p.graph.Reach(unit.PathKey(ref))
+	for key := range p.graph.Closure(p.graph.Entangled(unit.SetOf(reach.Packages...))) {
+		for file, m := range p.packages.Get(key).modules {
+			all[file] = m
+		}
+	}
+	return all
+}
+
 // SyntaxFor is the parsed syntax of packages and of all that they need to compile, by file. Compilers copy it.
 func (p *Policy) SyntaxFor(packages unit.Set) map[string]*ast.Module {
 	return modulesIn(p.graph, p.graph.Closure(p.graph.Entangled(packages)))

@@ -63,7 +63,7 @@ func (e *Evaluator) evaluateConstants(ctx context.Context, p *plan, places []ast
 		if err != nil {
 			continue
 		}
-		value, err := one.evaluate(ctx, e, nil, limit, Strict)
+		value, err := one.evaluate(ctx, e, limit, Strict)
 		switch {
 		case err != nil: // stored nowhere, so the decision that reaches the rule fails as it would have
 		case value == nil:

@@ -13,6 +13,7 @@ import (
 
 	"defenseclaw/engine/internal/compile"
 	"defenseclaw/engine/internal/contain"
+	"defenseclaw/engine/internal/eval/plan/value"
 	"defenseclaw/engine/internal/store"
 
 	"github.com/open-policy-agent/opa/v1/ast"
@@ -84,9 +85,21 @@ type Config struct {
 	// OnAsked is called when a path is first asked for, and must not block. nil: nothing is called.
 	OnAsked func(Path)
 
-	// OnHot is called once for a path that is asked for often; it must not block. nil: nothing is called.
+	// OnHot is called for a path that has been asked for ProgramAfter times, and for HotAfter times; it must not block.
+	// nil: nothing is called.
 	OnHot func(*Evaluator, Path)
+
+	NoPrograms       bool             // decide by OPA's evaluator alone
+	MaxDecisionBytes int64            // that a program may use for one decision; 0: [DefaultMaxDecisionBytes]
+	Shadow           float64          // the share of the decisions of programs that are made by OPA's evaluator as well
+	OnDifference     func(Difference) // is told where the two differ; nil: nothing is called
+	Counts           *ProgramCounts   // nil: its own
 }
+
+// DefaultMaxDecisionBytes is the default of [Config].MaxDecisionBytes.
+const DefaultMaxDecisionBytes = 256 << 20
+
+func (c *Config) maxDecisionBytes() int64 { return cmp.Or(c.MaxDecisionBytes, DefaultMaxDecisionBytes) }
 
 // Evaluator decides by one policy and its data. Only its plans grow. Safe for concurrent use. It starts no
 // goroutine and needs no closing: when the last decision that uses it has ended, the collector takes it.
@@ -95,6 +108,7 @@ type Evaluator struct {
 	data   *store.Store
 	cfg    Config
 	plans  plans
+	frozen *value.Freezer // what programs need of the data; of the goroutine that makes them
 }
 
 // New makes the evaluator of a policy and its data. They must belong together: the policy was compiled against
@@ -104,7 +118,10 @@ func New(policy *compile.Policy, data *store.Store, cfg Config) *Evaluator {
 		cfg.TimeoutNow = new(atomic.Int64)
 		cfg.TimeoutNow.Store(int64(cmp.Or(cfg.Timeout, DefaultTimeout)))
 	}
-	return &Evaluator{policy: policy, data: data, cfg: cfg, plans: plans{mu: &sync.Mutex{}}}
+	if cfg.Counts == nil {
+		cfg.Counts = &ProgramCounts{}
+	}
+	return &Evaluator{policy: policy, data: data, cfg: cfg, plans: plans{mu: &sync.Mutex{}}, frozen: value.NewFreezer(nil)}
 }
 
 // Timeout bounds a decision whose context has no deadline.
@@ -140,7 +157,14 @@ func (e *Evaluator) Evaluate(ctx context.Context, path Path, input ast.Value, mo
 	defer e.cfg.Limiter.leave(share)
 	// The timeout begins now. The limiter has bounded the time that was spent waiting for a slot.
 	limit := newDeadline(ctx, e.Timeout())
-	value, err := plan.tier.Load().evaluate(ctx, e, input, limit, mode)
+	var term *ast.Term
+	if input != nil {
+		term = ast.NewTerm(input)
+	}
+	value, ok, err := e.byProgram(ctx, plan, term, limit, mode)
+	if !ok {
+		value, err = plan.tier.Load().evaluateTerm(ctx, e, term, limit, mode)
+	}
 	switch {
 	case err == nil:
 		return value, nil

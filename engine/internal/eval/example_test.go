@@ -39,7 +39,7 @@ other if lower(input.user) in admins with data.users as {"u1": {"role": "admin"}
 	for range HotAfter {
 		answerOf(t, e, Path{"p", "allow"}, admin)
 	}
-	if got := fmt.Sprint(hot); got != "[data.p.allow]" {
+	if got := fmt.Sprint(hot); got != "[data.p.allow data.p.allow]" {
 		t.Errorf("after %d decisions, hot are %s", HotAfter, got)
 	}
 	for _, of := range []struct {

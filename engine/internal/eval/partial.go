@@ -42,6 +42,9 @@ func (e *Evaluator) Ahead(ctx context.Context, path Path) (err error) {
 	if err = e.evaluatePartially(ctx, plan, rules); err != nil {
 		e.evaluateConstants(ctx, plan, rules.constants())
 	}
+	if t := plan.program.Load(); t != nil {
+		t.young() // the tier may be faster now
+	}
 	return err
 }
 
@@ -94,7 +97,7 @@ func (e *Evaluator) allEvaluate(ctx context.Context, places []ast.Ref, limit *de
 	for _, place := range places {
 		one, err := newTier(e.policy.Compiler(), place)
 		if err == nil {
-			_, err = one.evaluate(ctx, e, nil, limit, Strict)
+			_, err = one.evaluate(ctx, e, limit, Strict)
 		}
 		if err != nil {
 			return fmt.Errorf("%s cannot be evaluated: %w", place, err)

@@ -23,13 +23,18 @@ const maxPlans = 4096
 type plans struct {
 	byPath sync.Map // string → *plan
 	count  atomic.Int64
-	mu     *sync.Mutex // one preparation at a time: a burst after a reload prepares each path once
+
+	programs int         // of the goroutine that makes them
+	mu       *sync.Mutex // one preparation at a time: a burst after a reload prepares each path once
 }
 
 // plan is a path that is ready to be evaluated.
 type plan struct {
 	path Path
 	tier atomic.Pointer[tier] // the first tier, or the second once there is one
+
+	program   atomic.Pointer[program] // decides in the place of the tier; nil: there is none
+	noProgram atomic.Pointer[string]  // why there is none
 
 	quota *quota // of the slots for decisions; nil where nothing bounds them
 	uses  atomic.Uint64
@@ -131,11 +136,17 @@ func (e *Evaluator) prepareObserved(path Path, query ast.Body, mode Mode) (*rego
 // of a processor (see Ahead), and a path that is asked for once an hour would never earn that back.
 const HotAfter = 500
 
-// countUse is exact under concurrency: one caller alone sees the number HotAfter, so OnHot is called once.
+// countUse is exact under concurrency: one caller alone sees each number, so OnHot is called once for it.
 func (e *Evaluator) countUse(p *plan) {
-	if p.uses.Add(1) == HotAfter && e.cfg.OnHot != nil {
+	if n := p.uses.Add(1); (n == ProgramAfter || n == HotAfter) && e.cfg.OnHot != nil {
 		e.cfg.OnHot(e, p.path)
 	}
+}
+
+// Hot reports whether a path was asked for often enough for a second tier.
+func (e *Evaluator) Hot(path Path) bool {
+	p := e.plans.get(path.key(), path)
+	return p != nil && p.uses.Load() >= HotAfter
 }
 
 // Planned reports whether the path's query is prepared.

@@ -70,8 +70,13 @@ func (t *tier) newEvaluation(e *Evaluator) *evaluation {
 	return ev
 }
 
-// evaluate returns nil where the document is undefined.
-func (t *tier) evaluate(ctx context.Context, e *Evaluator, input ast.Value, limit *deadline, mode Mode) (ast.Value, error) {
+// evaluate is evaluateTerm without an input.
+func (t *tier) evaluate(ctx context.Context, e *Evaluator, limit *deadline, mode Mode) (ast.Value, error) {
+	return t.evaluateTerm(ctx, e, nil, limit, mode)
+}
+
+// evaluateTerm returns nil where the document is undefined.
+func (t *tier) evaluateTerm(ctx context.Context, e *Evaluator, input *ast.Term, limit *deadline, mode Mode) (ast.Value, error) {
 	if t.never {
 		return nil, nil
 	}
@@ -80,11 +85,7 @@ func (t *tier) evaluate(ctx context.Context, e *Evaluator, input ast.Value, limi
 		ev = t.newEvaluation(e)
 	}
 	ev.rules.reset(t.constants)
-	var term *ast.Term
-	if input != nil {
-		term = ast.NewTerm(input)
-	}
-	err := ev.query.WithInput(term).WithCancel(limit).WithTime(limit.begun).WithStrictBuiltinErrors(mode == Strict).
+	err := ev.query.WithInput(input).WithCancel(limit).WithTime(limit.begun).WithStrictBuiltinErrors(mode == Strict).
 		Iter(ctx, ev.take)
 	value := ev.value
 	ev.value = nil

@@ -49,9 +49,14 @@ func (m *machine) callFunction(fn *function, l []*value.Node, args []operand) (x
 		if known.done && known.input == input && known.data == data {
 			return known.result, true
 		}
+		if fn.constant && data == m.program.data {
+			if x := m.program.constant[fn.number].Load(); x != nil {
+				return x.Defined(), true
+			}
+		}
 		*known = remembered{input: input, data: data}
 	}
-	size, used := len(m.stack), m.used
+	size, used, undefined := len(m.stack), m.used, m.undefined
 	own := m.frame(fn.locals)
 	for i, a := range args {
 		own[fn.params[i]] = a.of(l)
@@ -68,8 +73,23 @@ func (m *machine) callFunction(fn *function, l []*value.Node, args []operand) (x
 	}
 	if known != nil {
 		known.result, known.done = x, true
+		if fn.constant && known.data == m.program.data && m.undefined == undefined && m.arena.Err() == nil {
+			m.keep(fn, x)
+		}
 	}
 	return x, true
+}
+
+// keep keeps what a rule gave for all decisions. One in which a builtin failed is evaluated anew: it may be an error
+// of the next decision.
+func (m *machine) keep(fn *function, x *value.Node) {
+	if x == nil {
+		m.program.constant[fn.number].Store(value.Undefined)
+		return
+	}
+	if kept, err := value.Constant(x.Term()); err == nil {
+		m.program.constant[fn.number].Store(kept)
+	}
 }
 
 // callDynamic compiles a call of the rule at a place that is known only now. Where there is none, the plan goes on
@@ -197,6 +217,7 @@ func (f *foreign) call(m *machine, operands []*value.Node) *value.Node {
 		m.ask(f.name + " failed")
 		return nil
 	case err != nil:
+		m.undefined++
 		return nil
 	}
 	if f.relation {

@@ -61,6 +61,8 @@ type function struct {
 	locals int
 	path   string // by which calls find it that know the place only when they are made
 	body   blocks
+
+	constant bool // it depends on the data alone
 }
 
 // operand is a constant, or a local.

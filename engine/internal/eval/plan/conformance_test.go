@@ -92,13 +92,13 @@ func TestOPAsConformanceCasesAreDecidedAlike(t *testing.T) {
 				input = ast.NewTerm(ast.MustInterfaceToValue(*tc.Input))
 			}
 			if p.Varies {
-				_, _ = p.Evaluate(call(t.Context(), input, true)) // only that it ends
+				_, _, _ = p.Evaluate(call(t.Context(), input, true)) // only that it ends
 				return
 			}
 			if c.sameAsTopdown(t, p, ref, input) {
 				decided++
 			}
-			if _, err := p.Evaluate(call(t.Context(), input, false)); err != nil && tc.WantError == nil && tc.WantErrorCode == nil && withoutProgram[tc.Note] == "" {
+			if _, _, err := p.Evaluate(call(t.Context(), input, false)); err != nil && tc.WantError == nil && tc.WantErrorCode == nil && withoutProgram[tc.Note] == "" {
 				t.Errorf("left to topdown: %v", err)
 			}
 		})

@@ -7,8 +7,6 @@
 // from a pool (machine.go). data.go finds out which parts of the data a program can look at. Package value has the
 // values, package own the builtins that need none of OPA's.
 //
-// Nothing uses it yet: a tier of package eval will, for paths that are asked for often.
-//
 // # Invariants
 //
 //  1. A program answers as OPA's evaluator does, or asks it. It evaluates at least what that evaluates, since an

@@ -94,7 +94,7 @@ func (c *corpus) sameAsTopdown(t testing.TB, p *plan.Program, ref ast.Ref, input
 	decided = true
 	for _, strict := range []bool{true, false} {
 		want, wantErr := c.topdown(t.Context(), ref, input, strict)
-		got, err := p.Evaluate(call(t.Context(), input, strict))
+		got, _, err := p.Evaluate(call(t.Context(), input, strict))
 		switch {
 		case errors.Is(err, plan.ErrAsk):
 			decided = false

@@ -31,7 +31,9 @@ type machine struct {
 	stack   []*value.Node
 	used    int // of stack
 
-	ticks  int
+	ticks     int
+	undefined int // builtins that failed, and were undefined for it
+
 	ret    *value.Node // of the function that returns
 	result *value.Node
 	err    error

@@ -153,7 +153,7 @@ func TestTheFivePoliciesAreDecidedByPrograms(t *testing.T) {
 				input, _ = mutated(rand.New(rand.NewPCG(uint64(i), 3)), p.input).(object)
 			}
 			if !c.sameAsTopdown(t, program, ref, term(input)) && i == 0 {
-				_, err := program.Evaluate(call(t.Context(), term(input), true))
+				_, _, err := program.Evaluate(call(t.Context(), term(input), true))
 				t.Errorf("%s is left to topdown: %v", p.name, err)
 			}
 		}
@@ -197,7 +197,7 @@ func BenchmarkPolicies(b *testing.B) {
 		b.Run(p.name+"/program", func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, err := program.Evaluate(call(b.Context(), input, true)); err != nil {
+				if _, _, err := program.Evaluate(call(b.Context(), input, true)); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"defenseclaw/engine/internal/eval/plan/value"
@@ -24,8 +25,10 @@ var ErrMemory = errors.New("the decision needs more memory than a program may us
 type Program struct {
 	funcs    []*function
 	query    *function
+	named    *value.Named
 	data     *value.Node
-	hints    int // how many statements remember where they found a member
+	constant []atomic.Pointer[value.Node] // by function: what a rule gives that depends on the data alone
+	hints    int                          // how many statements remember where they found a member
 	machines sync.Pool
 
 	// Varies says that a builtin gives another answer each time, so that two evaluations may differ.
@@ -51,11 +54,21 @@ func Make(ctx context.Context, from Source, ref ast.Ref) (*Program, error) {
 	if err != nil {
 		return nil, fmt.Errorf("compile the plan of %s: %w", ref, err)
 	}
-	c.program.data, err = from.Freezer.Data(from.Data, namedData(policy))
+	markConstant(policy, c.program)
+	c.program.named = namedData(policy)
+	return c.program.WithData(from.Data, from.Freezer)
+}
+
+// WithData is the same program for other data: that of the next generation, whose rules are the same.
+func (p *Program) WithData(root ast.Object, f *value.Freezer) (*Program, error) {
+	data, err := f.Data(root, p.named)
 	if err != nil {
-		return nil, fmt.Errorf("freeze the data of %s: %w", ref, err)
+		return nil, fmt.Errorf("freeze the data: %w", err)
 	}
-	return c.program, nil
+	return &Program{
+		funcs: p.funcs, query: p.query, named: p.named, data: data, hints: p.hints, Varies: p.Varies,
+		constant: make([]atomic.Pointer[value.Node], len(p.funcs)),
+	}, nil
 }
 
 // Call is what one decision is made with.
@@ -68,8 +81,9 @@ type Call struct {
 	Budget  int64 // bytes for the values that the decision makes
 }
 
-// Evaluate returns the document, nil where it is undefined. An error wraps [ErrAsk], or is [ErrCancelled].
-func (p *Program) Evaluate(call Call) (result ast.Value, err error) {
+// Evaluate returns the document, nil where it is undefined, and how many iterations of loops and calls it took. An
+// error wraps [ErrAsk], or is [ErrCancelled].
+func (p *Program) Evaluate(call Call) (result ast.Value, steps int, err error) {
 	m, ok := p.machines.Get().(*machine)
 	if !ok {
 		m = p.newMachine()
@@ -77,11 +91,12 @@ func (p *Program) Evaluate(call Call) (result ast.Value, err error) {
 	// A machine that panicked is not used again.
 	defer func() {
 		if v := recover(); v != nil {
-			result, err = nil, fmt.Errorf("%w: a panic: %v", ErrAsk, v)
+			result, steps, err = nil, 0, fmt.Errorf("%w: a panic: %v", ErrAsk, v)
 		}
 	}()
 	result, err = m.run(call)
+	steps = m.ticks
 	m.reset()
 	p.machines.Put(m)
-	return result, err
+	return result, steps, err
 }

@@ -35,6 +35,13 @@ func NewFreezer(previous *Freezer) *Freezer {
 	return f
 }
 
+// Forget lets go of what the generation before had and nothing took over.
+func (f *Freezer) Forget() {
+	f.mu.Lock()
+	f.before = nil
+	f.mu.Unlock()
+}
+
 // Constant makes a node that a program keeps.
 func Constant(t *ast.Term) (*Node, error) {
 	return (&Freezer{left: MaxFrozen}).freeze(t, 0)

@@ -57,6 +57,17 @@ var (
 	EmptySet   = &Node{kind: Set, marks: sorted, term: ast.InternedEmptySet}
 )
 
+// Undefined stands for the absence of a value where nil says that nothing is known yet.
+var Undefined = &Node{}
+
+// Defined is nil for [Undefined], and the node itself otherwise.
+func (n *Node) Defined() *Node {
+	if n == Undefined {
+		return nil
+	}
+	return n
+}
+
 // small are the integers that policies count with.
 var small = func() (all [1024]Node) {
 	for i := range all {
