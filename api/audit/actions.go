@@ -53,6 +53,11 @@ type action struct {
 
 func readActions(ctx context.Context, db querier) (_ Import, err error) {
 	found, err := columnsOf(ctx, db, "actions")
+	if err == nil && len(found) == 0 {
+		if own, e := columnsOf(ctx, db, "list_entries"); e == nil && len(own) > 0 {
+			return readOwn(ctx, db)
+		}
+	}
 	if err == nil {
 		err = needColumns(found, "actions", "target_type", "target_name", "actions_json")
 	}
@@ -88,9 +93,23 @@ func readActions(ctx context.Context, db querier) (_ Import, err error) {
 	return im, rows.Err()
 }
 
+// readOwn reads the lists of a log of this program, such as one that an older version began when it ran again.
+func readOwn(ctx context.Context, db querier) (Import, error) {
+	im, at := Import{Entries: []Entry{}, LeftOut: []LeftOut{}}, map[[2]string]int{}
+	all, err := entries(ctx, db, "")
+	for _, e := range all {
+		im.addEntry(e, "", at)
+	}
+	return im, err
+}
+
 // add puts a row where it belongs. at has the index of the entry of each target.
 func (im *Import) add(a *action, at map[[2]string]int) {
 	e, why := a.entry()
+	im.addEntry(e, why, at)
+}
+
+func (im *Import) addEntry(e Entry, why string, at map[[2]string]int) {
 	if why != "" {
 		im.LeftOut = append(im.LeftOut, LeftOut{List: e.List, Target: e.name(), Why: why})
 		return

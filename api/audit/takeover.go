@@ -25,10 +25,7 @@ type Imported struct {
 // takeIn takes over the lists of the original gateway, at the first start that finds them. Until it has, admission must not
 // decide: what is blocked there would not be here.
 func (l *Log) takeIn(ctx context.Context, s *store) error {
-	l.mu.Lock()
-	distrusted := l.distrusted != nil
-	l.mu.Unlock()
-	if l.cfg.Original == "" || distrusted {
+	if l.cfg.Original == "" || l.distrusts() {
 		return nil
 	}
 	done, err := importMark(ctx, s.read)
@@ -99,6 +96,12 @@ func (l *Log) wait(err error) {
 	if err != nil {
 		l.lists.Store(nil)
 	}
+}
+
+func (l *Log) distrusts() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.distrusted != nil
 }
 
 func (l *Log) waiting() bool {

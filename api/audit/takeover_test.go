@@ -401,3 +401,74 @@ func TestAnEntryReplacesOneOnTheOtherList(t *testing.T) {
 		t.Errorf("%q, %q", block, allow)
 	}
 }
+
+func TestTheRecordsOfTheOriginalAreReadWhileItWrites(t *testing.T) {
+	h := newHome(t)
+	db := h.makeOriginal(t)
+	sqlExec(t, db, "PRAGMA wal_autocheckpoint=0", `INSERT INTO audit_events (id, timestamp, action, details, connector) VALUES
+		('1', '2026-08-19 10:00:00.5 +0000 UTC m=+0.1', 'scan', 'first', 'codex'), ('2', '2026-08-20T10:00:00Z', 'block', NULL, NULL),
+		('3', 'no time', 'scan', x'fffe', NULL)`)
+	o, err := audit.OpenOriginal(t.Context(), h.original)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer o.Close()
+	for _, c := range []struct {
+		filter audit.Filter
+		want   string
+	}{
+		{audit.Filter{}, "3 2 1"},
+		{audit.Filter{Action: "scan"}, "3 1"},
+		{audit.Filter{Limit: 1, Before: 3}, "2"},
+		{audit.Filter{Since: time.Date(2026, 8, 19, 0, 0, 0, 0, time.UTC), Until: time.Date(2026, 8, 20, 0, 0, 0, 0, time.UTC)}, "1"},
+		{audit.Filter{RequestID: "x"}, ""},
+	} {
+		found, err := o.Query(t.Context(), c.filter)
+		var ids []string
+		for _, r := range found {
+			ids = append(ids, r.ID)
+		}
+		if got := strings.Join(ids, " "); err != nil || got != c.want {
+			t.Errorf("%+v: %s, %v; want %s", c.filter, got, err, c.want)
+		}
+	}
+	sqlExec(t, db, `INSERT INTO audit_events (id, timestamp, action) VALUES ('4', '2026-08-21', 'scan')`)
+	if found, err := o.Query(t.Context(), audit.Filter{}); err != nil || len(found) != 4 {
+		t.Errorf("%d, %v", len(found), err)
+	}
+}
+
+// A reader that took the file as unused reads again when another process has come.
+func TestAnOriginalThatIsStartedMeanwhileIsReadAgain(t *testing.T) {
+	h := newHome(t)
+	h.makeOriginal(t, [4]any{"skill", "evil", blocked, ""}).Close()
+	o, err := audit.OpenOriginal(t.Context(), h.original)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer o.Close()
+	sqlExec(t, raw(t, h.original), "INSERT INTO actions (id, target_type, target_name, actions_json, updated_at) VALUES ('n', 'skill', 'new', '"+blocked+"', 0)")
+	if im, err := o.Lists(t.Context()); err != nil || names(im.Entries) != "skill/evil skill/new" {
+		t.Errorf("%+v, %v", im, err)
+	}
+}
+
+// The lists of an older version that ran again can be imported from its log.
+func TestTheListsOfALogOfOursCanBeImported(t *testing.T) {
+	h := newHome(t)
+	l := start(t, audit.Config{Path: h.original})
+	if _, err := l.AddEntry(t.Context(), audit.Entry{List: audit.ListBlock, TargetType: "skill", TargetName: "x"}, ""); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.stop(); err != nil {
+		t.Fatal(err)
+	}
+	o, err := audit.OpenOriginal(t.Context(), h.original)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer o.Close()
+	if im, err := o.Lists(t.Context()); err != nil || names(im.Entries) != "skill/x" {
+		t.Errorf("%+v, %v", im, err)
+	}
+}

@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"path/filepath"
+
 	"defenseclaw/api"
 	"defenseclaw/api/audit"
 
@@ -8,9 +10,9 @@ import (
 )
 
 func auditCommand() *cli.Command {
-	flags := append(clientFlags(),
-		&cli.StringFlag{Name: "file", Usage: "read the audit database `FILE`, a copy or that of a stopped sidecar, not the running sidecar's"},
-		&cli.BoolFlag{Name: "json", Usage: "print JSON"})
+	file := &cli.StringFlag{Name: "file", Usage: "read the audit database `FILE`, a copy or that of a stopped sidecar, not the running sidecar's"}
+	original := &cli.BoolFlag{Name: "original", Usage: "read the records of the original gateway, from audit.db of the data directory or from --file"}
+	flags := append(clientFlags(), file, &cli.BoolFlag{Name: "json", Usage: "print JSON"})
 	return &cli.Command{
 		Name:            "audit",
 		Usage:           "read and verify the audit log of the sidecar",
@@ -20,7 +22,11 @@ func auditCommand() *cli.Command {
 		Subcommands: []*cli.Command{
 			{
 				Name: "list", Usage: "list records, newest first", OnUsageError: usageError, Action: listRecords,
-				Flags: append(filterFlags(), flags...),
+				Flags: append(append(filterFlags(), flags...), original),
+			},
+			{
+				Name: "export", Usage: "write records as lines of JSON, oldest first", OnUsageError: usageError, Action: exportRecords,
+				Flags: append(append(exportFlags(), clientFlags()...), file, original),
 			},
 			{
 				Name: "verify", Usage: "find records that were altered, removed or inserted; exits with 1 if there are any",
@@ -43,6 +49,9 @@ type recordSource struct {
 func openRecords(c *cli.Context) (recordSource, error) {
 	if err := noArguments(c); err != nil {
 		return recordSource{}, err
+	}
+	if c.Bool("original") {
+		return openOriginal(c)
 	}
 	if c.String("file") == "" {
 		running, err := client(c)
@@ -67,4 +76,32 @@ func openRecords(c *cli.Context) (recordSource, error) {
 		func(noted ...audit.Head) (audit.VerifyReport, error) { return reader.Verify(c.Context, noted...) },
 		reader.Close,
 	}, nil
+}
+
+// openOriginal reads the original gateway's database, which no sidecar of ours writes.
+func openOriginal(c *cli.Context) (recordSource, error) {
+	original, err := originalOf(c, "file")
+	if err != nil {
+		return recordSource{}, err
+	}
+	return recordSource{
+		records: func(f audit.Filter) (api.RecordsAnswer, error) {
+			found, err := original.Query(c.Context, f)
+			return api.NewRecordsAnswer(found, f), err
+		},
+		done: original.Close,
+	}, nil
+}
+
+// originalOf opens the database that a flag names, or else the one of the data directory.
+func originalOf(c *cli.Context, flag string) (*audit.Original, error) {
+	path := c.String(flag)
+	if path == "" {
+		s, err := resolve(c)
+		if err != nil {
+			return nil, err
+		}
+		path = filepath.Join(s.DataDir, "audit.db")
+	}
+	return audit.OpenOriginal(c.Context, path)
 }

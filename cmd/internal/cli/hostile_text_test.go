@@ -96,6 +96,8 @@ func runsOf(good, bad, input string) map[string][][]string {
 		"list show":                {{}, {"--json"}, {hostile}},
 		"list remove":              {slices.Concat(forList, []string{"block", hostile}), {"block", hostile}},
 		"audit list":               {{}, {"--json"}, {"--actor", hostile}, {"--since", hostile}, {"--file", hostile}},
+		"audit export":             {{}, {"--output", "no/such/" + hostile}, {"--original", "--file", hostile}},
+		"list import":              {{"--from", hostile}, {"--dry-run"}},
 		"audit verify":             {{}, {"--json"}, {"--head", hostile}, {"--file", hostile}},
 		"token":                    {{}, {"--header"}, {hostile}},
 		"token new":                {{"--name", "good", "--scope", "read"}, {"--name", hostile, "--scope", "read"}, {"--name", "x", "--scope", hostile}, {"--name", "x", "--scope", "read", "--expires", hostile}},

@@ -35,6 +35,13 @@ func listCommand() *cli.Command {
 				Flags:  append(clientFlags(), &cli.BoolFlag{Name: "json", Usage: "print JSON"}),
 				Action: showLists,
 			},
+			{
+				Name: "import", Usage: "take over what the original gateway's lists have and the lists here lack", OnUsageError: usageError,
+				Flags: append(clientFlags(),
+					&cli.StringFlag{Name: "from", Usage: "read the lists from the audit.db `FILE`, not from that of the data directory"},
+					&cli.BoolFlag{Name: "dry-run", Usage: "say what would be taken over, and change nothing"}),
+				Action: importLists,
+			},
 		},
 	}
 }
