@@ -27,6 +27,7 @@ import (
 )
 
 const (
+	commandRoute = "/api/v1/observability/cli"
 	clientHeader = "X-DefenseClaw-Client: test"
 	listed       = `{"target_type":"skill","target_name":"n","reason":"r","source_path":"/a"}`
 	evaluation   = `{"subject":{"type":"user","id":"u"},"action":{"name":"a"},"resource":{"type":"t","id":"1"},"context":{"a":1}}`
@@ -49,6 +50,12 @@ var goodRequests = []question{
 	{"GET", "/enforce/blocked", "", nil},
 	{"DELETE", "/enforce/block", takers[9].good, []string{clientHeader}},
 	{"GET", "/audit/records", "", nil},
+	{"POST", "/audit/event", `{"action":"a","severity":"MEDIUM","timestamp":null}`, []string{clientHeader}},
+	{"POST", "/scan/result", `{"scanner":"s","target":"t","findings":null}`, []string{clientHeader}},
+	{"POST", "/v1/guardrail/event", `{"evaluation_id":"e","direction":"prompt","action":"block","severity":"HIGH"}`, []string{clientHeader}},
+	{"POST", commandRoute, `{"kind":"alert","alert":{"source":"s","summary":"u","details":{"a":1}}}`, []string{clientHeader}},
+	{"GET", "/status", "", nil},
+	{"GET", "/alerts?limit=2", "", nil},
 	{"GET", "/audit/verify", "", nil},
 	{"POST", "/policy/evaluate", takers[0].good, nil},
 	{"POST", "/policy/evaluate/firewall", takers[1].good, nil},
@@ -131,7 +138,11 @@ func openAPIPolicies() map[string]string {
 func answersToGoodRequests(t *testing.T, o *openAPI) {
 	s := fullOf(t, openAPIPolicies())
 	for _, q := range goodRequests {
-		o.ask(s, q, http.StatusOK)
+		status := http.StatusOK
+		if q.target == commandRoute {
+			status = http.StatusNoContent
+		}
+		o.ask(s, q, status)
 	}
 	for _, header := range []string{"X-DefenseClaw-Token: " + token, "X-DC-Auth: Bearer " + token} {
 		o.ask(s, question{"GET", "/policy/status", "", []string{"Authorization: ", header}}, http.StatusOK)
@@ -201,6 +212,7 @@ func answersToBadRequests(t *testing.T, o *openAPI) {
 	o.ask(s, question{"POST", "/policy/reload", "", nil}, http.StatusForbidden, true)
 	o.ask(s, question{"GET", "/audit/records?limit=1001", "", nil}, http.StatusBadRequest, true)
 	o.ask(s, question{"GET", "/audit/records?colour=red", "", nil}, http.StatusBadRequest) // OpenAPI cannot forbid a parameter
+	o.ask(s, question{"GET", "/alerts?limit=0", "", nil}, http.StatusBadRequest, true)
 	o.ask(s, question{"GET", "/audit/verify?head=x", "", nil}, http.StatusBadRequest, true)
 	o.ask(s, question{"POST", "/policy/evaluate", `{"domain":"other","input":{"target_type":"a","target_name":"b"}}`, nil}, http.StatusBadRequest, true)
 	o.ask(s, question{"POST", "/v1/guardrail/evaluate", `{"evaluation_id":"e","direction":"sideways","mode":"action"}`, nil}, http.StatusBadRequest, true)

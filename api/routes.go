@@ -35,7 +35,7 @@ var (
 
 // table is every route there is.
 func (s *Server) table() []route {
-	return slices.Concat(s.opaRoutes(), s.authzenRoutes(), s.domainRoutes(), []route{
+	return slices.Concat(s.opaRoutes(), s.authzenRoutes(), s.domainRoutes(), s.originalRoutes(), []route{
 		{pattern: "/health/ready", access: gate.Open, methods: get, handle: s.ready},
 		{pattern: proofPattern, access: gate.Open, methods: get, handle: s.prove},
 		{pattern: "/metrics", access: gate.Read, scope: gate.ScopeRead, methods: get, handle: s.metrics},
@@ -68,6 +68,19 @@ func (s *Server) domainRoutes() []route {
 		{pattern: "/policy/evaluate/audit", access: gate.Decide, scope: gate.ScopeDecide, methods: post, handle: d.Audit},
 		{pattern: "/policy/evaluate/skill-actions", access: gate.Decide, scope: gate.ScopeDecide, methods: post, handle: d.SkillActions},
 		{pattern: "/v1/guardrail/evaluate", access: gate.Decide, scope: gate.ScopeDecide, methods: post, handle: d.Guardrail},
+	}
+}
+
+// originalRoutes are those that the command line, the plug-in and the desktop app of the original gateway call. What
+// writes into the audit log needs the scope change: who may only decide must not fill the log.
+func (s *Server) originalRoutes() []route {
+	return []route{
+		{pattern: "/status", access: gate.Read, scope: gate.ScopeRead, methods: get, handle: s.clientStatus},
+		{pattern: "/alerts", access: gate.Read, scope: gate.ScopeRead, methods: get, handle: s.alerts},
+		{pattern: "/audit/event", access: gate.Change, scope: gate.ScopeChange, methods: post, handle: s.auditEvent},
+		{pattern: "/scan/result", access: gate.Change, scope: gate.ScopeChange, methods: post, handle: s.scanResult},
+		{pattern: "/v1/guardrail/event", access: gate.Change, scope: gate.ScopeChange, methods: post, handle: s.guardrailEvent},
+		{pattern: "/api/v1/observability/cli", access: gate.Change, scope: gate.ScopeChange, methods: post, handle: s.command},
 	}
 }
 

@@ -27,6 +27,7 @@ type Config struct {
 	Source    func() (fs.FS, error)  // the policy directory, for the validate-only reload; required when Engine is nil
 	PolicyDir string                 // as the operator wrote it; empty when the embedded pack serves
 	Chosen    func() PolicyChoice    // how PolicyDir was chosen; may be nil
+	DataDir   string                 // the sidecar's own directory, for GET /status
 	Token     string                 // required; its name is [gate.DefaultName], and it may do everything
 	BindHost  string                 // the host that the listener was bound to
 	Watch     func() Watch           // the watch's health; nil when nothing is watched

@@ -56,7 +56,7 @@ func (s *Sidecar) wire(token string, byHand bool) (err error) {
 	s.server, err = api.New(api.Config{
 		Engine:    s.engine,
 		Source:    s.source,
-		PolicyDir: set.PolicyDir,
+		PolicyDir: set.PolicyDir, DataDir: set.DataDir,
 		Chosen:    s.chosen,
 		Token:     token,
 		FindToken: s.tokens.Find,
