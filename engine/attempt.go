@@ -22,7 +22,7 @@ func (e *Engine) attempt(ctx context.Context, trigger Trigger) Report {
 
 	candidate, err := e.candidate(ctx, trigger, &watch)
 	report.Ignored, report.Noticed = e.ignored, e.ignored.Beyond(e.noticed)
-	report.Healed = err == nil && e.refused != nil
+	report.Healed = err == nil && e.refused != nil && trigger.Source == nil
 	switch {
 	case err != nil:
 		report.Result, report.Refused = Failed, asRefused(err, e.cfg.Timeout)

@@ -18,7 +18,7 @@ type Status struct {
 	State      State
 	Generation *Generation // nil when nothing serves
 	Refused    *Refused    // what is wrong with the source, nil when nothing is
-	Last       Report      // of the newest attempt that had something to say, before its announcements; zero before the first
+	Last       Report      // of the newest attempt on the engine's own source that had something to say, before its announcements; zero before the first
 	Since      time.Time   // when the engine entered State
 }
 
@@ -26,6 +26,9 @@ type Status struct {
 func (e *Engine) publish(report *Report) {
 	before := e.Status()
 	now := Status{State: StateCurrent, Generation: report.Generation, Refused: e.refused, Last: *report}
+	if report.Trigger.Source != nil { // what another source holds says nothing about this one, which may be broken
+		now.Last = before.Last
+	}
 	switch {
 	case report.Generation == nil:
 		now.State = StateEmpty

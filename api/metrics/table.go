@@ -123,7 +123,8 @@ func (m *Metrics) table() []instrument {
 func policyTable() []instrument {
 	return []instrument{
 		{name: policyReloads, unit: "{reload}", kind: counter, labels: product(statuses),
-			help: "Policy reload attempts by result. An attempt that finds nothing changed counts as a success."},
+			help: "Policy reload attempts by result. An attempt that finds nothing changed counts as a success; " +
+				"a restored policy of an earlier run is no reload, and counts as neither."},
 		{name: policyReloadDuration, unit: "s", kind: histogram, buckets: reloadBuckets,
 			labels: product(triggers, label("policy.status", StatusSuccess, StatusUnchanged, StatusFailed)),
 			help:   "Duration of policy reload attempts, by trigger and result."},

@@ -65,7 +65,8 @@ func (s *Sidecar) invalidateVerdicts(_ context.Context, r engine.Report) error {
 	return nil
 }
 
-// countReport updates the metrics and writes the trace.
+// countReport updates the metrics and writes the trace. A policy of an earlier run that is restored is no reload of the
+// directory: that one failed, and an alert on it must not end.
 func (s *Sidecar) countReport(ctx context.Context, r engine.Report) error {
 	done := metrics.Reload{Trigger: string(r.Trigger.Kind), Status: string(r.Result), Start: r.StartedAt, Duration: r.Duration}
 	if r.Generation != nil {
@@ -77,7 +78,9 @@ func (s *Sidecar) countReport(ctx context.Context, r engine.Report) error {
 	if r.Refused != nil {
 		done.Error = r.Refused.Error()
 	}
-	s.metrics.ReloadDone(ctx, done)
+	if r.Trigger.Source == nil {
+		s.metrics.ReloadDone(ctx, done)
+	}
 	s.metrics.TraceReload(ctx, done)
 	return nil
 }
