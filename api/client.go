@@ -218,7 +218,7 @@ func (c *Client) call(ctx context.Context, method, path string, body []byte) ([]
 		request.Header.Set(gate.HeaderToken, to.token)
 	}
 	request.Header.Set(gate.HeaderClient, "cli")
-	if len(body) > 0 {
+	if method != http.MethodGet { // the original gateway asks for it where there is no body, too
 		request.Header.Set("Content-Type", "application/json")
 	}
 	response, err := (&http.Client{Transport: to.transport(c.TLS)}).Do(request)

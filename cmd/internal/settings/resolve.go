@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 )
 
@@ -46,7 +47,8 @@ func (r *Reader) Read() (*Snapshot, error) {
 	}
 	snapshot.config = from.config
 	from.configDir = set.DataDir
-	set.credentials = r.getenv("CREDENTIALS_DIRECTORY")
+	set.credentials, set.legacyToken = r.getenv("CREDENTIALS_DIRECTORY"), r.getenv(legacyTokenVariable)
+	from.dotEnv, _ = os.ReadFile(set.envFile()) // Token says what is wrong with it
 	var wrong []error
 	for _, setting := range table(set) {
 		f := from.find(setting)
@@ -68,6 +70,7 @@ type sources struct {
 	getenv    func(string) string
 	config    configFile
 	configDir string
+	dotEnv    []byte // .env in the data directory
 }
 
 func (s Setting) resolve(f found) error {
@@ -95,7 +98,7 @@ func (s Setting) name() string {
 }
 
 func (from sources) find(s Setting) found {
-	f := found{text: s.Default, getenv: from.getenv}
+	f := found{text: s.Default, getenv: from.getenv, dotEnv: from.dotEnv}
 	if s.Flag != "" {
 		if v, ok := from.flag(s.Flag); ok {
 			f.text, f.source = v, "--"+s.Flag

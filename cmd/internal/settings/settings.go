@@ -79,8 +79,12 @@ type Settings struct {
 
 	policySource string // the flag, variable or key that sets PolicyDir; empty: none does
 
-	namedToken string // the value of the environment variable that gateway.token_env names
-	givenToken string // DEFENSECLAW_GATEWAY_TOKEN, or gateway.token
+	TokenEnv    string // gateway.token_env, the name of a variable; may be empty
+	namedToken  string // what that variable holds, in the environment or in .env
+	namedInFile bool   // in .env
+	givenToken  string // DEFENSECLAW_GATEWAY_TOKEN in the environment
+	legacyToken string // the variable of older installations, in the environment
+	configToken string // gateway.token
 
 	credentials string // the directory of a service manager's credentials; empty: there is none
 }

@@ -157,12 +157,13 @@ func reconfiguring(s *Settings) []Setting {
 func admitting(s *Settings) []Setting {
 	return []Setting{
 		{
-			Key: "gateway.token_env", value: variable(&s.namedToken),
-			Help: "environment variable with the token that callers must present; it goes before DEFENSECLAW_GATEWAY_TOKEN",
+			Key: "gateway.token_env", value: s.tokenVariable(),
+			Help: "variable with the token that callers must present, in the environment or in .env in the data directory; it goes before DEFENSECLAW_GATEWAY_TOKEN",
 		},
 		{
-			Env: TokenVariable, Key: "gateway.token", value: text(&s.givenToken),
-			Help: "token that callers must present; without one the first start generates it and keeps it in .env in the data directory",
+			Env: TokenVariable, Key: "gateway.token", value: s.tokenText(),
+			Help: "token that callers must present; the variable may be in .env in the data directory, and may be called OPENCLAW_GATEWAY_TOKEN; " +
+				"without a token the first start generates one and keeps it in .env",
 		},
 	}
 }

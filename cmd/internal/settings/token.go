@@ -1,9 +1,7 @@
 package settings
 
 import (
-	"bufio"
 	"bytes"
-	"cmp"
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
@@ -22,23 +20,61 @@ const TokenVariable = "DEFENSECLAW_GATEWAY_TOKEN"
 // ErrNoToken is returned when no token is set and no sidecar has made one yet.
 var ErrNoToken = errors.New("no gateway token is set, and no sidecar has made one in this data directory yet")
 
+// legacyTokenVariable is where installations older than [TokenVariable] have the token.
+const legacyTokenVariable = "OPENCLAW_GATEWAY_TOKEN"
+
+// madeTokenPrefix begins the tokens that [Settings.MakeToken] makes, as package tokens makes its own.
+const madeTokenPrefix = "dc_"
+
+// foundToken is the token, and where it was found.
+type foundToken struct {
+	token    string
+	source   string // a file, or what names it in messages
+	explicit bool
+}
+
 // Token returns the token that callers must present. explicit reports whether an operator set it;
-// otherwise an earlier start made it, see [Settings.MakeToken].
+// otherwise an earlier start made it, see [Settings.MakeToken], or the original gateway did.
 func (s Settings) Token() (token string, explicit bool, err error) {
-	if t := cmp.Or(s.namedToken, s.givenToken); t != "" {
-		return t, true, nil
+	found, err := s.findToken()
+	switch {
+	case err != nil:
+		return "", false, err
+	case found.token == "":
+		return "", false, ErrNoToken
 	}
-	if t, err := s.credential(); err != nil || t != "" {
-		return t, err == nil, err
+	return found.token, found.explicit, nil
+}
+
+// findToken looks in the places in the order of the original gateway, which loads .env into its environment. A token that
+// a sidecar of this program made has no other use, so it gives way to gateway.token.
+func (s Settings) findToken() (foundToken, error) {
+	if s.namedToken != "" {
+		if s.namedInFile {
+			return foundToken{s.namedToken, s.envFile(), true}, nil
+		}
+		return foundToken{s.namedToken, "the variable that gateway.token_env in config.yaml names", true}, nil
+	}
+	if s.givenToken != "" {
+		return foundToken{s.givenToken, TokenVariable, true}, nil
+	}
+	if t, err := s.credential(); s.configToken == "" && (err != nil || t != "") {
+		return foundToken{t, s.credentialFile(), true}, err
 	}
 	text, err := os.ReadFile(s.envFile())
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return "", false, fmt.Errorf("read the token: %w", err)
+		return foundToken{}, fmt.Errorf("read the token: %w", err)
 	}
-	if t := envValue(text, TokenVariable); t != "" {
-		return t, false, nil
+	if t := envValue(text, TokenVariable); t != "" && (s.configToken == "" || !strings.HasPrefix(t, madeTokenPrefix)) {
+		return foundToken{t, s.envFile(), false}, nil
 	}
-	return "", false, ErrNoToken
+	if s.legacyToken != "" {
+		return foundToken{s.legacyToken, legacyTokenVariable, true}, nil
+	}
+	if t := envValue(text, legacyTokenVariable); t != "" {
+		return foundToken{t, s.envFile(), false}, nil
+	}
+	return foundToken{s.configToken, "gateway.token in config.yaml", true}, nil
 }
 
 // credential reads the token that a service manager hands over in a file, as systemd's LoadCredential=token:PATH does. It
@@ -63,30 +99,17 @@ func (s Settings) credential() (string, error) {
 
 func (s Settings) credentialFile() string { return filepath.Join(s.credentials, "token") }
 
-func (s Settings) hasCredential() bool {
-	token, err := s.credential()
-	return err == nil && token != ""
-}
-
 // TokenSource says where the token that [Settings.Token] returns is from.
 func (s Settings) TokenSource() string {
-	switch {
-	case s.namedToken != "":
-		return "the variable that gateway.token_env in config.yaml names"
-	case s.givenToken != "":
-		return TokenVariable + " or gateway.token in config.yaml"
-	case s.hasCredential():
-		return s.credentialFile()
-	default:
-		return s.envFile()
-	}
+	found, _ := s.findToken()
+	return found.source
 }
 
 // MakeToken adds a random token to .env in the data directory and keeps the rest of that file.
 func (s Settings) MakeToken() (string, error) {
 	secret := make([]byte, 32)
-	_, _ = rand.Read(secret)                    // never fails: it ends the program instead
-	token := "dc_" + hex.EncodeToString(secret) // as package tokens makes them
+	_, _ = rand.Read(secret) // never fails: it ends the program instead
+	token := madeTokenPrefix + hex.EncodeToString(secret)
 	text, err := os.ReadFile(s.envFile())
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return "", fmt.Errorf("keep the token: %w", err)
@@ -102,16 +125,3 @@ func (s Settings) MakeToken() (string, error) {
 }
 
 func (s Settings) envFile() string { return filepath.Join(s.DataDir, ".env") }
-
-// envValue returns the value of the last line NAME=value in a .env file.
-func envValue(text []byte, name string) string {
-	lines := bufio.NewScanner(bytes.NewReader(text))
-	value := ""
-	for lines.Scan() {
-		line := strings.TrimPrefix(strings.TrimSpace(lines.Text()), "export ")
-		if key, v, ok := strings.Cut(line, "="); ok && strings.TrimSpace(key) == name {
-			value = strings.Trim(strings.TrimSpace(v), `"'`)
-		}
-	}
-	return value
-}

@@ -31,6 +31,7 @@ type found struct {
 	named     string // FILE:LINE: KEY, as errors name it; empty unless the text is from config.yaml
 	configDir string // the directory of config.yaml; empty unless the text is from there
 	getenv    func(string) string
+	dotEnv    []byte // the text of .env in the data directory
 }
 
 // resolvePath returns a path from config.yaml relative to that file, and others as they are.
@@ -76,11 +77,39 @@ func home(field *string) value {
 	}}
 }
 
-// variable reads the name of an environment variable and stores what that holds.
+// variable reads the name of a variable and stores what that holds, in the environment or else in .env.
 func variable(field *string) value {
 	return value{set: func(f found) error {
-		if f.text != "" {
-			*field = f.getenv(f.text)
+		*field, _ = f.variable()
+		return nil
+	}}
+}
+
+func (f found) variable() (value string, inFile bool) {
+	if f.text == "" {
+		return "", false
+	}
+	if v := f.getenv(f.text); v != "" {
+		return v, false
+	}
+	return envValue(f.dotEnv, f.text), true
+}
+
+func (s *Settings) tokenVariable() value {
+	return value{set: func(f found) error {
+		s.TokenEnv = f.text
+		s.namedToken, s.namedInFile = f.variable()
+		return nil
+	}}
+}
+
+// tokenText keeps a token of the environment and one of config.yaml apart: .env lies between them.
+func (s *Settings) tokenText() value {
+	return value{set: func(f found) error {
+		if f.source == TokenVariable {
+			s.givenToken = f.text
+		} else {
+			s.configToken = f.text
 		}
 		return nil
 	}}

@@ -41,6 +41,9 @@ func (s *Sidecar) findToken() (token string, byHand bool, err error) {
 		}
 	}
 	if err != nil {
+		if name := s.cfg.Settings.TokenEnv; name != "" {
+			s.cfg.Logger.Warn("gateway.token_env names a variable that is set neither in the environment nor in .env: a token is made", zap.String("variable", name))
+		}
 		token, err = s.cfg.Settings.MakeToken()
 		return token, byHand, err
 	}
