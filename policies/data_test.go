@@ -83,7 +83,7 @@ func TestThePacksOwnTestsPassWithEditedData(t *testing.T) {
 		{`"allow_list_bypass_scan": true`, `"allow_list_bypass_scan": false`},
 		{`"target_type": "plugin",`, `"target_type": "skill",`},
 		{`"target_name": "defenseclaw",`, `"target_name": "helper",`},
-		{`"source_path_contains": [".defenseclaw/extensions/defenseclaw", `, `"source_path_contains": ["skills/helper", `},
+		{`".defenseclaw/extensions/defenseclaw",`, `"skills/helper",`},
 		{`"retention_days": 90`, `"retention_days": 0`},
 		{`"log_all_actions": true`, `"log_all_actions": false`},
 		{`"block_threshold": 4`, `"block_threshold": 1`},
@@ -234,6 +234,14 @@ func TestTheShippedDataTrustsNoFolder(t *testing.T) {
 		{"/home/u/xopenclaw/extensions/defenseclaw", nil, "scan"},
 		{"/tmp/evil.openclaw/extensions/defenseclaw", nil, "scan"},
 		{"extensions/defenseclaw", nil, "scan"},
+		{"/home/u/.zeptoclaw/extensions/defenseclaw", nil, "allowed"},
+		{"/home/u/.claude/extensions/defenseclaw", nil, "allowed"},
+		{"/home/u/.codex/extensions/defenseclaw", nil, "allowed"},
+		{"/home/u/.config/amp/plugins/defenseclaw.ts", nil, "allowed"},
+		{"/home/u/.config/amp/plugins/defenseclaw.ts", severe, "rejected"},
+		{"/home/u/.config/amp/plugins/evil.ts", nil, "scan"},
+		{"/home/u/.config/amp/plugins", nil, "scan"},
+		{"/home/u/.claude/skills/codeguard", nil, "scan"}, // the place of a skill
 	} {
 		input := map[string]any{"target_type": "plugin", "target_name": "defenseclaw", "path": tt.path}
 		if tt.scan != nil {

@@ -78,6 +78,56 @@ test_first_party_is_the_end_of_the_path_in_whole_parts if {
 	}
 }
 
+# Where the connectors keep what is ours. The tests hold these, not data.json, which a site may change.
+homes := [
+	{"target_type": "plugin", "target_name": "defenseclaw", "source_path_contains": [
+		".openclaw/extensions/defenseclaw", ".zeptoclaw/extensions/defenseclaw", ".claude/extensions/defenseclaw",
+		".codex/extensions/defenseclaw", ".config/amp/plugins/defenseclaw.ts",
+	]},
+	{"target_type": "skill", "target_name": "codeguard", "source_path_contains": [
+		".openclaw/workspace/skills/codeguard", ".openclaw/skills/codeguard", ".zeptoclaw/skills/codeguard",
+		".claude/skills/codeguard", ".codex/skills/codeguard",
+	]},
+]
+
+at_home(entry, path, more) := answer if {
+	asked_for := {"target_type": entry.target_type, "target_name": entry.target_name, "path": path}
+	answer := admission.verdict with input as object.union(asked_for, more)
+		with data.config as config
+		with data.actions as object.union(actions, {"CRITICAL": {"runtime": "block", "file": "quarantine", "install": "block"}})
+		with data.scanner_overrides as {}
+		with data.first_party_allow_list as homes
+}
+
+test_each_marker_trusts_its_leaf_alone if {
+	every entry in homes {
+		every marker in entry.source_path_contains {
+			leaf := concat("", ["/home/u/", marker])
+			folder := substring(leaf, 0, count(leaf) - count(regex.find_n(`/[^/]+$`, leaf, 1)[0]))
+			at_home(entry, leaf, {}) == "allowed"
+			at_home(entry, leaf, {"scan_result": {"total_findings": 1, "max_severity": "CRITICAL"}}) == "rejected"
+			at_home(entry, leaf, {"target_name": "other"}) == "scan"
+			every suffix in ["", "/", "/evil-sibling", "/../evil", "/./..", "/evil/../x"] {
+				at_home(entry, concat("", [folder, suffix]), {}) == "scan"
+			}
+			every suffix in ["/evil", "-evil", ".bak", "/..", "/../x", "x", " "] {
+				at_home(entry, concat("", [leaf, suffix]), {}) == "scan"
+			}
+			at_home(entry, concat("", ["/home/u/x", marker]), {}) == "scan"
+		}
+	}
+}
+
+test_a_marker_of_one_kind_is_none_of_another if {
+	some plugin in homes
+	plugin.target_type == "plugin"
+	some skill in homes
+	skill.target_type == "skill"
+	every marker in plugin.source_path_contains {
+		at_home(skill, concat("", ["/home/u/", marker]), {}) == "scan"
+	}
+}
+
 test_a_dot_of_a_first_party_marker_is_a_dot if {
 	dotted := [{"target_type": "skill", "target_name": "helper", "source_path_contains": [".own/helper"]}]
 	admission.verdict == "allowed" with input as object.union(target, {"path": "/u/.own/helper"})
