@@ -185,9 +185,25 @@ var (
 	unsafeVar         = regexp.MustCompile(`^var (\S+) is unsafe$`)
 )
 
-// remaining are the errors that what is missing does not explain.
+// A body that gives input or data another meaning has one error for that, and OPA adds one for each reference in it
+// that means the document.
+var (
+	shadowed         = regexp.MustCompile(`^variables must not shadow (input|data) `)
+	undefinedInstead = regexp.MustCompile(`^undefined ref: (input|data)\b`)
+)
+
+// remaining are the errors that neither what is missing nor another error of the same rule explains.
 func (r *repair) remaining(errs ast.Errors) ast.Errors {
+	shadows := map[string]bool{}
+	for _, e := range errs {
+		if m := shadowed.FindStringSubmatch(e.Message); m != nil {
+			shadows[r.ruleOf(e, m[1])] = true
+		}
+	}
 	return slices.DeleteFunc(slices.Clone(errs), func(e *ast.Error) bool {
+		if m := undefinedInstead.FindStringSubmatch(e.Message); m != nil && shadows[r.ruleOf(e, m[1])] {
+			return true
+		}
 		m := undefinedFunction.FindStringSubmatch(e.Message)
 		if m == nil {
 			m = unsafeVar.FindStringSubmatch(e.Message)
@@ -197,6 +213,15 @@ func (r *repair) remaining(errs ast.Errors) ast.Errors {
 		}
 		return slices.ContainsFunc(r.missing, func(missing Missing) bool { return r.explains(missing, e, m[1]) })
 	})
+}
+
+// ruleOf is a key for the rule that an error is about, and a name in it.
+func (r *repair) ruleOf(e *ast.Error, name string) string {
+	if e.Location == nil || r.modules[e.Location.File] == nil {
+		return e.Message // of no rule: equal to no other key
+	}
+	row, _ := ruleAt(r.modules[e.Location.File], e.Location.Row)
+	return fmt.Sprintf("%s:%d:%s", e.Location.File, row, name)
 }
 
 // explains reports whether the name in an error may be one that is missing: written in full, by itself in its
