@@ -46,7 +46,7 @@ func (s *Snapshot) SameFile(other *Snapshot) bool {
 func (s *Snapshot) Over(serving *Snapshot) (next *Snapshot, applied, waiting []Change, err error) {
 	next = &Snapshot{reader: s.reader, found: map[string]found{}, config: s.config}
 	old := serving.Settings
-	next.Settings.credentials = old.credentials
+	next.Settings.credentials, next.Settings.legacyToken = old.credentials, old.legacyToken
 	hot := s.Settings.ConfigReload == ReloadHot
 	var wrong []error
 	for _, row := range table(&next.Settings) {
