@@ -81,6 +81,8 @@ func runsOf(good, bad, input string) map[string][][]string {
 		"status":                   {{}, {"--json"}},
 		"policy reload":            {{}},
 		"policy status":            {{}, {"--json"}},
+		"policy list":              {{"--policy-dir", good}, {"--policy-dir", bad, "--json"}, {hostile}},
+		"policy activate":          {{"--dry-run", "--policy-dir", good, "strict"}, {"--dry-run", "--json", "--policy-dir", good, "strict"}, {"--policy-dir", bad, "strict"}, {"--policy-dir", good, hostile}},
 		"policy validate":          validate,
 		"policy test":              append(test, append([]string{"--watch"}, dirs()[0]...)),
 		"policy init":              {{filepath.Join(good, hostile)}, {filepath.Join(good, hostile)}},
