@@ -26,10 +26,11 @@ var ways = []struct {
 	reach func(context.Context, *Generation, Path) error
 
 	// respells: of equal numbers with several spellings, such as 1 and 1.0, another one may be the member of a set or the
-	// key of an object, since the rules that add them are evaluated in another order.
+	// key of an object. The first tier has the keys of rules from a tree whose order of modules differs from load to load,
+	// and in the second, rules are evaluated in another order.
 	respells bool
 }{
-	{"first tier", func(context.Context, *Generation, Path) error { return nil }, false},
+	{"first tier", func(context.Context, *Generation, Path) error { return nil }, true},
 	{"second tier", func(ctx context.Context, g *Generation, path Path) error {
 		err := g.evaluator.Ahead(ctx, eval.Path(path))
 		if refused := (ast.Errors)(nil); errors.Is(err, eval.ErrNotPartial) || errors.As(err, &refused) {
