@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"defenseclaw/api/domains"
 	"defenseclaw/api/internal/decision"
 	"defenseclaw/engine"
 )
@@ -121,6 +122,7 @@ func (s *Server) describe(answer *StatusAnswer, now *engine.Status) {
 		answer.Generation, answer.Revision, answer.LoadedAt = g.Number(), g.Revision(), OptionalTime(g.LoadedAt())
 		answer.Modules, answer.DataFiles = g.Counts()
 		answer.Decided = waysOf(g)
+		answer.Warnings = domains.Warnings(g, s.judge.Load() != nil, s.cfg.HILT())
 		if s.cfg.PolicyDir != "" {
 			answer.RegoDir = filepath.Join(s.cfg.PolicyDir, g.Root())
 		}

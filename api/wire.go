@@ -85,7 +85,8 @@ type StatusAnswer struct {
 	PolicyFrom string          `json:"policy_from"`          // set, found in the data directory, or embedded
 	PolicyWhy  string          `json:"policy_why,omitempty"` // for people
 	// Decided says how, by path: the most asked for first, at most 100.
-	Decided []Way `json:"decided,omitempty"`
+	Decided  []Way    `json:"decided,omitempty"`
+	Warnings []string `json:"warnings,omitempty"` // about what the policy does not read, or the settings overrule
 }
 
 // PolicyChoice says how the policy directory was chosen.

@@ -28,12 +28,13 @@ type Generation struct {
 	evaluator *eval.Evaluator
 	changed   []string
 	elsewhere Elsewhere // evaluates decisions; nil: the evaluator does
+	reads     *inputReads
 }
 
 func newGeneration(s *successor, policy *compile.Policy, cfg eval.Config) *Generation {
 	g := &Generation{
 		number: 1, loadedAt: time.Now(), reading: s.reading, revision: s.reading.Revision(), parsed: s.parsed,
-		policy: policy, data: s.data, evaluator: eval.New(policy, s.data, cfg),
+		policy: policy, data: s.data, evaluator: eval.New(policy, s.data, cfg), reads: &inputReads{},
 	}
 	var before *source.Reading
 	if s.previous != nil {

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"math"
 	"net/http"
@@ -111,16 +110,19 @@ func (a *API) Guardrail(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if err := a.judge(r.Context(), request, input); err != nil {
+	judged, err := a.judge(r.Context(), request)
+	if err != nil {
 		return err
 	}
-	got, err := a.decide(r.Context(), guardrail, input)
-	if errors.Is(err, decision.ErrNoPolicy) {
-		return err
+	g := a.Current() // after the judge, who takes his time
+	if g == nil {
+		return decision.ErrNoPolicy
 	}
+	source := addJudged(g, input, judged)
+	got, err := decide(r.Context(), g, guardrail, input, a.Begin)
 	verdict := GuardrailVerdict{
 		strings.ToLower(strings.TrimSpace(got.text("action"))), normalSeverity(got.text("severity")),
-		got.text("reason"), got.texts("scanner_sources"),
+		got.text("reason"), source.addTo(got.texts("scanner_sources")),
 	}
 	if err == nil {
 		err = cmp.Or(oneOf("action", verdict.Action, guardrailActions), oneOf("severity", verdict.Severity, guardrailSeverities))
@@ -146,15 +148,11 @@ func oneOf(rule, value string, allowed []string) error {
 	return fmt.Errorf("data.defenseclaw.guardrail.%s is %q; one of %s was expected", rule, value, strings.Join(allowed, ", "))
 }
 
-// judge puts the judge's result into the input, next to those of the scanners. Only the sidecar's own judge can: a
-// request has no field for it.
-func (a *API) judge(ctx context.Context, g GuardrailRequest, input map[string]any) error {
+// judge asks the sidecar's own judge; nil if there is none, or nothing to ask about. A result that a request claims is
+// not read: there is no field for it.
+func (a *API) judge(ctx context.Context, g GuardrailRequest) (*ScannerResult, error) {
 	if g.Content == "" {
-		return nil
+		return nil, nil
 	}
-	result, err := a.AskJudge(ctx, g.Direction, g.Content)
-	if result != nil {
-		input["judge_result"] = result
-	}
-	return err
+	return a.AskJudge(ctx, g.Direction, g.Content)
 }

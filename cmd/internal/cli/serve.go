@@ -49,6 +49,9 @@ func serve(c *cli.Context) error {
 	logger.Info("starting", zap.String("version", version()), zap.String("policy_dir", s.PolicyDir),
 		zap.String("policy_from", string(s.PolicyFrom)), zap.String("policy_why", s.PolicyWhy),
 		zap.String("data_dir", s.DataDir), zap.String("address", side.Addr()), zap.Bool("watch", s.Watch))
+	for _, key := range s.NotHonored {
+		logger.Warn("a setting of the original gateway is not honored", zap.String("setting", key))
+	}
 	err = side.Run(ctx, func() {
 		greet(c.App.ErrWriter, s, side, logger)
 		pacer.Serve()

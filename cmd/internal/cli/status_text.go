@@ -54,6 +54,9 @@ func printStatus(w io.Writer, _ string, s api.StatusAnswer) {
 	for _, text := range notLoadedLines(s) {
 		line("not loaded", "%s", text)
 	}
+	for _, text := range s.Warnings {
+		line("warning", "%s", text)
+	}
 	if s.Audit != nil && (!s.Audit.OK || s.Audit.Lost > 0 || s.Audit.Alarm != "") {
 		line("audit", "%s", auditLine(s))
 	}

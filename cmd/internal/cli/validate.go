@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"defenseclaw/api/domains"
 	"defenseclaw/cmd/internal/report"
 	"defenseclaw/cmd/internal/schema"
 	"defenseclaw/engine"
@@ -54,6 +55,9 @@ func validate(c *cli.Context) error {
 	found.Dir, found.Version = dir, version()
 	if reading, err := source.Read(c.Context, src, source.Options{}); err == nil { // also of a policy that does not compile
 		found.Ignored = reading.Ignored()
+	}
+	if set, err := resolve(c); err == nil && found.Generation != nil { // a directory that is named needs no settings
+		found.Warnings = domains.Warnings(found.Generation, set.Judge.BaseURL != "", domains.HILT(set.HILT))
 	}
 	if err := found.Write(c.App.Writer, format); err != nil {
 		return err

@@ -31,6 +31,11 @@ func writeSARIF(w io.Writer, v Validation) error {
 		})
 		codes = append(codes, code)
 	}
+	for _, warning := range v.Warnings {
+		const code = "policy_warning"
+		results = append(results, object{"ruleId": code, "level": "note", "message": object{"text": warning}})
+		codes = append(codes, code)
+	}
 	slices.Sort(codes)
 	rules := []object{}
 	for _, code := range slices.Compact(codes) {

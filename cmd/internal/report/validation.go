@@ -22,6 +22,7 @@ type Validation struct {
 	HasSchema   bool               // the data was compared with the schema of the default pack
 	Diagnostics diagnostic.List
 	Ignored     source.Ignored // files that look like policy or data and are not loaded: no problems
+	Warnings    []string       // about the whole policy: no problems
 }
 
 // OK reports whether the directory was loaded and no problem was found.
@@ -59,6 +60,9 @@ func writePretty(w io.Writer, v Validation) error {
 	}
 	if more := v.Ignored.More; more > 0 {
 		terminal.Fprintf(w, "not loaded: %d more files\n", more)
+	}
+	for _, warning := range v.Warnings {
+		terminal.Fprintf(w, "warning: %s\n", warning)
 	}
 	if !v.OK() {
 		Write(w, v.Diagnostics)
@@ -105,6 +109,9 @@ func writeJSON(w io.Writer, v Validation) error {
 		answer["modules"], answer["data_files"] = v.Generation.Counts()
 		answer["revision"] = v.Generation.Revision()
 	}
+	if len(v.Warnings) > 0 {
+		answer["warnings"] = v.Warnings
+	}
 	if v.Refused != nil {
 		answer["error"] = v.Refused.Error()
 	}
@@ -133,6 +140,9 @@ func writeGitHub(w io.Writer, v Validation) error {
 	for _, f := range v.Ignored.Files {
 		terminal.Fprintf(&lines, "::warning file=%s,title=not loaded::%s\n",
 			property.Replace(filepath.ToSlash(filepath.Join(v.Dir, f.Path))), data.Replace(f.Reason))
+	}
+	for _, warning := range v.Warnings {
+		terminal.Fprintf(&lines, "::warning title=policy::%s\n", data.Replace(warning))
 	}
 	if t, ok := w.(*terminal.Writer); ok {
 		return t.Commands(lines.String())

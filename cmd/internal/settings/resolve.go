@@ -55,6 +55,7 @@ func (r *Reader) Read() (*Snapshot, error) {
 		snapshot.found[setting.name()] = f
 		wrong = append(wrong, setting.resolve(f))
 	}
+	snapshot.adoptJudge()
 	wrong = append(wrong, set.choosePolicy())
 	return snapshot, errors.Join(wrong...)
 }

@@ -71,6 +71,7 @@ type Settings struct {
 	Decisions     DecisionLog
 	Judge         Judge
 	HILT          HILT
+	NotHonored    []string      // keys of the original gateway that are set and not obeyed, each with the reason
 	AuditAge      time.Duration // audit records are kept this long
 	AuditBytes    int64         // and may take this many bytes
 	ConfigReload  string        // hot or restart
@@ -78,6 +79,8 @@ type Settings struct {
 	LogLevel      string        // debug, info, warn or error
 
 	policySource string // the flag, variable or key that sets PolicyDir; empty: none does
+
+	originalJudge originalJudge
 
 	TokenEnv    string // gateway.token_env, the name of a variable; may be empty
 	namedToken  string // what that variable holds, in the environment or in .env

@@ -67,6 +67,7 @@ func (s *Snapshot) Over(serving *Snapshot) (next *Snapshot, applied, waiting []C
 		next.found[name] = now
 		wrong = append(wrong, row.resolve(now))
 	}
+	next.adoptJudge()
 	next.Settings.PolicyDir, next.Settings.PolicyFrom, next.Settings.PolicyWhy = old.PolicyDir, old.PolicyFrom, old.PolicyWhy // found once
 	return next, applied, waiting, errors.Join(wrong...)
 }

@@ -189,6 +189,21 @@ func share(field *float64) value {
 
 func integer(field *int) value { return parsed(field, "a number", strconv.Atoi) }
 
+// seconds takes a number of them, which may have a fraction, or nothing.
+func seconds(field *time.Duration) value {
+	return parsed(field, "a number of seconds", func(text string) (time.Duration, error) {
+		if text == "" {
+			return 0, nil
+		}
+		n, err := strconv.ParseFloat(text, 64)
+		const most = 24 * 60 * 60
+		if err == nil && !(n >= 0 && n <= most) {
+			err = errValue
+		}
+		return time.Duration(n * float64(time.Second)), err
+	})
+}
+
 func duration(field *time.Duration) value {
 	v := parsed(field, "a duration", func(text string) (time.Duration, error) {
 		d, err := time.ParseDuration(text)

@@ -6,6 +6,7 @@ import (
 
 	"defenseclaw/api"
 	"defenseclaw/api/audit"
+	"defenseclaw/api/domains"
 	"defenseclaw/api/events"
 	"defenseclaw/api/judge"
 	"defenseclaw/api/metrics"
@@ -229,6 +230,9 @@ func (s *Sidecar) logReport(_ context.Context, r engine.Report) error {
 	case engine.Success:
 		s.cfg.Logger.Info("policy reloaded", append(fields, zap.Strings("changed", r.Changed()))...)
 		s.warnOfLoss(r)
+		for _, warning := range domains.Warnings(r.Generation, s.judge.Load() != nil, s.hilt()) {
+			s.cfg.Logger.Warn(warning)
+		}
 	case engine.Unchanged:
 		s.cfg.Logger.Info("policy unchanged", append(fields, zap.Bool("healed", r.Healed))...)
 	case engine.Failed:

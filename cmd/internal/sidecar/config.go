@@ -160,6 +160,11 @@ func (s *Sidecar) apply(ctx context.Context, now, read *settings.Snapshot) (appl
 			return nil, nil, fmt.Errorf("%s: %w", read.Place("judge"), err)
 		}
 	}
+	for _, key := range set.NotHonored {
+		if !slices.Contains(now.Settings.NotHonored, key) {
+			s.cfg.Logger.Warn("a setting of the original gateway is not honored", zap.String("setting", key))
+		}
+	}
 	s.live.now.Store(next)
 	s.judge.Store(j)
 	s.server.Adjust(api.Adjustment{AllowedHosts: set.AllowedHosts, RequestsPerSecond: s.rateLimit(set), Judge: j})
