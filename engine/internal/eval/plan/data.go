@@ -36,7 +36,8 @@ func newDataUse(policy *ir.Policy, root *value.Named) *dataUse {
 }
 
 func (u *dataUse) all(bs []*ir.Block) {
-	for u.again = true; u.again; {
+	// A local that is looked up in itself, as x := x.y in OPA's plan, would have ever more places.
+	for u.again = true; u.again && !u.root.All; {
 		u.again = false
 		u.blocks(bs)
 	}
@@ -57,12 +58,13 @@ func (u *dataUse) may(l ir.Local, at *value.Named) {
 		of = map[*value.Named]bool{}
 		u.places[l] = of
 	}
-	if !of[at] {
+	switch {
+	case of[at]:
+	case len(of) >= maxPathsOfLocal:
+		u.root.All = true
+	default:
 		of[at] = true
 		u.again = true
-		if len(of) > maxPathsOfLocal {
-			u.root.All = true
-		}
 	}
 }
 
