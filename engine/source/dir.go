@@ -34,7 +34,14 @@ type Config struct {
 // Open opens the directory at path, which may be a symbolic link to one.
 // The error says what the path is instead of a directory.
 func Open(path string, cfg Config) (*Dir, error) {
-	root, err := os.OpenRoot(path)
+	info, err := os.Stat(path) // OpenRoot would wait for a FIFO's writer
+	if err == nil && !info.IsDir() {
+		err = syscall.ENOTDIR
+	}
+	var root *os.Root
+	if err == nil {
+		root, err = os.OpenRoot(path)
+	}
 	if err != nil { // only the cause of a path error is kept, since the message names the path already
 		var pathErr *fs.PathError
 		if errors.As(err, &pathErr) {

@@ -129,6 +129,9 @@ func TestAFIFONeverBlocks(t *testing.T) {
 			t.Skipf("SKIPPED: no FIFO can be made here: %v", err)
 		}
 	}
+	if _, err := Open(filepath.Join(dir, "notes"), Config{}); !errors.Is(err, syscall.ENOTDIR) {
+		t.Errorf("%v; want a FIFO as the policy directory refused", err)
+	}
 	_, err := readDir(t, dir, Config{})
 	if ds := diagnostics(err); len(ds) != 1 || ds[0].File != "q.rego" || ds[0].Code != diagnostic.CodeFileNotRegular {
 		t.Errorf("%v; want q.rego named as not regular, notes ignored", ds)
@@ -171,6 +174,9 @@ func TestAnUnreadableFileIsNamed(t *testing.T) {
 	dir := disk(t, map[string]string{"p.rego": good, "q.rego": good})
 	if err := os.Chmod(filepath.Join(dir, "q.rego"), 0); err != nil {
 		t.Fatal(err)
+	}
+	if _, err := Open(filepath.Join(dir, "notes"), Config{}); !errors.Is(err, syscall.ENOTDIR) {
+		t.Errorf("%v; want a FIFO as the policy directory refused", err)
 	}
 	_, err := readDir(t, dir, Config{})
 	if ds := diagnostics(err); len(ds) != 1 || ds[0].File != "q.rego" || !strings.Contains(ds[0].Message, "permission denied") {
