@@ -84,10 +84,15 @@ func (a *authz) authorize(r *http.Request, caller gate.Caller) (*http.Request, *
 func (a *authz) hasAuthz(g *engine.Generation) bool {
 	state := a.state.Load()
 	if state == nil || state.generation != g.Number() {
-		state = &authzState{g.Number(), g.HasPackage(authzPackage) || g.HasRules(authzDecision)}
+		state = &authzState{g.Number(), decidesCallers(g)}
 		a.state.Store(state)
 	}
 	return state.decides
+}
+
+// decidesCallers reports whether a policy has rules about who may call.
+func decidesCallers(g *engine.Generation) bool {
+	return g.HasPackage(authzPackage) || g.HasRules(authzDecision)
 }
 
 // readAuthz returns nil for a permission. Its refusals are OPA's, status by status.

@@ -214,7 +214,7 @@ func TestBadBodiesAreRefusedAndNameWhatIsWrong(t *testing.T) {
 		}
 	}
 	s.expect(http.MethodPost, "/policy/lists/grey", takers[7].good, http.StatusBadRequest, `list is \"grey\"`, gate.HeaderClient+": test")
-	s.expect(http.MethodGet, "/health", "", http.StatusOK, "{}")
+	s.expect(http.MethodGet, "/health", "", http.StatusOK, `"guardrail":{"state":"running"`)
 }
 
 // TestHostileValuesAreRefusedOrAnsweredAtOnce in every field of every route: a number that would fill the

@@ -156,7 +156,7 @@ func TestOPAsRoutesSayThatNothingServes(t *testing.T) {
 		method, path, _ := strings.Cut(target, " ")
 		s.expect(method, path, "", 503, `"policy_unavailable"`)
 	}
-	s.expect("GET", "/health", "", 200, "{}")
+	s.expect("GET", "/health", "", 200, `"guardrail":{"state":"error"`)
 	s.expect("GET", "/health?bundles", "", 500, `{"error":"one or more bundles are not activated"}`)
 	s.expect("GET", "/health?plugins=true", "", 500, `{"error":"one or more plugins are not up"}`)
 }

@@ -240,7 +240,30 @@ func (o *oracle) compare(t testing.TB, q question) (opa, ours string) {
 	t.Helper()
 	status, h, body := ask(t, o.opa, q)
 	ourStatus, ourH, ourBody := ask(t, o.ours, q)
+	if path, _, _ := strings.Cut(q.target, "?"); path == "/health" && ourStatus == http.StatusOK {
+		ourBody = withoutStates(t, ourBody)
+	}
 	return comparable(status, h, body), comparable(ourStatus, ourH, ourBody)
+}
+
+// withoutStates is the body of a healthy answer without what ours has in addition to OPA's: clients of the original gateway
+// read the states of the parts there. OPA's clients look at the status, and in the body for an error, which stays.
+func withoutStates(t testing.TB, body string) string {
+	t.Helper()
+	var v map[string]any
+	if err := json.Unmarshal([]byte(body), &v); err != nil {
+		t.Fatalf("GET /health: %s: %v", body, err)
+	}
+	for _, name := range []string{
+		"started_at", "uptime_ms", "gateway", "watcher", "config", "api", "guardrail", "telemetry", "ai_discovery", "application_protection", "provenance",
+	} {
+		delete(v, name)
+	}
+	text, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text) + "\n"
 }
 
 var (

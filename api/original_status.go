@@ -5,6 +5,7 @@ import (
 	"os"
 	"time"
 
+	"defenseclaw/api/gate"
 	"defenseclaw/api/internal/decision"
 )
 
@@ -16,7 +17,8 @@ type ClientState struct {
 	Details   map[string]any `json:"details,omitempty"`
 }
 
-// ClientHealth is the field health of the answer to GET /status. Parts of the original that there are none of here are disabled.
+// ClientHealth is the body of GET /health, and the field health of the answer to GET /status. Parts of the original that
+// there are none of here are disabled.
 type ClientHealth struct {
 	StartedAt             time.Time   `json:"started_at"`
 	UptimeMS              int64       `json:"uptime_ms"`
@@ -28,18 +30,23 @@ type ClientHealth struct {
 	Telemetry             ClientState `json:"telemetry"`
 	AIDiscovery           ClientState `json:"ai_discovery"`
 	ApplicationProtection ClientState `json:"application_protection"`
+	// Provenance is in GET /health only, and there only for callers who may read the status.
+	Provenance *ClientProvenance `json:"provenance,omitempty"`
+}
+
+// ClientProvenance says what serves.
+type ClientProvenance struct {
+	SchemaVersion int    `json:"schema_version"` // of the original's config.yaml; 0: this sidecar has none
+	ContentHash   string `json:"content_hash"`   // of the policy: its revision
+	Generation    uint64 `json:"generation"`
+	BinaryVersion string `json:"binary_version"`
 }
 
 // ClientStatus is the body of GET /status.
 type ClientStatus struct {
-	Health     ClientHealth `json:"health"`
-	Provenance struct {
-		SchemaVersion int    `json:"schema_version"` // of the original's config.yaml; 0: this sidecar has none
-		ContentHash   string `json:"content_hash"`   // of the policy: its revision
-		Generation    uint64 `json:"generation"`
-		BinaryVersion string `json:"binary_version"`
-	} `json:"provenance"`
-	Runtime struct {
+	Health     ClientHealth     `json:"health"`
+	Provenance ClientProvenance `json:"provenance"`
+	Runtime    struct {
 		PID     int    `json:"pid"`
 		DataDir string `json:"data_dir"`
 	} `json:"runtime"`
@@ -69,11 +76,7 @@ const (
 // clientStatus is GET /status.
 func (s *Server) clientStatus(w http.ResponseWriter, _ *http.Request) error {
 	var answer ClientStatus
-	answer.Health = s.clientHealth()
-	answer.Provenance.BinaryVersion = s.cfg.Version
-	if g := s.current(); g != nil {
-		answer.Provenance.ContentHash, answer.Provenance.Generation = g.Revision(), g.Number()
-	}
+	answer.Health, answer.Provenance = s.clientHealth(true), s.provenance()
 	answer.Runtime.PID, answer.Runtime.DataDir = os.Getpid(), s.cfg.DataDir
 	answer.ConnectorMode = connectorMode{Mode: "unconfigured", Telemetry: []string{}}
 	answer.ConnectorModes = []connectorMode{}
@@ -81,45 +84,106 @@ func (s *Server) clientStatus(w http.ResponseWriter, _ *http.Request) error {
 	return nil
 }
 
-func (s *Server) clientHealth() ClientHealth {
+// health is GET /health. Commands of the original ask it without a token for the state of each part, so callers who may not
+// read the status get the states and their times, and nothing that tells an address, a path, an error or a version.
+func (s *Server) health(w http.ResponseWriter, r *http.Request) {
+	detailed := s.mayReadStatus(r)
+	answer := s.clientHealth(detailed)
+	if detailed {
+		provenance := s.provenance()
+		answer.Provenance = &provenance
+	}
+	decision.WriteJSON(w, http.StatusOK, answer)
+}
+
+// mayReadStatus reports whether GET /status would answer the sender of a probe. Where the policy decides about callers
+// it does not ask, and says no: whether the process lives must not depend on how long a policy takes.
+func (s *Server) mayReadStatus(r *http.Request) bool {
+	if gate.Anonymous(r) {
+		return false
+	}
+	caller, denial := s.gate.Check(r, gate.Read)
+	if denial != nil {
+		if denial.Status == http.StatusUnauthorized { // guesses are on record, as on every route
+			s.recordRefused(r, "", noToken)
+		}
+		return false
+	}
+	g := s.current()
+	return caller.Scopes.Has(gate.ScopeRead) && (g == nil || !decidesCallers(g))
+}
+
+func (s *Server) provenance() ClientProvenance {
+	p := ClientProvenance{BinaryVersion: s.cfg.Version}
+	if g := s.current(); g != nil {
+		p.ContentHash, p.Generation = g.Revision(), g.Number()
+	}
+	return p
+}
+
+// clientHealth returns the states, and with detailed also last errors and details. These are only for callers who may read
+// the status, and are not even made for others: probes ask every second, and the error of a refused policy may be long.
+func (s *Server) clientHealth(detailed bool) ClientHealth {
 	disabled := ClientState{State: stateDisabled, Since: s.started}
-	h := ClientHealth{
+	return ClientHealth{
 		StartedAt: s.started, UptimeMS: time.Since(s.started).Milliseconds(),
-		Gateway: disabled, Watcher: s.watcherState(), Config: disabled, API: ClientState{State: stateRunning, Since: s.started},
-		Guardrail: disabled, Telemetry: disabled, AIDiscovery: disabled, ApplicationProtection: disabled,
+		Gateway: disabled, Watcher: s.watcherState(detailed), Config: s.configState(detailed),
+		API: ClientState{State: stateRunning, Since: s.started}, Guardrail: s.guardrailState(detailed),
+		Telemetry: disabled, AIDiscovery: disabled, ApplicationProtection: disabled,
 	}
-	if s.cfg.Settings != nil {
-		if now := s.cfg.Settings(); now != nil {
-			h.Config = ClientState{State: stateRunning, Since: now.Since, LastError: now.Error, Details: map[string]any{
-				"path": now.File, "generation": now.Applied, "restart_required": now.AfterRestart,
-			}}
-			if now.State == SettingsRefused {
-				h.Config.State = stateError
-			}
+}
+
+// configState is config.yaml.
+func (s *Server) configState(detailed bool) ClientState {
+	state := ClientState{State: stateDisabled, Since: s.started}
+	if s.cfg.Settings == nil {
+		return state
+	}
+	now := s.cfg.Settings()
+	if now == nil {
+		return state
+	}
+	state.State, state.Since = stateRunning, now.Since
+	if now.State == SettingsRefused {
+		state.State = stateError
+	}
+	if detailed {
+		state.LastError = now.Error
+		state.Details = map[string]any{"path": now.File, "generation": now.Applied, "restart_required": now.AfterRestart}
+	}
+	return state
+}
+
+// guardrailState is the policy.
+func (s *Server) guardrailState(detailed bool) ClientState {
+	state := ClientState{State: stateDisabled, Since: s.started}
+	if s.cfg.Engine == nil {
+		return state
+	}
+	now := s.cfg.Engine.Status()
+	state.State, state.Since = stateRunning, now.Since
+	switch {
+	case now.Generation == nil && now.Refused == nil:
+		state.State = stateStarting
+	case now.Refused != nil: // an older policy serves, or none
+		state.State = stateError
+	}
+	if detailed {
+		state.Details = map[string]any{"policy": StateName(now, s.cfg.PolicyDir)}
+		if now.Refused != nil {
+			state.LastError = now.Refused.Error()
 		}
 	}
-	if s.cfg.Engine != nil {
-		now := s.cfg.Engine.Status()
-		name := StateName(now, s.cfg.PolicyDir)
-		h.Guardrail = ClientState{State: stateRunning, Since: now.Since, Details: map[string]any{"policy": name}}
-		switch {
-		case now.Generation == nil && now.Refused == nil:
-			h.Guardrail.State = stateStarting
-		case now.Refused != nil: // an older policy serves, or none
-			h.Guardrail.State, h.Guardrail.LastError = stateError, now.Refused.Error()
-		}
-	}
-	return h
+	return state
 }
 
 // watcherState is the watch of the policy directory.
-func (s *Server) watcherState() ClientState {
+func (s *Server) watcherState(detailed bool) ClientState {
 	state := ClientState{State: stateDisabled, Since: s.started}
 	if s.cfg.Watch == nil {
 		return state
 	}
 	now := s.cfg.Watch()
-	state.LastError = now.Reason
 	switch now.State {
 	case "watching":
 		state.State = stateRunning
@@ -128,10 +192,14 @@ func (s *Server) watcherState() ClientState {
 	case "stopped":
 		state.State = stateStopped
 	case "off":
-		return state
 	default:
 		state.State = stateError
 	}
-	state.Details = map[string]any{"mode": now.Mode, "directories": now.Directories}
+	if detailed {
+		state.LastError = now.Reason
+		if now.State != "off" {
+			state.Details = map[string]any{"mode": now.Mode, "directories": now.Directories}
+		}
+	}
 	return state
 }

@@ -102,7 +102,7 @@ func (s *Server) opaRoutes() []route {
 		Current: s.current, Begin: s.beginDataDecision, MayRead: s.mayRead, StrictBuiltinErrors: s.cfg.StrictBuiltinErrors,
 		Elsewhere: s.cfg.Elsewhere, DecisionsElsewhere: s.cfg.DecisionsElsewhere, Logged: s.cfg.Decisions != nil,
 	}
-	routes := []route{{pattern: "/health", access: gate.Open, methods: get, handle: plain(a.Health())}}
+	routes := []route{{pattern: "/health", access: gate.Open, methods: get, handle: plain(a.Health(s.health))}}
 	for _, r := range []struct {
 		pattern string
 		scope   gate.Scopes

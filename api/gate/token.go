@@ -64,6 +64,16 @@ func (g *Gate) caller(r *http.Request) (Caller, bool) {
 	return Caller{}, false
 }
 
+// Anonymous reports whether a request presents no token and comes from a caller who needs one. An [Open] route that shows
+// more to other callers answers it without [Gate.Check], which would count it as a wrong token.
+func Anonymous(r *http.Request) bool {
+	if presentsToken(r) {
+		return false
+	}
+	_, ok := callingPeer(r.Context())
+	return !ok
+}
+
 // lookUp finds a valid token.
 func (g *Gate) lookUp(digest Digest) (Token, bool) {
 	if subtle.ConstantTimeCompare(digest[:], g.digest[:]) == 1 {
