@@ -1,12 +1,12 @@
 package cli
 
 import (
-	"context"
 	"encoding/json"
-	"path"
+	"path/filepath"
 
 	"defenseclaw/cmd/internal/preset"
 	"defenseclaw/cmd/internal/report"
+	"defenseclaw/cmd/internal/settings"
 	"defenseclaw/cmd/internal/terminal"
 	"defenseclaw/engine/source"
 
@@ -40,7 +40,7 @@ func listPolicies(c *cli.Context) error {
 		return err
 	}
 	sayWhich(c, s)
-	all, err := preset.List(s.PolicyDir)
+	all, err := preset.List(presetDir(s))
 	if err != nil {
 		return err
 	}
@@ -70,6 +70,15 @@ func listPolicies(c *cli.Context) error {
 	return nil
 }
 
+// presetDir is where the files NAME.yaml of a home are: in the policy directory, and where the embedded pack serves, in the
+// folder of the data directory that would be it.
+func presetDir(s settings.Settings) string {
+	if s.PolicyDir != "" {
+		return s.PolicyDir
+	}
+	return filepath.Join(s.DataDir, "policies")
+}
+
 // policyName is the name that the data gives itself; empty if it gives none.
 func policyName(data []byte) string {
 	var named struct {
@@ -81,30 +90,4 @@ func policyName(data []byte) string {
 		return ""
 	}
 	return named.Config.Name
-}
-
-// policyData is the data.json of a policy directory, and the reading that it is from.
-type policyData struct {
-	file    string // relative to the directory, with slashes
-	text    []byte // nil: there is no such file
-	reading *source.Reading
-}
-
-func readData(ctx context.Context, dir string, cfg source.Config) (policyData, error) {
-	src, err := source.Open(dir, cfg)
-	if err != nil {
-		return policyData{}, err
-	}
-	defer src.Close() //nolint:errcheck // it was only read
-	reading, err := source.Read(ctx, src, source.Options{})
-	if err != nil {
-		return policyData{}, err
-	}
-	data := policyData{file: path.Join(reading.Root(), "data.json"), reading: reading}
-	if data.text = reading.Source(data.file); data.text == nil { // modules beside a folder rego with the data
-		if nested := path.Join(reading.Root(), "rego", "data.json"); reading.Source(nested) != nil {
-			data.file, data.text = nested, reading.Source(nested)
-		}
-	}
-	return data, nil
 }

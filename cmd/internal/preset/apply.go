@@ -1,7 +1,6 @@
 package preset
 
 import (
-	"bytes"
 	"cmp"
 	"encoding/json"
 	"fmt"
@@ -9,50 +8,18 @@ import (
 	"strings"
 )
 
-// Change is one key of the data that a policy changes.
-type Change struct {
-	Path   string          `json:"path"`             // such as guardrail.block_threshold
-	Before json.RawMessage `json:"before,omitempty"` // absent: the key is new
-	After  json.RawMessage `json:"after"`
-}
-
-// edit is a value that a policy wants at a place of the data.
-type edit struct {
-	path  []string
-	value any
-}
-
-// Apply returns data.json with the policy in it, and what that changes. Keys keep their order; keys that the policy does not
-// name keep their values, a severity without an action too. If nothing changes, the text is returned as it was.
+// Apply returns data.json with the policy in it, and what that changes, as [Apply] does. Keys that the policy does not name keep
+// their values, a severity without an action too.
 func (p Policy) Apply(data []byte) ([]byte, []Change, error) {
 	edits, err := p.edits(data)
 	if err != nil {
 		return nil, nil, err
 	}
-	edited := data
-	var changes []Change
-	for _, e := range edits {
-		after, err := json.Marshal(e.value)
-		if err != nil {
-			return nil, nil, fmt.Errorf("policy %s: %s: %w", p.Name, strings.Join(e.path, "."), err)
-		}
-		next, before, err := set(edited, e.path, after)
-		if err != nil {
-			return nil, nil, fmt.Errorf("data.json: %w", err)
-		}
-		if !equal(before, after) {
-			edited = next
-			changes = append(changes, Change{strings.Join(e.path, "."), before, after})
-		}
+	edited, changes, err := Apply(data, edits...)
+	if err != nil {
+		return nil, nil, fmt.Errorf("policy %s: %w", p.Name, err)
 	}
-	if len(changes) == 0 {
-		return data, nil, nil
-	}
-	var out bytes.Buffer
-	if err := json.Indent(&out, bytes.TrimSpace(edited), "", "  "); err != nil {
-		return nil, nil, err
-	}
-	return append(out.Bytes(), '\n'), changes, nil
+	return edited, changes, nil
 }
 
 // The keys of three sections are the same in a policy and in the data.
@@ -69,9 +36,9 @@ var copied = []struct {
 // severities in the order of the data.
 var severities = []string{"CRITICAL", "HIGH", "MEDIUM", "LOW", "INFO"}
 
-func (p Policy) edits(data []byte) ([]edit, error) {
-	edits := []edit{{[]string{"config", "policy_name"}, cmp.Or(p.doc.Name, p.Name)}}
-	add := func(value any, path ...string) { edits = append(edits, edit{path, value}) }
+func (p Policy) edits(data []byte) ([]Edit, error) {
+	edits := []Edit{Set(cmp.Or(p.doc.Name, p.Name), "config", "policy_name")}
+	add := func(value any, path ...string) { edits = append(edits, Set(value, path...)) }
 	if v := p.doc.Admission.AllowListBypassScan; v != nil {
 		add(*v, "config", "allow_list_bypass_scan")
 	}
@@ -155,19 +122,4 @@ func (p Policy) firstParty(data []byte) []map[string]any {
 		merged = append(merged, entry)
 	}
 	return merged
-}
-
-func equal(a, b json.RawMessage) bool {
-	normal := func(raw json.RawMessage) string {
-		var v any
-		if json.Unmarshal(raw, &v) != nil {
-			return ""
-		}
-		text, err := json.Marshal(v)
-		if err != nil {
-			return ""
-		}
-		return string(text)
-	}
-	return len(a) > 0 && normal(a) == normal(b)
 }

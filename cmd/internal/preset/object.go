@@ -6,7 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
+	"slices"
 )
 
 // object is a JSON object whose keys keep their order and whose values keep their text, so that an edit changes what it
@@ -68,29 +68,43 @@ func (o object) text() ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// set returns the text of an object with another value at a path, and the value that was there. Objects on the way
-// are made where they are missing.
-func set(text []byte, path []string, value json.RawMessage) (edited []byte, before json.RawMessage, err error) {
+// set returns the text of an object in which a value at a path has become what the edit makes of it, and both values. Objects on
+// the way are made where they are missing.
+func set(text []byte, path []string, change func(json.RawMessage) (json.RawMessage, error)) (edited []byte, before, after json.RawMessage, err error) {
 	o, err := parse(text)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	key := path[0]
 	old, found := o.values[key]
-	if !found {
-		o.keys = append(o.keys, key)
-	}
+	var next json.RawMessage
 	if len(path) == 1 {
-		o.values[key], before = value, old
+		after, err = change(old)
+		before, next = old, after
 	} else {
 		if !found {
 			old = json.RawMessage("{}")
 		}
-		o.values[key], before, err = set(old, path[1:], value)
-		if err != nil {
-			return nil, nil, fmt.Errorf("%s: %w", strings.Join(path[:1], "."), err)
-		}
+		next, before, after, err = set(old, path[1:], change)
 	}
+	if err != nil {
+		return nil, nil, nil, fmt.Errorf("%s: %w", key, err)
+	}
+	o.put(key, next)
 	edited, err = o.text()
-	return edited, before, err
+	return edited, before, after, err
+}
+
+// put gives a key a value; nil removes it.
+func (o *object) put(key string, value json.RawMessage) {
+	_, found := o.values[key]
+	switch {
+	case value == nil:
+		delete(o.values, key)
+		o.keys = slices.DeleteFunc(o.keys, func(k string) bool { return k == key })
+		return
+	case !found:
+		o.keys = append(o.keys, key)
+	}
+	o.values[key] = value
 }

@@ -1,6 +1,6 @@
 // Package preset applies a policy of the operator's choice to the data of a policy directory: one of those built in
 // (default, strict, permissive), or a file NAME.yaml beside the policy, as the original gateway's operators have them.
-// Most callers need [Find], [Policy.Apply] and [Replace].
+// Most callers need [Find], [Policy.Apply] and [Replace]; [Create] makes such a file, and [Apply] edits single values.
 //
 // It changes the keys that the policy names, and no others: what a file says of webhooks or of the watch is not data.
 package preset
@@ -67,10 +67,18 @@ var ErrUnknown = errors.New("there is no such policy")
 
 var validName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]*$`)
 
+// CheckName returns an error for a name that no policy can have: it is one element of a path, in plain characters.
+func CheckName(name string) error {
+	if !validName.MatchString(name) {
+		return fmt.Errorf("policy %q: a name of letters, digits, -, _ and dots was expected, with a letter or a digit first", name)
+	}
+	return nil
+}
+
 // Find returns the policy of a name: from NAME.yaml in dir if that is there, else built in.
 func Find(dir, name string) (Policy, error) {
-	if !validName.MatchString(name) {
-		return Policy{}, fmt.Errorf("policy %q: letters, digits, - and _ were expected", name)
+	if err := CheckName(name); err != nil {
+		return Policy{}, err
 	}
 	file := filepath.Join(dir, name+".yaml")
 	text, err := os.ReadFile(file) //nolint:gosec // the operator's own file
