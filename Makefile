@@ -79,6 +79,7 @@ lint: ## the house rules, .golangci.yml
 
 ci: FUZZTIME = 2000x
 ci: DECISIONS = 100000
+ci: SEED = 1
 ci: formatted vet lint tidy paths comments build cross readme clients fuzz hostile sameness race ## all that a change must pass, tests last
 
 hooks: ## check what is committed, before each commit (git config core.hooksPath)

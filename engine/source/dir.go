@@ -34,7 +34,9 @@ type Config struct {
 // Open opens the directory at path, which may be a symbolic link to one.
 // The error says what the path is instead of a directory.
 func Open(path string, cfg Config) (*Dir, error) {
-	info, err := os.Stat(path) // OpenRoot would wait for a FIFO's writer
+	// OpenRoot opens before it looks: with a FIFO in the place of the directory it would wait for a writer, and the start
+	// with it.
+	info, err := os.Stat(path)
 	if err == nil && !info.IsDir() {
 		err = syscall.ENOTDIR
 	}

@@ -12,6 +12,7 @@ func ReadsInput(compiler *ast.Compiler, ref ast.Ref, name string) bool {
 	for left := rulesAt(compiler, ref); len(left) > 0; {
 		rule := left[len(left)-1]
 		left = left[:len(left)-1]
+		// Recursion is refused at load, but two rules may share a helper.
 		if seen[rule] {
 			continue
 		}

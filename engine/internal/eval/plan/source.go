@@ -43,6 +43,21 @@ func (planTaker) Eval(context.Context, *rego.EvalContext, ast.Value) (ast.Value,
 // resultName is the variable of the query that is bound to the document.
 const resultName = "value"
 
+// plannable refuses rules whose head leads through a constant that is no text, as r[1].x does. OPA's evaluator has a
+// place for it even where no body holds, r[1] is {}, and OPA's plan has none.
+func plannable(modules map[string]*ast.Module) error {
+	for _, module := range modules {
+		for _, rule := range module.Rules {
+			for _, term := range rule.Ref().GroundPrefix()[1:] {
+				if _, text := term.Value.(ast.String); !text {
+					return fmt.Errorf("%s: the head of a rule leads through %v, for which OPA's plan has another answer", rule.Location, term)
+				}
+			}
+		}
+	}
+	return nil
+}
+
 // planOf has OPA plan the document at ref. The compiler is changed: it must be a copy for this call, with the
 // modules that the document needs.
 func planOf(ctx context.Context, compiler *ast.Compiler, store storage.Store, txn storage.Transaction, ref ast.Ref) (*ir.Policy, error) {

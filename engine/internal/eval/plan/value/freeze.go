@@ -2,10 +2,10 @@ package value
 
 import (
 	"errors"
-	"strconv"
 	"sync"
 
 	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/util"
 )
 
 // MaxFrozen bounds the nodes of a generation's data: they take about 100 bytes each.
@@ -210,8 +210,8 @@ func NamesMember(n, key *Node) bool {
 		name := &Node{kind: String, str: key.numberText()}
 		return n.find(name, 2) >= 0 || n.Partial() && LeftOut(n, name)
 	case n.kind == Array && key.kind == String:
-		_, err := strconv.Atoi(key.str)
-		return err == nil
+		_, ok := util.Atoi(key.str) // as OPA's store reads it: "1.0" is one as well
+		return ok
 	}
 	return false
 }
