@@ -1,11 +1,14 @@
 package plan_test
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"regexp"
 	"strings"
 	"testing"
+
+	"defenseclaw/engine/internal/eval/plan"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/test/cases"
@@ -78,7 +81,7 @@ func TestOPAsConformanceCasesAreDecidedAlike(t *testing.T) {
 			ref := ast.MustParseRef(m[1])
 			p, err := c.program(t.Context(), ref)
 			if err != nil {
-				if withoutProgram[tc.Note] == "" {
+				if !errors.Is(err, plan.ErrAsk) && withoutProgram[tc.Note] == "" {
 					t.Error(err)
 				}
 				return

@@ -43,19 +43,36 @@ func (planTaker) Eval(context.Context, *rego.EvalContext, ast.Value) (ast.Value,
 // resultName is the variable of the query that is bound to the document.
 const resultName = "value"
 
-// plannable refuses rules whose head leads through a constant that is no text, as r[1].x does. OPA's evaluator has a
-// place for it even where no body holds, r[1] is {}, and OPA's plan has none.
-func plannable(modules map[string]*ast.Module) error {
+// plannable refuses what OPA's plan is known to answer otherwise than its evaluator, with an error that wraps [ErrAsk].
+//
+// One is a rule whose head leads through a constant that is no text, as r[1].x does: the evaluator has a place for it
+// even where no body holds, r[1] is {}, and the plan has none. The other is a comprehension that stands alone in a
+// body: the plan takes it for true without making it, and an error in it is lost.
+func plannable(modules map[string]*ast.Module) (err error) {
 	for _, module := range modules {
 		for _, rule := range module.Rules {
 			for _, term := range rule.Ref().GroundPrefix()[1:] {
 				if _, text := term.Value.(ast.String); !text {
-					return fmt.Errorf("%s: the head of a rule leads through %v, for which OPA's plan has another answer", rule.Location, term)
+					return fmt.Errorf("%w: %s: the head of a rule leads through %v", ErrAsk, rule.Location, term)
 				}
 			}
 		}
+		ast.WalkExprs(module, func(e *ast.Expr) bool {
+			if term, alone := e.Terms.(*ast.Term); alone && comprehends(term) {
+				err = fmt.Errorf("%w: %s: a comprehension stands alone in a body", ErrAsk, e.Location)
+			}
+			return err != nil
+		})
 	}
-	return nil
+	return err
+}
+
+func comprehends(term *ast.Term) (found bool) {
+	ast.WalkTerms(term, func(t *ast.Term) bool {
+		found = found || ast.IsComprehension(t.Value)
+		return found
+	})
+	return found
 }
 
 // planOf has OPA plan the document at ref. The compiler is changed: it must be a copy for this call, with the
