@@ -215,7 +215,8 @@ func (r *repair) remaining(errs ast.Errors) ast.Errors {
 	})
 }
 
-// ruleOf is a key for the rule that an error is about, and a name in it.
+// ruleOf is a key for the rule that an error is about, and a name in it. An error stays if no rule stands where it says,
+// since it may then be the only word about a fault.
 func (r *repair) ruleOf(e *ast.Error, name string) string {
 	if e.Location == nil || r.modules[e.Location.File] == nil {
 		return e.Message // of no rule: equal to no other key
