@@ -76,18 +76,51 @@ func (e dataEdit) write(c *cli.Context, what string) {
 		terminal.Fprintf(w, "%s is in %s\nthe file before is kept as %s\n", what, e.File, e.Copy)
 	}
 	for _, change := range e.Changed {
-		terminal.Fprintf(w, "  %s: %s → %s\n", change.Path, compact(change.Before), compact(change.After))
+		terminal.Fprintf(w, "  %s: %s\n", change.Path, shown(change))
 	}
 	for _, key := range e.Overlaid {
 		terminal.Fprintf(c.App.ErrWriter, "what serves for %s stays as that file says: it replaces the key of data.json\n", key)
 	}
 }
 
-// compact is JSON on one line, cut where it is long.
+// shown is a change on one line: of a list what is added and removed, since two long ones look the same where they are cut.
+func shown(change preset.Change) string {
+	var before, after []json.RawMessage
+	whole := compact(change.Before) + " → " + compact(change.After)
+	if json.Unmarshal(change.Before, &before) != nil || json.Unmarshal(change.After, &after) != nil {
+		return whole
+	}
+	var parts []string
+	without := func(list, other []json.RawMessage, sign string) {
+		for _, item := range list {
+			if !slices.ContainsFunc(other, func(o json.RawMessage) bool { return canonical(o) == canonical(item) }) {
+				parts = append(parts, sign+compact(item))
+			}
+		}
+	}
+	without(before, after, "−")
+	without(after, before, "+")
+	if len(parts) == 0 { // another order, or an item twice
+		return whole
+	}
+	return strings.Join(parts, " ")
+}
+
+// compact is [canonical], cut where it is long.
 func compact(raw json.RawMessage) string {
 	if raw == nil {
 		return "(nothing)"
 	}
+	const most = 100
+	text := canonical(raw)
+	if runes := []rune(text); len(runes) > most {
+		return string(runes[:most]) + "…"
+	}
+	return text
+}
+
+// canonical is JSON as it is compared: on one line, with sorted keys.
+func canonical(raw json.RawMessage) string {
 	var v any
 	if json.Unmarshal(raw, &v) != nil {
 		return string(raw)
@@ -95,10 +128,6 @@ func compact(raw json.RawMessage) string {
 	text, err := json.Marshal(v)
 	if err != nil {
 		return string(raw)
-	}
-	const most = 100
-	if runes := []rune(string(text)); len(runes) > most {
-		return string(runes[:most]) + "…"
 	}
 	return string(text)
 }
