@@ -5,7 +5,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-homes='(^|[^[:alnum:]_.~$}/-])/(home|root|work|Users)/[[:alnum:]_.-]+'
+homes='(^|[^[:alnum:]_.~$}*/-])/(home|root|work|Users)/[[:alnum:]_.-]+'
 nobody='/(home|Users)/(u|user|you|alice|bob)$'
 hosts='(proxy|sum)\.golang\.org|goproxy\.(io|cn)|registry\.(npmjs\.org|yarnpkg\.com)|(deb|security|snapshot)\.debian\.org'
 
