@@ -58,7 +58,21 @@ func fullOf(t testing.TB, files map[string]string) *sidecar {
 			}
 		}
 	})
-	return start(t, files, func(c *api.Config, _ *engine.Config) { c.Audit, c.Events, c.Judge = log, hub, j })
+	return start(t, files, func(c *api.Config, _ *engine.Config) {
+		c.Audit, c.Events, c.Judge = log, hub, j
+		c.Guardrail = func() api.GuardrailConfig { return guardrailConfig }
+		c.ChangeGuardrail = changeGuardrail
+	})
+}
+
+var guardrailConfig = api.GuardrailConfig{Mode: "observe", ScannerMode: "both", HILTMinSeverity: "HIGH"}
+
+// changeGuardrail takes every change but that of the connector; one of the message alone waits for a restart.
+func changeGuardrail(_ context.Context, change api.GuardrailChange) (api.GuardrailConfig, bool, error) {
+	if change.Values["guardrail.connector"] != nil {
+		return api.GuardrailConfig{}, false, &api.GuardrailConflict{Message: "not now", RestartRequired: []string{"guardrail.connector"}}
+	}
+	return guardrailConfig, change.Values["guardrail.block_message"] == nil || len(change.Values) > 1, nil
 }
 
 // taker is a route that takes a body.
@@ -67,6 +81,7 @@ type taker struct {
 	good        string            // a body that it takes
 	required    []string          // fields of good that may not be missing
 	wrong       map[string]string // field → a value of a wrong type
+	method      string            // empty: POST
 	status      int               // of the answer to good; 0: 200
 	opa         bool              // it answers errors as OPA does
 	headers     []string
@@ -112,6 +127,8 @@ var takers = []taker{
 		required: []string{"evaluation_id", "direction", "action", "severity"}, wrong: map[string]string{"severity": `"loud"`, "findings": `1`, "elapsed_ms": `"x"`}},
 	{route: "/api/v1/observability/cli", good: `{"kind":"action","action":{"name":"n","target":"t","details":"d"}}`, headers: clientHeaders, status: http.StatusNoContent,
 		required: []string{"kind", "action"}, wrong: map[string]string{"kind": `"other"`, "action": `"x"`}},
+	{route: "/v1/guardrail/config", method: http.MethodPatch, good: `{"mode":"action","scanner_mode":"local","block_message":"m","hilt_enabled":true,"hilt_min_severity":" low "}`, headers: clientHeaders,
+		wrong: map[string]string{"mode": `"Observe"`, "scanner_mode": `7`, "block_message": `{}`, "hilt_enabled": `"yes"`, "hilt_min_severity": `"loud"`, "connector": `" "`, "port": `1`}},
 	{route: "/v1/data", good: `{"input":{"x":1}}`, opa: true},
 	{route: "/v1/data/{path...}", path: "/v1/data/p/x", good: `{"input":{"x":1}}`, opa: true},
 	{route: "/v0/data", good: `{"x":1}`, opa: true},
@@ -178,7 +195,7 @@ func TestBadBodiesAreRefusedAndNameWhatIsWrong(t *testing.T) {
 		}
 		refused := func(what, body string, statuses []int, names string) {
 			t.Helper()
-			status, answer, header := s.request(http.MethodPost, path, body, tt.headers...)
+			status, answer, header := s.request(cmp.Or(tt.method, http.MethodPost), path, body, tt.headers...)
 			var said struct{ Error, Code, Message string }
 			err := json.Unmarshal([]byte(answer), &said)
 			if !slices.Contains(statuses, status) || err != nil || said.Error == "" && said.Message == "" || !strings.HasPrefix(header.Get("Content-Type"), "application/json") {
@@ -188,7 +205,7 @@ func TestBadBodiesAreRefusedAndNameWhatIsWrong(t *testing.T) {
 				t.Errorf("%s, %s: %.300s does not name %s", path, what, answer, names)
 			}
 		}
-		if status, answer, _ := s.request(http.MethodPost, path, tt.good, tt.headers...); status != cmp.Or(tt.status, http.StatusOK) {
+		if status, answer, _ := s.request(cmp.Or(tt.method, http.MethodPost), path, tt.good, tt.headers...); status != cmp.Or(tt.status, http.StatusOK) {
 			t.Errorf("%s, good: %d %s", path, status, answer)
 		}
 		refused("oversize", `{"input":"`+strings.Repeat("a", 1<<20)+`"}`, []int{http.StatusRequestEntityTooLarge}, "")
@@ -231,12 +248,12 @@ func TestHostileValuesAreRefusedOrAnsweredAtOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 		for field := range fields {
-			status, answer, _ := s.request(http.MethodPost, path, without(t, tt.good, field, "1e999999999"), tt.headers...)
+			status, answer, _ := s.request(cmp.Or(tt.method, http.MethodPost), path, without(t, tt.good, field, "1e999999999"), tt.headers...)
 			if status != http.StatusBadRequest || !json.Valid([]byte(answer)) {
 				t.Errorf("%s, a huge %s: %d %.300s", path, field, status, answer)
 			}
 			for what, value := range map[string]string{"NUL": `"a\u0000b"`, "many digits": strings.Repeat("9", 100_000)} {
-				status, answer, _ := s.request(http.MethodPost, path, without(t, tt.good, field, value), tt.headers...)
+				status, answer, _ := s.request(cmp.Or(tt.method, http.MethodPost), path, without(t, tt.good, field, value), tt.headers...)
 				if status != http.StatusOK && status != http.StatusBadRequest || !json.Valid([]byte(answer)) {
 					t.Errorf("%s, %s in %s: %d %.300s", path, what, field, status, answer)
 				}
@@ -314,7 +331,7 @@ func FuzzBodies(f *testing.F) {
 		if path == "" {
 			path = tt.route
 		}
-		status, answer, _ := s.request(http.MethodPost, path, string(body), tt.headers...)
+		status, answer, _ := s.request(cmp.Or(tt.method, http.MethodPost), path, string(body), tt.headers...)
 		if status != http.StatusNoContent && !json.Valid([]byte(answer)) || status >= http.StatusInternalServerError && !queryFailed.MatchString(answer) {
 			t.Errorf("%s: %d %s", path, status, answer)
 		}

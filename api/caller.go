@@ -81,7 +81,7 @@ func lacks(caller gate.Caller, need gate.Scopes, what string) error {
 
 // denyScope answers and records a caller whose token is not for this route.
 func (s *Server) denyScope(w http.ResponseWriter, r *http.Request, rt route, caller gate.Caller) {
-	err := lacks(caller, rt.scope, r.Method+" "+r.URL.Path)
+	err := lacks(caller, rt.needs(r.Method), r.Method+" "+r.URL.Path)
 	s.recordRefused(r, caller.Name, err.Error())
 	rt.writeError(w, http.StatusForbidden, types.CodeUnauthorized, err.Error())
 }

@@ -17,9 +17,13 @@ func (s *Server) writeError(w http.ResponseWriter, r *http.Request, err error) {
 	after, unavailable := engine.RetryAfter(err)
 	var answered *decision.HTTPError
 	var tooLarge *http.MaxBytesError
+	var conflict *GuardrailConflict
 	switch {
 	case errors.As(err, &answered):
 		status, message = answered.Status, answered.Message
+	case errors.As(err, &conflict):
+		decision.WriteJSON(w, http.StatusConflict, conflict)
+		return
 	case errors.As(err, &tooLarge):
 		status, message = http.StatusRequestEntityTooLarge, fmt.Sprintf("the body is larger than %d bytes", tooLarge.Limit)
 	case unavailable:

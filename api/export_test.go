@@ -15,11 +15,11 @@ func SetStallTimeout(d time.Duration) time.Duration {
 	return before
 }
 
-// RouteScopes returns the scope that each route's pattern needs.
-func RouteScopes() map[string]gate.Scopes {
-	scopes := map[string]gate.Scopes{}
+// RouteScopes returns what tells the scope that a method needs, by each route's pattern.
+func RouteScopes() map[string]func(method string) gate.Scopes {
+	scopes := map[string]func(string) gate.Scopes{}
 	for _, r := range (&Server{}).table() {
-		scopes[r.pattern] = r.scope
+		scopes[r.pattern] = r.needs
 	}
 	return scopes
 }

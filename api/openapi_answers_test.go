@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/hex"
 	"encoding/json"
@@ -52,6 +53,8 @@ var goodRequests = []question{
 	{"GET", "/audit/records", "", nil},
 	{"POST", "/audit/event", `{"action":"a","severity":"MEDIUM","timestamp":null}`, []string{clientHeader}},
 	{"POST", "/scan/result", `{"scanner":"s","target":"t","findings":null}`, []string{clientHeader}},
+	{"PATCH", "/v1/guardrail/config", `{"mode":"action"}`, []string{clientHeader}},
+	{"GET", "/v1/guardrail/config", "", nil},
 	{"POST", "/v1/guardrail/event", `{"evaluation_id":"e","direction":"prompt","action":"block","severity":"HIGH"}`, []string{clientHeader}},
 	{"POST", commandRoute, `{"kind":"alert","alert":{"source":"s","summary":"u","details":{"a":1}}}`, []string{clientHeader}},
 	{"GET", "/status", "", nil},
@@ -199,11 +202,15 @@ func answersToBadRequests(t *testing.T, o *openAPI) {
 		if path == "" {
 			path = tt.route
 		}
-		o.ask(s, question{"POST", path, `{"cut":`, tt.headers}, http.StatusBadRequest, true)
+		o.ask(s, question{cmp.Or(tt.method, "POST"), path, `{"cut":`, tt.headers}, http.StatusBadRequest, true)
 		for _, field := range tt.required {
 			o.ask(s, question{"POST", path, without(t, tt.good, field, "null"), tt.headers}, http.StatusBadRequest, true)
 		}
 	}
+	o.ask(s, question{"PATCH", "/v1/guardrail/config", `{"mode":"action","port":1}`, []string{clientHeader}}, http.StatusBadRequest, true)
+	o.ask(s, question{"PATCH", "/v1/guardrail/config", `{}`, []string{clientHeader}}, http.StatusBadRequest, true)
+	o.ask(s, question{"PATCH", "/v1/guardrail/config", `{"connector":"claw"}`, []string{clientHeader}}, http.StatusConflict)
+	o.ask(s, question{"PATCH", "/v1/guardrail/config", `{"block_message":"m"}`, []string{clientHeader}}, http.StatusAccepted)
 	o.ask(s, question{"POST", "/", `{"cut":`, nil}, http.StatusBadRequest, true)
 	o.ask(s, question{"POST", "/policy/lists/grey", listed, []string{clientHeader}}, http.StatusBadRequest, true)
 	o.ask(s, question{"DELETE", "/policy/lists/allow", `{"target_type":"skill"}`, []string{clientHeader}}, http.StatusBadRequest, true)

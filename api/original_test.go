@@ -39,6 +39,7 @@ func shape(v any) string {
 }
 
 const (
+	guardrailShape = "block_message:text connector:text hilt_enabled:bool hilt_min_severity:text mode:text scanner_mode:text"
 	partShape      = "{since:text state:text}"
 	connectorShape = "{connector:text enforcement_surface:text mode:text policy_mode:text proxy_intercept:bool telemetry:[]}"
 	alertShape     = "{action:text actor:text details:text id:text request_id:text run_id:text severity:text structured:%s target:text timestamp:text}"
@@ -63,6 +64,11 @@ var originalShapes = []struct {
 	{"POST", commandRoute, `{"kind":"webhook_delivery","webhook_delivery":{"webhook_kind":"slack","target_url":"https://h/x","status_code":200,"duration_ms":1,"succeeded":true}}`, 204, ""},
 	{"POST", commandRoute, `{"kind":"action","action":{"name":"a"},"alert":{"source":"s"}}`, 400, "{error:text}"},
 	{"POST", "/audit/event", `{"target":"t"}`, 400, "{error:text}"},
+	{"GET", "/v1/guardrail/config", "", 200, "{" + guardrailShape + "}"},
+	{"PATCH", "/v1/guardrail/config", `{"mode":"action","hilt_enabled":true}`, 200, "{block_message:text changed:[text] connector:text hilt_enabled:bool hilt_min_severity:text live:bool mode:text scanner_mode:text status:text}"},
+	{"PATCH", "/v1/guardrail/config", `{"block_message":"m"}`, 202, "{block_message:text changed:[text] connector:text hilt_enabled:bool hilt_min_severity:text live:bool mode:text scanner_mode:text status:text}"},
+	{"PATCH", "/v1/guardrail/config", `{"connector":"c"}`, 409, "{changed:[text] error:text restart_required:[text]}"},
+	{"PATCH", "/v1/guardrail/config", `{}`, 400, "{error:text}"},
 	{"GET", "/status", "", 200, "{connector_mode:" + connectorShape + " connector_modes:[] health:{ai_discovery:" + partShape + " api:" + partShape + " application_protection:" + partShape +
 		" config:" + partShape + " gateway:" + partShape + " guardrail:{details:{policy:text} since:text state:text} started_at:text telemetry:" + partShape + " uptime_ms:number watcher:" + partShape +
 		"} provenance:{binary_version:text content_hash:text generation:number schema_version:number} runtime:{data_dir:text pid:number}}"},

@@ -22,6 +22,7 @@ type route struct {
 	pattern string // of http.ServeMux, without a method; empty: every other path
 	access  gate.Access
 	scope   gate.Scopes // that a token needs; none: any token will do
+	writing gate.Scopes // that it needs instead for methods other than GET and HEAD; none: scope
 	methods []string    // nil: the handler answers every method itself
 	handle  handlerFunc
 	opa     bool // OPA's clients call it and expect OPA's errors
@@ -31,6 +32,7 @@ var (
 	get    = []string{http.MethodGet, http.MethodHead}
 	post   = []string{http.MethodPost}
 	change = []string{http.MethodPost, http.MethodDelete}
+	patch  = []string{http.MethodGet, http.MethodHead, http.MethodPatch}
 )
 
 // table is every route there is.
@@ -79,9 +81,18 @@ func (s *Server) originalRoutes() []route {
 		{pattern: "/alerts", access: gate.Read, scope: gate.ScopeRead, methods: get, handle: s.alerts},
 		{pattern: "/audit/event", access: gate.Change, scope: gate.ScopeChange, methods: post, handle: s.auditEvent},
 		{pattern: "/scan/result", access: gate.Change, scope: gate.ScopeChange, methods: post, handle: s.scanResult},
+		{pattern: "/v1/guardrail/config", access: gate.Change, scope: gate.ScopeRead, writing: gate.ScopeChange, methods: patch, handle: s.guardrailConfig},
 		{pattern: "/v1/guardrail/event", access: gate.Change, scope: gate.ScopeChange, methods: post, handle: s.guardrailEvent},
 		{pattern: "/api/v1/observability/cli", access: gate.Change, scope: gate.ScopeChange, methods: post, handle: s.command},
 	}
+}
+
+// needs is the scope that a request with this method needs.
+func (rt route) needs(method string) gate.Scopes {
+	if rt.writing != 0 && !slices.Contains(get, method) {
+		return rt.writing
+	}
+	return rt.scope
 }
 
 // authzenRoutes are the routes of AuthZEN's Authorization API, which has its own answer to a body that is
@@ -214,7 +225,7 @@ func (s *Server) admit(z *authz, w http.ResponseWriter, r *http.Request, rt rout
 		return nil
 	}
 	gate.Trust(r.Context())
-	if !caller.Scopes.Has(rt.scope) {
+	if !caller.Scopes.Has(rt.needs(r.Method)) {
 		s.denyScope(w, r, rt, caller)
 		return nil
 	}

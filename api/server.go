@@ -38,7 +38,13 @@ type Config struct {
 	Judge     *judge.Judge           // nil: off
 	Events    http.Handler           // GET /policy/events; nil: 503
 	// HILT returns the setting of the moment, for every decision of the guardrail; nil: it is off.
-	HILT      func() domains.HILT
+	HILT func() domains.HILT
+	// Guardrail returns what GET /v1/guardrail/config answers; nil: 503.
+	Guardrail func() GuardrailConfig
+	// ChangeGuardrail is PATCH /v1/guardrail/config: it returns once the change is in force, or waits for a restart. Its
+	// error may be a [*GuardrailConflict]. Nil: 503.
+	ChangeGuardrail func(context.Context, GuardrailChange) (now GuardrailConfig, live bool, err error)
+
 	AuthZEN   engine.Path      // the document that decides AuthZEN's evaluations; empty: authzen/allow
 	Decisions *decisionlog.Log // nil: decisions are not logged
 	Elsewhere opa.Elsewhere    // evaluates what callers write in another process; nil: it is evaluated here

@@ -12,13 +12,24 @@ import (
 // its name. The owner is that of the directory: what root writes there for a service, the service can read.
 //
 // renameio does the same, but not on Windows, and it keeps the permissions of the file that it replaces.
-func Write(path string, text []byte) error {
+func Write(path string, text []byte) error { return write(path, text, 0o600) }
+
+// Replace is [Write] for a file that is there and keeps its permissions.
+func Replace(path string, text []byte) error {
+	info, err := os.Lstat(path)
+	if err != nil {
+		return err
+	}
+	return write(path, text, info.Mode().Perm())
+}
+
+func write(path string, text []byte, mode os.FileMode) error {
 	temp, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*") // mode 0600
 	if err != nil {
 		return err
 	}
 	_, err = temp.Write(text)
-	err = errors.Join(err, temp.Sync(), temp.Close())
+	err = errors.Join(err, temp.Chmod(mode), temp.Sync(), temp.Close())
 	if err == nil {
 		err = Adopt(temp.Name())
 	}

@@ -31,7 +31,12 @@ func readConfig(path string) (c configFile, err error) {
 	if err != nil {
 		return c, fmt.Errorf("read the settings: %w", err)
 	}
-	err = yaml.Unmarshal(c.text, &c.root)
+	return parseConfig(path, c.text)
+}
+
+func parseConfig(path string, text []byte) (configFile, error) {
+	c := configFile{text: text}
+	err := yaml.Unmarshal(c.text, &c.root)
 	if err == nil && !c.root.IsZero() {
 		err = c.root.Decode(&c.values)
 	}
@@ -45,10 +50,13 @@ func readConfig(path string) (c configFile, err error) {
 // acceptOldNames puts what the original gateway reads under an older name where it belongs.
 func acceptOldNames(config map[string]any) {
 	guardrail, _ := config["guardrail"].(map[string]any)
-	if old, ok := guardrail["hitl"]; ok && guardrail["hilt"] == nil {
-		guardrail["hilt"] = old
+	if old, ok := guardrail[oldHILT]; ok && guardrail[newHILT] == nil {
+		guardrail[newHILT] = old
 	}
 }
+
+// The names of the setting that has the guardrail ask people, below guardrail.
+const oldHILT, newHILT = "hitl", "hilt"
 
 // readRegular reads a file that is one: opening a pipe would wait for its writer.
 func readRegular(path string) ([]byte, error) {

@@ -34,7 +34,10 @@ func NewReader(flag func(name string) (string, bool), getenv func(string) string
 }
 
 // Read resolves the settings as [Resolve] does. The snapshot holds what could be resolved also when there is an error.
-func (r *Reader) Read() (*Snapshot, error) {
+func (r *Reader) Read() (*Snapshot, error) { return r.read(readConfig) }
+
+// read resolves the settings with the config.yaml that config returns.
+func (r *Reader) read(config func(path string) (configFile, error)) (*Snapshot, error) {
 	snapshot := &Snapshot{reader: r, found: map[string]found{}}
 	from := sources{flag: r.flag, getenv: r.getenv}
 	if err := dataDir(&snapshot.Settings).resolve(from.find(dataDir(&snapshot.Settings))); err != nil {
@@ -42,7 +45,7 @@ func (r *Reader) Read() (*Snapshot, error) {
 	}
 	set := &snapshot.Settings
 	var err error
-	if from.config, err = readConfig(set.ConfigFile()); err != nil {
+	if from.config, err = config(set.ConfigFile()); err != nil {
 		return snapshot, err
 	}
 	snapshot.config = from.config

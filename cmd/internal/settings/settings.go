@@ -71,7 +71,8 @@ type Settings struct {
 	Decisions     DecisionLog
 	Judge         Judge
 	HILT          HILT
-	NotHonored    []string      // keys of the original gateway that are set and not obeyed, each with the reason
+	NotHonored    []string // keys of the original gateway that are set and not obeyed, each with the reason
+	Guardrail     Guardrail
 	AuditAge      time.Duration // audit records are kept this long
 	AuditBytes    int64         // and may take this many bytes
 	ConfigReload  string        // hot or restart
@@ -103,6 +104,14 @@ type ExtAuthz struct {
 type HILT struct {
 	Enabled     bool
 	MinSeverity string // LOW, MEDIUM, HIGH or CRITICAL
+}
+
+// Guardrail are settings that clients of the original gateway read. No decision depends on them.
+type Guardrail struct {
+	Mode         string // observe or action
+	ScannerMode  string // local, remote or both
+	BlockMessage string
+	Connector    string
 }
 
 // DecisionLog are the settings of the decision log. It is off unless Console, File or URL is set.

@@ -37,7 +37,7 @@ func Table() []Setting { return table(new(Settings)) }
 // table makes the rows, which store what they read in s.
 func table(s *Settings) []Setting {
 	return slices.Concat(
-		places(s), listening(s), bounding(s), reconfiguring(s), admitting(s), watching(s), loading(s), evaluating(s), deciding(s), guarding(&s.HILT),
+		places(s), listening(s), bounding(s), reconfiguring(s), admitting(s), watching(s), loading(s), evaluating(s), deciding(s), guarding(s),
 		decisionLog(&s.Decisions), decisionLogSecrets(&s.Decisions), keeping(s), judging(&s.Judge), originalJudging(&s.originalJudge), logging(s),
 	)
 }
@@ -310,16 +310,36 @@ func deciding(s *Settings) []Setting {
 	}
 }
 
-func guarding(h *HILT) []Setting {
+func guarding(s *Settings) []Setting {
+	const told = "; clients of the original gateway read it in GET /v1/guardrail/config, and no decision depends on it: "
 	return []Setting{
 		{
 			Applies: AtOnce,
-			Key:     "guardrail.hilt.enabled", Default: "false", value: boolean(&h.Enabled),
+			Key:     "guardrail.mode", Default: "observe", value: spelled(choice(&s.Guardrail.Mode, "observe", "action")),
+			Help: "observe or action" + told + "each request says its own mode",
+		},
+		{
+			Applies: AtOnce,
+			Key:     "guardrail.scanner_mode", Default: "both", value: spelled(choice(&s.Guardrail.ScannerMode, "local", "remote", "both")),
+			Help: "the scanners, local, remote or both" + told + "each request brings its results",
+		},
+		{
+			Applies: AtOnce,
+			Key:     "guardrail.block_message", value: text(&s.Guardrail.BlockMessage),
+			Help: "what is shown where a text is blocked; empty: the client's own words" + told + "no answer of this sidecar holds it",
+		},
+		{
+			Key: "guardrail.connector", value: text(&s.Guardrail.Connector),
+			Help: "the name of the agent" + told + "this sidecar connects to none",
+		},
+		{
+			Applies: AtOnce,
+			Key:     "guardrail.hilt.enabled", Default: "false", value: boolean(&s.HILT.Enabled),
 			Help: "have the guardrail ask a person (confirm) where it would only alert; it goes before guardrail.hilt of the policy's data",
 		},
 		{
 			Applies: AtOnce,
-			Key:     "guardrail.hilt.min_severity", Default: "HIGH", value: severity(&h.MinSeverity),
+			Key:     "guardrail.hilt.min_severity", Default: "HIGH", value: severity(&s.HILT.MinSeverity),
 			Help: "ask a person from this severity up: LOW, MEDIUM, HIGH or CRITICAL",
 		},
 	}

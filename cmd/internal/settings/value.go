@@ -250,6 +250,16 @@ func severity(field *string) value {
 	return v
 }
 
+// spelled takes a value in lower case without the spaces around it, as the original gateway does.
+func spelled(v value) value {
+	set := v.set
+	v.set = func(f found) error {
+		f.text = strings.ToLower(strings.TrimSpace(f.text))
+		return set(f)
+	}
+	return v
+}
+
 // list takes YAML's text of a list, or names with commas between them.
 func list(field *[]string) value {
 	return value{set: func(f found) error {

@@ -123,9 +123,14 @@ func (s *Sidecar) rereadConfig(ctx context.Context, r reread) error {
 	if s.cfg.Snapshot == nil {
 		return nil
 	}
+	s.live.mu.Lock()
+	defer s.live.mu.Unlock()
+	return s.rereadLocked(ctx, r)
+}
+
+// rereadLocked is rereadConfig for a caller that holds the lock.
+func (s *Sidecar) rereadLocked(ctx context.Context, r reread) error {
 	l := s.live
-	l.mu.Lock()
-	defer l.mu.Unlock()
 	now := l.now.Load()
 	read, err := now.Reread()
 	if err == nil && r.patient && read.Empty() && !now.Empty() {
