@@ -46,7 +46,7 @@ type Source struct {
 
 // Make makes the program of the document at ref. An error says why there is none.
 func Make(ctx context.Context, from Source, ref ast.Ref) (*Program, error) {
-	if err := plannable(from.Compiler.Modules); err != nil {
+	if err := plannable(from.Compiler); err != nil {
 		return nil, err
 	}
 	policy, err := planOf(ctx, from.Compiler, from.Store, from.Txn, ref)

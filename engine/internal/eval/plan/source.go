@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/open-policy-agent/opa/v1/ast"
@@ -47,9 +48,11 @@ const resultName = "value"
 //
 // One is a rule whose head leads through a constant that is no text, as r[1].x does: the evaluator has a place for it
 // even where no body holds, r[1] is {}, and the plan has none. The other is a comprehension that stands alone in a
-// body: the plan takes it for true without making it, and an error in it is lost.
-func plannable(modules map[string]*ast.Module) (err error) {
-	for _, module := range modules {
+// body: the plan takes it for true without making it, and an error in it is lost. The third is an expression in which one
+// with replaces a function and another a document: the planner counts the two kinds apart and replaces a part of the
+// wrong document, as the input for data in "with upper as 1 with data.a as 2".
+func plannable(compiler *ast.Compiler) (err error) {
+	for _, module := range compiler.Modules {
 		for _, rule := range module.Rules {
 			for _, term := range rule.Ref().GroundPrefix()[1:] {
 				if _, text := term.Value.(ast.String); !text {
@@ -61,10 +64,24 @@ func plannable(modules map[string]*ast.Module) (err error) {
 			if term, alone := e.Terms.(*ast.Term); alone && comprehends(term) {
 				err = fmt.Errorf("%w: %s: a comprehension stands alone in a body", ErrAsk, e.Location)
 			}
+			if len(e.With) > 1 && slices.ContainsFunc(e.With, func(w *ast.With) bool { return replacesFunction(compiler, w) }) {
+				err = fmt.Errorf("%w: %s: a function is replaced beside something else", ErrAsk, e.Location)
+			}
 			return err != nil
 		})
 	}
 	return err
+}
+
+func replacesFunction(compiler *ast.Compiler, w *ast.With) bool {
+	ref, ok := w.Target.Value.(ast.Ref)
+	if !ok || ref.HasPrefix(ast.InputRootRef) {
+		return false
+	}
+	if !ref.HasPrefix(ast.DefaultRootRef) {
+		return true // a builtin
+	}
+	return slices.ContainsFunc(compiler.GetRulesExact(ref), func(r *ast.Rule) bool { return len(r.Head.Args) > 0 })
 }
 
 func comprehends(term *ast.Term) (found bool) {
