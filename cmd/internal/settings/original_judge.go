@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"net/url"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -94,7 +93,9 @@ var others = []string{
 
 // adoptJudge turns the judge on by the original's keys, unless judge.base_url did. What the operator set by our own keys
 // stays. [Settings].NotHonored gets what cannot be done as those keys say.
-func (s *Snapshot) adoptJudge() { s.Settings.adoptJudge(s.isSet, s.config, s.reader.getenv) }
+func (s *Snapshot) adoptJudge() {
+	s.Settings.adoptJudge(s.isSet, s.config, s.reader.getenv, s.variable)
+}
 
 // isSet reports whether the value in force for a key of config.yaml, which may be none of the table, is not the default.
 func (s *Snapshot) isSet(key string) bool {
@@ -104,7 +105,7 @@ func (s *Snapshot) isSet(key string) bool {
 	return s.config.lookUp(key) != ""
 }
 
-func (s *Settings) adoptJudge(isSet func(key string) bool, config configFile, getenv func(string) string) {
+func (s *Settings) adoptJudge(isSet func(key string) bool, config configFile, getenv, variable func(name string) string) {
 	o := s.originalJudge
 	if !o.enabled || s.Judge.BaseURL != "" {
 		return
@@ -118,7 +119,7 @@ func (s *Settings) adoptJudge(isSet func(key string) bool, config configFile, ge
 	if !isSet("judge.kinds") {
 		adopted.Kinds = o.kinds()
 	}
-	why := s.adoptEndpoint(&adopted, llm, getenv)
+	why := s.adoptEndpoint(&adopted, llm, variable)
 	if why == "" && len(adopted.Kinds) == 0 {
 		why = "no kind of finding is to be asked for"
 	}
@@ -144,14 +145,14 @@ func (s *Settings) adoptJudge(isSet func(key string) bool, config configFile, ge
 }
 
 // adoptEndpoint finds whom to ask. why is empty, or says why nobody can be.
-func (s *Settings) adoptEndpoint(judge *Judge, llm languageModel, getenv func(string) string) (why string) {
+func (s *Settings) adoptEndpoint(judge *Judge, llm languageModel, variable func(name string) string) (why string) {
 	if llm.instance != "" { // the text must not go to another endpoint than the one that it names
 		return fmt.Sprintf("llm.instance_name is %q, and custom providers are not read", llm.instance)
 	}
 	if llm.model == "" {
 		return "no model is named: set llm.model or guardrail.judge.llm.model"
 	}
-	key := strings.TrimSpace(cmp.Or(s.variable(llm.apiKeyEnv, getenv), llm.apiKey, s.variable("DEFENSECLAW_LLM_KEY", getenv)))
+	key := strings.TrimSpace(cmp.Or(variable(llm.apiKeyEnv), llm.apiKey, variable("DEFENSECLAW_LLM_KEY")))
 	provider, model := providerOf(llm, key)
 	if slices.Contains(others, provider) {
 		return fmt.Sprintf("the provider %s of the model %s has a protocol of its own, and the judge speaks OpenAI's", provider, llm.model)
@@ -174,18 +175,10 @@ func (s *Settings) adoptEndpoint(judge *Judge, llm languageModel, getenv func(st
 }
 
 // variable is the value of an environment variable or, without one, what .env in the data directory says.
-func (s *Settings) variable(name string, getenv func(string) string) string {
-	if name == "" {
-		return ""
-	}
-	if value := strings.TrimSpace(getenv(name)); value != "" {
-		return value
-	}
-	file, err := os.ReadFile(s.envFile())
-	if err != nil {
-		return ""
-	}
-	return envValue(file, name)
+func (s *Snapshot) variable(name string) string {
+	trimmed := func(name string) string { return strings.TrimSpace(s.reader.getenv(name)) }
+	value, _ := found{text: name, getenv: trimmed, dotEnv: s.dotEnv}.variable()
+	return value
 }
 
 // providerOf splits PROVIDER/MODEL. What is before the slash and no provider is a part of the model's name; then the

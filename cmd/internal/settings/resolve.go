@@ -52,6 +52,7 @@ func (r *Reader) read(config func(path string) (configFile, error)) (*Snapshot, 
 	from.configDir = set.DataDir
 	set.credentials, set.legacyToken = r.getenv("CREDENTIALS_DIRECTORY"), r.getenv(legacyTokenVariable)
 	from.dotEnv, _ = os.ReadFile(set.envFile()) // Token says what is wrong with it
+	snapshot.dotEnv = from.dotEnv
 	var wrong []error
 	for _, setting := range table(set) {
 		f := from.find(setting)

@@ -14,6 +14,7 @@ type Snapshot struct {
 	reader *Reader
 	found  map[string]found // by the names of the rows
 	config configFile
+	dotEnv []byte // .env in the data directory
 }
 
 // Change is a setting that is not what it was. A secret is shown as a row of asterisks.
@@ -44,7 +45,7 @@ func (s *Snapshot) SameFile(other *Snapshot) bool {
 // and of serving those that apply after a restart. applied are the changes that this makes, and waiting those that
 // it leaves for a restart. With config_reload.mode restart, that is all of them, but the mode itself.
 func (s *Snapshot) Over(serving *Snapshot) (next *Snapshot, applied, waiting []Change, err error) {
-	next = &Snapshot{reader: s.reader, found: map[string]found{}, config: s.config}
+	next = &Snapshot{reader: s.reader, found: map[string]found{}, config: s.config, dotEnv: s.dotEnv}
 	old := serving.Settings
 	next.Settings.credentials, next.Settings.legacyToken = old.credentials, old.legacyToken
 	hot := s.Settings.ConfigReload == ReloadHot

@@ -104,38 +104,17 @@ func readsClock(name string) bool {
 
 func (u *inputUse) operands(stmt ir.Stmt) {
 	switch s := stmt.(type) {
-	case *ir.EqualStmt:
-		u.operand(s.A.Value)
-		u.operand(s.B.Value)
-	case *ir.NotEqualStmt:
-		u.operand(s.A.Value)
-		u.operand(s.B.Value)
-	case *ir.AssignVarOnceStmt:
-		u.operand(s.Source.Value)
-	case *ir.ArrayAppendStmt:
-		u.operand(s.Value.Value)
-	case *ir.SetAddStmt:
-		u.operand(s.Value.Value)
-	case *ir.ObjectInsertStmt:
-		u.operand(s.Key.Value)
-		u.operand(s.Value.Value)
-	case *ir.ObjectInsertOnceStmt:
-		u.operand(s.Key.Value)
-		u.operand(s.Value.Value)
-	case *ir.ObjectMergeStmt:
-		u.operand(s.A)
-		u.operand(s.B)
-	case *ir.LenStmt:
-		u.operand(s.Source.Value)
 	case *ir.IsArrayStmt:
 		u.operand(s.Source.Value)
 	case *ir.IsObjectStmt:
 		u.operand(s.Source.Value)
 	case *ir.IsSetStmt:
 		u.operand(s.Source.Value)
-	case *ir.ReturnLocalStmt:
-		u.operand(s.Source)
 	default:
-		u.varies = true
+		used, known := usedWhole(stmt)
+		u.varies = u.varies || !known
+		for _, v := range used {
+			u.operand(v)
+		}
 	}
 }

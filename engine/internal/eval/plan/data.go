@@ -152,36 +152,45 @@ func (u *dataUse) calls(name string) bool {
 
 // values are statements that use their operands as a whole.
 func (u *dataUse) values(stmt ir.Stmt) {
+	if s, ok := stmt.(*ir.ResultSetAddStmt); ok {
+		u.whole(s.Value)
+		return
+	}
+	used, known := usedWhole(stmt)
+	if !known { // anything may be done with the data
+		u.root.All = true
+	}
+	for _, v := range used {
+		u.whole(v)
+	}
+}
+
+// usedWhole are the operands of a statement that compares, keeps or returns what they hold. known is false for a
+// statement of another kind.
+func usedWhole(stmt ir.Stmt) (used []ir.Val, known bool) {
 	switch s := stmt.(type) {
 	case *ir.EqualStmt:
-		u.whole(s.A.Value)
-		u.whole(s.B.Value)
+		return []ir.Val{s.A.Value, s.B.Value}, true
 	case *ir.NotEqualStmt:
-		u.whole(s.A.Value)
-		u.whole(s.B.Value)
+		return []ir.Val{s.A.Value, s.B.Value}, true
 	case *ir.AssignVarOnceStmt:
-		u.whole(s.Source.Value)
+		return []ir.Val{s.Source.Value}, true
 	case *ir.ArrayAppendStmt:
-		u.whole(s.Value.Value)
+		return []ir.Val{s.Value.Value}, true
 	case *ir.SetAddStmt:
-		u.whole(s.Value.Value)
+		return []ir.Val{s.Value.Value}, true
 	case *ir.ObjectInsertStmt:
-		u.whole(s.Key.Value)
-		u.whole(s.Value.Value)
+		return []ir.Val{s.Key.Value, s.Value.Value}, true
 	case *ir.ObjectInsertOnceStmt:
-		u.whole(s.Key.Value)
-		u.whole(s.Value.Value)
+		return []ir.Val{s.Key.Value, s.Value.Value}, true
 	case *ir.ObjectMergeStmt:
-		u.whole(s.A)
-		u.whole(s.B)
+		return []ir.Val{s.A, s.B}, true
 	case *ir.LenStmt:
-		u.whole(s.Source.Value)
+		return []ir.Val{s.Source.Value}, true
 	case *ir.ReturnLocalStmt:
-		u.whole(s.Source)
-	case *ir.ResultSetAddStmt:
-		u.whole(s.Value)
-	default: // not known here, so anything may be done with the data
-		u.root.All = true
+		return []ir.Val{s.Source}, true
+	default:
+		return nil, false
 	}
 }
 
