@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
 	"path"
 	"regexp"
@@ -15,11 +14,11 @@ import (
 	"testing/fstest"
 
 	"defenseclaw/engine/internal/eval"
+	"defenseclaw/engine/internal/opacases"
 	"defenseclaw/engine/internal/store"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/test/cases"
-	"github.com/open-policy-agent/opa/v1/test/cases/testdata"
 	"github.com/open-policy-agent/opa/v1/topdown"
 	"github.com/open-policy-agent/opa/v1/util"
 )
@@ -43,33 +42,6 @@ const usesUnsafe = "uses a builtin that reaches out of the process, which is ref
 
 // lenient matches the errors that decisions, being strict about builtins, report and a query only on demand.
 var lenient = regexp.MustCompile(`eval_(builtin|type)_error`)
-
-func conformanceCases(t *testing.T) []cases.TestCase {
-	t.Helper()
-	var all []cases.TestCase
-	err := fs.WalkDir(testdata.V1, ".", func(name string, entry fs.DirEntry, err error) error {
-		if err != nil || entry.IsDir() {
-			return err
-		}
-		text, err := fs.ReadFile(testdata.V1, name)
-		if err != nil {
-			return err
-		}
-		var set cases.Set
-		if err := util.Unmarshal(text, &set); err != nil {
-			return fmt.Errorf("%s: %w", name, err)
-		}
-		for i := range set.Cases {
-			set.Cases[i].Filename = path.Base(name)
-		}
-		all = append(all, set.Cases...)
-		return nil
-	})
-	if err != nil || len(all) < 1000 {
-		t.Fatalf("%d cases: %v", len(all), err)
-	}
-	return all
-}
 
 // keep is a module that lets a directory without any other be loaded.
 const keep = "package keep_conformance"
@@ -135,8 +107,12 @@ func arrivals(t *testing.T, tc cases.TestCase, number int) map[string]*Generatio
 
 func TestOPAsConformanceCasesHoldForFreshAndSplicedGenerations(t *testing.T) {
 	spliced := 0
-	for number, tc := range conformanceCases(t) {
-		id := tc.Filename + ": " + tc.Note
+	all, err := opacases.All()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for number, tc := range all {
+		id := path.Base(tc.Filename) + ": " + tc.Note
 		t.Run(strings.ReplaceAll(id, "/", "_"), func(t *testing.T) {
 			if why := whyExcluded(tc, id); why != "" {
 				t.Skip(why)

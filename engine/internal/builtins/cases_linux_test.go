@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"os/exec"
 	"slices"
@@ -13,12 +12,12 @@ import (
 	"testing"
 	"time"
 
+	"defenseclaw/engine/internal/opacases"
+
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/storage/inmem"
 	"github.com/open-policy-agent/opa/v1/test/cases"
-	"github.com/open-policy-agent/opa/v1/test/cases/testdata"
 	"github.com/open-policy-agent/opa/v1/topdown"
-	"github.com/open-policy-agent/opa/v1/util"
 )
 
 const (
@@ -33,7 +32,7 @@ func init() {
 
 // printCases prints the result of every conformance case of OPA's, with the time and the seed fixed.
 func printCases(before func() error) int {
-	all, err := conformanceCases()
+	all, err := opacases.All()
 	if err != nil {
 		fmt.Println(err)
 		return 1
@@ -61,29 +60,6 @@ func printCases(before func() error) int {
 }
 
 var zones = []string{"Europe/Berlin", "Europe/London", "Europe/Paris", "America/New_York", "America/Los_Angeles", "Asia/Kolkata", "Asia/Shanghai", "Australia/Sydney"}
-
-func conformanceCases() ([]cases.TestCase, error) {
-	var all []cases.TestCase
-	err := fs.WalkDir(testdata.V1, ".", func(name string, entry fs.DirEntry, err error) error {
-		if err != nil || entry.IsDir() {
-			return err
-		}
-		text, err := fs.ReadFile(testdata.V1, name)
-		if err != nil {
-			return err
-		}
-		var set cases.Set
-		if err := util.Unmarshal(text, &set); err != nil {
-			return err
-		}
-		for i := range set.Cases {
-			set.Cases[i].Filename = name
-		}
-		all = append(all, set.Cases...)
-		return nil
-	})
-	return all, err
-}
 
 func resultOfCase(tc cases.TestCase) (result string) {
 	defer func() {

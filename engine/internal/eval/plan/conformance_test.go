@@ -3,46 +3,17 @@ package plan_test
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"regexp"
 	"strings"
 	"testing"
 
 	"defenseclaw/engine/internal/eval/plan"
+	"defenseclaw/engine/internal/opacases"
 
 	"github.com/open-policy-agent/opa/v1/ast"
-	"github.com/open-policy-agent/opa/v1/test/cases"
-	"github.com/open-policy-agent/opa/v1/test/cases/testdata"
-	"github.com/open-policy-agent/opa/v1/util"
 )
 
 var ofPath = regexp.MustCompile(`^(data(?:\.[a-zA-Z_][a-zA-Z0-9_]*)+) = [a-z]\w*$`)
-
-func conformanceCases(t *testing.T) (all []cases.TestCase) {
-	t.Helper()
-	err := fs.WalkDir(testdata.V1, ".", func(name string, entry fs.DirEntry, err error) error {
-		if err != nil || entry.IsDir() {
-			return err
-		}
-		text, err := fs.ReadFile(testdata.V1, name)
-		if err != nil {
-			return err
-		}
-		var set cases.Set
-		if err := util.Unmarshal(text, &set); err != nil {
-			return fmt.Errorf("%s: %w", name, err)
-		}
-		for i := range set.Cases {
-			set.Cases[i].Filename = name
-		}
-		all = append(all, set.Cases...)
-		return nil
-	})
-	if err != nil || len(all) < 1000 {
-		t.Fatalf("%d cases: %v", len(all), err)
-	}
-	return all
-}
 
 // withoutProgram are the cases that no program decides, though topdown has an answer.
 var withoutProgram = map[string]string{
@@ -57,7 +28,11 @@ var withoutProgram = map[string]string{
 
 func TestOPAsConformanceCasesAreDecidedAlike(t *testing.T) {
 	programs, decided := 0, 0
-	for _, tc := range conformanceCases(t) {
+	all, err := opacases.All()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tc := range all {
 		m := ofPath.FindStringSubmatch(tc.Query)
 		if m == nil || tc.ExperimentalKeywords {
 			continue
