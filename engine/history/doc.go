@@ -2,8 +2,8 @@
 // the process. Each is a standard OPA bundle that `opa eval -b FILE` answers from, and a source for
 // [engine.Load] that gives a generation of the same revision.
 //
-// Most callers need [New], [NewKeeper], [Keeper.Run] and [Keeper.Announce] to keep what serves, and
-// [Store.Newest] to get it back.
+// Most callers need [New], [NewKeeper], [Keeper.Run] and [Keeper.Announce] to keep what serves,
+// [Store.Newest] to get it back, and [Store.Records], [Store.Find] and [Store.Open] to look at what served when.
 //
 // # What is promised
 //
@@ -16,7 +16,10 @@
 //     never takes a sound one's place.
 //   - Keeping happens away from the reload, at a tenth of one processor. A full or read-only disk is an error in
 //     [Keeper.Health] and a later attempt, nothing else.
-//   - The same generation gives the same bytes.
+//   - The same generation and record give the same bytes.
+//   - A number is given once, over all restarts and crashes. A damaged or missing index is made anew from the
+//     entries, and Config.Notice is told.
+//   - An edit waits for none of this.
 //
 // # What it does not do
 //
@@ -30,7 +33,7 @@
 //
 //	.manifest     revision, roots [""], rego_version 1; as metadata: format, generation, loaded_at,
 //	              version (of the program), root (the folder of the policy directory that held the
-//	              policy: "." or "rego") and merged
+//	              policy: "." or "rego"), merged, seq (its number), trigger and actor
 //	the files     under their paths relative to root, byte for byte as they served
 //
 // so that unpacking it gives the policy directory back. Where OPA would make other data of the data
@@ -38,4 +41,11 @@
 // data.json holds the whole document, for OPA, and every data file lies beside it under its own name
 // with ".source" appended, which OPA's bundle reader passes over. [Entry.FS] gives the files under
 // their own names in either case.
+//
+// # The index
+//
+// index.jsonl has a record of each generation that served, also of those whose entries are swept: when, why, by whom
+// and what it changed. Each line is a change to one record, with a checksum, and is on disk before the record is shown.
+// Half a line at the end is what a crash leaves, and is dropped. Any other damage has the file put aside as
+// index.damaged.jsonl, and what it lacks read from the manifests of the entries, which have the numbers too.
 package history

@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"defenseclaw/engine"
 	"defenseclaw/engine/memfs"
 )
 
@@ -36,6 +37,10 @@ type Info struct {
 	LoadedAt   time.Time // when it began to serve, in UTC; zero when it never did
 	Version    string    // of the program that kept it
 	Root       string    // as [engine.Generation.Root]
+
+	Seq     uint64 // its number in the history; zero in entries of earlier versions
+	Trigger string // what asked for it
+	Actor   string // who changed it, the best that is known
 }
 
 const (
@@ -87,7 +92,7 @@ func (e Entry) Info() (Info, error) {
 // directory: [engine.Load] makes a generation of the same revision from it. The error wraps
 // [ErrDamaged] if the content is wrong.
 func (e Entry) FS(ctx context.Context) (fs.FS, error) {
-	u, err := e.read(ctx, withBytes)
+	u, err := e.read(ctx, withBytes, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -105,13 +110,24 @@ func (u *unpacked) tree() fs.FS {
 	})
 }
 
-func (e Entry) read(ctx context.Context, how depth) (*unpacked, error) {
+// treeOf is the same of a generation in memory.
+func treeOf(g *engine.Generation) fs.FS {
+	return memfs.New(func(yield func(string, []byte) bool) {
+		for _, f := range g.Files() {
+			if !yield(f.Path, f.Bytes) {
+				return
+			}
+		}
+	})
+}
+
+func (e Entry) read(ctx context.Context, how depth, p *pace) (*unpacked, error) {
 	in, err := e.open()
 	if err != nil {
 		return nil, err
 	}
 	defer in.Close() //nolint:errcheck // it was only read
-	u, err := unpack(ctx, bufio.NewReaderSize(in, 1<<16), e.limits, how)
+	u, err := unpack(ctx, bufio.NewReaderSize(&pacedReader{ctx, p, in}, readBytes), e.limits, how)
 	if err != nil {
 		return nil, err
 	}
@@ -121,22 +137,24 @@ func (e Entry) read(ctx context.Context, how depth) (*unpacked, error) {
 	return u, nil
 }
 
-// open follows no link and does not block, also if something else, such as a pipe, has the entry's name.
-func (e Entry) open() (*os.File, error) {
-	named, err := os.Lstat(e.Path)
+func (e Entry) open() (*os.File, error) { return openRegular(e.Path) }
+
+// openRegular follows no link and does not block, also if something else, such as a pipe, has the name.
+func openRegular(path string) (*os.File, error) {
+	named, err := os.Lstat(path)
 	if err != nil {
 		return nil, err
 	}
 	if !named.Mode().IsRegular() {
 		return nil, fmt.Errorf("%w: it is not a regular file", ErrDamaged)
 	}
-	in, err := os.OpenFile(e.Path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	in, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) //nolint:gosec // the store's own
 	if err != nil {
 		return nil, err
 	}
 	if opened, err := in.Stat(); err != nil || !os.SameFile(named, opened) {
 		in.Close() //nolint:errcheck,gosec // it was only read
-		return nil, errors.Join(fmt.Errorf("%s was replaced while it was opened", e.Path), err)
+		return nil, errors.Join(fmt.Errorf("%s was replaced while it was opened", path), err)
 	}
 	return in, nil
 }

@@ -52,7 +52,7 @@ func FuzzUnpack(f *testing.F) {
 			f.Fatal(err)
 		}
 		var packed bytes.Buffer
-		if err := pack(context.Background(), &packed, g, "fuzz"); err != nil {
+		if err := pack(context.Background(), &packed, g, "fuzz", Record{Seq: 3}); err != nil {
 			f.Fatal(err)
 		}
 		f.Add(packed.Bytes(), false)

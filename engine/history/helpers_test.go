@@ -202,7 +202,7 @@ func packFile(t testing.TB, name string, all []member) {
 	}
 }
 
-// names lists a directory, what is hidden too.
+// names lists a directory, what is hidden too, without the index.
 func names(t testing.TB, dir string) []string {
 	t.Helper()
 	found, err := os.ReadDir(dir)
@@ -211,7 +211,9 @@ func names(t testing.TB, dir string) []string {
 	}
 	var all []string
 	for _, f := range found {
-		all = append(all, f.Name())
+		if f.Name() != "index.jsonl" {
+			all = append(all, f.Name())
+		}
 	}
 	return all
 }

@@ -14,19 +14,37 @@ import (
 type KeeperConfig struct {
 	Store *Store        // Required.
 	Retry time.Duration // time from a failure to the next attempt; default one minute
-	Flush time.Duration // time limit of the last save, after Run's context has ended; default ten seconds
+	Flush time.Duration // time limit of the last saves, after Run's context has ended; default ten seconds
+
+	// Actor says who changed what a report tells of; default: the trigger's Actor.
+	Actor func(engine.Report) string
 }
 
-// Keeper saves the generations that Announce hands it, in the background and at a tenth of one processor,
-// so that decisions keep the rest. If several wait, it saves the newest only. Safe for concurrent use.
+// Keeper saves the generations that Announce hands it, in the background and at a tenth of one processor, so that
+// decisions keep the rest. Each has its record in the index within moments, and its entry some time later: the newest
+// first. Where more than [MaxWaiting] wait for that, those that served shortest get no entry. Safe for concurrent use.
 type Keeper struct {
-	cfg  KeeperConfig
-	wake chan struct{} // of capacity one
+	cfg      KeeperConfig
+	wakeNote chan struct{} // of capacity one
+	wakeSave chan struct{} // of capacity one
 
-	mu      sync.Mutex // guards the fields below
-	pending *engine.Generation
-	ended   bool
-	health  Health
+	mu       sync.Mutex         // guards the fields below
+	latest   *engine.Generation // the last that was announced
+	incoming []Served           // not in the index yet, the oldest first
+	noted    chan struct{}      // closed when incoming is empty
+	waiting  []waiting          // in the index, without an entry yet, the oldest first
+	ended    bool
+	health   Health
+
+	unwritten error // why the index on disk lacks records that it has in memory
+}
+
+// MaxWaiting is the number of generations that may wait to be saved. They stay in memory until then.
+const MaxWaiting = 16
+
+type waiting struct {
+	record Record
+	g      *engine.Generation
 }
 
 // Health is one moment of a Keeper.
@@ -34,6 +52,7 @@ type Health struct {
 	Entry      Entry     // the newest that was saved, or found saved; zero before the first
 	Revision   string    // of Entry
 	Generation uint64    // the number of the generation it was saved for
+	Seq        uint64    // its number in the history
 	SavedAt    time.Time // when that was
 	Pending    bool      // a generation waits to be saved
 	Err        error     // why the last attempt failed; nil if it did not
@@ -52,10 +71,15 @@ func NewKeeper(cfg KeeperConfig) (*Keeper, error) {
 	if cfg.Flush == 0 {
 		cfg.Flush = 10 * time.Second
 	}
-	return &Keeper{cfg: cfg, wake: make(chan struct{}, 1)}, nil
+	if cfg.Actor == nil {
+		cfg.Actor = func(r engine.Report) string { return r.Trigger.Actor }
+	}
+	noted := make(chan struct{})
+	close(noted)
+	return &Keeper{cfg: cfg, wakeNote: make(chan struct{}, 1), wakeSave: make(chan struct{}, 1), noted: noted}, nil
 }
 
-// Announce is the Run of an [engine.Announcement]. It only notes which generation serves, so it returns
+// Announce is the Run of an [engine.Announcement]. It only remembers which generation serves, so it returns
 // at once however slow the disk is. It fails if Run has ended and the generation will not be saved: end
 // Run after the engine's.
 func (k *Keeper) Announce(_ context.Context, report engine.Report) error {
@@ -63,8 +87,19 @@ func (k *Keeper) Announce(_ context.Context, report engine.Report) error {
 	if g == nil {
 		return nil
 	}
+	what := Served{Generation: g, Previous: report.Previous, Trigger: string(report.Trigger.Kind), Actor: k.cfg.Actor(report)}
+	if !report.StartedAt.IsZero() {
+		what.At = report.StartedAt.Add(report.Duration)
+	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	if k.latest == g {
+		if k.health.Err != nil {
+			wake(k.wakeNote)
+			wake(k.wakeSave)
+		}
+		return nil
+	}
 	if saved := &k.health; saved.Entry.Name != "" && saved.Err == nil &&
 		saved.Generation == g.Number() && saved.Revision == g.Revision() {
 		return nil
@@ -72,12 +107,40 @@ func (k *Keeper) Announce(_ context.Context, report engine.Report) error {
 	if k.ended {
 		return fmt.Errorf("generation %d came after the history had ended", g.Number())
 	}
-	k.pending = g
-	select {
-	case k.wake <- struct{}{}:
-	default: // Run has a wake-up waiting, and will save the newest
+	k.latest = g
+	if len(k.incoming) == 0 {
+		k.noted = make(chan struct{})
 	}
+	k.incoming = append(k.incoming, what)
+	if extra := len(k.incoming) - maxIncoming; extra > 0 {
+		k.incoming = append(k.incoming[:0], k.incoming[extra:]...)
+	}
+	wake(k.wakeNote)
 	return nil
+}
+
+// maxIncoming bounds what is remembered while the index cannot be written at all.
+const maxIncoming = 4 * MaxWaiting
+
+// wake leaves a wake-up for a loop, which then takes all that is there.
+func wake(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// Noted waits until all that was announced before has its record, so that [Store.Records] tells of it.
+func (k *Keeper) Noted(ctx context.Context) error {
+	k.mu.Lock()
+	noted := k.noted
+	k.mu.Unlock()
+	select {
+	case <-noted:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // Health returns what was saved last, and what is wrong.
@@ -85,31 +148,44 @@ func (k *Keeper) Health() Health {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	h := k.health
-	h.Pending = k.pending != nil
+	h.Pending = len(k.incoming)+len(k.waiting) > 0
 	return h
 }
 
-// Run saves what Announce notes until ctx ends; then it saves what is still pending, within Flush, and
+// Run saves what Announce hands over until ctx ends; then it saves what still waits, within Flush, and
 // returns nil. After each save it rests nine times as long as that took, a minute at most. Errors are in
 // Health. Call it once.
 func (k *Keeper) Run(ctx context.Context) error {
-	k.cfg.Store.lockAndRemoveLeftovers()
+	k.cfg.Store.removeAllLeftovers()
+	var both sync.WaitGroup
+	both.Go(func() { k.loop(ctx, k.wakeNote, k.noteAll) })
+	both.Go(func() {
+		k.loop(ctx, k.wakeSave, func(ctx context.Context, p *pace) {
+			for begun := time.Now(); k.saveNext(ctx, p); begun = time.Now() {
+				restAfter(ctx, time.Since(begun))
+			}
+		})
+	})
+	both.Wait()
+	k.flush(ctx)
+	return nil
+}
+
+// loop calls do when it is woken, and again after Retry while something waits.
+func (k *Keeper) loop(ctx context.Context, woken <-chan struct{}, do func(context.Context, *pace)) {
 	retry := time.NewTimer(k.cfg.Retry)
 	defer retry.Stop()
 	for {
 		select {
 		case <-ctx.Done():
-			k.flush(ctx)
-			return nil
-		case <-k.wake:
+			return
+		case <-woken:
 		case <-retry.C:
 		}
-		begun := time.Now()
-		k.savePending(ctx, &pace{begun: begun})
-		if k.Health().Pending {
+		do(ctx, &pace{begun: time.Now()})
+		if h := k.Health(); h.Pending || h.Err != nil {
 			retry.Reset(k.cfg.Retry)
 		}
-		restAfter(ctx, time.Since(begun))
 	}
 }
 
@@ -120,33 +196,116 @@ func (k *Keeper) flush(ctx context.Context) {
 	k.mu.Unlock()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), k.cfg.Flush)
 	defer cancel()
-	k.savePending(ctx, nil)
+	k.noteAll(ctx, nil)
+	for k.saveNext(ctx, nil) {
+	}
+	if err := k.cfg.Store.ended(time.Now()); err != nil {
+		k.failed(err)
+	}
 }
 
-// savePending leaves a generation that could not be saved pending, for the next attempt.
-func (k *Keeper) savePending(ctx context.Context, p *pace) {
-	k.mu.Lock()
-	g := k.pending
-	k.mu.Unlock()
-	if g == nil {
+// noteAll writes the records of what was announced. What could not be written stays, for the next attempt.
+func (k *Keeper) noteAll(ctx context.Context, p *pace) {
+	k.indexWritten(k.cfg.Store.mendIndex())
+	for {
+		k.mu.Lock()
+		if len(k.incoming) == 0 {
+			k.mu.Unlock()
+			return
+		}
+		next := k.incoming[0]
+		k.mu.Unlock()
+		r, err := k.cfg.Store.note(ctx, next, p)
+		if errors.Is(err, context.Canceled) {
+			return // Run is ending, and flush tries once more
+		}
+		if r.Seq == 0 {
+			k.failed(err)
+			return
+		}
+		k.indexWritten(err)
+		k.mu.Lock()
+		if len(k.incoming) > 0 && k.incoming[0].Generation == next.Generation {
+			k.incoming = k.incoming[1:]
+		}
+		k.waiting = append(k.waiting, waiting{r, next.Generation})
+		k.thin()
+		if len(k.incoming) == 0 {
+			close(k.noted)
+		}
+		k.mu.Unlock()
+		wake(k.wakeSave)
+	}
+}
+
+// thin gives up the entry of the generation that served shortest, if too many wait. k.mu is held.
+func (k *Keeper) thin() {
+	if len(k.waiting) <= MaxWaiting {
 		return
 	}
-	entry, err := k.cfg.Store.keep(ctx, g, p)
+	shortest, least := 0, time.Duration(-1)
+	for i := range len(k.waiting) - 1 { // the newest serves
+		served := k.waiting[i+1].record.ServedFrom.Sub(k.waiting[i].record.ServedFrom)
+		if least < 0 || served < least {
+			shortest, least = i, served
+		}
+	}
+	k.cfg.Store.written(k.waiting[shortest].record.Seq)
+	k.waiting = append(k.waiting[:shortest], k.waiting[shortest+1:]...)
+}
+
+// saveNext saves the newest of what waits. It reports whether there was one and all went well.
+func (k *Keeper) saveNext(ctx context.Context, p *pace) bool {
+	k.mu.Lock()
+	if len(k.waiting) == 0 {
+		k.mu.Unlock()
+		return false
+	}
+	next := k.waiting[len(k.waiting)-1]
+	k.mu.Unlock()
+	entry, err := k.cfg.Store.save(ctx, next.record, next.g, p)
 	if errors.Is(err, context.Canceled) {
-		return // Run is ending, and flush tries once more
+		return false // Run is ending, and flush tries once more
+	}
+	if err != nil {
+		k.failed(err)
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if entry.Name != "" {
-		k.health.Entry, k.health.Revision, k.health.Generation, k.health.SavedAt = entry, g.Revision(), g.Number(), time.Now()
+	if entry.Name != "" && next.record.Seq >= k.health.Seq {
+		k.health.Entry, k.health.Revision, k.health.Generation = entry, next.g.Revision(), next.g.Number()
+		k.health.Seq, k.health.SavedAt = next.record.Seq, time.Now()
 	}
-	k.health.Err = err
 	if err != nil {
-		k.health.FailedAt = time.Now()
-		k.health.Failures++
-		return
+		return false
 	}
-	if k.pending == g {
-		k.pending = nil
+	k.health.Err = k.unwritten
+	for i := range k.waiting {
+		if k.waiting[i].record.Seq == next.record.Seq {
+			k.waiting = append(k.waiting[:i], k.waiting[i+1:]...)
+			break
+		}
 	}
+	return true
+}
+
+// indexWritten notes how writing the index went.
+func (k *Keeper) indexWritten(err error) {
+	k.mu.Lock()
+	mended := err == nil && k.unwritten != nil && errors.Is(k.health.Err, k.unwritten)
+	k.unwritten = err
+	if mended {
+		k.health.Err = nil
+	}
+	k.mu.Unlock()
+	if err != nil {
+		k.failed(err)
+	}
+}
+
+func (k *Keeper) failed(err error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.health.Err, k.health.FailedAt = err, time.Now()
+	k.health.Failures++
 }

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -123,13 +124,14 @@ func TestWhatServesIsKept(t *testing.T) {
 	}
 }
 
-func TestOnlyTheNewestThatWaitsIsSaved(t *testing.T) {
+func TestEveryGenerationOfABurstIsSaved(t *testing.T) {
 	s := newStore(t, history.Config{})
 	k := newKeeper(t, history.KeeperConfig{Store: s})
-	var last *engine.Generation
+	var want []string
 	for n := range 5 {
-		last = version(t, n)
-		if err := k.Announce(t.Context(), engine.Report{Generation: last}); err != nil {
+		g := version(t, n)
+		want = append([]string{g.Revision()}, want...)
+		if err := k.Announce(t.Context(), engine.Report{Generation: g}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -137,9 +139,54 @@ func TestOnlyTheNewestThatWaitsIsSaved(t *testing.T) {
 		t.Errorf("%+v before Run", h)
 	}
 	inBackground(t, k.Run)
-	eventually(t, "something is kept", func() bool { return !k.Health().Pending })
-	if got := revisions(t, entries(t, s)); len(got) != 1 || got[0] != last.Revision() {
-		t.Errorf("kept %v; want %s alone", got, last.Revision())
+	if err := k.Noted(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	all, err := s.Records()
+	if err != nil || len(all) != 5 {
+		t.Fatalf("%d records, %v", len(all), err)
+	}
+	for i, r := range all {
+		if r.Seq != uint64(5-i) || r.Revision != want[i] || !r.Kept {
+			t.Errorf("record %+v; want number %d, %s, kept or waiting for it", r, 5-i, want[i])
+		}
+	}
+	eventually(t, "all are kept", func() bool { return !k.Health().Pending })
+	if got := revisions(t, entries(t, s)); !slices.Equal(got, want) {
+		t.Errorf("kept %v; want %v", got, want)
+	}
+	if h := k.Health(); h.Seq != 5 || h.Revision != want[0] {
+		t.Errorf("%+v; want the newest", h)
+	}
+}
+
+func TestABurstThatIsTooLongGivesUpWhatServedShortest(t *testing.T) {
+	s := newStore(t, history.Config{Keep: 100})
+	k := newKeeper(t, history.KeeperConfig{Store: s})
+	at := time.Now()
+	for n := range history.MaxWaiting + 4 {
+		if n == 3 {
+			at = at.Add(time.Hour) // the third served for that long
+		}
+		at = at.Add(time.Millisecond)
+		if err := k.Announce(t.Context(), engine.Report{Generation: version(t, n), StartedAt: at}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := k.Run(ctx); err != nil { // notes all of them before it saves the first
+		t.Fatal(err)
+	}
+	all, err := s.Records()
+	if err != nil || len(all) != history.MaxWaiting+4 {
+		t.Fatalf("%d records, %v; want one of each", len(all), err)
+	}
+	if !all[0].Kept || !all[len(all)-3].Kept {
+		t.Errorf("the newest is kept: %v, the one that served an hour: %v", all[0].Kept, all[len(all)-3].Kept)
+	}
+	if got := entries(t, s); len(got) != history.MaxWaiting {
+		t.Errorf("%d entries", len(got))
 	}
 }
 
@@ -180,8 +227,8 @@ func TestTheLastSaveIsBounded(t *testing.T) {
 	if h := k.Health(); !errors.Is(h.Err, context.DeadlineExceeded) || !h.Pending || h.Failures != 1 {
 		t.Errorf("%+v", h)
 	}
-	if got := names(t, s.Dir()); len(got) != 0 {
-		t.Errorf("%v is left", got)
+	if _, err := os.Stat(s.Dir()); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("something is left: %v", err)
 	}
 }
 

@@ -41,6 +41,7 @@ func saveUntilKilled(dir string) error {
 func TestAKilledSaveLeavesOnlyWholeEntries(t *testing.T) {
 	dir := t.TempDir()
 	left := 0
+	files := map[uint64]string{} // by number, of all rounds
 	for round := range 15 {
 		last := killWhileSaving(t, dir, 1+round%4)
 		s := newStore(t, history.Config{Dir: dir, Keep: 3})
@@ -63,6 +64,7 @@ func TestAKilledSaveLeavesOnlyWholeEntries(t *testing.T) {
 		if !strings.Contains(found, last) {
 			t.Errorf("round %d: %s was reported saved, and is not there", round, last)
 		}
+		checkNumbers(t, newStore(t, history.Config{Dir: dir, Notice: func(err error) { t.Errorf("round %d: %v", round, err) }}), files)
 		left += len(names(t, dir)) - len(all)
 	}
 	t.Logf("%d unfinished files were left in all", left)
@@ -70,6 +72,29 @@ func TestAKilledSaveLeavesOnlyWholeEntries(t *testing.T) {
 	save(t, s, version(t, 1))
 	if got := names(t, dir); len(got) != 3 {
 		t.Errorf("after the next save: %v", got)
+	}
+}
+
+// checkNumbers fails if an entry has no record, or a number that another generation had in an earlier round.
+func checkNumbers(t *testing.T, s *history.Store, files map[uint64]string) {
+	t.Helper()
+	kept := 0
+	for _, r := range records(t, s) {
+		if before, ok := files[r.Seq]; ok && before != r.File {
+			t.Errorf("number %d is that of %s, and was that of %s", r.Seq, r.File, before)
+		}
+		files[r.Seq] = r.File
+		if !r.Kept {
+			continue
+		}
+		kept++
+		found, err := s.Open(t.Context(), r)
+		if err != nil || found.Info.Seq != r.Seq {
+			t.Errorf("number %d: %+v, %v", r.Seq, found.Info, err)
+		}
+	}
+	if all := entries(t, s); kept != len(all) {
+		t.Errorf("%d of %d entries have a record", kept, len(all))
 	}
 }
 

@@ -56,6 +56,9 @@ func (w *pacedWriter) Write(b []byte) (int, error) {
 	return w.to.Write(b)
 }
 
+// readBytes is what a paced reader gives at once: unpacking as much takes about one turn.
+const readBytes = 4096
+
 type pacedReader struct {
 	ctx  context.Context //nolint:containedctx // the reader lives for one write of an entry
 	pace *pace

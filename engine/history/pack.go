@@ -36,10 +36,13 @@ const (
 	metaVersion    = "version"
 	metaRoot       = "root"
 	metaMerged     = "merged"
+	metaSeq        = "seq"
+	metaTrigger    = "trigger"
+	metaActor      = "actor"
 )
 
-// pack writes a generation as an entry. The same generation gives the same bytes.
-func pack(ctx context.Context, out io.Writer, g *engine.Generation, version string) error {
+// pack writes a generation as an entry. The same generation and record give the same bytes.
+func pack(ctx context.Context, out io.Writer, g *engine.Generation, version string, r Record) error {
 	// Decisions need the processor more than the disk needs the space: with 10,000 modules the fastest
 	// level takes a quarter less time than the default one, and a fourteenth more space.
 	gz, err := gzip.NewWriterLevel(out, gzip.BestSpeed)
@@ -47,7 +50,7 @@ func pack(ctx context.Context, out io.Writer, g *engine.Generation, version stri
 		return err
 	}
 	p := packer{ctx: ctx, tar: tar.NewWriter(gz), merged: needsMerging(g)}
-	manifest, err := manifestOf(g, version, p.merged)
+	manifest, err := manifestOf(g, version, p.merged, r)
 	if err != nil {
 		return err
 	}
@@ -114,9 +117,10 @@ func (p *packer) putJSON(name string, data ast.Value) {
 	p.put(name, text.Bytes())
 }
 
-func manifestOf(g *engine.Generation, version string, merged bool) ([]byte, error) {
+func manifestOf(g *engine.Generation, version string, merged bool, r Record) ([]byte, error) {
 	metadata := map[string]any{
 		metaFormat: entryFormat, metaGeneration: g.Number(), metaVersion: version, metaRoot: g.Root(), metaMerged: merged,
+		metaSeq: r.Seq, metaTrigger: r.Trigger, metaActor: r.Actor,
 	}
 	if !g.LoadedAt().IsZero() {
 		metadata[metaLoadedAt] = g.LoadedAt().UTC().Format(time.RFC3339Nano)

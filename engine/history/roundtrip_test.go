@@ -285,7 +285,7 @@ func TestAnEntryTellsWhatItIs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := history.Info{Revision: g.Revision(), Generation: 1, LoadedAt: g.LoadedAt().UTC().Round(0), Version: "v1.2.3", Root: "rego"}
+	want := history.Info{Revision: g.Revision(), Generation: 1, LoadedAt: g.LoadedAt().UTC().Round(0), Version: "v1.2.3", Root: "rego", Seq: 1}
 	if info != want {
 		t.Errorf("%+v; want %+v", info, want)
 	}

@@ -11,74 +11,59 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
-	"time"
 
 	"defenseclaw/engine"
 )
 
-// Save keeps a generation as the newest entry and removes what is then too old. If the newest entry
-// holds that revision already, below the same root, and is sound, it stays as it is. An entry returned
-// together with an error is kept if its Name is not empty: then only removing old ones failed.
+// Save keeps a generation as the newest entry, under a number of its own, and removes what is then too much. If the
+// newest entry holds that revision already, below the same root, and is sound, it stays as it is. An entry returned
+// together with an error is kept if its Name is not empty: then only the index or removing old ones failed.
 // Cancelling ctx leaves the entries as they were.
 func (s *Store) Save(ctx context.Context, g *engine.Generation) (Entry, error) {
-	return s.keep(ctx, g, nil)
+	return s.SaveServed(ctx, Served{Generation: g})
 }
 
-// keep is Save at a pace.
-func (s *Store) keep(ctx context.Context, g *engine.Generation, p *pace) (Entry, error) {
+// SaveServed is Save of a generation of which more is known.
+func (s *Store) SaveServed(ctx context.Context, what Served) (Entry, error) {
+	r, noted := s.note(ctx, what, nil)
+	if r.Seq == 0 {
+		return Entry{}, fmt.Errorf("keep generation %d: %w", what.Generation.Number(), noted)
+	}
+	e, err := s.save(ctx, r, what.Generation, nil)
+	if err != nil {
+		s.written(r.Seq)
+	}
+	return e, errors.Join(noted, err)
+}
+
+// save writes the entry of a record, unless it is there, and sweeps.
+func (s *Store) save(ctx context.Context, r Record, g *engine.Generation, p *pace) (Entry, error) {
 	s.saving.Lock()
 	defer s.saving.Unlock()
-	kept, err := s.save(ctx, g, p)
-	if err != nil {
-		return Entry{}, fmt.Errorf("keep generation %d: %w", g.Number(), err)
-	}
-	if err := s.sweep(ctx); err != nil {
-		return kept, fmt.Errorf("remove old generations: %w", err)
-	}
-	return kept, nil
-}
-
-func (s *Store) save(ctx context.Context, g *engine.Generation, p *pace) (Entry, error) {
-	if err := s.makeDir(); err != nil {
-		return Entry{}, err
-	}
 	s.removeLeftovers()
-	entries, err := s.Entries()
-	if err != nil {
-		return Entry{}, err
-	}
-	began := g.LoadedAt()
-	if began.IsZero() {
-		began = time.Now()
-	}
-	if len(entries) > 0 {
-		newest := entries[0]
-		if newest.mayHold(g.Revision()) {
-			info, err := s.check(ctx, newest)
-			if err == nil && info.Revision == g.Revision() && info.Root == g.Root() {
-				return newest, nil
-			}
-		}
-		// If the clock was set back, the newest entry would else sort as an old one.
-		if earliest := newest.Time.Add(time.Microsecond); began.Before(earliest) {
-			began = earliest
+	e := s.entry(r.File)
+	if _, err := os.Lstat(e.Path); err != nil {
+		if err := s.write(ctx, g, e, r, p); err != nil {
+			return Entry{}, fmt.Errorf("keep generation %d: %w", g.Number(), err)
 		}
 	}
-	if err := ctx.Err(); err != nil {
-		return Entry{}, err
+	s.written(r.Seq)
+	if err := s.sweep(ctx, p); err != nil {
+		return e, fmt.Errorf("remove old generations: %w", err)
 	}
-	e := nameFor(began, g.Revision())
-	e.Path, e.limits = filepath.Join(s.cfg.Dir, e.Name), s.limits
-	return e, s.write(ctx, g, e, p)
+	return e, nil
 }
 
 // tempPrefix begins the names of files that are being written. No entry's name begins so.
-const tempPrefix = ".saving-"
+const (
+	tempPrefix      = ".saving-"
+	indexTempPrefix = ".index-"
+)
 
 // write gives the file its final name as the last step, when the content is on disk and was read back.
 // It does without google/renameio, which has no build for Windows, syncs no directory, and has no
 // place for the reading back.
-func (s *Store) write(ctx context.Context, g *engine.Generation, e Entry, p *pace) (err error) {
+func (s *Store) write(ctx context.Context, g *engine.Generation, e Entry, r Record, p *pace) (err error) {
 	temp, err := os.CreateTemp(s.cfg.Dir, tempPrefix+"*")
 	if err != nil {
 		return err
@@ -90,7 +75,7 @@ func (s *Store) write(ctx context.Context, g *engine.Generation, e Entry, p *pac
 		}
 	}()
 	buffered := bufio.NewWriterSize(temp, 1<<18)
-	if err := pack(ctx, &pacedWriter{ctx, p, buffered}, g, s.cfg.Version); err != nil {
+	if err := pack(ctx, &pacedWriter{ctx, p, buffered}, g, s.cfg.Version, r); err != nil {
 		return err
 	}
 	if err := buffered.Flush(); err != nil {
@@ -102,7 +87,6 @@ func (s *Store) write(ctx context.Context, g *engine.Generation, e Entry, p *pac
 	if _, err := temp.Seek(0, io.SeekStart); err != nil {
 		return err
 	}
-	const readBytes = 4096 // unpacking as much takes about one turn
 	u, err := unpack(ctx, bufio.NewReaderSize(&pacedReader{ctx, p, temp}, readBytes), s.limits, hashesOnly)
 	if err == nil && u.info.Revision != g.Revision() {
 		err = fmt.Errorf("it has revision %s", u.info.Revision)
@@ -117,7 +101,7 @@ func (s *Store) write(ctx context.Context, g *engine.Generation, e Entry, p *pac
 		return err
 	}
 	if file, err := os.Lstat(e.Path); err == nil {
-		s.checks[e.Name] = check{file: file, info: u.info}
+		s.remember(e, check{file: file, info: u.info})
 	}
 	return syncDir(s.cfg.Dir)
 }
@@ -132,78 +116,58 @@ func (s *Store) makeDir() error {
 	return syncDir(filepath.Dir(s.cfg.Dir))
 }
 
-func (s *Store) lockAndRemoveLeftovers() {
+func (s *Store) removeAllLeftovers() {
 	s.saving.Lock()
 	defer s.saving.Unlock()
+	s.index.writing.Lock() // an index that is written aside is no leftover
+	defer s.index.writing.Unlock()
 	s.removeLeftovers()
+	s.removeTemporary(indexTempPrefix)
 }
 
 // removeLeftovers removes the temporary files of saves that were killed. One that cannot be removed does
 // no harm, and the next Save tries again.
-func (s *Store) removeLeftovers() {
+func (s *Store) removeLeftovers() { s.removeTemporary(tempPrefix) }
+
+func (s *Store) removeTemporary(prefix string) {
 	found, err := os.ReadDir(s.cfg.Dir)
 	if err != nil {
 		return
 	}
 	for _, f := range found {
-		if strings.HasPrefix(f.Name(), tempPrefix) && f.Type().IsRegular() {
+		if strings.HasPrefix(f.Name(), prefix) && f.Type().IsRegular() {
 			os.Remove(filepath.Join(s.cfg.Dir, f.Name())) //nolint:errcheck,gosec // see above
 		}
 	}
 }
 
-// sweep removes the entries older than the newest Keep sound ones. Of the damaged entries among those
-// it keeps the newest Keep too, as evidence.
-func (s *Store) sweep(ctx context.Context) error {
-	entries, err := s.Entries()
-	if err != nil || len(entries) <= s.cfg.Keep {
-		return err
-	}
-	var failed []error
-	sound, damaged := 0, 0
-	for _, e := range entries {
-		if sound < s.cfg.Keep {
-			_, err := s.check(ctx, e)
-			switch {
-			case err == nil:
-				sound++
-				continue
-			case ctx.Err() != nil:
-				return ctx.Err()
-			case !errors.Is(err, ErrDamaged):
-				continue // it cannot be read now, which says nothing about what it holds
-			case damaged < s.cfg.Keep:
-				damaged++
-				continue
-			}
-		}
-		delete(s.checks, e.Name)
-		if err := e.remove(); err != nil {
-			failed = append(failed, err)
-		}
-	}
-	return errors.Join(failed...)
-}
-
 // check reads an entry to its end, or returns the result of the last time if the file is the same.
-func (s *Store) check(ctx context.Context, e Entry) (Info, error) {
+func (s *Store) check(ctx context.Context, e Entry, p *pace) (Info, error) {
 	file, err := os.Lstat(e.Path)
 	if err != nil {
 		return Info{}, err
 	}
-	if c, ok := s.checks[e.Name]; ok && os.SameFile(c.file, file) &&
-		c.file.Size() == file.Size() && c.file.ModTime().Equal(file.ModTime()) {
+	s.mu.Lock()
+	c, ok := s.checks[e.Name]
+	s.mu.Unlock()
+	if ok && os.SameFile(c.file, file) && c.file.Size() == file.Size() && c.file.ModTime().Equal(file.ModTime()) {
 		return c.info, c.damage
 	}
-	u, err := e.read(ctx, hashesOnly)
+	u, err := e.read(ctx, hashesOnly, p)
 	switch {
 	case err == nil:
-		s.checks[e.Name] = check{file: file, info: u.info}
+		s.remember(e, check{file: file, info: u.info})
 		return u.info, nil
 	case errors.Is(err, ErrDamaged):
-		s.checks[e.Name] = check{file: file, damage: err}
+		s.remember(e, check{file: file, damage: err})
 	}
 	return Info{}, err
+}
+
+func (s *Store) remember(e Entry, c check) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.checks[e.Name] = c
 }
 
 // syncDir makes the names in a directory survive a crash. File systems that cannot sync a directory

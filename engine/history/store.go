@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
+
+	"defenseclaw/engine"
 )
 
 // ErrNone is wrapped if no entry could be used, or there is none.
@@ -17,11 +19,19 @@ var ErrNone = errors.New("no sound generation is kept")
 
 // Config says where a Store is and what it may hold. Zero fields mean the defaults given.
 type Config struct {
-	Dir      string // created by the first Save, readable by its owner alone. Required.
-	Keep     int    // number of sound entries to keep; default 5
-	Version  string // of the program, recorded in each entry; may be empty
-	MaxBytes int64  // size limit of one entry, unpacked; default 2 GiB
-	MaxFiles int    // limit for the files of one entry; default 200,000
+	Dir           string      // created by the first Save, readable by its owner alone. Required.
+	Keep          int         // number of sound entries to keep; default 20
+	MaxTotalBytes int64       // size limit of all entries together, as they lie on disk; default 1 GiB
+	Version       string      // of the program, recorded in each entry; may be empty
+	MaxBytes      int64       // size limit of one entry, unpacked; default 2 GiB
+	MaxFiles      int         // limit for the files of one entry; default 200,000
+	Notice        func(error) // told of an index that was damaged or missing, and is made anew; may be nil
+}
+
+func (c Config) notice(err error) {
+	if c.Notice != nil {
+		c.Notice(err)
+	}
 }
 
 // Store is a directory of entries. Safe for concurrent use.
@@ -29,8 +39,12 @@ type Store struct {
 	cfg    Config
 	limits limits
 
-	saving sync.Mutex       // held by Save; guards checks
-	checks map[string]check // by the names of entries
+	saving sync.Mutex // held while an entry is saved and others are swept
+	index  index
+
+	mu        sync.Mutex       // guards the fields below
+	checks    map[string]check // by the names of entries
+	protected func() []string
 }
 
 // check is the result of reading an entry. It holds as long as the entry's file is the same.
@@ -45,12 +59,15 @@ func New(cfg Config) (*Store, error) {
 	if cfg.Dir == "" {
 		return nil, errors.New("history: Config.Dir is required")
 	}
-	if cfg.Keep < 0 || cfg.MaxBytes < 0 || cfg.MaxFiles < 0 {
-		return nil, fmt.Errorf("history: Keep %d, MaxBytes %d, MaxFiles %d: must not be negative",
-			cfg.Keep, cfg.MaxBytes, cfg.MaxFiles)
+	if cfg.Keep < 0 || cfg.MaxTotalBytes < 0 || cfg.MaxBytes < 0 || cfg.MaxFiles < 0 {
+		return nil, fmt.Errorf("history: Keep %d, MaxTotalBytes %d, MaxBytes %d, MaxFiles %d: must not be negative",
+			cfg.Keep, cfg.MaxTotalBytes, cfg.MaxBytes, cfg.MaxFiles)
 	}
 	if cfg.Keep == 0 {
-		cfg.Keep = 5
+		cfg.Keep = DefaultKeep
+	}
+	if cfg.MaxTotalBytes == 0 {
+		cfg.MaxTotalBytes = DefaultMaxTotalBytes
 	}
 	if cfg.MaxBytes == 0 {
 		cfg.MaxBytes = 2 << 30
@@ -58,7 +75,24 @@ func New(cfg Config) (*Store, error) {
 	if cfg.MaxFiles == 0 {
 		cfg.MaxFiles = 200_000
 	}
-	return &Store{cfg: cfg, limits: limits{cfg.MaxBytes, cfg.MaxFiles}, checks: map[string]check{}}, nil
+	return &Store{
+		cfg: cfg, limits: limits{cfg.MaxBytes, cfg.MaxFiles}, checks: map[string]check{},
+		index: index{waiting: map[uint64]*engine.Generation{}},
+	}, nil
+}
+
+// The defaults of a Config.
+const (
+	DefaultKeep          = 20
+	DefaultMaxTotalBytes = 1 << 30
+)
+
+// Protect names a function that is asked before entries are swept, and lists the revisions whose newest sound entry must
+// stay: what is pinned or confirmed, or the way back. It is called in the background and must not wait for a save.
+func (s *Store) Protect(revisions func() []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.protected = revisions
 }
 
 // Dir returns the directory of the entries.
@@ -109,7 +143,7 @@ func (s *Store) Newest(ctx context.Context, accept func(Found) error) (Found, er
 	var skipped []Skipped
 	var reasons []error
 	for _, e := range entries {
-		u, err := e.read(ctx, withBytes)
+		u, err := e.read(ctx, withBytes, nil)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // another process removed it meanwhile
 		}

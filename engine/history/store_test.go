@@ -18,28 +18,31 @@ import (
 )
 
 func TestTheNewestAreKept(t *testing.T) {
-	s := newStore(t, history.Config{Keep: 3})
+	s := newStore(t, history.Config{Keep: 4})
 	var want []string
-	for n := range 8 {
+	for n := range 9 {
 		g := version(t, n)
 		save(t, s, g)
 		want = append([]string{g.Revision()}, want...)
-		want = want[:min(len(want), 3)]
-		if got := revisions(t, entries(t, s)); !slices.Equal(got, want) {
-			t.Fatalf("after %d saves: %v; want %v", n+1, got, want)
+		got := revisions(t, entries(t, s))
+		if len(got) != min(n+1, 4) {
+			t.Fatalf("after %d saves: %d entries", n+1, len(got))
+		}
+		if half := min(n+1, 2); !slices.Equal(got[:half], want[:half]) {
+			t.Fatalf("after %d saves: %v; want %v first", n+1, got, want[:half])
 		}
 	}
-	if got := names(t, s.Dir()); len(got) != 3 {
+	if got := names(t, s.Dir()); len(got) != 4 {
 		t.Errorf("the directory holds %v", got)
 	}
 }
 
-func TestFiveAreKeptByDefault(t *testing.T) {
+func TestTwentyAreKeptByDefault(t *testing.T) {
 	s := newStore(t, history.Config{})
-	for n := range 7 {
+	for n := range 22 {
 		save(t, s, version(t, n))
 	}
-	if got := entries(t, s); len(got) != 5 {
+	if got := entries(t, s); len(got) != 20 {
 		t.Errorf("%d entries", len(got))
 	}
 }

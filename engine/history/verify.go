@@ -45,11 +45,9 @@ func (u *unpacked) describe(m *bundle.Manifest) error {
 	u.info = Info{Revision: m.Revision, Root: root}
 	u.merged, _ = m.Metadata[metaMerged].(bool)
 	u.info.Version, _ = m.Metadata[metaVersion].(string)
-	if n, ok := m.Metadata[metaGeneration].(json.Number); ok {
-		if i, err := n.Int64(); err == nil && i >= 0 {
-			u.info.Generation = uint64(i)
-		}
-	}
+	u.info.Generation, u.info.Seq = countOf(m.Metadata[metaGeneration]), countOf(m.Metadata[metaSeq])
+	u.info.Trigger, _ = m.Metadata[metaTrigger].(string)
+	u.info.Actor, _ = m.Metadata[metaActor].(string)
 	if at, ok := m.Metadata[metaLoadedAt].(string); ok {
 		t, err := time.Parse(time.RFC3339Nano, at)
 		if err != nil {
@@ -58,6 +56,16 @@ func (u *unpacked) describe(m *bundle.Manifest) error {
 		u.info.LoadedAt = t.UTC()
 	}
 	return nil
+}
+
+// countOf is zero for what is no count.
+func countOf(v any) uint64 {
+	n, _ := v.(json.Number)
+	i, err := n.Int64()
+	if err != nil || i < 0 {
+		return 0
+	}
+	return uint64(i)
 }
 
 // relOf returns the path that a file had in the policy directory, relative to the root.

@@ -144,11 +144,14 @@ func (s *Sidecar) openHistory() (err error) {
 	if err != nil {
 		return fmt.Errorf("policy directory %s: %w", set.PolicyDir, err)
 	}
-	s.history, err = history.New(history.Config{Dir: set.HistoryDir(dir), Version: s.cfg.Version})
+	s.history, err = history.New(history.Config{
+		Dir: set.HistoryDir(dir), Version: s.cfg.Version,
+		Notice: func(err error) { s.cfg.Logger.Warn("the index of the history was made anew", zap.Error(err)) },
+	})
 	if err != nil {
 		return err
 	}
-	s.keeper, err = history.NewKeeper(history.KeeperConfig{Store: s.history})
+	s.keeper, err = history.NewKeeper(history.KeeperConfig{Store: s.history, Actor: func(r engine.Report) string { return actor(r.Trigger) }})
 	return err
 }
 
