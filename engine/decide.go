@@ -91,3 +91,50 @@ func (g *Generation) EvaluateLenient(ctx context.Context, path Path, input ast.V
 	}
 	return g.evaluator.Evaluate(ctx, eval.Path(path), input, eval.Lenient)
 }
+
+// Input is the input of decisions: a value, or a JSON text of which a value is made when one is asked for. It never
+// changes. A nil *Input is none. Safe for concurrent use, so the decisions of a batch may share one.
+type Input = eval.Input
+
+// InputOf is the input that is a value, which must not be changed afterwards; nil is none.
+func InputOf(v ast.Value) *Input { return eval.InputOf(v) }
+
+// ReadInput is [ParseJSON] for the input of decisions at path. Where a program makes them, it reads what it needs of the
+// text, and no value is made. The text may be changed afterwards.
+func (g *Generation) ReadInput(path Path, text []byte) (*Input, error) {
+	return g.evaluator.ReadInput(eval.Path(path), text)
+}
+
+// AppendDecision is [Generation.Evaluate] with the document appended to a text as JSON, as [Generation.AppendJSON] appends
+// it. Where the document is undefined, nothing is appended and defined is false. The text keeps nothing of the input.
+// With an error that wraps [ErrAnswerTooLong], the document is defined.
+func (g *Generation) AppendDecision(
+	ctx context.Context, to []byte, path Path, input *Input,
+) (text []byte, defined bool, err error) {
+	return g.appendDecision(ctx, to, path, input, eval.Strict)
+}
+
+// AppendDecisionLenient is to [Generation.AppendDecision] as [Generation.EvaluateLenient] is to [Generation.Evaluate].
+func (g *Generation) AppendDecisionLenient(
+	ctx context.Context, to []byte, path Path, input *Input,
+) (text []byte, defined bool, err error) {
+	return g.appendDecision(ctx, to, path, input, eval.Lenient)
+}
+
+func (g *Generation) appendDecision(
+	ctx context.Context, to []byte, path Path, input *Input, mode eval.Mode,
+) (text []byte, defined bool, err error) {
+	if g.elsewhere == nil {
+		text, defined, err = g.evaluator.Append(ctx, to, eval.Path(path), input, mode)
+		if errors.Is(err, eval.ErrTooLong) {
+			err = g.AnswerTooLong()
+		}
+		return text, defined, err
+	}
+	v, err := g.elsewhere(ctx, g, path, input.Value(), mode == eval.Lenient)
+	if err != nil || v == nil {
+		return to, false, err
+	}
+	text, err = g.AppendJSON(to, v)
+	return text, true, err
+}

@@ -102,15 +102,11 @@ func (d decider) textByOurs(b *testing.B) {
 	b.ReportAllocs()
 	var text []byte
 	for b.Loop() {
-		input, err := ParseJSON(d.input)
+		input, err := d.g.ReadInput(d.path, d.input)
 		if err != nil {
 			b.Fatal(err)
 		}
-		value, err := d.g.Evaluate(b.Context(), d.path, input)
-		if err != nil {
-			b.Fatal(err)
-		}
-		if text, err = d.g.AppendJSON(text[:0], value); err != nil {
+		if text, _, err = d.g.AppendDecision(b.Context(), text[:0], d.path, input); err != nil {
 			b.Fatal(err)
 		}
 	}

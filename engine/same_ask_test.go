@@ -118,16 +118,25 @@ func (o *opas) ask(ctx context.Context, path Path, input ast.Value, strict bool)
 	return answerOrError(value, err)
 }
 
-// oursAnswer asks a generation, and requires that Decide, Evaluate and AppendJSON agree.
+// oursAnswer asks a generation, and requires that Decide, Evaluate, AppendJSON and AppendDecision agree.
 func oursAnswer(ctx context.Context, g *Generation, path Path, input ast.Value, strict bool) (answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
+	evaluate, appendDecision := g.Evaluate, g.AppendDecision
 	if !strict {
-		return answerOrError(g.EvaluateLenient(ctx, path, input))
+		evaluate, appendDecision = g.EvaluateLenient, g.AppendDecisionLenient
 	}
-	value, err := g.Evaluate(ctx, path, input)
+	value, err := evaluate(ctx, path, input)
 	whole, err := answerOrError(value, err)
-	if err != nil || value == nil {
+	if err != nil {
+		return whole, err
+	}
+	if fromText, err := textAnswer(ctx, g, path, input, appendDecision, value != nil || whole.text == "undefined"); err != nil {
+		return answer{}, err
+	} else if want := textOf(g, value, whole); fromText != want {
+		return answer{text: fmt.Sprintf("%s, but from a text %s", want, fromText)}, nil
+	}
+	if value == nil || !strict {
 		return whole, err
 	}
 	result, _, err := g.Decide(ctx, path, input)
@@ -145,6 +154,48 @@ func oursAnswer(ctx context.Context, g *Generation, path Path, input ast.Value, 
 		whole = answer{text: fmt.Sprintf("%s, but %s by Decide and %s by AppendJSON", want, got, written)}
 	}
 	return whole, nil
+}
+
+// textAnswer asks from the text of an input for the text of the document. What is not decided has no text, only that
+// it is not.
+func textAnswer(
+	ctx context.Context, g *Generation, path Path, input ast.Value,
+	appendDecision func(context.Context, []byte, Path, *Input) ([]byte, bool, error), decided bool,
+) (string, error) {
+	var in *Input
+	if input != nil {
+		text, err := InputJSON(input)
+		if err != nil {
+			return "", err
+		}
+		if in, err = g.ReadInput(path, text); err != nil {
+			return "", err
+		}
+	}
+	text, defined, err := appendDecision(ctx, []byte("="), path, in)
+	switch {
+	case errors.Is(err, ErrDecisionTimeout):
+		return "", errTooSlow
+	case err != nil && decided:
+		return "an error: " + err.Error(), nil
+	case err != nil:
+		return "", nil //nolint:nilerr // as expected
+	case !defined:
+		return "undefined" + string(text[1:]), nil
+	}
+	return string(text[1:]), nil
+}
+
+// textOf is what textAnswer gives for the same document.
+func textOf(g *Generation, value ast.Value, whole answer) string {
+	if value == nil {
+		if whole.text == "undefined" {
+			return whole.text
+		}
+		return ""
+	}
+	text, _ := g.AppendJSON(nil, value) // the caller writes it once more
+	return string(text)
 }
 
 // answerOrError makes an answer of an error of an evaluation, too. Other errors are returned.

@@ -13,7 +13,9 @@ import (
 
 	"defenseclaw/engine/internal/compile"
 	"defenseclaw/engine/internal/contain"
+	compiled "defenseclaw/engine/internal/eval/plan"
 	"defenseclaw/engine/internal/eval/plan/value"
+	"defenseclaw/engine/internal/jsonast"
 	"defenseclaw/engine/internal/store"
 
 	"github.com/open-policy-agent/opa/v1/ast"
@@ -28,6 +30,7 @@ const DefaultTimeout = time.Second
 var (
 	ErrTimeout = errors.New("the decision took too long")
 	ErrPath    = errors.New("the path is no Rego reference")
+	ErrTooLong = jsonast.ErrTooLong
 )
 
 // Path names a document under data: {"a", "b"} is data.a.b.
@@ -137,7 +140,67 @@ func (e *Evaluator) AwaitsAbandoned() bool { return e.cfg.AwaitAbandoned }
 // undefined, which is no error. It must not be changed: it may share parts with the data. The error is the
 // policy's (a builtin that failed if mode is [Strict], a conflict between rules), ctx's, or wraps [ErrTimeout],
 // [ErrBusy] or [ErrPath].
-func (e *Evaluator) Evaluate(ctx context.Context, path Path, input ast.Value, mode Mode) (_ ast.Value, err error) {
+func (e *Evaluator) Evaluate(ctx context.Context, path Path, input ast.Value, mode Mode) (ast.Value, error) {
+	r, err := e.decide(ctx, path, decision{input: InputOf(input), mode: mode})
+	if err != nil {
+		return nil, err
+	}
+	return r.Value, nil
+}
+
+// Append is [Evaluator.Evaluate] with the document appended to a text, as [jsonast.Append] writes it. defined is
+// false where the document is undefined, and then nothing is appended. The error of a text of more than MaxAnswerBytes
+// is [ErrTooLong]; the document is defined then.
+func (e *Evaluator) Append(
+	ctx context.Context, to []byte, path Path, input *Input, mode Mode,
+) (text []byte, defined bool, err error) {
+	// The limit is the answer's, and what stands before it is the caller's.
+	limit := e.MaxAnswerBytes()
+	if limit < math.MaxInt-len(to) {
+		limit += len(to)
+	}
+	r, err := e.decide(ctx, path, decision{input: input, mode: mode, asText: true, to: to, maxBytes: limit})
+	switch {
+	case err != nil:
+		return to, r.Defined, err
+	case r.Value != nil: // OPA's evaluator made it, or a program whose answer was compared with its
+		text, err = jsonast.Append(to, r.Value, limit)
+		return text, true, err
+	case !r.Defined:
+		return to, false, nil
+	}
+	return r.Text, true, nil
+}
+
+// decision is what one decision is made of, and as what.
+type decision struct {
+	input *Input
+	mode  Mode
+	limit *deadline
+
+	// A program makes a text where one is asked for. What it leaves to OPA's evaluator, or is compared with that, is a
+	// value all the same: the caller finds one or the other.
+	asText   bool
+	to       []byte
+	maxBytes int
+}
+
+// call is what a program is asked.
+func (d *decision) call(ctx context.Context, budget int64) compiled.Call {
+	c := compiled.Call{
+		Context: ctx, Cancel: d.limit, Time: d.limit.begun, Strict: d.mode == Strict, Budget: budget,
+		AsText: d.asText, To: d.to, MaxBytes: d.maxBytes,
+	}
+	// The text comes first, even if someone has asked for the value since: the program may need little of it.
+	if d.input != nil {
+		if c.Text = d.input.text; c.Text == nil {
+			c.Input = d.input.term
+		}
+	}
+	return c
+}
+
+func (e *Evaluator) decide(ctx context.Context, path Path, d decision) (r compiled.Result, err error) {
 	defer func() { // not contain.Panic, whose text would be made for every decision
 		if v := recover(); v != nil {
 			err = contain.Recovered("evaluate "+path.String(), v)
@@ -147,32 +210,40 @@ func (e *Evaluator) Evaluate(ctx context.Context, path Path, input ast.Value, mo
 	// already lets one preparation run at a time.
 	plan, err := e.plan(path)
 	if err != nil {
-		return nil, err
+		return r, err
 	}
 	e.countUse(plan)
 	share, err := e.cfg.Limiter.enter(ctx, plan.quota, e.Timeout())
 	if err != nil {
-		return nil, fmt.Errorf("evaluate %s: %w", path, err)
+		return r, fmt.Errorf("evaluate %s: %w", path, err)
 	}
 	defer e.cfg.Limiter.leave(share)
 	// The timeout begins now. The limiter has bounded the time that was spent waiting for a slot.
-	limit := newDeadline(ctx, e.Timeout())
-	var term *ast.Term
-	if input != nil {
-		term = ast.NewTerm(input)
-	}
-	value, ok, err := e.byProgram(ctx, plan, term, limit, mode)
+	d.limit = newDeadline(ctx, e.Timeout())
+	r, ok, err := e.byProgram(ctx, plan, &d)
 	if !ok {
-		value, err = plan.tier.Load().evaluateTerm(ctx, e, term, limit, mode)
+		r, err = e.byTier(ctx, plan, &d)
 	}
 	switch {
-	case err == nil:
-		return value, nil
+	// A text that is too long says nothing about the policy: a second evaluation could not explain it.
+	case err == nil || errors.Is(err, jsonast.ErrTooLong):
+		return r, err
 	case topdown.IsCancel(err):
-		return nil, fmt.Errorf("evaluate %s: %w: %w", path, ErrTimeout, limit.cause())
+		return r, fmt.Errorf("evaluate %s: %w: %w", path, ErrTimeout, d.limit.cause())
 	default:
-		return plan.explainError(ctx, input, mode, limit.at, err)
+		v, err := plan.explainError(ctx, d.input.Value(), d.mode, d.limit.at, err)
+		return compiled.Result{Value: v}, err
 	}
+}
+
+// byTier decides by OPA's evaluator.
+func (e *Evaluator) byTier(ctx context.Context, p *plan, d *decision) (compiled.Result, error) {
+	input, err := d.input.asTerm()
+	if err != nil {
+		return compiled.Result{}, err
+	}
+	v, err := p.tier.Load().evaluateTerm(ctx, e, input, d.limit, d.mode)
+	return compiled.Result{Value: v}, err
 }
 
 // explainError evaluates once more what failed, with OPA's own preparation, so that the error has a stack and

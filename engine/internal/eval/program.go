@@ -13,6 +13,7 @@ import (
 	"defenseclaw/engine/internal/contain"
 	compiled "defenseclaw/engine/internal/eval/plan"
 	"defenseclaw/engine/internal/eval/plan/value"
+	"defenseclaw/engine/internal/jsonast"
 	"defenseclaw/engine/internal/store"
 
 	"github.com/open-policy-agent/opa/v1/ast"
@@ -112,80 +113,87 @@ type Difference struct {
 
 // byProgram decides by the path's program. ok is false where that leaves it to the tier; both then have the one
 // deadline, and the one time.
-func (e *Evaluator) byProgram(ctx context.Context, p *plan, input *ast.Term, limit *deadline, mode Mode) (_ ast.Value, ok bool, _ error) {
+func (e *Evaluator) byProgram(ctx context.Context, p *plan, d *decision) (_ compiled.Result, ok bool, _ error) {
 	t := p.program.Load()
 	if t == nil {
-		return nil, false, nil
+		return compiled.Result{}, false, nil
 	}
-	use := &t.modes[mode]
+	use := &t.modes[d.mode]
 	if use.why.Load() != nil {
-		return nil, false, nil
+		return compiled.Result{}, false, nil
 	}
 	n := use.decisions.Add(1)
 	e.cfg.Counts.Decisions.Add(1)
 	// A comparison makes a decision about twice as long, so few are made, and none of a program that is grown up. The first
 	// is not among them: it makes what the next ones find, such as the values of rules that depend on the data alone.
 	timed := n%comparedEvery == 0 && t.rounds.Load() < comparisons
-	call := compiled.Call{
-		Context: ctx, Input: input, Cancel: limit, Time: limit.begun, Strict: mode == Strict, Budget: e.cfg.maxDecisionBytes(),
-	}
+	// Which decisions are made twice is left to chance: callers that ask in a pattern must not be able to avoid it.
+	shadowed := e.cfg.Shadow > 0 && rand.Float64() < e.cfg.Shadow
+	call := d.call(ctx, e.cfg.maxDecisionBytes())
+	// Values are compared, not texts: see sameValue. The input is read from its text all the same, so that the reader is
+	// compared as well.
+	call.AsText = call.AsText && !timed && !shadowed
 	// The clock is read where its answer is used: a reading costs as much as a small rule does.
 	var begun time.Time
 	if timed {
 		begun = time.Now()
 	}
-	v, steps, err := t.run.Evaluate(call)
+	r, err := t.run.Run(call)
 	switch {
 	// Asking OPA's evaluator gains nothing, since it has the same deadline. The error is the one that it would give, so that
 	// the caller need not tell the two apart.
 	case errors.Is(err, compiled.ErrCancelled):
-		return nil, true, &topdown.Error{Code: topdown.CancelErr, Message: "caller cancelled query execution"}
+		return r, true, &topdown.Error{Code: topdown.CancelErr, Message: "caller cancelled query execution"}
+	// The document was decided, and OPA's evaluator would make the same long text of it.
+	case errors.Is(err, jsonast.ErrTooLong):
+		return r, true, err
 	// The program keeps no state of the decision, so the tier begins afresh.
 	case err != nil:
 		t.asks(use, e.cfg.Counts, err)
-		return nil, false, nil
+		return r, false, nil
 	case timed:
-		return e.compare(ctx, p, t, v, input, limit, mode, time.Since(begun))
-	case steps > manySteps && t.rounds.Load() < 2*comparisons:
+		return e.compare(ctx, p, t, r, d, time.Since(begun))
+	case r.Steps > manySteps && t.rounds.Load() < 2*comparisons:
+		call.AsText = false
 		begun = time.Now() // afresh: the first decision may have made what the next ones find
-		if v, _, err = t.run.Evaluate(call); err == nil {
-			return e.compare(ctx, p, t, v, input, limit, mode, time.Since(begun))
+		if r, err = t.run.Run(call); err == nil {
+			return e.compare(ctx, p, t, r, d, time.Since(begun))
 		}
-		return nil, false, nil
-	// Which decisions are made twice is left to chance: callers that ask in a pattern must not be able to avoid it.
-	case e.cfg.Shadow > 0 && rand.Float64() < e.cfg.Shadow:
-		return e.compare(ctx, p, t, v, input, limit, mode, 0)
+		return r, false, nil
+	case shadowed:
+		return e.compare(ctx, p, t, r, d, 0)
 	}
-	return v, true, nil
+	return r, true, nil
 }
 
 // compare makes a decision by the tier as well. own is how long the program took; 0: not measured.
 func (e *Evaluator) compare(
-	ctx context.Context, p *plan, t *program, v ast.Value, input *ast.Term, limit *deadline, mode Mode, own time.Duration,
-) (_ ast.Value, ok bool, _ error) {
-	// By the tier that would decide without the program: the second, if there is one.
+	ctx context.Context, p *plan, t *program, r compiled.Result, d *decision, own time.Duration,
+) (_ compiled.Result, ok bool, _ error) {
+	// By the tier that would decide without the program: the second, if there is one. That it has to make a value of the
+	// input's text counts as its time, since that is what the program saves.
 	begun := time.Now()
-	theirs, err := p.tier.Load().evaluateTerm(ctx, e, input, limit, mode)
+	theirs, err := e.byTier(ctx, p, d)
 	if topdown.IsCancel(err) {
-		return v, true, nil // the program had an answer in time
+		return r, true, nil // the program had an answer in time
 	}
 	t.shadow.Add(1)
 	e.cfg.Counts.Compared.Add(1)
 	// An error that the program did not meet is a difference too: it must evaluate at least what OPA's evaluator does. The
 	// caller evaluates once more by the tier then, for the error with its stack.
-	if !t.run.Varies && (err != nil || !sameValue(v, theirs)) {
+	if !t.run.Varies && (err != nil || !sameValue(r.Value, theirs.Value)) {
 		t.differs.Add(1)
 		e.cfg.Counts.Differed.Add(1)
 		t.giveUp("its answer was another than that of OPA's evaluator")
 		if e.cfg.OnDifference != nil {
-			e.cfg.OnDifference(Difference{Path: p.path, Mode: mode, Program: v, OPA: theirs, Err: err})
+			e.cfg.OnDifference(Difference{Path: p.path, Mode: d.mode, Program: r.Value, OPA: theirs.Value, Err: err})
 		}
-		return nil, false, nil
+		return r, false, nil
 	}
 	if own > 0 {
 		t.timed(own, time.Since(begun))
 	}
-	return v, true, nil
+	return r, true, nil
 }
 
 // timed gives the program up that is slower. A tenth is left for the noise of a busy machine.

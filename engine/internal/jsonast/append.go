@@ -35,12 +35,9 @@ func appendValue(to []byte, v ast.Value, limit int) ([]byte, error) {
 		}
 		return append(to, "false"...), nil
 	case ast.String:
-		return appendString(to, string(v)), nil
+		return AppendString(to, string(v)), nil
 	case ast.Number:
-		if isPlainInteger(string(v)) {
-			return append(to, v...), nil
-		}
-		return appendByMarshal(to, v)
+		return AppendNumber(to, string(v))
 	case *ast.Array:
 		return appendAll(to, v.Len(), v.Foreach, limit)
 	case ast.Set:
@@ -73,7 +70,7 @@ func appendObject(to []byte, o ast.Object, limit int) (_ []byte, err error) {
 		if strings = strings && ok; !strings || err != nil {
 			return
 		}
-		to = append(appendString(to, string(key)), ':')
+		to = append(AppendString(to, string(key)), ':')
 		to, err = appendValue(to, v.Value, limit)
 		to = append(to, ',')
 	})
@@ -105,29 +102,4 @@ func appendByMarshal(to []byte, v ast.Value) ([]byte, error) {
 		return to, fmt.Errorf("write %s: %w", ast.ValueName(v), err)
 	}
 	return append(to, text...), nil
-}
-
-// isPlainInteger reports whether a number is written in decimal digits alone. Others are checked by
-// json.Marshal: an ast.Number may hold any text.
-func isPlainInteger(text string) bool {
-	for i := range len(text) {
-		if c := text[i]; c < '0' || c > '9' || c == '0' && i == 0 && len(text) > 1 {
-			return false
-		}
-	}
-	return text != ""
-}
-
-// appendString leaves to json.Marshal every string in which it escapes something, or might.
-func appendString(to []byte, s string) []byte {
-	for i := range len(s) {
-		switch c := s[i]; {
-		case c < ' ', c >= 0x7f, c == '"', c == '\\', c == '<', c == '>', c == '&':
-			text, _ := json.Marshal(s) //nolint:errchkjson // a string
-			return append(to, text...)
-		}
-	}
-	to = append(to, '"')
-	to = append(to, s...)
-	return append(to, '"')
 }

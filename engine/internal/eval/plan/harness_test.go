@@ -1,15 +1,18 @@
 package plan_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"testing"
 	"time"
 
 	"defenseclaw/engine/internal/dialect"
 	"defenseclaw/engine/internal/eval/plan"
 	"defenseclaw/engine/internal/eval/plan/value"
+	"defenseclaw/engine/internal/jsonast"
 	"defenseclaw/engine/internal/store"
 
 	"github.com/open-policy-agent/opa/v1/ast"
@@ -105,8 +108,46 @@ func (c *corpus) sameAsTopdown(t testing.TB, p *plan.Program, ref ast.Ref, input
 		case !same(got, want):
 			t.Errorf("%s, strict %v, input %v: %v, but topdown gives %v", ref, strict, input, got, want)
 		}
+		if decided {
+			c.sameAsText(t, p, ref, input, strict, got)
+		}
 	}
 	return decided
+}
+
+// sameAsText requires that a program gives the same document from the text of an input, and as a text.
+func (c *corpus) sameAsText(t testing.TB, p *plan.Program, ref ast.Ref, input *ast.Term, strict bool, want ast.Value) {
+	t.Helper()
+	asked := call(t.Context(), nil, strict)
+	if input != nil {
+		text, err := jsonast.Append(nil, input.Value, math.MaxInt)
+		if err != nil || bytes.ContainsRune(text, 0xfffd) {
+			return // an input that no text stands for
+		}
+		var ok bool
+		if asked.Text, ok = value.Scan(string(text)); !ok {
+			asked.Input = input
+		} else if again, err := jsonast.Value(text); err != nil || again.Compare(input.Value) != 0 {
+			return // such as a set
+		}
+	}
+	asked.AsText, asked.To, asked.MaxBytes = true, []byte("="), math.MaxInt
+	r, err := p.Run(asked)
+	switch wantText, wantErr := jsonast.Append([]byte("="), orNull(want), math.MaxInt); {
+	case err != nil || wantErr != nil:
+		t.Errorf("%s, strict %v, from the text of %v: %v, %v", ref, strict, input, err, wantErr)
+	case r.Defined != (want != nil) || !r.Defined && string(r.Text) != "=":
+		t.Errorf("%s, strict %v, from the text of %v: defined %v %s, not %v", ref, strict, input, r.Defined, r.Text, want)
+	case r.Defined && string(r.Text) != string(wantText):
+		t.Errorf("%s, strict %v, from the text of %v: %s, not %s", ref, strict, input, r.Text, wantText)
+	}
+}
+
+func orNull(v ast.Value) ast.Value {
+	if v == nil {
+		return ast.Null{}
+	}
+	return v
 }
 
 // same compares the texts as well: 1 and 1.0 are equal, and written differently.

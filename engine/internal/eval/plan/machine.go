@@ -8,6 +8,7 @@ import (
 	"strconv"
 
 	"defenseclaw/engine/internal/eval/plan/value"
+	"defenseclaw/engine/internal/jsonast"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/metrics"
@@ -55,31 +56,47 @@ func (p *Program) newMachine() *machine {
 	}
 }
 
-func (m *machine) run(call Call) (ast.Value, error) {
+func (m *machine) run(call Call) (Result, error) {
 	m.call = call
 	m.arena.Reset(call.Budget)
 	var input *value.Node
-	if call.Input != nil {
+	switch {
+	case call.Text != nil:
+		input = m.arena.FromText(call.Text)
+	case call.Input != nil:
 		if input = m.arena.FromAST(call.Input); input == nil {
-			return nil, fmt.Errorf("%w: the input is not ground", ErrAsk)
+			return Result{}, fmt.Errorf("%w: the input is not ground", ErrAsk)
 		}
 	}
 	l := m.frame(m.program.query.locals)
 	l[0], l[1] = input, m.program.data
 	if end := m.program.query.body.run(m, l); end == failed {
-		return nil, m.err
+		return Result{}, m.err
 	}
 	if err := m.arena.Err(); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrAsk, err)
+		return Result{}, fmt.Errorf("%w: %w", ErrAsk, err)
 	}
-	if m.result == nil {
-		return nil, nil
+	return m.answer()
+}
+
+// answer copies the result out of the arena.
+func (m *machine) answer() (result Result, err error) {
+	switch {
+	case m.result == nil:
+		result.Text = m.call.To
+		return result, nil
+	case m.call.AsText:
+		if result.Text, err = m.result.AppendJSON(m.call.To, m.call.MaxBytes); err != nil && !errors.Is(err, jsonast.ErrTooLong) {
+			err = fmt.Errorf("%w: %w", ErrAsk, err)
+		}
+	default:
+		result.Value = m.result.Term().Value
 	}
-	v := m.result.Term().Value
-	if err := m.arena.Err(); err != nil { // found while the result was made
-		return nil, fmt.Errorf("%w: %w", ErrAsk, err)
+	result.Defined = true
+	if e := m.arena.Err(); e != nil { // found while the result was made
+		err = fmt.Errorf("%w: %w", ErrAsk, e)
 	}
-	return v, nil
+	return result, err
 }
 
 // reset keeps nothing of the decision alive. The hints stay: they are places, and tried before they are believed.

@@ -77,16 +77,35 @@ func (p *Program) WithData(root ast.Object, f *value.Freezer) (*Program, error) 
 // Call is what one decision is made with.
 type Call struct {
 	Context context.Context //nolint:containedctx // lives as long as the call
-	Input   *ast.Term       // nil: none
+	Input   *ast.Term       // nil: none, or it is Text
+	Text    *value.Text     // the input that nobody made a value of; nil: none, or it is Input
 	Cancel  topdown.Cancel
 	Time    time.Time
 	Strict  bool  // a builtin that fails is an error, not undefined
 	Budget  int64 // bytes for the values that the decision makes
+
+	AsText   bool   // the result is its text, not its value
+	To       []byte // what the text is appended to
+	MaxBytes int    // that To and the text have together
 }
 
-// Evaluate returns the document, nil where it is undefined, and how many iterations of loops and calls it took. An
-// error wraps [ErrAsk], or is [ErrCancelled].
-func (p *Program) Evaluate(call Call) (result ast.Value, steps int, err error) {
+// Result is what a document is. It refers neither to the input nor to anything of the evaluation.
+type Result struct {
+	Value   ast.Value // nil: undefined, or a text was asked for
+	Text    []byte    // [Call].To, with the document behind it
+	Defined bool
+	Steps   int // iterations of loops, and calls
+}
+
+// Evaluate is [Program.Run] for a call that asks for a value.
+func (p *Program) Evaluate(call Call) (v ast.Value, steps int, err error) {
+	r, err := p.Run(call)
+	return r.Value, r.Steps, err
+}
+
+// Run evaluates the document. An error wraps [ErrAsk], or is [ErrCancelled] or jsonast.ErrTooLong: then the
+// document has a value, whose text has more bytes than the call allows.
+func (p *Program) Run(call Call) (result Result, err error) {
 	m, ok := p.machines.Get().(*machine)
 	if !ok {
 		m = p.newMachine()
@@ -94,12 +113,12 @@ func (p *Program) Evaluate(call Call) (result ast.Value, steps int, err error) {
 	// A machine that panicked is not used again.
 	defer func() {
 		if v := recover(); v != nil {
-			result, steps, err = nil, 0, fmt.Errorf("%w: a panic: %v", ErrAsk, v)
+			result, err = Result{}, fmt.Errorf("%w: a panic: %v", ErrAsk, v)
 		}
 	}()
 	result, err = m.run(call)
-	steps = m.ticks
+	result.Steps = m.ticks
 	m.reset()
 	p.machines.Put(m)
-	return result, steps, err
+	return result, err
 }

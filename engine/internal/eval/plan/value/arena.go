@@ -24,6 +24,8 @@ type Arena struct {
 	slot  int
 	slotN int
 
+	texts []*Text // that nodes are made of
+
 	used, budget int64
 	err          error
 }
@@ -55,7 +57,8 @@ func (a *Arena) Reset(budget int64) {
 			clear(a.slots[i][:a.slotN])
 		}
 	}
-	*a = Arena{nodes: a.nodes, slots: a.slots, budget: budget}
+	clear(a.texts)
+	*a = Arena{nodes: a.nodes, slots: a.slots, texts: a.texts[:0], budget: budget}
 }
 
 // Over reports whether more than the budget was handed out.

@@ -1,6 +1,10 @@
 package value
 
-import "github.com/open-policy-agent/opa/v1/ast"
+import (
+	"strings"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+)
 
 // FromAST makes the node of a ground value. Objects, arrays and sets are taken apart when they are looked at; what
 // has no node is noted in [Arena.Err] then. nil is of a value that is not ground.
@@ -37,12 +41,16 @@ func (a *Arena) lazy(kind Kind, t *ast.Term) *Node {
 	return n
 }
 
-// open makes the items of a node that was taken over from OPA.
+// open makes the items of a node that was taken over from OPA, or that is a text so far.
 func (n *Node) open() {
 	if n.marks&lazy == 0 {
 		return
 	}
 	n.marks &^= lazy
+	if n.term == nil {
+		n.openText()
+		return
+	}
 	a := n.owner
 	member := func(t *ast.Term) {
 		x := a.FromAST(t)
@@ -82,11 +90,14 @@ func (n *Node) Term() *ast.Term {
 }
 
 func (n *Node) astValue() ast.Value {
+	if n.marks&lazy != 0 {
+		return n.ofText()
+	}
 	switch n.kind {
-	case String:
-		return ast.String(n.str)
+	case String: // copied: a part of an input must not keep all of its text alive
+		return ast.String(strings.Clone(n.str))
 	case Number:
-		return ast.Number(n.numberText())
+		return ast.Number(strings.Clone(n.numberText()))
 	case Array:
 		terms := make([]*ast.Term, len(n.items))
 		for i, x := range n.items {

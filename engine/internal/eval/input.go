@@ -1,0 +1,110 @@
+package eval
+
+import (
+	"fmt"
+	"sync"
+
+	"defenseclaw/engine/internal/eval/plan/value"
+	"defenseclaw/engine/internal/jsonast"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+)
+
+// Input is the input of decisions: a value, or a JSON text of which a value is made when one is asked for. Programs
+// read the text as they need it. An input never changes, so any number of decisions may use it at once, such as
+// those of a batch. A nil *Input is none.
+type Input struct {
+	text *value.Text // nil: it was made of a value
+
+	// Of several decisions at once, any may be the first to need the value.
+	parse sync.Once
+	term  *ast.Term // of parse, if there is a text
+	err   error
+	own   ast.Term // where term points if it was made of a value
+}
+
+// InputOf is the input that is a value; nil if there is none. The value must not be changed afterwards.
+func InputOf(v ast.Value) *Input {
+	if v == nil {
+		return nil
+	}
+	// The term is a part of the input, so that a decision from a value allocates once, as it did when the evaluator
+	// took the value alone.
+	in := &Input{own: ast.Term{Value: v}}
+	in.term = &in.own
+	return in
+}
+
+// scanInput is the input of a text. ok is false if the text is none, or none that is safe to be read by parts.
+func scanInput(text []byte) (_ *Input, ok bool) {
+	// The copy is what lets values refer to parts of the text, whatever the caller does with his buffer: it costs as much as
+	// a few of the values that are not made.
+	t, ok := value.Scan(string(text))
+	if !ok {
+		return nil, false
+	}
+	return &Input{text: t}, true
+}
+
+// Value is the input as OPA's value, which must not be changed; nil for none. The first call for a text takes the time
+// of reading all of it.
+func (in *Input) Value() ast.Value {
+	if t, err := in.asTerm(); err == nil && t != nil {
+		return t.Value
+	}
+	return nil
+}
+
+// IsNull reports whether the input is JSON's null.
+func (in *Input) IsNull() bool {
+	if in.text != nil {
+		return in.text.IsNull()
+	}
+	_, is := in.term.Value.(ast.Null)
+	return is
+}
+
+// asTerm is nil for no input. The error is of a text that the scan let pass and the reader refuses, of which none is
+// known; the decision fails by it then.
+func (in *Input) asTerm() (*ast.Term, error) {
+	if in == nil {
+		return nil, nil
+	}
+	if in.text == nil {
+		return in.term, nil
+	}
+	in.parse.Do(func() {
+		v, err := jsonast.Value([]byte(in.text.String()))
+		if err != nil {
+			in.err = fmt.Errorf("read the input: %w", err)
+			return
+		}
+		in.term = ast.NewTerm(v)
+	})
+	return in.term, in.err
+}
+
+// AppendJSON appends the input as JSON. A text is appended as it is. The error is of a value that is not ground.
+func (in *Input) AppendJSON(to []byte, limit int) ([]byte, error) {
+	if in.text != nil {
+		return append(to, in.text.String()...), nil
+	}
+	return jsonast.Append(to, in.term.Value, limit)
+}
+
+// ReadInput reads exactly one JSON value as the input of decisions at path. Where a program makes them, no value is made
+// of the text. The text may be changed afterwards. The error says only that it is not JSON.
+func (e *Evaluator) ReadInput(path Path, text []byte) (*Input, error) {
+	// Without a program the scan would be for nothing: OPA's evaluator needs the value. A program that comes in the meantime
+	// takes the value as well, and one that is given up has OPA's evaluator make it of the text.
+	if p := e.plans.get(path.key(), path); p != nil && p.program.Load() != nil {
+		if in, ok := scanInput(text); ok {
+			return in, nil
+		}
+	}
+	v, err := jsonast.Value(text)
+	if err != nil {
+		return nil, err
+	}
+	return InputOf(v), nil
+}
