@@ -24,7 +24,7 @@ func (c *compiler) call(s *ir.CallStmt) (op, error) {
 	if !ok {
 		return c.builtin(s.Func, args, target)
 	}
-	if len(args) != len(fn.params) {
+	if len(args) != fn.params {
 		return nil, fmt.Errorf("%s is called with %d arguments", s.Func, len(args))
 	}
 	return func(m *machine, l []*value.Node) int {
@@ -43,7 +43,7 @@ func (m *machine) callFunction(fn *function, l []*value.Node, args []operand) (x
 		return nil, false
 	}
 	var known *remembered
-	if len(fn.params) == inputAndData {
+	if fn.params == inputAndData {
 		known = &m.memo[fn.number]
 		input, data := args[0].of(l), args[1].of(l)
 		if known.done && known.input == input && known.data == data {
@@ -59,7 +59,7 @@ func (m *machine) callFunction(fn *function, l []*value.Node, args []operand) (x
 	size, used, undefined := len(m.stack), m.used, m.undefined
 	own := m.frame(fn.locals)
 	for i, a := range args {
-		own[fn.params[i]] = a.of(l)
+		own[i] = a.of(l)
 	}
 	m.ret = nil
 	end := fn.body.run(m, own)
@@ -117,7 +117,7 @@ func (c *compiler) callDynamic(s *ir.CallDynamicStmt) op {
 		if fn == nil {
 			return ended
 		}
-		if len(fn.params) != len(args) {
+		if fn.params != len(args) {
 			return m.ask("a function where a rule is meant")
 		}
 		x, ok := m.callFunction(fn, l, args)

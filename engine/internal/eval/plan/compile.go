@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 
 	"defenseclaw/engine/internal/eval/plan/value"
@@ -56,8 +57,8 @@ func (bs blocks) run(m *machine, l []*value.Node) int {
 
 // function is a compiled rule, or all rules at one place.
 type function struct {
-	number int   // of those that are remembered
-	params []int // their locals
+	number int // of those that are remembered
+	params int // they are the first locals
 	locals int
 	path   string // by which calls find it that know the place only when they are made
 	body   blocks
@@ -88,7 +89,9 @@ type compiler struct {
 	byPath  map[string]*function
 	decls   map[string]*ir.BuiltinFunc
 
-	locals int    // of the function that is being compiled
+	// Of the function that is being compiled.
+	locals map[ir.Local]int // where each stands in a frame: in a row, since few are left of those that the planner has
+	facts  *facts
 	early  *early // how it ends early; nil: it does not
 }
 
@@ -109,7 +112,7 @@ func compileAll(policy *ir.Policy) (*compiler, error) {
 	}
 	// All functions exist before the first is compiled, since they refer to each other.
 	for i, f := range policy.Funcs.Funcs {
-		fn := &function{params: make([]int, len(f.Params)), number: i, path: strings.Join(f.Path, "\x00")}
+		fn := &function{params: len(f.Params), number: i, path: strings.Join(f.Path, "\x00")}
 		c.byName[f.Name] = fn
 		c.byPath[fn.path] = fn
 		c.program.funcs = append(c.program.funcs, fn)
@@ -122,21 +125,34 @@ func compileAll(policy *ir.Policy) (*compiler, error) {
 	if len(policy.Plans.Plans) != 1 {
 		return nil, fmt.Errorf("%d plans", len(policy.Plans.Plans))
 	}
-	c.locals, c.early = 2, nil
-	body, err := c.blocks(policy.Plans.Plans[0].Blocks)
-	c.program.query = &function{locals: c.locals, body: body}
-	return c, err
+	c.early = nil
+	c.program.query = &function{}
+	return c, c.body(c.program.query, policy.Plans.Plans[0].Blocks, ir.Input, ir.Data)
 }
 
 func (c *compiler) function(fn *function, f *ir.Func) error {
-	c.locals, c.early = 0, earlyOf(f)
-	for i, p := range f.Params {
-		fn.params[i] = c.local(p)
+	c.early = earlyOf(f)
+	return c.body(fn, f.Blocks, f.Params...)
+}
+
+// body compiles the blocks of a function. Its parameters are the first of its locals.
+func (c *compiler) body(fn *function, bs []*ir.Block, params ...ir.Local) error {
+	c.locals = map[ir.Local]int{}
+	for _, p := range params {
+		c.local(p)
 	}
-	c.local(f.Return)
-	body, err := c.blocks(f.Blocks)
-	fn.body, fn.locals = body, c.locals
-	return err
+	bs = c.simplified(bs)
+	c.facts = factsOf(bs)
+	for i, b := range bs {
+		c.facts.body = i
+		one, err := c.block(b)
+		if err != nil {
+			return err
+		}
+		fn.body = append(fn.body, one)
+	}
+	fn.locals = len(c.locals)
+	return nil
 }
 
 func (c *compiler) blocks(all []*ir.Block) (blocks, error) {
@@ -165,10 +181,14 @@ func (c *compiler) block(b *ir.Block) (block, error) {
 	return out, nil
 }
 
-// local notes that a local is used.
+// local is where a local stands in the function's frame.
 func (c *compiler) local(l ir.Local) int {
-	c.locals = max(c.locals, int(l)+1)
-	return int(l)
+	at, known := c.locals[l]
+	if !known {
+		at = len(c.locals)
+		c.locals[l] = at
+	}
+	return at
 }
 
 func (c *compiler) operand(o ir.Operand) operand {
@@ -179,6 +199,8 @@ func (c *compiler) operand(o ir.Operand) operand {
 		return operand{constant: c.texts[v]}
 	case ir.Bool:
 		return operand{constant: value.Bool(bool(v))}
+	case constant:
+		return operand{constant: v.node}
 	default: // there is no other; the planner has three
 		return operand{constant: value.NullNode}
 	}
@@ -198,8 +220,16 @@ func (c *compiler) number(i int) (*value.Node, error) {
 		return n, nil
 	}
 	n, err := value.Constant(ast.NumberTerm(jsonNumber(c.policy.Static.Strings[i].Value)))
-	c.numbers[i] = n
+	if err == nil {
+		c.numbers[i] = n
+	}
 	return n, err
+}
+
+// integer is the constant of an integer that the planner needs.
+func (c *compiler) integer(i int64) ir.Operand {
+	n, _ := value.Constant(ast.NumberTerm(jsonNumber(strconv.FormatInt(i, 10)))) // any int64 has a node
+	return ir.Operand{Value: constant{node: n}}
 }
 
 // hint is the number of a statement that remembers where it found a member.

@@ -3,8 +3,9 @@
 // program does not show to be the same answer is an error that wraps [ErrAsk], and OPA's evaluator is asked.
 //
 // [Make] takes the plan through the target that package rego offers to plugins (source.go), and compiles each
-// statement (compile.go, statements.go, loops.go, calls.go). [Program.Evaluate] runs it on a machine that it takes
-// from a pool (machine.go). data.go finds out which parts of the data a program can look at. Package value has the
+// statement (simplify.go, compile.go, statements.go, loops.go, calls.go). A loop from whose elements an equality chooses
+// looks only at those that an index finds (join.go). [Program.Evaluate] runs it on a machine that it takes from a pool
+// (machine.go). data.go finds out which parts of the data a program can look at. Package value has the
 // values, package own the builtins that need none of OPA's.
 //
 // # Invariants
@@ -16,4 +17,5 @@
 //  4. What a rule gave is used again only for the very input and data that it was given with (calls.go).
 //  5. A number that selects a member of an object of the data is left to OPA, whose store finds the member that the
 //     number's text names; so is a text that selects an element of an array.
+//  6. An iteration is left out only if nothing in it, up to a test that fails, can fail or have an effect (join.go).
 package plan

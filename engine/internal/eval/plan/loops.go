@@ -6,39 +6,74 @@ import (
 	"github.com/open-policy-agent/opa/v1/ir"
 )
 
+// loop is a compiled loop over a collection.
+type loop struct {
+	source, key, element int
+	keyed                bool // something reads the key
+	body                 block
+	join                 *join // nil: it looks at all elements
+}
+
 // scan compiles a loop over a collection. What is none has no iterations.
 func (c *compiler) scan(s *ir.ScanStmt) (op, error) {
-	source, key, element := c.local(s.Source), c.local(s.Key), c.local(s.Value)
-	body, err := c.block(s.Block)
-	return func(m *machine, l []*value.Node) int {
-		from := l[source]
-		if from == nil || from.Kind() < value.Array {
+	o := &loop{source: c.local(s.Source), key: c.local(s.Key), element: c.local(s.Value), keyed: c.facts.reads(s.Key)}
+	var err error
+	if o.join, err = c.joinOf(s); err != nil {
+		return nil, err
+	}
+	o.body, err = c.block(s.Block)
+	return o.run, err
+}
+
+func (o *loop) run(m *machine, l []*value.Node) int {
+	from := l[o.source]
+	if from == nil || from.Kind() < value.Array {
+		return next
+	}
+	if from.Partial() {
+		return m.ask("a loop over data of which parts were left out")
+	}
+	from.Sort()
+	n := from.Len()
+	if o.join != nil && n >= value.FewToJoin {
+		found, i, end, ok := o.join.matches(m, l, from)
+		if end != next {
+			return outward(end)
+		}
+		if ok {
+			for ; i >= 0; i = found.Next(i) {
+				if end := o.iteration(m, l, from, i); end > ended || end < next {
+					return outward(end)
+				}
+			}
 			return next
 		}
-		if from.Partial() {
-			return m.ask("a loop over data of which parts were left out")
+	}
+	for i := range n {
+		if end := o.iteration(m, l, from, i); end > ended || end < next {
+			return outward(end)
 		}
-		from.Sort()
-		kind := from.Kind()
-		for i := range from.Len() {
-			if !m.tick() {
-				return failed
-			}
-			switch kind {
-			case value.Array:
-				l[key], l[element] = m.arena.Int(int64(i)), from.Elem(i)
-			case value.Object:
-				l[key], l[element] = from.Pair(i)
-			default:
-				l[key] = from.Elem(i)
-				l[element] = l[key]
-			}
-			if end := body.run(m, l); end > ended || end < next {
-				return outward(end)
-			}
+	}
+	return next
+}
+
+func (o *loop) iteration(m *machine, l []*value.Node, from *value.Node, i int) int {
+	if !m.tick() {
+		return failed
+	}
+	switch from.Kind() {
+	case value.Array:
+		l[o.element] = from.Elem(i)
+		if o.keyed {
+			l[o.key] = m.arena.Int(int64(i))
 		}
-		return next
-	}, err
+	case value.Object:
+		l[o.key], l[o.element] = from.Pair(i)
+	default:
+		l[o.element] = from.Elem(i)
+		l[o.key] = l[o.element]
+	}
+	return o.body.run(m, l)
 }
 
 // not compiles a negation: it goes on where its block does not come to an end.

@@ -27,8 +27,9 @@ type machine struct {
 	program *Program
 	arena   value.Arena
 	call    Call
-	memo    []remembered // by function
-	hints   []uint32     // by statement: where it found a member last
+	memo    []remembered  // by function
+	hints   []uint32      // by statement: where it found a member last
+	joins   []*value.Node // by loop: the collection of this decision that it went through
 	stack   []*value.Node
 	used    int // of stack
 
@@ -52,7 +53,7 @@ type remembered struct {
 func (p *Program) newMachine() *machine {
 	return &machine{
 		program: p, memo: make([]remembered, len(p.funcs)), hints: make([]uint32, p.hints),
-		stack: make([]*value.Node, 256),
+		joins: make([]*value.Node, p.joins), stack: make([]*value.Node, 256),
 	}
 }
 
@@ -102,9 +103,10 @@ func (m *machine) answer() (result Result, err error) {
 // reset keeps nothing of the decision alive. The hints stay: they are places, and tried before they are believed.
 func (m *machine) reset() {
 	clear(m.memo)
+	clear(m.joins)
 	clear(m.stack)
 	m.arena.Reset(0)
-	*m = machine{program: m.program, arena: m.arena, memo: m.memo, hints: m.hints, stack: m.stack}
+	*m = machine{program: m.program, arena: m.arena, memo: m.memo, hints: m.hints, joins: m.joins, stack: m.stack}
 }
 
 // frame makes the locals of a call. Where the stack is full there is a new one; frames that exist hold the old one.

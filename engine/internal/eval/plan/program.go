@@ -29,6 +29,7 @@ type Program struct {
 	data     *value.Node
 	constant []atomic.Pointer[value.Node] // by function: what a rule gives that depends on the data alone
 	hints    int                          // how many statements remember where they found a member
+	joins    int                          // how many loops may have an index
 	machines sync.Pool
 
 	// Varies says that a builtin gives another answer each time, so that two evaluations may differ.
@@ -69,7 +70,7 @@ func (p *Program) WithData(root ast.Object, f *value.Freezer) (*Program, error) 
 		return nil, fmt.Errorf("freeze the data: %w", err)
 	}
 	return &Program{
-		funcs: p.funcs, query: p.query, named: p.named, data: data, hints: p.hints, Varies: p.Varies,
+		funcs: p.funcs, query: p.query, named: p.named, data: data, hints: p.hints, joins: p.joins, Varies: p.Varies,
 		constant: make([]atomic.Pointer[value.Node], len(p.funcs)),
 	}, nil
 }

@@ -107,6 +107,7 @@ func (n *Node) freezeOrder() {
 	case n.kind == Set && len(n.items) > fewItems:
 		n.makeIndex(1)
 	}
+	n.joinable()
 }
 
 // text is the one node of a string: programs find members by its address.

@@ -11,6 +11,8 @@ const fewItems = 8
 
 // index finds the items of a large set or object by hash, in open addressing.
 type index struct {
+	joins
+
 	slots []int32 // 1 + the number of the item; 0: free
 	shift uint8
 	count int
@@ -97,7 +99,10 @@ func (n *Node) makeIndex(stride int) {
 	for 1<<bits < 2*count {
 		bits++
 	}
-	n.index = &index{slots: make([]int32, 1<<bits), shift: 64 - bits, count: 0}
+	if n.index == nil {
+		n.index = &index{}
+	}
+	n.index.slots, n.index.shift, n.index.count = make([]int32, 1<<bits), 64-bits, 0
 	if n.owner != nil {
 		n.owner.used += 4 << bits
 	}
@@ -123,7 +128,7 @@ func (n *Node) appended(key *Node) {
 	if n.index == nil {
 		return
 	}
-	if 4*n.index.count > 3*len(n.index.slots) {
+	if 4*n.index.count >= 3*len(n.index.slots) {
 		n.index = nil
 		return
 	}
@@ -165,8 +170,11 @@ func (n *Node) GetAt(key *Node, hint uint32) (*Node, uint32) {
 	return nil, hint
 }
 
-// changed forgets the term, but for a partial object, whose term says what was left out.
+// changed forgets the indexes, and the term, but for a partial object, whose term says what was left out.
 func (n *Node) changed() {
+	if n.index != nil && n.index.last.Load() != nil {
+		n.index.last.Store(nil)
+	}
 	if n.marks&partial == 0 {
 		n.term = nil
 	}
@@ -175,7 +183,7 @@ func (n *Node) changed() {
 // Append adds an element to an array that is being made.
 func (n *Node) Append(x *Node) {
 	n.items = append(n.owner.grow(n.items, 1), x)
-	n.term = nil
+	n.changed()
 }
 
 // Add adds an element to a set that is being made.

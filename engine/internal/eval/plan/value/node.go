@@ -97,6 +97,9 @@ func (n *Node) OfData() bool { return n.marks&ofData != 0 }
 // Partial reports whether members are left out of the object.
 func (n *Node) Partial() bool { return n.marks&partial != 0 }
 
+// Owned reports whether the value belongs to one decision. Others never change.
+func (n *Node) Owned() bool { return n.owner != nil }
+
 // Int is the number, if it is an integer of 64 bits.
 func (n *Node) Int() (int64, bool) { return n.num, n.kind == Number && n.marks&isInt != 0 }
 
