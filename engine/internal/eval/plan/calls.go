@@ -149,8 +149,7 @@ func (c *compiler) builtin(name string, args []operand, target int) (op, error) 
 	ours := own.Builtins[name]
 	foreign := foreign{name: name, f: opas, relation: decl.Relation}
 	return func(m *machine, l []*value.Node) int {
-		var buffer [4]*value.Node
-		operands := buffer[:0]
+		operands := m.own.Operands[:0]
 		for _, a := range args {
 			x := a.of(l)
 			if x == nil {
@@ -163,7 +162,10 @@ func (c *compiler) builtin(name string, args []operand, target int) (op, error) 
 		}
 		var x *value.Node
 		if ours != nil {
-			x = ours(&m.arena, operands)
+			if x = ours(&m.own, operands); x == nil && m.own.Ended() {
+				m.err = ErrCancelled
+				return failed
+			}
 		}
 		if x == nil {
 			if x = foreign.call(m, operands); x == nil {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strconv"
 
+	"defenseclaw/engine/internal/eval/plan/own"
 	"defenseclaw/engine/internal/eval/plan/value"
 	"defenseclaw/engine/internal/jsonast"
 
@@ -26,6 +27,7 @@ const ticksPerLook = 1024
 type machine struct {
 	program *Program
 	arena   value.Arena
+	own     own.Call // what builtins of ours share
 	call    Call
 	memo    []remembered  // by function
 	hints   []uint32      // by statement: where it found a member last
@@ -60,6 +62,7 @@ func (p *Program) newMachine() *machine {
 func (m *machine) run(call Call) (Result, error) {
 	m.call = call
 	m.arena.Reset(call.Budget)
+	m.own.Begin(&m.arena, call.Cancel, call.Time)
 	var input *value.Node
 	switch {
 	case call.Text != nil:
@@ -106,7 +109,8 @@ func (m *machine) reset() {
 	clear(m.joins)
 	clear(m.stack)
 	m.arena.Reset(0)
-	*m = machine{program: m.program, arena: m.arena, memo: m.memo, hints: m.hints, joins: m.joins, stack: m.stack}
+	m.own.End()
+	*m = machine{program: m.program, arena: m.arena, own: m.own, memo: m.memo, hints: m.hints, joins: m.joins, stack: m.stack}
 }
 
 // frame makes the locals of a call. Where the stack is full there is a new one; frames that exist hold the old one.

@@ -1,0 +1,125 @@
+package own
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+
+	"defenseclaw/engine/internal/eval/plan/value"
+)
+
+var formats = map[string]Builtin{
+	"concat":  concat,
+	"sprintf": sprintf,
+}
+
+func concat(c *Call, x []*value.Node) *value.Node {
+	if len(x) != 2 || x[0].Kind() != value.String || !isTexts(x[1]) || x[1].Kind() == value.String || !c.takes(x[1]) {
+		return nil
+	}
+	by, list := x[0].Text(), x[1]
+	list.Sort()
+	total := len(by) * list.Len()
+	for i := range list.Len() {
+		total += len(list.Elem(i).Text())
+	}
+	if total > maxBytes || !c.spend(total/8) {
+		return nil
+	}
+	switch list.Len() {
+	case 0:
+		return c.arena.String("")
+	case 1:
+		return list.Elem(0)
+	}
+	c.text = c.text[:0]
+	for i := range list.Len() {
+		if i > 0 {
+			c.text = append(c.text, by...)
+		}
+		c.text = append(c.text, list.Elem(i).Text()...)
+	}
+	return c.made(string(c.text))
+}
+
+// sprintf takes formats with the plain verbs %v, %s and %d, each with an operand of its kind, and as many as there are
+// operands. Package fmt writes of all others what is wrong with them.
+func sprintf(c *Call, x []*value.Node) *value.Node {
+	if len(x) != 2 || x[0].Kind() != value.String || x[1].Kind() != value.Array || x[1].Len() > maxDeep || !c.reads(x[0].Text()) {
+		return nil
+	}
+	format, used := x[0].Text(), 0
+	c.text = c.text[:0]
+	for {
+		plain, rest, more := strings.Cut(format, "%")
+		c.text = append(c.text, plain...)
+		if !more {
+			break
+		}
+		if rest == "" || rest[0] != '%' && used == x[1].Len() {
+			return nil
+		}
+		if rest[0] == '%' {
+			c.text = append(c.text, '%')
+		} else {
+			if !c.verb(rest[0], x[1].Elem(used)) {
+				return nil
+			}
+			used++
+		}
+		format = rest[1:]
+	}
+	if used != x[1].Len() {
+		return nil
+	}
+	return c.made(string(c.text))
+}
+
+// verb writes an operand, and returns false where it does not write it as package fmt would.
+func (c *Call) verb(verb byte, x *value.Node) bool {
+	if len(c.text) > maxBytes {
+		return false
+	}
+	switch i, isInt := x.PlainInt(); {
+	case isInt && (verb == 'd' || verb == 'v'):
+		c.text = strconv.AppendInt(c.text, i, 10)
+	case x.Kind() == value.Number || verb != 'v' && verb != 's':
+		return false
+	case x.Kind() == value.String:
+		if len(x.Text()) > maxBytes || !c.spend(len(x.Text())/8) {
+			return false
+		}
+		c.text = append(c.text, x.Text()...)
+	case !c.within(x):
+		return false
+	default: // as OPA writes it in a policy
+		x.Sort()
+		c.text = append(c.text, x.Term().Value.String()...)
+	}
+	return true
+}
+
+// sorted takes lists in which equal elements are the same, so that it does not show in which order they come.
+func sorted(c *Call, x []*value.Node) *value.Node {
+	if len(x) != 1 || !isList(x[0]) || !c.takes(x[0]) {
+		return nil
+	}
+	const perItem = 16 // comparisons in a list of that length, about
+	if !c.spend(perItem * x[0].Len()) {
+		return nil
+	}
+	list := c.arena.Empty(value.Array, x[0].Len())
+	order := make([]*value.Node, 0, x[0].Len())
+	for i := range x[0].Len() {
+		e := x[0].Elem(i)
+		if !e.Exact() {
+			return nil
+		}
+		order = append(order, e)
+	}
+	slices.SortFunc(order, value.Compare)
+	for _, e := range order {
+		list.Append(e)
+	}
+	return list
+}

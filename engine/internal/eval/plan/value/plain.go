@@ -1,0 +1,44 @@
+package value
+
+// Frozen reports whether the node never changes and outlives the decision: a constant of the program, or a value of the
+// data. What was made of one, such as a compiled pattern, may be kept with it.
+func (n *Node) Frozen() bool { return n.owner == nil }
+
+// PlainInt is the number, if it is an integer of 64 bits that is written as strconv writes it: not 1.0, 1e0 nor -0, which
+// builtins may write, or compute with, in another way.
+func (n *Node) PlainInt() (int64, bool) {
+	return n.num, n.kind == Number && n.marks&isInt != 0 && n.str == ""
+}
+
+// Exact reports whether the node is a scalar that every equal value is written like. Of two equal values it does not matter
+// then which one a result holds.
+func (n *Node) Exact() bool {
+	if n.kind == Number {
+		return n.marks&isInt != 0 && n.str == ""
+	}
+	return n.kind < Array
+}
+
+// AddDistinct adds an element that the set is known to lack.
+func (n *Node) AddDistinct(x *Node) {
+	n.items = append(n.owner.grow(n.items, 1), x)
+	n.appended(x)
+}
+
+// Within counts the values in n down from left, shared parts each time, and reports whether they are at most as many. Whoever
+// compares or writes a value follows it as deep as it goes, and a few shared parts can stand for millions.
+func (n *Node) Within(left *int) bool {
+	if *left--; *left < 0 {
+		return false
+	}
+	if n.kind < Array {
+		return true
+	}
+	n.open()
+	for _, x := range n.items {
+		if !x.Within(left) {
+			return false
+		}
+	}
+	return true
+}
