@@ -6,16 +6,14 @@ import (
 	"defenseclaw/engine/internal/eval"
 )
 
-// maxQueuedHotPaths bounds the paths that wait for a second tier. When the queue is full, a path keeps its
-// first tier.
+// maxQueuedHotPaths bounds the paths that wait for a program. When the queue is full, a path stays with OPA's evaluator.
 const maxQueuedHotPaths = 64
 
-// hotPaths makes programs and second tiers for paths that are asked for often: one at a time, for the generation that
+// hotPaths makes programs for paths that are asked for often: one at a time, for the generation that
 // serves, while decisions go on.
 type hotPaths struct {
 	queue   chan hotPath
 	current func() *Generation
-	ahead   func(context.Context, *eval.Evaluator, eval.Path) error // makes one
 }
 
 // hotPath is a path that is asked for often or, if before is set, all of those of the generation before.
@@ -26,17 +24,7 @@ type hotPath struct {
 }
 
 func newHotPaths(current func() *Generation) *hotPaths {
-	return &hotPaths{queue: make(chan hotPath, maxQueuedHotPaths), current: current, ahead: makeAhead}
-}
-
-// makeAhead makes a program, and a second tier for a path that is asked for more often still: the faster of the two
-// decides.
-func makeAhead(ctx context.Context, e *eval.Evaluator, path eval.Path) error {
-	err := e.Compile(ctx, path)
-	if e.Hot(path) {
-		err = e.Ahead(ctx, path)
-	}
-	return err
+	return &hotPaths{queue: make(chan hotPath, maxQueuedHotPaths), current: current}
 }
 
 func (h *hotPaths) add(e *eval.Evaluator, path eval.Path) { h.offer(hotPath{evaluator: e, path: path}) }
@@ -55,7 +43,7 @@ func (h *hotPaths) offer(hot hotPath) {
 	}
 }
 
-// run makes programs and second tiers until ctx ends.
+// run makes programs until ctx ends.
 func (h *hotPaths) run(ctx context.Context) {
 	// In a storm of edits generations come and go before their programs are made. Those of the last that had them are
 	// what the next one begins with.
@@ -78,7 +66,7 @@ func (h *hotPaths) run(ctx context.Context) {
 				hot.evaluator.TakeOver(ctx, last, serves)
 				last = hot.evaluator
 			default:
-				_ = h.ahead(ctx, hot.evaluator, hot.path) // without it decisions are made as before
+				_ = hot.evaluator.Compile(ctx, hot.path) // without it decisions are made as before
 			}
 		}
 	}

@@ -26,16 +26,25 @@ func (d *drawer) oneIn(n int) bool { return d.IntN(n) == 0 }
 var (
 	numberTexts = []string{
 		"0", "1", "1", "2", "3", "-1", "10", "1.0", "1.5", "0.1", "1e2", "1E+2", "-0.5", "1e400", "12345678901234567890",
-		"9007199254740993", "0.30000000000000004", "1e-7", "3.0", "-9223372036854775808",
+		"3", "5", "9007199254740993", "0.30000000000000004", "1e-7", "3.0", "-9223372036854775808",
+		"-0", "0.0", "-0.0", "1.10", "100", "1e308", "18446744073709551616", "1e-400", "4503599627370496.5", "0e5",
 	}
 	stringTexts = []string{
 		`"a"`, `"b"`, `"alice"`, `"dev"`, `""`, `"1"`, `"10"`, `"é"`, `"ключ"`, `"😀 x"`, `"a.b"`, `"a/b"`, `"A"`, `"%s"`, `"\u0000"`, `"e\u0301"`,
 		`"1.0"`, `"10.0.0.1"`, `"10.0.0.0/8"`, `"1.2.3"`, `"true"`, `"{\"a\": [1, 1.0]}"`, `"YWJj"`, `"2024-01-01T00:00:00Z"`, `"5m"`, `"\"<>&"`,
+		`"007"`, `"-0"`, `"0"`, `"2"`, `"1e400"`, `"+1"`, `" 1"`, `"0x10"`, `"NaN"`, `"\ud83d\ude00"`, `"\u2028\t\\"`, `"ß"`, `"İ"`, `"e1"`, `"null"`,
 	}
-	keyTexts = []string{`"a"`, `"b"`, `"1"`, `"10"`, `"1.0"`, `"é"`, `"list"`, `"k"`, `"role"`, `"true"`, `"a.b"`, `""`}
+	keyTexts = []string{`"a"`, `"b"`, `"1"`, `"10"`, `"1.0"`, `"é"`, `"list"`, `"k"`, `"role"`, `"true"`, `"a.b"`, `""`, `"0"`, `"-0"`, `"007"`, `"1e0"`, `"\u0000"`, `"b b"`}
 )
 
-func (d *drawer) number() string { return d.one(numberTexts...) }
+// number is seldom one that float64 does not hold: no program decides where the data has one.
+func (d *drawer) number() string {
+	text := d.one(numberTexts...)
+	if strings.HasSuffix(text, "400") && !d.oneIn(6) {
+		return "1"
+	}
+	return text
+}
 
 func (d *drawer) text() string { return d.one(stringTexts...) }
 
@@ -71,7 +80,11 @@ func (d *drawer) expr(depth int) string {
 	if depth <= 0 {
 		return d.leaf()
 	}
-	switch d.IntN(16) {
+	switch d.IntN(18) {
+	case 16:
+		return d.composite(depth)
+	case 17:
+		return d.nestedComprehension()
 	case 0, 1, 2, 3:
 		return d.leaf()
 	case 4:
@@ -131,6 +144,9 @@ func (d *drawer) data() string {
 func (d *drawer) key() string {
 	if len(d.vars) > 0 && d.oneIn(2) {
 		return d.one(d.vars...)
+	}
+	if d.oneIn(24) {
+		return d.one("[1]", "true", "{}", `["a", 1]`, "{1}", "-1", "1e400", "input.list")
 	}
 	return d.one("1", "0", `"1"`, `"a"`, `"alice"`, `"é"`, "input.a", "input.b", "input.s", "1.0", "null", "input.num", `"k"`)
 }
@@ -263,7 +279,11 @@ func (d *drawer) body(n, depth int) string {
 func (d *drawer) binding(depth int) string {
 	a, b := d.fresh(), d.fresh()
 	var text string
-	switch d.IntN(9) {
+	switch d.IntN(14) {
+	case 9, 10:
+		return d.pattern(depth)
+	case 11, 12, 13:
+		return d.search()
 	case 0, 1:
 		text = fmt.Sprintf("some %s in %s", a, d.collection(depth))
 	case 2, 3:
@@ -286,7 +306,11 @@ func (d *drawer) binding(depth int) string {
 }
 
 func (d *drawer) statement(depth int) string {
-	switch d.IntN(14) {
+	switch d.IntN(16) {
+	case 14:
+		return "not " + d.within(func() string { return d.condition(depth) + d.with(depth) })
+	case 15:
+		return d.everyWith(depth)
 	case 0, 1:
 		return d.binding(depth)
 	case 2, 3:
@@ -325,32 +349,10 @@ func (d *drawer) condition(depth int) string {
 	case 5:
 		return d.value()
 	default:
-		return d.expr(depth)
-	}
-}
-
-// with replaces input, data, a rule or a function for one statement.
-func (d *drawer) with(depth int) string {
-	var all string
-	for range 1 + d.IntN(2) {
-		target := d.one("input", "input.a", "input.obj.a", "input.list", "data.d.n", "data.d.users.alice", "data.d.list", "data.a.base")
-		by := d.expr(depth - 1)
-		switch d.IntN(6) {
-		case 0:
-			if g, ok := d.group(func(g group) bool { return g.kind != function }); ok {
-				target = "data." + g.pkg + "." + g.name
-			}
-		case 1:
-			if g, ok := d.group(func(g group) bool { return g.kind == function }); ok {
-				target = "data." + g.pkg + "." + g.name
-			}
-		case 2:
-			target = d.one("count", "upper", "startswith", "time.now_ns")
-			if g, ok := d.group(func(g group) bool { return g.kind == function }); ok && d.oneIn(2) {
-				by = "data." + g.pkg + "." + g.name
-			}
+		text := d.expr(depth)
+		if strings.Contains(text, " | ") && !d.oneIn(8) {
+			text += " != 1" // a comprehension alone is left to OPA's evaluator
 		}
-		all += fmt.Sprintf(" with %s as %s", target, by)
+		return text
 	}
-	return all
 }

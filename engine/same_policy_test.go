@@ -170,7 +170,10 @@ func (d *drawer) rule(g group, value string) string {
 	case partialObject:
 		head += fmt.Sprintf("[%s] := %s", d.expr(0), result)
 	case nested:
-		head += d.one(".a", ".b", ".a.b", fmt.Sprintf("[%s]", d.key())) + fmt.Sprintf("[%s]", d.key())
+		head += d.one(".a", ".b", ".a.b", fmt.Sprintf("[%s]", d.headKey())) + fmt.Sprintf("[%s]", d.headKey())
+		if d.oneIn(3) {
+			head += d.one(".c", fmt.Sprintf("[%s]", d.headKey()))
+		}
 		if d.oneIn(3) {
 			head += " contains " + d.expr(0)
 		} else {
@@ -223,6 +226,8 @@ func (d *drawer) parameters(n int) string {
 // json draws a value as JSON text.
 func (d *drawer) json(depth int) string {
 	switch n := d.IntN(8); {
+	case depth == 2 && d.oneIn(12):
+		return fmt.Sprintf(d.one("[[[[[[[[%s]]]]]]]]", `[{"a": [{"b": [{"1": [%s]}]}]}]`, `{"a": {"a": {"b": {"1": {"a": %s}}}}}`), d.scalar())
 	case depth <= 0 || n < 4:
 		return d.scalar()
 	case n < 6:
@@ -247,9 +252,9 @@ func (d *drawer) json(depth int) string {
 // document draws data.json.
 func (d *drawer) document() string {
 	return fmt.Sprintf(`{"d": {"n": {"1": %s, "10": %s, "a": %s, "1.0": %s}, "list": [%s, %s, %s], "users": {"alice": {"role": %s, "tags": %s}, "é": %s},`+
-		` "s": %s, "big": %s, "empty": {}, "deep": {"a": {"b": %s}, "1": [%s]}}, "a": {"base": %s, "z": {"k": %s, "1": %s}}}`,
+		` "s": %s, "big": %s, "empty": {}, "deep": {"a": {"b": %s}, "1": [%s]}}, "a": {"base": %s, "z": {"k": %s, "1": %s}, "b": {"k": %s}}, "c": {"k": %[15]s, "d": {"x": [%[16]s]}}, "lib": {"1": %[16]s}}`,
 		d.json(1), d.json(1), d.json(0), d.json(1), d.json(1), d.json(2), d.json(0), d.text(), d.json(1), d.json(2),
-		d.text(), d.number(), d.json(1), d.json(1), d.json(2), d.json(0), d.json(1))
+		d.text(), d.number(), d.json(1), d.json(1), d.json(2), d.json(0), d.json(1), d.json(1))
 }
 
 // question draws an input, most of the time an object.

@@ -38,6 +38,7 @@ func (d difference) String() string {
 // tally counts what a run compared.
 type tally struct {
 	policies, refused, decisions, defined, failed, slow, rules int
+	byProgram, asked                                           uint64 // decisions that programs made, and those that they left
 	codes                                                      map[string]int
 }
 
@@ -62,12 +63,13 @@ func TestSamenessOfGeneratedPolicies(t *testing.T) {
 				"Shrunk, for engine/testdata/same/NAME.txtar:\n%s", seed, diff, c.reproducer(smaller))
 		}
 	}
-	t.Logf("seeds %d to %d, %s: %d policies of %d rules (%d refused), %d decisions, of which %d had a value, %d failed, %d took too long; %v",
-		first, seed-1, time.Since(begun).Round(time.Millisecond), all.policies, all.rules, all.refused, all.decisions, all.defined, all.failed, all.slow, all.codes)
+	t.Logf("seeds %d to %d, %s: %d policies of %d rules (%d refused), %d decisions, of which %d had a value, %d failed, %d took too long; "+
+		"programs made %d and left %d; %v", first, seed-1, time.Since(begun).Round(time.Millisecond), all.policies, all.rules, all.refused,
+		all.decisions, all.defined, all.failed, all.slow, all.byProgram, all.asked, all.codes)
 	if *decisionsFlag < 50_000 {
 		return // too few policies to say something of all
 	}
-	if all.refused > all.policies/10 || all.defined < all.decisions/4 || all.failed < all.decisions/200 {
+	if all.refused > all.policies/10 || all.byProgram < uint64(all.decisions)/5 || all.defined < all.decisions/4 || all.failed < all.decisions/200 {
 		t.Error("the policies are not of the kinds that this test is about")
 	}
 }
@@ -119,6 +121,10 @@ func compareCase(ctx context.Context, c sameCase, all *tally) (*difference, same
 			return diff, c, err
 		}
 	}
+	for _, way := range g.Ways() {
+		all.byProgram += way.ByProgram - way.Asked
+		all.asked += way.Asked
+	}
 	return nil, c, nil
 }
 
@@ -144,7 +150,7 @@ func comparePath(
 				if err != nil {
 					got = answer{text: "error of another kind: " + err.Error()}
 				}
-				if !got.same(want, ways[way].respells) {
+				if !got.same(want) {
 					return &difference{way, path, c.inputs[i], strict, got.text, want.text}, nil
 				}
 				all.count(want.text)

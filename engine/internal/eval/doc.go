@@ -2,29 +2,25 @@
 // generation, and belongs to it.
 //
 // [Evaluator.Evaluate] is the way of nearly every decision: limiter.go (a slot for it), plan.go (the prepared
-// query of its path), program.go or tier.go (how that is evaluated), deadline.go (until when). A path that is asked for
-// again and again gets a program (package plan below), which decides as long as it is found to be right and faster than
-// the tier. A path that is asked for often gets a second tier, made by [Evaluator.Ahead] while decisions go on: partial.go evaluates it as far as
-// it depends on the data alone, where partialsafe.go can show that this changes no answer and no error;
-// otherwise constants.go evaluates the rules that depend on the data alone. [Evaluator.Observe] is the slow way,
-// with OPA's own preparation, for traces and for errors with their stack.
+// query of its path), program.go or prepared.go (how that is evaluated), deadline.go (until when). A path that is asked
+// for again and again gets a program (package plan below), made by [Evaluator.Compile] while decisions go on, which
+// decides as long as it is found to be right and faster than OPA's evaluator. [Evaluator.Observe] is the slow way, with OPA's own
+// preparation, for traces and for errors with their stack.
 //
 // # Invariants
 //
 //  1. An evaluation uses one policy and one document of data, from beginning to end. It waits for no reload,
 //     and takes no lock that one holds.
-//  2. The policy's compiler and data are only read. What a partial evaluation leaves has to be compiled, which
-//     writes into a compiler; so that is a new one each time.
-//  3. All tiers of a path give the same values and fail alike. A second tier exists only where it is shown to
-//     do so; without it, decisions are made by the first.
+//  2. The policy's compiler and data are only read. OPA's planner writes into the compiler that it is given, so that is
+//     a copy each time.
+//  3. A program's answer is that of OPA's evaluator, or it has none: then the evaluator decides, with the same deadline.
+//     A program that is found to differ is not used again, and one that is slower neither.
 //  4. Evaluations that run at once are bounded over all generations, and no plan may take more than three
 //     quarters of the slots, so a path that computes until its deadline leaves slots to others. Nor may a
 //     requester, where it is known who asks: two paths may end at one slow rule, and paths cost a caller nothing.
 //  5. The number of plans is bounded, since paths come from callers.
-//  6. A program's answer is OPA's, or it has none: then the tier decides, with the same deadline. A program that is
-//     found to differ is not used again, and one that is slower neither.
-//  7. Both modes share plans and tiers. A second tier is made strictly, so it exists only where no builtin fails
-//     that it has evaluated, and what is left to the decisions fails or is undefined as the mode says.
+//  6. Both modes share plans and programs: a builtin that fails is an error of the decision or undefined, as its mode
+//     says, whichever way it is made.
 //
 // # Example
 //
@@ -33,21 +29,18 @@
 //	package p
 //	admins := {name | some name, u in data.users; u.role == "admin"}
 //	allow if input.user in admins
-//	audit if lower(input.user) in admins
+//	other if input.user in admins with data.users as {"u1": {"role": "admin"}}
 //
 // TestTheExampleOfThePackageComment holds what follows to the code.
 //
-// The first decision for p/allow prepares its plan, whose first tier is the query data.p.allow = value. Each
-// decision evaluates admins anew, since OPA's cache of rules lives as long as one query. The 500th decision
-// makes the path hot (the 32nd made its program, which is left aside here): [Config].OnHot hands it to the engine, which calls Ahead in a goroutine of its own. allow calls
-// nothing that may fail on what the input holds, and the comprehension is in a rule that does not depend on the
-// input. So Ahead evaluates the query partially: what is left is one rule that looks input.user up in a set of
-// 20 names, and the next decision costs that lookup.
+// The first decision for p/allow prepares its plan, the query data.p.allow = value. Each decision evaluates admins anew,
+// since OPA's cache of rules lives as long as one query. The 32nd decision makes the path hot: [Config].OnHot hands it to the
+// engine, which calls Compile in a goroutine of its own. From then on a program decides. admins depends on the data alone, so
+// the program makes it once, at the next decision, and those after it cost a look-up in a set of 20 names.
 //
-// audit calls lower, which is an error for an input that is no string. A partial evaluation might lose that
-// error (partialsafe.go), so there is none. But admins depends on the data alone: Ahead evaluates it once, and
-// stores a tier that has it in its rule cache from the start. A rule that says "with data.users as" does not
-// see the cached value: a frame of the cache that a with pushed has no constants.
+// The program of p/other evaluates admins as well, and does not see that value: what is kept holds for the data of the
+// generation, and below the with there is other data.
 //
-// An edit of any file makes a new generation with a new Evaluator, whose paths begin with the first tier.
+// An edit of any file makes a new generation with a new Evaluator. It takes the program over, since its modules are the
+// same ([Evaluator.TakeOver]); where they are not, it compiles them.
 package eval

@@ -88,7 +88,7 @@ type Config struct {
 	// OnAsked is called when a path is first asked for, and must not block. nil: nothing is called.
 	OnAsked func(Path)
 
-	// OnHot is called for a path that has been asked for ProgramAfter times, and for HotAfter times; it must not block.
+	// OnHot is called for a path that has been asked for ProgramAfter times; it must not block.
 	// nil: nothing is called.
 	OnHot func(*Evaluator, Path)
 
@@ -222,7 +222,7 @@ func (e *Evaluator) decide(ctx context.Context, path Path, d decision) (r compil
 	d.limit = newDeadline(ctx, e.Timeout())
 	r, ok, err := e.byProgram(ctx, plan, &d)
 	if !ok {
-		r, err = e.byTier(ctx, plan, &d)
+		r, err = e.byOPA(ctx, plan, &d)
 	}
 	switch {
 	// A text that is too long says nothing about the policy: a second evaluation could not explain it.
@@ -236,13 +236,13 @@ func (e *Evaluator) decide(ctx context.Context, path Path, d decision) (r compil
 	}
 }
 
-// byTier decides by OPA's evaluator.
-func (e *Evaluator) byTier(ctx context.Context, p *plan, d *decision) (compiled.Result, error) {
+// byOPA decides by OPA's evaluator.
+func (e *Evaluator) byOPA(ctx context.Context, p *plan, d *decision) (compiled.Result, error) {
 	input, err := d.input.asTerm()
 	if err != nil {
 		return compiled.Result{}, err
 	}
-	v, err := p.tier.Load().evaluateTerm(ctx, e, input, d.limit, d.mode)
+	v, err := p.query.evaluate(ctx, e, input, d.limit, d.mode)
 	return compiled.Result{Value: v}, err
 }
 

@@ -7,7 +7,7 @@ import (
 	"github.com/open-policy-agent/opa/v1/ast"
 )
 
-// TestABuiltinThatFailsIsAnErrorOrUndefined asks each path in both modes, in turn and in each tier: they share a plan.
+// TestABuiltinThatFailsIsAnErrorOrUndefined asks each path in both modes, by OPA's evaluator and by a program: they share a plan.
 func TestABuiltinThatFailsIsAnErrorOrUndefined(t *testing.T) {
 	e := load(t, map[string]string{"p.rego": `package p
 
@@ -39,7 +39,7 @@ conflict := to_number("5")
 		{"deep", text("[" + strings.Repeat("[],", 1<<20) + "[]]"), "error p.rego", "error p.rego"},
 		{"allow", text("0." + strings.Repeat("1", 20_000)), "error p.rego", "error p.rego"},
 	}
-	for range 2 { // the second time with what Ahead made
+	for range 2 { // the second time with a program
 		for _, c := range cases {
 			path := Path{"p", c.path}
 			for range 2 {
@@ -50,7 +50,7 @@ conflict := to_number("5")
 					t.Errorf("%s of %.60v is %s if lenient; want %s", path, c.input, got, c.lenient)
 				}
 			}
-			_ = e.Ahead(t.Context(), path) // an error says that the first tier goes on
+			_ = e.Compile(t.Context(), path) // an error says that OPA's evaluator goes on
 		}
 	}
 }

@@ -31,9 +31,9 @@ type plans struct {
 // plan is a path that is ready to be evaluated.
 type plan struct {
 	path Path
-	tier atomic.Pointer[tier] // the first tier, or the second once there is one
 
-	program   atomic.Pointer[program] // decides in the place of the tier; nil: there is none
+	query     *prepared               // of OPA's evaluator
+	program   atomic.Pointer[program] // decides instead of it; nil: there is none
 	noProgram atomic.Pointer[string]  // why there is none
 
 	quota *quota // of the slots for decisions; nil where nothing bounds them
@@ -74,8 +74,7 @@ func (e *Evaluator) plan(path Path) (*plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Beyond the bound a path still gets its answer, from a plan that is dropped after it, and never a second
-	// tier. Which paths are kept is decided by who came first: no decision pays for evicting one.
+	// Beyond the bound a path still gets its answer, from a plan that is dropped after it, and never a program. Which paths are kept is decided by who came first: no decision pays for evicting one.
 	if e.plans.count.Load() < maxPlans {
 		e.plans.byPath.Store(key, p)
 		e.plans.count.Add(1)
@@ -103,14 +102,12 @@ func (e *Evaluator) newPlan(path Path) (*plan, error) {
 			return e.prepareObserved(path, query, mode)
 		})
 	}
-	first, err := newTier(e.policy.Compiler(), ref)
-	if err != nil {
+	if p.query, err = prepare(e.policy.Compiler(), ref); err != nil {
 		if _, watchedErr := p.observed[Strict](); watchedErr != nil { // its text is about the path alone, without the "= value" of ours
 			err = watchedErr
 		}
 		return nil, err
 	}
-	p.tier.Store(first)
 	return p, nil
 }
 
@@ -132,21 +129,11 @@ func (e *Evaluator) prepareObserved(path Path, query ast.Body, mode Mode) (*rego
 	return &prepared, nil
 }
 
-// HotAfter is the number of decisions after which a path is worth a second tier. Making one may take a second
-// of a processor (see Ahead), and a path that is asked for once an hour would never earn that back.
-const HotAfter = 500
-
-// countUse is exact under concurrency: one caller alone sees each number, so OnHot is called once for it.
+// countUse is exact under concurrency: one caller alone sees each number, so OnHot is called once.
 func (e *Evaluator) countUse(p *plan) {
-	if n := p.uses.Add(1); (n == ProgramAfter || n == HotAfter) && e.cfg.OnHot != nil {
+	if p.uses.Add(1) == ProgramAfter && e.cfg.OnHot != nil {
 		e.cfg.OnHot(e, p.path)
 	}
-}
-
-// Hot reports whether a path was asked for often enough for a second tier.
-func (e *Evaluator) Hot(path Path) bool {
-	p := e.plans.get(path.key(), path)
-	return p != nil && p.uses.Load() >= HotAfter
 }
 
 // Planned reports whether the path's query is prepared.
@@ -170,8 +157,8 @@ func (e *Evaluator) Observe(
 	return value, nil
 }
 
-// observe evaluates by the query that prepareObserved made. It always evaluates the policy's own rules, never the
-// second tier: a trace is about the source that an author wrote.
+// observe evaluates by the query that prepareObserved made. It is never a program:
+// a trace is about the source that an author wrote.
 func (p *plan) observe(ctx context.Context, input ast.Value, mode Mode, options ...rego.EvalOption) (ast.Value, error) {
 	watched, err := p.observed[mode]()
 	if err != nil {

@@ -33,7 +33,7 @@ const (
 	maxAskedShare = 16
 	minAsked      = 4
 
-	// Of a young program, one decision in comparedEvery is timed beside the tier's. After so many comparisons it counts as
+	// Of a young program, one decision in comparedEvery is timed beside that of OPA's evaluator. After so many comparisons it counts as
 	// grown up.
 	comparedEvery = 64
 	comparisons   = 8
@@ -43,7 +43,7 @@ const (
 	manySteps = 100_000
 )
 
-// program decides for a path in the place of its tier, as long as it is found to be right and faster.
+// program decides for a path instead of OPA's evaluator, as long as it is found to be right and faster.
 type program struct {
 	run *compiled.Program
 
@@ -111,7 +111,7 @@ type Difference struct {
 	Err error
 }
 
-// byProgram decides by the path's program. ok is false where that leaves it to the tier; both then have the one
+// byProgram decides by the path's program. ok is false where that leaves it to OPA's evaluator; both then have the one
 // deadline, and the one time.
 func (e *Evaluator) byProgram(ctx context.Context, p *plan, d *decision) (_ compiled.Result, ok bool, _ error) {
 	t := p.program.Load()
@@ -147,7 +147,7 @@ func (e *Evaluator) byProgram(ctx context.Context, p *plan, d *decision) (_ comp
 	// The document was decided, and OPA's evaluator would make the same long text of it.
 	case errors.Is(err, jsonast.ErrTooLong):
 		return r, true, err
-	// The program keeps no state of the decision, so the tier begins afresh.
+	// The program keeps no state of the decision, so OPA's evaluator begins afresh.
 	case err != nil:
 		t.asks(use, e.cfg.Counts, err)
 		return r, false, nil
@@ -166,21 +166,21 @@ func (e *Evaluator) byProgram(ctx context.Context, p *plan, d *decision) (_ comp
 	return r, true, nil
 }
 
-// compare makes a decision by the tier as well. own is how long the program took; 0: not measured.
+// compare makes a decision by OPA's evaluator as well. own is how long the program took; 0: not measured.
 func (e *Evaluator) compare(
 	ctx context.Context, p *plan, t *program, r compiled.Result, d *decision, own time.Duration,
 ) (_ compiled.Result, ok bool, _ error) {
-	// By the tier that would decide without the program: the second, if there is one. That it has to make a value of the
+	// That it has to make a value of the
 	// input's text counts as its time, since that is what the program saves.
 	begun := time.Now()
-	theirs, err := e.byTier(ctx, p, d)
+	theirs, err := e.byOPA(ctx, p, d)
 	if topdown.IsCancel(err) {
 		return r, true, nil // the program had an answer in time
 	}
 	t.shadow.Add(1)
 	e.cfg.Counts.Compared.Add(1)
 	// An error that the program did not meet is a difference too: it must evaluate at least what OPA's evaluator does. The
-	// caller evaluates once more by the tier then, for the error with its stack.
+	// caller evaluates once more by it then, for the error with its stack.
 	if !t.run.Varies && (err != nil || !sameValue(r.Value, theirs.Value)) {
 		t.differs.Add(1)
 		e.cfg.Counts.Differed.Add(1)
@@ -203,13 +203,6 @@ func (t *program) timed(own, theirs time.Duration) {
 	if t.rounds.Add(1) >= comparisons && sum > other+other/10 {
 		t.giveUp(fmt.Sprintf("it takes %v where OPA's evaluator takes %v", own, theirs))
 	}
-}
-
-// young has the program compared anew.
-func (t *program) young() {
-	t.own.Store(0)
-	t.theirs.Store(0)
-	t.rounds.Store(0)
 }
 
 func sameValue(a, b ast.Value) bool {

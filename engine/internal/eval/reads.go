@@ -77,3 +77,12 @@ func (u *inputUse) lookAtInput(ref ast.Ref) {
 		u.look(part)
 	}
 }
+
+// rulesAt are the rules that a reference may mean, hidden packages (data.system) included: a rule that is missed
+// here would count as one that reads nothing.
+func rulesAt(compiler *ast.Compiler, ref ast.Ref) []*ast.Rule {
+	return compiler.GetRulesDynamicWithOpts(ref, ast.RulesOptions{IncludeHiddenModules: true})
+}
+
+// isInput holds for input itself and all below it.
+func isInput(ref ast.Ref) bool { return ref.HasPrefix(ast.InputRootRef) }

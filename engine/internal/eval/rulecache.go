@@ -7,17 +7,15 @@ import (
 	"github.com/open-policy-agent/opa/v1/topdown"
 )
 
-// ruleCache holds the values of the rules that one evaluation met, as OPA's own does, and constants from the
-// start. It must be reset before the first use. Not for concurrent use.
+// ruleCache holds the values of the rules that one evaluation met, as OPA's own does. It must be reset before the first use. Not for concurrent use.
 //
 // Most evaluations meet few rules, and for those a list is faster than OPA's tree by the parts of their names.
 // BenchmarkRuleCache, with four rules: 0.5 µs and 4 allocations; 0.85 µs and 7 without the buffer; 2.8 µs and
 // 29 with OPA's. In a whole decision (BenchmarkEvaluate/Small) it is 7 µs and 45 allocations against 10 and 70.
 type ruleCache struct {
-	constants *constants // nil: none
-	frames    []cacheFrame
-	first     [1]cacheFrame
-	buffer    [4]cachedRule // of the first frame
+	frames []cacheFrame
+	first  [1]cacheFrame
+	buffer [4]cachedRule // of the first frame
 }
 
 // cacheFrame is what was met below one with. The first frame is the query's. Frames share nothing: below a with,
@@ -37,9 +35,9 @@ type cachedRule struct {
 // rules (BenchmarkRuleCache).
 const maxListed = 16
 
-// reset empties the cache, and sets the constants of the tier that evaluates next.
-func (c *ruleCache) reset(constants *constants) {
-	*c = ruleCache{constants: constants}
+// reset empties the cache.
+func (c *ruleCache) reset() {
+	*c = ruleCache{}
 	c.first[0].rules = c.buffer[:0]
 	c.frames = c.first[:]
 }
@@ -52,14 +50,8 @@ func (c *ruleCache) Pop() { c.frames = c.frames[:len(c.frames)-1] }
 
 func (c *ruleCache) top() *cacheFrame { return &c.frames[len(c.frames)-1] }
 
-// Get is [topdown.VirtualCache]'s. A with may replace the data that constants depend on, so frames other than
-// the first have none.
+// Get is [topdown.VirtualCache]'s.
 func (c *ruleCache) Get(ref ast.Ref) (value *ast.Term, undefined bool) {
-	if c.constants != nil && len(c.frames) == 1 {
-		if k := c.constants.find(ref); k != nil && (k.value != nil || k.undefined) {
-			return k.value, k.undefined
-		}
-	}
 	f := c.top()
 	if f.many != nil {
 		return f.many.Get(ref)
@@ -104,7 +96,7 @@ func (c *ruleCache) Put(ref ast.Ref, value *ast.Term) {
 	}
 }
 
-// Keys is [topdown.VirtualCache]'s. Constants are not among them: they were not met, they were there.
+// Keys is [topdown.VirtualCache]'s.
 func (c *ruleCache) Keys() []ast.Ref {
 	f := c.top()
 	if f.many != nil {

@@ -12,7 +12,7 @@ import (
 func TestTheRuleCacheIsAsOPAs(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		ours, opas := &ruleCache{}, topdown.NewVirtualCache()
-		ours.reset(nil)
+		ours.reset()
 		for depth := 0; rapid.IntRange(0, 60).Draw(t, "more") > 0; {
 			ref := ast.Ref{ast.DefaultRootDocument, ast.StringTerm(fmt.Sprint(rapid.IntRange(0, 20).Draw(t, "name")))}
 			if rapid.Bool().Draw(t, "long") {
@@ -71,7 +71,7 @@ func BenchmarkRuleCache(b *testing.B) {
 			b.ReportAllocs()
 			cache := &ruleCache{}
 			for b.Loop() {
-				cache.reset(nil)
+				cache.reset()
 				ask(cache)
 			}
 		})

@@ -152,6 +152,9 @@ func (c *compiler) builtin(name string, args []operand, target int) (op, error) 
 		operands := m.own.Operands[:0]
 		for _, a := range args {
 			x := a.of(l)
+			if x == nil && a.local >= inputAndData {
+				return m.ask("an operand has no value") // OPA's compiler lets a few variables pass that nothing binds
+			}
 			if x == nil {
 				return ended
 			}

@@ -92,12 +92,16 @@ type compiler struct {
 	// Of the function that is being compiled.
 	locals map[ir.Local]int // where each stands in a frame: in a row, since few are left of those that the planner has
 	facts  *facts
-	early  *early // how it ends early; nil: it does not
+	early  *early            // how it ends early; nil: it does not
+	marked map[ir.Local]bool // that may hold what one of named makes
+
+	named      *named          // rules whose keys are looked up in the data
+	givesNamed map[string]bool // the functions that give what one makes
 }
 
-func compileAll(policy *ir.Policy) (*compiler, error) {
+func compileAll(policy *ir.Policy, named *named) (*compiler, error) {
 	c := &compiler{
-		policy: policy, program: &Program{}, numbers: map[int]*value.Node{},
+		policy: policy, program: &Program{named: named}, numbers: map[int]*value.Node{}, named: named, givesNamed: map[string]bool{},
 		byName: map[string]*function{}, byPath: map[string]*function{}, decls: map[string]*ir.BuiltinFunc{},
 	}
 	for _, s := range policy.Static.Strings {
@@ -115,6 +119,7 @@ func compileAll(policy *ir.Policy) (*compiler, error) {
 		fn := &function{params: len(f.Params), number: i, path: strings.Join(f.Path, "\x00")}
 		c.byName[f.Name] = fn
 		c.byPath[fn.path] = fn
+		c.givesNamed[f.Name] = len(f.Params) == inputAndData && named.has(f.Path)
 		c.program.funcs = append(c.program.funcs, fn)
 	}
 	for i, f := range policy.Funcs.Funcs {
@@ -142,7 +147,7 @@ func (c *compiler) body(fn *function, bs []*ir.Block, params ...ir.Local) error 
 		c.local(p)
 	}
 	bs = c.simplified(bs)
-	c.facts = factsOf(bs)
+	c.facts, c.marked = factsOf(bs), c.markNamed(bs)
 	for i, b := range bs {
 		c.facts.body = i
 		one, err := c.block(b)

@@ -25,7 +25,9 @@ var ErrMemory = errors.New("the decision needs more memory than a program may us
 type Program struct {
 	funcs    []*function
 	query    *function
-	named    *value.Named
+	looks    *value.Named
+	named    *named
+	names    names // of the data that keys of named are looked up in
 	data     *value.Node
 	constant []atomic.Pointer[value.Node] // by function: what a rule gives that depends on the data alone
 	hints    int                          // how many statements remember where they found a member
@@ -50,27 +52,28 @@ func Make(ctx context.Context, from Source, ref ast.Ref) (*Program, error) {
 	if err := plannable(from.Compiler); err != nil {
 		return nil, err
 	}
+	named := namedRules(from.Compiler.Modules) // before the planner has them
 	policy, err := planOf(ctx, from.Compiler, from.Store, from.Txn, ref)
 	if err != nil {
 		return nil, err
 	}
-	c, err := compileAll(policy)
+	c, err := compileAll(policy, named)
 	if err != nil {
 		return nil, fmt.Errorf("compile the plan of %s: %w", ref, err)
 	}
 	markConstant(policy, c.program)
-	c.program.named = namedData(policy)
+	c.program.looks = namedData(policy)
 	return c.program.WithData(from.Data, from.Freezer)
 }
 
 // WithData is the same program for other data: that of the next generation, whose rules are the same.
 func (p *Program) WithData(root ast.Object, f *value.Freezer) (*Program, error) {
-	data, err := f.Data(root, p.named)
+	data, err := f.Data(root, p.looks)
 	if err != nil {
 		return nil, fmt.Errorf("freeze the data: %w", err)
 	}
 	return &Program{
-		funcs: p.funcs, query: p.query, named: p.named, data: data, hints: p.hints, joins: p.joins, Varies: p.Varies,
+		funcs: p.funcs, query: p.query, looks: p.looks, named: p.named, names: p.named.in(root), data: data, hints: p.hints, joins: p.joins, Varies: p.Varies,
 		constant: make([]atomic.Pointer[value.Node], len(p.funcs)),
 	}, nil
 }

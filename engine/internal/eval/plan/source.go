@@ -50,7 +50,8 @@ const resultName = "value"
 // even where no body holds, r[1] is {}, and the plan has none. The other is a comprehension that stands alone in a
 // body: the plan takes it for true without making it, and an error in it is lost. The third is an expression in which one
 // with replaces a function and another a document: the planner counts the two kinds apart and replaces a part of the
-// wrong document, as the input for data in "with upper as 1 with data.a as 2".
+// wrong document, as the input for data in "with upper as 1 with data.a as 2". The fourth is a comprehension of which OPA's
+// evaluator makes an index, and which compares a key of the index before it is bound: the evaluator fails.
 func plannable(compiler *ast.Compiler) (err error) {
 	for _, module := range compiler.Modules {
 		for _, rule := range module.Rules {
@@ -69,8 +70,48 @@ func plannable(compiler *ast.Compiler) (err error) {
 			}
 			return err != nil
 		})
+		ast.WalkTerms(module, func(t *ast.Term) bool {
+			if body := indexed(compiler, t); body != nil && usesBefore(compiler, body, compiler.ComprehensionIndex(t).Keys) {
+				err = fmt.Errorf("%w: %s: an index of a comprehension compares what is not bound", ErrAsk, t.Location)
+			}
+			return err != nil
+		})
 	}
 	return err
+}
+
+// indexed returns the body of a comprehension of which OPA's evaluator makes an index; nil for other terms.
+func indexed(compiler *ast.Compiler, t *ast.Term) ast.Body {
+	if compiler.ComprehensionIndex(t) == nil {
+		return nil
+	}
+	switch c := t.Value.(type) {
+	case *ast.ArrayComprehension:
+		return c.Body
+	case *ast.SetComprehension:
+		return c.Body
+	case *ast.ObjectComprehension:
+		return c.Body
+	}
+	return nil
+}
+
+// usesBefore reports whether a body calls a builtin with one of the keys before something binds it.
+func usesBefore(compiler *ast.Compiler, body ast.Body, keys []*ast.Term) bool {
+	unbound := ast.NewVarSet()
+	for _, key := range keys {
+		if v, ok := key.Value.(ast.Var); ok {
+			unbound.Add(v)
+		}
+	}
+	safe := body.Vars(ast.VarVisitorParams{}).Diff(unbound)
+	for _, expr := range body {
+		safe.Update(ast.OutputVarsFromExpr(compiler, expr, safe))
+		if (expr.IsCall() && !expr.IsEquality() || expr.Negated) && len(expr.Vars(ast.VarVisitorParams{}).Intersect(unbound).Diff(safe)) > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 func replacesFunction(compiler *ast.Compiler, w *ast.With) bool {

@@ -248,6 +248,8 @@ func (c *compiler) resultAdd(s *ir.ResultSetAddStmt) op {
 // dot compiles the look-up of a member.
 func (c *compiler) dot(s *ir.DotStmt) op {
 	source, key, target, hint := c.operand(s.Source), c.operand(s.Key), c.local(s.Target), c.hint()
+	local, isLocal := s.Source.Value.(ir.Local)
+	ofRule := isLocal && c.marked[local]
 	return func(m *machine, l []*value.Node) int {
 		from, k := source.of(l), key.of(l)
 		if from == nil || k == nil {
@@ -265,6 +267,9 @@ func (c *compiler) dot(s *ir.DotStmt) op {
 		if x == nil {
 			if from.Partial() && value.LeftOut(from, k) {
 				return m.ask("a part of the data that the plan did not name")
+			}
+			if ofRule && m.program.names.have(k) {
+				return m.ask("the key of a rule may be a name in the data of another kind")
 			}
 			return ended
 		}
