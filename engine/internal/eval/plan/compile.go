@@ -89,6 +89,8 @@ type compiler struct {
 	byPath  map[string]*function
 	decls   map[string]*ir.BuiltinFunc
 
+	cannotFail map[string]bool // functions
+
 	// Of the function that is being compiled.
 	locals map[ir.Local]int // where each stands in a frame: in a row, since few are left of those that the planner has
 	facts  *facts
@@ -122,6 +124,7 @@ func compileAll(policy *ir.Policy, named *named) (*compiler, error) {
 		c.givesNamed[f.Name] = len(f.Params) == inputAndData && named.has(f.Path)
 		c.program.funcs = append(c.program.funcs, fn)
 	}
+	c.findInfallible()
 	for i, f := range policy.Funcs.Funcs {
 		if err := c.function(c.program.funcs[i], f); err != nil {
 			return nil, fmt.Errorf("%s: %w", f.Name, err)

@@ -115,8 +115,15 @@ func (d joinDrawer) test(v, k string) string {
 }
 
 func (d joinDrawer) body() string {
+	text, _ := d.bodyWith()
+	return text
+}
+
+// bodyWith returns the variable of the loop as well.
+func (d joinDrawer) bodyWith() (text, v string) {
 	i := d.IntN(1000)
-	v, k := fmt.Sprintf("u%d", i), fmt.Sprintf("k%d", i)
+	v = fmt.Sprintf("u%d", i)
+	k := fmt.Sprintf("k%d", i)
 	loop := d.one("some %s, %s in %s", "some %s, %s in %s", "some %[1]s; %[2]s := %[3]s[%[1]s]")
 	lines := []string{fmt.Sprintf(loop, k, v, d.source()), k + " != \"never\""}
 	if d.IntN(4) == 0 {
@@ -131,7 +138,7 @@ func (d joinDrawer) body() string {
 	for range d.IntN(2) {
 		lines = append(lines, d.one("with_data", "p with data.list as input.l", "p with input.x as 1.0", "q(x)", "not p with data.list as []", "every e in data.list { is_object(e) }"))
 	}
-	return strings.Join(lines, "\n\t")
+	return strings.Join(lines, "\n\t"), v
 }
 
 const joinRules = `package j
@@ -177,7 +184,9 @@ func (d joinDrawer) module() string {
 		rule = strings.ReplaceAll(rule, "[k]", "[input.k]")
 		switch d.IntN(5) {
 		case 0:
-			rule = fmt.Sprintf("\nr%d := [x |\n\t%s\n]\n", i, d.body())
+			body, v := d.bodyWith()
+			head := d.one("[x |", "["+v+" |", "["+v+".name |", "{"+v+" |", "{"+v+".id: x |", "{"+v+".id: "+v+" |")
+			rule = fmt.Sprintf("\nr%d := %s\n\t%s\n%s\n", i, head, body, map[byte]string{'[': "]", '{': "}"}[head[0]])
 		case 1:
 			rule = fmt.Sprintf("\nr%d if not n%[1]d(1)\n\nn%[1]d(arg) if {\n\targ == 1\n\t%s\n}\n", i, d.body())
 		case 2:

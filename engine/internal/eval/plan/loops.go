@@ -10,6 +10,7 @@ import (
 type loop struct {
 	source, key, element int
 	keyed                bool // something reads the key
+	anyOrder             bool
 	body                 block
 	join                 *join // nil: it looks at all elements
 }
@@ -17,6 +18,7 @@ type loop struct {
 // scan compiles a loop over a collection. What is none has no iterations.
 func (c *compiler) scan(s *ir.ScanStmt) (op, error) {
 	o := &loop{source: c.local(s.Source), key: c.local(s.Key), element: c.local(s.Value), keyed: c.facts.reads(s.Key)}
+	o.anyOrder = c.anyOrder(s)
 	var err error
 	if o.join, err = c.joinOf(s); err != nil {
 		return nil, err
@@ -33,8 +35,11 @@ func (o *loop) run(m *machine, l []*value.Node) int {
 	if from.Partial() {
 		return m.ask("a loop over data of which parts were left out")
 	}
-	from.Sort()
-	n := from.Len()
+	if !o.anyOrder {
+		from.Sort()
+	}
+	// The items as they are now: what the iterations do may sort the collection.
+	n, items := from.Len(), from.Items()
 	if o.join != nil && n >= value.FewToJoin {
 		found, i, end, ok := o.join.matches(m, l, from)
 		if end != next {
@@ -42,7 +47,7 @@ func (o *loop) run(m *machine, l []*value.Node) int {
 		}
 		if ok {
 			for ; i >= 0; i = found.Next(i) {
-				if end := o.iteration(m, l, from, i); end > ended || end < next {
+				if end := o.iteration(m, l, from.Kind(), items, i); end > ended || end < next {
 					return outward(end)
 				}
 			}
@@ -50,28 +55,27 @@ func (o *loop) run(m *machine, l []*value.Node) int {
 		}
 	}
 	for i := range n {
-		if end := o.iteration(m, l, from, i); end > ended || end < next {
+		if end := o.iteration(m, l, from.Kind(), items, i); end > ended || end < next {
 			return outward(end)
 		}
 	}
 	return next
 }
 
-func (o *loop) iteration(m *machine, l []*value.Node, from *value.Node, i int) int {
+func (o *loop) iteration(m *machine, l []*value.Node, kind value.Kind, items []*value.Node, i int) int {
 	if !m.tick() {
 		return failed
 	}
-	switch from.Kind() {
+	switch kind {
 	case value.Array:
-		l[o.element] = from.Elem(i)
+		l[o.element] = items[i]
 		if o.keyed {
 			l[o.key] = m.arena.Int(int64(i))
 		}
 	case value.Object:
-		l[o.key], l[o.element] = from.Pair(i)
+		l[o.key], l[o.element] = items[2*i], items[2*i+1]
 	default:
-		l[o.element] = from.Elem(i)
-		l[o.key] = l[o.element]
+		l[o.key], l[o.element] = items[i], items[i]
 	}
 	return o.body.run(m, l)
 }

@@ -149,6 +149,10 @@ func (n *Node) Len() int {
 	return len(n.items)
 }
 
+// Items are the elements, or the keys and values of an object by turns, as they stand now. They stay as they are when the
+// node is sorted. [Node.Len] must have been called.
+func (n *Node) Items() []*Node { return n.items }
+
 // Elem is the element i of an array, or of a set in an order that may not be sorted ([Node.Sort]).
 func (n *Node) Elem(i int) *Node { return n.items[i] }
 

@@ -40,14 +40,23 @@ func Equal(a, b *Node) bool {
 			}
 		}
 	case Object:
-		for i := 0; i < len(a.items); i += 2 {
-			if at := b.find(a.items[i], 2); at < 0 || !Equal(a.items[i+1], b.items[at+1]) {
-				return false
-			}
-		}
+		return equalMembers(a, b, false) && equalMembers(a, b, true)
 	default:
 		for _, x := range a.items {
 			if b.find(x, 1) < 0 {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// equalMembers compares the members of two objects that are scalars in the first, or the others. Scalars are compared first:
+// most objects that differ do so in one of them.
+func equalMembers(a, b *Node, deep bool) bool {
+	for i := 0; i < len(a.items); i += 2 {
+		if x := a.items[i+1]; (x.kind >= Array) == deep {
+			if at := b.find(a.items[i], 2); at < 0 || !Equal(x, b.items[at+1]) {
 				return false
 			}
 		}
@@ -95,18 +104,25 @@ func (n *Node) Sort() {
 		return
 	}
 	n.marks |= sorted
+	// A copy is sorted, since a loop may be going through the items.
 	if n.kind == Set {
 		if !slices.IsSortedFunc(n.items, Compare) {
+			n.items, n.index = n.copied(), nil
 			slices.SortFunc(n.items, Compare)
-			n.index = nil
 		}
 		return
 	}
-	pairs := pairs(n.items)
-	if !pairs.areSorted() {
-		pairs.sort()
-		n.index = nil
+	if !pairs(n.items).areSorted() {
+		n.items, n.index = n.copied(), nil
+		pairs(n.items).sort()
 	}
+}
+
+func (n *Node) copied() []*Node {
+	if n.owner == nil { // it is being frozen
+		return slices.Clone(n.items)
+	}
+	return append(n.owner.take(len(n.items)), n.items...)
 }
 
 type pairs []*Node
