@@ -147,7 +147,7 @@ func (c *compiler) builtin(name string, args []operand, target int) (op, error) 
 	}
 	c.program.Varies = c.program.Varies || varies(decl)
 	ours := own.Builtins[name]
-	foreign := foreign{name: name, f: opas, relation: decl.Relation}
+	foreign := foreign{name: name, f: opas, relation: decl.Relation, keys: strings.HasPrefix(name, "io.jwt.")}
 	return func(m *machine, l []*value.Node) int {
 		operands := m.own.Operands[:0]
 		for _, a := range args {
@@ -188,6 +188,7 @@ type foreign struct {
 	name     string
 	f        topdown.BuiltinFunc
 	relation bool // it has any number of results, which become an array
+	keys     bool // it verifies with keys that are kept once they are parsed
 }
 
 var errSecond = errors.New("a second result")
@@ -202,7 +203,11 @@ func (f *foreign) call(m *machine, operands []*value.Node) *value.Node {
 	var results []*ast.Term
 	var first [1]*ast.Term
 	results = first[:0]
-	err := f.f(m.builtinContext(), terms, func(t *ast.Term) error {
+	context := m.builtinContext()
+	if f.keys {
+		context.InterQueryBuiltinValueCache = m.program.kept.Keys(operands)
+	}
+	err := f.f(context, terms, func(t *ast.Term) error {
 		if !f.relation && len(results) > 0 {
 			return topdown.Halt{Err: errSecond}
 		}

@@ -54,7 +54,7 @@ type remembered struct {
 
 func (p *Program) newMachine() *machine {
 	return &machine{
-		program: p, memo: make([]remembered, len(p.funcs)), hints: make([]uint32, p.hints),
+		program: p, own: own.Call{Kept: &p.kept}, memo: make([]remembered, len(p.funcs)), hints: make([]uint32, p.hints),
 		joins: make([]*value.Node, p.joins), stack: make([]*value.Node, 256),
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"defenseclaw/engine/internal/eval/plan/own"
 	"defenseclaw/engine/internal/eval/plan/value"
 
 	"github.com/open-policy-agent/opa/v1/ast"
@@ -33,6 +34,7 @@ type Program struct {
 	hints    int                          // how many statements remember where they found a member
 	joins    int                          // how many loops may have an index
 	machines sync.Pool
+	kept     own.Kept // what builtins made of constants and data
 
 	// Varies says that a builtin gives another answer each time, so that two evaluations may differ.
 	Varies bool

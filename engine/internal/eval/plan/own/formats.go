@@ -32,13 +32,14 @@ func concat(c *Call, x []*value.Node) *value.Node {
 	case 1:
 		return list.Elem(0)
 	}
-	c.text = c.text[:0]
+	c.text = slices.Grow(c.text[:0], total)
 	for i := range list.Len() {
 		if i > 0 {
 			c.text = append(c.text, by...)
 		}
 		c.text = append(c.text, list.Elem(i).Text()...)
 	}
+	c.arena.Count(len(c.text)) // where it was written
 	return c.made(string(c.text))
 }
 
@@ -72,6 +73,7 @@ func sprintf(c *Call, x []*value.Node) *value.Node {
 	if used != x[1].Len() {
 		return nil
 	}
+	c.arena.Count(len(c.text)) // where it was written
 	return c.made(string(c.text))
 }
 

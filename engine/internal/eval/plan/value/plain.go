@@ -1,5 +1,7 @@
 package value
 
+import "github.com/open-policy-agent/opa/v1/ast"
+
 // Frozen reports whether the node never changes and outlives the decision: a constant of the program, or a value of the
 // data. What was made of one, such as a compiled pattern, may be kept with it.
 func (n *Node) Frozen() bool { return n.owner == nil }
@@ -18,6 +20,9 @@ func (n *Node) Exact() bool {
 	}
 	return n.kind < Array
 }
+
+// Name is a string that never changes, to look members up with.
+func Name(s string) *Node { return &Node{kind: String, str: s, term: ast.InternedTerm(s)} }
 
 // AddDistinct adds an element that the set is known to lack.
 func (n *Node) AddDistinct(x *Node) {
