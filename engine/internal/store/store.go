@@ -4,6 +4,7 @@ package store
 
 import (
 	"context"
+	"sync"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/storage"
@@ -15,11 +16,31 @@ type Store struct {
 	storage.WritesNotSupported
 	storage.PolicyNotSupported
 	storage.TriggersNotSupported
-	root ast.Object
+	root   ast.Object
+	leaves func() int
 }
 
 // New makes the store of a document, which must not change afterwards.
-func New(root ast.Object) *Store { return &Store{root: root} }
+func New(root ast.Object) *Store {
+	return &Store{root: root, leaves: sync.OnceValue(func() int { return Leaves(root) })}
+}
+
+// Leaves is [Leaves] of the whole document. The first call counts them.
+func (s *Store) Leaves() int { return s.leaves() }
+
+// Leaves counts the values below v that are neither objects nor arrays; an empty one counts as one.
+func Leaves(v ast.Value) int {
+	n := 0
+	switch v := v.(type) {
+	case ast.Object:
+		v.Foreach(func(_, value *ast.Term) { n += Leaves(value.Value) })
+	case *ast.Array:
+		v.Foreach(func(value *ast.Term) { n += Leaves(value.Value) })
+	default:
+		return 1
+	}
+	return max(n, 1)
+}
 
 // Root is the whole document. Not to be changed.
 func (s *Store) Root() ast.Object { return s.root }

@@ -82,6 +82,8 @@ type Module struct {
 	Rules   []Rule
 	Refs    []Key // what it may refer to under data, sorted, each once, without names of its own package
 
+	Builtins []string // that it calls, or puts in the place of a function by with: sorted, each once, without operators
+
 	ReadsChain           bool // it calls rego.metadata.chain, which reads the metadata of packages above it
 	DescribesSubpackages bool // it has metadata for packages below it, which such a call reads
 	Replaces             bool // it uses with, which evaluates rules of others with another document
@@ -170,6 +172,13 @@ func (m *Module) scanRefs(parsed *ast.Module) {
 		switch x := x.(type) {
 		case *ast.With:
 			m.Replaces = true
+			m.addBuiltin(x.Value)
+		case *ast.Expr:
+			if terms, ok := x.Terms.([]*ast.Term); ok && len(terms) > 0 {
+				m.addBuiltin(terms[0])
+			}
+		case ast.Call:
+			m.addBuiltin(x[0])
 		case ast.Var:
 			if x == dataVar {
 				add("")
@@ -198,6 +207,25 @@ func (m *Module) scanRefs(parsed *ast.Module) {
 		visitor.Walk(rule)
 	}
 	slices.Sort(m.Refs)
+	slices.Sort(m.Builtins)
+}
+
+// addBuiltin adds the builtin that an operator names, if it names one. The name is OPA's own string, which takes no memory
+// for each module. A local function of that name counts as the builtin that it hides: a name too many, and never too few.
+func (m *Module) addBuiltin(operator *ast.Term) {
+	name := ""
+	switch v := operator.Value.(type) {
+	case ast.Var:
+		name = string(v)
+	case ast.Ref:
+		if v[0].Equal(ast.DefaultRootDocument) {
+			return
+		}
+		name = v.String()
+	}
+	if b := ast.BuiltinMap[name]; b != nil && b.Infix == "" && !slices.Contains(m.Builtins, b.Name) {
+		m.Builtins = append(m.Builtins, b.Name)
+	}
 }
 
 var (

@@ -1,0 +1,137 @@
+package engine
+
+import (
+	"maps"
+	"slices"
+
+	"defenseclaw/engine/internal/unit"
+	"defenseclaw/engine/source"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+)
+
+// Delta is what two generations do not share. It names candidates for differences: what it leaves out is the same in
+// both, and what it names may still mean the same. It takes time for the edit, not for everything, where the candidate
+// was loaded from the base or from a generation that was.
+type Delta struct {
+	Files    []FilePair    // files with other content, by path
+	Packages []PackagePair // packages with a module that was parsed anew, added or removed, by path
+
+	base, candidate *Generation
+}
+
+// FilePair is one file of both generations; nil where it is missing.
+type FilePair struct{ Before, After *source.File }
+
+// PackagePair is the compiled modules of one package in both generations, in the order of their files; empty where
+// there is no such package. Not to be changed.
+type PackagePair struct {
+	Path          ast.Ref
+	Before, After []*ast.Module
+}
+
+// DeltaOf compares two generations; base may be nil.
+func DeltaOf(base, candidate *Generation) *Delta {
+	d := &Delta{base: base, candidate: candidate}
+	if base == nil {
+		base = &Generation{reading: &source.Reading{}}
+	}
+	source.EachPair(base.Files(), candidate.Files(), (*source.File).Rel, func(before, after *source.File) {
+		if before == nil || after == nil || !before.SameContent(after) {
+			d.Files = append(d.Files, FilePair{before, after})
+		}
+	})
+	edit := editSince(base.parsed, candidate.parsed)
+	touched := map[unit.Key]ast.Ref{}
+	for _, m := range append(unitsOf(edit.removed), unitsOf(edit.added)...) {
+		touched[m.Package] = m.Path
+	}
+	for _, key := range slices.Sorted(maps.Keys(touched)) {
+		d.Packages = append(d.Packages, PackagePair{
+			Path: touched[key], Before: d.base.modulesOf(key), After: candidate.modulesOf(key),
+		})
+	}
+	return d
+}
+
+// modulesOf is the compiled modules of a package, tests left out. g may be nil.
+func (g *Generation) modulesOf(key unit.Key) []*ast.Module {
+	if g == nil {
+		return nil
+	}
+	p := g.policy.Graph().Package(key)
+	if p == nil {
+		return nil
+	}
+	var files []string
+	for _, m := range p.Modules {
+		files = append(files, m.File)
+	}
+	slices.Sort(files)
+	var modules []*ast.Module
+	for _, file := range files {
+		if m := g.Module(file); m != nil {
+			modules = append(modules, m)
+		}
+	}
+	return modules
+}
+
+// Affected returns the packages of the candidate, and of the base, whose rules can see one of the given packages or
+// places of data, directly or through rules of others, sorted and without the given ones. Like the package graph, it may
+// name too many and never too few.
+func (d *Delta) Affected(packages, data []ast.Ref) []ast.Ref {
+	given, seeds := unit.Set{}, []unit.Key{}
+	for _, ref := range packages {
+		given[unit.PathKey(ref)] = true
+	}
+	for _, ref := range append(slices.Clone(packages), data...) {
+		seeds = append(seeds, unit.PathKey(ref))
+	}
+	if len(seeds) == 0 {
+		return nil
+	}
+	readers := d.candidate.policy.Graph().Readers(seeds)
+	if d.base != nil {
+		readers.Add(d.candidate.policy.Graph().ChainReaders(given, d.base.policy.Graph()))
+	}
+	var found []ast.Ref
+	for _, key := range readers.Sorted() {
+		if p := d.candidate.policy.Graph().Package(key); p != nil && !given[key] {
+			found = append(found, p.Modules[0].Path)
+		}
+	}
+	return found
+}
+
+// NewBuiltins lists the builtins that modules of the candidate call, or put in the place of a function by with, and no
+// module of the base does: sorted, without those that have an operator.
+func (d *Delta) NewBuiltins() []string {
+	found := map[string]bool{}
+	for _, pair := range d.Packages {
+		p := d.candidate.policy.Graph().Package(unit.PathKey(pair.Path))
+		if p == nil {
+			continue
+		}
+		for _, m := range p.Modules {
+			for _, name := range m.Builtins {
+				found[name] = true
+			}
+		}
+	}
+	if d.base != nil && len(found) > 0 {
+		for _, p := range d.base.parsed {
+			if p.Unit == nil || p.Source.Kind() == source.KindTest {
+				continue
+			}
+			for _, name := range p.Unit.Builtins {
+				delete(found, name)
+			}
+		}
+	}
+	return slices.Sorted(maps.Keys(found))
+}
+
+// DataLeaves is the number of values in the data that are neither objects nor arrays; empty ones count as one. The first
+// call for a document counts it.
+func (g *Generation) DataLeaves() int { return g.data.Leaves() }
