@@ -88,6 +88,21 @@ func (c *Client) AcceptRemovals(ctx context.Context) ([]byte, error) {
 	return c.call(ctx, http.MethodPost, "/policy/reload?accept_removals=true", nil)
 }
 
+// DryRun asks what a reload would do, and returns the answer's body as it came. A refusal is an *[AnswerError].
+func (c *Client) DryRun(ctx context.Context, acceptRemovals bool) ([]byte, error) {
+	return c.call(ctx, http.MethodPost, fmt.Sprintf("/policy/reload?dry_run=true&accept_removals=%t", acceptRemovals), nil)
+}
+
+// Diff asks what differs between two sides that the sidecar holds; see [SideServing].
+func (c *Client) Diff(ctx context.Context, from, to string, withText bool) (*Review, error) {
+	query := url.Values{"from": {from}, "to": {to}, "text": {fmt.Sprint(withText)}}
+	var answer Review
+	if err := c.get(ctx, "/policy/diff?"+query.Encode(), &answer); err != nil {
+		return nil, err
+	}
+	return &answer, nil
+}
+
 // Status asks what serves.
 func (c *Client) Status(ctx context.Context) (answer StatusAnswer, err error) {
 	return answer, c.get(ctx, "/policy/status", &answer)

@@ -41,6 +41,7 @@ var goodRequests = []question{
 	{"GET", "/metrics", "", nil},
 	{"POST", "/policy/reload", "{}", []string{clientHeader}},
 	{"GET", "/policy/status", "", nil},
+	{"GET", "/policy/diff", "", nil},
 	{"POST", "/policy/lists/block", listed, []string{clientHeader}},
 	{"GET", "/policy/lists", "", nil},
 	{"DELETE", "/policy/lists/block", listed, []string{clientHeader}},
@@ -94,7 +95,7 @@ func TestEveryAnswerIsAsOpenAPISays(t *testing.T) {
 	openapi3filter.RegisterBodyDecoder("text/event-stream", openapi3filter.FileBodyDecoder)
 	t.Cleanup(func() { openapi3filter.UnregisterBodyDecoder("text/event-stream") })
 	for name, look := range map[string]func(*testing.T, *openAPI){
-		"good requests": answersToGoodRequests, "bad requests": answersToBadRequests, "OPA": answersOfOPA, "reloads": answersToReloads,
+		"good requests": answersToGoodRequests, "bad requests": answersToBadRequests, "OPA": answersOfOPA, "reloads": answersToReloads, "diffs": answersToDiffs,
 		"challenge": answersToTheChallenge, "events": answersOfEvents, "nothing serves": answersWhileNothingServes, "gates": answersOfGates, "system.authz": answersOfThePolicy, "rate": answersToFloods,
 	} {
 		t.Run(name, func(t *testing.T) { look(t, o) })

@@ -11,6 +11,7 @@ import (
 	"defenseclaw/api/gate"
 	"defenseclaw/api/internal/decision"
 	"defenseclaw/engine"
+	"defenseclaw/engine/review"
 )
 
 // AnnounceAudit is the name of the announcement whose failure makes a reload answer 500.
@@ -21,13 +22,19 @@ func (s *Server) reload(w http.ResponseWriter, r *http.Request) error {
 	if s.cfg.PolicyDir == "" {
 		return &decision.HTTPError{Status: http.StatusServiceUnavailable, Message: "policy_dir not configured"}
 	}
+	dry, err := truth(r, "dry_run")
+	if err != nil {
+		return err
+	}
 	if s.cfg.Engine == nil {
-		return s.validate(w, r)
+		return s.validate(w, r, dry)
 	}
 	asked := trigger(r)
-	var err error
-	if asked.AcceptRemovals, err = acceptsRemovals(r); err != nil {
+	if asked.AcceptRemovals, err = truth(r, "accept_removals"); err != nil {
 		return err
+	}
+	if dry {
+		return s.dryRun(w, r, asked)
 	}
 	// If the caller leaves, the wait ends but the attempt goes on.
 	report, err := s.cfg.Engine.Reload(r.Context(), asked)
@@ -46,8 +53,9 @@ func (s *Server) reload(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// validate is the reload of a validate-only sidecar: it loads the directory and discards the result.
-func (s *Server) validate(w http.ResponseWriter, r *http.Request) error {
+// validate is the reload of a validate-only sidecar: it loads the directory and discards the result. A dry run is not
+// recorded.
+func (s *Server) validate(w http.ResponseWriter, r *http.Request, dry bool) error {
 	report := engine.Report{
 		Trigger:   trigger(r),
 		Result:    engine.Success,
@@ -62,14 +70,23 @@ func (s *Server) validate(w http.ResponseWriter, r *http.Request) error {
 		}
 	}
 	var unrecorded error
-	if s.cfg.Validated != nil {
+	if s.cfg.Validated != nil && !dry {
 		unrecorded = s.cfg.Validated(r.Context(), report)
 	}
 	switch {
-	case report.Refused != nil && isLoadFailure(report.Refused):
-		decision.WriteJSON(w, http.StatusInternalServerError, s.failed("reload failed: ", report.Refused))
 	case report.Refused != nil:
-		decision.WriteJSON(w, http.StatusBadRequest, s.failed("compilation failed: ", report.Refused))
+		status, answer := http.StatusBadRequest, s.failed("compilation failed: ", report.Refused)
+		if isLoadFailure(report.Refused) {
+			status, answer = http.StatusInternalServerError, s.failed("reload failed: ", report.Refused)
+		}
+		if dry {
+			answer.Status = "refused"
+		}
+		decision.WriteJSON(w, status, answer)
+	case dry:
+		decision.WriteJSON(w, http.StatusOK, DryRunAnswer{
+			Status: "admitted", Digest: review.Digest("", g.Revision(), ""), Review: ReviewOf(review.Of(nil, g)),
+		})
 	default:
 		s.reloaded(w, ReloadAnswer{
 			Revision: g.Revision(), Changed: []string{}, DurationMS: milliseconds(report.Duration),
@@ -123,9 +140,8 @@ func trigger(r *http.Request) engine.Trigger {
 	return engine.Trigger{Kind: engine.TriggerAPI, Actor: callerName(r.Context()), Client: client(r), RequestID: r.Header.Get(HeaderRequestID)}
 }
 
-// acceptsRemovals reads the parameter of the query. The body is ignored, as the contract says.
-func acceptsRemovals(r *http.Request) (bool, error) {
-	const name = "accept_removals"
+// truth reads a parameter of the query. The body is ignored, as the contract says.
+func truth(r *http.Request, name string) (bool, error) {
 	switch given := r.URL.Query().Get(name); given {
 	case "", "false":
 		return false, nil

@@ -43,6 +43,7 @@ func (s *Server) table() []route {
 		{pattern: "/metrics", access: gate.Read, scope: gate.ScopeRead, methods: get, handle: s.metrics},
 		{pattern: "/policy/reload", access: gate.Change, scope: gate.ScopeChange, methods: post, handle: s.reload},
 		{pattern: "/policy/status", access: gate.Read, scope: gate.ScopeRead, methods: get, handle: s.status},
+		{pattern: "/policy/diff", access: gate.Read, scope: gate.ScopeRead, methods: get, handle: s.diff},
 		{pattern: "/policy/events", access: gate.Read, scope: gate.ScopeRead, methods: get, handle: s.events},
 		{pattern: "/policy/lists", access: gate.Read, scope: gate.ScopeRead, methods: get, handle: s.lists},
 		{pattern: "/policy/lists/{list}", access: gate.Change, scope: gate.ScopeChange, methods: change, handle: s.changeList},

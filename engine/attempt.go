@@ -94,17 +94,21 @@ func (e *Engine) loader(trigger Trigger, previous *Generation, begin func(phase 
 		lastRefusal = nil // worth another try
 	}
 	return &loader{
-		options: source.Options{Limits: e.cfg.Limits, Tests: e.cfg.Tests, Earlier: earlier(trigger, previous)},
-		eval: eval.Config{
-			Limiter: e.limiter, TimeoutNow: &e.timeout, OnHot: e.hot.add, OnAsked: e.asked.add,
-			MaxAnswerBytes: e.cfg.MaxAnswerBytes, AwaitAbandoned: e.cfg.AwaitAbandoned,
-			NoPrograms: e.cfg.NoPrograms, MaxDecisionBytes: e.cfg.MaxDecisionBytes, Shadow: e.cfg.Shadow,
-			OnDifference: e.cfg.OnDifference, Counts: &e.counts,
-		},
+		options:     source.Options{Limits: e.cfg.Limits, Tests: e.cfg.Tests, Earlier: earlier(trigger, previous)},
+		eval:        e.evalConfig(),
 		elsewhere:   e.elsewhere(),
 		wait:        e.removalWait(trigger),
 		lastRefusal: lastRefusal,
 		begin:       begin,
+	}
+}
+
+func (e *Engine) evalConfig() eval.Config {
+	return eval.Config{
+		Limiter: e.limiter, TimeoutNow: &e.timeout, OnHot: e.hot.add, OnAsked: e.asked.add,
+		MaxAnswerBytes: e.cfg.MaxAnswerBytes, AwaitAbandoned: e.cfg.AwaitAbandoned,
+		NoPrograms: e.cfg.NoPrograms, MaxDecisionBytes: e.cfg.MaxDecisionBytes, Shadow: e.cfg.Shadow,
+		OnDifference: e.cfg.OnDifference, Counts: &e.counts,
 	}
 }
 

@@ -54,8 +54,10 @@ type Engine struct {
 	cfg      Config
 	requests chan request
 	pings    chan struct{}
-	stopped  chan struct{}  // closed when Run has ended
-	left     sync.WaitGroup // work that outlives its attempt, joined when Run ends
+
+	asideSlot chan struct{}  // held by what is loaded besides attempts
+	stopped   chan struct{}  // closed when Run has ended
+	left      sync.WaitGroup // work that outlives its attempt, joined when Run ends
 
 	current atomic.Pointer[Generation]
 	status  atomic.Pointer[Status]
@@ -92,8 +94,10 @@ func New(cfg Config) (*Engine, error) {
 		cfg:      cfg,
 		requests: make(chan request),
 		pings:    make(chan struct{}),
-		stopped:  make(chan struct{}),
-		limiter:  eval.NewLimiter(cfg.MaxDecisions),
+
+		asideSlot: make(chan struct{}, 1),
+		stopped:   make(chan struct{}),
+		limiter:   eval.NewLimiter(cfg.MaxDecisions),
 	}
 	e.Adjust(cfg.DecisionTimeout, cfg.RemovalWait)
 	e.hot = newHotPaths(e.Current)

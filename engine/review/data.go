@@ -51,12 +51,9 @@ func (c *comparison) object(before, after ast.Object, at ast.Ref) {
 		return
 	}
 	before.Foreach(func(k, was *ast.Term) {
-		is := after.Get(k)
-		switch {
-		case is == was:
-		case is == nil:
+		if is := after.Get(k); is == nil {
 			c.add(at.Append(k), Removed, was, nil)
-		default:
+		} else if is != was {
 			c.both(was, is, at.Append(k))
 		}
 	})

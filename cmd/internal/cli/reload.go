@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"io"
@@ -21,6 +22,8 @@ func reloadCommand() *cli.Command {
 		Flags: append(clientFlags(), &cli.BoolFlag{
 			Name:  "accept-removals",
 			Usage: "accept that files which serve are gone, also where a domain loses its package or its data with them",
+		}, &cli.BoolFlag{
+			Name: "dry-run", Usage: "load, check and compare what the directory holds, and change nothing",
 		}, &cli.DurationFlag{
 			Name: "timeout", Value: api.DefaultClientTimeout, Usage: "wait at most `DURATION` for the answer",
 		}),
@@ -36,6 +39,9 @@ func reloadCommand() *cli.Command {
 			reload := sidecar.Reload
 			if c.Bool("accept-removals") {
 				reload = sidecar.AcceptRemovals
+			}
+			if c.Bool("dry-run") {
+				reload = func(ctx context.Context) ([]byte, error) { return sidecar.DryRun(ctx, c.Bool("accept-removals")) }
 			}
 			answer, err := reload(c.Context)
 			var refused *api.AnswerError

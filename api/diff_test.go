@@ -1,0 +1,101 @@
+package api_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"net/http"
+	"strings"
+	"testing"
+
+	"defenseclaw/api"
+	"defenseclaw/engine"
+)
+
+// answersToDiffs are those about two policies.
+func answersToDiffs(t *testing.T, o *openAPI) {
+	dry := question{"POST", "/policy/reload?dry_run=true", "", []string{clientHeader}}
+	before := map[string]string{"p.rego": "package p\ndefault x := 1\ny := 1\n# METADATA\n# entrypoint: true\nz := y", "data.json": `{"l": [1], "o": 1}`}
+	s := start(t, before, func(c *api.Config, _ *engine.Config) {
+		c.Kept = func(_ context.Context, name string) (fs.FS, error) {
+			switch name {
+			case "abcd":
+				return policy(map[string]string{"p.rego": "package p\nx := 2"}), nil
+			case "broken":
+				return nil, errors.New("damaged")
+			default:
+				return nil, api.ErrNoSide
+			}
+		}
+	})
+	s.files = policy(map[string]string{"p.rego": "package p\ndefault x := 2\ny := count([2])", "q.rego": "package q", "data.json": `{"l": [2], "n": null}`})
+	for _, target := range []string{"/policy/diff?text=true", "/policy/diff?from=serving&to=serving", "/policy/diff?from=abcd&to=disk"} {
+		o.ask(s, question{"GET", target, "", nil}, http.StatusOK)
+	}
+	o.ask(s, dry, http.StatusOK)
+	o.ask(s, question{"GET", "/policy/diff?text=perhaps", "", nil}, http.StatusBadRequest, true)
+	o.ask(s, question{"GET", "/policy/diff?from=ffff", "", nil}, http.StatusNotFound)
+	o.ask(s, question{"GET", "/policy/diff?to=broken", "", nil}, http.StatusUnprocessableEntity)
+	s.files = policy(map[string]string{"p.rego": "package p\nx := := 2"})
+	o.ask(s, question{"GET", "/policy/diff", "", nil}, http.StatusUnprocessableEntity)
+	o.ask(s, dry, http.StatusInternalServerError)
+	s = validateOnly(t, map[string]string{"p.rego": "package p\nx := 1"})
+	o.ask(s, dry, http.StatusOK)
+	s.files = policy(map[string]string{"p.rego": "package p\nx := := 2"})
+	o.ask(s, dry, http.StatusBadRequest)
+}
+
+func TestADryRunChangesNothing(t *testing.T) {
+	announced := 0
+	s := start(t, map[string]string{"p.rego": "package p\nx := 1"}, func(_ *api.Config, e *engine.Config) {
+		e.Announcements = append(e.Announcements, engine.Announcement{Name: "count", Run: func(context.Context, engine.Report) error { announced++; return nil }})
+	})
+	status := func() string {
+		_, answer, _ := s.request("GET", "/policy/status", "")
+		return answer
+	}
+	before, calls := status(), announced
+	for _, c := range []struct {
+		text, want string
+		status     int
+	}{
+		{"package p\nx := 2", `"status":"admitted"`, http.StatusOK},
+		{"package p\nx := 1", `"same":true`, http.StatusOK},
+		{"package p\nx := := 1", `"status":"refused","error":"reload failed: p.rego:2:6: rego_parse_error`, http.StatusInternalServerError},
+	} {
+		s.files = policy(map[string]string{"p.rego": c.text})
+		code, answer, _ := s.request("POST", "/policy/reload?dry_run=true", "", clientHeader)
+		if code != c.status || !strings.Contains(answer, c.want) {
+			t.Errorf("%q: %d %s", c.text, code, answer)
+		}
+	}
+	if status() != before || announced != calls {
+		t.Errorf("the status is\n%s\nand was\n%s; %d announcements, and %d before", status(), before, announced, calls)
+	}
+	code, answer, _ := s.request("POST", "/policy/reload?dry_run=perhaps", "", clientHeader)
+	if code != http.StatusBadRequest {
+		t.Errorf("%d %s", code, answer)
+	}
+}
+
+func TestADigestNamesTheStep(t *testing.T) {
+	s := start(t, map[string]string{"p.rego": "package p\nx := 1"}, nil)
+	digest := func(text string) string {
+		t.Helper()
+		s.files = policy(map[string]string{"p.rego": text})
+		_, answer, _ := s.request("POST", "/policy/reload?dry_run=true", "", clientHeader)
+		var dry api.DryRunAnswer
+		if err := json.Unmarshal([]byte(answer), &dry); err != nil || dry.Digest == "" {
+			t.Fatalf("%s: %v", answer, err)
+		}
+		return dry.Digest
+	}
+	first := digest("package p\nx := 2")
+	if again := digest("package p\nx := 2"); again != first {
+		t.Errorf("%s, and %s before", again, first)
+	}
+	if other := digest("package p\nx := 3"); other == first {
+		t.Error("another candidate has the same digest")
+	}
+}

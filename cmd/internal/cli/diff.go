@@ -1,0 +1,106 @@
+package cli
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"defenseclaw/api"
+	"defenseclaw/cmd/internal/report"
+	"defenseclaw/cmd/internal/terminal"
+
+	"github.com/urfave/cli/v2"
+)
+
+// The exit codes of policy diff.
+const (
+	exitDifferent = 1
+	exitCouldNot  = 2
+)
+
+func diffCommand() *cli.Command {
+	flags := append(clientFlags(), settingFlags("policy-dir", "overlays")...)
+	return &cli.Command{
+		Name:      "diff",
+		Usage:     "show what differs between two policies; exits with 0 if nothing does, 1 if something does, 2 if it could not tell",
+		ArgsUsage: "[A [B]]",
+		Description: "A and B are serving, disk, the first digits of a revision that is kept, or a directory. Without B it is disk, " +
+			"and without A, too, it is serving. A directory is read by this command and never by the sidecar.",
+		Flags: append(flags,
+			&cli.BoolFlag{Name: "stat", Usage: "show files, packages and counts"},
+			&cli.BoolFlag{Name: "rules", Usage: "show rules, defaults, data, builtins, entry points and tests"},
+			&cli.BoolFlag{Name: "text", Usage: "show the files as a unified diff"},
+			&cli.BoolFlag{Name: "json", Usage: "print JSON; with --text the unified diff is in it"},
+		),
+		Action: func(c *cli.Context) error {
+			same, err := diff(c)
+			switch {
+			case err != nil:
+				return &exitError{code: exitCouldNot, err: err}
+			case !same:
+				return &exitError{code: exitDifferent}
+			default:
+				return nil
+			}
+		},
+		OnUsageError: usageError,
+	}
+}
+
+func diff(c *cli.Context) (same bool, err error) {
+	from, to := api.SideServing, api.SideDisk
+	args := c.Args().Slice()
+	if i := slices.IndexFunc(args, func(arg string) bool { return strings.HasPrefix(arg, "-") }); i >= 0 {
+		return false, fmt.Errorf("unexpected argument %q: flags stand before the sides", args[i])
+	}
+	switch len(args) {
+	case 0:
+	case 1:
+		from = args[0]
+	case 2:
+		from, to = args[0], args[1]
+	default:
+		return false, fmt.Errorf("unexpected argument %q; at most two sides can be compared", args[2])
+	}
+	all := !c.Bool("stat") && !c.Bool("rules") && !c.Bool("text")
+	withText := c.Bool("text") || all && !c.Bool("json")
+	review, err := compare(c, from, to, withText)
+	if err != nil {
+		return false, err
+	}
+	if c.Bool("json") {
+		return review.Same, report.JSON(c.App.Writer, review)
+	}
+	if all || c.Bool("stat") {
+		printStat(c.App.Writer, review)
+	}
+	if all || c.Bool("rules") {
+		printRules(c.App.Writer, review)
+	}
+	if withText && review.Text != "" {
+		terminal.Fprintf(c.App.Writer, "%s", terminal.Text(review.Text))
+	}
+	return review.Same, nil
+}
+
+// compare asks the sidecar, unless a side is a directory: those are this command's own.
+func compare(c *cli.Context, from, to string, withText bool) (*api.Review, error) {
+	if isDirectory(from) || isDirectory(to) {
+		return compareHere(c, from, to, withText)
+	}
+	sidecar, err := client(c)
+	if err != nil {
+		return nil, err
+	}
+	answer, err := sidecar.Diff(c.Context, from, to, withText)
+	var refused *api.AnswerError
+	if errors.As(err, &refused) {
+		var body api.ReloadAnswer
+		if json.Unmarshal(refused.Body, &body) == nil {
+			report.Write(c.App.ErrWriter, received(body.Diagnostics))
+		}
+	}
+	return answer, err
+}

@@ -1,0 +1,152 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"defenseclaw/api"
+	"defenseclaw/cmd/internal/report"
+	"defenseclaw/cmd/internal/settings"
+	"defenseclaw/cmd/internal/sidecar"
+	"defenseclaw/engine"
+	"defenseclaw/engine/history"
+	"defenseclaw/engine/review"
+	"defenseclaw/engine/source"
+	"defenseclaw/policies"
+
+	"github.com/urfave/cli/v2"
+)
+
+// isDirectory reports whether a side is a directory: a path that is there, or a name that can mean nothing else.
+func isDirectory(side string) bool {
+	if side == api.SideServing || side == api.SideDisk {
+		return false
+	}
+	info, err := os.Stat(side)
+	return err == nil && info.IsDir() || filepath.Base(side) != side
+}
+
+// compareHere compares in this process. It is for directories that the sidecar must not read.
+func compareHere(c *cli.Context, from, to string, withText bool) (*api.Review, error) {
+	before, err := openSide(c, from)
+	if err != nil {
+		return nil, err
+	}
+	after, err := openSide(c, to)
+	if err != nil {
+		return nil, err
+	}
+	base, err := loadSide(c, from, before, nil)
+	if err != nil {
+		return nil, err
+	}
+	candidate, err := loadSide(c, to, after, base)
+	if err != nil {
+		return nil, err
+	}
+	found := review.Of(base, candidate)
+	if suites, err := suitesOf(c.Context, before, after); err == nil { // tests that do not compile are not compared
+		found.WithTests(suites[0], suites[1])
+	}
+	answer := api.ReviewOf(found)
+	answer.Base.Name, answer.Candidate.Name = from, to
+	if withText {
+		answer.Text = review.TextOf(base, candidate)
+	}
+	return answer, nil
+}
+
+// loadSide prints what is wrong with a side that cannot be loaded.
+func loadSide(c *cli.Context, side string, src fs.FS, previous *engine.Generation) (*engine.Generation, error) {
+	g, err := engine.Load(c.Context, src, previous)
+	if refused := new(engine.Refused); errors.As(err, &refused) {
+		report.Write(c.App.ErrWriter, refused.Diagnostics)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", side, err)
+	}
+	return g, nil
+}
+
+func suitesOf(ctx context.Context, sources ...fs.FS) ([]*engine.Suite, error) {
+	var suites []*engine.Suite
+	for _, src := range sources {
+		if _, hasTests := src.(*source.Dir); !hasTests {
+			return nil, errors.New("the history keeps no tests")
+		}
+		suite, err := engine.LoadSuite(ctx, src)
+		if err != nil {
+			return nil, err
+		}
+		suites = append(suites, suite)
+	}
+	return suites, nil
+}
+
+// openSide opens a side next to a directory. The sources stay open until the process exits.
+func openSide(c *cli.Context, side string) (fs.FS, error) {
+	s, err := resolve(c)
+	if isDirectory(side) {
+		if err != nil && c.IsSet("overlays") {
+			return nil, err // a directory that is named needs no other setting
+		}
+		return source.Open(side, source.Config{Overlays: s.Overlays})
+	}
+	if err != nil {
+		return nil, err
+	}
+	if side == api.SideServing {
+		return openServing(c, s)
+	}
+	if s.PolicyDir == "" {
+		if side != api.SideDisk {
+			return nil, fmt.Errorf("%s: the embedded default pack is used, of which nothing is kept", side)
+		}
+		return policies.FS(), nil
+	}
+	if side == api.SideDisk {
+		return source.Open(s.PolicyDir, source.Config{AllowOutside: s.OutsideLinks, Overlays: s.Overlays})
+	}
+	return keptHere(c.Context, s, side)
+}
+
+// openServing finds what serves by its revision: in the policy directory, or in the history next to it.
+func openServing(c *cli.Context, s settings.Settings) (fs.FS, error) {
+	running, err := client(c)
+	if err != nil {
+		return nil, err
+	}
+	status, err := running.Status(c.Context)
+	if err != nil {
+		return nil, err
+	}
+	if status.Revision == "" {
+		return nil, errors.New("serving: no policy is loaded")
+	}
+	if status.PolicyDir == "" {
+		return policies.FS(), nil
+	}
+	s.PolicyDir = status.PolicyDir
+	if disk, err := source.Open(s.PolicyDir, source.Config{AllowOutside: s.OutsideLinks, Overlays: s.Overlays}); err == nil {
+		if reading, err := source.Read(c.Context, disk, source.Options{}); err == nil && reading.Revision() == status.Revision {
+			return disk, nil
+		}
+	}
+	return keptHere(c.Context, s, status.Revision)
+}
+
+func keptHere(ctx context.Context, s settings.Settings, name string) (fs.FS, error) {
+	dir, err := filepath.Abs(s.PolicyDir)
+	if err != nil {
+		return nil, fmt.Errorf("policy directory %s: %w", s.PolicyDir, err)
+	}
+	store, err := history.New(history.Config{Dir: s.HistoryDir(dir)})
+	if err != nil {
+		return nil, err
+	}
+	return sidecar.Kept(ctx, store, name)
+}
