@@ -151,6 +151,7 @@ var others = map[string][]string{
 	"/.well-known/authzen-configuration": nil,
 	"/health/proof":                      {"", "?nonce=00&proof=00", "?nonce=x&proof=x"},
 	"/status":                            nil,
+	"/policy/diff":                       {"?text=perhaps", "?from=../other", "?to=/etc", "?from=HEAD", "?to=" + strings.Repeat("a", 5000), "?from=sha256:"},
 	"/alerts":                            {"?limit=0", "?limit=x", "?limit=-1"},
 	"/audit/verify":                      {"?head=1", "?head=x:y", "?head=:", "?head=-1:00"},
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"regexp"
 
 	"defenseclaw/api/internal/decision"
 	"defenseclaw/engine"
@@ -19,6 +20,9 @@ const (
 // ErrNoSide is wrapped by an error of [Config].Kept: nothing is kept under the name. The answer is 404.
 var ErrNoSide = errors.New("no such policy is kept")
 
+// sideNames are the only names that are looked for: no path is one.
+var sideNames = regexp.MustCompile(`^(serving|disk|[0-9]{1,19}|(sha256:)?[0-9a-f]{4,64})$`)
+
 // diff is GET /policy/diff: what differs between two sides. It reads no directory but the sidecar's own.
 func (s *Server) diff(w http.ResponseWriter, r *http.Request) error {
 	withText, err := truth(r, "text")
@@ -32,6 +36,11 @@ func (s *Server) diff(w http.ResponseWriter, r *http.Request) error {
 	}
 	if to == "" {
 		to = SideDisk
+	}
+	for _, name := range []string{from, to} {
+		if !sideNames.MatchString(name) {
+			return decision.BadRequest("a side is %q: expected serving, disk, a number of the history or the beginning of a revision", name[:min(len(name), 100)])
+		}
 	}
 	base, err := s.side(r.Context(), from)
 	if err != nil {

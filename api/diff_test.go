@@ -22,7 +22,7 @@ func answersToDiffs(t *testing.T, o *openAPI) {
 			switch name {
 			case "abcd":
 				return policy(map[string]string{"p.rego": "package p\nx := 2"}), nil
-			case "broken":
+			case "dead":
 				return nil, errors.New("damaged")
 			default:
 				return nil, api.ErrNoSide
@@ -36,7 +36,7 @@ func answersToDiffs(t *testing.T, o *openAPI) {
 	o.ask(s, dry, http.StatusOK)
 	o.ask(s, question{"GET", "/policy/diff?text=perhaps", "", nil}, http.StatusBadRequest, true)
 	o.ask(s, question{"GET", "/policy/diff?from=ffff", "", nil}, http.StatusNotFound)
-	o.ask(s, question{"GET", "/policy/diff?to=broken", "", nil}, http.StatusUnprocessableEntity)
+	o.ask(s, question{"GET", "/policy/diff?to=dead", "", nil}, http.StatusUnprocessableEntity)
 	s.files = policy(map[string]string{"p.rego": "package p\nx := := 2"})
 	o.ask(s, question{"GET", "/policy/diff", "", nil}, http.StatusUnprocessableEntity)
 	o.ask(s, dry, http.StatusInternalServerError)
