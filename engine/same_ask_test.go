@@ -137,7 +137,7 @@ func oursAnswer(ctx context.Context, g *Generation, path Path, input ast.Value, 
 	}
 	if fromText, err := textAnswer(ctx, g, path, input, appendDecision, value != nil || whole.text == "undefined"); err != nil {
 		return answer{}, err
-	} else if want := textOf(g, value, whole); fromText != want {
+	} else if want := textOf(g, value, whole); fromText != want && want != "" {
 		return answer{text: fmt.Sprintf("%s, but from a text %s", want, fromText)}, nil
 	}
 	if value == nil || !strict {

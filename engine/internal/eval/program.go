@@ -33,10 +33,11 @@ const (
 	maxAskedShare = 16
 	minAsked      = 4
 
-	// Of a young program, one decision in comparedEvery is timed beside that of OPA's evaluator. After so many comparisons it counts as
-	// grown up.
-	comparedEvery = 64
-	comparisons   = 8
+	// The second, fourth, eighth ... decision of a young program is timed beside that of OPA's evaluator. After so many
+	// comparisons it counts as grown up. One that takes steep times as long is given up after steepRounds of them, since each
+	// decision by it costs that much.
+	comparisons        = 8
+	steep, steepRounds = 4, 3
 
 	// A decision with more iterations and calls than this is compared even then: OPA's evaluator may look up by a key what a
 	// program makes as a whole, and the input that shows it may come late.
@@ -60,6 +61,7 @@ type program struct {
 
 	// Comparisons of time, and the sums of both sides in nanoseconds.
 	rounds atomic.Int32
+	slow   atomic.Int32 // of rounds, those that were steep
 	own    atomic.Int64
 	theirs atomic.Int64
 }
@@ -126,7 +128,7 @@ func (e *Evaluator) byProgram(ctx context.Context, p *plan, d *decision) (_ comp
 	e.cfg.Counts.Decisions.Add(1)
 	// A comparison makes a decision about twice as long, so few are made, and none of a program that is grown up. The first
 	// is not among them: it makes what the next ones find, such as the values of rules that depend on the data alone.
-	timed := n%comparedEvery == 0 && t.rounds.Load() < comparisons
+	timed := n > 1 && n&(n-1) == 0 && t.rounds.Load() < comparisons
 	// Which decisions are made twice is left to chance: callers that ask in a pattern must not be able to avoid it.
 	shadowed := e.cfg.Shadow > 0 && rand.Float64() < e.cfg.Shadow
 	call := d.call(ctx, e.cfg.maxDecisionBytes())
@@ -170,8 +172,7 @@ func (e *Evaluator) byProgram(ctx context.Context, p *plan, d *decision) (_ comp
 func (e *Evaluator) compare(
 	ctx context.Context, p *plan, t *program, r compiled.Result, d *decision, own time.Duration,
 ) (_ compiled.Result, ok bool, _ error) {
-	// That it has to make a value of the
-	// input's text counts as its time, since that is what the program saves.
+	// That it has to make a value of the input's text counts as its time, since that is what the program saves.
 	begun := time.Now()
 	theirs, err := e.byOPA(ctx, p, d)
 	if topdown.IsCancel(err) {
@@ -200,7 +201,11 @@ func (e *Evaluator) compare(
 func (t *program) timed(own, theirs time.Duration) {
 	// Sums, since one decision says little: a garbage collection, or another process, may fall into either side.
 	sum, other := t.own.Add(int64(own)), t.theirs.Add(int64(theirs))
-	if t.rounds.Add(1) >= comparisons && sum > other+other/10 {
+	if own > steep*theirs {
+		t.slow.Add(1)
+	}
+	rounds := t.rounds.Add(1)
+	if rounds >= comparisons && sum > other+other/10 || rounds >= steepRounds && t.slow.Load() == rounds {
 		t.giveUp(fmt.Sprintf("it takes %v where OPA's evaluator takes %v", own, theirs))
 	}
 }

@@ -115,6 +115,10 @@ func (c *compiler) callDynamic(s *ir.CallDynamicStmt) op {
 		}
 		fn := c.byPath[place.String()]
 		if fn == nil {
+			// OPA's planner forgets places without a rule of their own that have rules below them.
+			if _, rule, _ := strings.Cut(place.String(), "\x00"); c.named.places[rule] {
+				return m.ask("a place with rules below it is chosen")
+			}
 			return ended
 		}
 		if fn.params != len(args) {

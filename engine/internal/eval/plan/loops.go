@@ -13,12 +13,14 @@ type loop struct {
 	anyOrder             bool
 	body                 block
 	join                 *join // nil: it looks at all elements
+	apart                bool  // it looks for keys of which a part is known, in what a rule makes
 }
 
 // scan compiles a loop over a collection. What is none has no iterations.
 func (c *compiler) scan(s *ir.ScanStmt) (op, error) {
 	o := &loop{source: c.local(s.Source), key: c.local(s.Key), element: c.local(s.Value), keyed: c.facts.reads(s.Key)}
 	o.anyOrder = c.anyOrder(s)
+	o.apart = c.marked[s.Source] && takesApart(s.Block, s.Key)
 	var err error
 	if o.join, err = c.joinOf(s); err != nil {
 		return nil, err
@@ -34,6 +36,9 @@ func (o *loop) run(m *machine, l []*value.Node) int {
 	}
 	if from.Partial() {
 		return m.ask("a loop over data of which parts were left out")
+	}
+	if o.apart && m.program.names != (names{}) {
+		return m.ask("a part of the key of a rule may be a name in the data of another kind")
 	}
 	if !o.anyOrder {
 		from.Sort()

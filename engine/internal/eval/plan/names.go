@@ -18,26 +18,27 @@ import (
 type named struct {
 	rules []string  // the paths of their functions, as in [function].path but for the first part
 	lists []ast.Ref // the data they look into; a part that is no constant stands for all members
+
+	places map[string]bool // where there are rules, or below which there are
 }
 
 // namedRules finds them. A key is looked up in the data where its variable, or one that is equal to it, is in a reference.
 func namedRules(modules map[string]*ast.Module) *named {
-	n := &named{}
+	n := &named{places: map[string]bool{}}
 	for _, module := range modules {
 		for _, rule := range module.Rules {
+			var parts []string
+			for _, part := range rule.Ref().GroundPrefix()[1:] {
+				text, _ := part.Value.(ast.String) // plannable has seen to it that it is one
+				parts = append(parts, string(text))
+				n.places[strings.Join(parts, "\x00")] = true
+			}
 			if len(rule.Head.Args) > 0 {
 				continue
 			}
-			refs := lookedUp(rule)
-			if len(refs) == 0 {
-				continue
+			if refs := lookedUp(rule); len(refs) > 0 {
+				n.rules, n.lists = append(n.rules, strings.Join(parts, "\x00")), append(n.lists, refs...)
 			}
-			var parts []string
-			for _, part := range rule.Ref().GroundPrefix()[1:] {
-				text, _ := part.Value.(ast.String)
-				parts = append(parts, string(text))
-			}
-			n.rules, n.lists = append(n.rules, strings.Join(parts, "\x00")), append(n.lists, refs...)
 		}
 	}
 	return n
@@ -187,6 +188,23 @@ func (n names) have(key *value.Node) bool {
 	case value.Array, value.Set:
 		for i := range key.Len() {
 			if n.have(key.Elem(i)) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// takesApart reports whether a loop compares parts of its keys, as s[[1, x]] does.
+func takesApart(b *ir.Block, key ir.Local) bool {
+	for _, stmt := range b.Stmts {
+		switch s := stmt.(type) {
+		case *ir.IsArrayStmt:
+			if s.Source.Value == key {
+				return true
+			}
+		case *ir.IsObjectStmt:
+			if s.Source.Value == key {
 				return true
 			}
 		}

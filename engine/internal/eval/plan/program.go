@@ -51,7 +51,9 @@ type Source struct {
 
 // Make makes the program of the document at ref. An error says why there is none.
 func Make(ctx context.Context, from Source, ref ast.Ref) (*Program, error) {
-	if err := plannable(from.Compiler); err != nil {
+	s := &sizer{compiler: from.Compiler, sizes: map[*ast.Rule]int{}}
+	rules := s.reachable(s.rulesAt(ref))
+	if err := errors.Join(plannable(from.Compiler, rules), s.tooLarge(rules)); err != nil {
 		return nil, err
 	}
 	named := namedRules(from.Compiler.Modules) // before the planner has them

@@ -156,12 +156,12 @@ func (c *compiler) inserting(stmt ir.Stmt) (op, error) {
 	case *ir.ArrayAppendStmt:
 		x, array := c.operand(s.Value), c.local(s.Array)
 		return func(m *machine, l []*value.Node) int {
-			return m.added(x.of(l), func(x *value.Node) { l[array].Append(x) })
+			return m.added(l[array], value.Array, x.of(l), func(x *value.Node) { l[array].Append(x) })
 		}, nil
 	case *ir.SetAddStmt:
 		x, to := c.operand(s.Value), c.local(s.Set)
 		return func(m *machine, l []*value.Node) int {
-			return m.added(x.of(l), func(x *value.Node) { l[to].Add(x) })
+			return m.added(l[to], value.Set, x.of(l), func(x *value.Node) { l[to].Add(x) })
 		}, nil
 	case *ir.ObjectInsertStmt:
 		key, x, object := c.operand(s.Key), c.operand(s.Value), c.local(s.Object)
@@ -170,14 +170,14 @@ func (c *compiler) inserting(stmt ir.Stmt) (op, error) {
 			if k == nil {
 				return m.ask("a key is undefined")
 			}
-			return m.added(x.of(l), func(x *value.Node) { l[object].Insert(k, x) })
+			return m.added(l[object], value.Object, x.of(l), func(x *value.Node) { l[object].Insert(k, x) })
 		}, nil
 	case *ir.ObjectInsertOnceStmt:
 		key, x, object := c.operand(s.Key), c.operand(s.Value), c.local(s.Object)
 		return func(m *machine, l []*value.Node) int {
 			k, v := key.of(l), x.of(l)
-			if k == nil || v == nil {
-				return m.ask("a member is undefined")
+			if k == nil || v == nil || l[object].Kind() != value.Object {
+				return m.ask("a member is undefined, or of what is no object")
 			}
 			if before := l[object].Insert(k, v); before != nil && !value.Equal(before, v) {
 				return m.ask("two values of one key")
@@ -198,10 +198,11 @@ func (c *compiler) inserting(stmt ir.Stmt) (op, error) {
 	return nil, fmt.Errorf("the statement %T is unknown", stmt)
 }
 
-// added adds what is defined.
-func (m *machine) added(x *value.Node, add func(*value.Node)) int {
-	if x == nil {
-		return m.ask("an element is undefined")
+// added adds what is defined, to a value of a kind. It is of another where rules with heads such as r.a contains x and
+// r.a.b := x make it.
+func (m *machine) added(to *value.Node, kind value.Kind, x *value.Node, add func(*value.Node)) int {
+	if x == nil || to.Kind() != kind {
+		return m.ask("an element is undefined, or added to what has none")
 	}
 	add(x)
 	return next
