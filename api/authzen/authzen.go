@@ -184,7 +184,7 @@ func (x *exchange) decideWithin(ctx context.Context, e, defaults evaluation) (d 
 
 // decide makes one decision.
 func (x *exchange) decide(ctx context.Context, input ast.Value) (verdict, error) {
-	ctx, end := x.Begin(ctx, x.g, decision.Question{BatchID: x.batch, Path: x.Policy, Input: input})
+	ctx, end := x.Begin(ctx, x.g, decision.Question{BatchID: x.batch, Path: x.Policy, Input: engine.InputOf(input)})
 	result, defined, err := x.g.Decide(ctx, x.Policy, input)
 	end(decision.Answer{Result: result, Defined: defined, Err: err})
 	if err != nil || !defined {

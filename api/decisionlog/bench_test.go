@@ -24,7 +24,7 @@ func BenchmarkEvent(b *testing.B) {
 			input := ast.MustParseTerm(`{"user":"alice","method":"GET","path":["a","b"],"card":"1234567812345678","roles":["dev","ops"]}`).Value
 			begun := 0
 			for b.Loop() {
-				l.Begin(b.Context(), g, decision.Question{ID: "id", Path: engine.Path{"p", "x"}, Input: input})(decision.Answer{Result: ast.Boolean(true), Defined: true})
+				l.Begin(b.Context(), g, decision.Question{ID: "id", Path: engine.Path{"p", "x"}, Input: engine.InputOf(input)})(decision.Answer{Result: ast.Boolean(true), Defined: true})
 				for begun++; begun%1000 == 0 && l.Health().Written[decisionlog.SinkConsole] < uint64(begun); { // so that none is dropped
 					runtime.Gosched()
 				}

@@ -46,7 +46,7 @@ type bundle struct {
 // event makes the masked event of a record. If reason is not empty, the event is dropped for it.
 func (l *Log) event(ctx context.Context, r *record) (_ *event, reason string, err error) {
 	e := l.bare(r)
-	input, result := r.question.Input, ast.Value(nil)
+	input, result := r.question.Input.Value(), ast.Value(nil)
 	if r.answer.Defined || r.query != "" && r.answer.Err == nil {
 		if result, err = ast.InterfaceToValue(r.answer.Result); err != nil {
 			return nil, DroppedEncoding, err
@@ -200,19 +200,26 @@ func tree(v ast.Value) (*any, error) {
 
 // sizeOf estimates the size of values in memory, and stops above limit: an event shows shared parts each time, so the
 // size of its text has nothing to do with that of the values.
-func sizeOf(limit int, values ...any) int {
+func sizeOf(limit int, input *engine.Input, values ...any) int {
 	m := meter{limit: limit}
+	if text := input.TextBytes(); text > 0 {
+		m.size = parsedSize * text // the event will need its value
+	} else {
+		_ = m.add(input.Value()) // the error only ends the count
+	}
 	for _, v := range values {
-		_ = m.add(v) // the error only ends the count
+		_ = m.add(v) // as above
 	}
 	return m.size
 }
 
+// parsedSize is about the size of a JSON text's value, in that of the text.
+const parsedSize = 4
+
 type meter struct{ size, limit int }
 
 func (m *meter) add(v any) error {
-	const each = 64      // a term and its container
-	const parsedSize = 4 // of JSON text, in its own
+	const each = 64 // a term and its container
 	if m.size > m.limit {
 		return errQueueFull
 	}

@@ -202,7 +202,7 @@ func TestAnEventWaitsWhileDecisionsAreAtTheirLimit(t *testing.T) {
 
 	var console buffer
 	l := run(t, decisionlog.Config{Console: &console})
-	l.Begin(ctx, g, decision.Question{ID: "id", Path: engine.Path{"p", "x"}, Input: ast.MustParseTerm(`{"a":1,"b":2}`).Value})(decision.Answer{})
+	l.Begin(ctx, g, decision.Question{ID: "id", Path: engine.Path{"p", "x"}, Input: engine.InputOf(ast.MustParseTerm(`{"a":1,"b":2}`).Value)})(decision.Answer{})
 	for range 10 { // meanwhile the log is refused as often
 		if !busy() {
 			t.Fatal("the place is free")

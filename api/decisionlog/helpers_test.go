@@ -103,12 +103,14 @@ func decide(t testing.TB, l *decisionlog.Log, g *engine.Generation, path, input 
 	}
 	q := decision.Question{ID: "an-id", Path: p}
 	if input != "" {
-		if q.Input, err = ast.ValueFromReader(strings.NewReader(input)); err != nil {
+		value, err := ast.ValueFromReader(strings.NewReader(input))
+		if err != nil {
 			t.Fatal(err)
 		}
+		q.Input = engine.InputOf(value)
 	}
 	end := l.Begin(t.Context(), g, q)
-	result, defined, err := g.Decide(t.Context(), p, q.Input)
+	result, defined, err := g.Decide(t.Context(), p, q.Input.Value())
 	end(decision.Answer{Result: result, Defined: defined, Err: err})
 }
 

@@ -116,7 +116,7 @@ func (p *pair) log(t testing.TB, input, result any) (theirs, ours *fields) {
 		return n
 	}
 	before := done()
-	p.ours.Begin(t.Context(), p.g, decision.Question{ID: "id", Path: engine.Path{"p"}, Input: value})(decision.Answer{Result: result, Defined: true})
+	p.ours.Begin(t.Context(), p.g, decision.Question{ID: "id", Path: engine.Path{"p"}, Input: engine.InputOf(value)})(decision.Answer{Result: result, Defined: true})
 	eventually(t, "the event is written or dropped", func() bool { return done() > before })
 	p.out.mu.Lock()
 	text := p.out.b.String()

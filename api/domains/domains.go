@@ -115,7 +115,7 @@ func decide(ctx context.Context, g *engine.Generation, d domain, input any, begi
 		return nil, fmt.Errorf("input of %s: %w", d.name, err)
 	}
 	path := d.path()
-	ctx, end := begin(ctx, d.label, g, decision.Question{Path: path, Input: value})
+	ctx, end := begin(ctx, d.label, g, decision.Question{Path: path, Input: engine.InputOf(value)})
 	result, defined, err := g.Decide(ctx, path, value)
 	got, err := readRules(d.name, result, defined, err)
 	verdict := VerdictError

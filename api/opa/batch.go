@@ -154,7 +154,7 @@ func (b *batch) valueOf(ctx context.Context, one *exchange, document any, o obse
 		return nil, err
 	}
 	one.r = b.r.WithContext(ctx)
-	return one.decide(b.path, input, o)
+	return one.decide(b.path, engine.InputOf(input), o)
 }
 
 func (b *batch) input(document any) (ast.Value, error) {

@@ -144,7 +144,8 @@ func (x *exchange) inner(body []byte) *http.Request {
 func (x *exchange) report(e evaluated) {
 	q := decision.Question{ID: e.ID, BatchID: e.BatchID, Path: e.Path, Text: e.Query, Started: time.Now().Add(-e.Took)}
 	if e.Input != nil {
-		q.Input, _ = engine.ParseJSON(e.Input) // made by note
+		input, _ := engine.ParseJSON(e.Input) // made by note
+		q.Input = engine.InputOf(input)
 	}
 	_, end := x.Begin(x.r.Context(), x.g, q)
 	a := decision.Answer{Defined: e.Defined}
@@ -169,14 +170,15 @@ func (x *exchange) reportUnanswered(started time.Time, body []byte, err error) {
 	if asked.Query == "" {
 		q.Path, _ = x.path(2) // as above
 	}
-	q.Input, _ = valueOf(asked.Input) // as above
+	input, _ := valueOf(asked.Input) // as above
+	q.Input = engine.InputOf(input)
 	_, end := x.Begin(x.r.Context(), x.g, q)
 	end(decision.Answer{Err: err})
 }
 
 // Evaluating answers, in a process of its own and by one generation, what [Elsewhere] asks.
 func Evaluating(g *engine.Generation) http.Handler {
-	a := &API{Current: func() *engine.Generation { return g }, Begin: note}
+	a := &API{Current: func() *engine.Generation { return g }, Begin: note, Logged: true}
 	mux := http.NewServeMux()
 	mux.Handle("/v1/query", a.Query())
 	mux.Handle("/v1/compile", a.Compile())
@@ -212,7 +214,7 @@ func note(ctx context.Context, _ *engine.Generation, q decision.Question) (conte
 		e.Query = q.Query.String() // now: the evaluation changes it
 	}
 	if notes.texts && q.Input != nil {
-		e.Input, _ = engine.InputJSON(q.Input) // an input always is JSON
+		e.Input, _ = engine.InputJSON(q.Input.Value()) // an input always is JSON
 	}
 	return ctx, func(a decision.Answer) {
 		e.Took, e.Defined = time.Since(started), a.Defined

@@ -86,9 +86,9 @@ func (x *exchange) decodeRequest(v any) error {
 }
 
 // dataInput returns the input of a decision by path; nil if there is none.
-func (x *exchange) dataInput() (ast.Value, error) {
+func (x *exchange) dataInput(path engine.Path) (*engine.Input, error) {
 	if x.r.Method == http.MethodPost {
-		return x.postedInput()
+		return x.postedInput(path)
 	}
 	texts := x.params[types.ParamInputV1]
 	if len(texts) == 0 {
@@ -103,12 +103,12 @@ func (x *exchange) dataInput() (ast.Value, error) {
 	if err != nil {
 		return nil, fmt.Errorf("parameter contains malformed input document: %w", err)
 	}
-	return ast.InterfaceToValue(v)
+	return inputOf(&v)
 }
 
-// postedInput parses a body of the form {"input": …} directly into OPA's values. All others, also invalid
-// ones, are decoded as OPA does.
-func (x *exchange) postedInput() (ast.Value, error) {
+// postedInput reads the input out of a body of the form {"input": …}. All other bodies, also invalid ones, are decoded as
+// OPA does.
+func (x *exchange) postedInput(path engine.Path) (*engine.Input, error) {
 	buffer := x.buffer()
 	defer x.buffers.Put(buffer)
 	text := bytes.NewBuffer((*buffer)[:0])
@@ -118,7 +118,7 @@ func (x *exchange) postedInput() (ast.Value, error) {
 		return nil, err // of reading the body, not of its content
 	}
 	if len(x.r.Header["Content-Encoding"]) == 0 && !x.isYAML() {
-		if input := onlyInput(*buffer); input != nil {
+		if input := x.onlyInput(path, *buffer); input != nil {
 			return input, nil
 		}
 	}
@@ -127,11 +127,11 @@ func (x *exchange) postedInput() (ast.Value, error) {
 	if err := x.decodeInput(&request); err != nil {
 		return nil, err
 	}
-	return valueOf(request.Input)
+	return inputOf(request.Input)
 }
 
 // onlyInput returns the input of {"input": …}. It returns nil for any other text, and for the input null.
-func onlyInput(text []byte) ast.Value {
+func (x *exchange) onlyInput(path engine.Path, text []byte) *engine.Input {
 	for _, token := range [...]string{`{`, `"input"`, `:`} {
 		after, ok := bytes.CutPrefix(bytes.TrimLeft(text, jsonSpace), []byte(token))
 		if !ok {
@@ -143,8 +143,8 @@ func onlyInput(text []byte) ast.Value {
 	if !ok {
 		return nil
 	}
-	input, err := engine.ParseJSON(text)
-	if _, null := input.(ast.Null); err != nil || null {
+	input, err := x.g.ReadInput(path, text)
+	if err != nil || input.IsNull() {
 		return nil
 	}
 	return input
@@ -174,4 +174,9 @@ func valueOf(v *any) (ast.Value, error) {
 		return nil, nil
 	}
 	return ast.InterfaceToValue(*v)
+}
+
+func inputOf(v *any) (*engine.Input, error) {
+	value, err := valueOf(v)
+	return engine.InputOf(value), err
 }

@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"defenseclaw/api/internal/decision"
+	"defenseclaw/engine"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/metrics"
@@ -31,7 +32,7 @@ func (x *exchange) query() {
 		x.failDecision(errors.New("cannot evaluate empty query"))
 		return
 	}
-	ctx, end := x.Begin(x.r.Context(), x.g, decision.Question{Query: query, Input: input})
+	ctx, end := x.Begin(x.r.Context(), x.g, decision.Question{Query: query, Input: engine.InputOf(input)})
 	set, err := x.g.Query(ctx, query, input, o.Observation)
 	var answer types.QueryResponseV1
 	var logged any // a list whose size the decision log can count

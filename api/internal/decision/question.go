@@ -12,12 +12,12 @@ import (
 // Question describes one decision before it is made, for those that measure or log decisions. They may
 // keep it: Path and Input are neither changed nor reused. The evaluation changes Query.
 type Question struct {
-	ID      string      // as in the answer to the caller; empty: the answer has none
-	BatchID string      // of the batch that the decision is part of; empty: not part of a batch
-	Path    engine.Path // the document asked for; used if Query is nil
-	Query   ast.Body    // as written by the caller; nil: Path is asked for
-	Input   ast.Value   // nil: no input
-	Text    string      // of a query that another process parsed; empty: Query or Path says what is asked
+	ID      string        // as in the answer to the caller; empty: the answer has none
+	BatchID string        // of the batch that the decision is part of; empty: not part of a batch
+	Path    engine.Path   // the document asked for; used if Query is nil
+	Query   ast.Body      // as written by the caller; nil: Path is asked for
+	Input   *engine.Input // nil: no input
+	Text    string        // of a query that another process parsed; empty: Query or Path says what is asked
 
 	Started time.Time // if that was before Begin; zero: now
 

@@ -84,12 +84,12 @@ func (in *Input) asTerm() (*ast.Term, error) {
 	return in.term, in.err
 }
 
-// AppendJSON appends the input as JSON. A text is appended as it is. The error is of a value that is not ground.
-func (in *Input) AppendJSON(to []byte, limit int) ([]byte, error) {
-	if in.text != nil {
-		return append(to, in.text.String()...), nil
+// TextBytes is the length of the text; 0 for an input that is a value, and for none.
+func (in *Input) TextBytes() int {
+	if in == nil || in.text == nil {
+		return 0
 	}
-	return jsonast.Append(to, in.term.Value, limit)
+	return len(in.text.String())
 }
 
 // ReadInput reads exactly one JSON value as the input of decisions at path. Where a program makes them, no value is made
