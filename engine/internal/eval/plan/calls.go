@@ -152,7 +152,7 @@ func (c *compiler) builtin(name string, args []operand, target int) (op, error) 
 	c.program.Varies = c.program.Varies || varies(decl)
 	ours := own.Builtins[name]
 	foreign := foreign{name: name, f: opas, relation: decl.Relation, keys: strings.HasPrefix(name, "io.jwt.")}
-	return func(m *machine, l []*value.Node) int {
+	do := func(m *machine, l []*value.Node) int {
 		operands := m.own.Operands[:0]
 		for _, a := range args {
 			x := a.of(l)
@@ -184,7 +184,11 @@ func (c *compiler) builtin(name string, args []operand, target int) (op, error) 
 		}
 		l[target] = x
 		return next
-	}, nil
+	}
+	if name == ast.Member.Name && len(args) == 2 {
+		return c.member(args, target, do), nil
+	}
+	return do, nil
 }
 
 // foreign is a builtin of OPA's.

@@ -106,7 +106,7 @@ func (d joinDrawer) test(v, k string) string {
 	case 10:
 		return d.one("fails", "some_rule", "startswith("+v+".name, \"a\")", "to_number("+v+".name)", "other("+v+part+")", "is_string("+v+".name)")
 	case 11:
-		return fmt.Sprintf("%s in %s", d.sought(), d.one(v+".roles", "data.scalars", "data.list", v))
+		return fmt.Sprintf("%s in %s", d.sought(), d.one(v+".roles", "data.scalars", "data.list", v, "data.many", "data.many", "data.named", "input.many"))
 	case 12:
 		return fmt.Sprintf("every q in %s { q.name == %s }", d.one(v+".roles", "data.few", d.source()), d.sought())
 	default:
@@ -202,12 +202,22 @@ func (d joinDrawer) module() string {
 }
 
 func (d joinDrawer) data() string {
-	return fmt.Sprintf(`{"list": %s, "obj": %s, "deep": {"list": %s, "1": {"name": "a"}}, "few": %s, "scalar": %s, "scalars": [%s, %s]}`,
-		d.list(16+d.IntN(20)), d.object(17+d.IntN(10)), d.list(20), d.list(2), d.scalar(), d.scalar(), d.scalar())
+	return fmt.Sprintf(`{"list": %s, "obj": %s, "deep": {"list": %s, "1": {"name": "a"}}, "few": %s, "scalar": %s, "scalars": [%s, %s], "many": %s, "named": %s}`,
+		d.list(16+d.IntN(20)), d.object(17+d.IntN(10)), d.list(20), d.list(2), d.scalar(), d.scalar(), d.scalar(),
+		d.members(30), d.named(20))
+}
+
+// members is a long list of what may be looked for.
+func (d joinDrawer) members(n int) string {
+	all := make([]string, n)
+	for i := range all {
+		all[i] = d.member()
+	}
+	return "[" + strings.Join(all, ", ") + "]"
 }
 
 func (d joinDrawer) input() string {
-	return fmt.Sprintf(`{"x": %s, "y": %s, "k": %s, "o": {"b": %s}, "l": %s}`, d.member(), d.scalar(), d.one(`"name"`, `"1"`, "1", `"id"`), d.scalar(), d.list(d.IntN(30)))
+	return fmt.Sprintf(`{"x": %s, "y": %s, "k": %s, "o": {"b": %s}, "l": %s, "many": %s}`, d.member(), d.scalar(), d.one(`"name"`, `"1"`, "1", `"id"`), d.scalar(), d.list(d.IntN(30)), d.members(70))
 }
 
 func TestAnIndexLeavesOutNoElementThatOPAFinds(t *testing.T) {
@@ -269,4 +279,13 @@ func TestAnIndexThatIsNotMadeInTimeIsMadeByTheNextDecision(t *testing.T) {
 			break
 		}
 	}
+}
+
+// named is an object of them.
+func (d joinDrawer) named(n int) string {
+	all := make([]string, n)
+	for i := range all {
+		all[i] = fmt.Sprintf("\"k%d\": %s", i, d.member())
+	}
+	return "{" + strings.Join(all, ", ") + "}"
 }

@@ -142,6 +142,9 @@ func (n *Node) hashAt(i int, ways []Way) (h uint64, found, sure bool) {
 	return h, true, true
 }
 
+// Item is the element i of an array or a set, or the value i of an object.
+func (n *Node) Item(i int) *Node { return n.item(i, false) }
+
 func (n *Node) item(i int, key bool) *Node {
 	switch {
 	case n.kind == Object && key:
