@@ -54,6 +54,9 @@ func (m *machine) callFunction(fn *function, l []*value.Node, args []operand) (x
 				return x.Defined(), true
 			}
 		}
+		if !known.done { // or it was noted
+			m.known = append(m.known, fn.number)
+		}
 		*known = remembered{input: input, data: data}
 	}
 	size, used, undefined := len(m.stack), m.used, m.undefined

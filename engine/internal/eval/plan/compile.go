@@ -177,11 +177,16 @@ func (c *compiler) blocks(all []*ir.Block) (blocks, error) {
 
 func (c *compiler) block(b *ir.Block) (block, error) {
 	var out block
-	for _, stmt := range b.Stmts {
-		do, err := c.statement(stmt)
-		if err != nil {
-			return nil, err
+	for stmts := b.Stmts; len(stmts) > 0; {
+		do, count := c.lookUp(stmts)
+		if count == 0 {
+			var err error
+			if do, err = c.statement(stmts[0]); err != nil {
+				return nil, err
+			}
+			count = 1
 		}
+		stmts = stmts[count:]
 		if do != nil {
 			out = append(out, do)
 		}

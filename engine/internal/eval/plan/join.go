@@ -6,6 +6,7 @@ import (
 	"defenseclaw/engine/internal/eval/plan/value"
 
 	"github.com/open-policy-agent/opa/v1/ir"
+	"github.com/open-policy-agent/opa/v1/util"
 )
 
 // A join is a loop in which all that comes before some equality can neither fail nor have an effect that is seen
@@ -127,7 +128,11 @@ func (f *joinFinder) partAt(s *ir.DotStmt) (way value.Way, ok bool) {
 	if way, ok = f.parts[source]; !isLocal || !isText || !ok {
 		return way, false
 	}
-	return value.Way{FromKey: way.FromKey, Names: append(slices.Clone(way.Names), f.c.texts[name])}, true
+	text := f.c.texts[name]
+	if _, isIndex := util.Atoi(text.Text()); isIndex { // OPA may find an element by it, see namedRules and value.NamesMember
+		return way, false
+	}
+	return value.Way{FromKey: way.FromKey, Names: append(slices.Clone(way.Names), text)}, true
 }
 
 // equality notes a test of a part of the element against what is the same for all.

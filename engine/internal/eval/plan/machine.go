@@ -30,10 +30,12 @@ type machine struct {
 	own     own.Call // what builtins of ours share
 	call    Call
 	memo    []remembered  // by function
+	known   []int         // the functions that have one
 	hints   []uint32      // by statement: where it found a member last
 	joins   []*value.Node // by loop: the collection of this decision that it went through
 	stack   []*value.Node
 	used    int // of stack
+	high    int // the most that was used of it
 
 	ticks     int
 	undefined int // builtins that failed, and were undefined for it
@@ -105,23 +107,28 @@ func (m *machine) answer() (result Result, err error) {
 
 // reset keeps nothing of the decision alive. The hints stay: they are places, and tried before they are believed.
 func (m *machine) reset() {
-	clear(m.memo)
+	for _, number := range m.known {
+		m.memo[number] = remembered{}
+	}
 	clear(m.joins)
-	clear(m.stack)
+	clear(m.stack[:m.high])
 	m.arena.Reset(0)
 	m.own.End()
-	*m = machine{program: m.program, arena: m.arena, own: m.own, memo: m.memo, hints: m.hints, joins: m.joins, stack: m.stack}
+	*m = machine{
+		program: m.program, arena: m.arena, own: m.own, memo: m.memo, known: m.known[:0], hints: m.hints, joins: m.joins, stack: m.stack,
+	}
 }
 
 // frame makes the locals of a call. Where the stack is full there is a new one; frames that exist hold the old one.
 func (m *machine) frame(n int) []*value.Node {
 	if m.used+n > len(m.stack) {
 		m.stack = make([]*value.Node, 2*len(m.stack)+n)
-		m.used = 0
+		m.used, m.high = 0, 0
 	}
 	l := m.stack[m.used : m.used+n : m.used+n]
 	clear(l)
 	m.used += n
+	m.high = max(m.high, m.used)
 	return l
 }
 

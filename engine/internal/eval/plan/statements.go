@@ -42,8 +42,6 @@ func (c *compiler) statement(stmt ir.Stmt) (op, error) {
 		return c.callDynamic(s), nil
 	case *ir.ResultSetAddStmt:
 		return c.resultAdd(s), nil
-	case *ir.DotStmt:
-		return c.dot(s), nil
 	case *ir.AssignVarOnceStmt:
 		return c.assignOnce(s), nil
 	}
@@ -242,39 +240,6 @@ func (c *compiler) resultAdd(s *ir.ResultSetAddStmt) op {
 			return m.ask("the document has two values")
 		}
 		m.result = found
-		return next
-	}
-}
-
-// dot compiles the look-up of a member.
-func (c *compiler) dot(s *ir.DotStmt) op {
-	source, key, target, hint := c.operand(s.Source), c.operand(s.Key), c.local(s.Target), c.hint()
-	local, isLocal := s.Source.Value.(ir.Local)
-	ofRule := isLocal && c.marked[local]
-	return func(m *machine, l []*value.Node) int {
-		from, k := source.of(l), key.of(l)
-		if from == nil || k == nil {
-			return ended
-		}
-		var x *value.Node
-		if from.Kind() == value.Object && k.Kind() == value.String {
-			x, m.hints[hint] = from.GetAt(k, m.hints[hint])
-		} else {
-			if from.OfData() && value.NamesMember(from, k) {
-				return m.ask("a name in the data is given by another kind of value")
-			}
-			x = from.Get(k)
-		}
-		if x == nil {
-			if from.Partial() && value.LeftOut(from, k) {
-				return m.ask("a part of the data that the plan did not name")
-			}
-			if ofRule && m.program.names.have(k) {
-				return m.ask("the key of a rule may be a name in the data of another kind")
-			}
-			return ended
-		}
-		l[target] = x
 		return next
 	}
 }

@@ -26,6 +26,9 @@ type Arena struct {
 
 	texts []*Text // that nodes are made of
 
+	indexes []*index // of large sets and objects
+	index   int      // how many of them are in use
+
 	used, budget int64
 	err          error
 }
@@ -58,7 +61,40 @@ func (a *Arena) Reset(budget int64) {
 		}
 	}
 	clear(a.texts)
-	*a = Arena{nodes: a.nodes, slots: a.slots, texts: a.texts[:0], budget: budget}
+	for i, x := range a.indexes[:a.index] {
+		a.indexes[i] = x.emptied()
+	}
+	*a = Arena{nodes: a.nodes, slots: a.slots, texts: a.texts[:0], indexes: a.indexes, budget: budget}
+}
+
+const (
+	maxKeptIndexes = 64
+	maxKeptSlots   = 1 << 10 // of an index
+)
+
+// newIndex makes an index, or takes one of a decision before. Without an arena it is for a node that never changes.
+func (a *Arena) newIndex() *index {
+	switch {
+	case a == nil:
+		return &index{}
+	case a.index < len(a.indexes):
+		a.index++
+	case len(a.indexes) == maxKeptIndexes:
+		return &index{}
+	default:
+		a.indexes, a.index = append(a.indexes, &index{}), a.index+1
+	}
+	return a.indexes[a.index-1]
+}
+
+// emptied is an index that finds nothing, with the room of x unless that is large.
+func (x *index) emptied() *index {
+	if cap(x.slots) > maxKeptSlots {
+		return &index{}
+	}
+	x.last.Store(nil)
+	x.slots, x.count = x.slots[:0], 0
+	return x
 }
 
 // Over reports whether more than the budget was handed out.

@@ -116,6 +116,7 @@ func (f *Freezer) text(s string) *Node {
 		return n
 	}
 	n := &Node{kind: String, str: s, term: ast.InternedTerm(s)}
+	n.num = int64(hash(n)) //nolint:gosec // its bits are what is kept
 	if f.texts != nil {
 		f.texts[s] = n
 	}
@@ -161,6 +162,7 @@ func (f *Freezer) freeze(t *ast.Term, mark uint8) (*Node, error) {
 		}
 	}
 	n.freezeOrder()
+	n.num = int64(hash(n)) //nolint:gosec // its bits are what is kept
 	if f.frozen != nil {
 		f.frozen[t.Value] = n
 	}

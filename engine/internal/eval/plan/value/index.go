@@ -20,11 +20,15 @@ type index struct {
 
 var seed = maphash.MakeSeed()
 
-// hash of equal values is equal. Sets and objects add theirs up, since their order may differ.
+// hash of equal values is equal. Sets and objects add theirs up, since their order may differ. That of a text or a
+// collection is never 0: one that never changes has it in num, where 0 is of one that was not hashed.
 func hash(n *Node) uint64 {
+	if n.kind >= String && n.owner == nil && n.num != 0 {
+		return uint64(n.num) //nolint:gosec // its bits were kept there
+	}
 	switch n.kind {
 	case String:
-		return maphash.String(seed, n.str)
+		return maphash.String(seed, n.str) | 1
 	case Number:
 		f := n.float()
 		if f == 0 {
@@ -50,7 +54,7 @@ func hash(n *Node) uint64 {
 			sum += mix(hash(n.items[i]) ^ hash(n.items[i+1])>>1)
 		}
 	}
-	return sum
+	return sum | 1
 }
 
 func mix(x uint64) uint64 {
@@ -99,10 +103,17 @@ func (n *Node) makeIndex(stride int) {
 	for 1<<bits < 2*count {
 		bits++
 	}
-	if n.index == nil {
-		n.index = &index{}
+	x := n.index
+	if x == nil {
+		x = n.owner.newIndex()
+		n.index = x
 	}
-	n.index.slots, n.index.shift, n.index.count = make([]int32, 1<<bits), 64-bits, 0
+	if x.shift, x.count = 64-bits, 0; cap(x.slots) >= 1<<bits {
+		x.slots = x.slots[:1<<bits]
+		clear(x.slots)
+	} else {
+		x.slots = make([]int32, 1<<bits)
+	}
 	if n.owner != nil {
 		n.owner.used += 4 << bits
 	}
@@ -129,7 +140,7 @@ func (n *Node) appended(key *Node) {
 		return
 	}
 	if 4*n.index.count >= 3*len(n.index.slots) {
-		n.index = nil
+		n.index.slots, n.index.count = n.index.slots[:0], 0 // it is made anew when something is looked for
 		return
 	}
 	n.index.add(hash(key))

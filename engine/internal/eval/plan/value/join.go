@@ -71,7 +71,7 @@ func (n *Node) Matches(j *Join, goOn func() bool) *Matches {
 		if n.owner == nil || len(n.items) > maxJoinable {
 			return nil
 		}
-		n.index = &index{}
+		n.index = n.owner.newIndex()
 	}
 	m, count := n.index.find(j.name)
 	if m != nil || count >= maxJoins {
