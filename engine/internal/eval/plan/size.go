@@ -55,6 +55,8 @@ func (s *sizer) reachable(from []*ast.Rule) map[*ast.Rule]bool {
 		if !seen[rule] {
 			seen[rule] = true
 			left = append(left, s.referredTo(rule)...)
+			// Rules of one name are planned as one function where a head has a variable, whichever part is asked for.
+			left = append(left, s.compiler.GetRulesWithPrefix(rule.Ref()[:len(rule.Module.Package.Path)+1])...)
 		}
 	}
 	return seen
