@@ -219,13 +219,13 @@ func smallerValues(v any) (all []any) {
 }
 
 // parseReproducer is the case of a file of testdata/same. Its comment names paths, and its files are the modules, the data and
-// inputs; no input is asked with, too.
+// inputs; no input is asked with, too. The empty path is all data.
 func parseReproducer(text []byte) sameCase {
 	archive := txtar.Parse(text)
 	c := sameCase{data: "{}", inputs: []string{""}}
 	for line := range strings.Lines(string(archive.Comment)) {
-		if path, ok := strings.CutPrefix(line, "path: "); ok {
-			c.paths = append(c.paths, strings.Split(strings.TrimSpace(path), "/"))
+		if path, ok := strings.CutPrefix(line, "path:"); ok {
+			c.paths = append(c.paths, strings.FieldsFunc(strings.TrimSpace(path), func(r rune) bool { return r == '/' }))
 		}
 	}
 	for _, f := range archive.Files {

@@ -151,3 +151,18 @@ func comprehends(term *ast.Term) (found bool) {
 	})
 	return found
 }
+
+// hides refuses a document that OPA's evaluator makes without a part that the plan has: all data, where there are rules in
+// data.system. The error wraps [ErrAsk].
+func hides(compiler *ast.Compiler, ref ast.Ref) error {
+	node := compiler.RuleTree.Find(ref)
+	if node == nil {
+		return nil
+	}
+	for name, child := range node.Children {
+		if child.Hide {
+			return fmt.Errorf("%w: OPA leaves the rules of %v out of %v", ErrAsk, name, ref)
+		}
+	}
+	return nil
+}

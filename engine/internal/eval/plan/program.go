@@ -53,7 +53,7 @@ type Source struct {
 func Make(ctx context.Context, from Source, ref ast.Ref) (*Program, error) {
 	s := &sizer{compiler: from.Compiler, sizes: map[*ast.Rule]int{}}
 	rules := s.reachable(s.rulesAt(ref))
-	if err := errors.Join(plannable(from.Compiler, rules), s.tooLarge(rules)); err != nil {
+	if err := errors.Join(plannable(from.Compiler, rules), hides(from.Compiler, ref), s.tooLarge(rules)); err != nil {
 		return nil, err
 	}
 	named := namedRules(from.Compiler.Modules) // before the planner has them

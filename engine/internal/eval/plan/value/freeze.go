@@ -42,9 +42,10 @@ func (f *Freezer) Forget() {
 	f.mu.Unlock()
 }
 
-// Constant makes a node that a program keeps.
+// Constant makes a node that a program keeps. A part that the value has several times is made once: written out, a short
+// rule may have a value of any length.
 func Constant(t *ast.Term) (*Node, error) {
-	return (&Freezer{left: MaxFrozen}).freeze(t, 0)
+	return (&Freezer{frozen: map[ast.Value]*Node{}, left: MaxFrozen}).freeze(t, 0)
 }
 
 // Data makes the document data, frozen below the paths that are named. An object above them holds no more than what

@@ -249,3 +249,15 @@ func ExampleArena() {
 	fmt.Println(s.Term())
 	// Output: {"a", "b"}
 }
+
+// A value that has itself in two places, again and again, is short in memory and has no end written out.
+func TestAConstantHasAPartOnce(t *testing.T) {
+	term := ast.MustParseTerm(`["a"]`)
+	for range 60 {
+		term = ast.ArrayTerm(term, term)
+	}
+	kept, err := value.Constant(term)
+	if err != nil || kept.Kind() != value.Array {
+		t.Fatal(kept, err)
+	}
+}
