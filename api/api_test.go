@@ -21,6 +21,7 @@ import (
 	"defenseclaw/api/gate"
 	"defenseclaw/api/metrics"
 	"defenseclaw/engine"
+	"defenseclaw/engine/enginetest"
 )
 
 const token = "a-token-for-tests"
@@ -62,12 +63,9 @@ func (s *sidecar) start(t testing.TB, change func(*api.Config, *engine.Config)) 
 	serverCtx, stopServer := context.WithCancel(ctx)
 	s.stopServer = stopServer
 	done := make(chan error, 2)
-	eng, err := engine.New(engineConfig)
-	if err != nil {
-		t.Fatal(err)
-	}
+	eng := enginetest.New(t, engineConfig)
 	go func() { done <- eng.Run(ctx) }()
-	_, err = eng.Reload(ctx, engine.Trigger{Kind: engine.TriggerStartup})
+	_, err := eng.Reload(ctx, engine.Trigger{Kind: engine.TriggerStartup})
 	var refused *engine.Refused
 	if err != nil && !errors.As(err, &refused) {
 		t.Fatal(err)

@@ -13,16 +13,14 @@ import (
 
 	"defenseclaw/engine"
 	"defenseclaw/engine/corpus"
+	"defenseclaw/engine/enginetest"
 	"defenseclaw/engine/source"
 )
 
 // author runs an engine that holds tests over files, for as long as the test lasts.
 func author(t testing.TB, source func() (fs.FS, error)) *engine.Engine {
 	t.Helper()
-	e, err := engine.New(engine.Config{Source: source, Tests: true, Settle: time.Millisecond})
-	if err != nil {
-		t.Fatal(err)
-	}
+	e := enginetest.New(t, engine.Config{Source: source, Tests: true, Settle: time.Millisecond})
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- e.Run(ctx) }()

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"defenseclaw/engine"
+	"defenseclaw/engine/enginetest"
 )
 
 // BenchmarkDecisionsDuringReloads decides quietly and while the policy is reloaded every 200 ms, in
@@ -21,10 +22,7 @@ func BenchmarkDecisionsDuringReloads(b *testing.B) {
 		return t
 	}
 	src := &editable{files: files(0).fs()}
-	e, err := engine.New(engine.Config{Source: src.open})
-	if err != nil {
-		b.Fatal(err)
-	}
+	e := enginetest.New(b, engine.Config{Source: src.open})
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error)
 	go func() { ended <- e.Run(ctx) }()

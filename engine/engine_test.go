@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"defenseclaw/engine"
+	"defenseclaw/engine/enginetest"
 )
 
 // editable is a policy directory in memory that a test edits, and can make slow.
@@ -52,10 +53,7 @@ func (s *editable) setGate(gate func()) {
 // run gives an engine that runs until the test ends, inside a synctest bubble or outside.
 func run(t *testing.T, cfg engine.Config) *engine.Engine {
 	t.Helper()
-	e, err := engine.New(cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
+	e := enginetest.New(t, cfg)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error)
 	go func() { done <- e.Run(ctx) }()
@@ -388,10 +386,7 @@ func TestPolicyAndDataAreNeverMixed(t *testing.T) {
 
 func TestReloadAfterTheEndSaysSo(t *testing.T) {
 	src := &editable{files: tree{"p.rego": good}.fs()}
-	e, err := engine.New(engine.Config{Source: src.open})
-	if err != nil {
-		t.Fatal(err)
-	}
+	e := enginetest.New(t, engine.Config{Source: src.open})
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if err := e.Run(ctx); err != nil {

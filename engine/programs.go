@@ -1,6 +1,12 @@
 package engine
 
-import "defenseclaw/engine/internal/eval"
+import (
+	"context"
+
+	"defenseclaw/engine/internal/eval"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+)
 
 // Way says how the decisions of a path are made: by a program, or by OPA's evaluator and why.
 type Way = eval.Way
@@ -25,4 +31,18 @@ func (e *Engine) ProgramCounts() ProgramCounts {
 		Decisions: e.counts.Decisions.Load(), Asked: e.counts.Asked.Load(),
 		Compared: e.counts.Compared.Load(), Differed: e.counts.Differed.Load(),
 	}
+}
+
+// SideBySide is one decision made by a program and by OPA's evaluator, each several times.
+type SideBySide = eval.SideBySide
+
+// SideBySide makes a decision in both ways, and a program for it where there is none. lenient is as in
+// [Generation.EvaluateLenient]. The error is about the path, wraps [ErrDecisionTimeout] or is ctx's; an error of the
+// policy is a part of the answer.
+func (g *Generation) SideBySide(ctx context.Context, path Path, input ast.Value, lenient bool) (SideBySide, error) {
+	mode := eval.Strict
+	if lenient {
+		mode = eval.Lenient
+	}
+	return g.evaluator.SideBySide(ctx, eval.Path(path), input, mode)
 }

@@ -11,6 +11,7 @@ import (
 
 	"defenseclaw/engine"
 	"defenseclaw/engine/corpus"
+	"defenseclaw/engine/enginetest"
 	"defenseclaw/engine/source"
 )
 
@@ -52,10 +53,7 @@ func benchmarkReload(b *testing.B, files map[string]string, path string, text fu
 		save(path, text)
 	}
 	save(path, text(0))
-	e, err := engine.New(engine.Config{Source: func() (fs.FS, error) { return source.Open(dir, source.Config{}) }})
-	if err != nil {
-		b.Fatal(err)
-	}
+	e := enginetest.New(b, engine.Config{Source: func() (fs.FS, error) { return source.Open(dir, source.Config{}) }})
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error)
 	go func() { ended <- e.Run(ctx) }()

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"defenseclaw/engine"
+	"defenseclaw/engine/enginetest"
 	"defenseclaw/worker"
 
 	"github.com/open-policy-agent/opa/v1/ast"
@@ -127,10 +128,7 @@ func start(t *testing.T, change func(*worker.Config)) *pool {
 
 func newEngine(t *testing.T, files fstest.MapFS) *engine.Engine {
 	t.Helper()
-	e, err := engine.New(engine.Config{Source: sourceOf(files)})
-	if err != nil {
-		t.Fatal(err)
-	}
+	e := enginetest.New(t, engine.Config{Source: sourceOf(files)})
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- e.Run(ctx) }()

@@ -15,6 +15,7 @@ import (
 	"defenseclaw/api/decisionlog"
 	"defenseclaw/api/internal/decision"
 	"defenseclaw/engine"
+	"defenseclaw/engine/enginetest"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/plugins/logs"
@@ -178,10 +179,7 @@ func TestAnEventWaitsWhileDecisionsAreAtTheirLimit(t *testing.T) {
 		"p.rego":   {Data: []byte("package p\nslow if { some i in numbers.range(1, 20000); some j in numbers.range(1, 20000); i * j < 0 }")},
 		"log.rego": {Data: []byte("package system.log\nmask contains \"/input/b\"")},
 	}
-	eng, err := engine.New(engine.Config{Source: func() (fs.FS, error) { return files, nil }, DecisionTimeout: 40 * time.Millisecond, MaxDecisions: 1})
-	if err != nil {
-		t.Fatal(err)
-	}
+	eng := enginetest.New(t, engine.Config{Source: func() (fs.FS, error) { return files, nil }, DecisionTimeout: 40 * time.Millisecond, MaxDecisions: 1})
 	ctx, cancel := context.WithCancel(t.Context())
 	var parts sync.WaitGroup
 	defer parts.Wait()

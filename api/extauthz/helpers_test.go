@@ -13,6 +13,7 @@ import (
 	"defenseclaw/api/extauthz"
 	"defenseclaw/api/internal/decision"
 	"defenseclaw/engine"
+	"defenseclaw/engine/enginetest"
 
 	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
 	"go.uber.org/zap"
@@ -55,10 +56,7 @@ func start(t testing.TB, files map[string]string, change func(*extauthz.Config, 
 	if change != nil {
 		change(&config, &engineConfig)
 	}
-	var err error
-	if s.engine, err = engine.New(engineConfig); err != nil {
-		t.Fatal(err)
-	}
+	s.engine = enginetest.New(t, engineConfig)
 	ctx, cancel := context.WithCancel(context.Background())
 	ran := make(chan error, 1)
 	go func() { ran <- s.engine.Run(ctx) }()

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"defenseclaw/engine"
+	"defenseclaw/engine/enginetest"
 	"defenseclaw/engine/history"
 )
 
@@ -41,10 +42,7 @@ func (s *edited) set(tree files) {
 // runEngine gives an engine that runs until the test ends.
 func runEngine(t *testing.T, cfg engine.Config) *engine.Engine {
 	t.Helper()
-	e, err := engine.New(cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
+	e := enginetest.New(t, cfg)
 	inBackground(t, e.Run)
 	return e
 }
@@ -301,10 +299,7 @@ func TestTheLastGoodOfAnEarlierRunIsRestored(t *testing.T) {
 		s = newStore(t, history.Config{Dir: dir})
 		k = newKeeper(t, history.KeeperConfig{Store: s})
 		stopKeeper := inBackground(t, k.Run)
-		e, err := engine.New(engine.Config{Source: src.open, Announcements: []engine.Announcement{{Name: "history", Run: k.Announce}}})
-		if err != nil {
-			t.Fatal(err)
-		}
+		e = enginetest.New(t, engine.Config{Source: src.open, Announcements: []engine.Announcement{{Name: "history", Run: k.Announce}}})
 		stopEngine := inBackground(t, e.Run)
 		return e, s, k, func() { stopEngine(); stopKeeper() }
 	}

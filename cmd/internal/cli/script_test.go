@@ -38,6 +38,9 @@ import (
 //	original-home, fingerprint, sqlite
 //	                             see script_home_test.go
 func TestMain(m *testing.M) {
+	if os.Getenv(fickleVariable) != "" {
+		registerFickle()
+	}
 	program := func() { os.Exit(Main(os.Args)) }
 	if worker.Asked() { // by a test that runs a sidecar itself
 		program()
@@ -94,6 +97,9 @@ func scriptParams(vars ...string) testscript.Params {
 			env.Setenv("DEFENSECLAW_HOME", filepath.Join(env.WorkDir, "state"))
 			env.Setenv("DEFENSECLAW_API_PORT", "0")
 			env.Setenv("NO_COLOR", "1")
+			env.Setenv("DEFENSECLAW_PROGRAMS", "true")
+			env.Setenv("DEFENSECLAW_SHADOW", "1")
+			env.Defer(func() { noDifference(env) })
 			env.Vars = append(env.Vars, vars...)
 			return nil
 		},

@@ -22,6 +22,7 @@ func tryCommand() *cli.Command {
 			&cli.StringFlag{Name: "input", Usage: "read the input, JSON, from `FILE`; without this flag from standard input, unless that is a terminal"},
 			&cli.BoolFlag{Name: "explain", Usage: "show which rules fired, and which conditions failed with which values"},
 			&cli.BoolFlag{Name: "coverage", Usage: "show which lines were not reached, of the files that were"},
+			&cli.BoolFlag{Name: "tier", Usage: "compare a compiled program with OPA's evaluator on this input: their answers, the median time of each, and why there is no program"},
 			strictFlag(),
 			&cli.BoolFlag{Name: "json", Usage: "print JSON"},
 		),
@@ -55,9 +56,11 @@ func try(c *cli.Context) error {
 		return err
 	}
 	if c.Bool("json") {
-		return report.JSON(c.App.Writer, answer)
+		err = report.JSON(c.App.Writer, answer)
+	} else {
+		err = answer.Write(c.App.Writer)
 	}
-	return answer.Write(c.App.Writer)
+	return errors.Join(err, answer.Tiers.Err())
 }
 
 func tryDirectory(c *cli.Context, path engine.Path, input json.RawMessage) (explain.Answer, error) {
@@ -67,5 +70,6 @@ func tryDirectory(c *cli.Context, path engine.Path, input json.RawMessage) (expl
 	}
 	return explain.Evaluate(c.Context, g, path, input, explain.Options{
 		Explain: c.Bool("explain"), Coverage: c.Bool("coverage"), Strict: c.Bool("strict-builtin-errors"),
+		Tiers: c.Bool("tier"),
 	})
 }

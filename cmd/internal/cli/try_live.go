@@ -16,6 +16,9 @@ func tryLive(c *cli.Context, path engine.Path, input json.RawMessage) (explain.A
 	if c.Bool("coverage") || c.IsSet("rego-dir") {
 		return explain.Answer{}, errors.New("--live cannot be combined with --coverage or --rego-dir: the sidecar evaluates the policy that it serves")
 	}
+	if c.Bool("tier") {
+		return explain.Answer{}, errors.New("--live cannot be combined with --tier: `policy status --json` tells how the sidecar decides a path, in `decided`")
+	}
 	sidecar, err := client(c)
 	if err != nil {
 		return explain.Answer{}, err

@@ -25,6 +25,7 @@ type Options struct {
 	Explain  bool // the rules that fired and the conditions that failed
 	Coverage bool // the lines that were not reached
 	Strict   bool // an error of a builtin is an error; it makes what called it undefined otherwise
+	Tiers    bool // how long a program and OPA's evaluator take, and whether they agree
 }
 
 // Answer is the value of a document and the reasons for it.
@@ -34,6 +35,7 @@ type Answer struct {
 	Result      any              `json:"result,omitempty"`
 	Explanation []string         `json:"explanation,omitempty"`
 	NotCovered  map[string][]int `json:"not_covered,omitempty"` // lines by file, of the files that were reached
+	Tiers       *Tiers           `json:"tiers,omitempty"`
 }
 
 // Evaluate evaluates the document at path. input is JSON, or nil for none. It is an error when neither a
@@ -69,7 +71,10 @@ func Evaluate(ctx context.Context, g *engine.Generation, path engine.Path, input
 	if options.Coverage {
 		answer.NotCovered = notCovered(g, *o.Tracer)
 	}
-	return answer, nil
+	if options.Tiers {
+		answer.Tiers, err = compareTiers(ctx, g, path, value, !options.Strict)
+	}
+	return answer, err
 }
 
 // notCovered returns the lines that the trace did not reach, of the files that it reached.
@@ -123,6 +128,9 @@ func (a Answer) Write(w io.Writer) error {
 		} else {
 			terminal.Fprintf(w, "%s: every line was reached\n", name)
 		}
+	}
+	if a.Tiers != nil {
+		a.Tiers.write(w)
 	}
 	return nil
 }

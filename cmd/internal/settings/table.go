@@ -256,7 +256,7 @@ func evaluating(s *Settings) []Setting {
 		},
 		{
 			Flag: "shadow", Env: "DEFENSECLAW_SHADOW", Key: "engine.shadow", Default: "0",
-			Help:  "make this `SHARE` of the decisions of programs by OPA's evaluator as well, and report differences: 0.01 is one in a hundred",
+			Help:  "make this `SHARE` of the decisions of programs by OPA's evaluator as well, and report differences: 0.01 is one in a hundred, 1 is all",
 			value: share(&s.Shadow),
 		},
 		{

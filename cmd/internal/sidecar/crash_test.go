@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"defenseclaw/engine"
+	"defenseclaw/engine/enginetest"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
@@ -18,10 +19,7 @@ func explode() (fs.FS, error) { panic("boom") }
 func TestACrashIsLoggedWithItsStack(t *testing.T) {
 	core, logged := observer.New(zapcore.InfoLevel)
 	s := &Sidecar{cfg: Config{Logger: zap.New(core), Version: "v1.2.3"}}
-	e, err := engine.New(engine.Config{Source: explode, Announcements: []engine.Announcement{{Name: "log", Run: s.logReport}}})
-	if err != nil {
-		t.Fatal(err)
-	}
+	e := enginetest.New(t, engine.Config{Source: explode, Announcements: []engine.Announcement{{Name: "log", Run: s.logReport}}})
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- e.Run(ctx) }()

@@ -12,6 +12,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 
 	"defenseclaw/api"
@@ -74,6 +75,8 @@ type Sidecar struct {
 	tokens    *tokens.Follower
 	unlimited bool // no rate limit unless the settings give one; see rateLimit
 	live      *liveSettings
+
+	differences sync.Mutex // of the file of differences
 }
 
 // New acquires the data directory, the token and the addresses, and makes the parts. On an error it

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"defenseclaw/engine"
+	"defenseclaw/engine/enginetest"
 	"defenseclaw/policies"
 )
 
@@ -30,11 +31,7 @@ func watched(t *testing.T, e *engine.Engine, patience, while time.Duration) (las
 
 func newEngine(t *testing.T) *engine.Engine {
 	t.Helper()
-	e, err := engine.New(engine.Config{Source: func() (fs.FS, error) { return policies.FS(), nil }})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return e
+	return enginetest.New(t, engine.Config{Source: func() (fs.FS, error) { return policies.FS(), nil }})
 }
 
 func TestKeepAlivesAreSentWhileTheEngineAnswers(t *testing.T) {

@@ -94,7 +94,7 @@ type Config struct {
 
 	NoPrograms       bool             // decide by OPA's evaluator alone
 	MaxDecisionBytes int64            // that a program may use for one decision; 0: [DefaultMaxDecisionBytes]
-	Shadow           float64          // the share of the decisions of programs that are made by OPA's evaluator as well
+	Shadow           float64          // the share of the decisions of programs that are made by OPA's evaluator as well; 1: see shadowsAll
 	OnDifference     func(Difference) // is told where the two differ; nil: nothing is called
 	Counts           *ProgramCounts   // nil: its own
 }
@@ -212,7 +212,9 @@ func (e *Evaluator) decide(ctx context.Context, path Path, d decision) (r compil
 	if err != nil {
 		return r, err
 	}
-	e.countUse(plan)
+	if e.countUse(plan) == 1 && e.cfg.shadowsAll() && e.Planned(path) {
+		_ = e.Compile(ctx, path) // the reason is kept with the plan
+	}
 	share, err := e.cfg.Limiter.enter(ctx, plan.quota, e.Timeout())
 	if err != nil {
 		return r, fmt.Errorf("evaluate %s: %w", path, err)

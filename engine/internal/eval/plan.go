@@ -24,8 +24,9 @@ type plans struct {
 	byPath sync.Map // string → *plan
 	count  atomic.Int64
 
-	programs int         // of the goroutine that makes them
-	mu       *sync.Mutex // one preparation at a time: a burst after a reload prepares each path once
+	making   sync.Mutex   // one program at a time; a decision holds it where all are made twice
+	programs atomic.Int64 // how many there are
+	mu       *sync.Mutex  // one preparation at a time: a burst after a reload prepares each path once
 }
 
 // plan is a path that is ready to be evaluated.
@@ -130,10 +131,12 @@ func (e *Evaluator) prepareObserved(path Path, query ast.Body, mode Mode) (*rego
 }
 
 // countUse is exact under concurrency: one caller alone sees each number, so OnHot is called once.
-func (e *Evaluator) countUse(p *plan) {
-	if p.uses.Add(1) == ProgramAfter && e.cfg.OnHot != nil {
+func (e *Evaluator) countUse(p *plan) uint64 {
+	n := p.uses.Add(1)
+	if n == ProgramAfter && e.cfg.OnHot != nil {
 		e.cfg.OnHot(e, p.path)
 	}
+	return n
 }
 
 // Planned reports whether the path's query is prepared.

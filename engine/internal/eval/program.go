@@ -42,6 +42,9 @@ const (
 	// A decision with more iterations and calls than this is compared even then: OPA's evaluator may look up by a key what a
 	// program makes as a whole, and the input that shows it may come late.
 	manySteps = 100_000
+
+	// maxComparedBytes bounds the answers that are compared, by their text.
+	maxComparedBytes = 64 << 20
 )
 
 // program decides for a path instead of OPA's evaluator, as long as it is found to be right and faster.
@@ -107,6 +110,8 @@ type ProgramCounts struct {
 type Difference struct {
 	Path Path
 	Mode Mode
+	// Input is what was asked; nil: nothing.
+	Input ast.Value
 	// Program and OPA are the two answers; nil: undefined.
 	Program, OPA ast.Value
 	// Err is the error of OPA's evaluator, which has no answer then.
@@ -128,7 +133,7 @@ func (e *Evaluator) byProgram(ctx context.Context, p *plan, d *decision) (_ comp
 	e.cfg.Counts.Decisions.Add(1)
 	// A comparison makes a decision about twice as long, so few are made, and none of a program that is grown up. The first
 	// is not among them: it makes what the next ones find, such as the values of rules that depend on the data alone.
-	timed := n > 1 && n&(n-1) == 0 && t.rounds.Load() < comparisons
+	timed := n > 1 && n&(n-1) == 0 && t.rounds.Load() < comparisons && !e.cfg.shadowsAll()
 	// Which decisions are made twice is left to chance: callers that ask in a pattern must not be able to avoid it.
 	shadowed := e.cfg.Shadow > 0 && rand.Float64() < e.cfg.Shadow
 	call := d.call(ctx, e.cfg.maxDecisionBytes())
@@ -155,7 +160,7 @@ func (e *Evaluator) byProgram(ctx context.Context, p *plan, d *decision) (_ comp
 		return r, false, nil
 	case timed:
 		return e.compare(ctx, p, t, r, d, time.Since(begun))
-	case r.Steps > manySteps && t.rounds.Load() < 2*comparisons:
+	case r.Steps > manySteps && t.rounds.Load() < 2*comparisons && !e.cfg.shadowsAll():
 		call.AsText = false
 		begun = time.Now() // afresh: the first decision may have made what the next ones find
 		if r, err = t.run.Run(call); err == nil {
@@ -163,7 +168,11 @@ func (e *Evaluator) byProgram(ctx context.Context, p *plan, d *decision) (_ comp
 		}
 		return r, false, nil
 	case shadowed:
-		return e.compare(ctx, p, t, r, d, 0)
+		r, ok, err := e.compare(ctx, p, t, r, d, 0)
+		if ok && err == nil && e.cfg.shadowsAll() {
+			ok = e.compareText(ctx, p, t, r, d)
+		}
+		return r, ok, err
 	}
 	return r, true, nil
 }
@@ -178,6 +187,11 @@ func (e *Evaluator) compare(
 	if topdown.IsCancel(err) {
 		return r, true, nil // the program had an answer in time
 	}
+	// A value whose parts are shared may be exponentially longer than what it takes in memory. One that is too long for an
+	// answer is not worth the time.
+	if most := min(e.MaxAnswerBytes(), maxComparedBytes); r.Value != nil && jsonast.Size(r.Value, 0, most) > most {
+		return r, true, nil
+	}
 	t.shadow.Add(1)
 	e.cfg.Counts.Compared.Add(1)
 	// An error that the program did not meet is a difference too: it must evaluate at least what OPA's evaluator does. The
@@ -187,7 +201,7 @@ func (e *Evaluator) compare(
 		e.cfg.Counts.Differed.Add(1)
 		t.giveUp("its answer was another than that of OPA's evaluator")
 		if e.cfg.OnDifference != nil {
-			e.cfg.OnDifference(Difference{Path: p.path, Mode: d.mode, Program: r.Value, OPA: theirs.Value, Err: err})
+			e.cfg.OnDifference(Difference{Path: p.path, Mode: d.mode, Input: d.input.Value(), Program: r.Value, OPA: theirs.Value, Err: err})
 		}
 		return r, false, nil
 	}
@@ -220,14 +234,19 @@ func sameValue(a, b ast.Value) bool {
 }
 
 // Compile makes the program of a path, and decisions use it from then on. An error says why there is none, which
-// changes nothing: its decisions are made as before. For one goroutine.
+// changes nothing: its decisions are made as before.
 func (e *Evaluator) Compile(ctx context.Context, path Path) (err error) {
 	defer contain.Panic("compile "+path.String(), &err)
 	p, err := e.plan(path)
 	if err != nil || p.program.Load() != nil || e.cfg.NoPrograms {
 		return err
 	}
-	if e.plans.programs >= maxPrograms {
+	e.plans.making.Lock()
+	defer e.plans.making.Unlock()
+	if p.program.Load() != nil { // made while this one waited
+		return nil
+	}
+	if e.plans.programs.Load() >= maxPrograms {
 		return p.without(fmt.Errorf("there are %d programs", maxPrograms))
 	}
 	// A plan of all modules would take as many milliseconds as there are hundreds of modules. The packages of the closure
@@ -253,7 +272,7 @@ func (p *plan) without(err error) error {
 }
 
 func (e *Evaluator) install(p *plan, run *compiled.Program, modules map[string]*ast.Module) {
-	e.plans.programs++
+	e.plans.programs.Add(1)
 	p.program.Store(&program{run: run, modules: modules, data: e.data.Root(), since: time.Now()})
 }
 
@@ -262,7 +281,9 @@ func (e *Evaluator) install(p *plan, run *compiled.Program, modules map[string]*
 func (e *Evaluator) TakeOver(ctx context.Context, before *Evaluator, still func() bool) {
 	// The values of data that is the same are shared. What nothing has taken over in the end is let go of, or each
 	// generation would keep all that were before it.
+	e.plans.making.Lock()
 	e.frozen = value.NewFreezer(before.frozen)
+	e.plans.making.Unlock()
 	defer e.frozen.Forget()
 	var asked []*plan
 	before.plans.byPath.Range(func(_, v any) bool {
