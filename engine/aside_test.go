@@ -10,6 +10,7 @@ import (
 	"testing/fstest"
 
 	"defenseclaw/engine"
+	"defenseclaw/engine/enginetest"
 )
 
 // What is loaded aside is checked as a reload is, and neither the status nor the next reload hears of it.
@@ -23,7 +24,7 @@ func TestWhatIsLoadedAsideHasNoEffect(t *testing.T) {
 		return fstest.MapFS{"p.rego": {Data: []byte(text)}}, nil
 	}
 	var told []engine.Result
-	e, err := engine.New(engine.Config{
+	e := enginetest.New(t, engine.Config{
 		Source: source,
 		Checks: []engine.Check{{Name: "no three", Run: func(_ context.Context, candidate, _ *engine.Generation) error {
 			checks++
@@ -34,9 +35,6 @@ func TestWhatIsLoadedAsideHasNoEffect(t *testing.T) {
 		}}},
 		Announcements: []engine.Announcement{{Name: "tell", Run: func(_ context.Context, r engine.Report) error { told = append(told, r.Result); return nil }}},
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- e.Run(ctx) }()
