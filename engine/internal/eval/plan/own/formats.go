@@ -9,8 +9,10 @@ import (
 )
 
 var formats = map[string]Builtin{
-	"concat":  concat,
-	"sprintf": sprintf,
+	"concat":                   concat,
+	"sprintf":                  sprintf,
+	"internal.template_string": templateString,
+	"json.marshal":             jsonMarshal,
 }
 
 func concat(c *Call, x []*value.Node) *value.Node {
@@ -39,14 +41,37 @@ func concat(c *Call, x []*value.Node) *value.Node {
 		}
 		c.text = append(c.text, list.Elem(i).Text()...)
 	}
-	c.arena.Count(len(c.text)) // where it was written
-	return c.made(string(c.text))
+	return c.written()
+}
+
+// The formats that are taken. OPA's has a limit here for what a format may make, by its verbs, by the longest operand times
+// ten, and by each number and star in it; these stay below.
+const (
+	maxVerbs  = 16
+	maxDigits = 40
+	maxStars  = 2
+	maxFormat = 1 << 12
+)
+
+func plainFormat(format string) bool {
+	verbs, digits, stars := 0, 0, 0
+	for i := range len(format) {
+		switch c := format[i]; {
+		case c == '%':
+			verbs++
+		case c == '*':
+			stars++
+		case '0' <= c && c <= '9':
+			digits++
+		}
+	}
+	return verbs <= maxVerbs && digits <= maxDigits && stars <= maxStars && len(format) <= maxFormat
 }
 
 // sprintf takes formats with the plain verbs %v, %s and %d, each with an operand of its kind, and as many as there are
 // operands. Package fmt writes of all others what is wrong with them.
 func sprintf(c *Call, x []*value.Node) *value.Node {
-	if len(x) != 2 || x[0].Kind() != value.String || x[1].Kind() != value.Array || x[1].Len() > maxDeep || !c.reads(x[0].Text()) {
+	if len(x) != 2 || x[0].Kind() != value.String || x[1].Kind() != value.Array || x[1].Len() > maxVerbs || !plainFormat(x[0].Text()) {
 		return nil
 	}
 	format, used := x[0].Text(), 0
@@ -73,32 +98,78 @@ func sprintf(c *Call, x []*value.Node) *value.Node {
 	if used != x[1].Len() {
 		return nil
 	}
+	return c.written()
+}
+
+// written is the text that was written.
+func (c *Call) written() *value.Node {
 	c.arena.Count(len(c.text)) // where it was written
 	return c.made(string(c.text))
 }
 
 // verb writes an operand, and returns false where it does not write it as package fmt would.
 func (c *Call) verb(verb byte, x *value.Node) bool {
-	if len(c.text) > maxBytes {
-		return false
-	}
 	switch i, isInt := x.PlainInt(); {
 	case isInt && (verb == 'd' || verb == 'v'):
 		c.text = strconv.AppendInt(c.text, i, 10)
+		return true
 	case x.Kind() == value.Number || verb != 'v' && verb != 's':
 		return false
-	case x.Kind() == value.String:
-		if len(x.Text()) > maxBytes || !c.spend(len(x.Text())/8) {
-			return false
-		}
-		c.text = append(c.text, x.Text()...)
-	case !c.within(x):
+	default:
+		return c.write(x)
+	}
+}
+
+// write writes a value as it is written in a policy, but a text as it is; false is for one that is large.
+func (c *Call) write(x *value.Node) bool {
+	if !c.within(x) {
 		return false
-	default: // as OPA writes it in a policy
-		x.Sort()
+	}
+	switch i, isInt := x.PlainInt(); {
+	case x.Kind() == value.String:
+		c.text = append(c.text, x.Text()...)
+	case isInt:
+		c.text = strconv.AppendInt(c.text, i, 10)
+	default:
 		c.text = append(c.text, x.Term().Value.String()...)
 	}
 	return true
+}
+
+// templateString takes parts of which each has one value, or is undefined.
+func templateString(c *Call, x []*value.Node) *value.Node {
+	if len(x) != 1 || x[0].Kind() != value.Array || !c.within(x[0]) {
+		return nil
+	}
+	c.text = c.text[:0]
+	for i := range x[0].Len() {
+		part := x[0].Elem(i)
+		switch kind := part.Kind(); {
+		case kind == value.Set && part.Len() == 0:
+			c.text = append(c.text, "<undefined>"...)
+			continue
+		case kind == value.Set && part.Len() == 1:
+			part = part.Elem(0)
+		case kind >= value.Array:
+			return nil
+		}
+		if !c.write(part) {
+			return nil
+		}
+	}
+	return c.written()
+}
+
+func jsonMarshal(c *Call, x []*value.Node) *value.Node {
+	if len(x) != 1 || !c.within(x[0]) {
+		return nil
+	}
+	text, err := x[0].AppendJSON(c.text[:0], maxBytes)
+	if err != nil {
+		return nil
+	}
+	c.text = text
+	return c.written()
 }
 
 // sorted takes lists in which equal elements are the same, so that it does not show in which order they come.
@@ -111,10 +182,10 @@ func sorted(c *Call, x []*value.Node) *value.Node {
 		return nil
 	}
 	list := c.arena.Empty(value.Array, x[0].Len())
-	order := make([]*value.Node, 0, x[0].Len())
+	order, bytes := make([]*value.Node, 0, x[0].Len()), 0
 	for i := range x[0].Len() {
 		e := x[0].Elem(i)
-		if !e.Exact() {
+		if bytes += len(e.Text()); !e.Exact() || bytes > maxBytes {
 			return nil
 		}
 		order = append(order, e)

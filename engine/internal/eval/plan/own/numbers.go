@@ -125,10 +125,10 @@ func extreme(sign int) Builtin {
 		if len(x) != 1 || !isList(x[0]) || x[0].Len() == 0 || !c.takes(x[0]) {
 			return nil
 		}
-		best := x[0].Elem(0)
+		best, bytes := x[0].Elem(0), 0
 		for i := range x[0].Len() {
 			e := x[0].Elem(i)
-			if e.Kind() >= value.Array {
+			if bytes += len(e.Text()); e.Kind() >= value.Array || e.IsLongNumber() || bytes > maxBytes {
 				return nil
 			}
 			if sign*value.Compare(e, best) >= 0 {

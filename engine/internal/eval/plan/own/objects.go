@@ -9,6 +9,8 @@ var objects = map[string]Builtin{
 	"object.filter":  objectFilter,
 	"object.union":   objectUnion,
 	"object.union_n": objectUnionN,
+
+	"graph.reachable": reachable,
 }
 
 // objectGet takes scalars as keys. A set gives the key that it is asked for, which may be written otherwise than its element.
@@ -63,7 +65,7 @@ func objectFilter(c *Call, x []*value.Node) *value.Node { return c.selected(x, t
 
 // selected is the object of the pairs whose keys are, or are not, among those of a list or an object. It takes names as keys.
 func (c *Call) selected(x []*value.Node, among bool) *value.Node {
-	if len(x) != 2 || x[0].Kind() != value.Object || x[1].Kind() < value.Array {
+	if len(x) != 2 || x[0].Kind() != value.Object || x[1].Kind() < value.Array || !c.fits(maxItems, x...) {
 		return nil
 	}
 	object, names := x[0], x[1]
@@ -108,7 +110,7 @@ func holds(names, key *value.Node) bool {
 }
 
 func objectUnion(c *Call, x []*value.Node) *value.Node {
-	if len(x) != 2 || x[0].Kind() != value.Object || x[1].Kind() != value.Object {
+	if len(x) != 2 || x[0].Kind() != value.Object || x[1].Kind() != value.Object || !c.fits(maxItems, x...) {
 		return nil
 	}
 	// OPA's gives the first of two that are equal, with the numbers as they are written there.
@@ -125,7 +127,7 @@ func objectUnion(c *Call, x []*value.Node) *value.Node {
 
 func objectUnionN(c *Call, x []*value.Node) *value.Node {
 	const few = 64
-	if len(x) != 1 || x[0].Kind() != value.Array || x[0].Len() > few {
+	if len(x) != 1 || x[0].Kind() != value.Array || x[0].Len() > few || !c.fits(maxItems, x...) {
 		return nil
 	}
 	all := make([]*value.Node, x[0].Len())
@@ -176,4 +178,33 @@ func (c *Call) merge(a, b *value.Node, left *int, depth int) *value.Node {
 		out.Insert(key, v)
 	}
 	return out
+}
+
+// reachable takes names as nodes.
+func reachable(c *Call, x []*value.Node) *value.Node {
+	if len(x) != 2 || x[0].Kind() != value.Object || !isList(x[1]) || !isTexts(x[1]) || !c.fits(maxItems, x[0]) || !keysAreTexts(x[0]) {
+		return nil
+	}
+	seen, reached := c.arena.Empty(value.Set, x[1].Len()), c.arena.Empty(value.Set, 0)
+	for i := range x[1].Len() {
+		seen.Add(x[1].Elem(i))
+	}
+	// Nodes are added to the end of the set while it is gone through, and nothing sorts it.
+	for i := 0; i < seen.Len(); i++ {
+		edges := x[0].Get(seen.Elem(i))
+		if edges == nil {
+			continue
+		}
+		reached.AddDistinct(seen.Elem(i))
+		if !isList(edges) {
+			continue
+		}
+		if !isTexts(edges) || !c.takes(edges) {
+			return nil
+		}
+		for j := range edges.Len() {
+			seen.Add(edges.Elem(j))
+		}
+	}
+	return reached
 }

@@ -101,14 +101,17 @@ func (c *Call) part(x *value.Node, s string) *value.Node {
 }
 
 // within reports whether values are small enough to be compared or written whole.
-func (c *Call) within(all ...*value.Node) bool {
-	left := maxDeep
+func (c *Call) within(all ...*value.Node) bool { return c.fits(maxDeep, all...) }
+
+// fits reports whether values have at most max parts. OPA's builtins here have limits for all of their operands.
+func (c *Call) fits(max int, all ...*value.Node) bool {
+	left := max
 	for _, x := range all {
 		if !x.Within(&left) {
 			return false
 		}
 	}
-	return c.spend(maxDeep - left)
+	return c.spend(max - left)
 }
 
 // Builtins are by the names of OPA's.
@@ -147,7 +150,10 @@ var comparing = map[string]Builtin{
 // comparable reports whether two values may be compared here: a scalar with anything, since that ends at the kind, and
 // collections that are not large.
 func (c *Call) comparable(x, y *value.Node) bool {
-	return x.Kind() < value.Array || y.Kind() < value.Array || c.within(x, y)
+	if x.Kind() < value.Array || y.Kind() < value.Array {
+		return !x.IsLongNumber() && !y.IsLongNumber()
+	}
+	return c.within(x, y)
 }
 
 func same(want bool) Builtin {
@@ -189,9 +195,13 @@ func typeName(c *Call, x []*value.Node) *value.Node {
 	return c.arena.String(kindNames[x[0].Kind()])
 }
 
-// member looks for a scalar: comparing it with what is deeper ends at the kind.
+// isNeedle takes scalars: comparing one with what is deeper ends at the kind.
+func isNeedle(x *value.Node) bool {
+	return x.Kind() < value.Array && !x.IsLongNumber() && len(x.Text()) <= maxBytes
+}
+
 func member(c *Call, x []*value.Node) *value.Node {
-	if len(x) != 2 || x[0].Kind() >= value.Array {
+	if len(x) != 2 || !isNeedle(x[0]) {
 		return nil
 	}
 	if x[1].Kind() == value.Set {
@@ -209,7 +219,7 @@ func member(c *Call, x []*value.Node) *value.Node {
 }
 
 func memberWithKey(_ *Call, x []*value.Node) *value.Node {
-	if len(x) != 3 || x[0].Kind() >= value.Array || x[1].Kind() >= value.Array {
+	if len(x) != 3 || !isNeedle(x[0]) || !isNeedle(x[1]) {
 		return nil
 	}
 	switch x[2].Kind() {

@@ -1,8 +1,12 @@
 package own
 
 import (
+	"crypto/sha256"
 	"encoding/base64"
+	"encoding/hex"
+	"math"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"defenseclaw/engine/internal/eval/plan/value"
@@ -34,6 +38,10 @@ var texts = map[string]Builtin{
 	"base64url.encode":        changed(func(s string) string { return base64.URLEncoding.EncodeToString([]byte(s)) }),
 	"base64url.encode_no_pad": changed(func(s string) string { return base64.RawURLEncoding.EncodeToString([]byte(s)) }),
 	"base64.decode":           decode,
+	"hex.encode":              changed(func(s string) string { return hex.EncodeToString([]byte(s)) }),
+	"crypto.sha256":           changed(sha256Hex),
+	"strings.reverse":         reverse,
+	"time.parse_rfc3339_ns":   parseRFC3339,
 }
 
 // areTexts reports whether all operands are texts, n of them.
@@ -79,15 +87,17 @@ func anyOf(f func(text, part string) bool) Builtin {
 	}
 }
 
+// isTexts reports whether n is a text, or a list of nothing else, and not long.
 func isTexts(n *value.Node) bool {
 	if n.Kind() == value.String {
-		return true
+		return len(n.Text()) <= maxBytes
 	}
 	if !isList(n) || n.Len() > maxItems {
 		return false
 	}
+	bytes := 0
 	for i := range n.Len() {
-		if n.Elem(i).Kind() != value.String {
+		if bytes += len(n.Elem(i).Text()); n.Elem(i).Kind() != value.String || bytes > maxBytes {
 			return false
 		}
 	}
@@ -246,4 +256,40 @@ func decode(c *Call, x []*value.Node) *value.Node {
 		return nil
 	}
 	return c.made(string(b))
+}
+
+func sha256Hex(s string) string {
+	sum := sha256.Sum256([]byte(s))
+	return hex.EncodeToString(sum[:])
+}
+
+// reverse takes texts of ASCII.
+func reverse(c *Call, x []*value.Node) *value.Node {
+	if !areTexts(x, 1) || !c.reads(x[0].Text()) {
+		return nil
+	}
+	text := x[0].Text()
+	b := make([]byte, len(text))
+	for i := range len(text) {
+		if text[i] >= utf8.RuneSelf {
+			return nil
+		}
+		b[len(b)-1-i] = text[i]
+	}
+	c.arena.Count(len(b))
+	return c.made(string(b))
+}
+
+// The times that 64 bits of nanoseconds hold.
+var minTime, maxTime = time.Unix(0, math.MinInt64), time.Unix(0, math.MaxInt64)
+
+func parseRFC3339(c *Call, x []*value.Node) *value.Node {
+	if !areTexts(x, 1) || !c.reads(x[0].Text()) {
+		return nil
+	}
+	t, err := time.Parse(time.RFC3339, x[0].Text())
+	if err != nil || t.Before(minTime) || t.After(maxTime) {
+		return nil
+	}
+	return c.arena.Int(t.UnixNano())
 }

@@ -30,20 +30,34 @@ func (n *Node) AddDistinct(x *Node) {
 	n.appended(x)
 }
 
-// Within counts the values in n down from left, shared parts each time, and reports whether they are at most as many. Whoever
-// compares or writes a value follows it as deep as it goes, and a few shared parts can stand for millions.
-func (n *Node) Within(left *int) bool {
-	if *left--; *left < 0 {
-		return false
-	}
+// The limits of [Node.Within] that do not depend on the caller.
+const (
+	withinDepth  = 100 // levels
+	withinNumber = 300 // bytes of a number's text
+	withinText   = 64  // bytes of text count as one value
+)
+
+// Within counts the values in n down from left, shared parts each time and their texts as well, and reports whether they are
+// at most as many, not deep, and without a number of very many digits. Whoever compares or writes a value follows it as deep
+// as it goes, and a few shared parts can stand for millions.
+func (n *Node) Within(left *int) bool { return n.within(left, withinDepth) }
+
+func (n *Node) within(left *int, depth int) bool {
 	if n.kind < Array {
-		return true
+		*left -= 1 + len(n.str)/withinText
+		return *left >= 0 && !n.IsLongNumber()
 	}
 	n.open()
+	if *left -= 1 + len(n.items); *left < 0 || depth == 0 {
+		return false
+	}
 	for _, x := range n.items {
-		if !x.Within(left) {
+		if !x.within(left, depth-1) {
 			return false
 		}
 	}
 	return true
 }
+
+// IsLongNumber reports whether the node is a number whose text is long: OPA's builtins have a limit for its digits.
+func (n *Node) IsLongNumber() bool { return n.kind == Number && len(n.str) > withinNumber }
