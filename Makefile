@@ -8,6 +8,9 @@ ARGS     =
 DECISIONS = 1000000
 SEED      = 0
 
+# How many random sequences of edits, orders, kills and restarts safety compares with the model.
+SEQUENCES = 1000
+
 # The opa that bench-peers measures is the version that the sidecar embeds.
 OPA = $(shell go list -m -f '{{.Version}}' github.com/open-policy-agent/opa)
 
@@ -56,6 +59,9 @@ bench-peers: build ## measure this sidecar beside opa, about 40 minutes; more: A
 
 sameness: ## compare DECISIONS=1000000 decisions by generated policies with OPA's, minutes; once more: SEED=N
 	go test ./engine -run=SamenessOf -count=1 -timeout=0 -v -decisions=$(DECISIONS) -seed=$(SEED)
+
+safety: ## compare SEQUENCES=1000 random sequences of edits, orders, kills and restarts with the model, minutes; once more: SEED=N
+	go test ./engine/control -run=WhatTheModelSays -count=1 -timeout=0 -sequences=$(SEQUENCES) -seed=$(SEED)
 
 soak: ## edit for SOAK=10m, and see that no goroutine, descriptor or memory is lost
 	SOAK=$(or $(SOAK),10m) go test ./cmd/internal/sidecar -count=1 -timeout=0 -run=ALongLife -v
@@ -115,4 +121,4 @@ readme:
 	.ci/readme.sh
 
 .NOTPARALLEL:
-.PHONY: attack hostile comments docs help build run test race clients fuzz bench bench-peers sameness soak fmt vet lint ci hooks clean formatted tidy paths cross readme
+.PHONY: attack hostile comments docs help build run test race clients fuzz bench bench-peers sameness safety soak fmt vet lint ci hooks clean formatted tidy paths cross readme

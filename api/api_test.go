@@ -64,6 +64,9 @@ func (s *sidecar) start(t testing.TB, change func(*api.Config, *engine.Config)) 
 	s.stopServer = stopServer
 	done := make(chan error, 2)
 	eng := enginetest.New(t, engineConfig)
+	if apiConfig.Control != nil {
+		apiConfig.Control.Attach(eng)
+	}
 	go func() { done <- eng.Run(ctx) }()
 	_, err := eng.Reload(ctx, engine.Trigger{Kind: engine.TriggerStartup})
 	var refused *engine.Refused

@@ -58,8 +58,9 @@ func fullOf(t testing.TB, files map[string]string) *sidecar {
 			}
 		}
 	})
-	return start(t, files, func(c *api.Config, _ *engine.Config) {
+	return start(t, files, func(c *api.Config, e *engine.Config) {
 		c.Audit, c.Events, c.Judge = log, hub, j
+		governed(t, c, e)
 		c.Guardrail = func() api.GuardrailConfig { return guardrailConfig }
 		c.ChangeGuardrail = changeGuardrail
 	})
@@ -139,6 +140,11 @@ var takers = []taker{
 		headers: []string{"Accept: application/vnd.opa.sql.sqlite+json"}},
 	{route: "/v1/batch/data", good: `{"inputs":{}}`, opa: true, required: []string{"inputs"}, wrong: map[string]string{"inputs": `[]`}},
 	{route: "/v1/batch/data/{path...}", path: "/v1/batch/data/p/x", good: `{"inputs":{"a":{}}}`, opa: true, required: []string{"inputs"}, wrong: map[string]string{"inputs": `[]`}},
+	{route: "/policy/rollback", good: `{"to":"1","skip":false,"reason":"r"}`, headers: clientHeaders,
+		wrong: map[string]string{"to": `1`, "skip": `"yes"`, "confirm": `"soon"`, "reason": `{}`, "two": `"1"`}},
+	{route: "/policy/hold", good: `{"reason":"r"}`, headers: clientHeaders, wrong: map[string]string{"reason": `1`, "to": `"1"`}},
+	{route: "/policy/resume", good: `{"reason":"r"}`, headers: clientHeaders, wrong: map[string]string{"reason": `1`, "to": `"1"`}},
+	{route: "/policy/confirm", good: `{"revision":""}`, headers: clientHeaders, status: http.StatusConflict, wrong: map[string]string{"reason": `1`, "revision": `[]`}},
 }
 
 var clientHeaders = []string{gate.HeaderClient + ": test"}

@@ -85,12 +85,48 @@ func (c *Client) Reload(ctx context.Context) ([]byte, error) {
 
 // AcceptRemovals is [Client.Reload] that accepts that files which serve are gone.
 func (c *Client) AcceptRemovals(ctx context.Context) ([]byte, error) {
-	return c.call(ctx, http.MethodPost, "/policy/reload?accept_removals=true", nil)
+	return c.ReloadWith(ctx, ReloadOptions{AcceptRemovals: true})
+}
+
+// ReloadOptions say what is special about a reload.
+type ReloadOptions struct {
+	AcceptRemovals bool          // files that serve and are gone were removed on purpose
+	Confirm        time.Duration // go back unless what is loaded is confirmed within it; 0: it need not be
+	DryRun         bool          // only say what the reload would do
+}
+
+// ReloadWith is [Client.Reload] with options.
+func (c *Client) ReloadWith(ctx context.Context, o ReloadOptions) ([]byte, error) {
+	query := url.Values{}
+	if o.AcceptRemovals {
+		query.Set("accept_removals", "true")
+	}
+	if o.Confirm > 0 {
+		query.Set("confirm", o.Confirm.String())
+	}
+	if o.DryRun {
+		query.Set("dry_run", "true")
+	}
+	path := "/policy/reload"
+	if len(query) > 0 {
+		path += "?" + query.Encode()
+	}
+	return c.call(ctx, http.MethodPost, path, nil)
+}
+
+// Order gives an order about the policy that serves: rollback, hold, resume or confirm. It returns the body of the answer;
+// that of resume is a [ReloadAnswer], the others are a [ControlAnswer].
+func (c *Client) Order(ctx context.Context, order string, in ControlRequest) ([]byte, error) {
+	body, err := json.Marshal(in)
+	if err != nil {
+		return nil, err
+	}
+	return c.call(ctx, http.MethodPost, "/policy/"+order, body)
 }
 
 // DryRun asks what a reload would do, and returns the answer's body as it came. A refusal is an *[AnswerError].
 func (c *Client) DryRun(ctx context.Context, acceptRemovals bool) ([]byte, error) {
-	return c.call(ctx, http.MethodPost, fmt.Sprintf("/policy/reload?dry_run=true&accept_removals=%t", acceptRemovals), nil)
+	return c.ReloadWith(ctx, ReloadOptions{AcceptRemovals: acceptRemovals, DryRun: true})
 }
 
 // Diff asks what differs between two sides that the sidecar holds; see [SideServing].

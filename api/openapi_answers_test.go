@@ -87,6 +87,10 @@ var goodRequests = []question{
 	{"POST", "/access/v1/evaluation", evaluation, nil},
 	{"POST", "/access/v1/evaluations", `{"subject":{"type":"user","id":"u"},"action":{"name":"a"},"evaluations":[{"resource":{"type":"t","id":"1"}},{}]}`, nil},
 	{"GET", "/.well-known/authzen-configuration", "", []string{"X-Request-ID: mine"}},
+	{"POST", "/policy/rollback", `{"to":"1","skip":true,"reason":"r"}`, clientHeaders},
+	{"POST", "/policy/hold", `{"reason":"r"}`, clientHeaders},
+	{"POST", "/policy/resume", `{"reason":"r"}`, clientHeaders},
+	{"POST", "/policy/confirm", `{"reason":"r"}`, clientHeaders},
 }
 
 // TestEveryAnswerIsAsOpenAPISays asks real servers until they have given every answer that the document has.
@@ -95,7 +99,7 @@ func TestEveryAnswerIsAsOpenAPISays(t *testing.T) {
 	openapi3filter.RegisterBodyDecoder("text/event-stream", openapi3filter.FileBodyDecoder)
 	t.Cleanup(func() { openapi3filter.UnregisterBodyDecoder("text/event-stream") })
 	for name, look := range map[string]func(*testing.T, *openAPI){
-		"good requests": answersToGoodRequests, "bad requests": answersToBadRequests, "OPA": answersOfOPA, "reloads": answersToReloads, "diffs": answersToDiffs,
+		"good requests": answersToGoodRequests, "bad requests": answersToBadRequests, "OPA": answersOfOPA, "reloads": answersToReloads, "diffs": answersToDiffs, "orders": answersToOrders,
 		"challenge": answersToTheChallenge, "events": answersOfEvents, "nothing serves": answersWhileNothingServes, "gates": answersOfGates, "system.authz": answersOfThePolicy, "rate": answersToFloods,
 	} {
 		t.Run(name, func(t *testing.T) { look(t, o) })
@@ -145,6 +149,9 @@ func answersToGoodRequests(t *testing.T, o *openAPI) {
 		status := http.StatusOK
 		if q.target == commandRoute {
 			status = http.StatusNoContent
+		}
+		if q.target == "/policy/confirm" { // nothing waits
+			status = http.StatusConflict
 		}
 		o.ask(s, q, status)
 	}

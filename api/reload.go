@@ -36,18 +36,37 @@ func (s *Server) reload(w http.ResponseWriter, r *http.Request) error {
 	if dry {
 		return s.dryRun(w, r, asked)
 	}
+	if asked.Confirm, err = confirmsWithin(r); err != nil {
+		return err
+	}
 	// If the caller leaves, the wait ends but the attempt goes on.
 	report, err := s.cfg.Engine.Reload(r.Context(), asked)
 	var refused *engine.Refused
 	switch {
 	case errors.As(err, &refused):
-		decision.WriteJSON(w, http.StatusInternalServerError, s.failed("reload failed: ", refused))
+		answer := s.failed("reload failed: ", refused)
+		answer.Control = s.orders()
+		decision.WriteJSON(w, http.StatusInternalServerError, answer)
 		return nil
 	case err != nil:
 		return err
 	}
+	return s.answerReload(w, r, report)
+}
+
+// answerReload answers a reload whose files are sound.
+func (s *Server) answerReload(w http.ResponseWriter, r *http.Request, report engine.Report) error {
+	if report.Result == engine.Held {
+		decision.WriteJSON(w, http.StatusConflict, s.notTaken(report))
+		return nil
+	}
+	if s.cfg.Control != nil && report.Trigger.Confirm > 0 {
+		if err := s.cfg.Control.Settle(r.Context()); err != nil {
+			return err
+		}
+	}
 	s.reloaded(w, ReloadAnswer{
-		Generation: report.Generation.Number(), Revision: report.Generation.Revision(),
+		Control: s.orders(), Generation: report.Generation.Number(), Revision: report.Generation.Revision(),
 		Changed: report.Changed(), Removed: RemovedOf(report.Loss), DurationMS: milliseconds(report.Duration),
 	}, report.Outcome(AnnounceAudit))
 	return nil

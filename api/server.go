@@ -17,6 +17,7 @@ import (
 	"defenseclaw/api/metrics"
 	"defenseclaw/api/opa"
 	"defenseclaw/engine"
+	"defenseclaw/engine/control"
 
 	"go.uber.org/zap"
 )
@@ -34,6 +35,7 @@ type Config struct {
 	Metrics   *metrics.Metrics       // nil: the server's own
 	Settings  func() *SettingsStatus // how config.yaml was taken; nil: it is not read again
 	LastGood  func() *LastGood       // the policy kept for the next start; nil when none is kept
+	Control   *control.Governor      // what is ordered about the policy that serves; nil when there is no directory
 	// Kept returns an earlier policy of the history by its name: a number, or the beginning of a revision. Its error may
 	// wrap [ErrNoSide]. Nil: none is kept.
 	Kept   func(ctx context.Context, name string) (fs.FS, error)

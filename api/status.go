@@ -89,6 +89,9 @@ func (s *Server) status(w http.ResponseWriter, _ *http.Request) error {
 	if s.cfg.LastGood != nil {
 		answer.LastGood = s.cfg.LastGood()
 	}
+	if s.cfg.Control != nil {
+		answer.Control = ControlOf(s.cfg.Control.Status())
+	}
 	if s.cfg.Engine != nil {
 		s.describe(&answer, s.cfg.Engine.Status())
 	}

@@ -23,7 +23,7 @@ type Diagnostic struct {
 
 // ReloadAnswer is the body of every answer of POST /policy/reload that is JSON.
 type ReloadAnswer struct {
-	Status      string       `json:"status,omitempty"` // reloaded or failed
+	Status      string       `json:"status,omitempty"` // reloaded, held or failed
 	Error       string       `json:"error,omitempty"`
 	PolicyDir   string       `json:"policy_dir,omitempty"`
 	Generation  uint64       `json:"generation,omitempty"`
@@ -32,6 +32,7 @@ type ReloadAnswer struct {
 	Removed     *Removed     `json:"removed,omitempty"`
 	DurationMS  float64      `json:"duration_ms,omitempty"`
 	Diagnostics []Diagnostic `json:"diagnostics,omitempty"`
+	Control     *Control     `json:"control,omitempty"`     // left out while the files are followed
 	PolicyFrom  string       `json:"policy_from,omitempty"` // as in [StatusAnswer]
 	PolicyWhy   string       `json:"policy_why,omitempty"`
 }
@@ -73,6 +74,7 @@ type StatusAnswer struct {
 	Modules    int         `json:"modules"`
 	DataFiles  int         `json:"data_files"`
 	LastReload LastReload  `json:"last_reload"`
+	Control    *Control    `json:"control,omitempty"` // left out when there is no directory to follow
 	Watch      Watch       `json:"watch"`
 	NotLoaded  []NotLoaded `json:"not_loaded,omitempty"` // files that look like policy or data
 	MoreOfThem int         `json:"not_loaded_more,omitempty"`
@@ -146,8 +148,8 @@ type LastGood struct {
 
 // LastReload is how the newest attempt went.
 type LastReload struct {
-	Status      string       `json:"status"`  // success, failed or unchanged; empty before the first
-	Trigger     string       `json:"trigger"` // startup, watch, poll, api or signal
+	Status      string       `json:"status"`  // success, failed, unchanged or held; empty before the first
+	Trigger     string       `json:"trigger"` // startup, watch, poll, api, signal or control
 	StartedAt   *time.Time   `json:"started_at"`
 	DurationMS  float64      `json:"duration_ms"`
 	Changed     []string     `json:"changed"`

@@ -15,24 +15,34 @@ import (
 	"github.com/open-policy-agent/opa/v1/ast"
 )
 
+// errMoved ends an attempt whose candidate was made of what no longer serves.
+var errMoved = errors.New("another generation serves meanwhile")
+
 // attempt is files → generation → checked → one pointer moves → those who care are told.
 func (e *Engine) attempt(ctx context.Context, trigger Trigger) Report {
 	var watch stopwatch
 	report := Report{Trigger: trigger, StartedAt: time.Now(), Previous: e.Current()}
 
 	candidate, err := e.candidate(ctx, trigger, &watch)
+	if errors.Is(err, errMoved) {
+		return e.attempt(ctx, trigger)
+	}
 	report.Ignored, report.Noticed = e.ignored, e.ignored.Beyond(e.noticed)
 	report.Healed = err == nil && e.refused != nil && trigger.Source == nil
+	if err != nil {
+		report.Result, report.Refused = Failed, asRefused(err, e.cfg.Timeout)
+	}
+	serve := e.mayServe(&report, candidate)
 	switch {
 	case err != nil:
-		report.Result, report.Refused = Failed, asRefused(err, e.cfg.Timeout)
 	case candidate == report.Previous:
-		report.Result = Unchanged
+		report.Result, e.held = Unchanged, nil
+	case !serve:
+		report.Result, report.Held, report.repeated = Held, candidate, candidate == e.held
+		e.held = candidate
 	default:
 		watch.begin(phaseSwap)
-		e.current.Store(candidate)
-		e.hot.succeed(report.Previous, candidate)
-		report.Result = Success
+		e.swap(&report, candidate)
 	}
 	watch.end()
 	if report.Result == Success && report.Previous != nil {
@@ -43,11 +53,20 @@ func (e *Engine) attempt(ctx context.Context, trigger Trigger) Report {
 	return report
 }
 
+// swap is where the pointer moves.
+func (e *Engine) swap(report *Report, next *Generation) {
+	e.current.Store(next)
+	e.hot.succeed(report.Previous, next)
+	e.keepFormer(report.Previous, next)
+	report.Result, report.Generation, e.held = Success, next, nil
+}
+
 // candidate loads and checks in a goroutine, so that the attempt ends at its deadline even if it does work
 // that cannot be interrupted; e.left joins such work when Run ends. The result is what serves already if the
-// source holds just that.
-func (e *Engine) candidate(ctx context.Context, trigger Trigger, watch *stopwatch) (*Generation, error) {
-	ctx, cancel := context.WithTimeout(ctx, e.cfg.Timeout)
+// source holds just that. A choice is served meanwhile: who takes back a policy must not wait until a large one has been
+// compiled. If the pointer moves by it the error is errMoved, since the candidate follows what no longer serves.
+func (e *Engine) candidate(outer context.Context, trigger Trigger, watch *stopwatch) (*Generation, error) {
+	ctx, cancel := context.WithTimeout(outer, e.cfg.Timeout)
 	previous := e.Current()
 	if previous != nil { // decisions go on meanwhile
 		ctx = turns.With(ctx)
@@ -69,13 +88,22 @@ func (e *Engine) candidate(ctx context.Context, trigger Trigger, watch *stopwatc
 		done <- loaded{g, err, own.phases, l.missing, l.ignored}
 	})
 	var result loaded
-	select {
-	case result = <-done:
-	case <-ctx.Done():
+	for waiting := true; waiting; {
 		select {
-		case result = <-done: // it ended, and cancelled ctx itself
-		default:
-			return nil, ctx.Err()
+		case result = <-done:
+			waiting = false
+		case c := <-e.choices:
+			if e.serveChosen(outer, c); e.Current() != previous {
+				cancel()
+				return nil, errMoved
+			}
+		case <-ctx.Done():
+			select {
+			case result = <-done: // it ended, and cancelled ctx itself
+				waiting = false
+			default:
+				return nil, ctx.Err()
+			}
 		}
 	}
 	watch.phases = result.phases
@@ -96,6 +124,7 @@ func (e *Engine) loader(trigger Trigger, previous *Generation, begin func(phase 
 	return &loader{
 		options:     source.Options{Limits: e.cfg.Limits, Tests: e.cfg.Tests, Earlier: earlier(trigger, previous)},
 		eval:        e.evalConfig(),
+		held:        e.held,
 		elsewhere:   e.elsewhere(),
 		wait:        e.removalWait(trigger),
 		lastRefusal: lastRefusal,

@@ -35,6 +35,11 @@ type Config struct {
 	Checks          []Check
 	Announcements   []Announcement
 
+	// Govern, if not nil, is told what each attempt on the source came to, and says whether its candidate may serve; if
+	// not, the attempt ends as [Held]. Run calls it, never twice at once and never while it runs the function of
+	// [Engine.Choose]. It must be quick.
+	Govern func(Proposal) (serve bool)
+
 	// Elsewhere evaluates the decisions of the generations; nil: they are evaluated here. Queries, partial
 	// evaluations and observed decisions always are evaluated here.
 	Elsewhere Elsewhere
@@ -53,6 +58,7 @@ type Config struct {
 type Engine struct {
 	cfg      Config
 	requests chan request
+	choices  chan choice
 	pings    chan struct{}
 
 	asideSlot chan struct{}  // held by what is loaded besides attempts
@@ -60,10 +66,12 @@ type Engine struct {
 	left      sync.WaitGroup // work that outlives its attempt, joined when Run ends
 
 	current atomic.Pointer[Generation]
+	formers atomic.Pointer[[]Former] // written by Run
 	status  atomic.Pointer[Status]
 	refused *Refused       // owned by Run: the last attempt's refusal, nil when the source is sound
 	ignored source.Ignored // owned by Run: by the newest reading
 	noticed source.Ignored // owned by Run: what of it was announced
+	held    *Generation    // owned by Run: the candidate that was held last, nil when the pointer moved since
 	missing missing        // owned by Run: files of what serves that the source lacks
 
 	limiter *eval.Limiter
@@ -93,6 +101,7 @@ func New(cfg Config) (*Engine, error) {
 	e := &Engine{
 		cfg:      cfg,
 		requests: make(chan request),
+		choices:  make(chan choice),
 		pings:    make(chan struct{}),
 
 		asideSlot: make(chan struct{}, 1),

@@ -14,6 +14,7 @@ const (
 	Success   Result = "success"   // a new generation serves
 	Unchanged Result = "unchanged" // the source holds what serves already
 	Failed    Result = "failed"    // refused; what served before still serves
+	Held      Result = "held"      // sound, and [Config].Govern does not let it serve; what served before still serves
 )
 
 // Report says what one attempt did.
@@ -26,12 +27,15 @@ type Report struct {
 	Generation *Generation    // serves after the attempt; nil when nothing does
 	Previous   *Generation    // served before it; nil when nothing did
 	Refused    *Refused       // why, when Result is [Failed]
+	Held       *Generation    // the candidate, when Result is [Held]
 	Loss       *Loss          // what the new generation lacks because files are gone; nil when none are
 	Ignored    source.Ignored // by the newest reading of the engine's own source
 	Noticed    bool           // Ignored names a file that it did not name before
 	Healed     bool           // the source is sound again after a failure, whether or not anything changed
 	Phases     []Phase
 	Outcomes   []Outcome // of the announcements made so far, in their order
+
+	repeated bool // the same candidate was held before
 }
 
 // Changed lists what differs between the generation before and the one that serves now: empty but not nil

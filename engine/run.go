@@ -34,6 +34,9 @@ func (e *Engine) Run(ctx context.Context) error {
 			batch = append(batch, r)
 		case <-e.pings:
 			continue
+		case c := <-e.choices:
+			e.serveChosen(ctx, c)
+			continue
 		case <-again.C:
 			if batch == nil {
 				batch = []request{ownRequest()}
@@ -88,6 +91,9 @@ func mergeTriggers(batch []request) Trigger {
 		paths = append(paths, r.trigger.Paths...)
 		merged.AcceptRemovals = merged.AcceptRemovals || r.trigger.AcceptRemovals
 		merged.Recheck = merged.Recheck || r.trigger.Recheck
+		if merged.Confirm == 0 || r.trigger.Confirm > 0 && r.trigger.Confirm < merged.Confirm {
+			merged.Confirm = r.trigger.Confirm
+		}
 	}
 	slices.Sort(paths)
 	merged.Paths = slices.Compact(paths)
@@ -137,12 +143,13 @@ func ownRequest() request {
 // first: who hears of a new generation finds it there.
 func (e *Engine) conclude(ctx context.Context, report *Report) {
 	repeated := report.Refused != nil && report.Refused.same(e.refused)
+	repeated = repeated || report.repeated && !report.Noticed
 	quiet := repeated || report.Result == Unchanged && !report.Healed && !report.Noticed
 	tell := !quiet || report.Trigger.Kind.wantsAnswer()
 	if tell || !report.Noticed {
 		e.noticed = report.Ignored
 	}
-	if report.Trigger.Source == nil { // a restored generation says nothing about the engine's own source
+	if report.Trigger.reads() { // a restored or chosen generation says nothing about the engine's own source
 		e.refused = report.Refused
 	}
 	if tell {

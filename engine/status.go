@@ -34,9 +34,9 @@ func (e *Engine) publish(report *Report) {
 		now.State = StateEmpty
 	case report.Trigger.Source != nil && report.Refused == nil:
 		now.State = StateRestored
-	case report.Refused != nil && before.State == StateRestored:
+	case report.Trigger.reads() && report.Refused != nil && before.State == StateRestored:
 		now.State = StateRestored
-	case report.Refused != nil:
+	case now.Refused != nil:
 		now.State = StateStale
 	}
 	now.Since = before.Since

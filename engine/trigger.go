@@ -1,6 +1,9 @@
 package engine
 
-import "io/fs"
+import (
+	"io/fs"
+	"time"
+)
 
 // TriggerKind is what asked for a reload.
 type TriggerKind string
@@ -12,10 +15,13 @@ const (
 	TriggerStartup TriggerKind = "startup"
 	TriggerSignal  TriggerKind = "signal"
 	TriggerAPI     TriggerKind = "api"
+	TriggerControl TriggerKind = "control" // nothing was read: what serves was chosen, by [Engine.Choose]
 )
 
 func (k TriggerKind) rank() int {
 	switch k {
+	case TriggerControl:
+		return 5
 	case TriggerAPI:
 		return 4
 	case TriggerSignal:
@@ -48,7 +54,13 @@ type Trigger struct {
 	// what [Config].Keep names may go with them.
 	AcceptRemovals bool
 
+	// Confirm is for [Config].Govern: within which time a new generation has to be confirmed; 0: it need not be.
+	Confirm time.Duration
+
 	// Source, if not nil, is loaded instead of the engine's own: the last good policy of an earlier run.
 	// Its generation serves as [StateRestored] until the engine's own source is sound.
 	Source fs.FS
 }
+
+// reads reports whether the trigger had the engine's own source read.
+func (t Trigger) reads() bool { return t.Source == nil && t.Kind != TriggerControl }

@@ -40,6 +40,7 @@ const (
 	OutcomeFailed    = "failed"
 	OutcomeRefused   = "refused"
 	OutcomeUnchanged = "unchanged"
+	OutcomeHeld      = "held" // sound, and an order keeps it from being applied
 )
 
 // The severities.

@@ -111,7 +111,7 @@ func (e Earlier) reuseBytes(file *File) bool {
 	if e.Previous == nil {
 		return false
 	}
-	old := e.Previous.find(file.Path)
+	old := e.Previous.Find(file.Path)
 	if old == nil || !bytes.Equal(old.Bytes, file.Bytes) {
 		return false
 	}

@@ -127,7 +127,7 @@ func TestAWatchReadsWhatChangedAndAFullCheckReadsAll(t *testing.T) {
 	if runtime.GOOS == "linux" && !slices.Equal(read, []string{"b.rego"}) || !slices.Equal(second.ChangedSince(first), []string{"b.rego"}) {
 		t.Errorf("read %v, changed %v", read, second.ChangedSince(first))
 	}
-	if got := string(second.Source("b.rego")); got != "package b\nx := 2\n" || second.find("a.rego") != first.find("a.rego") {
+	if got := string(second.Source("b.rego")); got != "package b\nx := 2\n" || second.Find("a.rego") != first.Find("a.rego") {
 		t.Errorf("%q", got)
 	}
 }

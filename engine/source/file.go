@@ -188,14 +188,14 @@ func (r *Reading) Revision() string { return r.revision() }
 
 // Source returns the bytes of the file at a path relative to the policy directory, nil when there is none.
 func (r *Reading) Source(p string) []byte {
-	if file := r.find(p); file != nil {
+	if file := r.Find(p); file != nil {
 		return file.Bytes
 	}
 	return nil
 }
 
-// find relies on the order of files, by path.
-func (r *Reading) find(p string) *File {
+// Find returns the file at a path of the directory, nil when there is none. It relies on the order of files, by path.
+func (r *Reading) Find(p string) *File {
 	i, ok := slices.BinarySearchFunc(r.files, p, func(file *File, p string) int { return strings.Compare(file.Path, p) })
 	if !ok {
 		return nil

@@ -23,7 +23,7 @@ import (
 // Exit codes other than 0.
 const (
 	exitFailure = 1 // the command failed, or its answer is no
-	exitStale   = 3 // policy status: the directory is broken, and the last good policy serves
+	exitStale   = 3 // policy status: what serves is not what the directory holds
 )
 
 // exitError is an error with an exit code of its own. If err is nil, Main prints nothing: the command has

@@ -2,11 +2,11 @@ package cli
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
+	"time"
 
 	"defenseclaw/api"
 	"defenseclaw/cmd/internal/report"
@@ -25,6 +25,9 @@ func reloadCommand() *cli.Command {
 		}, &cli.BoolFlag{
 			Name: "dry-run", Usage: "load, check and compare what the directory holds, and change nothing",
 		}, &cli.DurationFlag{
+			Name:  "confirm",
+			Usage: "go back to what served before unless policy confirm follows within `DURATION`",
+		}, &cli.DurationFlag{
 			Name: "timeout", Value: api.DefaultClientTimeout, Usage: "wait at most `DURATION` for the answer",
 		}),
 		Action: func(c *cli.Context) error {
@@ -36,31 +39,51 @@ func reloadCommand() *cli.Command {
 				return err
 			}
 			sidecar.Timeout = c.Duration("timeout")
-			reload := sidecar.Reload
-			if c.Bool("accept-removals") {
-				reload = sidecar.AcceptRemovals
-			}
-			if c.Bool("dry-run") {
-				reload = func(ctx context.Context) ([]byte, error) { return sidecar.DryRun(ctx, c.Bool("accept-removals")) }
-			}
-			answer, err := reload(c.Context)
-			var refused *api.AnswerError
-			if errors.As(err, &refused) {
-				printIndented(c.App.Writer, refused.Body)
-				sayWhyNoDirectory(c, sidecar, refused)
-				var body api.ReloadAnswer
-				if json.Unmarshal(refused.Body, &body) == nil {
-					report.Write(c.App.ErrWriter, received(body.Diagnostics))
-				}
+			answer, err := sidecar.ReloadWith(c.Context, api.ReloadOptions{
+				AcceptRemovals: c.Bool("accept-removals"), Confirm: c.Duration("confirm"), DryRun: c.Bool("dry-run"),
+			})
+			if err := printReload(c, sidecar, answer, err); err != nil {
 				return err
 			}
-			if err == nil {
-				printIndented(c.App.Writer, answer)
+			if c.Duration("confirm") > 0 {
+				sayWhetherItWaits(c, answer)
 			}
-			return err
+			return nil
 		},
 		OnUsageError: usageError,
 	}
+}
+
+// printReload prints the answer of a reload, or why there is none.
+func printReload(c *cli.Context, sidecar *api.Client, answer []byte, err error) error {
+	var refused *api.AnswerError
+	if errors.As(err, &refused) {
+		printIndented(c.App.Writer, refused.Body)
+		sayWhyNoDirectory(c, sidecar, refused)
+		var body api.ReloadAnswer
+		if json.Unmarshal(refused.Body, &body) == nil {
+			report.Write(c.App.ErrWriter, received(body.Diagnostics))
+		}
+		return err
+	}
+	if err == nil {
+		printIndented(c.App.Writer, answer)
+	}
+	return err
+}
+
+// sayWhetherItWaits keeps a caller who asked for a way back from thinking that there is one.
+func sayWhetherItWaits(c *cli.Context, answer []byte) {
+	var body api.ReloadAnswer
+	if json.Unmarshal(answer, &body) != nil {
+		return
+	}
+	if body.Control == nil || body.Control.Deadline == nil {
+		terminal.Fprintf(c.App.ErrWriter, "nothing waits to be confirmed: nothing has changed in the last ten minutes\n")
+		return
+	}
+	terminal.Fprintf(c.App.ErrWriter, "goes back to %s at %s unless policy confirm comes before\n",
+		body.Control.Base, body.Control.Deadline.Local().Format(time.DateTime))
 }
 
 // sayWhyNoDirectory prints why a sidecar has no directory to reload.

@@ -13,7 +13,7 @@ import (
 func statusCommand() *cli.Command {
 	return &cli.Command{
 		Name:         "status",
-		Usage:        "show what the running sidecar serves; exits with 0 if it is current, 3 if the last good policy serves, 1 otherwise",
+		Usage:        "show what the running sidecar serves; exits with 0 if it is current, 3 if the last good policy or one that an order keeps serves, 1 otherwise",
 		Flags:        statusFlags(),
 		OnUsageError: usageError,
 		Action:       func(c *cli.Context) error { return showStatus(c, printStatus) },
@@ -50,7 +50,9 @@ func showStatus(c *cli.Context, print func(w io.Writer, addr string, s api.Statu
 		return &exitError{code: exitStale}
 	case "empty":
 		return &exitError{code: exitFailure}
-	default:
-		return nil
 	}
+	if c := status.Control; c != nil && (c.Revision != "" || c.Digest != "") {
+		return &exitError{code: exitStale}
+	}
+	return nil
 }

@@ -24,6 +24,9 @@ func printStatus(w io.Writer, _ string, s api.StatusAnswer) {
 	line := func(name, format string, args ...any) {
 		terminal.Fprintf(w, "%-12s %s\n", name, terminal.Sprintf(format, args...))
 	}
+	if text := controlLine(s); text != "" {
+		line("control", "%s", text)
+	}
 	line("state", "%s: %s", s.State, meanings[s.State])
 	if s.PolicyDir != "" {
 		line("policy dir", "%s", s.RegoDir)

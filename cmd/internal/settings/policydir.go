@@ -91,6 +91,11 @@ func (s Settings) HistoryDir(policyDir string) string {
 	return filepath.Join(s.DataDir, "history", hex.EncodeToString(name[:6]))
 }
 
+// ControlFile is where the orders about a policy directory are kept.
+func (s Settings) ControlFile(policyDir string) string {
+	return filepath.Join(s.DataDir, "control", filepath.Base(s.HistoryDir(policyDir))+".json")
+}
+
 func (s Settings) policiesDir() string { return filepath.Join(s.DataDir, policiesFolder) }
 
 func (s Settings) servedBefore(policyDir string) bool {

@@ -67,7 +67,8 @@ func (s *Sidecar) invalidateVerdicts(_ context.Context, r engine.Report) error {
 }
 
 // countReport updates the metrics and writes the trace. A policy of an earlier run that is restored is no reload of the
-// directory: that one failed, and an alert on it must not end.
+// directory: that one failed, and an alert on it must not end. The same holds for one that an order put back, and a
+// candidate that is held is no reload.
 func (s *Sidecar) countReport(ctx context.Context, r engine.Report) error {
 	done := metrics.Reload{Trigger: string(r.Trigger.Kind), Status: string(r.Result), Start: r.StartedAt, Duration: r.Duration}
 	if r.Generation != nil {
@@ -79,7 +80,7 @@ func (s *Sidecar) countReport(ctx context.Context, r engine.Report) error {
 	if r.Refused != nil {
 		done.Error = r.Refused.Error()
 	}
-	if r.Trigger.Source == nil {
+	if r.Trigger.Source == nil && r.Trigger.Kind != engine.TriggerControl && r.Result != engine.Held {
 		s.metrics.ReloadDone(ctx, done)
 	}
 	s.metrics.TraceReload(ctx, done)
@@ -96,6 +97,8 @@ func (s *Sidecar) recordReport(ctx context.Context, r engine.Report) error {
 	switch r.Result {
 	case engine.Unchanged:
 		record.Outcome = audit.OutcomeUnchanged
+	case engine.Held:
+		record.Outcome, record.Severity = audit.OutcomeHeld, audit.SeverityWarn
 	case engine.Failed:
 		details["event"] = "policy.reload.rejected" // as the original gateway's records have it
 		record.Outcome, record.Severity, record.Message = audit.OutcomeFailed, audit.SeverityHigh, r.Refused.Error()
@@ -135,8 +138,9 @@ const (
 	transitionUnchanged = "unchanged" // a caller asked, and nothing had changed
 	transitionRecovered = "recovered" // the directory is sound again, and holds what serves
 	transitionFailed    = "reload-failed"
-	transitionRemoved   = "removed"  // files that served are gone; it follows reloaded
-	transitionRestored  = "restored" // the last good policy of an earlier run serves
+	transitionRemoved   = "removed"   // files that served are gone; it follows reloaded
+	transitionRestored  = "restored"  // the last good policy of an earlier run serves
+	transitionNotTaken  = "not-taken" // the files are sound, and an order keeps them from serving
 )
 
 // lifecycle describes the result of an attempt for the events, the log and the audit record.
@@ -145,6 +149,8 @@ func (s *Sidecar) lifecycle(r engine.Report) events.Event {
 	switch {
 	case r.Result == engine.Failed:
 		e.Transition = transitionFailed
+	case r.Result == engine.Held:
+		e.Transition = transitionNotTaken
 	case r.Result == engine.Success && r.Trigger.Source != nil:
 		e.Transition = transitionRestored
 	case r.Result == engine.Unchanged && r.Healed:
@@ -164,6 +170,9 @@ func (s *Sidecar) lifecycle(r engine.Report) events.Event {
 	}
 	if r.Result == engine.Success {
 		e.Details["changed"] = r.Changed()
+	}
+	if r.Held != nil {
+		e.Details["held"] = map[string]any{"revision": r.Held.Revision(), "changed": r.Held.Changed()}
 	}
 	if r.Noticed {
 		e.Details["not_loaded"] = api.NotLoadedOf(r.Ignored)
@@ -235,6 +244,9 @@ func (s *Sidecar) logReport(_ context.Context, r engine.Report) error {
 		}
 	case engine.Unchanged:
 		s.cfg.Logger.Info("policy unchanged", append(fields, zap.Bool("healed", r.Healed))...)
+	case engine.Held:
+		s.cfg.Logger.Warn("the files are sound, and do not serve: policy status says what keeps them from it",
+			append(fields, zap.String("held", r.Held.Revision()), zap.Strings("changed", r.Held.Changed()))...)
 	case engine.Failed:
 		s.logRefused(r, fields)
 	}

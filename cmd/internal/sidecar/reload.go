@@ -19,6 +19,14 @@ func (s *Sidecar) firstLoad(ctx context.Context) {
 	if s.engine == nil {
 		return
 	}
+	if s.control != nil && s.control.Begin(ctx, func(f history.Found) error { return s.mayRestore(ctx, f) }) {
+		if m := s.loading; m.died != nil { // what is ordered serves already; the files are only looked at
+			m.holding.Store(m.deadly())
+			defer m.holding.Store(false)
+		}
+		s.reload(ctx, engine.Trigger{Kind: engine.TriggerStartup})
+		return
+	}
 	if s.loading != nil && s.loading.died != nil {
 		s.loadAfterDeath(ctx)
 		return

@@ -26,6 +26,7 @@ import (
 	"defenseclaw/cmd/internal/settings"
 	"defenseclaw/cmd/internal/tokens"
 	"defenseclaw/engine"
+	"defenseclaw/engine/control"
 	"defenseclaw/engine/history"
 	"defenseclaw/engine/source"
 	"defenseclaw/policies"
@@ -60,12 +61,13 @@ type Sidecar struct {
 	connections   *gate.Connections
 	envoy         *extauthz.Server // the same
 
-	engine    *engine.Engine   // nil when validating only
-	history   *history.Store   // nil when there is no policy directory to restore
-	keeper    *history.Keeper  // the same
-	loading   *loadMark        // the same
-	watcher   *watcher.Watcher // nil when nothing is watched
-	workers   *worker.Pool     // nil without isolation
+	engine    *engine.Engine    // nil when validating only
+	history   *history.Store    // nil when there is no policy directory to restore
+	keeper    *history.Keeper   // the same
+	control   *control.Governor // the same
+	loading   *loadMark         // the same
+	watcher   *watcher.Watcher  // nil when nothing is watched
+	workers   *worker.Pool      // nil without isolation
 	server    *api.Server
 	metrics   *metrics.Metrics
 	audit     *audit.Log
@@ -99,6 +101,9 @@ func New(cfg Config) (_ *Sidecar, err error) {
 	}()
 	if s.history != nil {
 		s.loading = s.openLoadMark()
+		if err := s.openControl(); err != nil {
+			return nil, err
+		}
 	}
 	s.audit, err = audit.New(audit.Config{
 		Path: filepath.Join(cfg.Settings.DataDir, "sidecar-audit.db"), Original: filepath.Join(cfg.Settings.DataDir, "audit.db"),

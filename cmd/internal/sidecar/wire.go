@@ -66,6 +66,7 @@ func (s *Sidecar) wire(token string, byHand bool) (err error) {
 		Watch:        s.watchHealth,
 		LastGood:     s.lastGood,
 		Kept:         s.kept(),
+		Control:      s.control,
 		Metrics:      s.metrics,
 		Audit:        s.audit,
 		Judge:        j,
@@ -95,7 +96,7 @@ func (s *Sidecar) makeEngine() (err error) {
 		return nil
 	}
 	s.engine, err = engine.New(engine.Config{
-		Source: s.marked, Announcements: s.announcements(),
+		Source: s.marked, Announcements: s.announcements(), Govern: s.govern(),
 		Limits:          s.limits(),
 		RemovalWait:     set.RemovalWait,
 		Keep:            engine.Keep{Packages: domains.Packages(), DataOf: []engine.Path{{"defenseclaw"}}},
@@ -103,6 +104,9 @@ func (s *Sidecar) makeEngine() (err error) {
 		NoPrograms: !set.Programs, MaxDecisionBytes: set.MaxDecisionBytes, Shadow: set.Shadow, OnDifference: s.logDifference,
 		Elsewhere: s.decideElsewhere(),
 	})
+	if err == nil && s.control != nil {
+		s.control.Attach(s.engine)
+	}
 	return err
 }
 

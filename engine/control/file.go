@@ -1,0 +1,122 @@
+package control
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+)
+
+// format is that of the file. A file of a later one counts as damaged: what it orders is not understood.
+const format = 1
+
+// onDisk is the content of the file.
+type onDisk struct {
+	Format int  `json:"format"`
+	Mode   Mode `json:"mode"` // for people; the rest says it, too
+	Record
+}
+
+const maxFileBytes = 1 << 20
+
+// read returns the record in a file, the zero one if there is no file. Whatever else is there is an error: an order
+// that cannot be read may have been one that keeps a policy from serving.
+func read(path string) (Record, error) {
+	named, err := os.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return Record{}, nil
+	}
+	if err != nil {
+		return Record{}, err
+	}
+	if !named.Mode().IsRegular() {
+		return Record{}, errors.New("it is not a regular file")
+	}
+	in, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) //nolint:gosec // the governor's own
+	if err != nil {
+		return Record{}, err
+	}
+	defer in.Close() //nolint:errcheck // it was only read
+	text, err := io.ReadAll(io.LimitReader(in, maxFileBytes+1))
+	if err != nil {
+		return Record{}, err
+	}
+	if len(text) > maxFileBytes {
+		return Record{}, fmt.Errorf("it has more than %d bytes", maxFileBytes)
+	}
+	var was onDisk
+	if err := json.Unmarshal(text, &was); err != nil {
+		return Record{}, err
+	}
+	switch {
+	case was.Format != format:
+		return Record{}, fmt.Errorf("it has format %d; %d was expected", was.Format, format)
+	case was.Mode != was.Record.Mode():
+		return Record{}, fmt.Errorf("it says %q, and what it holds means %q", was.Mode, was.Record.Mode())
+	}
+	return was.Record, was.Record.check()
+}
+
+// check finds what no transition leaves behind.
+func (r Record) check() error {
+	switch w, h := r.Confirming, r.Held; {
+	case w != nil && (w.Base == "" || w.Candidate == "" || w.Deadline.IsZero()):
+		return errors.New("what waits to be confirmed is incomplete")
+	case h != nil && h.Digest != "" && h.Candidate == "":
+		return errors.New("what is held is incomplete")
+	}
+	return nil
+}
+
+// write replaces the file: it is written aside, and on disk before it gets its name.
+func write(path string, r Record) error {
+	text, err := json.MarshalIndent(onDisk{format, r.Mode(), r}, "", "  ")
+	if err != nil {
+		return err
+	}
+	dir := filepath.Dir(path)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	temp, err := os.CreateTemp(dir, "."+filepath.Base(path)+".*") // of mode 0600
+	if err != nil {
+		return err
+	}
+	_, err = temp.Write(append(text, '\n'))
+	err = errors.Join(err, temp.Sync(), temp.Close())
+	if err == nil {
+		err = os.Rename(temp.Name(), path)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(temp.Name()))
+	}
+	return syncDir(dir)
+}
+
+// syncDir makes the names in a directory survive a crash. File systems that cannot sync a directory say so, and do
+// not need it.
+func syncDir(dir string) error {
+	d, err := os.Open(dir) //nolint:gosec // the governor's own
+	if err != nil {
+		return err
+	}
+	defer d.Close() //nolint:errcheck // it was only read
+	if err := d.Sync(); err != nil && !errors.Is(err, syscall.EINVAL) && !errors.Is(err, errors.ErrUnsupported) {
+		return err
+	}
+	return nil
+}
+
+// putAside renames a damaged file: it is evidence, and must not be read again.
+func putAside(path string, now time.Time) (string, error) {
+	aside := path + ".damaged-" + now.UTC().Format("20060102T150405.000000Z")
+	if err := os.Rename(path, aside); err != nil {
+		return "", err
+	}
+	return aside, nil
+}

@@ -1,0 +1,98 @@
+package control
+
+import (
+	"slices"
+	"time"
+)
+
+// look is what the files were found to hold.
+type look struct {
+	candidate string // revision; empty when the files are broken
+	serving   string // revision; empty when none serves
+	by        Order
+	asked     bool          // a caller asked for it
+	confirm   time.Duration // within which a new generation has to be confirmed; 0: it need not be
+	hold      bool          // every change waits for an approval
+	guards    string        // revision of what judged the candidate
+}
+
+// outcome is what a look led to.
+type outcome struct {
+	serve bool         // the candidate, if it does not serve already
+	said  []Transition // what happened to the record, in its order
+}
+
+// take says what becomes of what the files hold.
+func (r Record) take(l look, now time.Time) (Record, outcome) {
+	var out outcome
+	if r.Pinned != nil {
+		r, out = r.takePinned(l, now)
+		if r.Pinned != nil {
+			return r, out
+		}
+	}
+	switch {
+	case l.candidate == "" || l.candidate == l.serving: // whatever was held, the files do not hold it any more
+		r.Held = nil
+		return r, out
+	case l.hold && !r.mayServeUnseen(l):
+		return r.holdCandidate(l, now, out)
+	}
+	out.serve, r.Held = true, nil
+	r = r.approve(l.candidate)
+	switch w := r.Confirming; {
+	case w != nil && w.Base == l.candidate: // the files went back by themselves
+		r.Confirming, out.said = nil, append(out.said, Reverted)
+		r = r.by(l.by, now)
+	case w != nil: // the deadline does not move with further edits
+		moved := *w
+		moved.Candidate = l.candidate
+		r.Confirming = &moved
+	case l.confirm > 0:
+		if r = r.await(l.by, now, l.serving, l.candidate, l.confirm); r.Confirming != nil {
+			out.said = append(out.said, Confirming)
+		}
+	}
+	return r, out
+}
+
+// takePinned ends a pin that the files have made needless.
+func (r Record) takePinned(l look, now time.Time) (Record, outcome) {
+	pin := *r.Pinned
+	switch {
+	case l.candidate != "" && l.candidate == pin.Revision && !pin.Differed:
+		return r, outcome{}
+	case l.candidate != "" && l.candidate == pin.Revision:
+		l.by.Reason = "the files hold what was pinned"
+	case l.candidate != "" && pin.Skip && !slices.Contains(pin.Refused, l.candidate):
+		l.by.Reason = "the files hold something else than what was taken back"
+	default:
+		pin.Differed = true
+		r.Pinned = &pin
+		return r, outcome{}
+	}
+	r.Pinned = nil
+	r = r.by(l.by, now)
+	if l.candidate == pin.Revision {
+		r = r.approve(l.candidate)
+	}
+	return r, outcome{said: []Transition{Resumed}}
+}
+
+// mayServeUnseen reports whether a candidate serves without an approval where every change waits for one: what was
+// approved before serves again after a restart, and so does the first policy there is.
+func (r Record) mayServeUnseen(l look) bool {
+	if l.serving != "" {
+		return false
+	}
+	return len(r.Approved) == 0 || slices.Contains(r.Approved, l.candidate)
+}
+
+func (r Record) holdCandidate(l look, now time.Time, out outcome) (Record, outcome) {
+	held := Candidate{Digest: Digest(l.serving, l.candidate, l.guards), Base: l.serving, Candidate: l.candidate}
+	if r.Held != nil && r.Held.Digest == held.Digest && !(r.Held.Rejected && l.asked) {
+		return r, out
+	}
+	r.Held, out.said = &held, append(out.said, Held)
+	return r.by(l.by, now), out
+}
