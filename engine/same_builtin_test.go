@@ -33,7 +33,14 @@ var builtinTexts = []string{
 	"is_string($e)", "is_number($e)", "is_array($e)", "is_object($e)", "is_set($e)", "is_null($e)", "is_boolean($e)", "type_name($e)",
 	"graph.reachable($o, $c)", "graph.reachable_paths($o, $c)", "io.jwt.decode($s)", "rego.metadata.rule()",
 	`io.jwt.decode_verify($s, {"secret": $s})`, "-$n", "any_missing[$e]",
+	"($e in $c)", "($e, $e in $c)", "base64url.encode($s)", "time.parse_rfc3339_ns(\"2024-02-29T12:00:00.5+01:00\")", `json.unmarshal("{\"a\": [1.0, null, {}]}")`,
+	`glob.match(data.d.s, ["/"], $s)`, "regex.match(data.d.s, $s)", "net.cidr_contains(data.d.s, $s)", `net.cidr_contains("10.0.0.0/8", "10.2.3.4")`, `semver.compare("v1.2.0", "1.10.3")`,
+	"io.jwt.verify_hs256(" + signedToken + ", $s)", `io.jwt.verify_hs384("a.b.c", $s)`, `io.jwt.verify_hs512($s, $s)`, "io.jwt.decode(" + signedToken + ")",
+	"io.jwt.decode_verify(" + signedToken + `, {"secret": "k"})`, "io.jwt.decode_verify(" + signedToken + `, {"secret": $s, "alg": $s})`,
 }
+
+// signedToken is signed with the secret k.
+const signedToken = `"eyJhbGciOiJIUzI1NiJ9.eyJhIjpbMSx7ImIiOm51bGx9XX0.TjqxHPQTRc3UwYmyYBH0Q7qecBIJ6xQcVBSOvOdxGXo"`
 
 func (d *drawer) builtin(depth int) string {
 	text := builtinTexts[d.IntN(len(builtinTexts))]
