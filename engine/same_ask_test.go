@@ -201,7 +201,10 @@ func textOf(g *Generation, value ast.Value, whole answer) string {
 		}
 		return ""
 	}
-	text, _ := g.AppendJSON(nil, value) // the caller writes it once more
+	text, err := g.AppendJSON(nil, value)
+	if err != nil {
+		return "" // the caller writes it once more
+	}
 	return string(text)
 }
 
