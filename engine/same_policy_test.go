@@ -168,7 +168,7 @@ func (d *drawer) rule(g group, value string) string {
 	case partialSet:
 		head += " contains " + d.expr(d.IntN(2))
 	case partialObject:
-		head += fmt.Sprintf("[%s] := %s", d.expr(0), result)
+		head += fmt.Sprintf("[%s] := %s", plainly(d.expr(0)), result)
 	case nested:
 		head += d.one(".a", ".b", ".a.b", fmt.Sprintf("[%s]", d.headKey())) + fmt.Sprintf("[%s]", d.headKey())
 		if d.oneIn(3) {

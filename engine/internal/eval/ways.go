@@ -50,16 +50,22 @@ func (p *plan) way() Way {
 		return w
 	}
 	w.Since, w.Compared, w.Differed = t.since, t.shadow.Load(), t.differs.Load()
-	// One mode is enough for the path to have a program: most are only ever asked for in one.
+	// One mode is enough for the path to have a program, if it is asked for in that: most are only ever asked for in one.
+	unused := false
 	for mode := range t.modes {
 		use := &t.modes[mode]
-		w.ByProgram += use.decisions.Load()
+		decisions := use.decisions.Load()
+		w.ByProgram += decisions
 		w.Asked += use.asked.Load()
-		if why := use.why.Load(); why != nil {
+		switch why := use.why.Load(); {
+		case why != nil:
 			w.Why = *why
-		} else {
+		case decisions == 0:
+			unused = true
+		default:
 			w.Program = true
 		}
 	}
+	w.Program = w.Program || unused && w.Why == ""
 	return w
 }

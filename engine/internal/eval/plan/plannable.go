@@ -19,6 +19,8 @@ import (
 //     once, and meets errors that the plan, which makes it for one, is spared.
 //   - A negated reference that chooses a rule, as not data.p[x] does: the plan has a block for each rule and one for the
 //     data, and takes the end of the last for the value of all.
+//   - A variable of an every that occurs beside it, as OPA's compiler makes it of a with whose value has the variable: it
+//     is another one for the evaluator.
 func plannable(compiler *ast.Compiler, rules map[*ast.Rule]bool) error {
 	for rule := range rules {
 		for _, term := range rule.Ref().GroundPrefix()[1:] {
@@ -46,6 +48,12 @@ func unplannable(compiler *ast.Compiler, rule *ast.Rule) (why string, at *ast.Lo
 		}
 		return why != ""
 	})
+	ast.WalkBodies(rule, func(b ast.Body) bool {
+		if leaks(b) {
+			why, at = "a variable of an every occurs beside it", b.Loc()
+		}
+		return why != ""
+	})
 	ast.WalkTerms(rule, func(t *ast.Term) bool {
 		if body := indexed(compiler, t); body != nil && (usesBefore(compiler, body, compiler.ComprehensionIndex(t).Keys) || mayFail(compiler, t)) {
 			why, at = "an index of a comprehension may fail", t.Location
@@ -53,6 +61,33 @@ func unplannable(compiler *ast.Compiler, rule *ast.Rule) (why string, at *ast.Lo
 		return why != ""
 	})
 	return why, at
+}
+
+// leaks reports whether a variable that an every binds occurs beside it in the body.
+func leaks(body ast.Body) bool {
+	for i, e := range body {
+		every, ok := e.Terms.(*ast.Every)
+		if !ok {
+			continue
+		}
+		own := ast.NewVarSet()
+		for _, t := range []*ast.Term{every.Key, every.Value} {
+			if t != nil {
+				own.Update(t.Vars())
+			}
+		}
+		found := false
+		for j, other := range body {
+			ast.WalkVars(other, func(v ast.Var) bool {
+				found = found || i != j && own.Contains(v)
+				return found
+			})
+		}
+		if found {
+			return true
+		}
+	}
+	return false
 }
 
 // dispatches reports whether an expression has a reference in which something computed chooses among rules or packages,
