@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"fmt"
 	"maps"
 	"net/http"
 	"net/url"
@@ -19,6 +20,7 @@ import (
 	"defenseclaw/api/gate"
 	"defenseclaw/api/judge"
 	"defenseclaw/engine"
+	"defenseclaw/engine/history"
 )
 
 // full is a sidecar's API with all its parts.
@@ -59,11 +61,33 @@ func fullOf(t testing.TB, files map[string]string) *sidecar {
 		}
 	})
 	return start(t, files, func(c *api.Config, e *engine.Config) {
-		c.Audit, c.Events, c.Judge = log, hub, j
+		c.Audit, c.Events, c.Judge, c.Past = log, hub, j, past(t)
 		governed(t, c, e)
 		c.Guardrail = func() api.GuardrailConfig { return guardrailConfig }
 		c.ChangeGuardrail = changeGuardrail
 	})
+}
+
+// alike are two policies whose revisions begin with the same four digits.
+const alike = "4285"
+
+// past is a history of these two.
+func past(t testing.TB) *api.Past {
+	t.Helper()
+	store, err := history.New(history.Config{Dir: t.TempDir(), Version: "v1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range []int{246, 478} {
+		g, err := engine.Load(t.Context(), policy(map[string]string{"p.rego": fmt.Sprintf("package p\nx := %d", n)}), nil)
+		if err == nil {
+			_, err = store.SaveServed(t.Context(), history.Served{Generation: g, Trigger: "watch", Actor: "uid:1000 (ann)"})
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return &api.Past{Store: store}
 }
 
 var guardrailConfig = api.GuardrailConfig{Mode: "observe", ScannerMode: "both", HILTMinSeverity: "HIGH"}
@@ -152,6 +176,7 @@ var clientHeaders = []string{gate.HeaderClient + ": test"}
 // others are routes that take no body, with what they must refuse.
 var others = map[string][]string{
 	"/health": nil, "/health/ready": nil, "/metrics": nil, "/policy/status": nil, "/policy/lists": nil, "/enforce/blocked": nil, "/enforce/allowed": nil, "/policy/reload": nil, "/policy/events": nil,
+	"/policy/history": nil, "/policy/history/{ref}": nil,
 	"/audit/records": {"?limit=0", "?limit=x", "?limit=1e9", "?since=yesterday", "?before=-1", "?colour=red", "?action=a&action=b", "?action=" + strings.Repeat("a", 5000)},
 	"/{$}":           nil, "/v1/policies": nil, "/v1/policies/{path...}": nil, // oracle_test.go has their answers
 	"/.well-known/authzen-configuration": nil,
@@ -236,6 +261,9 @@ func TestBadBodiesAreRefusedAndNameWhatIsWrong(t *testing.T) {
 		for _, query := range queries {
 			s.expect(http.MethodGet, route+query, "", http.StatusBadRequest, `"error":"`)
 		}
+	}
+	for _, ref := range []string{"x", "0", "99", "%00", "..%2f..%2fetc%2fpasswd", strings.Repeat("a", 5000)} {
+		s.expect(http.MethodGet, "/policy/history/"+ref, "", http.StatusNotFound, `the history has no such generation`)
 	}
 	s.expect(http.MethodPost, "/policy/lists/grey", takers[7].good, http.StatusBadRequest, `list is \"grey\"`, gate.HeaderClient+": test")
 	s.expect(http.MethodGet, "/health", "", http.StatusOK, `"guardrail":{"state":"running"`)

@@ -144,6 +144,16 @@ func (c *Client) Status(ctx context.Context) (answer StatusAnswer, err error) {
 	return answer, c.get(ctx, "/policy/status", &answer)
 }
 
+// History asks what served, the newest first.
+func (c *Client) History(ctx context.Context) (answer []HistoryEntry, err error) {
+	return answer, c.get(ctx, "/policy/history", &answer)
+}
+
+// HistoryEntry asks for one of them, by its number or the beginning of its revision.
+func (c *Client) HistoryEntry(ctx context.Context, ref string) (answer HistoryEntry, err error) {
+	return answer, c.get(ctx, "/policy/history/"+url.PathEscape(ref), &answer)
+}
+
 // Lists asks for the block and the allow list.
 func (c *Client) Lists(ctx context.Context) (answer ListsAnswer, err error) {
 	return answer, c.get(ctx, "/policy/lists", &answer)

@@ -42,6 +42,8 @@ var goodRequests = []question{
 	{"POST", "/policy/reload", "{}", []string{clientHeader}},
 	{"GET", "/policy/status", "", nil},
 	{"GET", "/policy/diff", "", nil},
+	{"GET", "/policy/history", "", nil},
+	{"GET", "/policy/history/1", "", nil},
 	{"POST", "/policy/lists/block", listed, []string{clientHeader}},
 	{"GET", "/policy/lists", "", nil},
 	{"DELETE", "/policy/lists/block", listed, []string{clientHeader}},
@@ -220,6 +222,8 @@ func answersToBadRequests(t *testing.T, o *openAPI) {
 	o.ask(s, question{"PATCH", "/v1/guardrail/config", `{"connector":"claw"}`, []string{clientHeader}}, http.StatusConflict)
 	o.ask(s, question{"PATCH", "/v1/guardrail/config", `{"block_message":"m"}`, []string{clientHeader}}, http.StatusAccepted)
 	o.ask(s, question{"POST", "/", `{"cut":`, nil}, http.StatusBadRequest, true)
+	o.ask(s, question{"GET", "/policy/history/9", "", nil}, http.StatusNotFound)
+	o.ask(s, question{"GET", "/policy/history/" + alike, "", nil}, http.StatusConflict)
 	o.ask(s, question{"POST", "/policy/lists/grey", listed, []string{clientHeader}}, http.StatusBadRequest, true)
 	o.ask(s, question{"DELETE", "/policy/lists/allow", `{"target_type":"skill"}`, []string{clientHeader}}, http.StatusBadRequest, true)
 	o.ask(s, question{"DELETE", "/enforce/block", `{"target_type":"skill"}`, []string{clientHeader}}, http.StatusBadRequest, true)

@@ -36,6 +36,10 @@ type Config struct {
 	Settings  func() *SettingsStatus // how config.yaml was taken; nil: it is not read again
 	LastGood  func() *LastGood       // the policy kept for the next start; nil when none is kept
 	Control   *control.Governor      // what is ordered about the policy that serves; nil when there is no directory
+	// Past is what served before; nil: nothing is kept.
+	Past *Past
+	// Actor names who caused a reload; nil: the trigger's actor.
+	Actor func(engine.Report) string
 	// Kept returns an earlier policy of the history by its name: a number, or the beginning of a revision. Its error may
 	// wrap [ErrNoSide]. Nil: none is kept.
 	Kept   func(ctx context.Context, name string) (fs.FS, error)

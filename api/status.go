@@ -136,6 +136,9 @@ func (s *Server) describe(answer *StatusAnswer, now *engine.Status) {
 		Status: string(last.Result), Trigger: string(last.Trigger.Kind), StartedAt: OptionalTime(last.StartedAt),
 		DurationMS: milliseconds(last.Duration), Changed: last.Changed(), Diagnostics: []Diagnostic{},
 	}
+	if answer.LastReload.Actor = last.Trigger.Actor; s.cfg.Actor != nil && !last.StartedAt.IsZero() {
+		answer.LastReload.Actor = s.cfg.Actor(last)
+	}
 	if now.Refused != nil {
 		answer.LastReload.Error = now.Refused.Error()
 		answer.LastReload.Diagnostics = Diagnostics(now.Refused.Diagnostics)

@@ -141,6 +141,7 @@ type Process struct {
 type LastGood struct {
 	File       string     `json:"file"`             // the newest, in the data directory; empty before the first
 	Generation uint64     `json:"saved_generation"` // the number of the generation it was saved for
+	Seq        uint64     `json:"saved_seq"`        // its number in the history
 	SavedAt    *time.Time `json:"saved_at"`
 	Pending    bool       `json:"pending"` // a newer one waits to be saved
 	Error      string     `json:"error"`   // why the last save failed; empty if it succeeded
@@ -150,6 +151,7 @@ type LastGood struct {
 type LastReload struct {
 	Status      string       `json:"status"`  // success, failed, unchanged or held; empty before the first
 	Trigger     string       `json:"trigger"` // startup, watch, poll, api, signal or control
+	Actor       string       `json:"actor"`   // who caused it, the best that is known
 	StartedAt   *time.Time   `json:"started_at"`
 	DurationMS  float64      `json:"duration_ms"`
 	Changed     []string     `json:"changed"`

@@ -30,6 +30,7 @@ type Observation struct {
 	Tracer     *topdown.BufferTracer         // every step; nil: none
 	MaxEvents  int                           // of Tracer; one more is an error that wraps [ErrAnswerTooLong]; 0: unbounded
 	EveryRule  bool                          // for Observe: evaluate rules that an index would exclude, too
+	At         time.Time                     // for Observe: what the clock of the policy says; zero: now
 	Labels     *topdown.EvaluatedRuleTracker // labels of the rules that were evaluated; nil: none
 }
 
@@ -70,6 +71,9 @@ func (g *Generation) Observe(ctx context.Context, path Path, input ast.Value, o 
 	options := []rego.EvalOption{
 		rego.EvalInstrument(o.Instrument), rego.EvalEvaluatedRuleTracker(o.Labels),
 		rego.EvalRuleIndexing(!o.EveryRule), rego.EvalEarlyExit(!o.EveryRule),
+	}
+	if !o.At.IsZero() {
+		options = append(options, rego.EvalTime(o.At))
 	}
 	if o.Metrics != nil {
 		options = append(options, rego.EvalMetrics(o.Metrics))

@@ -39,7 +39,7 @@ func printStatus(w io.Writer, _ string, s api.StatusAnswer) {
 		line("revision", "%s", s.Revision)
 	}
 	if last := s.LastReload; last.StartedAt != nil {
-		line("last reload", "%s by %s at %s, %.1f ms", last.Status, last.Trigger, last.StartedAt.Local().Format(time.DateTime), last.DurationMS)
+		line("last reload", "%s by %s at %s, %.1f ms", last.Status, causeOf(last), last.StartedAt.Local().Format(time.DateTime), last.DurationMS)
 		if len(last.Changed) > 0 {
 			const maxShown = 10
 			shown := last.Changed[:min(maxShown, len(last.Changed))]
@@ -73,6 +73,14 @@ func printStatus(w io.Writer, _ string, s api.StatusAnswer) {
 		}
 		report.Write(w, received(s.LastReload.Diagnostics))
 	}
+}
+
+// causeOf is the trigger of a reload, and who is behind it.
+func causeOf(last api.LastReload) string {
+	if last.Actor == "" || last.Actor == last.Trigger {
+		return last.Trigger
+	}
+	return last.Trigger + " (" + last.Actor + ")"
 }
 
 func notLoadedLines(s api.StatusAnswer) []string {

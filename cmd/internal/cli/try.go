@@ -3,6 +3,7 @@ package cli
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 
 	"defenseclaw/cmd/internal/explain"
@@ -18,6 +19,7 @@ func tryCommand() *cli.Command {
 		Usage:     "evaluate one document, for example b/allow, against a directory or the running sidecar, and say why",
 		ArgsUsage: "PATH",
 		Flags: append(append(dirFlags(), settingFlags("api-bind", "api-port", "api-socket", "tls-cert", "client-cert", "client-key")...),
+			&cli.StringFlag{Name: "at", Usage: "evaluate a policy that served, `N` of the history: its number, or the beginning of its revision"},
 			&cli.BoolFlag{Name: "live", Usage: "ask the running sidecar, not a directory"},
 			&cli.StringFlag{Name: "input", Usage: "read the input, JSON, from `FILE`; without this flag from standard input, unless that is a terminal"},
 			&cli.BoolFlag{Name: "explain", Usage: "show which rules fired, and which conditions failed with which values"},
@@ -48,6 +50,9 @@ func try(c *cli.Context) error {
 		return err
 	}
 	evaluate := tryDirectory
+	if c.String("at") != "" {
+		evaluate = tryPast
+	}
 	if c.Bool("live") {
 		evaluate = tryLive
 	}
@@ -63,13 +68,34 @@ func try(c *cli.Context) error {
 	return errors.Join(err, answer.Tiers.Err())
 }
 
+// tryPast evaluates a policy of the history, which is read in the data directory whether or not the sidecar runs.
+func tryPast(c *cli.Context, path engine.Path, input json.RawMessage) (explain.Answer, error) {
+	if c.IsSet("rego-dir") {
+		return explain.Answer{}, errors.New("--at cannot be combined with --rego-dir: the history is that of --policy-dir")
+	}
+	store, err := localPast(c)
+	if err != nil {
+		return explain.Answer{}, err
+	}
+	r, found, err := openEntry(c, store, c.String("at"))
+	if err != nil {
+		return explain.Answer{}, err
+	}
+	g, err := engine.Load(c.Context, found.FS, nil)
+	if err != nil {
+		return explain.Answer{}, fmt.Errorf("generation %d of the history: %w", r.Seq, err)
+	}
+	return explain.Evaluate(c.Context, g, path, input, explainOptions(c))
+}
+
+func explainOptions(c *cli.Context) explain.Options {
+	return explain.Options{Explain: c.Bool("explain"), Coverage: c.Bool("coverage"), Strict: c.Bool("strict-builtin-errors"), Tiers: c.Bool("tier")}
+}
+
 func tryDirectory(c *cli.Context, path engine.Path, input json.RawMessage) (explain.Answer, error) {
 	g, err := generationOf(c)
 	if err != nil {
 		return explain.Answer{}, err
 	}
-	return explain.Evaluate(c.Context, g, path, input, explain.Options{
-		Explain: c.Bool("explain"), Coverage: c.Bool("coverage"), Strict: c.Bool("strict-builtin-errors"),
-		Tiers: c.Bool("tier"),
-	})
+	return explain.Evaluate(c.Context, g, path, input, explainOptions(c))
 }

@@ -10,6 +10,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"defenseclaw/cmd/internal/report"
 	"defenseclaw/cmd/internal/terminal"
@@ -26,6 +27,8 @@ type Options struct {
 	Coverage bool // the lines that were not reached
 	Strict   bool // an error of a builtin is an error; it makes what called it undefined otherwise
 	Tiers    bool // how long a program and OPA's evaluator take, and whether they agree
+
+	At time.Time // what the clock of the policy says; zero: now
 }
 
 // Answer is the value of a document and the reasons for it.
@@ -49,7 +52,7 @@ func Evaluate(ctx context.Context, g *engine.Generation, path engine.Path, input
 			return answer, fmt.Errorf("the input: %w", err)
 		}
 	}
-	o := engine.Observation{Lenient: !options.Strict}
+	o := engine.Observation{Lenient: !options.Strict, At: options.At}
 	if options.Explain || options.Coverage {
 		o.Tracer, o.EveryRule = topdown.NewBufferTracer(), options.Explain
 	}

@@ -75,6 +75,8 @@ type Settings struct {
 	Guardrail     Guardrail
 	AuditAge      time.Duration // audit records are kept this long
 	AuditBytes    int64         // and may take this many bytes
+	HistoryKeep   int           // policies that served are kept, this many
+	HistoryBytes  int64         // and may take this many bytes
 	ConfigReload  string        // hot or restart
 	LogFormat     string        // auto, console or json
 	LogLevel      string        // debug, info, warn or error

@@ -102,6 +102,14 @@ func keeping(s *Settings) []Setting {
 			Key: "audit.max_bytes", Default: "268435456", value: positive(&s.AuditBytes, "a number of bytes"),
 			Help: "remove the oldest audit records while all of them take more bytes",
 		},
+		{
+			Key: "history.keep", Default: "20", value: positive(&s.HistoryKeep, "a number of policies"),
+			Help: "keep this many of the policies that served",
+		},
+		{
+			Key: "history.max_bytes", Default: "1073741824", value: positive(&s.HistoryBytes, "a number of bytes"),
+			Help: "remove policies that served while all of them take more bytes",
+		},
 	}
 }
 

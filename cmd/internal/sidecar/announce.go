@@ -90,7 +90,7 @@ func (s *Sidecar) countReport(ctx context.Context, r engine.Report) error {
 // recordReport appends the attempt to the audit log.
 func (s *Sidecar) recordReport(ctx context.Context, r engine.Report) error {
 	record := audit.Record{
-		Time: r.StartedAt.Add(r.Duration), Action: audit.ActionPolicyReload, Actor: actor(r.Trigger),
+		Time: r.StartedAt.Add(r.Duration), Action: audit.ActionPolicyReload, Actor: s.who.actor(r),
 		Target: s.cfg.Settings.PolicyDir, RequestID: r.Trigger.RequestID,
 	}
 	details := s.lifecycle(r).Details
@@ -111,14 +111,6 @@ func (s *Sidecar) recordReport(ctx context.Context, r engine.Report) error {
 		record.Generation, record.RevisionTo = r.Generation.Number(), r.Generation.Revision()
 	}
 	return s.audit.Append(ctx, record)
-}
-
-// actor names who asked for a reload, or the kind of trigger.
-func actor(t engine.Trigger) string {
-	if t.Actor != "" {
-		return t.Actor
-	}
-	return string(t.Kind)
 }
 
 // publishReport sends the attempt to the readers of GET /policy/events.
@@ -159,7 +151,7 @@ func (s *Sidecar) lifecycle(r engine.Report) events.Event {
 		e.Transition = transitionUnchanged
 	}
 	e.Details = map[string]any{
-		"trigger": string(r.Trigger.Kind), "actor": actor(r.Trigger), "policy_dir": s.cfg.Settings.PolicyDir,
+		"trigger": string(r.Trigger.Kind), "actor": s.who.actor(r), "policy_dir": s.cfg.Settings.PolicyDir,
 		"duration_ms": float64(r.Duration.Microseconds()) / 1000,
 	}
 	if r.Trigger.Client != "" {

@@ -92,7 +92,7 @@ func (s *Sidecar) followConfig(ctx context.Context) error {
 	if !later.Stop() {
 		<-later.C
 	}
-	r := reread{trigger: string(engine.TriggerWatch), actor: string(engine.TriggerWatch)}
+	r := reread{trigger: string(engine.TriggerWatch)}
 	for {
 		r.patient = true
 		select {
@@ -102,10 +102,17 @@ func (s *Sidecar) followConfig(ctx context.Context) error {
 		case <-later.C:
 			r.patient = false
 		}
+		r.actor = s.configOwner()
 		if errors.Is(s.rereadConfig(ctx, r), errConfigEmpty) {
 			later.Reset(emptyWait)
 		}
 	}
+}
+
+// configOwner names who owns config.yaml, for a change that no caller asked for.
+func (s *Sidecar) configOwner() string {
+	folder, name := filepath.Split(s.cfg.Settings.ConfigFile())
+	return (&who{dir: folder}).owners([]string{name})[0]
 }
 
 // reread is one reading of config.yaml.

@@ -31,7 +31,7 @@ func (s *Sidecar) changeGuardrail(ctx context.Context, change api.GuardrailChang
 	l := s.live
 	l.mu.Lock() // the watch must not take the file before this does: the record is to name the caller
 	defer l.mu.Unlock()
-	watched := reread{trigger: string(engine.TriggerWatch), actor: string(engine.TriggerWatch), patient: true}
+	watched := reread{trigger: string(engine.TriggerWatch), actor: s.configOwner(), patient: true}
 	if err := s.rereadLocked(ctx, watched); err != nil { // what others changed is in force and on record first
 		return now, false, &api.GuardrailConflict{Message: fmt.Sprintf("config.yaml is not changed, because it cannot be taken as it is: %s", err)}
 	}

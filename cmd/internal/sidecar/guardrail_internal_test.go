@@ -97,7 +97,7 @@ func TestAChangeOfTheGuardrailKeepsAnEditThatIsNotTakenYet(t *testing.T) {
 		t.Errorf("%d %s: %s", status, answer, c.configText())
 	}
 	found := c.records()
-	if len(found) != 2 || found[0].Actor != gate.DefaultName || strings.Contains(found[0].Message, "log.level") || found[1].Actor != "watch" {
+	if len(found) != 2 || found[0].Actor != gate.DefaultName || strings.Contains(found[0].Message, "log.level") || found[1].Actor != named(os.Getuid()) {
 		t.Errorf("on record: %+v", found)
 	}
 }

@@ -81,12 +81,20 @@ func (s *Sidecar) lastGood() *api.LastGood {
 	}
 	h := s.keeper.Health()
 	kept := &api.LastGood{
-		File: h.Entry.Name, Generation: h.Generation, SavedAt: api.OptionalTime(h.SavedAt), Pending: h.Pending,
+		File: h.Entry.Name, Generation: h.Generation, Seq: h.Seq, SavedAt: api.OptionalTime(h.SavedAt), Pending: h.Pending,
 	}
 	if h.Err != nil {
 		kept.Error = h.Err.Error()
 	}
 	return kept
+}
+
+// past is what served before; nil without a policy directory.
+func (s *Sidecar) past() *api.Past {
+	if s.history == nil {
+		return nil
+	}
+	return &api.Past{Store: s.history, Noted: s.keeper.Noted}
 }
 
 // generation is the number of the generation that serves, 0 when none does.

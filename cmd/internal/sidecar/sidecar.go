@@ -77,6 +77,7 @@ type Sidecar struct {
 	tokens    *tokens.Follower
 	unlimited bool // no rate limit unless the settings give one; see rateLimit
 	live      *liveSettings
+	who       *who
 
 	differences sync.Mutex // of the file of differences
 }
@@ -84,7 +85,7 @@ type Sidecar struct {
 // New acquires the data directory, the token and the addresses, and makes the parts. On an error it
 // releases what it acquired. The caller must run the sidecar that New returns: Run releases the rest.
 func New(cfg Config) (_ *Sidecar, err error) {
-	s := &Sidecar{cfg: cfg, live: newLiveSettings(cfg)}
+	s := &Sidecar{cfg: cfg, live: newLiveSettings(cfg), who: newWho(cfg.Settings.PolicyDir)}
 	if err := s.openHistory(); err != nil {
 		return nil, err
 	}
@@ -153,13 +154,13 @@ func (s *Sidecar) openHistory() (err error) {
 		return fmt.Errorf("policy directory %s: %w", set.PolicyDir, err)
 	}
 	s.history, err = history.New(history.Config{
-		Dir: set.HistoryDir(dir), Version: s.cfg.Version,
+		Dir: set.HistoryDir(dir), Version: s.cfg.Version, Keep: set.HistoryKeep, MaxTotalBytes: set.HistoryBytes,
 		Notice: func(err error) { s.cfg.Logger.Warn("the index of the history was made anew", zap.Error(err)) },
 	})
 	if err != nil {
 		return err
 	}
-	s.keeper, err = history.NewKeeper(history.KeeperConfig{Store: s.history, Actor: func(r engine.Report) string { return actor(r.Trigger) }})
+	s.keeper, err = history.NewKeeper(history.KeeperConfig{Store: s.history, Actor: s.who.actor})
 	return err
 }
 

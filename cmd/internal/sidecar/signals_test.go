@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/user"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -261,6 +262,15 @@ func receive[T any](t *testing.T, from <-chan T, what string) T {
 	}
 }
 
+// owner is the user of this process, who owns the files of tests, as actors are written.
+func owner() string {
+	u, err := user.Current()
+	if err != nil {
+		return "unknown"
+	}
+	return "uid:" + u.Uid + " (" + u.Username + ")"
+}
+
 // TestAReloadGivesItsSevenSignalsInOrder: the answer, the generation, the verdict cache, the metric,
 // the audit record, the event and the log, whatever asked.
 func TestAReloadGivesItsSevenSignalsInOrder(t *testing.T) {
@@ -268,9 +278,9 @@ func TestAReloadGivesItsSevenSignalsInOrder(t *testing.T) {
 		trigger, actor string
 		ask            func(*testing.T, *rig)
 	}{
-		{"startup", "startup", nil},
-		{"watch", "watch", func(*testing.T, *rig) {}},
-		{"signal", "SIGHUP", func(_ *testing.T, r *rig) { r.hup <- os.Interrupt }},
+		{"startup", owner(), nil},
+		{"watch", owner(), func(*testing.T, *rig) {}},
+		{"signal", "SIGHUP, " + owner(), func(_ *testing.T, r *rig) { r.hup <- os.Interrupt }},
 		{"api", "default", func(t *testing.T, r *rig) {
 			status, body := r.do(http.MethodPost, "/policy/reload", nil)
 			if status != http.StatusOK || !bytes.Contains(body, []byte(`"status":"reloaded"`)) || !bytes.Contains(body, []byte(`"generation":2`)) {

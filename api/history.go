@@ -1,0 +1,116 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"defenseclaw/api/internal/decision"
+	"defenseclaw/engine/history"
+)
+
+// HistoryEntry is one generation that served, in the array of GET /policy/history, the newest first.
+type HistoryEntry struct {
+	Seq         uint64     `json:"seq"` // counts on over restarts, and is never used twice
+	Revision    string     `json:"revision"`
+	ServedFrom  time.Time  `json:"served_from"`
+	ServedUntil *time.Time `json:"served_until"` // null while it serves
+	Trigger     string     `json:"trigger"`      // as in [LastReload]; empty where an earlier version saved it
+	Actor       string     `json:"actor"`        // the same
+	Changed     []string   `json:"changed"`      // files that differ from those of the one before
+	ChangedMore int        `json:"changed_more,omitempty"`
+	Packages    []string   `json:"packages"` // that these files declare, or declared
+	Kept        bool       `json:"kept"`     // it can be shown, exported and put back
+	Generation  uint64     `json:"generation,omitempty"`
+	Version     string     `json:"version,omitempty"` // of the program
+	Root        string     `json:"root"`              // the folder of the policy directory that held it
+	File        string     `json:"file"`              // in the data directory
+}
+
+// HistoryOf converts records.
+func HistoryOf(records []history.Record) []HistoryEntry {
+	entries := make([]HistoryEntry, 0, len(records))
+	for _, r := range records {
+		entries = append(entries, historyEntry(r))
+	}
+	return entries
+}
+
+func historyEntry(r history.Record) HistoryEntry {
+	return HistoryEntry{
+		Seq: r.Seq, Revision: r.Revision, ServedFrom: r.ServedFrom, ServedUntil: OptionalTime(r.ServedUntil),
+		Trigger: r.Trigger, Actor: r.Actor, Changed: notNil(r.Changed), ChangedMore: r.More, Packages: notNil(r.Packages),
+		Kept: r.Kept, Generation: r.Generation, Version: r.Version, Root: r.Root, File: r.File,
+	}
+}
+
+func notNil(texts []string) []string {
+	if texts == nil {
+		return []string{}
+	}
+	return texts
+}
+
+// Past is what served before.
+type Past struct {
+	Store *history.Store
+	Noted func(context.Context) error // waits until what serves now is in it; nil: it is already
+}
+
+var errNoHistory = &decision.HTTPError{Status: http.StatusServiceUnavailable, Message: "there is no history: the embedded pack serves, or directories are only validated"}
+
+// past returns the history, with what serves now.
+func (s *Server) past(ctx context.Context) (*history.Store, error) {
+	if s.cfg.Past == nil {
+		return nil, errNoHistory
+	}
+	if s.cfg.Past.Noted != nil {
+		const patience = time.Second // longer means that the disk is full or away; the rest can be told
+		ctx, cancel := context.WithTimeout(ctx, patience)
+		defer cancel()
+		_ = s.cfg.Past.Noted(ctx)
+	}
+	return s.cfg.Past.Store, nil
+}
+
+// history is GET /policy/history.
+func (s *Server) history(w http.ResponseWriter, r *http.Request) error {
+	past, err := s.past(r.Context())
+	if err != nil {
+		return err
+	}
+	records, err := past.Records()
+	if err != nil {
+		return err
+	}
+	decision.WriteJSON(w, http.StatusOK, HistoryOf(records))
+	return nil
+}
+
+// historyEntry is GET /policy/history/{ref}: one of them, by its number or the beginning of its revision.
+func (s *Server) historyEntry(w http.ResponseWriter, r *http.Request) error {
+	past, err := s.past(r.Context())
+	if err != nil {
+		return err
+	}
+	found, err := past.Find(r.PathValue("ref"))
+	if err != nil {
+		return historyError(err)
+	}
+	decision.WriteJSON(w, http.StatusOK, historyEntry(found))
+	return nil
+}
+
+// historyError gives the errors of a look-up their status.
+func historyError(err error) error {
+	ambiguous := new(history.AmbiguousError)
+	switch {
+	case errors.Is(err, history.ErrNotFound):
+		return &decision.HTTPError{Status: http.StatusNotFound, Message: err.Error()}
+	case errors.As(err, &ambiguous):
+		return &decision.HTTPError{Status: http.StatusConflict, Message: err.Error()}
+	default:
+		return err
+	}
+}
