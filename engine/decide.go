@@ -99,6 +99,10 @@ type Input = eval.Input
 // InputOf is the input that is a value, which must not be changed afterwards; nil is none.
 func InputOf(v ast.Value) *Input { return eval.InputOf(v) }
 
+// JoinInputs is over with the keys that only base has, at every depth at which both are objects. base may be nil, and may
+// serve for many others, such as the common input of a batch: it is read once.
+func JoinInputs(base, over *Input) *Input { return eval.Joined(base, over) }
+
 // ReadInput is [ParseJSON] for the input of decisions at path. Where a program makes them, it reads what it needs of the
 // text, and no value is made. The text may be changed afterwards.
 func (g *Generation) ReadInput(path Path, text []byte) (*Input, error) {

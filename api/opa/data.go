@@ -187,23 +187,31 @@ func (x *exchange) appendDecision(
 	return text, defined, err
 }
 
-// decidePlain answers with an ID and an optional result only, which is nearly every answer. By [dataAnswer],
-// BenchmarkDataDecision would take 15.4 instead of 14.2 µs.
-func (x *exchange) decidePlain(path engine.Path, input *engine.Input, lenient bool) {
-	buffer := x.buffer()
-	defer x.buffers.Put(buffer)
-	text := append(append((*buffer)[:0], `{"decision_id":"`...), x.id...)
+// appendPlain makes one decision, and appends a [dataAnswer] with an ID and an optional result only, which is nearly every
+// answer. By encoding/json, BenchmarkDataDecision would take 15.4 instead of 14.2 µs.
+func (x *exchange) appendPlain(to []byte, path engine.Path, input *engine.Input, lenient bool) ([]byte, error) {
+	text := append(append(to, `{"decision_id":"`...), x.id...)
 	text = append(text, '"')
 	withoutResult := len(text)
 	text, defined, err := x.appendDecision(append(text, `,"result":`...), path, input, lenient)
 	if err != nil {
-		x.failDecision(err)
-		return
+		return to, err
 	}
 	if !defined {
 		text = text[:withoutResult]
 	}
-	text = append(text, "}\n"...)
+	return append(text, '}'), nil
+}
+
+func (x *exchange) decidePlain(path engine.Path, input *engine.Input, lenient bool) {
+	buffer := x.buffer()
+	defer x.buffers.Put(buffer)
+	text, err := x.appendPlain((*buffer)[:0], path, input, lenient)
+	if err != nil {
+		x.failDecision(err)
+		return
+	}
+	text = append(text, '\n')
 	*buffer = text
 	x.w.Header().Set("Content-Type", "application/json")
 	_, _ = x.w.Write(text)

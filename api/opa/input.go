@@ -46,6 +46,10 @@ func (x *exchange) decodeInput(v any) error {
 	if err != nil {
 		return err
 	}
+	return x.decodeBody(body, v)
+}
+
+func (x *exchange) decodeBody(body []byte, v any) (err error) {
 	if x.isYAML() {
 		if len(body) > 0 {
 			err = decodeYAML(body, v)

@@ -35,6 +35,10 @@ func (x *exchange) writeStatus(status int, v any) {
 		x.failDecision(err)
 		return
 	}
+	x.answer(status, text)
+}
+
+func (x *exchange) answer(status int, text []byte) {
 	x.w.Header().Set("Content-Type", "application/json")
 	if status != http.StatusOK {
 		x.w.WriteHeader(status)

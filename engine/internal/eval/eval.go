@@ -195,6 +195,8 @@ func (d *decision) call(ctx context.Context, budget int64) compiled.Call {
 	if d.input != nil {
 		if c.Text = d.input.text; c.Text == nil {
 			c.Input = d.input.term
+		} else if d.input.base != nil {
+			c.Base = d.input.base.text
 		}
 	}
 	return c

@@ -15,6 +15,7 @@ import (
 // those of a batch. A nil *Input is none.
 type Input struct {
 	text *value.Text // nil: it was made of a value
+	base *Input      // a text that is joined with text; nil: none
 
 	// Of several decisions at once, any may be the first to need the value.
 	parse sync.Once
@@ -79,6 +80,14 @@ func (in *Input) asTerm() (*ast.Term, error) {
 			in.err = fmt.Errorf("read the input: %w", err)
 			return
 		}
+		if in.base != nil {
+			base, err := in.base.asTerm()
+			if err != nil {
+				in.err = err
+				return
+			}
+			v = joined(base.Value, v)
+		}
 		in.term = ast.NewTerm(v)
 	})
 	return in.term, in.err
@@ -89,7 +98,52 @@ func (in *Input) TextBytes() int {
 	if in == nil || in.text == nil {
 		return 0
 	}
-	return len(in.text.String())
+	return len(in.text.String()) + in.base.TextBytes()
+}
+
+// CompactBytes is about the length that the input has as JSON without spaces. It stops counting above limit.
+func (in *Input) CompactBytes(limit int) int {
+	switch {
+	case in == nil:
+		return 0
+	case in.text == nil:
+		return jsonast.Size(in.term.Value, 0, limit)
+	}
+	return in.text.CompactBytes() + in.base.CompactBytes(limit)
+}
+
+// Joined is over with the keys that only base has, at every depth at which both are objects. base may be nil, and may serve
+// for many others: it is read once.
+func Joined(base, over *Input) *Input {
+	switch {
+	case base == nil:
+		return over
+	case base.text != nil && over.text != nil && base.base == nil && over.base == nil:
+		return &Input{text: over.text, base: base}
+	}
+	return InputOf(joined(base.Value(), over.Value()))
+}
+
+// joined shares what it does not change with both.
+func joined(base, over ast.Value) ast.Value {
+	b, ok1 := base.(ast.Object)
+	o, ok2 := over.(ast.Object)
+	if !ok1 || !ok2 {
+		return over
+	}
+	result := ast.NewObject()
+	b.Foreach(func(key, value *ast.Term) {
+		if own := o.Get(key); own != nil {
+			value = ast.NewTerm(joined(value.Value, own.Value))
+		}
+		result.Insert(key, value)
+	})
+	o.Foreach(func(key, value *ast.Term) {
+		if b.Get(key) == nil {
+			result.Insert(key, value)
+		}
+	})
+	return result
 }
 
 // ReadInput reads exactly one JSON value as the input of decisions at path. Where a program makes them, no value is made

@@ -67,6 +67,8 @@ func (m *machine) run(call Call) (Result, error) {
 	m.own.Begin(&m.arena, call.Cancel, call.Time)
 	var input *value.Node
 	switch {
+	case call.Base != nil:
+		input = m.arena.FromTexts(call.Base, call.Text)
 	case call.Text != nil:
 		input = m.arena.FromText(call.Text)
 	case call.Input != nil:

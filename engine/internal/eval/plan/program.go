@@ -87,6 +87,7 @@ type Call struct {
 	Context context.Context //nolint:containedctx // lives as long as the call
 	Input   *ast.Term       // nil: none, or it is Text
 	Text    *value.Text     // the input that nobody made a value of; nil: none, or it is Input
+	Base    *value.Text     // what is joined with Text; nil: nothing
 	Cancel  topdown.Cancel
 	Time    time.Time
 	Strict  bool  // a builtin that fails is an error, not undefined

@@ -16,6 +16,29 @@ func (a *Arena) FromText(t *Text) *Node {
 	return r.value()
 }
 
+// FromTexts makes the node of over with the keys that only base has, at every depth at which both are objects.
+func (a *Arena) FromTexts(base, over *Text) *Node {
+	return a.joined(a.FromText(base), a.FromText(over))
+}
+
+func (a *Arena) joined(base, over *Node) *Node {
+	if base.kind != Object || over.kind != Object {
+		return over
+	}
+	base.open()
+	over.open()
+	n := a.Empty(Object, (len(base.items)+len(over.items))/2)
+	n.items = append(n.items, over.items...)
+	for i := 0; i < len(base.items); i += 2 {
+		if at := over.find(base.items[i], 2); at >= 0 {
+			n.items[at+1] = a.joined(base.items[i+1], over.items[at+1])
+		} else {
+			n.items = append(n.items, base.items[i], base.items[i+1])
+		}
+	}
+	return n
+}
+
 // whichShift leaves the lower half of a node's num to the number of a span.
 const whichShift = 32
 

@@ -23,9 +23,10 @@ const (
 // Text is a JSON text that was found to be one value. It never changes, so any number of decisions may read it, at the
 // same time as well: each makes its own nodes of it ([Arena.FromText]). The nodes refer to the text, their Terms do not.
 type Text struct {
-	text  string
-	spans []span // of the objects and arrays, in the order in which they begin
-	plain bool   // there is no backslash: all strings are as they are written
+	text   string
+	spans  []span // of the objects and arrays, in the order in which they begin
+	plain  bool   // there is no backslash: all strings are as they are written
+	spaces int    // bytes of spaces between values
 }
 
 // span says where an object or array of a text ends, so that it need not be read in order to find what follows it.
@@ -51,20 +52,24 @@ func Scan(text string) (_ *Text, ok bool) {
 	if s.space(); s.pos != len(text) {
 		return nil, false
 	}
-	return &Text{text: text, spans: s.spans, plain: strings.IndexByte(text, '\\') < 0}, true
+	return &Text{text: text, spans: s.spans, plain: strings.IndexByte(text, '\\') < 0, spaces: s.spaces}, true
 }
 
 // IsNull reports whether the text is null.
 func (t *Text) IsNull() bool { return strings.Trim(t.text, " \t\r\n") == "null" }
 
+// CompactBytes is the length that the text has without spaces between values.
+func (t *Text) CompactBytes() int { return len(t.text) - t.spaces }
+
 // String is the text.
 func (t *Text) String() string { return t.text }
 
 type scanner struct {
-	text  string
-	pos   int
-	depth int
-	spans []span
+	text   string
+	pos    int
+	depth  int
+	spans  []span
+	spaces int
 }
 
 func (s *scanner) space() {
@@ -72,6 +77,7 @@ func (s *scanner) space() {
 		switch s.text[s.pos] {
 		case ' ', '\t', '\r', '\n':
 			s.pos++
+			s.spaces++
 		default:
 			return
 		}
