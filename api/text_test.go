@@ -133,6 +133,17 @@ func TestDomainsAreAnsweredByProgramsAsByOPAsEvaluator(t *testing.T) {
 			}
 		}
 	}
+	for _, taker := range takers {
+		if strings.HasPrefix(taker.route, "/access/v1/") {
+			b.warm(t, "data.authzen.allow", http.MethodPost, "/access/v1/evaluation", `{"subject":{"type":"user","id":"u"},"action":{"name":"a"},"resource":{"type":"t","id":"1"}}`)
+			b.same(t, http.MethodPost, taker.route, taker.good)
+			for field, value := range taker.wrong {
+				b.same(t, http.MethodPost, taker.route, strings.TrimSuffix(taker.good, "}")+`,"`+field+`":`+value+`}`)
+			}
+			b.same(t, http.MethodPost, taker.route, strings.TrimSuffix(taker.good, "}")+`,"context":{"n":1e400,"m":1.50,"t":"\u0000<"}}`)
+			b.same(t, http.MethodPost, taker.route, strings.TrimSuffix(taker.good, "}")+`,"context":{"n":1e99999}}`)
+		}
+	}
 	for _, body := range []string{
 		`{"domain":"admission","input":{"target_type":"skill","target_name":"n","scan_result":{"verdict":["é",1.50,null]}}}`,
 		`{"domain":"admission","input":{"target_type":"skill","target_name":"n","path":"/x<y>","scan_result":{"verdict":{"a":1e2}}}}`,

@@ -61,7 +61,26 @@ type Elsewhere func(ctx context.Context, g *Generation, path Path, input ast.Val
 // not an error: then defined is false. A result over [Config].MaxAnswerBytes, each value of it counted with 32
 // more, is an error that wraps [ErrAnswerTooLong].
 func (g *Generation) Decide(ctx context.Context, path Path, input ast.Value) (result any, defined bool, err error) {
-	value, err := g.Evaluate(ctx, path, input)
+	return g.DecideInput(ctx, path, InputOf(input))
+}
+
+// DecideInput is [Generation.Decide] for an input of any kind.
+func (g *Generation) DecideInput(ctx context.Context, path Path, input *Input) (result any, defined bool, err error) {
+	if g.elsewhere == nil {
+		plain := func(v ast.Value) (any, error) {
+			p, err := g.plain(v)
+			if err != nil {
+				err = fmt.Errorf("evaluate %s: %w", path, err)
+			}
+			return p, err
+		}
+		result, defined, err = g.evaluator.Plain(ctx, eval.Path(path), input, eval.Strict, bytesOfAValue, plain)
+		if errors.Is(err, eval.ErrTooLong) {
+			return nil, false, fmt.Errorf("evaluate %s: %w", path, g.AnswerTooLong())
+		}
+		return result, defined, err
+	}
+	value, err := g.elsewhere(ctx, g, path, input.Value(), false)
 	if err != nil || value == nil {
 		return nil, false, err
 	}
@@ -98,6 +117,10 @@ type Input = eval.Input
 
 // InputOf is the input that is a value, which must not be changed afterwards; nil is none.
 func InputOf(v ast.Value) *Input { return eval.InputOf(v) }
+
+// PlainInput is the input that is a value of encoding/json's types, which must not be changed afterwards. No value of OPA's
+// is made of it where a program decides. The error is [ast.InterfaceToValue]'s.
+func PlainInput(v any) (*Input, error) { return eval.PlainInput(v) }
 
 // JoinInputs is over with the keys that only base has, at every depth at which both are objects. base may be nil, and may
 // serve for many others, such as the common input of a batch: it is read once.

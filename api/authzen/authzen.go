@@ -14,8 +14,6 @@ import (
 
 	"defenseclaw/api/internal/decision"
 	"defenseclaw/engine"
-
-	"github.com/open-policy-agent/opa/v1/ast"
 )
 
 // batchDeadlines is the deadline of a batch in units of that of a single decision, which each decision of the
@@ -171,7 +169,7 @@ func encode(d verdict, err error) json.RawMessage {
 func (x *exchange) decideWithin(ctx context.Context, e, defaults evaluation) (d verdict, err error) {
 	ctx, cancel := context.WithTimeout(ctx, x.g.Timeout())
 	defer cancel()
-	var input ast.Value
+	var input *engine.Input
 	err = x.g.Within(ctx, func() (err error) {
 		input, err = e.or(defaults).input()
 		return err
@@ -183,9 +181,9 @@ func (x *exchange) decideWithin(ctx context.Context, e, defaults evaluation) (d 
 }
 
 // decide makes one decision.
-func (x *exchange) decide(ctx context.Context, input ast.Value) (verdict, error) {
-	ctx, end := x.Begin(ctx, x.g, decision.Question{BatchID: x.batch, Path: x.Policy, Input: engine.InputOf(input)})
-	result, defined, err := x.g.Decide(ctx, x.Policy, input)
+func (x *exchange) decide(ctx context.Context, input *engine.Input) (verdict, error) {
+	ctx, end := x.Begin(ctx, x.g, decision.Question{BatchID: x.batch, Path: x.Policy, Input: input})
+	result, defined, err := x.g.DecideInput(ctx, x.Policy, input)
 	end(decision.Answer{Result: result, Defined: defined, Err: err})
 	if err != nil || !defined {
 		return verdict{}, err

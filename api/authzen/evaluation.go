@@ -13,30 +13,14 @@ import (
 	"strings"
 
 	"defenseclaw/engine"
-
-	"github.com/open-policy-agent/opa/v1/ast"
 )
 
 // evaluation asks whether a subject may do an action to a resource. An entity that is not given is nil. Only
 // the required fields are checked; the policy interprets all others.
 type evaluation struct{ subject, action, resource, context *entity }
 
-// entity is converted once, also if it is a default that many evaluations share.
-type entity struct {
-	fields map[string]any
-	value  ast.Value // nil: not converted yet
-}
-
-func (e *entity) ast() (ast.Value, error) {
-	if e.value == nil {
-		value, err := ast.InterfaceToValue(e.fields)
-		if err != nil {
-			return nil, wrong("%s", err)
-		}
-		e.value = value
-	}
-	return e.value, nil
-}
+// entity may be a default that many evaluations share, so it is never changed.
+type entity struct{ fields map[string]any }
 
 // evaluations are the evaluations of a batch and their defaults.
 type evaluations struct {
@@ -148,8 +132,8 @@ func (e evaluation) or(defaults evaluation) evaluation {
 }
 
 // input returns the policy's input. The error says what the specification requires and e lacks.
-func (e evaluation) input() (ast.Value, error) {
-	input := ast.NewObject()
+func (e evaluation) input() (*engine.Input, error) {
+	input := map[string]any{}
 	for _, entity := range []struct {
 		name     string
 		value    *entity
@@ -172,25 +156,16 @@ func (e evaluation) input() (ast.Value, error) {
 				return nil, wrong("%s.properties is not an object", entity.name)
 			}
 		}
-		if err := insert(input, entity.name, entity.value); err != nil {
-			return nil, err
-		}
+		input[entity.name] = entity.value.fields
 	}
 	if e.context != nil {
-		if err := insert(input, "context", e.context); err != nil {
-			return nil, err
-		}
+		input["context"] = e.context.fields
 	}
-	return input, nil
-}
-
-func insert(input ast.Object, name string, e *entity) error {
-	value, err := e.ast()
+	read, err := engine.PlainInput(input)
 	if err != nil {
-		return err
+		return nil, wrong("%s", err)
 	}
-	input.Insert(ast.InternedTerm(name), ast.NewTerm(value))
-	return nil
+	return read, nil
 }
 
 // verdict is the answer to one evaluation.

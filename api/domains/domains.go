@@ -15,7 +15,6 @@ import (
 	"defenseclaw/api/internal/decision"
 	"defenseclaw/engine"
 
-	"github.com/open-policy-agent/opa/v1/ast"
 	"go.uber.org/zap"
 )
 
@@ -110,13 +109,13 @@ func unmeasured(
 
 // decide evaluates a domain's package and returns the values of its rules.
 func decide(ctx context.Context, g *engine.Generation, d domain, input any, begin BeginFunc) (rules, error) {
-	value, err := ast.InterfaceToValue(input)
+	in, err := engine.PlainInput(input)
 	if err != nil {
 		return nil, fmt.Errorf("input of %s: %w", d.name, err)
 	}
 	path := d.path()
-	ctx, end := begin(ctx, d.label, g, decision.Question{Path: path, Input: engine.InputOf(value)})
-	result, defined, err := g.Decide(ctx, path, value)
+	ctx, end := begin(ctx, d.label, g, decision.Question{Path: path, Input: in})
+	result, defined, err := g.DecideInput(ctx, path, in)
 	got, err := readRules(d.name, result, defined, err)
 	verdict := VerdictError
 	if err == nil {

@@ -55,7 +55,7 @@ func (a authorization) check(ctx context.Context, request *authv3.CheckRequest) 
 		return id, response, nil
 	}
 	result, defined, err := a.decide(ctx, g, decision.Question{
-		ID: id, Path: a.cfg.Policy, Input: engine.InputOf(seen), RequestedBy: caller(ctx), RequestID: request.GetAttributes().GetRequest().GetHttp().GetId(),
+		ID: id, Path: a.cfg.Policy, Input: seen, RequestedBy: caller(ctx), RequestID: request.GetAttributes().GetRequest().GetHttp().GetId(),
 	})
 	_, unavailable := engine.RetryAfter(err)
 	switch {
@@ -85,7 +85,7 @@ func (s *Server) decide(ctx context.Context, g *engine.Generation, q decision.Qu
 	ctx, cancel := context.WithTimeout(ctx, g.Timeout())
 	defer cancel()
 	ctx, end := s.cfg.Begin(ctx, g, q)
-	result, defined, err = g.Decide(ctx, q.Path, q.Input.Value())
+	result, defined, err = g.DecideInput(ctx, q.Path, q.Input)
 	end(decision.Answer{Result: result, Defined: defined, Err: err})
 	return result, defined, err
 }

@@ -6,8 +6,10 @@ import (
 	"net/url"
 	"strings"
 
+	"defenseclaw/engine"
+
 	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
-	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/util"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
@@ -16,7 +18,7 @@ import (
 
 // input converts a request to the policy's input, in the form of OPA's plugin for Envoy. It changes the request,
 // see unify. An error means that the HTTP request that Envoy received is invalid.
-func input(request *authv3.CheckRequest) (ast.Value, error) {
+func input(request *authv3.CheckRequest) (*engine.Input, error) {
 	httpRequest := request.GetAttributes().GetRequest().GetHttp()
 	unify(httpRequest)
 	path, query, err := parsePath(httpRequest.GetPath())
@@ -42,7 +44,7 @@ func input(request *authv3.CheckRequest) (ast.Value, error) {
 	if principal := request.GetAttributes().GetSource().GetPrincipal(); principal != "" {
 		fields["source_principal"] = principal
 	}
-	return ast.InterfaceToValue(fields)
+	return engine.PlainInput(fields)
 }
 
 // parsePath returns the decoded parts of a path and the values of each query parameter.
@@ -66,12 +68,13 @@ func listsOf(values url.Values) map[string]any {
 	return lists
 }
 
-func attributesOf(attributes *authv3.AttributeContext) (ast.Value, error) {
+func attributesOf(attributes *authv3.AttributeContext) (fields any, err error) {
 	text, err := protojson.MarshalOptions{Resolver: typesOrEmpty{protoregistry.GlobalTypes}}.Marshal(attributes)
 	if err != nil {
 		return nil, err
 	}
-	return ast.ValueFromReader(bytes.NewReader(text))
+	err = util.NewJSONDecoder(bytes.NewReader(text)).Decode(&fields)
+	return fields, err
 }
 
 // typesOrEmpty resolves unknown message types to an empty message. Envoy's filters add metadata of their own

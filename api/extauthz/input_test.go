@@ -290,7 +290,7 @@ func FuzzInput(f *testing.F) {
 		if err != nil {
 			return
 		}
-		input, err := ast.JSON(value)
+		input, err := ast.JSON(value.Value())
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -159,7 +159,7 @@ func (e *Evaluator) Append(
 	if limit < math.MaxInt-len(to) {
 		limit += len(to)
 	}
-	r, err := e.decide(ctx, path, decision{input: input, mode: mode, asText: true, to: to, maxBytes: limit})
+	r, err := e.decide(ctx, path, decision{input: input, mode: mode, form: compiled.AsText, to: to, maxBytes: limit})
 	switch {
 	case err != nil:
 		return to, r.Defined, err
@@ -172,32 +172,53 @@ func (e *Evaluator) Append(
 	return r.Text, true, nil
 }
 
+// Plain is [Evaluator.Evaluate] with the document as ast.JSON's types. plain makes them of a value of OPA's, and refuses one
+// of more than MaxAnswerBytes, each value in it counted with some bytes more; so does a program, by [ErrTooLong].
+func (e *Evaluator) Plain(
+	ctx context.Context, path Path, input *Input, mode Mode, each int, plain func(ast.Value) (any, error),
+) (v any, defined bool, err error) {
+	r, err := e.decide(ctx, path, decision{input: input, mode: mode, form: compiled.AsPlain, maxBytes: e.MaxAnswerBytes(), each: each})
+	switch {
+	case err != nil:
+		return nil, false, err
+	case r.Value != nil:
+		v, err = plain(r.Value)
+		return v, err == nil, err
+	}
+	return r.Plain, r.Defined, nil
+}
+
 // decision is what one decision is made of, and as what.
 type decision struct {
 	input *Input
 	mode  Mode
 	limit *deadline
 
-	// A program makes a text where one is asked for. What it leaves to OPA's evaluator, or is compared with that, is a
-	// value all the same: the caller finds one or the other.
-	asText   bool
+	// A program makes what is asked for. What it leaves to OPA's evaluator, or is compared with that, is a value all the
+	// same: the caller finds one or the other.
+	form     compiled.Form
 	to       []byte
 	maxBytes int
+	each     int
 }
 
 // call is what a program is asked.
 func (d *decision) call(ctx context.Context, budget int64) compiled.Call {
 	c := compiled.Call{
 		Context: ctx, Cancel: d.limit, Time: d.limit.begun, Strict: d.mode == Strict, Budget: budget,
-		AsText: d.asText, To: d.to, MaxBytes: d.maxBytes,
+		Form: d.form, To: d.to, MaxBytes: d.maxBytes, Each: d.each,
 	}
 	// The text comes first, even if someone has asked for the value since: the program may need little of it.
-	if d.input != nil {
-		if c.Text = d.input.text; c.Text == nil {
-			c.Input = d.input.term
-		} else if d.input.base != nil {
-			c.Base = d.input.base.text
+	switch in := d.input; {
+	case in == nil:
+	case in.text != nil:
+		if c.Text = in.text; in.base != nil {
+			c.Base = in.base.text
 		}
+	case in.plain != nil:
+		c.Plain = in.plain
+	default:
+		c.Input = in.term
 	}
 	return c
 }

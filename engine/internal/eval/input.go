@@ -17,6 +17,8 @@ type Input struct {
 	text *value.Text // nil: it was made of a value
 	base *Input      // a text that is joined with text; nil: none
 
+	plain any // a value of Go's types; nil: none of them, or null
+
 	// Of several decisions at once, any may be the first to need the value.
 	parse sync.Once
 	term  *ast.Term // of parse, if there is a text
@@ -34,6 +36,19 @@ func InputOf(v ast.Value) *Input {
 	in := &Input{own: ast.Term{Value: v}}
 	in.term = &in.own
 	return in
+}
+
+// PlainInput is the input that is a value of encoding/json's types, which must not be changed afterwards. What else it may
+// be, and fail with, is [ast.InterfaceToValue]'s.
+func PlainInput(v any) (*Input, error) {
+	if v != nil && value.IsPlain(v) {
+		return &Input{plain: v}, nil
+	}
+	converted, err := ast.InterfaceToValue(v)
+	if err != nil {
+		return nil, err
+	}
+	return InputOf(converted), nil
 }
 
 // scanInput is the input of a text. ok is false if the text is none, or none that is safe to be read by parts.
@@ -61,7 +76,7 @@ func (in *Input) IsNull() bool {
 	if in.text != nil {
 		return in.text.IsNull()
 	}
-	_, is := in.term.Value.(ast.Null)
+	_, is := in.Value().(ast.Null)
 	return is
 }
 
@@ -71,10 +86,15 @@ func (in *Input) asTerm() (*ast.Term, error) {
 	if in == nil {
 		return nil, nil
 	}
-	if in.text == nil {
+	if in.text == nil && in.plain == nil {
 		return in.term, nil
 	}
 	in.parse.Do(func() {
+		if in.plain != nil {
+			in.own.Value, in.err = ast.InterfaceToValue(in.plain)
+			in.term = &in.own
+			return
+		}
 		v, err := jsonast.Value([]byte(in.text.String()))
 		if err != nil {
 			in.err = fmt.Errorf("read the input: %w", err)
@@ -107,7 +127,7 @@ func (in *Input) CompactBytes(limit int) int {
 	case in == nil:
 		return 0
 	case in.text == nil:
-		return jsonast.Size(in.term.Value, 0, limit)
+		return jsonast.Size(in.Value(), 0, limit)
 	}
 	return in.text.CompactBytes() + in.base.CompactBytes(limit)
 }

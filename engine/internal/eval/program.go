@@ -139,7 +139,9 @@ func (e *Evaluator) byProgram(ctx context.Context, p *plan, d *decision) (_ comp
 	call := d.call(ctx, e.cfg.maxDecisionBytes())
 	// Values are compared, not texts: see sameValue. The input is read from its text all the same, so that the reader is
 	// compared as well.
-	call.AsText = call.AsText && !timed && !shadowed
+	if timed || shadowed {
+		call.Form = compiled.AsValue
+	}
 	// The clock is read where its answer is used: a reading costs as much as a small rule does.
 	var begun time.Time
 	if timed {
@@ -161,7 +163,7 @@ func (e *Evaluator) byProgram(ctx context.Context, p *plan, d *decision) (_ comp
 	case timed:
 		return e.compare(ctx, p, t, r, d, time.Since(begun))
 	case r.Steps > manySteps && t.rounds.Load() < 2*comparisons && !e.cfg.shadowsAll():
-		call.AsText = false
+		call.Form = compiled.AsValue
 		begun = time.Now() // afresh: the first decision may have made what the next ones find
 		if r, err = t.run.Run(call); err == nil {
 			return e.compare(ctx, p, t, r, d, time.Since(begun))

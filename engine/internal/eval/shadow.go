@@ -17,7 +17,7 @@ func (c *Config) shadowsAll() bool { return c.Shadow >= 1 && !c.NoPrograms }
 // compareText makes a decision once more, as a text, where the caller asked for one: a comparison is of values, and would
 // leave the program's own writer out. It reports whether the text is that of the value.
 func (e *Evaluator) compareText(ctx context.Context, p *plan, t *program, r compiled.Result, d *decision) bool {
-	if !d.asText || r.Value == nil || t.run.Varies {
+	if d.form != compiled.AsText || r.Value == nil || t.run.Varies {
 		return true
 	}
 	// The text of the program's own value, not of OPA's: of equal numbers with several spellings each may have another.

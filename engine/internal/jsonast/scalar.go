@@ -6,19 +6,23 @@ import (
 	"github.com/open-policy-agent/opa/v1/ast"
 )
 
-// AppendNumber is [Append] of a number. The error is of a text that is none, which an [ast.Number] may hold.
+// AppendNumber is [Append] of a number. The error is of a text that is none, which an [ast.Number] may hold: builtins
+// make numbers of texts, and nobody checks what a caller of package ast calls one. A number is written as it was
+// spelled, as encoding/json writes a json.Number.
 func AppendNumber(to []byte, text string) ([]byte, error) {
-	if !isNumber(text) {
+	if !IsNumber(text) {
 		return appendByMarshal(to, ast.Number(text)) // the definition: it makes an error of it, or a 0
 	}
 	return append(to, text...), nil
 }
 
-// isNumber reports whether a text is a number by JSON's grammar.
-func isNumber(text string) bool {
+// IsNumber reports whether a text is a number by JSON's grammar, which is narrower than strconv's: no plus, no
+// leading zero, a digit on both sides of the point, no names for what is no number.
+func IsNumber(text string) bool {
 	if len(text) > 0 && text[0] == '-' {
 		text = text[1:]
 	}
+	// A zero stands alone before the point: 007 is what a caller may make of a text, and no JSON.
 	n := leadingDigits(text)
 	if n == 0 || n > 1 && text[0] == '0' {
 		return false
@@ -40,6 +44,8 @@ func isNumber(text string) bool {
 	return text == ""
 }
 
+// leadingDigits counts the digits that a text begins with. A loop over bytes: the texts are a few of them, and most are
+// looked at once for each time that they are written.
 func leadingDigits(text string) (n int) {
 	for n < len(text) && '0' <= text[n] && text[n] <= '9' {
 		n++
@@ -47,8 +53,9 @@ func leadingDigits(text string) (n int) {
 	return n
 }
 
-// unsafeInString are the bytes that encoding/json does not write as they are, for HTML's sake too, or that
-// may be part of a rune that it does not.
+// unsafeInString are the bytes that encoding/json does not write as they are, or that may be part of a rune that it
+// does not. Three of them are for HTML's sake: no answer is rendered as HTML, but an answer must not depend on which
+// of the two wrote it.
 var unsafeInString = func() (is [256]bool) {
 	for c := range is {
 		is[c] = c < ' ' || c >= utf8.RuneSelf || c == '"' || c == '\\' || c == '<' || c == '>' || c == '&'
@@ -56,7 +63,9 @@ var unsafeInString = func() (is [256]bool) {
 	return is
 }()
 
-// AppendString is [Append] of a string.
+// AppendString is [Append] of a string. Most strings have nothing to escape, or a quote or two in a message, so what
+// lies between is copied as a whole. encoding/json has no way to append to a text; by json.Marshal a message with one
+// quote costs four allocations.
 func AppendString(to []byte, s string) []byte {
 	to = append(to, '"')
 	written := 0
@@ -65,6 +74,7 @@ func AppendString(to []byte, s string) []byte {
 			i++
 			continue
 		}
+		// Bytes that are no rune become U+FFFD, one for each byte. So does nothing else: U+FFFD itself is written as it is.
 		size := 1
 		if s[i] >= utf8.RuneSelf {
 			var r rune
@@ -84,8 +94,11 @@ func AppendString(to []byte, s string) []byte {
 
 // appendEscaped appends what encoding/json writes for a rune that it escapes, or for a byte that is no rune.
 func appendEscaped(to []byte, text string) []byte {
+	// The short forms are those that JSON has but for the slash, which encoding/json leaves alone; a byte that is no rune is
+	// told from the first of two by its length, since the caller hands over whole runes.
 	const hex = "0123456789abcdef"
 	switch c := text[0]; {
+	// JavaScript took these two for the end of a line, so encoding/json escapes them.
 	case len(text) > 1: // U+2028 or U+2029
 		return append(to, '\\', 'u', '2', '0', '2', hex[text[2]&0xf])
 	case c >= utf8.RuneSelf:

@@ -131,7 +131,7 @@ func (c *corpus) sameAsText(t testing.TB, p *plan.Program, ref ast.Ref, input *a
 			return // such as a set
 		}
 	}
-	asked.AsText, asked.To, asked.MaxBytes = true, []byte("="), math.MaxInt
+	asked.Form, asked.To, asked.MaxBytes = plan.AsText, []byte("="), math.MaxInt
 	r, err := p.Run(asked)
 	switch wantText, wantErr := jsonast.Append([]byte("="), orNull(want), math.MaxInt); {
 	case err != nil || wantErr != nil:

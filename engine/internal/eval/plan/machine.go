@@ -71,6 +71,8 @@ func (m *machine) run(call Call) (Result, error) {
 		input = m.arena.FromTexts(call.Base, call.Text)
 	case call.Text != nil:
 		input = m.arena.FromText(call.Text)
+	case call.Plain != nil:
+		input = m.arena.FromPlain(call.Plain)
 	case call.Input != nil:
 		if input = m.arena.FromAST(call.Input); input == nil {
 			return Result{}, fmt.Errorf("%w: the input is not ground", ErrAsk)
@@ -93,12 +95,15 @@ func (m *machine) answer() (result Result, err error) {
 	case m.result == nil:
 		result.Text = m.call.To
 		return result, nil
-	case m.call.AsText:
-		if result.Text, err = m.result.AppendJSON(m.call.To, m.call.MaxBytes); err != nil && !errors.Is(err, jsonast.ErrTooLong) {
-			err = fmt.Errorf("%w: %w", ErrAsk, err)
-		}
+	case m.call.Form == AsText:
+		result.Text, err = m.result.AppendJSON(m.call.To, m.call.MaxBytes)
+	case m.call.Form == AsPlain:
+		result.Plain, err = m.result.Plain(m.call.Each, m.call.MaxBytes)
 	default:
 		result.Value = m.result.Term().Value
+	}
+	if err != nil && !errors.Is(err, jsonast.ErrTooLong) {
+		err = fmt.Errorf("%w: %w", ErrAsk, err)
 	}
 	result.Defined = true
 	if e := m.arena.Err(); e != nil { // found while the result was made

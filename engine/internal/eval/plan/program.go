@@ -88,19 +88,34 @@ type Call struct {
 	Input   *ast.Term       // nil: none, or it is Text
 	Text    *value.Text     // the input that nobody made a value of; nil: none, or it is Input
 	Base    *value.Text     // what is joined with Text; nil: nothing
+	Plain   any             // the input as a value for which [value.IsPlain] holds; nil: none, or it is Text or Input
 	Cancel  topdown.Cancel
 	Time    time.Time
 	Strict  bool  // a builtin that fails is an error, not undefined
 	Budget  int64 // bytes for the values that the decision makes
 
-	AsText   bool   // the result is its text, not its value
-	To       []byte // what the text is appended to
-	MaxBytes int    // that To and the text have together
+	Form     Form   // of the result
+	To       []byte // what a text is appended to
+	MaxBytes int    // that To and the text have together, or that a plain value has
+	Each     int    // bytes that count for each value in a plain one, in addition to its text
 }
+
+// Form is what a document is made into.
+type Form uint8
+
+const (
+	// AsValue is a value of OPA's.
+	AsValue Form = iota
+	// AsText is JSON.
+	AsText
+	// AsPlain is what ast.JSON makes of the value.
+	AsPlain
+)
 
 // Result is what a document is. It refers neither to the input nor to anything of the evaluation.
 type Result struct {
-	Value   ast.Value // nil: undefined, or a text was asked for
+	Value   ast.Value // nil: undefined, or another form was asked for
+	Plain   any       // where it was asked for
 	Text    []byte    // [Call].To, with the document behind it
 	Defined bool
 	Steps   int // iterations of loops, and calls
