@@ -9,12 +9,13 @@ import (
 
 // markConstant marks the rules that depend on the data alone: they use the input for nothing but to hand it to others
 // of their kind, and call no builtin whose answer differs from decision to decision. One evaluation serves for the
-// generation. A rule below a with is given other data, and does not count as one.
+// generation. A rule below a with is given other data, and does not count as one. Functions with arguments are of
+// their kind if they depend on the data and the arguments alone; what they give is not kept.
 func markConstant(policy *ir.Policy, p *Program) {
 	numbers := map[string]int{}
 	for i, f := range policy.Funcs.Funcs {
 		numbers[f.Name] = i
-		p.funcs[i].constant = len(f.Params) == inputAndData
+		p.funcs[i].constant = true
 	}
 	for again := true; again; {
 		again = false
@@ -29,8 +30,7 @@ func markConstant(policy *ir.Policy, p *Program) {
 	}
 }
 
-// inputUse looks for what makes a function depend on more than the data. Functions with arguments are looked into as
-// well, by their callers: calls of them end the search, since they may use what they are given in any way.
+// inputUse looks for what makes a function depend on more than the data and its arguments.
 type inputUse struct {
 	numbers map[string]int
 	funcs   []*function
@@ -82,6 +82,7 @@ func (u *inputUse) operand(v ir.Val) {
 
 func (u *inputUse) call(s *ir.CallStmt) {
 	i, ok := u.numbers[s.Func]
+	args := s.Args
 	switch {
 	case !ok:
 		decl := ast.BuiltinMap[s.Func]
@@ -89,9 +90,9 @@ func (u *inputUse) call(s *ir.CallStmt) {
 	case !u.funcs[i].constant:
 		u.varies = true
 	default:
-		return // input and data as they are
+		args = args[inputAndData:] // input and data as they are
 	}
-	for _, a := range s.Args {
+	for _, a := range args {
 		u.operand(a.Value)
 	}
 }

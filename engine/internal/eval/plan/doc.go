@@ -3,10 +3,10 @@
 // program does not show to be the same answer is an error that wraps [ErrAsk], and OPA's evaluator is asked.
 //
 // [Make] takes the plan through the target that package rego offers to plugins (source.go), and compiles each
-// statement (simplify.go, compile.go, statements.go, loops.go, calls.go). A loop from whose elements an equality chooses
-// looks only at those that an index finds (join.go). [Program.Evaluate] runs it on a machine that it takes from a pool
-// (machine.go). data.go finds out which parts of the data a program can look at. Package value has the
-// values, package own the builtins that need none of OPA's.
+// statement (simplify.go, literals.go, compile.go, statements.go, loops.go, paths.go, calls.go). A loop from whose
+// elements an equality chooses looks only at those that an index finds (join.go). [Program.Evaluate] runs it on a
+// machine that it takes from a pool (machine.go). data.go finds out which parts of the data a program can look at.
+// Package value has the values, package own the builtins that need none of OPA's.
 //
 // # Invariants
 //

@@ -25,7 +25,8 @@ type localFacts struct {
 	sets        []int     // where it, or what it holds, is given a value
 	in          *ir.Block // that has the first set
 	replaced    []int     // where a with replaces it for a block
-	bare        bool      // some statement that reads it takes no constant there
+	used        int       // where it is read first by a statement that does not only add to what it holds; 0: nowhere
+	bare        bool      // such a statement takes no constant there
 }
 
 func factsOf(bs []*ir.Block) *facts {
@@ -58,6 +59,9 @@ func (of *localFacts) add(later *localFacts) {
 	if of.first == 0 {
 		of.first = later.first
 	}
+	if of.used == 0 {
+		of.used = later.used
+	}
 	of.last = max(of.last, later.last)
 	of.sets, of.replaced = append(of.sets, later.sets...), append(of.replaced, later.replaced...)
 	of.bare = of.bare || later.bare
@@ -78,21 +82,27 @@ func (f *facts) block(b *ir.Block) {
 		f.count++
 		at := f.count
 		f.at[stmt] = at
-		read := func(l ir.Local) *localFacts {
+		read := func(l ir.Local, bare bool) {
 			of := f.local(l)
 			if of.first == 0 {
 				of.first = at
 			}
 			of.last = at
-			return of
+			if slices.Contains(setBy(stmt), l) {
+				return
+			}
+			of.bare = of.bare || bare
+			if of.used == 0 {
+				of.used = at
+			}
 		}
 		_, known := withReads(stmt, func(o ir.Operand) ir.Operand {
 			if l, ok := o.Value.(ir.Local); ok {
-				read(l)
+				read(l, false)
 			}
 			return o
 		}, func(l ir.Local) ir.Local {
-			read(l).bare = true
+			read(l, true)
 			return l
 		})
 		f.known = f.known && known

@@ -14,7 +14,7 @@ func (c *compiler) simplified(bs []*ir.Block) []*ir.Block {
 	for i, b := range bs {
 		straight[i] = withoutJumps(b)
 	}
-	s := simplifier{c: c, facts: factsOf(straight), instead: map[ir.Local]ir.Operand{}}
+	s := simplifier{c: c, facts: factsOf(straight), instead: map[ir.Local]ir.Operand{}, literal: map[ir.Stmt]ir.Stmt{}}
 	if !s.facts.known {
 		return straight // what a statement of another kind reads is not known
 	}
@@ -118,12 +118,26 @@ type simplifier struct {
 	c       *compiler
 	facts   *facts
 	instead map[ir.Local]ir.Operand
+	literal map[ir.Stmt]ir.Stmt // what is done instead of making a constant; nil: nothing
 }
 
 func (s *simplifier) block(b *ir.Block) *ir.Block {
 	out, end := &ir.Block{}, s.facts.end[b]
 	for _, stmt := range b.Stmts {
+		// Numbers are what literals hold. What is copied may be a literal itself, and is looked at after them.
+		if _, source, ok := s.c.copied(stmt); ok && s.constant(source) != nil {
+			s.copies(stmt, s.facts.at[stmt], end)
+		}
+	}
+	s.literals(b)
+	for _, stmt := range b.Stmts {
 		at := s.facts.at[stmt]
+		if instead, made := s.literal[stmt]; made {
+			if instead != nil {
+				out.Stmts = append(out.Stmts, instead)
+			}
+			continue
+		}
 		if s.copies(stmt, at, end) {
 			continue
 		}
