@@ -36,6 +36,7 @@ func (c *compiler) anyOrder(s *ir.ScanStmt) bool {
 
 // block reports whether no statement in a block, so many blocks deep in the loop, shows the order.
 func (f *orderFinder) block(b *ir.Block, deep uint32) bool {
+	defer f.c.facts.enter(b)()
 	for _, stmt := range b.Stmts {
 		if !f.statement(stmt, b, deep) {
 			return false

@@ -151,16 +151,10 @@ func (c *compiler) body(fn *function, bs []*ir.Block, params ...ir.Local) error 
 	}
 	bs = c.simplified(bs)
 	c.facts, c.marked = factsOf(bs), c.markNamed(bs)
-	for i, b := range bs {
-		c.facts.body = i
-		one, err := c.block(b)
-		if err != nil {
-			return err
-		}
-		fn.body = append(fn.body, one)
-	}
+	var err error
+	fn.body, err = c.blocks(bs)
 	fn.locals = len(c.locals)
-	return nil
+	return err
 }
 
 func (c *compiler) blocks(all []*ir.Block) (blocks, error) {
@@ -176,6 +170,7 @@ func (c *compiler) blocks(all []*ir.Block) (blocks, error) {
 }
 
 func (c *compiler) block(b *ir.Block) (block, error) {
+	defer c.facts.enter(b)()
 	var out block
 	for stmts := b.Stmts; len(stmts) > 0; {
 		do, count := c.lookUp(stmts)

@@ -9,15 +9,30 @@ import (
 // facts are where the locals of one function are read and set. Statements are counted in the order in which they are
 // written, those of a block after the statement that holds it.
 //
-// OPA's planner begins each body of a rule with the same locals. One that each body sets before it reads it stands
-// for as many locals; the others have the same facts in all bodies.
+// OPA's planner begins each body of a rule, and each else, with the same locals. One that stands for another value in
+// each has facts of its own there.
 type facts struct {
-	bodies []map[ir.Local]*localFacts // by block of the function
-	body   int                        // the one that is asked about
-	at     map[ir.Stmt]int
-	end    map[*ir.Block]int // the number of the last statement in a block, or in the blocks in it
-	count  int
-	known  bool // every statement is of a known kind
+	all   *scope
+	inner map[*ir.Block]*scope
+	scope *scope // that is asked about
+	at    map[ir.Stmt]int
+	stmts []placed          // by number, from 1
+	end   map[*ir.Block]int // the number of the last statement in a block, or in the blocks in it
+	known bool              // every statement is of a known kind
+}
+
+// placed is a statement, and the block that it is in.
+type placed struct {
+	ir.Stmt
+
+	in *ir.Block
+}
+
+// scope is a block of a function, or of a statement that holds several.
+type scope struct {
+	around *scope
+	inner  []*scope
+	locals map[ir.Local]*localFacts
 }
 
 type localFacts struct {
@@ -30,60 +45,125 @@ type localFacts struct {
 }
 
 func factsOf(bs []*ir.Block) *facts {
-	f := &facts{at: map[ir.Stmt]int{}, end: map[*ir.Block]int{}, known: true}
-	for i, b := range bs {
-		f.bodies, f.body = append(f.bodies, map[ir.Local]*localFacts{}), i
-		f.block(b)
+	f := &facts{
+		all: &scope{}, inner: map[*ir.Block]*scope{}, known: true,
+		at: map[ir.Stmt]int{}, stmts: make([]placed, 1), end: map[*ir.Block]int{},
 	}
-	shared := map[ir.Local]*localFacts{}
-	for _, body := range f.bodies {
-		for l, of := range body {
-			if of.first > 0 && (len(of.sets) == 0 || of.first <= of.sets[0] || of.last > f.end[of.in]) {
-				shared[l] = &localFacts{}
-			}
-		}
+	f.scope = f.all
+	for _, b := range bs {
+		f.within(b)
 	}
-	for _, body := range f.bodies {
-		for l, of := range body {
-			if all := shared[l]; all != nil {
-				all.add(of)
-				body[l] = all
-			}
-		}
+	for f.settle(f.all) {
+		continue // what one scope needs from outside of it shows in the others
 	}
 	return f
 }
 
-// add adds what a later body does with a local.
-func (of *localFacts) add(later *localFacts) {
-	if of.first == 0 {
-		of.first = later.first
-	}
-	if of.used == 0 {
-		of.used = later.used
-	}
-	of.last = max(of.last, later.last)
-	of.sets, of.replaced = append(of.sets, later.sets...), append(of.replaced, later.replaced...)
-	of.bare = of.bare || later.bare
+// within finds the facts of a block that is a scope.
+func (f *facts) within(b *ir.Block) {
+	inner := &scope{around: f.scope, locals: map[ir.Local]*localFacts{}}
+	f.scope.inner, f.inner[b] = append(f.scope.inner, inner), inner
+	f.scope = inner
+	f.block(b)
+	f.scope = inner.around
 }
 
+// enter has the facts of a block asked about, until what it returns is called.
+func (f *facts) enter(b *ir.Block) (leave func()) {
+	before := f.scope
+	if inner := f.inner[b]; inner != nil {
+		f.scope = inner
+	}
+	return func() { f.scope = before }
+}
+
+// settle gives a scope the facts of locals that are no matter of the scopes in it alone, and reports whether there
+// were such.
+func (f *facts) settle(s *scope) (changed bool) {
+	for _, inner := range s.inner {
+		changed = f.settle(inner) || changed
+		for l, of := range inner.locals {
+			if f.ownOf(of) && !s.read(l) {
+				continue
+			}
+			delete(inner.locals, l)
+			if s.locals == nil {
+				s.locals = map[ir.Local]*localFacts{}
+			}
+			if s.locals[l] == nil {
+				s.locals[l] = &localFacts{}
+			}
+			s.locals[l].add(of)
+			changed = true
+		}
+	}
+	return changed
+}
+
+// ownOf reports whether all that reads a local comes after it was set in the same scope.
+func (f *facts) ownOf(of *localFacts) bool {
+	return of.first == 0 || len(of.sets) > 0 && of.first > of.sets[0] && of.last <= f.end[of.in]
+}
+
+// read reports whether something in a scope, or around it, reads a local that scopes in it may set.
+func (s *scope) read(l ir.Local) bool {
+	for ; s != nil; s = s.around {
+		if of := s.locals[l]; of != nil && of.first > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// add adds what another scope does with a local.
+func (of *localFacts) add(other *localFacts) {
+	of.first, of.used = earlier(of.first, other.first), earlier(of.used, other.used)
+	of.last = max(of.last, other.last)
+	if len(of.sets) == 0 || len(other.sets) > 0 && other.sets[0] < of.sets[0] {
+		of.in = other.in
+	}
+	ordered := len(of.sets) == 0 || len(other.sets) == 0 || of.sets[len(of.sets)-1] < other.sets[0]
+	of.sets, of.replaced = append(of.sets, other.sets...), append(of.replaced, other.replaced...)
+	if !ordered {
+		slices.Sort(of.sets)
+	}
+	of.bare = of.bare || other.bare
+}
+
+func earlier(a, b int) int {
+	if a == 0 || b != 0 && b < a {
+		return b
+	}
+	return a
+}
+
+// local are the facts of a local where it is asked about.
 func (f *facts) local(l ir.Local) *localFacts {
-	body := f.bodies[f.body]
-	of := body[l]
+	for s := f.scope; s != nil; s = s.around {
+		if of := s.locals[l]; of != nil {
+			return of
+		}
+	}
+	return &localFacts{}
+}
+
+// noted are the facts of a local in the scope that is gone through.
+func (f *facts) noted(l ir.Local) *localFacts {
+	of := f.scope.locals[l]
 	if of == nil {
 		of = &localFacts{}
-		body[l] = of
+		f.scope.locals[l] = of
 	}
 	return of
 }
 
 func (f *facts) block(b *ir.Block) {
 	for _, stmt := range b.Stmts {
-		f.count++
-		at := f.count
+		at := len(f.stmts)
+		f.stmts = append(f.stmts, placed{stmt, b})
 		f.at[stmt] = at
 		read := func(l ir.Local, bare bool) {
-			of := f.local(l)
+			of := f.noted(l)
 			if of.first == 0 {
 				of.first = at
 			}
@@ -107,20 +187,25 @@ func (f *facts) block(b *ir.Block) {
 		})
 		f.known = f.known && known
 		for _, l := range setBy(stmt) {
-			of := f.local(l)
+			of := f.noted(l)
 			if of.sets = append(of.sets, at); of.in == nil {
 				of.in = b
 			}
 		}
 		if s, ok := stmt.(*ir.WithStmt); ok {
-			of := f.local(s.Local)
+			of := f.noted(s.Local)
 			of.replaced = append(of.replaced, at)
 		}
+		_, several := stmt.(*ir.BlockStmt)
 		for _, inner := range blocksIn(stmt) {
-			f.block(inner)
+			if several {
+				f.within(inner)
+			} else {
+				f.block(inner)
+			}
 		}
 	}
-	f.end[b] = f.count
+	f.end[b] = len(f.stmts) - 1
 }
 
 // reads reports whether something reads a local, or may: all that a statement of an unknown kind reads is not known.

@@ -11,56 +11,44 @@ import (
 // literals makes a constant of each array, set and object that the policy writes out, as {"", "."} is: OPA's plan
 // makes it anew wherever it stands, in each iteration of a loop. What a constant is in may be one too.
 func (s *simplifier) literals(b *ir.Block) {
-	for again := true; again; {
-		again = false
-		for i, stmt := range b.Stmts {
-			if _, done := s.literal[stmt]; !done && s.makesLiteral(b, b.Stmts[i:]) {
-				again = true
-			}
-		}
+	// From the end, since OPA's plan makes what is in a collection after the collection.
+	for _, stmt := range slices.Backward(b.Stmts) {
+		s.literalOf(b, stmt)
 	}
 }
 
-// makesLiteral reports whether the first of some statements makes a collection of constants, and notes what is to be
-// done instead of the statements that add to it.
-func (s *simplifier) makesLiteral(b *ir.Block, stmts []ir.Stmt) bool {
+// literalOf notes what is to be done instead of a statement that makes a collection of constants, and of those that
+// add to it.
+func (s *simplifier) literalOf(b *ir.Block, first ir.Stmt) {
 	var arena value.Arena
-	target, n := emptyBy(stmts[0], &arena)
+	target, n := emptyBy(first, &arena)
 	if n == nil {
-		return false
+		return
 	}
 	of := s.facts.local(target)
 	// It is complete before something looks at it, and nothing adds to it elsewhere.
-	if len(of.replaced) > 0 || of.used <= slices.Max(of.sets) || of.last > s.facts.end[b] {
-		return false
+	last := of.sets[len(of.sets)-1]
+	if s.facts.stmts[of.sets[0]].Stmt != first || len(of.replaced) > 0 || of.used <= last || of.last > s.facts.end[b] {
+		return
 	}
-	adds := stmts[:1:1]
-	for _, stmt := range stmts[1:] {
-		if !slices.Contains(setBy(stmt), target) {
-			continue
+	for _, at := range of.sets[1:] {
+		if add := s.facts.stmts[at]; add.in != b || !s.addsConstant(add.Stmt, n) {
+			return
 		}
-		if !s.addsConstant(stmt, n) {
-			return false
-		}
-		adds = append(adds, stmt)
-	}
-	if len(adds) != len(of.sets) {
-		return false
 	}
 	kept, err := value.Constant(n.Term())
 	if err != nil {
-		return false
+		return
 	}
-	for _, stmt := range adds {
-		s.literal[stmt] = nil
+	for _, at := range of.sets {
+		s.literal[s.facts.stmts[at].Stmt] = nil
 	}
 	source := ir.Operand{Value: constant{node: kept}}
 	if of.bare {
-		s.literal[stmts[0]] = &ir.AssignVarStmt{Source: source, Target: target}
+		s.literal[first] = &ir.AssignVarStmt{Source: source, Target: target}
 	} else {
-		s.instead[target] = source
+		s.instead[of] = source
 	}
-	return true
 }
 
 // emptyBy returns nil for what makes no collection.

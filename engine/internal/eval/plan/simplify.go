@@ -14,14 +14,12 @@ func (c *compiler) simplified(bs []*ir.Block) []*ir.Block {
 	for i, b := range bs {
 		straight[i] = withoutJumps(b)
 	}
-	s := simplifier{c: c, facts: factsOf(straight), instead: map[ir.Local]ir.Operand{}, literal: map[ir.Stmt]ir.Stmt{}}
+	s := simplifier{c: c, facts: factsOf(straight), instead: map[*localFacts]ir.Operand{}, literal: map[ir.Stmt]ir.Stmt{}}
 	if !s.facts.known {
 		return straight // what a statement of another kind reads is not known
 	}
 	out := make([]*ir.Block, len(straight))
 	for i, b := range straight {
-		s.facts.body = i
-		clear(s.instead)
 		out[i] = s.block(b)
 	}
 	return out
@@ -117,11 +115,12 @@ func withBlocks(stmt ir.Stmt, of func(*ir.Block) *ir.Block) ir.Stmt {
 type simplifier struct {
 	c       *compiler
 	facts   *facts
-	instead map[ir.Local]ir.Operand
+	instead map[*localFacts]ir.Operand
 	literal map[ir.Stmt]ir.Stmt // what is done instead of making a constant; nil: nothing
 }
 
 func (s *simplifier) block(b *ir.Block) *ir.Block {
+	defer s.facts.enter(b)()
 	out, end := &ir.Block{}, s.facts.end[b]
 	for _, stmt := range b.Stmts {
 		// Numbers are what literals hold. What is copied may be a literal itself, and is looked at after them.
@@ -154,7 +153,7 @@ func (s *simplifier) block(b *ir.Block) *ir.Block {
 
 func (s *simplifier) operand(o ir.Operand) ir.Operand {
 	if l, ok := o.Value.(ir.Local); ok {
-		if other, ok := s.instead[l]; ok {
+		if other, ok := s.instead[s.facts.local(l)]; ok {
 			return other
 		}
 	}
@@ -180,7 +179,7 @@ func (s *simplifier) copies(stmt ir.Stmt, at, end int) bool {
 	} else if of.bare {
 		return false
 	}
-	s.instead[target] = source
+	s.instead[of] = source
 	return true
 }
 

@@ -56,7 +56,7 @@ func TestWhatIsWrittenOutIsMadeOnce(t *testing.T) {
 		`x := [1, {2, input.z}, {3}]`:                             2,
 		`x contains y if { some y in [1, 2] }`:                    1, // the rule itself
 		`x := [y | some y in [1]; y == {"k": 1}.k]`:               1, // the comprehension
-		`x := {"b": [input]} if input.a in [1]`:                   2,
+		`x := 1 if { input.a in [1] } else := {"b": [input]}`:     2,
 	} {
 		if got := counted(t, module, makes); got != want {
 			t.Errorf("%s makes %d collections, not %d", module, got, want)
@@ -79,8 +79,12 @@ func TestCopiesAndDeadJumpsAreDropped(t *testing.T) {
 		_, breaks := stmt.(*ir.BreakStmt)
 		return copies || breaks
 	}
-	const module = `x if { some u in data.users; u.name == input.user; some r in u.roles; r == "admin" }`
-	if n := counted(t, module, needless); n > 0 {
-		t.Errorf("%d statements of %s do nothing", n, module)
+	for _, module := range []string{
+		`x if { some u in data.users; u.name == input.user; some r in u.roles; r == "admin" }`,
+		`x := 1 if { some u in data.a; u == 1 } else := 2 if { some u in data.b; z := u.c; z == 1; z < 2 } else := 3`,
+	} {
+		if n := counted(t, module, needless); n > 0 {
+			t.Errorf("%d statements of %s do nothing", n, module)
+		}
 	}
 }
