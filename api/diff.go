@@ -114,7 +114,7 @@ func (s *Server) dryRun(w http.ResponseWriter, r *http.Request, asked engine.Tri
 	case err != nil:
 		return err
 	}
-	answer := DryRunAnswer{Status: "admitted", Review: ReviewOf(review.Of(base, candidate))}
+	answer := DryRunAnswer{Status: "admitted", Findings: findingsOf(s.cfg.Engine.LossOf(base, candidate)), Review: ReviewOf(review.Of(base, candidate))}
 	answer.Review.Candidate.Name = SideDisk
 	serving := ""
 	if base != nil {
@@ -130,6 +130,7 @@ type DryRunAnswer struct {
 	Status      string       `json:"status"`           // admitted or refused
 	Digest      string       `json:"digest,omitempty"` // of what serves, and of what would
 	Review      *Review      `json:"review,omitempty"`
+	Findings    []Finding    `json:"findings,omitempty"`
 	Error       string       `json:"error,omitempty"` // as a failed reload gives it
 	Diagnostics []Diagnostic `json:"diagnostics,omitempty"`
 }

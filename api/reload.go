@@ -67,7 +67,7 @@ func (s *Server) answerReload(w http.ResponseWriter, r *http.Request, report eng
 	}
 	s.reloaded(w, ReloadAnswer{
 		Control: s.orders(), Generation: report.Generation.Number(), Revision: report.Generation.Revision(),
-		Changed: report.Changed(), Removed: RemovedOf(report.Loss), DurationMS: milliseconds(report.Duration),
+		Changed: report.Changed(), Removed: RemovedOf(report.Loss), Findings: findingsOf(report.Loss), DurationMS: milliseconds(report.Duration),
 	}, report.Outcome(AnnounceAudit))
 	return nil
 }
@@ -134,7 +134,11 @@ func loadOnce(ctx context.Context, cfg Config) (*engine.Generation, error) {
 	if closer, ok := src.(io.Closer); ok {
 		defer closer.Close() //nolint:errcheck // it was only read
 	}
-	return engine.Load(ctx, src, nil)
+	g, err := engine.Load(ctx, src, nil)
+	if err == nil && cfg.Inspect != nil {
+		err = cfg.Inspect(g)
+	}
+	return g, err
 }
 
 // isLoadFailure reports whether files or data could not be loaded; otherwise the Rego does not compile.

@@ -40,6 +40,10 @@ type Config struct {
 	Past *Past
 	// Actor names who caused a reload; nil: the trigger's actor.
 	Actor func(engine.Report) string
+	// Review returns what the last change of what serves was, nil before the first; nil: it is not known.
+	Review func() *ReviewSummary
+	// Inspect refuses what a validate-only sidecar has loaded, as a check of the engine does; nil: nothing is refused.
+	Inspect func(*engine.Generation) error
 	// Kept returns an earlier policy of the history by its name: a number, or the beginning of a revision. Its error may
 	// wrap [ErrNoSide]. Nil: none is kept.
 	Kept   func(ctx context.Context, name string) (fs.FS, error)

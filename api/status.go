@@ -92,6 +92,9 @@ func (s *Server) status(w http.ResponseWriter, _ *http.Request) error {
 	if s.cfg.Control != nil {
 		answer.Control = ControlOf(s.cfg.Control.Status())
 	}
+	if s.cfg.Review != nil {
+		answer.Review = s.cfg.Review()
+	}
 	if s.cfg.Engine != nil {
 		s.describe(&answer, s.cfg.Engine.Status())
 	}
@@ -120,6 +123,7 @@ func StateName(now *engine.Status, policyDir string) string {
 }
 
 func (s *Server) describe(answer *StatusAnswer, now *engine.Status) {
+	answer.Findings = FindingsOf(now.Lost)
 	answer.State, answer.StateSince = StateName(now, s.cfg.PolicyDir), now.Since
 	if g := now.Generation; g != nil {
 		answer.Generation, answer.Revision, answer.LoadedAt = g.Number(), g.Revision(), OptionalTime(g.LoadedAt())

@@ -6,6 +6,7 @@ import (
 	"defenseclaw/api/audit"
 	"defenseclaw/engine"
 	"defenseclaw/engine/diagnostic"
+	"defenseclaw/engine/review"
 	"defenseclaw/engine/source"
 )
 
@@ -30,6 +31,7 @@ type ReloadAnswer struct {
 	Revision    string       `json:"revision,omitempty"`
 	Changed     []string     `json:"changed,omitzero"`
 	Removed     *Removed     `json:"removed,omitempty"`
+	Findings    []Finding    `json:"findings,omitempty"`
 	DurationMS  float64      `json:"duration_ms,omitempty"`
 	Diagnostics []Diagnostic `json:"diagnostics,omitempty"`
 	Control     *Control     `json:"control,omitempty"`     // left out while the files are followed
@@ -55,7 +57,7 @@ func RemovedOf(loss *engine.Loss) *Removed {
 	if loss == nil {
 		return nil
 	}
-	removed := &Removed{Files: loss.Files, Documents: []RemovedDocument{}, More: loss.More}
+	removed := &Removed{Files: list(loss.Files), Documents: []RemovedDocument{}, More: loss.More}
 	for _, d := range loss.Documents {
 		removed.Documents = append(removed.Documents, RemovedDocument(d))
 	}
@@ -87,8 +89,35 @@ type StatusAnswer struct {
 	PolicyFrom string          `json:"policy_from"`          // set, found in the data directory, or embedded
 	PolicyWhy  string          `json:"policy_why,omitempty"` // for people
 	// Decided says how, by path: the most asked for first, at most 100.
-	Decided  []Way    `json:"decided,omitempty"`
-	Warnings []string `json:"warnings,omitempty"` // about what the policy does not read, or the settings overrule
+	Decided  []Way     `json:"decided,omitempty"`
+	Findings []Finding `json:"findings,omitempty"` // what callers have lost
+	// Review is left out before the first change, and for the moment that it takes to review one.
+	Review   *ReviewSummary `json:"review,omitempty"`
+	Warnings []string       `json:"warnings,omitempty"` // about what the policy does not read, or the settings overrule
+}
+
+// Finding is what an operator should know of a policy that serves, or would.
+type Finding struct {
+	Code    string `json:"code"` // gone: decisions have used a document that nothing defines any more
+	Path    string `json:"path"`
+	Message string `json:"message"`
+}
+
+// FindingsOf converts documents that are gone; nil is none.
+func FindingsOf(lost []engine.LostDocument) []Finding {
+	var found []Finding
+	for _, f := range review.Findings(lost) {
+		found = append(found, Finding(f))
+	}
+	return found
+}
+
+// findingsOf is of a loss, which may be nil.
+func findingsOf(loss *engine.Loss) []Finding {
+	if loss == nil {
+		return nil
+	}
+	return FindingsOf(loss.Documents)
 }
 
 // PolicyChoice says how the policy directory was chosen.

@@ -76,3 +76,77 @@ func TestWhatIsLoadedAsideHasNoEffect(t *testing.T) {
 		t.Errorf("%v; want that the caller has gone", err)
 	}
 }
+
+// A package clause that is mistyped takes the package from its callers, and no error says so.
+func TestWhatDecisionsUsedAndAnEditTookAwayIsNamed(t *testing.T) {
+	var mu sync.Mutex
+	files := map[string]string{
+		"billing.rego": "package acme.billing\nallow := true\nother := 1\n", "main.rego": "package main\nok if data.acme.tax.rate > 1\n",
+		"tax.rego": "package acme.tax\nrate := 2\n", "unused.rego": "package acme.unused\nx := 1\n", "data.json": `{"limits": {"a": 1}}`,
+	}
+	source := func() (fs.FS, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		m := fstest.MapFS{}
+		for name, text := range files {
+			m[name] = &fstest.MapFile{Data: []byte(text)}
+		}
+		return m, nil
+	}
+	e := enginetest.New(t, engine.Config{Source: source, RemovalWait: -1})
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- e.Run(ctx) }()
+	defer func() { cancel(); <-ended }()
+	reload := func(edit ...string) *engine.Loss {
+		t.Helper()
+		mu.Lock()
+		for i := 0; i < len(edit); i += 2 {
+			files[edit[i]] = edit[i+1]
+		}
+		mu.Unlock()
+		report, err := e.Reload(t.Context(), engine.Trigger{Kind: engine.TriggerAPI})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return report.Loss
+	}
+	reload()
+	for _, path := range []string{"acme/billing/allow", "main/ok", "none/at/all"} {
+		p, _ := engine.ParsePath(path)
+		if _, _, err := e.Current().Decide(t.Context(), p, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	lost := func() string {
+		var all []string
+		for _, d := range e.Status().Lost {
+			all = append(all, d.Path)
+		}
+		return strings.Join(all, " ")
+	}
+	for _, c := range []struct {
+		name       string
+		edit       []string
+		loss, lost string
+	}{
+		{"a package is mistyped", []string{"billing.rego", "package acme.biling\nallow := true\n"}, "data.acme.billing", "data.acme.billing"},
+		{"another edit", []string{"unused.rego", "package acme.unusd\nx := 1\n"}, "", "data.acme.billing"},
+		{"one that others refer to", []string{"tax.rego", "package acme.taxes\nrate := 2\n"}, "data.acme.tax", "data.acme.billing data.acme.tax"},
+		{"repaired", []string{"billing.rego", "package acme.billing\nallow := true\nother := 1\n", "tax.rego", "package acme.tax\nrate := 2\n"}, "", ""},
+		{"a rule that is asked for", []string{"billing.rego", "package acme.billing\nalow := true\nother := 1\n"}, "data.acme.billing.allow", "data.acme.billing.allow"},
+		{"a rule that is not", []string{"billing.rego", "package acme.billing\nallow := true\n"}, "", ""},
+		{"all rules", []string{"billing.rego", "package acme.billing\n"}, "data.acme.billing", "data.acme.billing"},
+		{"data instead", []string{"data.json", `{"acme": {"billing": {"allow": true}}}`}, "", ""},
+	} {
+		loss, got := reload(c.edit...), ""
+		if loss != nil {
+			for _, d := range loss.Documents {
+				got += d.Path
+			}
+		}
+		if got != c.loss || lost() != c.lost {
+			t.Errorf("%s: %q is lost, and %q in all; want %q and %q", c.name, got, lost(), c.loss, c.lost)
+		}
+	}
+}

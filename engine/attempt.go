@@ -174,6 +174,9 @@ func (e *Engine) loadAndCheck(ctx context.Context, trigger Trigger, l *loader, p
 		}
 	}
 	for _, check := range e.cfg.Checks {
+		if check.FilesOnly && trigger.Source != nil {
+			continue
+		}
 		if err := check.run(ctx, candidate, previous); err != nil {
 			refused := &Refused{Stage: StageCheck, Err: err, revision: candidate.revision}
 			if own := new(Refused); errors.As(err, &own) {

@@ -12,6 +12,9 @@ import (
 type Check struct {
 	Name string
 	Run  func(ctx context.Context, candidate, previous *Generation) error
+
+	// FilesOnly leaves out what a [Trigger].Source gives: it has served, and refusing it could leave nothing to serve.
+	FilesOnly bool
 }
 
 func (c Check) run(ctx context.Context, candidate, previous *Generation) (err error) {

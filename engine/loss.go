@@ -13,7 +13,8 @@ import (
 	"github.com/open-policy-agent/opa/v1/ast"
 )
 
-// Loss is what a new generation lacks because files are gone.
+// Loss is what a new generation lacks because files are gone, and what decisions used and files that are still there do
+// not define any more.
 type Loss struct {
 	Files     []string // that are gone, relative to the policy directory, sorted; at most 100
 	Documents []LostDocument
@@ -121,10 +122,45 @@ func lostKeys(before, now ast.Object, at ast.Ref, refs []ast.Ref) []ast.Ref {
 	return refs
 }
 
-// lossOf describes what a new generation lacks, nil if no file is gone. asked are the paths of decisions.
+// LossOf describes what callers would lose if the candidate followed base; nil is nothing. Safe for concurrent use.
+func (e *Engine) LossOf(base, candidate *Generation) *Loss {
+	if base == nil || base == candidate {
+		return nil
+	}
+	return lossOf(base, candidate, e.asked.all())
+}
+
+// lostByEdit lists what decisions used and files that are still there took away: a package whose clause was changed, a
+// rule with another name. Callers get undefined, and no error anywhere says why.
+func lostByEdit(before, now *Generation, used func(lost) bool) (places []lost) {
+	for _, p := range editSince(before.parsed, now.parsed).removed {
+		if p.Unit == nil || p.Source.Kind() == source.KindTest || now.parsedAt(p.Path()) == nil {
+			continue
+		}
+		for _, ref := range lostRules(p.Unit, now) {
+			at := lost{p.Source, ref, unit.PathKey(ref)}
+			same := func(other lost) bool { return other.key == at.key }
+			if !slices.ContainsFunc(places, same) && used(at) {
+				places = append(places, at)
+			}
+		}
+	}
+	return places
+}
+
+// lossOf describes what a new generation lacks, nil if nothing is gone. asked are the paths of decisions.
 func lossOf(before, now *Generation, asked []eval.Path) *Loss {
 	gone, places := lostBetween(before, now)
-	if len(gone) == 0 {
+	use := usedBy(before, asked)
+	places = append(places, lostByEdit(before, now, func(p lost) bool {
+		if before.policy.Graph().Package(p.key) != nil {
+			return use(p)
+		}
+		// Of a rule that is gone by an edit only its own callers are told: a rule that refers to it was edited too, or is
+		// refused.
+		return slices.ContainsFunc(asked, func(path eval.Path) bool { return p.key.Holds(unit.PathKey(path.Ref())) })
+	})...)
+	if len(gone) == 0 && len(places) == 0 {
 		return nil
 	}
 	const maxFiles = 100
@@ -132,20 +168,59 @@ func lossOf(before, now *Generation, asked []eval.Path) *Loss {
 	for _, f := range gone[:min(len(gone), maxFiles)] {
 		loss.Files = append(loss.Files, f.Path)
 	}
-	graph := before.policy.Graph()
-	var reached []unit.Reach
-	for _, path := range asked {
-		reached = append(reached, graph.Reach(unit.PathKey(path.Ref())))
-	}
 	for _, p := range places[:min(len(places), maxNamed)] {
-		readers := graph.Readers([]unit.Key{p.key})
-		used := slices.ContainsFunc(asked, func(path eval.Path) bool { return unit.PathKey(path.Ref()).Overlaps(p.key) }) ||
-			slices.ContainsFunc(reached, func(r unit.Reach) bool {
-				return slices.ContainsFunc(r.Packages, func(pkg unit.Key) bool { return readers[pkg] })
-			})
-		loss.Documents = append(loss.Documents, LostDocument{Path: p.ref.String(), Used: used})
+		loss.Documents = append(loss.Documents, LostDocument{Path: p.ref.String(), Used: use(p)})
 	}
 	return loss
+}
+
+// usedBy reports whether decisions for the paths used a place: they asked for it, for a part of it, for what it is a part
+// of, or for rules that refer to it.
+func usedBy(before *Generation, asked []eval.Path) func(lost) bool {
+	graph := before.policy.Graph()
+	reached := sync.OnceValue(func() (all []unit.Reach) {
+		for _, path := range asked {
+			all = append(all, graph.Reach(unit.PathKey(path.Ref())))
+		}
+		return all
+	})
+	return func(p lost) bool {
+		readers := graph.Readers([]unit.Key{p.key})
+		return slices.ContainsFunc(asked, func(path eval.Path) bool { return unit.PathKey(path.Ref()).Overlaps(p.key) }) ||
+			slices.ContainsFunc(reached(), func(r unit.Reach) bool {
+				return slices.ContainsFunc(r.Packages, func(pkg unit.Key) bool { return readers[pkg] })
+			})
+	}
+}
+
+// stillLost lists the documents that decisions used and the newest generation does not define, those of before first.
+func stillLost(before []LostDocument, report *Report) []LostDocument {
+	if report.Result != Success || report.Generation == nil {
+		return before
+	}
+	defined := func(d LostDocument) bool {
+		ref, err := ast.ParseRef(d.Path)
+		return err != nil || report.Generation.defines(ref)
+	}
+	still := slices.DeleteFunc(slices.Clone(before), defined)
+	if report.Loss != nil {
+		for _, d := range report.Loss.Documents {
+			if d.Used && !slices.Contains(still, d) {
+				still = append(still, d)
+			}
+		}
+	}
+	const maxStill = 100
+	return still[:min(len(still), maxStill)]
+}
+
+// defines reports whether there are rules or data at a place.
+func (g *Generation) defines(ref ast.Ref) bool {
+	if g.policy.Compiler().RuleTree.Find(ref) != nil {
+		return true
+	}
+	_, err := g.data.Root().Find(ref[1:])
+	return err == nil
 }
 
 // asked are the paths that decisions have asked for since the process began: a generation knows those of its own

@@ -12,6 +12,7 @@ import (
 	"defenseclaw/engine/internal/eval"
 	"defenseclaw/engine/internal/parse"
 	"defenseclaw/engine/internal/store"
+	"defenseclaw/engine/internal/unit"
 	"defenseclaw/engine/source"
 
 	"github.com/open-policy-agent/opa/v1/ast"
@@ -197,6 +198,12 @@ func (g *Generation) ReadsData(path Path) bool {
 	}
 	_, err := g.data.Read(context.Background(), store.Txn{}, storage.Path(path))
 	return err == nil
+}
+
+// Refers reports whether a rule of another package refers to the document at path, to a part of it or to what it is a part
+// of. A reference that varies counts as one to all that it could be.
+func (g *Generation) Refers(path Path) bool {
+	return len(g.policy.Graph().Dependents([]unit.Key{unit.PathKey(path.ref())})) > 0
 }
 
 // CouldDefine reports whether there are rules or data at path, above it or below it, so that some input could

@@ -20,6 +20,10 @@ type Status struct {
 	Refused    *Refused    // what is wrong with the source, nil when nothing is
 	Last       Report      // of the newest attempt on the engine's own source that had something to say, before its announcements; zero before the first
 	Since      time.Time   // when the engine entered State
+
+	// Lost are documents that decisions used since the process began and that no generation has defined since they were
+	// lost; at most 100.
+	Lost []LostDocument
 }
 
 // publish makes the outcome of an attempt the engine's status, once for each attempt.
@@ -39,6 +43,7 @@ func (e *Engine) publish(report *Report) {
 	case now.Refused != nil:
 		now.State = StateStale
 	}
+	now.Lost = stillLost(before.Lost, report)
 	now.Since = before.Since
 	if now.State != before.State {
 		now.Since = time.Now()

@@ -57,6 +57,9 @@ func printStatus(w io.Writer, _ string, s api.StatusAnswer) {
 	for _, text := range notLoadedLines(s) {
 		line("not loaded", "%s", text)
 	}
+	for _, f := range s.Findings {
+		line("finding", "%s", f.Message)
+	}
 	for _, text := range s.Warnings {
 		line("warning", "%s", text)
 	}

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"time"
 
+	"defenseclaw/cmd/internal/schema"
 	"defenseclaw/cmd/internal/testrun"
 	"defenseclaw/engine"
 	"defenseclaw/engine/diagnostic"
@@ -87,7 +88,7 @@ func New(cfg Config) (*Loop, error) {
 		return nil, fmt.Errorf("policy directory %s: it is not a directory", cfg.Dir)
 	}
 	l := &Loop{cfg: cfg, all: make(chan struct{}, 1), failing: map[string]Failure{}, inputs: &inputs{dir: cfg.Dir}}
-	l.engine, err = engine.New(engine.Config{Tests: true, RemovalWait: -1, Source: func() (fs.FS, error) {
+	l.engine, err = engine.New(engine.Config{Tests: true, RemovalWait: -1, Checks: []engine.Check{new(schema.Guard).Check()}, Source: func() (fs.FS, error) {
 		dir, err := source.Open(cfg.Dir, source.Config{Overlays: cfg.Overlays})
 		if err != nil {
 			return nil, err // not dir: a nil *Dir in an fs.FS is not nil

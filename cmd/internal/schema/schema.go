@@ -8,7 +8,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strings"
+	"sync"
 
 	"defenseclaw/engine"
 	"defenseclaw/engine/diagnostic"
@@ -17,6 +19,7 @@ import (
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/santhosh-tekuri/jsonschema/v6"
+	"github.com/santhosh-tekuri/jsonschema/v6/kind"
 	"golang.org/x/text/language"
 	"golang.org/x/text/message"
 )
@@ -57,6 +60,46 @@ func Check(dir Content) (diagnostic.List, error) {
 	if !Applies(dir) {
 		return nil, nil
 	}
+	compiled, err := compiledSchema()
+	if err != nil {
+		return nil, err
+	}
+	data, err := ast.JSON(dir.Data())
+	if err != nil {
+		return nil, fmt.Errorf("compare the data with the schema: %w", err)
+	}
+	err = compiled.Validate(data)
+	var invalid *jsonschema.ValidationError
+	if !errors.As(err, &invalid) {
+		return nil, err
+	}
+	return diagnose(dir, invalid, func(string) bool { return true }), nil
+}
+
+// diagnose lists what is wrong, each with its place. Of the sections that are missing, it lists those that are needed.
+func diagnose(dir Content, invalid *jsonschema.ValidationError, needed func(section string) bool) diagnostic.List {
+	var found diagnostic.List
+	printer := message.NewPrinter(language.English)
+	eachCause(invalid, func(e *jsonschema.ValidationError) {
+		if missing, ok := e.ErrorKind.(*kind.Required); ok && len(e.InstanceLocation) == 0 {
+			left := slices.DeleteFunc(slices.Clone(missing.Missing), func(section string) bool { return !needed(section) })
+			if len(left) == 0 {
+				return
+			}
+			e.ErrorKind = &kind.Required{Missing: left}
+		}
+		d := diagnostic.Diagnostic{Code: Code, Message: e.ErrorKind.LocalizedString(printer)}
+		if where := strings.Join(e.InstanceLocation, "."); where != "" {
+			d.Message = where + ": " + d.Message
+		}
+		d.File, d.Line, d.Column, d.Text = placeInData(dir, e.InstanceLocation)
+		found = append(found, d)
+	})
+	return found.Sorted()
+}
+
+// compiledSchema is the schema of the default pack, compiled once.
+var compiledSchema = sync.OnceValues(func() (*jsonschema.Schema, error) {
 	schema, err := jsonschema.UnmarshalJSON(bytes.NewReader(policies.DataSchema()))
 	if err != nil {
 		return nil, fmt.Errorf("read the schema of the default pack: %w", err)
@@ -69,27 +112,8 @@ func Check(dir Content) (diagnostic.List, error) {
 	if err != nil {
 		return nil, fmt.Errorf("compile the schema of the default pack: %w", err)
 	}
-	data, err := ast.JSON(dir.Data())
-	if err != nil {
-		return nil, fmt.Errorf("compare the data with the schema: %w", err)
-	}
-	err = compiled.Validate(data)
-	var invalid *jsonschema.ValidationError
-	if !errors.As(err, &invalid) {
-		return nil, err
-	}
-	var found diagnostic.List
-	printer := message.NewPrinter(language.English)
-	eachCause(invalid, func(e *jsonschema.ValidationError) {
-		d := diagnostic.Diagnostic{Code: Code, Message: e.ErrorKind.LocalizedString(printer)}
-		if where := strings.Join(e.InstanceLocation, "."); where != "" {
-			d.Message = where + ": " + d.Message
-		}
-		d.File, d.Line, d.Column, d.Text = placeInData(dir, e.InstanceLocation)
-		found = append(found, d)
-	})
-	return found.Sorted(), nil
-}
+	return compiled, nil
+})
 
 // eachCause calls f with the errors that have no causes of their own.
 func eachCause(e *jsonschema.ValidationError, f func(*jsonschema.ValidationError)) {

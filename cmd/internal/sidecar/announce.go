@@ -25,6 +25,7 @@ func (s *Sidecar) announcements() []engine.Announcement {
 		{Name: api.AnnounceAudit, Run: s.recordReport},
 		{Name: "events", Run: s.publishReport},
 		{Name: "log", Run: s.logReport},
+		{Name: "review", Run: s.reviewer.announce},
 	}
 	if s.keeper != nil {
 		list = append(list, engine.Announcement{Name: "history", Run: s.keeper.Announce})
@@ -267,7 +268,11 @@ func (s *Sidecar) warnOfLoss(r engine.Report) {
 			unused = append(unused, d.Path)
 		}
 	}
-	s.cfg.Logger.Warn("files that served are gone", zap.Strings("files", r.Loss.Files),
+	message := "files that served are gone"
+	if len(r.Loss.Files) == 0 {
+		message = "what decisions have used is gone"
+	}
+	s.cfg.Logger.Warn(message, zap.Strings("files", r.Loss.Files),
 		zap.Strings("gone_and_used_by_decisions", used), zap.Strings("gone_and_not_used_by_decisions", unused), zap.Int("more", r.Loss.More))
 }
 

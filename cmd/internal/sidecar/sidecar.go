@@ -23,6 +23,7 @@ import (
 	"defenseclaw/api/gate"
 	"defenseclaw/api/judge"
 	"defenseclaw/api/metrics"
+	"defenseclaw/cmd/internal/schema"
 	"defenseclaw/cmd/internal/settings"
 	"defenseclaw/cmd/internal/tokens"
 	"defenseclaw/engine"
@@ -78,6 +79,8 @@ type Sidecar struct {
 	unlimited bool // no rate limit unless the settings give one; see rateLimit
 	live      *liveSettings
 	who       *who
+	schema    schema.Guard // checks data before it serves
+	reviewer  *reviewer
 
 	differences sync.Mutex // of the file of differences
 }
@@ -85,7 +88,7 @@ type Sidecar struct {
 // New acquires the data directory, the token and the addresses, and makes the parts. On an error it
 // releases what it acquired. The caller must run the sidecar that New returns: Run releases the rest.
 func New(cfg Config) (_ *Sidecar, err error) {
-	s := &Sidecar{cfg: cfg, live: newLiveSettings(cfg), who: newWho(cfg.Settings.PolicyDir)}
+	s := &Sidecar{cfg: cfg, live: newLiveSettings(cfg), reviewer: newReviewer(), who: newWho(cfg.Settings.PolicyDir)}
 	if err := s.openHistory(); err != nil {
 		return nil, err
 	}

@@ -64,7 +64,7 @@ func (s *Sidecar) wire(token string, byHand bool) (err error) {
 		TokenDigests: s.tokens.Digests,
 		BindHost:     s.bindHost,
 		Watch:        s.watchHealth,
-		LastGood:     s.lastGood, Kept: s.kept(), Past: s.past(), Actor: s.who.actor,
+		LastGood:     s.lastGood, Kept: s.kept(), Past: s.past(), Actor: s.who.actor, Inspect: s.schema.Refuse, Review: s.reviewer.last.Load,
 		Control:  s.control,
 		Metrics:  s.metrics,
 		Audit:    s.audit,
@@ -96,6 +96,7 @@ func (s *Sidecar) makeEngine() (err error) {
 	}
 	s.engine, err = engine.New(engine.Config{
 		Source: s.marked, Announcements: s.announcements(), Govern: s.govern(),
+		Checks:          []engine.Check{s.schema.Check()},
 		Limits:          s.limits(),
 		RemovalWait:     set.RemovalWait,
 		Keep:            engine.Keep{Packages: domains.Packages(), DataOf: []engine.Path{{"defenseclaw"}}},
