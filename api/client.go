@@ -149,6 +149,11 @@ func (c *Client) History(ctx context.Context) (answer []HistoryEntry, err error)
 	return answer, c.get(ctx, "/policy/history", &answer)
 }
 
+// Blame asks what changed a rule or a place of data; path is as [BlamePath] reads it.
+func (c *Client) Blame(ctx context.Context, path string) (answer BlameAnswer, err error) {
+	return answer, c.get(ctx, "/policy/blame?"+url.Values{"path": {path}}.Encode(), &answer)
+}
+
 // HistoryEntry asks for one of them, by its number or the beginning of its revision.
 func (c *Client) HistoryEntry(ctx context.Context, ref string) (answer HistoryEntry, err error) {
 	return answer, c.get(ctx, "/policy/history/"+url.PathEscape(ref), &answer)

@@ -43,6 +43,7 @@ var goodRequests = []question{
 	{"GET", "/policy/status", "", nil},
 	{"GET", "/policy/diff", "", nil},
 	{"GET", "/policy/history", "", nil},
+	{"GET", "/policy/blame?path=data.p.x", "", nil},
 	{"GET", "/policy/history/1", "", nil},
 	{"POST", "/policy/lists/block", listed, []string{clientHeader}},
 	{"GET", "/policy/lists", "", nil},
@@ -222,6 +223,8 @@ func answersToBadRequests(t *testing.T, o *openAPI) {
 	o.ask(s, question{"PATCH", "/v1/guardrail/config", `{"connector":"claw"}`, []string{clientHeader}}, http.StatusConflict)
 	o.ask(s, question{"PATCH", "/v1/guardrail/config", `{"block_message":"m"}`, []string{clientHeader}}, http.StatusAccepted)
 	o.ask(s, question{"POST", "/", `{"cut":`, nil}, http.StatusBadRequest, true)
+	o.ask(s, question{"GET", "/policy/blame?path=p/none", "", nil}, http.StatusNotFound)
+	o.ask(s, question{"GET", "/policy/blame?path=p.rego:0", "", nil}, http.StatusBadRequest)
 	o.ask(s, question{"GET", "/policy/history/9", "", nil}, http.StatusNotFound)
 	o.ask(s, question{"GET", "/policy/history/" + alike, "", nil}, http.StatusConflict)
 	o.ask(s, question{"POST", "/policy/lists/grey", listed, []string{clientHeader}}, http.StatusBadRequest, true)

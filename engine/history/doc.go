@@ -45,7 +45,8 @@
 // # The index
 //
 // index.jsonl has a record of each generation that served, also of those whose entries are swept: when, why, by whom
-// and what it changed. Each line is a change to one record, with a checksum, and is on disk before the record is shown.
+// and what it changed. It also has the hashes of the rules and places of data that each changed,
+// from which [Store.Blame] tells who changed what. Each line is a change to one record, with a checksum, and is on disk before the record is shown.
 // Half a line at the end is what a crash leaves, and is dropped. Any other damage has the file put aside as
 // index.damaged.jsonl, and what it lacks read from the manifests of the entries, which have the numbers too.
 package history

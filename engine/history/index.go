@@ -32,6 +32,7 @@ type index struct {
 	mu      sync.Mutex                    // guards the fields below, for a moment at a time
 	ours    bool                          // this process writes: what is in memory is the truth
 	records []Record                      // the oldest first; Kept is not set
+	hashes  []*hashes                     // the oldest first
 	waiting map[uint64]*engine.Generation // whose entries are not written yet, by number
 }
 
@@ -45,6 +46,7 @@ type body struct {
 	Seq    uint64      `json:"seq"`
 	Record *recordLine `json:"record,omitempty"` // it begins
 	Until  *time.Time  `json:"until,omitempty"`  // it ended; zero: it serves again
+	Hashes *hashes     `json:"hashes,omitempty"` // what it changed
 }
 
 type recordLine struct {
@@ -94,6 +96,7 @@ func encode(bodies ...body) ([]byte, error) {
 // contents is what a file held.
 type contents struct {
 	records []Record
+	hashes  []*hashes
 	there   bool
 	torn    bool // it ends in half a line: the process that wrote it was killed
 	bad     int  // lines that are not what was written
@@ -126,6 +129,9 @@ func readIndex(path string) (contents, error) {
 		}
 	}
 	slices.SortStableFunc(c.records, bySeq)
+	if c.bad > 0 {
+		c.hashes = nil // one may be missing: the next are all
+	}
 	return c, nil
 }
 
@@ -148,6 +154,9 @@ func (c *contents) apply(b body) {
 		c.records = append(c.records, b.Record.record(b.Seq))
 	case b.Until != nil && i >= 0:
 		c.records[i].ServedUntil = b.Until.UTC()
+	case b.Hashes != nil:
+		b.Hashes.Seq = b.Seq
+		c.hashes = append(c.hashes, b.Hashes)
 	}
 }
 

@@ -43,8 +43,9 @@ type Keeper struct {
 const MaxWaiting = 16
 
 type waiting struct {
-	record Record
-	g      *engine.Generation
+	record      Record
+	g, previous *engine.Generation
+	saved       bool // only its hashes are missing
 }
 
 // Health is one moment of a Keeper.
@@ -148,7 +149,10 @@ func (k *Keeper) Health() Health {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	h := k.health
-	h.Pending = len(k.incoming)+len(k.waiting) > 0
+	h.Pending = len(k.incoming) > 0
+	for _, w := range k.waiting {
+		h.Pending = h.Pending || !w.saved
+	}
 	return h
 }
 
@@ -228,7 +232,7 @@ func (k *Keeper) noteAll(ctx context.Context, p *pace) {
 		if len(k.incoming) > 0 && k.incoming[0].Generation == next.Generation {
 			k.incoming = k.incoming[1:]
 		}
-		k.waiting = append(k.waiting, waiting{r, next.Generation})
+		k.waiting = append(k.waiting, waiting{r, next.Generation, next.Previous, false})
 		k.thin()
 		if len(k.incoming) == 0 {
 			close(k.noted)
@@ -257,11 +261,15 @@ func (k *Keeper) thin() {
 // saveNext saves the newest of what waits. It reports whether there was one and all went well.
 func (k *Keeper) saveNext(ctx context.Context, p *pace) bool {
 	k.mu.Lock()
-	if len(k.waiting) == 0 {
-		k.mu.Unlock()
-		return false
+	at := len(k.waiting) - 1
+	for at >= 0 && k.waiting[at].saved {
+		at--
 	}
-	next := k.waiting[len(k.waiting)-1]
+	if at < 0 {
+		k.mu.Unlock()
+		return k.hashNext(ctx, p)
+	}
+	next := k.waiting[at]
 	k.mu.Unlock()
 	entry, err := k.cfg.Store.save(ctx, next.record, next.g, p)
 	if errors.Is(err, context.Canceled) {
@@ -282,9 +290,32 @@ func (k *Keeper) saveNext(ctx context.Context, p *pace) bool {
 	k.health.Err = k.unwritten
 	for i := range k.waiting {
 		if k.waiting[i].record.Seq == next.record.Seq {
-			k.waiting = append(k.waiting[:i], k.waiting[i+1:]...)
-			break
+			k.waiting[i].saved = true
 		}
+	}
+	return true
+}
+
+// hashNext writes what the oldest generation changed into the index, after all that wait have their entries.
+func (k *Keeper) hashNext(ctx context.Context, p *pace) bool {
+	k.mu.Lock()
+	if len(k.waiting) == 0 {
+		k.mu.Unlock()
+		return false
+	}
+	next := k.waiting[0]
+	k.mu.Unlock()
+	err := k.cfg.Store.hash(ctx, next.record, next.g, next.previous, p)
+	if ctx.Err() != nil {
+		return false // Run is ending, or its last time is up: the next start compares more
+	}
+	if err != nil {
+		k.indexWritten(err) // what it changed is in memory, and written with the next
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if len(k.waiting) > 0 && k.waiting[0].record.Seq == next.record.Seq {
+		k.waiting = k.waiting[1:]
 	}
 	return true
 }

@@ -163,7 +163,7 @@ func (s *Store) takeIndex() error {
 	x.dirty = x.dirty || c.bad > 0 || c.torn || adopted > 0
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.ours, x.records = true, c.records
+	x.ours, x.records, x.hashes = true, c.records, c.hashes
 	return nil
 }
 
@@ -245,10 +245,10 @@ func (s *Store) forget() {
 	x := &s.index
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if len(x.records) <= maxRecords+maxRecords/4 {
+	if len(x.records) <= s.maxRecords+s.maxRecords/4 {
 		return
 	}
-	extra := len(x.records) - maxRecords
+	extra := len(x.records) - s.maxRecords
 	x.records = slices.DeleteFunc(x.records, func(r Record) bool {
 		if extra <= 0 || x.waiting[r.Seq] != nil {
 			return false
@@ -259,6 +259,13 @@ func (s *Store) forget() {
 		extra--
 		return true
 	})
+	for n, h := range x.hashes {
+		if len(x.records) > 0 && h.Seq >= x.records[0].Seq {
+			whole := fold(x.hashes[:n+1]) // what those before it tell is told by it
+			x.hashes = append([]*hashes{whole}, x.hashes[n+1:]...)
+			break
+		}
+	}
 	x.dirty = true // what is in memory is written anew
 }
 
@@ -305,7 +312,7 @@ func (s *Store) appendIndex(bodies ...body) (err error) {
 // rewriteIndex writes what is in memory aside and gives it the index's name. x.writing is held.
 func (s *Store) rewriteIndex() (err error) {
 	s.index.mu.Lock()
-	records := slices.Clone(s.index.records)
+	records, changes := slices.Clone(s.index.records), slices.Clone(s.index.hashes)
 	s.index.mu.Unlock()
 	var bodies []body
 	for _, r := range records {
@@ -313,6 +320,9 @@ func (s *Store) rewriteIndex() (err error) {
 		if !r.ServedUntil.IsZero() {
 			bodies = append(bodies, body{Seq: r.Seq, Until: &r.ServedUntil})
 		}
+	}
+	for _, h := range changes {
+		bodies = append(bodies, body{Seq: h.Seq, Hashes: h})
 	}
 	text, err := encode(bodies...)
 	if err != nil {

@@ -33,6 +33,9 @@ func (s *Store) SaveServed(ctx context.Context, what Served) (Entry, error) {
 	if err != nil {
 		s.written(r.Seq)
 	}
+	if err == nil {
+		err = s.hash(ctx, r, what.Generation, what.Previous, nil)
+	}
 	return e, errors.Join(noted, err)
 }
 

@@ -39,6 +39,8 @@ type Store struct {
 	cfg    Config
 	limits limits
 
+	maxRecords int // that the index tells of
+
 	saving sync.Mutex // held while an entry is saved and others are swept
 	index  index
 
@@ -76,7 +78,7 @@ func New(cfg Config) (*Store, error) {
 		cfg.MaxFiles = 200_000
 	}
 	return &Store{
-		cfg: cfg, limits: limits{cfg.MaxBytes, cfg.MaxFiles}, checks: map[string]check{},
+		cfg: cfg, limits: limits{cfg.MaxBytes, cfg.MaxFiles}, maxRecords: maxRecords, checks: map[string]check{},
 		index: index{waiting: map[uint64]*engine.Generation{}},
 	}, nil
 }

@@ -97,6 +97,7 @@ func runsOf(good, bad, input string) map[string][][]string {
 		"policy history":           {{}, {"--json"}, {hostile}},
 		"policy history show":      {{"1"}, {"--json", "1"}, {hostile}},
 		"policy history export":    {{"--policy-dir", good, "1", filepath.Join(good, hostile)}, {"--policy-dir", bad, hostile, hostile}},
+		"policy blame":             {{hostile}, {"--json", "data.p"}, {"--policy-dir", good, "data"}},
 		"policy why":               {{hostile}, {"--policy-dir", good, "--decision-log-file", input, hostile}},
 		"policy fmt":               {{good}, {"--diff", good}, {"--check", bad}, {hostile}},
 		"policy lint":              {{good}, {hostile}},

@@ -1,0 +1,4 @@
+package history
+
+// SetMaxRecords makes an index short.
+func (s *Store) SetMaxRecords(n int) { s.maxRecords = n }
