@@ -90,7 +90,11 @@ func (w *who) owners(files []string) []string {
 	if len(found) == 0 {
 		found[cmp.Or(w.owner("."), "unknown")] = true
 	}
-	return slices.Sorted(maps.Keys(found))
+	named := slices.Sorted(maps.Keys(found))
+	for i := range named {
+		named[i] = nameOwner(named[i])
+	}
+	return named
 }
 
 func (w *who) owner(file string) string {

@@ -1,5 +1,3 @@
-//go:build unix
-
 package sidecar
 
 import (
@@ -42,6 +40,9 @@ func put(t *testing.T, dir, name, text string) {
 }
 
 func TestTheActorOfAnEditOwnsTheFile(t *testing.T) {
+	if os.Getuid() < 0 {
+		t.Skip("files have no owners here that can be told")
+	}
 	dir := t.TempDir()
 	put(t, dir, "a.rego", "x")
 	put(t, dir, "team/b.rego", "x")
@@ -93,6 +94,9 @@ func TestTheActorOfAnEditOwnsTheFile(t *testing.T) {
 }
 
 func TestTheActorOfAnEditByGitMovedHead(t *testing.T) {
+	if os.Getuid() < 0 {
+		t.Skip("files have no owners here that can be told")
+	}
 	repo := t.TempDir()
 	dir := filepath.Join(repo, "policy", "rego")
 	put(t, dir, "a.rego", "x")

@@ -6,18 +6,23 @@ import (
 	"io/fs"
 	"os/user"
 	"strconv"
+	"strings"
 	"syscall"
 )
 
-// ownerOf names a file's owner as the gate names a user of a Unix socket: "uid:1000 (ann)".
+// ownerOf is a file's owner: "uid:1000".
 func ownerOf(info fs.FileInfo) string {
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	if !ok {
 		return ""
 	}
-	id := strconv.FormatUint(uint64(stat.Uid), 10)
-	if u, err := user.LookupId(id); err == nil && u.Username != "" {
-		return "uid:" + id + " (" + u.Username + ")"
+	return "uid:" + strconv.FormatUint(uint64(stat.Uid), 10)
+}
+
+// nameOwner adds the name, as the gate does for a user of a Unix socket: "uid:1000 (ann)". It reads a file.
+func nameOwner(owner string) string {
+	if u, err := user.LookupId(strings.TrimPrefix(owner, "uid:")); err == nil && u.Username != "" {
+		return owner + " (" + u.Username + ")"
 	}
-	return "uid:" + id
+	return owner
 }
