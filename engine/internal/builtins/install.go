@@ -26,6 +26,12 @@ var Install = sync.OnceFunc(func() {
 	}
 })
 
+// MayEnd reports whether a builtin may refuse operands for what they would cost, which ends an evaluation even where
+// builtins that fail are undefined. All builtins refuse numbers of too many digits, which no input and no data holds.
+func MayEnd(name string) bool {
+	return refused[name] || replaced[name] != nil || guards[name] != nil
+}
+
 func ours(name string, opas topdown.BuiltinFunc) topdown.BuiltinFunc {
 	if refused[name] {
 		return refuse

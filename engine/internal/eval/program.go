@@ -275,7 +275,12 @@ func (p *plan) without(err error) error {
 
 func (e *Evaluator) install(p *plan, run *compiled.Program, modules map[string]*ast.Module) {
 	e.plans.programs.Add(1)
-	p.program.Store(&program{run: run, modules: modules, data: e.data.Root(), since: time.Now()})
+	t := &program{run: run, modules: modules, data: e.data.Root(), since: time.Now()}
+	if run.Lenient != nil {
+		why := run.Lenient.Error()
+		t.modes[Strict].why.Store(&why)
+	}
+	p.program.Store(t)
 }
 
 // TakeOver makes the programs of the generation before anew, the most asked for first: what they were made of is

@@ -38,6 +38,9 @@ type Program struct {
 
 	// Varies says that a builtin gives another answer each time, so that two evaluations may differ.
 	Varies bool
+
+	// Lenient says why the program has answers only where builtins are lenient; nil: it has them in both modes.
+	Lenient error
 }
 
 // Source is what a program is made of.
@@ -53,7 +56,8 @@ type Source struct {
 func Make(ctx context.Context, from Source, ref ast.Ref) (*Program, error) {
 	s := &sizer{compiler: from.Compiler, sizes: map[*ast.Rule]int{}}
 	rules := s.reachable(s.rulesAt(ref))
-	if err := errors.Join(plannable(from.Compiler, rules), hides(from.Compiler, ref), s.tooLarge(rules)); err != nil {
+	strict, unplannable := plannable(from.Compiler, rules)
+	if err := errors.Join(unplannable, hides(from.Compiler, ref), s.tooLarge(rules)); err != nil {
 		return nil, err
 	}
 	named := namedRules(from.Compiler.Modules) // before the planner has them
@@ -67,6 +71,7 @@ func Make(ctx context.Context, from Source, ref ast.Ref) (*Program, error) {
 	}
 	markConstant(policy, c.program)
 	c.program.looks = namedData(policy)
+	c.program.Lenient = strict
 	return c.program.WithData(from.Data, from.Freezer)
 }
 
@@ -77,7 +82,8 @@ func (p *Program) WithData(root ast.Object, f *value.Freezer) (*Program, error) 
 		return nil, fmt.Errorf("freeze the data: %w", err)
 	}
 	return &Program{
-		funcs: p.funcs, query: p.query, looks: p.looks, named: p.named, names: p.named.in(root), data: data, hints: p.hints, joins: p.joins, Varies: p.Varies,
+		funcs: p.funcs, query: p.query, looks: p.looks, named: p.named, names: p.named.in(root), data: data, hints: p.hints, joins: p.joins,
+		Varies: p.Varies, Lenient: p.Lenient,
 		constant: make([]atomic.Pointer[value.Node], len(p.funcs)),
 	}, nil
 }
@@ -130,6 +136,9 @@ func (p *Program) Evaluate(call Call) (v ast.Value, steps int, err error) {
 // Run evaluates the document. An error wraps [ErrAsk], or is [ErrCancelled] or jsonast.ErrTooLong: then the
 // document has a value, whose text has more bytes than the call allows.
 func (p *Program) Run(call Call) (result Result, err error) {
+	if call.Strict && p.Lenient != nil {
+		return Result{}, p.Lenient
+	}
 	m, ok := p.machines.Get().(*machine)
 	if !ok {
 		m = p.newMachine()
