@@ -98,7 +98,7 @@ func (e *Evaluator) programBeside(ctx context.Context, t *program, input *ast.Te
 		return fmt.Errorf("evaluate by a program: %w", err)
 	case asks != nil:
 		s.Why = asks.Error()
-		return nil
+		return nil //nolint:nilerr // a program that leaves the decision is an answer
 	}
 	s.Program = took
 	// An error of OPA's evaluator that the program does not meet is a difference too.
