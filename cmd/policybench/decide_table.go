@@ -41,6 +41,7 @@ func (r *report) decideTable(w io.Writer) {
 		fmt.Fprintf(t, "| %s\t|\n", strings.Join(cells, "\t| "))
 	}
 	_ = t.Flush()
+	quarters(w, rows, order)
 	fmt.Fprintln(w, "\nMedian ± half the spread of the rounds. Each cell compares with the opa settings that are best in it; by processor time:")
 	for _, corpus := range order {
 		if best := rows[corpus][decideTime].Best; best != "" {
@@ -69,4 +70,27 @@ func noisy(s summary) string {
 	}
 	spread := slices.Max(s.Samples) - slices.Min(s.Samples)
 	return fmt.Sprintf("%s ±%s %%", number(s.Median), number(math.Ceil(50*spread/s.Median)))
+}
+
+// quarters says in how many cases the sidecar needs at most a quarter of the best opa's processor time, and names the others.
+func quarters(w io.Writer, rows map[string]map[string]row, order []string) {
+	var compared int
+	var above []string
+	for _, corpus := range order {
+		ratio := rows[corpus][decideTime].Ratio
+		if ratio == nil {
+			continue
+		}
+		compared++
+		if *ratio > 0.25 {
+			above = append(above, fmt.Sprintf("%s (%s)", corpus, ratioText(*ratio)))
+		}
+	}
+	if compared > 0 {
+		fmt.Fprintf(w, "\nAt most a quarter of the best opa's processor time in %d of %d cases.", compared-len(above), compared)
+	}
+	if len(above) > 0 {
+		fmt.Fprintf(w, " More: %s.", strings.Join(above, ", "))
+	}
+	fmt.Fprintln(w)
 }

@@ -21,6 +21,7 @@ type report struct {
 	OS            string            `json:"os"`
 	Arch          string            `json:"arch"`
 	CPUs          int               `json:"cpus"`
+	Machine       string            `json:"machine"` // its processor and memory, where the system says
 	Versions      map[string]string `json:"versions"`
 	Rows          []row             `json:"rows"`
 	Agreed        int               `json:"answers_compared"`
@@ -64,7 +65,7 @@ func (r *report) add(w row) {
 // table writes the rows as a Markdown table with aligned columns.
 func (r *report) table(w io.Writer) {
 	began := r.Began.UTC().Format(time.DateTime + " MST")
-	fmt.Fprintf(w, "%s, %s/%s, %d CPUs, took %s\n", began, r.OS, r.Arch, r.CPUs, r.Took)
+	fmt.Fprintf(w, "%s, %s/%s, %d CPUs%s, took %s\n", began, r.OS, r.Arch, r.CPUs, withComma(r.Machine), r.Took)
 	for _, name := range []string{opaName, sidecarName} {
 		fmt.Fprintf(w, "%s: %s\n", name, r.Versions[name])
 	}
@@ -173,9 +174,31 @@ func (r *report) writeJSON(path string) error {
 
 func newReport() *report {
 	return &report{
-		Began: time.Now(), OS: runtime.GOOS, Arch: runtime.GOARCH, CPUs: runtime.NumCPU(),
+		Began: time.Now(), OS: runtime.GOOS, Arch: runtime.GOARCH, CPUs: runtime.NumCPU(), Machine: machine(),
 		Versions: map[string]string{}, Disagreements: []string{}, Failures: []string{},
 	}
+}
+
+func withComma(text string) string {
+	if text == "" {
+		return ""
+	}
+	return ", " + text
+}
+
+// machine returns the model of the processor and the memory; empty where there is no /proc.
+func machine() string {
+	var parts []string
+	for _, field := range []struct{ file, name string }{{"/proc/cpuinfo", "model name"}, {"/proc/meminfo", "MemTotal"}} {
+		text, _ := os.ReadFile(field.file)
+		for line := range strings.Lines(string(text)) {
+			if name, value, _ := strings.Cut(line, ":"); strings.TrimSpace(name) == field.name {
+				parts = append(parts, strings.TrimSpace(value))
+				break
+			}
+		}
+	}
+	return strings.Join(parts, ", ")
 }
 
 // oneLine joins the lines of a text and shortens it to 300 characters.
