@@ -13,6 +13,7 @@ import (
 
 	"defenseclaw/engine"
 	"defenseclaw/engine/control"
+	"defenseclaw/engine/enginetest"
 	"defenseclaw/engine/history"
 	"defenseclaw/engine/source"
 )
@@ -70,7 +71,7 @@ func (w *world) start() {
 		w.t.Fatal(err)
 	}
 	w.history.Protect(w.control.Protected)
-	w.engine, err = engine.New(engine.Config{
+	w.engine = enginetest.New(w.t, engine.Config{
 		Source: func() (fs.FS, error) { return source.Open(w.dir, source.Config{}) }, Govern: w.control.Govern, Settle: 1,
 		Announcements: []engine.Announcement{{Name: "history", Run: func(ctx context.Context, r engine.Report) error {
 			if r.Result != engine.Success {
@@ -80,9 +81,6 @@ func (w *world) start() {
 			return err
 		}}},
 	})
-	if err != nil {
-		w.t.Fatal(err)
-	}
 	w.control.Attach(w.engine)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 2)
