@@ -168,6 +168,8 @@ var takers = []taker{
 		wrong: map[string]string{"to": `1`, "skip": `"yes"`, "confirm": `"soon"`, "reason": `{}`, "two": `"1"`}},
 	{route: "/policy/hold", good: `{"reason":"r"}`, headers: clientHeaders, wrong: map[string]string{"reason": `1`, "to": `"1"`}},
 	{route: "/policy/resume", good: `{"reason":"r"}`, headers: clientHeaders, wrong: map[string]string{"reason": `1`, "to": `"1"`}},
+	{route: "/policy/approve", good: `{"digest":"sha256:0123456789"}`, headers: clientHeaders, status: http.StatusNotFound, required: []string{"digest"}, wrong: map[string]string{"digest": `1`, "reason": `[]`}},
+	{route: "/policy/reject", good: `{"digest":"sha256:0123456789"}`, headers: clientHeaders, status: http.StatusNotFound, required: []string{"digest"}, wrong: map[string]string{"digest": `1`, "reason": `[]`}},
 	{route: "/policy/confirm", good: `{"revision":""}`, headers: clientHeaders, status: http.StatusConflict, wrong: map[string]string{"reason": `1`, "revision": `[]`}},
 }
 

@@ -102,6 +102,13 @@ type ControlAnswer struct {
 	Seq        uint64   `json:"seq,omitempty"` // of a rollback: the number in the history
 	Revision   string   `json:"revision,omitempty"`
 	Control    *Control `json:"control"`
+
+	Held *HeldDigest `json:"held,omitempty"` // with 409: what is held instead
+}
+
+// HeldDigest names what is held.
+type HeldDigest struct {
+	Digest string `json:"digest"`
 }
 
 // ControlRequest is the body of orders. All fields may be left out, and so may the body.
@@ -112,6 +119,7 @@ type ControlRequest struct {
 	Reason  string `json:"reason,omitempty"`
 
 	Revision string `json:"revision,omitempty"` // confirm: the beginning of the one that is meant
+	Digest   string `json:"digest,omitempty"`   // approve, reject: the digest of what is held, or its beginning
 }
 
 // order reads a request that orders something, whose body may have these fields and no others: an order whose field is
@@ -139,7 +147,7 @@ func (s *Server) order(r *http.Request, fields ...string) (in ControlRequest, by
 			}
 		}
 	}
-	for name, text := range map[string]string{"to": in.To, "revision": in.Revision, "reason": in.Reason} {
+	for name, text := range map[string]string{"to": in.To, "revision": in.Revision, "reason": in.Reason, "digest": in.Digest} {
 		if strings.ContainsFunc(text, unicode.IsControl) || len(text) > maxOrderText {
 			return in, by, decision.BadRequest("%s has control characters, or more than %d bytes", name, maxOrderText)
 		}
@@ -173,7 +181,11 @@ func (s *Server) ordered(w http.ResponseWriter, answer ControlAnswer, err error)
 	case errors.Is(err, control.ErrNotKept), errors.Is(err, control.ErrNothingHeld):
 		return &decision.HTTPError{Status: http.StatusNotFound, Message: err.Error()}
 	case errors.As(err, &other), errors.Is(err, control.ErrNothingToConfirm), errors.Is(err, control.ErrNothingServes):
-		decision.WriteJSON(w, http.StatusConflict, ControlAnswer{Error: err.Error(), Control: answer.Control})
+		refused := ControlAnswer{Error: err.Error(), Control: answer.Control}
+		if answer.Control.Digest != "" {
+			refused.Held = &HeldDigest{answer.Control.Digest}
+		}
+		decision.WriteJSON(w, http.StatusConflict, refused)
 		return nil
 	}
 	return err
@@ -221,6 +233,31 @@ func (s *Server) confirm(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	return s.ordered(w, ControlAnswer{Status: string(control.Confirmed)}, s.cfg.Control.Confirm(r.Context(), by, in.Revision))
+}
+
+// approve is POST /policy/approve: what was held serves, as it was reviewed; nothing is read again.
+func (s *Server) approve(w http.ResponseWriter, r *http.Request) error {
+	in, by, err := s.order(r, "digest")
+	if err != nil {
+		return err
+	}
+	if in.Digest == "" {
+		return decision.BadRequest("digest is required: policy status shows that of what is held")
+	}
+	_, err = s.cfg.Control.Approve(r.Context(), by, in.Digest)
+	return s.ordered(w, ControlAnswer{Status: string(control.Approved)}, err)
+}
+
+// reject is POST /policy/reject.
+func (s *Server) reject(w http.ResponseWriter, r *http.Request) error {
+	in, by, err := s.order(r, "digest")
+	if err != nil {
+		return err
+	}
+	if in.Digest == "" {
+		return decision.BadRequest("digest is required: policy status shows that of what is held")
+	}
+	return s.ordered(w, ControlAnswer{Status: string(control.Rejected)}, s.cfg.Control.Reject(r.Context(), by, in.Digest))
 }
 
 // confirmsWithin reads the parameter confirm of a reload.

@@ -3,6 +3,7 @@ package api_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -18,12 +19,18 @@ import (
 // governed gives a server a governor whose history has what served.
 func governed(t testing.TB, c *api.Config, e *engine.Config) (*history.Store, *control.Config) {
 	t.Helper()
+	return governedBy(t, c, e, false)
+}
+
+// governedBy is the same; with hold, every change waits for an approval.
+func governedBy(t testing.TB, c *api.Config, e *engine.Config, hold bool) (*history.Store, *control.Config) {
+	t.Helper()
 	dir := t.TempDir()
 	store, err := history.New(history.Config{Dir: filepath.Join(dir, "history")})
 	if err != nil {
 		t.Fatal(err)
 	}
-	cfg := control.Config{Path: filepath.Join(dir, "control", "pol.json"), History: store}
+	cfg := control.Config{Path: filepath.Join(dir, "control", "pol.json"), History: store, Hold: hold, Strict: hold}
 	g, err := control.Open(cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -168,4 +175,29 @@ func answersToOrders(t *testing.T, o *openAPI) {
 
 	s = start(t, map[string]string{"p.rego": "package p\nx :="}, func(c *api.Config, e *engine.Config) { governed(t, c, e) })
 	post("/policy/hold", "", http.StatusConflict)
+
+	s = start(t, map[string]string{"p.rego": "package p\nx := 1"}, func(c *api.Config, e *engine.Config) { _, cfg = governedBy(t, c, e, true) })
+	held := func(content string) string {
+		s.files = policy(map[string]string{"p.rego": content})
+		post("/policy/reload", "", http.StatusConflict)
+		o.ask(s, question{"GET", "/policy/status", "", nil}, http.StatusOK)
+		var answer api.StatusAnswer
+		_, text, _ := s.request("GET", "/policy/status", "")
+		if err := json.Unmarshal([]byte(text), &answer); err != nil {
+			t.Fatal(err)
+		}
+		return `{"digest":"` + answer.Control.Digest + `"}`
+	}
+	older := held("package p\nx := 2")
+	digest := held("package p\nx := 3")
+	post("/policy/approve", older, http.StatusConflict)
+	post("/policy/reject", older, http.StatusConflict)
+	post("/policy/approve", digest, http.StatusOK)
+	post("/policy/reject", held("package p\nx := 4"), http.StatusOK)
+	digest = held("package p\nx := 5")
+	if err := errors.Join(os.RemoveAll(filepath.Dir(cfg.Path)), os.WriteFile(filepath.Dir(cfg.Path), []byte("in the way"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	post("/policy/reject", digest, http.StatusInternalServerError)
+	post("/policy/approve", held("package p\nx := 6"), http.StatusInternalServerError)
 }

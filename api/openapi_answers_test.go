@@ -94,6 +94,8 @@ var goodRequests = []question{
 	{"POST", "/policy/hold", `{"reason":"r"}`, clientHeaders},
 	{"POST", "/policy/resume", `{"reason":"r"}`, clientHeaders},
 	{"POST", "/policy/confirm", `{"reason":"r"}`, clientHeaders},
+	{"POST", "/policy/approve", `{"digest":"sha256:0123456789"}`, clientHeaders},
+	{"POST", "/policy/reject", `{"digest":"sha256:0123456789"}`, clientHeaders},
 }
 
 // TestEveryAnswerIsAsOpenAPISays asks real servers until they have given every answer that the document has.
@@ -155,6 +157,9 @@ func answersToGoodRequests(t *testing.T, o *openAPI) {
 		}
 		if q.target == "/policy/confirm" { // nothing waits
 			status = http.StatusConflict
+		}
+		if q.target == "/policy/approve" || q.target == "/policy/reject" { // nothing is held
+			status = http.StatusNotFound
 		}
 		o.ask(s, q, status)
 	}

@@ -46,6 +46,8 @@ func (s *Server) table() []route {
 		{pattern: "/policy/hold", access: gate.Change, scope: gate.ScopeChange, methods: post, handle: s.hold},
 		{pattern: "/policy/resume", access: gate.Change, scope: gate.ScopeChange, methods: post, handle: s.resume},
 		{pattern: "/policy/confirm", access: gate.Change, scope: gate.ScopeChange, methods: post, handle: s.confirm},
+		{pattern: "/policy/approve", access: gate.Change, scope: gate.ScopeChange, methods: post, handle: s.approve},
+		{pattern: "/policy/reject", access: gate.Change, scope: gate.ScopeChange, methods: post, handle: s.reject},
 		{pattern: "/policy/status", access: gate.Read, scope: gate.ScopeRead, methods: get, handle: s.status},
 		{pattern: "/policy/diff", access: gate.Read, scope: gate.ScopeRead, methods: get, handle: s.diff},
 		{pattern: "/policy/blame", access: gate.Read, scope: gate.ScopeRead, methods: get, handle: s.blame},

@@ -12,6 +12,9 @@ type Snapshot struct {
 	Decisions  DecisionLog
 	Settings   Settings
 
+	Control  string    // follow, held, pinned or confirming; empty when there is no directory to follow
+	Deadline time.Time // of a confirmation; zero when nothing waits for one
+
 	Connections Connections
 	Workers     Workers
 	Programs    Programs

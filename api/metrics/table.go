@@ -91,6 +91,7 @@ var (
 	statuses    = label("policy.status", StatusSuccess, StatusFailed)
 	triggers    = label("policy.trigger", "startup", "watch", "poll", "api", "signal")
 	states      = label("policy.state", "current", "stale", "restored", "embedded", "empty")
+	controls    = label("control.mode", "follow", "held", "pinned", "confirming")
 	targetTypes = label("target_type", "skill", "mcp", "plugin")
 	domains     = label("policy.domain", DomainAdmission, DomainGuardrail, DomainFirewall, DomainSandbox,
 		DomainAudit, DomainSkillActions, DomainData)
@@ -143,6 +144,12 @@ func policyTable() []instrument {
 		{name: "defenseclaw.policy.stale.duration", unit: "s", kind: gauge,
 			read: func(now *moment, set setter) { set(now.stale().Seconds()) },
 			help: "How long the policy directory has held a policy that does not load, while an older one is in service. 0 when it loads."},
+		{name: "defenseclaw.policy.control", kind: gauge, labels: product(controls),
+			read: func(now *moment, set setter) { oneHot(controls, now.Control, set) },
+			help: "What holds the policy in service: 1 for the current mode, 0 for the others. All are 0 without a policy directory."},
+		{name: "defenseclaw.policy.confirm.deadline.timestamp", unit: "s", kind: gauge,
+			read: func(now *moment, set setter) { set(unix(now.Deadline)) },
+			help: "Unix time at which the policy in service gives way to the one before, unless it is confirmed. 0 when nothing waits."},
 	}
 }
 

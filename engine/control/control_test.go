@@ -231,3 +231,51 @@ func TestARollbackTellsOnce(t *testing.T) {
 		w.stop()
 	})
 }
+
+// TestAHeldCandidateServesAsItWasHeld: nothing is read again, and a further edit voids the digest.
+func TestAHeldCandidateServesAsItWasHeld(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		w.hold, w.strict = true, true
+		ctx := context.Background()
+		w.write(text(1))
+		w.start()
+		w.serves(1) // the first there is
+		w.edit(text(2))
+		w.serves(1)
+		older := w.mode(control.ModeHeld).Held.Digest
+		w.edit(text(3))
+		digest := w.mode(control.ModeHeld).Held.Digest
+		var other *control.OtherError
+		if _, err := w.control.Approve(ctx, ann, older); !errors.As(err, &other) || other.Waits != digest {
+			t.Errorf("an approval of what was held before: %v", err)
+		}
+		w.write(broken) // the watch has not seen it
+		must[engine.Report](t)(w.control.Approve(ctx, ann, digest))
+		w.serves(3)
+		if _, err := w.control.Approve(ctx, ann, digest); !errors.Is(err, control.ErrNothingHeld) {
+			t.Errorf("a second approval: %v", err)
+		}
+		w.edit(text(2))
+		w.mode(control.ModeHeld)
+		w.edit(text(3))
+		w.mode(control.ModeFollow)
+		w.edit(text(2))
+		digest = w.mode(control.ModeHeld).Held.Digest
+		w.kill()
+		w.start()
+		w.serves(3)
+		if got := w.mode(control.ModeHeld).Held.Digest; got != digest {
+			t.Errorf("after a restart %s is held; %s was before", got, digest)
+		}
+		if err := w.control.Reject(ctx, ann, digest); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.control.Approve(ctx, ann, digest); !errors.As(err, &other) {
+			t.Errorf("an approval of what was rejected: %v", err)
+		}
+		w.serves(3)
+		w.rollback("1") // an order of its own: no approval
+		w.serves(1)
+		w.stop()
+	})
+}

@@ -59,7 +59,7 @@ func read(path string) (Record, error) {
 	case was.Mode != was.Record.Mode():
 		return Record{}, fmt.Errorf("it says %q, and what it holds means %q", was.Mode, was.Record.Mode())
 	}
-	return was.Record, was.Record.check()
+	return was.Record, was.check()
 }
 
 // check finds what no transition leaves behind.

@@ -90,7 +90,7 @@ func (r Record) mayServeUnseen(l look) bool {
 
 func (r Record) holdCandidate(l look, now time.Time, out outcome) (Record, outcome) {
 	held := Candidate{Digest: Digest(l.serving, l.candidate, l.guards), Base: l.serving, Candidate: l.candidate}
-	if r.Held != nil && r.Held.Digest == held.Digest && !(r.Held.Rejected && l.asked) {
+	if r.Held != nil && r.Held.Digest == held.Digest && (!r.Held.Rejected || !l.asked) {
 		return r, out
 	}
 	r.Held, out.said = &held, append(out.said, Held)

@@ -73,6 +73,8 @@ type Settings struct {
 	HILT          HILT
 	NotHonored    []string // keys of the original gateway that are set and not obeyed, each with the reason
 	Guardrail     Guardrail
+	SafetyMode    string        // off, report or hold
+	SafetyHold    string        // always
 	AuditAge      time.Duration // audit records are kept this long
 	AuditBytes    int64         // and may take this many bytes
 	HistoryKeep   int           // policies that served are kept, this many

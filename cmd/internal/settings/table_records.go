@@ -113,6 +113,20 @@ func keeping(s *Settings) []Setting {
 	}
 }
 
+// approving are settings of the process, not of the policy directory: who can edit policy cannot switch them off.
+func approving(s *Settings) []Setting {
+	return []Setting{
+		{
+			Flag: "safety-mode", Env: "DEFENSECLAW_SAFETY_MODE", Key: "safety.mode", Default: "report", value: choice(&s.SafetyMode, "off", "report", "hold"),
+			Help: "`MODE` of changes: with off or report, a sound change serves at once; with hold, it waits for policy approve",
+		},
+		{
+			Flag: "safety-hold", Env: "DEFENSECLAW_SAFETY_HOLD", Key: "safety.hold", Default: "always", value: choice(&s.SafetyHold, "always"),
+			Help: "which changes wait with --safety-mode hold: `WHICH` is always",
+		},
+	}
+}
+
 func judging(j *Judge) []Setting {
 	return []Setting{
 		{

@@ -16,6 +16,7 @@ import (
 func (s *Sidecar) openControl() (err error) {
 	set := s.cfg.Settings
 	s.control, err = control.Open(control.Config{
+		Hold: set.SafetyMode == "hold", Strict: set.SafetyMode == "hold",
 		Path: set.ControlFile(set.PolicyDir), History: s.history, Noted: s.keeper.Noted, Tell: s.tellControl,
 		Warn: func(message string, err error) {
 			s.cfg.Logger.Error(message, zap.String("subsystem", "policy"), zap.Error(err))

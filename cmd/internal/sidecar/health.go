@@ -59,6 +59,13 @@ func (s *Sidecar) snapshot() metrics.Snapshot {
 		Audit: metrics.Audit{Written: records.Written, Lost: records.Lost, Backlog: records.Backlog, Alarms: records.Alarms, Early: records.Early},
 	}
 	now.Workers = s.workerHealth()
+	if s.control != nil {
+		ordered := s.control.Status()
+		now.Control = string(ordered.Mode())
+		if ordered.Confirming != nil {
+			now.Deadline = ordered.Confirming.Deadline
+		}
+	}
 	config := s.live.status.Load()
 	now.Settings = metrics.Settings{
 		Applied: config.Applied, Refused: config.Refused, Broken: config.State == api.SettingsRefused, Waiting: len(config.AfterRestart),

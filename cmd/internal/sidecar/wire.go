@@ -46,11 +46,8 @@ func (s *Sidecar) wire(token string, byHand bool) (err error) {
 	if err := s.makeEngine(); err != nil {
 		return err
 	}
-	if err := errors.Join(s.makeWatcher(), s.makeConfigWatcher()); err != nil {
-		return err
-	}
 	authzen, err := engine.ParsePath(set.AuthZENPolicy)
-	if err != nil {
+	if err := errors.Join(err, s.makeWatcher(), s.makeConfigWatcher()); err != nil {
 		return err
 	}
 	s.server, err = api.New(api.Config{
