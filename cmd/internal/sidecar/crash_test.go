@@ -18,7 +18,7 @@ func explode() (fs.FS, error) { panic("boom") }
 
 func TestACrashIsLoggedWithItsStack(t *testing.T) {
 	core, logged := observer.New(zapcore.InfoLevel)
-	s := &Sidecar{cfg: Config{Logger: zap.New(core), Version: "v1.2.3"}}
+	s := &Sidecar{cfg: Config{Logger: zap.New(core), Version: "v1.2.3"}, who: newWho("")}
 	e := enginetest.New(t, engine.Config{Source: explode, Announcements: []engine.Announcement{{Name: "log", Run: s.logReport}}})
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan error, 1)
