@@ -12,7 +12,8 @@ import (
 
 // A look-up in the value of a rule, s[1], is more than that for OPA's evaluator: it evaluates the rule with its key known
 // to be 1. Where the body then looks data.n[1] up, the store finds the member that is named "1". A program makes s as a
-// whole, has "1" in it, and does not find 1. So a look-up of such a key that finds nothing is left to OPA.
+// whole, has "1" in it, and does not find 1, or finds only what another member gave it. So a look-up of such a key is left to
+// OPA.
 
 // named are the places of rules whose keys are looked up in the data.
 type named struct {

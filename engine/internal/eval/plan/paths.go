@@ -52,6 +52,10 @@ func (p *path) find(m *machine, l []*value.Node) (x *value.Node, ok bool) {
 		if from == nil || k == nil {
 			return nil, true
 		}
+		if s.ofRule && m.program.names.have(k) {
+			m.ask("the key of a rule may be a name in the data of another kind")
+			return nil, false
+		}
 		if from.Kind() == value.Object && k.Kind() == value.String {
 			x, m.hints[s.hint] = from.GetAt(k, m.hints[s.hint])
 		} else if from.OfData() && value.NamesMember(from, k) {
@@ -64,9 +68,6 @@ func (p *path) find(m *machine, l []*value.Node) (x *value.Node, ok bool) {
 		case x != nil:
 		case from.Partial() && value.LeftOut(from, k):
 			m.ask("a part of the data that the plan did not name")
-			return nil, false
-		case s.ofRule && m.program.names.have(k):
-			m.ask("the key of a rule may be a name in the data of another kind")
 			return nil, false
 		}
 	}
