@@ -36,7 +36,10 @@ type Config struct {
 	Decisions   int           // evaluations at once in one process; 0: the engine's default
 	AnswerBytes int           // of one document; 0: any number
 	MemoryBytes int64         // of one process, as far as the platform can bound it; 0: no bound
-	Idle        time.Duration // processes that evaluated nothing for this long are ended; 0: they start at once, and stay
+	NoPrograms  bool          // OPA's evaluator decides alone, as [engine.Config] has it
+	// DecisionBytes are for what a program makes in one decision, as MaxDecisionBytes of [engine.Config].
+	DecisionBytes int64
+	Idle          time.Duration // processes that evaluated nothing for this long are ended; 0: they start at once, and stay
 
 	// Ended is called when a process ended and is replaced, but not when it was idle or the sidecar stops. nil:
 	// not called.

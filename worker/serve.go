@@ -34,6 +34,9 @@ type limits struct {
 	Decisions   int
 	AnswerBytes int
 	MemoryBytes int64
+
+	NoPrograms    bool
+	DecisionBytes int64
 }
 
 // Asked reports whether this process was started as a worker: then it must do nothing but [Serve].
@@ -44,7 +47,7 @@ func Asked() bool { return os.Getenv(variable) != "" }
 var passed = []string{"GOGC", "GOMAXPROCS", "GODEBUG", "GOTRACEBACK", "GOCOVERDIR", "ZONEINFO"}
 
 func (c Config) environment(lookup func(string) (string, bool)) []string {
-	text, err := json.Marshal(limits{c.Timeout, c.Decisions, c.AnswerBytes, c.MemoryBytes})
+	text, err := json.Marshal(limits{c.Timeout, c.Decisions, c.AnswerBytes, c.MemoryBytes, c.NoPrograms, c.DecisionBytes})
 	if err != nil {
 		text = []byte("{}") // numbers always are JSON
 	}
@@ -84,6 +87,7 @@ func serve(pipe io.ReadWriteCloser, l limits, handler func(*engine.Generation) h
 		Limits: source.Limits{FileBytes: unlimited, Memory: unlimited, Files: unlimited, Depth: unlimited},
 		// The deadline of an evaluation is the sidecar's, which ends this process when too many are past it.
 		DecisionTimeout: l.Timeout, MaxDecisions: l.Decisions, MaxAnswerBytes: l.AnswerBytes, AwaitAbandoned: true,
+		NoPrograms: l.NoPrograms, MaxDecisionBytes: l.DecisionBytes,
 	})
 	if err != nil {
 		return err

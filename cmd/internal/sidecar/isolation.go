@@ -79,6 +79,7 @@ func (s *Sidecar) workerConfig() worker.Config {
 	return worker.Config{
 		Current: func() *engine.Generation { return s.engine.Current() }, // made after the workers
 		Timeout: set.DecisionTimeout, Decisions: set.MaxDecisions, AnswerBytes: set.MaxAnswerBytes,
+		NoPrograms: !set.Programs, DecisionBytes: set.MaxDecisionBytes,
 		MemoryBytes: cmp.Or(set.WorkerBytes, max(minWorkerBytes, int64(gcpacer.Memory()/workerPart))), Idle: idle, Ended: s.reportWorker,
 	}
 }
