@@ -121,6 +121,9 @@ func (s *Server) dryRun(w http.ResponseWriter, r *http.Request, asked engine.Tri
 		serving, answer.Review.Base.Name = base.Revision(), SideServing
 	}
 	answer.Digest = review.Digest(serving, candidate.Revision(), "")
+	if c := s.cfg.Control; c != nil && !c.WouldServe(serving, candidate.Revision()) {
+		answer.Status = "held"
+	}
 	decision.WriteJSON(w, http.StatusOK, answer)
 	return nil
 }

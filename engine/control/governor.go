@@ -185,6 +185,15 @@ func differs(before, next Record) bool {
 		next.Pinned != nil && before.Pinned != nil && before.Pinned.Differed != next.Pinned.Differed
 }
 
+// WouldServe says what [Governor.Govern] would of a reload that a caller asks for, and changes nothing.
+func (g *Governor) WouldServe(serving, candidate string) bool {
+	g.mu.Lock()
+	now := g.now
+	g.mu.Unlock()
+	_, out := now.take(look{serving: serving, candidate: candidate, hold: g.cfg.Hold, asked: true}, time.Now())
+	return out.serve || serving == candidate
+}
+
 func (g *Governor) lookedAt(p engine.Proposal, l look, now time.Time) {
 	g.disk = Disk{State: DiskDiffers, Revision: l.candidate, At: now.UTC().Round(0)}
 	switch {
