@@ -34,7 +34,7 @@ const token = "cc58f0a1-of-policybench"
 func (o options) sidecarPeer() peer {
 	return peer{
 		name: sidecarName, program: o.sidecar,
-		env: []string{"DEFENSECLAW_GATEWAY_TOKEN=" + token, "DEFENSECLAW_PROGRAMS=true"},
+		env: []string{"DEFENSECLAW_GATEWAY_TOKEN=" + token},
 		args: func(addr, policy, home string) []string {
 			host, port, _ := net.SplitHostPort(addr)
 			return []string{

@@ -97,7 +97,6 @@ func scriptParams(vars ...string) testscript.Params {
 			env.Setenv("DEFENSECLAW_HOME", filepath.Join(env.WorkDir, "state"))
 			env.Setenv("DEFENSECLAW_API_PORT", "0")
 			env.Setenv("NO_COLOR", "1")
-			env.Setenv("DEFENSECLAW_PROGRAMS", "true")
 			env.Setenv("DEFENSECLAW_SHADOW", "1")
 			env.Defer(func() { noDifference(env) })
 			env.Vars = append(env.Vars, vars...)

@@ -246,7 +246,7 @@ func evaluating(s *Settings) []Setting {
 			Help: "refuse an answer with more than `N` bytes of JSON", value: positive(&s.MaxAnswerBytes, "a number of bytes"),
 		},
 		{
-			Flag: "programs", Env: "DEFENSECLAW_PROGRAMS", Key: "engine.programs", Default: "false",
+			Flag: "programs", Env: "DEFENSECLAW_PROGRAMS", Key: "engine.programs", Default: "true",
 			Help:  "compile the rules of paths that are asked for again and again to programs, which decide as OPA's evaluator does, and faster",
 			value: boolean(&s.Programs),
 		},
