@@ -28,8 +28,11 @@ type Freezer struct {
 func NewFreezer(previous *Freezer) *Freezer {
 	f := &Freezer{frozen: map[ast.Value]*Node{}, texts: map[string]*Node{}, left: MaxFrozen}
 	if previous != nil {
+		// Both look these up from now on, without a common lock, so the previous one adds to a map of its own: a decision may
+		// still have a program made for its generation.
 		previous.mu.Lock()
 		f.before = previous.frozen
+		previous.before, previous.frozen = previous.frozen, map[ast.Value]*Node{}
 		previous.mu.Unlock()
 	}
 	return f

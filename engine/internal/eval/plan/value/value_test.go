@@ -2,6 +2,7 @@ package value_test
 
 import (
 	"fmt"
+	"sync"
 	"testing"
 
 	"defenseclaw/engine/internal/eval/plan/value"
@@ -260,4 +261,32 @@ func TestAConstantHasAPartOnce(t *testing.T) {
 	if err != nil || kept.Kind() != value.Array {
 		t.Fatal(kept, err)
 	}
+}
+
+// TestTwoGenerationsFreezeAtOnce: a decision may have a program made for its generation while the next one takes over what was
+// made for it. The race detector tells.
+func TestTwoGenerationsFreezeAtOnce(t *testing.T) {
+	before := value.NewFreezer(nil)
+	all := &value.Named{All: true}
+	data := func(i int) ast.Object {
+		return ast.MustParseTerm(fmt.Sprintf(`{"a": {"b": [%d, {"c": %[1]d}]}}`, i)).Value.(ast.Object)
+	}
+	shared := data(0)
+	if _, err := before.Data(shared, all); err != nil {
+		t.Fatal(err)
+	}
+	now := value.NewFreezer(before)
+	var running sync.WaitGroup
+	for _, f := range []*value.Freezer{before, now} {
+		running.Go(func() {
+			for i := range 100 {
+				for _, d := range []ast.Object{data(i), shared} {
+					if _, err := f.Data(d, all); err != nil {
+						t.Error(err)
+					}
+				}
+			}
+		})
+	}
+	running.Wait()
 }
