@@ -9,6 +9,7 @@ import (
 	"defenseclaw/engine"
 	"defenseclaw/engine/control"
 	"defenseclaw/engine/corpus"
+	"defenseclaw/engine/enginetest"
 	"defenseclaw/engine/history"
 	"defenseclaw/engine/memfs"
 )
@@ -42,7 +43,7 @@ func benchmarkRollback(b *testing.B, others int) {
 			}
 		}), nil
 	}
-	e, err := engine.New(engine.Config{Source: source, Govern: g.Govern, Announcements: []engine.Announcement{{
+	e := enginetest.New(b, engine.Config{Source: source, Govern: g.Govern, Announcements: []engine.Announcement{{
 		Name: "history", Timeout: 1 << 40, Run: func(ctx context.Context, r engine.Report) error {
 			if r.Trigger.Kind == engine.TriggerControl {
 				return nil // the keeper saves in the background
@@ -51,9 +52,6 @@ func benchmarkRollback(b *testing.B, others int) {
 			return err
 		},
 	}}})
-	if err != nil {
-		b.Fatal(err)
-	}
 	g.Attach(e)
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error)

@@ -196,6 +196,10 @@ func TestEditsAreReadAsIfAnew(t *testing.T) {
 		for range 8 {
 			next, err := jsonast.ParseListing(text, doc, minListed)
 			want, wantErr := byOPA(text)
+			if err != nil && jsonast.CheckNumbers(text) != nil {
+				text = edited(random, text)
+				continue // an edit has put digits together to a number that OPA reads and we refuse
+			}
 			if (err != nil) != (wantErr != nil) {
 				t.Fatalf("%q: error %v, OPA's %v", text, err, wantErr)
 			}
