@@ -63,26 +63,9 @@ func TestSamenessOfKinds(t *testing.T) {
 // evaluation alone: by a generation that is warm, and by a query that package rego prepared.
 func BenchmarkDecideKinds(b *testing.B) {
 	for _, k := range kinds(b) {
-		c := caseOf(b, k, 0)
-		g, err := c.generation(b.Context())
-		if err != nil {
-			b.Fatal(err)
-		}
-		for _, way := range ways {
-			if err := way.reach(b.Context(), g, c.paths[0]); err != nil {
-				b.Fatal(err)
-			}
-		}
-		o, err := newOPAs(c)
-		if err != nil {
-			b.Fatal(err)
-		}
-		prepared, err := rego.New(rego.Query(c.paths[0].String()), rego.Compiler(o.compiler), rego.Store(o.store)).PrepareForEval(b.Context())
-		if err != nil {
-			b.Fatal(err)
-		}
+		d := deciderOf(b, k)
 		for _, input := range k.Inputs {
-			d := decider{g, &prepared, c.paths[0], []byte(input.JSON)}
+			d.input = []byte(input.JSON)
 			b.Run(k.Name+"/"+input.Size+"/Text/Ours", d.textByOurs)
 			b.Run(k.Name+"/"+input.Size+"/Text/Topdown", d.textByTopdown)
 			b.Run(k.Name+"/"+input.Size+"/Evaluation/Ours", d.evaluationByOurs)
@@ -160,4 +143,28 @@ func (d decider) evaluationByTopdown(b *testing.B) {
 	for b.Loop() {
 		d.evaluate(b, input)
 	}
+}
+
+// deciderOf is a kind of policy with a generation that is warm, and a query that package rego prepared. It has no input.
+func deciderOf(b *testing.B, k corpus.Kind) decider {
+	b.Helper()
+	c := caseOf(b, k, 0)
+	g, err := c.generation(b.Context())
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, way := range ways {
+		if err := way.reach(b.Context(), g, c.paths[0]); err != nil {
+			b.Fatal(err)
+		}
+	}
+	o, err := newOPAs(c)
+	if err != nil {
+		b.Fatal(err)
+	}
+	prepared, err := rego.New(rego.Query(c.paths[0].String()), rego.Compiler(o.compiler), rego.Store(o.store)).PrepareForEval(b.Context())
+	if err != nil {
+		b.Fatal(err)
+	}
+	return decider{g, &prepared, c.paths[0], nil}
 }

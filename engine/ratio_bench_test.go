@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/open-policy-agent/opa/v1/ast"
-	"github.com/open-policy-agent/opa/v1/rego"
 )
 
 // minRatio is how many times as long OPA's evaluator must take, from the text of the input to the text of the answer. It is
@@ -18,26 +17,9 @@ const minRatio = 4
 // nanoseconds and the allocations of both, and the ratio. One run has the whole table.
 func BenchmarkDecideRatio(b *testing.B) {
 	for _, k := range kinds(b) {
-		c := caseOf(b, k, 0)
-		g, err := c.generation(b.Context())
-		if err != nil {
-			b.Fatal(err)
-		}
-		for _, way := range ways {
-			if err := way.reach(b.Context(), g, c.paths[0]); err != nil {
-				b.Fatal(err)
-			}
-		}
-		o, err := newOPAs(c)
-		if err != nil {
-			b.Fatal(err)
-		}
-		prepared, err := rego.New(rego.Query(c.paths[0].String()), rego.Compiler(o.compiler), rego.Store(o.store)).PrepareForEval(b.Context())
-		if err != nil {
-			b.Fatal(err)
-		}
+		d := deciderOf(b, k)
 		for _, input := range k.Inputs {
-			d := decider{g, &prepared, c.paths[0], []byte(input.JSON)}
+			d.input = []byte(input.JSON)
 			b.Run(k.Name+"/"+input.Size, d.ratio)
 		}
 	}

@@ -1,7 +1,7 @@
 package cli
 
 import (
-	"errors"
+	"fmt"
 
 	"defenseclaw/api"
 
@@ -9,9 +9,18 @@ import (
 )
 
 func approveCommand() *cli.Command {
+	return digestCommand("approve", "have the held candidate of this digest serve, as it was held: nothing is read again")
+}
+
+func rejectCommand() *cli.Command {
+	return digestCommand("reject", "keep the held candidate of this digest from being approved")
+}
+
+// digestCommand gives an order about the candidate that is held.
+func digestCommand(order, usage string) *cli.Command {
 	return &cli.Command{
-		Name:      "approve",
-		Usage:     "have the held candidate of this digest serve, as it was held: nothing is read again",
+		Name:      order,
+		Usage:     usage,
 		ArgsUsage: "DIGEST",
 		Flags:     orderFlags(),
 		Action: func(c *cli.Context) error {
@@ -20,9 +29,9 @@ func approveCommand() *cli.Command {
 				return err
 			}
 			if digest == "" {
-				return errors.New("policy approve needs the DIGEST of what is held; policy status shows it")
+				return fmt.Errorf("policy %s needs the DIGEST of what is held; policy status shows it", order)
 			}
-			return giveOrder(c, "approve", api.ControlRequest{Digest: digest})
+			return giveOrder(c, order, api.ControlRequest{Digest: digest})
 		},
 		OnUsageError: usageError,
 	}
