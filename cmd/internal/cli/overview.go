@@ -26,7 +26,7 @@ func printOverview(w io.Writer, addr string, s api.StatusAnswer) {
 		terminal.Fprintf(w, "%-8s %s\n", name, terminal.Sprintf(format, args...))
 	}
 	line("sidecar", "%s, pid %d, version %s, up %s", addr, s.Process.PID, s.Process.Version, time.Since(s.Process.StartedAt).Round(time.Second))
-	line("policy", "%s: %s", s.State, meanings[s.State])
+	line("policy", "%s: %s", s.State, meaningOf(s))
 	if s.LastReload.Error != "" {
 		line("", "%s", report.FirstLine(s.LastReload.Error))
 	}

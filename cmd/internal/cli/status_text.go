@@ -20,6 +20,14 @@ var meanings = map[string]string{
 	"empty":    "no policy is loaded; decisions are answered with 503",
 }
 
+// meaningOf explains the state. It is that of the directory, which an order may keep from serving.
+func meaningOf(s api.StatusAnswer) string {
+	if c := s.Control; s.State == "current" && c != nil && c.Disk != nil && c.Disk.State == "differs" {
+		return "the directory is sound, and an order keeps it from serving"
+	}
+	return meanings[s.State]
+}
+
 func printStatus(w io.Writer, _ string, s api.StatusAnswer) {
 	line := func(name, format string, args ...any) {
 		terminal.Fprintf(w, "%-12s %s\n", name, terminal.Sprintf(format, args...))
@@ -27,7 +35,7 @@ func printStatus(w io.Writer, _ string, s api.StatusAnswer) {
 	if text := controlLine(s); text != "" {
 		line("control", "%s", text)
 	}
-	line("state", "%s: %s", s.State, meanings[s.State])
+	line("state", "%s: %s", s.State, meaningOf(s))
 	if s.PolicyDir != "" {
 		line("policy dir", "%s", s.RegoDir)
 	}
