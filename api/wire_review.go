@@ -22,8 +22,10 @@ type Review struct {
 	Builtins    ReviewBuiltins    `json:"builtins"`
 	EntryPoints ReviewEntryPoints `json:"entry_points"`
 	Tests       *ReviewTests      `json:"tests,omitempty"` // left out where they were not compared
-	Incomplete  []string          `json:"incomplete"`      // what was not compared: tests
-	Text        string            `json:"text,omitempty"`  // a unified diff, where it was asked for
+	Replay      *ReviewReplay     `json:"replay,omitempty"`
+	Probe       *ReviewProbe      `json:"probe,omitempty"`
+	Incomplete  []string          `json:"incomplete"`     // what was not compared or not evaluated, and why
+	Text        string            `json:"text,omitempty"` // a unified diff, where it was asked for
 }
 
 // ReviewSide is a base or a candidate.
@@ -101,10 +103,13 @@ type ReviewEntryPoints struct {
 	Removed []string `json:"removed"`
 }
 
-// ReviewTests are names of tests.
+// ReviewTests are names of tests and, where they were run, what those said that the change can affect.
 type ReviewTests struct {
-	Added   []string `json:"added"`
-	Removed []string `json:"removed"`
+	Added   []string           `json:"added"`
+	Removed []string           `json:"removed"`
+	Ran     int                `json:"ran"`
+	NotRun  int                `json:"not_run"`
+	Failed  []ReviewFailedTest `json:"failed"`
 }
 
 // ReviewOf converts a review. Lists are never null.
@@ -124,7 +129,7 @@ func ReviewOf(r *review.Review) *Review {
 		w.Base = &ReviewSide{Revision: r.Base.Revision, Modules: r.Base.Modules}
 	}
 	if r.Tests != nil {
-		w.Tests = &ReviewTests{list(r.Tests.Added), list(r.Tests.Removed)}
+		w.Tests = &ReviewTests{Added: list(r.Tests.Added), Removed: list(r.Tests.Removed), Failed: []ReviewFailedTest{}}
 	}
 	return w
 }
