@@ -4,9 +4,7 @@ import (
 	"context"
 	"fmt"
 
-	"defenseclaw/engine/internal/contain"
 	"defenseclaw/engine/internal/dialect"
-	"defenseclaw/engine/internal/eval"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 )
@@ -42,31 +40,5 @@ func runAdHoc[T any](ctx context.Context, g *Generation, doing string, f func(co
 	if err != nil {
 		return none, fmt.Errorf("%s: %w", doing, err)
 	}
-	type outcome struct {
-		value T
-		err   error
-	}
-	done := make(chan outcome, 1)
-	go func() {
-		defer end()
-		var o outcome
-		defer func() { done <- o }()
-		defer contain.Panic(doing, &o.err)
-		o.value, o.err = f(ctx)
-	}()
-	if g.evaluator.AwaitsAbandoned() {
-		o := <-done
-		return o.value, o.err
-	}
-	select {
-	case o := <-done:
-		return o.value, o.err
-	case <-ctx.Done():
-	}
-	select {
-	case o := <-done: // it has ended, and end cancelled ctx
-		return o.value, o.err
-	default:
-		return none, fmt.Errorf("%s: %w: %w", doing, eval.ErrTimeout, context.Cause(ctx))
-	}
+	return abandonable(ctx, g.evaluator.AwaitsAbandoned(), doing, end, f)
 }
