@@ -1,0 +1,198 @@
+package bundle
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+
+	"defenseclaw/watcher"
+)
+
+// The defaults of [Config].
+const (
+	DefaultPoll     = 45 * time.Second
+	DefaultLongPoll = 5 * time.Minute
+	DefaultMaxBytes = 256 << 20
+)
+
+// Get sends one request for a bundle with these headers in addition to its own. The caller closes the body.
+type Get func(ctx context.Context, header http.Header) (*http.Response, error)
+
+// Config says what is followed. Zero fields mean the defaults given.
+type Config struct {
+	Bundles  map[string]Get // by name. Required.
+	Poll     time.Duration  // between two requests that are not answered late on purpose; default [DefaultPoll]
+	LongPoll time.Duration  // that a server is asked to wait for news; default [DefaultLongPoll]; negative: not at all
+	MaxBytes int64          // of one bundle as it is sent; default [DefaultMaxBytes]
+
+	// Unpack reads one bundle. It is called from several goroutines. Required.
+	Unpack func(ctx context.Context, name string, in io.Reader) (Unpacked, error)
+	// Tree makes one directory of what was unpacked, by the names of the bundles. Required.
+	Tree func(map[string]Unpacked) (fs.FS, error)
+	// Changed is told when a bundle's [Health] has changed other than in its times. It must not block. Nil: nothing is told.
+	Changed func(name string, h Health)
+}
+
+// Unpacked is what Unpack makes of a bundle: any value.
+type Unpacked any
+
+// Health is how it goes with one bundle.
+type Health struct {
+	ETag    string        // of the last version that was sent, taken or not
+	Fetched uint64        // versions that were sent
+	Bytes   uint64        // that were sent in all
+	Error   string        // why the last request was not answered, or not with a bundle; empty if it was
+	Refused string        // why the last version that was sent was not taken; empty if it was
+	Contact time.Duration // since the last request that was answered with a version or with no news; 0: never
+}
+
+// ErrNotFetched is wrapped by the error of [Source.FS] before every bundle was fetched once.
+var ErrNotFetched = errors.New("not fetched yet")
+
+// Source follows bundles. All methods are safe for concurrent use.
+type Source struct {
+	cfg  Config
+	news chan struct{} // of capacity one: there is something to hand over
+
+	mu      sync.Mutex // guards the fields below
+	bundles map[string]*followed
+	tree    fs.FS
+	err     error // why there is no newer tree
+}
+
+// followed is one bundle.
+type followed struct {
+	health   Health
+	contact  time.Time // zero: never
+	unpacked Unpacked  // nil: none
+}
+
+// New makes a source that asks for nothing before Run.
+func New(cfg Config) (*Source, error) {
+	if len(cfg.Bundles) == 0 || cfg.Unpack == nil || cfg.Tree == nil {
+		return nil, errors.New("bundle: Config.Bundles, Unpack and Tree are required")
+	}
+	if cfg.Poll == 0 {
+		cfg.Poll = DefaultPoll
+	}
+	if cfg.LongPoll == 0 {
+		cfg.LongPoll = DefaultLongPoll
+	}
+	if cfg.MaxBytes == 0 {
+		cfg.MaxBytes = DefaultMaxBytes
+	}
+	s := &Source{cfg: cfg, news: make(chan struct{}, 1), bundles: map[string]*followed{}}
+	for name := range cfg.Bundles {
+		s.bundles[name] = &followed{}
+	}
+	return s, nil
+}
+
+// FS is the directory of the newest versions. Before each bundle was fetched once, and while they do not go together, it is
+// an error that says so.
+func (s *Source) FS() (fs.FS, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err != nil {
+		return nil, s.err
+	}
+	if s.tree == nil {
+		return nil, s.notFetched()
+	}
+	return s.tree, nil
+}
+
+// notFetched says which bundles are missing, and why. s.mu is held.
+func (s *Source) notFetched() error {
+	var all []error
+	for _, name := range slices.Sorted(maps.Keys(s.bundles)) {
+		b := s.bundles[name]
+		switch {
+		case b.unpacked != nil:
+		case b.health.Error != "" || b.health.Refused != "":
+			all = append(all, fmt.Errorf("bundle %s: %w: %s", name, ErrNotFetched, cmp.Or(b.health.Error, b.health.Refused)))
+		default:
+			all = append(all, fmt.Errorf("bundle %s: %w", name, ErrNotFetched))
+		}
+	}
+	return errors.Join(all...)
+}
+
+// Health is how it goes with each bundle.
+func (s *Source) Health() map[string]Health {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := map[string]Health{}
+	for name, b := range s.bundles {
+		h := b.health
+		if !b.contact.IsZero() {
+			h.Contact = max(time.Since(b.contact), 1)
+		}
+		all[name] = h
+	}
+	return all
+}
+
+// Adopt takes a version that was kept from an earlier run, with its ETag, for what serves until a newer one is sent. It comes
+// before Run.
+func (s *Source) Adopt(name, etag string, unpacked Unpacked) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	b := s.bundles[name]
+	b.unpacked, b.health.ETag = unpacked, etag
+	s.plant()
+}
+
+// Run asks for the bundles until ctx ends, and sends a change to out for each new version. While nothing receives from out,
+// changes merge. It returns nil when ctx ends. Call it once.
+func (s *Source) Run(ctx context.Context, out chan<- watcher.Change) error {
+	var asking sync.WaitGroup
+	defer asking.Wait()
+	for name, get := range s.cfg.Bundles {
+		asking.Go(func() { s.follow(ctx, name, get) })
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-s.news:
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case out <- watcher.Change{Rescan: true, Reason: "a bundle was fetched", At: time.Now()}:
+		}
+	}
+}
+
+// take hands a version over that was sent.
+func (s *Source) take(name string, unpacked Unpacked) {
+	s.mu.Lock()
+	s.bundles[name].unpacked = unpacked
+	s.plant()
+	s.mu.Unlock()
+	select {
+	case s.news <- struct{}{}:
+	default:
+	}
+}
+
+// plant makes the tree anew if each bundle is there. s.mu is held.
+func (s *Source) plant() {
+	all := map[string]Unpacked{}
+	for name, b := range s.bundles {
+		if b.unpacked == nil {
+			return
+		}
+		all[name] = b.unpacked
+	}
+	s.tree, s.err = s.cfg.Tree(all)
+}
