@@ -81,6 +81,21 @@ func (g *Generation) modulesOf(key unit.Key) []*ast.Module {
 // places of data, directly or through rules of others, sorted and without the given ones. Like the package graph, it may
 // name too many and never too few.
 func (d *Delta) Affected(packages, data []ast.Ref) []ast.Ref {
+	given := unit.Set{}
+	for _, ref := range packages {
+		given[unit.PathKey(ref)] = true
+	}
+	var found []ast.Ref
+	for _, key := range d.readers(packages, data).Sorted() {
+		if p := d.candidate.policy.Graph().Package(key); p != nil && !given[key] {
+			found = append(found, p.Modules[0].Path)
+		}
+	}
+	return found
+}
+
+// readers are the packages whose rules can see one of the given packages or places.
+func (d *Delta) readers(packages, data []ast.Ref) unit.Set {
 	given, seeds := unit.Set{}, []unit.Key{}
 	for _, ref := range packages {
 		given[unit.PathKey(ref)] = true
@@ -95,13 +110,44 @@ func (d *Delta) Affected(packages, data []ast.Ref) []ast.Ref {
 	if d.base != nil {
 		readers.Add(d.candidate.policy.Graph().ChainReaders(given, d.base.policy.Graph()))
 	}
-	var found []ast.Ref
-	for _, key := range readers.Sorted() {
-		if p := d.candidate.policy.Graph().Package(key); p != nil && !given[key] {
-			found = append(found, p.Modules[0].Path)
+	return readers
+}
+
+// Reach is what a difference between two generations can reach.
+type Reach struct {
+	graphs   []*unit.Graph
+	packages unit.Set
+	data     []unit.Key
+}
+
+// Reach is that of the given packages and places of data. Like [Delta.Affected], it may be too wide and never too narrow.
+func (d *Delta) Reach(packages, data []ast.Ref) *Reach {
+	r := &Reach{graphs: []*unit.Graph{d.candidate.policy.Graph()}, packages: unit.Set{}}
+	if d.base != nil {
+		r.graphs = append(r.graphs, d.base.policy.Graph())
+	}
+	r.packages.Add(d.readers(packages, data))
+	for _, ref := range packages {
+		r.packages[unit.PathKey(ref)] = true
+	}
+	for _, ref := range data {
+		r.data = append(r.data, unit.PathKey(ref))
+	}
+	return r
+}
+
+// Reaches reports whether the document at path can be another one in the two generations. The answer no is certain.
+func (r *Reach) Reaches(path Path) bool {
+	place := unit.PathKey(path.ref())
+	if slices.ContainsFunc(r.data, place.Overlaps) {
+		return true
+	}
+	for _, graph := range r.graphs {
+		if slices.ContainsFunc(graph.Reach(place).Packages, func(key unit.Key) bool { return r.packages[key] }) {
+			return true
 		}
 	}
-	return found
+	return false
 }
 
 // NewBuiltins lists the builtins that modules of the candidate call, or put in the place of a function by with, and no

@@ -35,7 +35,12 @@ type Review struct {
 	EntryPoints EntryPoints
 	Tests       *Tests   // nil where the tests of one side are not held
 	Incomplete  []string // what was not compared: tests
+
+	reach *engine.Reach
 }
+
+// Reaches reports whether the document at path can be another one in the two generations. The answer no is certain.
+func (r *Review) Reaches(path engine.Path) bool { return r.reach.Reaches(path) }
 
 // Side is one of the two generations.
 type Side struct {
@@ -82,6 +87,7 @@ func Of(base, candidate *engine.Generation) *Review {
 	changed := r.comparePackages(delta.Packages)
 	places := r.compareData(before, candidate.Data())
 	r.Packages.Affected = names(delta.Affected(changed, places))
+	r.reach = delta.Reach(changed, places)
 	r.Builtins = delta.NewBuiltins()
 	return r
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -89,20 +90,36 @@ func (e *Evaluator) plan(path Path) (*plan, error) {
 // newPlan checks and prepares a path. Its error wraps [ErrPath] if the path is no reference, or is OPA's about
 // a path that the types of the rules rule out.
 func (e *Evaluator) newPlan(path Path) (*plan, error) {
-	query, err := ast.ParseBody(path.String())
-	if err != nil {
-		return nil, fmt.Errorf("%w: %q", ErrPath, []string(path))
+	// Its text is needed for traces and errors only, and parsing it takes a third of the time of a plan. Names of letters
+	// are a reference whatever the parser says.
+	parse := sync.OnceValues(func() (ast.Body, error) {
+		query, err := ast.ParseBody(path.String())
+		if err != nil {
+			return nil, fmt.Errorf("%w: %q", ErrPath, []string(path))
+		}
+		return query, nil
+	})
+	if slices.ContainsFunc(path, isUnusual) {
+		if _, err := parse(); err != nil {
+			return nil, err
+		}
 	}
 	ref := path.Ref()
 	if err := e.policy.CheckPath(ref); err != nil {
+		query, _ := parse()
 		return nil, fmt.Errorf("prepare %s: %w", path, locate(err, query))
 	}
 	p := &plan{path: path, quota: e.cfg.Limiter.newQuota()}
 	for mode := range modes {
 		p.observed[mode] = sync.OnceValues(func() (*rego.PreparedEvalQuery, error) {
+			query, err := parse()
+			if err != nil {
+				return nil, err
+			}
 			return e.prepareObserved(path, query, mode)
 		})
 	}
+	var err error
 	if p.query, err = prepare(e.policy.Compiler(), ref); err != nil {
 		if _, watchedErr := p.observed[Strict](); watchedErr != nil { // its text is about the path alone, without the "= value" of ours
 			err = watchedErr
@@ -110,6 +127,13 @@ func (e *Evaluator) newPlan(path Path) (*plan, error) {
 		return nil, err
 	}
 	return p, nil
+}
+
+// isUnusual reports whether a part of a path is more than letters, digits and underscores.
+func isUnusual(part string) bool {
+	return strings.ContainsFunc(part, func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '_'
+	})
 }
 
 // prepareObserved uses package rego, which does more for each evaluation than topdown alone, and has what traces
