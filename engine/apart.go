@@ -39,6 +39,12 @@ func (g *Generation) Apart(ctx context.Context, path Path, input ast.Value, trac
 // IsCrash reports whether err is, or wraps, a crash that was contained: a fault of the program, not of the policy.
 func IsCrash(err error) bool { return errors.As(err, new(*contain.Error)) }
 
+// Contained runs f, and makes a panic of it an error for which [IsCrash] is true; doing says what it does.
+func Contained(doing string, f func() error) (err error) {
+	defer contain.Panic(doing, &err)
+	return f()
+}
+
 // abandonable runs f, and returns at the end of ctx even if f does not, unless await is set. end is called when f has ended.
 func abandonable[T any](
 	ctx context.Context, await bool, doing string, end func(), f func(context.Context) (T, error),

@@ -112,8 +112,12 @@ func (l *loader) phase(name string) {
 
 // read refuses a source that cannot be read.
 func read(ctx context.Context, src fs.FS, o source.Options) (*source.Reading, error) {
+	return readBy(ctx, o, func(o source.Options) (*source.Reading, error) { return source.Read(ctx, src, o) })
+}
+
+func readBy(ctx context.Context, o source.Options, read func(source.Options) (*source.Reading, error)) (*source.Reading, error) {
 	o.Between = turns.Next
-	reading, err := source.Read(ctx, src, o)
+	reading, err := read(o)
 	var wrong diagnostic.List
 	switch {
 	case err == nil:

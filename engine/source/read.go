@@ -24,7 +24,8 @@ type Options struct {
 	Tests   bool    // also *_test.rego
 	Earlier Earlier // what need not be read again
 
-	note bool // also what is ignored; the second look needs no such list
+	note bool   // also what is ignored; the second look needs no such list
+	only []Kind // instead of all kinds; nil: all
 
 	// Between is called between two directories and between two files; its error ends the reading.
 	// nil: only ctx ends it.
@@ -33,6 +34,9 @@ type Options struct {
 
 // kinds is what a reading takes in; see [Relevant] and [RelevantToTests].
 func (o Options) kinds() []Kind {
+	if o.only != nil {
+		return o.only
+	}
 	kinds := []Kind{KindModule, KindData, KindOverlay}
 	if o.Tests {
 		kinds = append(kinds, KindTest)

@@ -10,6 +10,7 @@ import (
 	"defenseclaw/cmd/internal/report"
 	"defenseclaw/engine"
 	"defenseclaw/engine/diagnostic"
+	"defenseclaw/engine/review/gate"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/cover"
@@ -107,7 +108,7 @@ func encodable(ctx context.Context, compiler *ast.Compiler, suite *engine.Suite,
 func builtinErrors(
 	ctx context.Context, compiler *ast.Compiler, suite *engine.Suite, txn storage.Transaction, r *tester.Result,
 ) []*topdown.Error {
-	ctx, cancel := context.WithTimeout(ctx, testTimeout)
+	ctx, cancel := context.WithTimeout(ctx, gate.TestTimeout)
 	defer cancel()
 	var errs []topdown.Error
 	query, err := ast.ParseRef(Name(r))

@@ -5,21 +5,18 @@ package testrun
 import (
 	"cmp"
 	"context"
-	"regexp"
 	"runtime"
 	"slices"
 	"strings"
 	"testing" //nolint:depguard // OPA's benchmarks are Go's, whose flags must be set up first
-	"time"
 
+	"defenseclaw/cmd/internal/terminal"
 	"defenseclaw/engine"
+	"defenseclaw/engine/review/gate"
 
-	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/cover"
 	"github.com/open-policy-agent/opa/v1/storage"
 	"github.com/open-policy-agent/opa/v1/tester"
-	"github.com/open-policy-agent/opa/v1/topdown"
-	"github.com/open-policy-agent/opa/v1/topdown/lineage"
 )
 
 // Options say which tests run, and what is recorded.
@@ -63,18 +60,13 @@ func (o *Outcome) Skipped() int {
 	return n
 }
 
-// testTimeout is the maximum time for one test.
-const testTimeout = 5 * time.Second
-
 // Run runs the tests of a suite on all processors and returns when all have ended. If ctx ends before, the
 // outcome that it returns with the error has the results until then.
 func Run(ctx context.Context, suite *engine.Suite, options Options) (*Outcome, error) {
 	coverage := cover.New()
 	compiler := suite.NewCompiler().WithEnablePrintStatements(!options.Bench).WithRewriteTestRules(options.Values)
-	runner := tester.NewRunner().SetCompiler(compiler).SetStore(suite.Store).SetModules(suite.Modules).
-		CapturePrintOutput(true).RaiseBuiltinErrors(options.Strict).StackTraces(true).SetParallel(runtime.GOMAXPROCS(0)).
-		EnableTracing(options.Trace || options.Values).Filter(options.Filter).SetDefaultRegoVersion(ast.RegoV1).
-		SetPrefixMatchers(suite.Only...).SetTimeout(testTimeout)
+	runner := gate.NewRunner(suite, compiler).RaiseBuiltinErrors(options.Strict).SetParallel(runtime.GOMAXPROCS(0)).
+		EnableTracing(options.Trace || options.Values).Filter(options.Filter)
 	if options.Cover {
 		runner = runner.SetCoverageRuns(nil).SetCoverageQueryTracer(coverage)
 	}
@@ -96,9 +88,7 @@ func Run(ctx context.Context, suite *engine.Suite, options Options) (*Outcome, e
 	}
 	outcome := &Outcome{}
 	for r := range results {
-		r.Trace = lineage.Filter(r.Trace, func(e *topdown.Event) bool {
-			return e.Op == topdown.NoteOp || e.Op == topdown.FailOp
-		})
+		r.Trace = gate.Essential(r.Trace)
 		outcome.Results = append(outcome.Results, r)
 		if options.Done != nil {
 			options.Done(r)
@@ -122,7 +112,7 @@ func byPlace(a, b *tester.Result) int {
 }
 
 // Name is a test's full name.
-func Name(r *tester.Result) string { return r.Package + "." + r.Name }
+func Name(r *tester.Result) string { return gate.Name(r) }
 
 // Count returns the number of tests of a suite, including those that Options.Filter excludes.
 func Count(suite *engine.Suite) int {
@@ -140,28 +130,12 @@ func Count(suite *engine.Suite) int {
 	return n
 }
 
-// Explain runs the failed tests once more, and adds to each result the trace with the values of variables
-// that [Why] needs.
+// Explain is [gate.Explain].
 func Explain(ctx context.Context, suite *engine.Suite, failed []*tester.Result) error {
-	if len(failed) == 0 {
-		return nil
-	}
-	names := make([]string, len(failed))
-	for i, r := range failed {
-		names[i] = regexp.QuoteMeta(Name(r))
-	}
-	again, err := Run(ctx, suite, Options{Filter: "^(?:" + strings.Join(names, "|") + ")$", Values: true})
-	if err != nil {
-		return err
-	}
-	byName := make(map[string]*tester.Result, len(again.Results))
-	for _, r := range again.Results {
-		byName[Name(r)] = r
-	}
-	for _, r := range failed {
-		if explained := byName[Name(r)]; explained != nil {
-			r.Trace, r.SubResults = explained.Trace, explained.SubResults
-		}
-	}
-	return nil
+	return gate.Explain(ctx, suite, failed)
+}
+
+// Why is [gate.Why] for people at a terminal.
+func Why(r *tester.Result) []string {
+	return gate.Why(r, func(file string) string { return string(terminal.Line(file)) })
 }

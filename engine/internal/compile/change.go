@@ -75,17 +75,18 @@ func initialChange(e Edit) *change {
 }
 
 func newChange(before *Policy, e Edit) *change {
-	c := &change{
-		Edit: e, before: before, recent: map[string]*ast.Module{}, changed: unit.Set{},
-		graphs: graphs{before: before.graph, after: before.graph.With(e.Removed, e.Added)},
-	}
+	return changeOf(e, before, graphs{before: before.graph, after: before.graph.With(e.Removed, e.Added)})
+}
+
+func changeOf(e Edit, before *Policy, g graphs) *change {
+	c := &change{Edit: e, before: before, recent: map[string]*ast.Module{}, changed: unit.Set{}, graphs: g}
 	// Of an altered module both versions count: it may have declared another package before.
 	for _, m := range slices.Concat(e.Removed, e.Added) {
 		c.changed[m.Package] = true
 	}
 	// A metadata chain is compiled into its reader as a value, so no signature shows that it changed.
-	c.changed.Add(c.graphs.after.ChainReaders(c.changed, before.graph))
-	c.changed = c.graphs.entangled(c.changed)
+	c.changed.Add(g.after.ChainReaders(c.changed, g.before))
+	c.changed = g.entangled(c.changed)
 	return c
 }
 

@@ -1,11 +1,10 @@
-package testrun
+package gate
 
 import (
 	"bytes"
+	"fmt"
 	"slices"
 	"strings"
-
-	"defenseclaw/cmd/internal/terminal"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/tester"
@@ -13,8 +12,9 @@ import (
 )
 
 // Why returns in a few lines why a test failed: the error, or the expression that was false with its values.
-// Without the trace that [Explain] adds, it returns the place of the test only.
-func Why(r *tester.Result) []string {
+// Without the trace that [Explain] adds, it returns the place of the test only. The names of files are written as clean
+// makes them.
+func Why(r *tester.Result, clean func(file string) string) []string {
 	if r.Error != nil {
 		return strings.Split(r.Error.Error(), "\n")
 	}
@@ -22,20 +22,20 @@ func Why(r *tester.Result) []string {
 	for name, sub := range r.SubResults.Iter {
 		if sub.Fail && len(sub.SubResults) == 0 {
 			lines = append(lines, "case "+strings.Join(name, " / "))
-			lines = append(lines, failedExpression(sub.Trace)...)
+			lines = append(lines, failedExpression(sub.Trace, clean)...)
 		}
 	}
 	if len(lines) == 0 {
-		lines = failedExpression(r.Trace)
+		lines = failedExpression(r.Trace, clean)
 	}
 	if len(lines) == 0 && r.Location != nil {
-		lines = []string{terminal.Sprintf("%s:%d: is not true", r.Location.File, r.Location.Row)}
+		lines = []string{fmt.Sprintf("%s:%d: is not true", clean(r.Location.File), r.Location.Row)}
 	}
 	return lines
 }
 
 // failedExpression returns the last expression of a trace that failed, with its values.
-func failedExpression(trace []*topdown.Event) []string {
+func failedExpression(trace []*topdown.Event, clean func(string) string) []string {
 	for _, e := range slices.Backward(trace) {
 		expr, ok := e.Node.(*ast.Expr)
 		if e.Op != topdown.FailOp || e.Location == nil || e.QueryID == 0 || !ok {
@@ -48,7 +48,7 @@ func failedExpression(trace []*topdown.Event) []string {
 		if err := topdown.PrettyEvent(&text, e, topdown.PrettyEventOpts{PrettyVars: true}); err != nil {
 			continue
 		}
-		lines := []string{terminal.Sprintf("%s:%d:", e.Location.File, e.Location.Row)}
+		lines := []string{fmt.Sprintf("%s:%d:", clean(e.Location.File), e.Location.Row)}
 		return append(lines, dedented(strings.Split(strings.TrimRight(text.String(), " \n"), "\n"))...)
 	}
 	return nil
