@@ -58,7 +58,7 @@ func (p *Pool) send(pr *process, c *call) bool {
 	c.sent, pr.asked = true, true
 	pr.work.Go(func() { // writing to a process that reads nothing would not end at the deadline
 		answer := new(Answer)
-		err := pr.client.Call(methodEvaluate, c.question, answer)
+		err := pr.Client.Call(methodEvaluate, c.question, answer)
 		p.done(pr, c, err)
 		if err != nil {
 			answer, err = nil, pr.failed(err)
@@ -82,7 +82,7 @@ func (pr *process) failed(err error) error {
 func (p *Pool) done(pr *process, c *call, err error) {
 	server := rpc.ServerError("")
 	if err != nil && !errors.As(err, &server) {
-		pr.kill()
+		pr.Kill()
 		return
 	}
 	p.mu.Lock()
@@ -96,7 +96,7 @@ func (p *Pool) done(pr *process, c *call, err error) {
 	}
 	if c.suspect {
 		if c.sent {
-			p.suspects.clear(c.question.key())
+			p.suspects.Clear(c.question.key())
 		}
 		pr.alone = false
 		p.broadcast()

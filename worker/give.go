@@ -2,11 +2,12 @@ package worker
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
 	"defenseclaw/engine"
-	"defenseclaw/engine/source"
+	"defenseclaw/worker/child"
 )
 
 // hold waits until the process holds g. An error is that ctx ended or, as [errEnded], that the process did, or that
@@ -17,6 +18,10 @@ func (pr *process) hold(ctx context.Context, g *engine.Generation) error {
 	pr.mu.Unlock()
 	select {
 	case <-l.done:
+		if errors.Is(l.err, child.ErrGone) {
+			<-pr.accounted
+			return errEnded
+		}
 		return l.err
 	case <-pr.accounted:
 		return errEnded
@@ -62,38 +67,13 @@ func (pr *process) forget(g *engine.Generation) {
 func (pr *process) give(g *engine.Generation) error {
 	pr.giving.Lock()
 	defer pr.giving.Unlock()
-	load := Generation{Number: g.Number(), Revision: g.Revision()}
-	var before []*source.File
+	gift := child.Gift{ID: g.Number(), From: pr.given}
 	if pr.given != nil {
-		before = pr.given.Files()
+		gift.FromID = pr.given.Number()
+		gift.Keep = []uint64{gift.FromID}
 	}
-	var files []File
-	size := 0
-	put := func() error {
-		defer func() { files, size = nil, 0 }()
-		return pr.client.Call(methodPut, files, new(bool))
-	}
-	var err error
-	source.EachPair(before, g.Files(), func(f *source.File) string { return f.Path }, func(old, now *source.File) {
-		switch {
-		case err != nil || old == now:
-		case now == nil:
-			load.Removed = append(load.Removed, old.Path)
-		case old == nil || !old.SameContent(now):
-			files, size = append(files, File{now.Path, now.Bytes}), size+len(now.Bytes)
-			if size >= maxPutBytes {
-				err = put()
-			}
-		}
-	})
-	if err == nil && len(files) > 0 {
-		err = put()
-	}
-	if err == nil {
-		err = pr.client.Call(methodLoad, load, new(bool))
-	}
-	if err != nil {
-		return fmt.Errorf("load generation %d in another process: %w", g.Number(), err)
+	if err := pr.Give(context.Background(), g, gift); err != nil {
+		return err
 	}
 	pr.given = g
 	return nil

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"defenseclaw/engine"
+	"defenseclaw/worker/child"
 )
 
 // errEnded and the other reasons of an [engine.Unavailable] of this package, but [ErrRefused].
@@ -84,7 +85,7 @@ type Health struct {
 // Pool evaluates in processes of its own. All methods are safe for concurrent use.
 type Pool struct {
 	cfg      Config
-	suspects suspects
+	suspects child.Suspects[key]
 
 	mu      sync.Mutex // guards the fields below, and those of processes and calls that say so
 	seats   [seats]*process
@@ -105,7 +106,7 @@ func New(cfg Config) (*Pool, error) {
 	if cfg.Ended == nil {
 		cfg.Ended = func(Ended) {}
 	}
-	p := &Pool{cfg: cfg, suspects: newSuspects(), changed: make(chan struct{}), wanted: cfg.Idle == 0}
+	p := &Pool{cfg: cfg, suspects: child.NewSuspects[key](), changed: make(chan struct{}), wanted: cfg.Idle == 0}
 	p.health.Ended = map[string]uint64{}
 	return p, nil
 }
@@ -242,7 +243,7 @@ func (p *Pool) evaluate(ctx context.Context, g *engine.Generation, q *Question) 
 		ctx, cancel = context.WithTimeout(ctx, g.Timeout())
 		defer cancel()
 	}
-	suspect, err := p.suspects.check(q)
+	suspect, err := p.check(q)
 	if err != nil {
 		p.mu.Lock()
 		p.health.Refused++

@@ -66,7 +66,7 @@ func (p *Pool) occupy(ctx context.Context, seat int) bool {
 	var unready error
 	pr.work.Go(func() {
 		if unready = pr.hold(ctx, p.cfg.Current()); unready != nil {
-			pr.kill()
+			pr.Kill()
 			return
 		}
 		p.mu.Lock()
@@ -74,8 +74,8 @@ func (p *Pool) occupy(ctx context.Context, seat int) bool {
 		p.broadcast()
 		p.mu.Unlock()
 	})
-	reason, detail := pr.wait()
-	ended, expected := p.account(ctx, seat, reason, detail)
+	how, detail := pr.Wait()
+	ended, expected := p.account(ctx, seat, Reason(how), detail)
 	ready := pr.ready // which does not change any more
 	if ready && !expected {
 		p.report(ended)
@@ -123,7 +123,7 @@ func (p *Pool) account(ctx context.Context, seat int, reason Reason, detail stri
 	for c := range pr.calls {
 		if c.sent && (pr.ended != hung || c.hung) {
 			k := c.question.key()
-			ended.Inputs = append(ended.Inputs, Input{Path: k.Path, SHA256: k.hash(), Ends: p.suspects.add(k)})
+			ended.Inputs = append(ended.Inputs, Input{Path: k.Path, SHA256: k.hash(), Ends: p.suspects.Add(k)})
 		}
 	}
 	return ended, false

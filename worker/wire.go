@@ -10,27 +10,8 @@ import (
 // serviceMethod names of [net/rpc]; see service for what they do.
 const (
 	serviceName    = "worker"
-	methodPut      = serviceName + ".Put"
-	methodLoad     = serviceName + ".Load"
 	methodEvaluate = serviceName + ".Evaluate"
 )
-
-// maxPutBytes bounds the files of one message, so that a large policy needs little memory on its way.
-const maxPutBytes = 8 << 20
-
-// File is a policy or data file on its way to a worker.
-type File struct {
-	Path  string
-	Bytes []byte
-}
-
-// Generation is what a worker is to load, in addition to the files that it was given and to those of its last
-// generation.
-type Generation struct {
-	Number   uint64 // in the sidecar
-	Revision string // of what the worker must get
-	Removed  []string
-}
 
 // Question is what a worker is to evaluate.
 type Question struct {

@@ -1,14 +1,17 @@
-package worker
+package child
 
 import (
 	"os"
 	"syscall"
 )
 
-// attributes has the kernel kill a process when the sidecar ends, whatever ends it.
-func attributes() *syscall.SysProcAttr { return &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} }
+// attributes has the kernel kill a process when the thread ends that started it, whatever ends it.
+func attributes(background bool) *syscall.SysProcAttr {
+	return &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: background}
+}
 
-// executable is this program, also where another file is at its path by now: a worker must not be of another version.
+// executable is this program, also where another file is at its path by now, or none: a process must not be of another
+// version.
 func executable() (string, error) {
 	const self = "/proc/self/exe"
 	path, err := os.Executable()

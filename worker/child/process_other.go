@@ -1,14 +1,8 @@
 //go:build !linux
 
-package worker
+package child
 
-import (
-	"os"
-	"syscall"
-)
-
-// attributes adds nothing here: a process ends when its pipe does.
-func attributes() *syscall.SysProcAttr { return nil }
+import "os"
 
 func executable() (string, error) { return os.Executable() }
 
