@@ -1,0 +1,5 @@
+//go:build !race
+
+package reviewer_test
+
+const underRace = false

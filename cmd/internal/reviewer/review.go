@@ -1,0 +1,216 @@
+package reviewer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/rpc"
+	"slices"
+	"time"
+
+	"defenseclaw/engine"
+	"defenseclaw/engine/review"
+	"defenseclaw/worker/child"
+)
+
+// patience bounds a review whose context has no deadline: one that nobody waits for.
+const patience = time.Minute
+
+// Review has the steps made that are asked for, within the deadline of ctx or, without one, a minute. When ctx is
+// cancelled it returns at once. What is not made is named in Incomplete. base is nil for the first policy: then there are
+// tests alone.
+func (r *Reviewer) Review(ctx context.Context, base, candidate *engine.Generation, ask Ask) review.Evidence {
+	m := &making{r: r, work: Work{
+		Base: base, Candidate: candidate, Records: ask.Records, ProbeTime: ask.ProbeTime, TestsTime: ask.TestsTime,
+	}}
+	if m.work.ProbeTime == 0 {
+		m.work.ProbeTime = time.Second
+	}
+	if m.work.TestsTime == 0 {
+		m.work.TestsTime = 2 * time.Second //nolint:mnd // the default
+	}
+	if _, ok := ctx.Deadline(); !ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, patience)
+		defer cancel()
+	}
+	m.began = time.Now()
+	select {
+	case r.turn <- struct{}{}:
+		defer func() { <-r.turn }()
+	case <-ctx.Done():
+	}
+	defer m.leave()
+	for _, step := range r.cfg.Steps {
+		if slices.Contains(ask.Steps, step.Name) && (base != nil || step.Name == Tests) {
+			if err := m.step(ctx, step); err != nil {
+				m.evidence.Incomplete = append(m.evidence.Incomplete, step.Name+": "+err.Error())
+			}
+		}
+	}
+	return m.evidence
+}
+
+// making is one review under way.
+type making struct {
+	r        *Reviewer
+	work     Work
+	began    time.Time
+	evidence review.Evidence
+
+	p           *process // nil: none was needed yet, or it has ended
+	base        uint64   // numbers of what it was given
+	candidate   uint64
+	withRecords bool  // it has the records of this review
+	away        error // why there is no process; nil: one can be had
+}
+
+// leave gives the process back.
+func (m *making) leave() {
+	if m.p == nil {
+		return
+	}
+	m.r.mu.Lock()
+	defer m.r.mu.Unlock()
+	m.r.busy, m.r.used = false, time.Now()
+}
+
+// step makes one step, here or in the process. An error says why there is no such part.
+func (m *making) step(ctx context.Context, s Step) error {
+	if err := m.over(ctx); err != nil {
+		return err
+	}
+	if s.Small != nil && s.Small(&m.work, m.r.cfg.Off) {
+		return m.here(ctx, s)
+	}
+	if m.r.cfg.Off {
+		return errors.New("it takes the reviewer, which is off")
+	}
+	for {
+		who := suspect{m.revision(), m.work.Candidate.Revision(), s.Name}
+		if ends, until := m.r.suspects.Ends(who); ends >= child.MaxEnds {
+			return fmt.Errorf("it has ended the reviewer %d times, and is not made until %s", ends, until.UTC().Format(time.RFC3339))
+		}
+		if err := m.prepare(ctx, s); err != nil {
+			return err
+		}
+		err := m.ask(ctx, s, who)
+		if !errors.Is(err, child.ErrGone) {
+			return err
+		}
+		if blamed, err := m.lost(who); blamed {
+			return err
+		}
+	}
+}
+
+func (m *making) revision() string {
+	if m.work.Base == nil {
+		return ""
+	}
+	return m.work.Base.Revision()
+}
+
+// over is why nothing more can be made; nil if something can.
+func (m *making) over(ctx context.Context) error {
+	switch {
+	case ctx.Err() == nil:
+		return nil
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+		return fmt.Errorf("the time was over before it began (%s)", time.Since(m.began).Round(time.Millisecond))
+	default:
+		return fmt.Errorf("the review was dropped: %w", context.Cause(ctx))
+	}
+}
+
+// hereShare is the part of a processor that a step in the serving process may take, so that decisions do not wait.
+const hereShare = 0.25
+
+// here makes a step in this process, with room for others.
+func (m *making) here(ctx context.Context, s Step) error {
+	w := m.work
+	w.Share = hereShare
+	return s.make(ctx, &w, &m.evidence)
+}
+
+// lost accounts for the end of the process, and reports whether who was the cause.
+func (m *making) lost(who suspect) (blamed bool, why error) {
+	p := m.p
+	<-p.accounted
+	m.leave()
+	m.p, m.base, m.candidate, m.withRecords = nil, 0, 0, false
+	return p.culprit == who, errors.New(p.reason)
+}
+
+// ask has the process make a step.
+func (m *making) ask(ctx context.Context, s Step, who suspect) error {
+	answer := new(Answer)
+	err := m.p.Call(ctx, methodStep, func(call uint64) any {
+		m.r.begin(m.p, who)
+		return Order{
+			Call: call, Step: s.Name, Base: m.base, Candidate: m.candidate, Time: timeFor(ctx),
+			ProbeTime: m.work.ProbeTime, TestsTime: m.work.TestsTime,
+		}
+	}, answer)
+	if err != nil {
+		return m.explain(ctx, err)
+	}
+	m.r.done(m.p, who)
+	if answer.Failure != "" {
+		return errors.New(answer.Failure)
+	}
+	m.evidence = with(m.evidence, answer.Evidence)
+	return nil
+}
+
+// with is all with the parts of one.
+func with(all, one review.Evidence) review.Evidence {
+	if one.Tests != nil {
+		all.Tests = one.Tests
+	}
+	if one.Replay != nil {
+		all.Replay = one.Replay
+	}
+	if one.Probe != nil {
+		all.Probe = one.Probe
+	}
+	all.Incomplete = append(all.Incomplete, one.Incomplete...)
+	return all
+}
+
+// timeFor leaves the process a little less time than there is, so that what it has until then arrives.
+func timeFor(ctx context.Context) time.Duration {
+	const share, most = 10, 200 * time.Millisecond
+	deadline, _ := ctx.Deadline() // there is one: see Review
+	left := time.Until(deadline)
+	return left - min(left/share, most)
+}
+
+// explain says what an error of a call means. [child.ErrGone] stays as it is.
+func (m *making) explain(ctx context.Context, err error) error {
+	server := rpc.ServerError("")
+	switch {
+	case errors.Is(err, child.ErrGone):
+		return err
+	case errors.As(err, &server):
+		return fmt.Errorf("the reviewer: %w", err)
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+		return fmt.Errorf("the reviewer did not answer in time (%s)", time.Since(m.began).Round(time.Millisecond))
+	default:
+		return fmt.Errorf("the review was dropped: %w", err)
+	}
+}
+
+// begin notes what a process is busy with; done, that it has answered.
+func (r *Reviewer) begin(p *process, who suspect) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	p.doing = who
+}
+
+func (r *Reviewer) done(p *process, who suspect) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	p.doing, p.useful = suspect{}, true
+	r.suspects.Clear(who)
+}

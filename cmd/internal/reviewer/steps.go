@@ -1,0 +1,50 @@
+package reviewer
+
+import (
+	"context"
+	"time"
+
+	"defenseclaw/engine"
+	"defenseclaw/engine/review"
+	"defenseclaw/engine/review/records"
+)
+
+// Names of steps, in the order in which they are made.
+const (
+	Tests  = "tests"
+	Replay = "replay"
+	Probe  = "probe"
+)
+
+// Ask says what a review is made of.
+type Ask struct {
+	// Steps are names of steps.
+	Steps []string
+	// Records are those that are replayed, and where a probe begins.
+	Records []records.Record
+	// ProbeTime and TestsTime are of processor time; 0: a second for the probe, two for the tests.
+	ProbeTime, TestsTime time.Duration
+}
+
+// Work is what a step has to go by.
+type Work struct {
+	Base, Candidate      *engine.Generation // Base is nil for the first policy
+	Records              []records.Record
+	ProbeTime, TestsTime time.Duration
+
+	// Share is the part of a processor that the work may take, from 0 to 1; 0: all of it, which is for a process of its own.
+	Share float64
+}
+
+// Step makes one part of the evidence.
+type Step struct {
+	Name string
+
+	// Run adds the part to e, and to e.Incomplete what it could not do. An error is that there is no part. It returns soon
+	// after ctx has ended, with what it has if that is of use.
+	Run func(ctx context.Context, w *Work, e *review.Evidence) error
+
+	// Small reports whether a step is so small that it is made in the serving process. With alone, there is no other
+	// process, and it reports whether it is small enough to be made at all. nil: never.
+	Small func(w *Work, alone bool) bool
+}

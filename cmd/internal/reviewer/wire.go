@@ -1,0 +1,40 @@
+package reviewer
+
+import (
+	"time"
+
+	"defenseclaw/engine/review"
+	"defenseclaw/engine/review/records"
+)
+
+// serviceMethod names of [net/rpc]; see service for what they do.
+const (
+	serviceName   = "reviewer"
+	methodRecords = serviceName + ".Records"
+	methodStep    = serviceName + ".Step"
+)
+
+// Batch is records on their way to the process. Those given before are forgotten if it begins a new lot.
+type Batch struct {
+	Begin   bool
+	Records []records.Record
+}
+
+// batchSize keeps a message to some hundred kilobytes, so that making it holds up nothing else.
+const batchSize = 500
+
+// Order asks for a step.
+type Order struct {
+	Call            uint64 // see [child.Process.Call]
+	Step            string
+	Base, Candidate uint64        // numbers of what was given; Base 0: none
+	Time            time.Duration // until what there is must be answered
+
+	ProbeTime, TestsTime time.Duration
+}
+
+// Answer is what a step made.
+type Answer struct {
+	Evidence review.Evidence
+	Failure  string // why there is no part; empty: there is one
+}
