@@ -34,6 +34,16 @@ type Control struct {
 	Deadline  *time.Time   `json:"deadline,omitempty"`  // of the confirmation
 	Disk      *ControlDisk `json:"disk,omitempty"`      // what the files held when they were looked at last
 	Error     string       `json:"error,omitempty"`     // why a restart would not know of the order
+
+	// Stale is there while the files are broken, with safety.max_stale.
+	Stale *ControlStale `json:"stale,omitempty"`
+}
+
+// ControlStale says how old what serves may become.
+type ControlStale struct {
+	Since   time.Time `json:"since"`   // the files are broken
+	Until   time.Time `json:"until"`   // decisions are made
+	Expired bool      `json:"expired"` // decisions are not made any more
 }
 
 // ControlDisk is what the files hold.
@@ -57,6 +67,10 @@ func ControlOf(now control.Status) *Control {
 	if w := now.Confirming; w != nil {
 		deadline := w.Deadline.UTC().Round(0)
 		c.Base, c.Candidate, c.Deadline = w.Base, w.Candidate, &deadline
+	}
+	if s := now.Stale; s != nil {
+		stale := ControlStale(*s)
+		c.Stale = &stale
 	}
 	if d := now.Disk; d.State != control.DiskUnknown {
 		c.Disk = &ControlDisk{State: string(d.State), Revision: d.Revision, Error: d.Error, At: OptionalTime(d.At)}

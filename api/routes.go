@@ -70,7 +70,7 @@ func (s *Server) table() []route {
 // domainRoutes are the routes of the six domains of DefenseClaw's policy.
 func (s *Server) domainRoutes() []route {
 	d := &domains.API{
-		Current: s.current, Begin: s.beginDomainDecision, Lists: s.listed, AskJudge: s.askJudge, HILT: s.cfg.HILT,
+		Serving: s.serving, Begin: s.beginDomainDecision, Lists: s.listed, AskJudge: s.askJudge, HILT: s.cfg.HILT,
 		CountAdmission: s.cfg.Metrics.Admission, Logger: s.cfg.Logger,
 	}
 	return []route{
@@ -108,7 +108,7 @@ func (rt route) needs(method string) gate.Scopes {
 // authzenRoutes are the routes of AuthZEN's Authorization API, which has its own answer to a body that is
 // not JSON: so they are of the class [gate.Read].
 func (s *Server) authzenRoutes() []route {
-	a := &authzen.API{Current: s.current, Policy: s.cfg.AuthZEN, Begin: s.beginDataDecision}
+	a := &authzen.API{Serving: s.serving, Policy: s.cfg.AuthZEN, Begin: s.beginDataDecision}
 	return []route{
 		{pattern: "/access/v1/evaluation", access: gate.Read, scope: gate.ScopeDecide, methods: post, handle: plain(a.Evaluation())},
 		{pattern: "/access/v1/evaluations", access: gate.Read, scope: gate.ScopeDecide, methods: post, handle: plain(a.Evaluations())},
@@ -120,7 +120,7 @@ func (s *Server) authzenRoutes() []route {
 // does not.
 func (s *Server) opaRoutes() []route {
 	a := &opa.API{
-		Current: s.current, Begin: s.beginDataDecision, MayRead: s.mayRead, StrictBuiltinErrors: s.cfg.StrictBuiltinErrors,
+		Serving: s.serving, Begin: s.beginDataDecision, MayRead: s.mayRead, StrictBuiltinErrors: s.cfg.StrictBuiltinErrors,
 		Elsewhere: s.cfg.Elsewhere, DecisionsElsewhere: s.cfg.DecisionsElsewhere, Logged: s.cfg.Decisions != nil,
 	}
 	routes := []route{{pattern: "/health", access: gate.Open, methods: get, handle: plain(a.Health(s.health))}}

@@ -17,6 +17,18 @@ func (s *Server) current() *engine.Generation {
 	return s.cfg.Engine.Current()
 }
 
+// serving is the generation to decide by. The error is [decision.ErrNoPolicy] or [decision.ErrExpired].
+func (s *Server) serving() (*engine.Generation, error) {
+	g := s.current()
+	switch {
+	case g == nil:
+		return nil, decision.ErrNoPolicy
+	case s.cfg.Control != nil && s.cfg.Control.Expired():
+		return nil, decision.ErrExpired
+	}
+	return g, nil
+}
+
 // ready is GET /health/ready: whether decisions are answered, and will be.
 func (s *Server) ready(w http.ResponseWriter, _ *http.Request) error {
 	if s.leaving.Load() {
@@ -27,6 +39,9 @@ func (s *Server) ready(w http.ResponseWriter, _ *http.Request) error {
 	// find "empty" in GET /policy/status.
 	if s.cfg.Engine == nil || s.cfg.Engine.Status().Generation == nil {
 		return decision.ErrNoPolicy
+	}
+	if _, err := s.serving(); err != nil {
+		return err
 	}
 	if s.cfg.Unready != nil {
 		if err := s.cfg.Unready(); err != nil {

@@ -28,8 +28,8 @@ const (
 
 // API is the Authorization API. All fields are required.
 type API struct {
-	Current func() *engine.Generation // returns nil while no generation is in service
-	Policy  engine.Path               // of the document that decides
+	Serving func() (*engine.Generation, error) // fails while there is no generation to decide by
+	Policy  engine.Path                        // of the document that decides
 
 	Begin decision.BeginFunc // called for every decision
 }
@@ -95,9 +95,9 @@ func (a *API) Metadata() http.Handler {
 
 func (a *API) handler(answer func(x *exchange, body map[string]any)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		g := a.Current()
-		if g == nil {
-			decision.WriteError(w, http.StatusServiceUnavailable, decision.ErrNoPolicy.Error())
+		g, err := a.Serving()
+		if err != nil {
+			decision.WriteError(w, http.StatusServiceUnavailable, err.Error())
 			return
 		}
 		decision.SetHeaders(w.Header(), g)

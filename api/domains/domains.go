@@ -30,7 +30,8 @@ const VerdictError = "error"
 // API answers HTTP. All fields are required. Its methods are handlers; the caller answers their errors.
 // Safe for concurrent use.
 type API struct {
-	Current func() *engine.Generation // nil while nothing serves
+	// Serving fails while there is no generation to decide by: with [decision.ErrNoPolicy] or [decision.ErrExpired].
+	Serving func() (*engine.Generation, error)
 	Begin   BeginFunc
 
 	// Lists returns the entries of the block and the allow list for a target.
@@ -93,9 +94,9 @@ func either(name, yes, no string) func(rules) string {
 
 // decide evaluates a domain by the generation that serves.
 func (a *API) decide(ctx context.Context, d domain, input any) (rules, error) {
-	g := a.Current()
-	if g == nil {
-		return nil, decision.ErrNoPolicy
+	g, err := a.Serving()
+	if err != nil {
+		return nil, err
 	}
 	return decide(ctx, g, d, input, a.Begin)
 }

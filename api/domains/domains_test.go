@@ -46,7 +46,7 @@ func load(t *testing.T, files map[string]string) *engine.Generation {
 // create makes an API over a generation. verdicts collects "label verdict" of every evaluation.
 func create(g *engine.Generation, verdicts *[]string) *domains.API {
 	return &domains.API{
-		Current: func() *engine.Generation { return g },
+		Serving: func() (*engine.Generation, error) { return g, nil },
 		Begin: func(ctx context.Context, label string, _ *engine.Generation, _ decision.Question) (context.Context, func(string, decision.Answer)) {
 			return ctx, func(verdict string, _ decision.Answer) { *verdicts = append(*verdicts, label+" "+verdict) }
 		},
@@ -106,7 +106,7 @@ func TestWithoutAPackageAdmissionAndGuardrailFailClosed(t *testing.T) {
 	if want := []string{"admission error", "guardrail error", "firewall error"}; !slices.Equal(verdicts, want) {
 		t.Errorf("%q; want %q", verdicts, want)
 	}
-	a.Current = func() *engine.Generation { return nil }
+	a.Serving = func() (*engine.Generation, error) { return nil, decision.ErrNoPolicy }
 	if _, err := ask(t, a.Admission, `{"input":{"target_type":"skill","target_name":"n"}}`); !errors.Is(err, decision.ErrNoPolicy) {
 		t.Errorf("admission without a policy: %v", err)
 	}

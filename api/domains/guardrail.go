@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"net/http"
@@ -114,12 +115,16 @@ func (a *API) Guardrail(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	g := a.Current() // after the judge, who takes his time
-	if g == nil {
-		return decision.ErrNoPolicy
+	g, err := a.Serving() // after the judge, who takes his time
+	if errors.Is(err, decision.ErrNoPolicy) {
+		return err
 	}
-	source := addJudged(g, input, judged)
-	got, err := decide(r.Context(), g, guardrail, input, a.Begin)
+	var source foldedSource
+	var got rules
+	if err == nil {
+		source = addJudged(g, input, judged)
+		got, err = decide(r.Context(), g, guardrail, input, a.Begin)
+	}
 	verdict := GuardrailVerdict{
 		strings.ToLower(strings.TrimSpace(got.text("action"))), normalSeverity(got.text("severity")),
 		got.text("reason"), source.addTo(got.texts("scanner_sources")),

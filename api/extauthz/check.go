@@ -41,9 +41,9 @@ func (a authorization) Check(ctx context.Context, request *authv3.CheckRequest) 
 
 // check answers a request as without a dry run. id is the id of the decision.
 func (a authorization) check(ctx context.Context, request *authv3.CheckRequest) (id string, response *authv3.CheckResponse, err error) {
-	g := a.cfg.Current()
-	if g == nil {
-		return "", nil, status.Error(codes.Unavailable, decision.ErrNoPolicy.Error())
+	g, err := a.cfg.Serving()
+	if err != nil {
+		return "", nil, status.Error(codes.Unavailable, err.Error())
 	}
 	generation := metadata.Pairs(decision.HeaderGeneration, strconv.FormatUint(g.Number(), 10), decision.HeaderRevision, g.Revision())
 	_ = grpc.SetHeader(ctx, generation) // an error means that the caller has gone

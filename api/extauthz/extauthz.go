@@ -43,8 +43,8 @@ const (
 
 // Config configures [New]. All fields except TLS, DryRun and Logger are required.
 type Config struct {
-	Current func() *engine.Generation // returns nil while no generation is in service
-	Policy  engine.Path               // of the document that decides
+	Serving func() (*engine.Generation, error) // fails while there is no generation to decide by
+	Policy  engine.Path                        // of the document that decides
 
 	// Admit checks whether a call is permitted, before it is processed. r is the HTTP/2 request of the
 	// call, without its body. An error, which must be a gRPC status, ends the call. Else the call goes on with the
@@ -70,7 +70,7 @@ type Server struct {
 
 // New makes a server. It serves once Run is called.
 func New(cfg Config) (*Server, error) {
-	if cfg.Current == nil || cfg.Admit == nil || cfg.Begin == nil || len(cfg.Policy) == 0 {
+	if cfg.Serving == nil || cfg.Admit == nil || cfg.Begin == nil || len(cfg.Policy) == 0 {
 		return nil, errors.New("extauthz: Current, Policy, Admit and Begin of the Config are required")
 	}
 	cfg.Logger = cmp.Or(cfg.Logger, zap.NewNop())
@@ -96,11 +96,11 @@ func New(cfg Config) (*Server, error) {
 	return s, nil
 }
 
-// TellHealth updates the status of the health protocol: whether a generation is in service. Call it when
+// TellHealth updates the status of the health protocol: whether there is a generation to decide by. Call it when
 // that may have changed. Safe for concurrent use.
 func (s *Server) TellHealth() {
 	status := grpc_health_v1.HealthCheckResponse_NOT_SERVING
-	if s.cfg.Current() != nil {
+	if _, err := s.cfg.Serving(); err == nil {
 		status = grpc_health_v1.HealthCheckResponse_SERVING
 	}
 	s.health.SetServingStatus("", status)

@@ -50,8 +50,13 @@ func start(t testing.TB, files map[string]string, change func(*extauthz.Config, 
 		Begin: func(ctx context.Context, _ *engine.Generation, _ decision.Question) (context.Context, func(decision.Answer)) {
 			return ctx, func(decision.Answer) {}
 		},
-		Current: func() *engine.Generation { return s.engine.Current() },
-		Logger:  zap.New(core),
+		Serving: func() (*engine.Generation, error) {
+			if g := s.engine.Current(); g != nil {
+				return g, nil
+			}
+			return nil, decision.ErrNoPolicy
+		},
+		Logger: zap.New(core),
 	}
 	if change != nil {
 		change(&config, &engineConfig)

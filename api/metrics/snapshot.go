@@ -14,6 +14,7 @@ type Snapshot struct {
 
 	Control  string    // follow, held, pinned or confirming; empty when there is no directory to follow
 	Deadline time.Time // of a confirmation; zero when nothing waits for one
+	Expired  bool      // no decisions are made, for want of sound files
 
 	Connections Connections
 	Workers     Workers

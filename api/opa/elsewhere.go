@@ -178,7 +178,7 @@ func (x *exchange) reportUnanswered(started time.Time, body []byte, err error) {
 
 // Evaluating answers, in a process of its own and by one generation, what [Elsewhere] asks.
 func Evaluating(g *engine.Generation) http.Handler {
-	a := &API{Current: func() *engine.Generation { return g }, Begin: note, Logged: true}
+	a := &API{Serving: func() (*engine.Generation, error) { return g, nil }, Begin: note, Logged: true}
 	mux := http.NewServeMux()
 	mux.Handle("/v1/query", a.Query())
 	mux.Handle("/v1/compile", a.Compile())

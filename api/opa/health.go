@@ -9,10 +9,11 @@ import (
 )
 
 // Health lets healthy answer GET of /health, with 200. With the parameter bundles or plugins, which ask whether
-// decisions can be made, it answers 500 itself while no generation is in service. There are no plugins to exclude.
+// decisions can be made, it answers 500 itself while they cannot. There are no plugins to exclude.
 func (a *API) Health(healthy http.HandlerFunc) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		x := &exchange{API: a, w: w, r: r, g: a.Current(), params: r.URL.Query()}
+		g, _ := a.Serving()
+		x := &exchange{API: a, w: w, r: r, g: g, params: r.URL.Query()}
 		err := x.unready()
 		if err == nil {
 			healthy(w, r)

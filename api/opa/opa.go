@@ -6,6 +6,7 @@
 package opa
 
 import (
+	"errors"
 	"net/http"
 	"net/url"
 	"slices"
@@ -24,6 +25,7 @@ import (
 // in its own process.
 const (
 	codeNoPolicy    = "policy_unavailable"
+	codeExpired     = "policy_expired"
 	codeBusy        = "too_many_decisions"
 	codeUnavailable = "evaluation_unavailable"
 )
@@ -34,11 +36,12 @@ const (
 	gzipLevel    = 9
 )
 
-// API is OPA's REST API. Current and Begin are required.
+// API is OPA's REST API. Serving and Begin are required.
 type API struct {
 	buffers sync.Pool // of *[]byte, see buffer
 
-	Current func() *engine.Generation // returns nil while no generation is in service
+	// Serving fails while there is no generation to decide by: with [decision.ErrNoPolicy] or [decision.ErrExpired].
+	Serving func() (*engine.Generation, error)
 
 	Begin decision.BeginFunc // called for every decision
 
@@ -73,9 +76,13 @@ func (a *API) handler(answer func(*exchange), methods ...string) http.Handler {
 			refuseMethod(w, r, methods)
 			return
 		}
-		g := a.Current()
-		if g == nil {
-			writer.Error(w, http.StatusServiceUnavailable, types.NewErrorV1(codeNoPolicy, "%s", decision.ErrNoPolicy))
+		g, err := a.Serving()
+		if err != nil {
+			code := codeNoPolicy
+			if errors.Is(err, decision.ErrExpired) {
+				code = codeExpired
+			}
+			writer.Error(w, http.StatusServiceUnavailable, types.NewErrorV1(code, "%s", err))
 			return
 		}
 		decision.SetHeaders(w.Header(), g)

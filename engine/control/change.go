@@ -16,6 +16,8 @@ const (
 	Confirming Transition = "confirming"  // what serves has to be confirmed
 	Confirmed  Transition = "confirmed"   // it was
 	Reverted   Transition = "reverted"    // it was not, and the policy before it serves
+	Expired    Transition = "expired"     // the files have been broken for too long: what serves decides no more
+	Renewed    Transition = "renewed"     // it decides again: the files are sound, or an operator ordered what serves
 )
 
 // Change is one transition that has happened.

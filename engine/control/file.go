@@ -18,48 +18,49 @@ const format = 1
 // onDisk is the content of the file.
 type onDisk struct {
 	Format int  `json:"format"`
-	Mode   Mode `json:"mode"` // for people; the rest says it, too
+	Mode   Mode `json:"mode"`                     // for people; the rest says it, too
+	Keeps  bool `json:"keeps_approved,omitempty"` // Approved has all that served; else it has what was ordered
 	Record
 }
 
 const maxFileBytes = 1 << 20
 
-// read returns the record in a file, the zero one if there is no file. Whatever else is there is an error: an order
+// read returns what a file holds, the zero one if there is no file. Whatever else is there is an error: an order
 // that cannot be read may have been one that keeps a policy from serving.
-func read(path string) (Record, error) {
+func read(path string) (onDisk, error) {
 	named, err := os.Lstat(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return Record{}, nil
+		return onDisk{}, nil
 	}
 	if err != nil {
-		return Record{}, err
+		return onDisk{}, err
 	}
 	if !named.Mode().IsRegular() {
-		return Record{}, errors.New("it is not a regular file")
+		return onDisk{}, errors.New("it is not a regular file")
 	}
 	in, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) //nolint:gosec // the governor's own
 	if err != nil {
-		return Record{}, err
+		return onDisk{}, err
 	}
 	defer in.Close() //nolint:errcheck // it was only read
 	text, err := io.ReadAll(io.LimitReader(in, maxFileBytes+1))
 	if err != nil {
-		return Record{}, err
+		return onDisk{}, err
 	}
 	if len(text) > maxFileBytes {
-		return Record{}, fmt.Errorf("it has more than %d bytes", maxFileBytes)
+		return onDisk{}, fmt.Errorf("it has more than %d bytes", maxFileBytes)
 	}
 	var was onDisk
 	if err := json.Unmarshal(text, &was); err != nil {
-		return Record{}, err
+		return onDisk{}, err
 	}
 	switch {
 	case was.Format != format:
-		return Record{}, fmt.Errorf("it has format %d; %d was expected", was.Format, format)
+		return onDisk{}, fmt.Errorf("it has format %d; %d was expected", was.Format, format)
 	case was.Mode != was.Record.Mode():
-		return Record{}, fmt.Errorf("it says %q, and what it holds means %q", was.Mode, was.Record.Mode())
+		return onDisk{}, fmt.Errorf("it says %q, and what it holds means %q", was.Mode, was.Record.Mode())
 	}
-	return was.Record, was.check()
+	return was, was.check()
 }
 
 // check finds what no transition leaves behind.
@@ -74,8 +75,8 @@ func (r Record) check() error {
 }
 
 // write replaces the file: it is written aside, and on disk before it gets its name.
-func write(path string, r Record) error {
-	text, err := json.MarshalIndent(onDisk{format, r.Mode(), r}, "", "  ")
+func write(path string, r Record, keeps bool) error {
+	text, err := json.MarshalIndent(onDisk{format, r.Mode(), keeps, r}, "", "  ")
 	if err != nil {
 		return err
 	}

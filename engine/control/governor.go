@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"defenseclaw/engine"
@@ -21,6 +22,12 @@ type Config struct {
 
 	// Hold has every change of the files wait for an approval.
 	Hold bool
+	// Confirm has every change of the files go back unless it is confirmed within that time; 0: none has to be. A caller's
+	// own time goes before it.
+	Confirm time.Duration
+	// MaxStale is for how long what serves may decide while the files that are followed are broken or missing; 0: for ever.
+	// See [Governor.Expired].
+	MaxStale time.Duration
 	// Strict keeps everything from serving until [Governor.Resume] where the record is damaged. Without it, the files
 	// are followed then.
 	Strict bool
@@ -37,6 +44,8 @@ type Governor struct {
 	engine *engine.Engine // set by Attach
 	wake   chan struct{}  // of capacity one: there is something for Run
 
+	expired atomic.Bool // written with mu held
+
 	writing sync.Mutex // held while the file is written, before mu
 	telling sync.Mutex // held while changes are told, before mu
 
@@ -47,8 +56,12 @@ type Governor struct {
 	until  time.Time          // of now.Confirming, by the clock that nobody sets
 	disk   Disk
 	unsaid []Change // for Run to tell
-	dirty  bool     // for Run to write
-	failed error    // of the last write
+
+	expires time.Time // what serves, while the files are broken; by the clock that nobody sets
+	counted *Broken   // what expires was counted from
+	kept    string    // the way back that Run has put on disk last
+	dirty   bool      // for Run to write
+	failed  error     // of the last write
 }
 
 // Disk is what the files were found to hold last.
@@ -74,7 +87,8 @@ const (
 type Status struct {
 	Record
 	Disk  Disk
-	Error string // why the record is not on disk; empty when it is
+	Stale *Staleness // nil unless Config.MaxStale counts
+	Error string     // why the record is not on disk; empty when it is
 }
 
 // Open reads the record. A damaged one is put aside.
@@ -83,13 +97,29 @@ func Open(cfg Config) (*Governor, error) {
 		return nil, errors.New("control: Config.Path and Config.History are required")
 	}
 	g := &Governor{cfg: cfg, wake: make(chan struct{}, 1)}
-	now, err := read(cfg.Path)
+	was, err := read(cfg.Path)
 	if err != nil {
 		g.now, g.dirty = g.afterDamage(err), true
 		return g, nil
 	}
-	g.now = now
+	g.now = was.Record
+	if cfg.MaxStale <= 0 && g.now.Broken != nil { // nobody looks how long it has been
+		g.now.Broken, g.dirty = nil, true
+	}
+	if g.keepsApproved() && !was.Keeps {
+		g.now = g.now.approve(g.lastServed())
+	}
 	return g, nil
+}
+
+// lastServed is the revision that served last in an earlier process that let every sound change serve: it is what the
+// files are a change of.
+func (g *Governor) lastServed() string {
+	all, err := g.pasts()
+	if err != nil || len(all) == 0 {
+		return ""
+	}
+	return all[0].Revision
 }
 
 func (g *Governor) afterDamage(damage error) Record {
@@ -120,14 +150,15 @@ func (g *Governor) Attach(e *engine.Engine) { g.engine = e }
 func (g *Governor) Status() Status {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	s := Status{Record: g.now, Disk: g.disk}
+	s := Status{Record: g.now, Disk: g.disk, Stale: g.staleness(time.Now())}
 	if g.failed != nil {
 		s.Error = g.failed.Error()
 	}
 	return s
 }
 
-// Protected are the revisions that the history must not sweep: what is pinned, and the way back.
+// Protected are the revisions that the history must not sweep: what is pinned, the way back, and what the next start
+// begins with.
 func (g *Governor) Protected() []string {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -141,6 +172,9 @@ func (g *Governor) Protected() []string {
 	if h := g.now.Held; h != nil {
 		revisions = append(revisions, h.Base)
 	}
+	if g.keepsApproved() && len(g.now.Approved) > 0 {
+		revisions = append(revisions, g.now.Approved[0])
+	}
 	return revisions
 }
 
@@ -150,7 +184,7 @@ func (g *Governor) Govern(p engine.Proposal) (serve bool) {
 	defer g.mu.Unlock()
 	l := look{
 		serving: revisionOf(p.Serving), candidate: revisionOf(p.Candidate), by: orderOf(p.Trigger), hold: g.cfg.Hold,
-		asked: p.Trigger.Kind == engine.TriggerAPI || p.Trigger.Kind == engine.TriggerSignal, confirm: p.Trigger.Confirm,
+		asked: p.Trigger.Kind == engine.TriggerAPI || p.Trigger.Kind == engine.TriggerSignal, confirm: p.Trigger.Confirm, always: g.cfg.Confirm,
 	}
 	now := time.Now()
 	g.lookedAt(p, l, now)
@@ -167,17 +201,21 @@ func (g *Governor) Govern(p engine.Proposal) (serve bool) {
 	}
 	to := l.serving
 	if out.serve {
-		to = l.candidate
+		to, g.disk.State = l.candidate, DiskSame
 	}
 	for _, t := range out.said {
 		g.say(t, l.by, l.serving, to, now)
 	}
-	if len(out.said) > 0 || differs(before, next) || g.cfg.Strict && out.serve {
+	g.weighFiles(now, l.by)
+	if len(out.said) > 0 || differs(before, next) || g.keepsApproved() && out.serve {
 		g.dirty = true
 		g.wakeUp()
 	}
 	return out.serve
 }
+
+// keepsApproved reports whether the next start begins with what was approved last, and not with what the files hold.
+func (g *Governor) keepsApproved() bool { return g.cfg.Hold || g.cfg.Strict || g.cfg.Confirm > 0 }
 
 // differs reports what has to be on disk although nothing was said.
 func differs(before, next Record) bool {

@@ -139,7 +139,28 @@ func (r Record) approveHeld(o Order, now time.Time, digest, serving string) (Rec
 		return r, &OtherError{Asked: digest, Waits: held.Digest, Why: "another policy serves than the one it was compared with; policy reload compares it again"}
 	}
 	r.Held = nil
-	return r.by(o, now).approve(held.Candidate), nil
+	r, _ = r.by(o, now).serves(o, now, serving, held.Candidate, held.Confirm)
+	return r, nil
+}
+
+// serves notes that a candidate takes the place of what serves. confirm is the time within which it has to be confirmed;
+// 0: it need not be.
+func (r Record) serves(o Order, now time.Time, serving, candidate string, confirm time.Duration) (Record, []Transition) {
+	r = r.approve(candidate)
+	switch w := r.Confirming; {
+	case w != nil && w.Base == candidate: // it is the way back itself
+		r.Confirming = nil
+		return r.by(o, now), []Transition{Reverted}
+	case w != nil: // the deadline does not move with further changes
+		moved := *w
+		moved.Candidate = candidate
+		r.Confirming = &moved
+	case confirm > 0:
+		if r = r.await(o, now, serving, candidate, confirm); r.Confirming != nil {
+			return r, []Transition{Confirming}
+		}
+	}
+	return r, nil
 }
 
 // reject keeps the candidate from being approved until the files hold another one or a reload is asked for.

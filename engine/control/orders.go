@@ -36,6 +36,7 @@ type order func(now Record, serving *engine.Generation, at time.Time) (Record, *
 // carryOut applies an order, writes it down and tells of it.
 func (g *Governor) carryOut(ctx context.Context, by Order, t Transition, o order) (engine.Report, Change, error) {
 	var done Change
+	var waits bool // for a confirmation, which the order began
 	report, err := g.engine.Choose(ctx, engine.Trigger{Actor: by.Actor, Client: by.Client, RequestID: by.RequestID},
 		func() (*engine.Generation, error) {
 			g.mu.Lock()
@@ -56,13 +57,14 @@ func (g *Governor) carryOut(ctx context.Context, by Order, t Transition, o order
 			}
 			if next.Confirming == nil {
 				g.base = nil
-			} else if before.Confirming != next.Confirming {
-				g.base, g.until = serving, now.Add(next.Confirming.Left)
+			} else if before.Confirming == nil || !before.Confirming.Deadline.Equal(next.Confirming.Deadline) {
+				g.base, g.until, waits = serving, now.Add(next.Confirming.Left), true
 			}
 			if generation != nil {
 				done.To = generation.Revision()
 				g.disk.State = relation(g.disk, done.To)
 			}
+			g.weighFiles(now, by)
 			return generation, nil
 		})
 	if err != nil {
@@ -73,6 +75,12 @@ func (g *Governor) carryOut(ctx context.Context, by Order, t Transition, o order
 	}
 	g.wakeUp() // a deadline may have come or gone
 	lost := &NotDurableError{Record: errors.Join(g.keepNeeded(ctx), g.persist()), Audit: g.tell(ctx, &done)}
+	if waits {
+		g.mu.Lock()
+		g.say(Confirming, by, done.From, done.To, done.Time)
+		g.mu.Unlock()
+		g.wakeUp()
+	}
 	if lost.Record != nil || lost.Audit != nil {
 		return report, done, lost
 	}

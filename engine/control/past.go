@@ -37,8 +37,10 @@ func (g *Governor) find(ref string) (history.Record, error) {
 }
 
 // keepNeeded has the entries on disk that a restart needs, before the caller of an order has his answer.
-func (g *Governor) keepNeeded(ctx context.Context) error {
-	needed := g.Protected()
+func (g *Governor) keepNeeded(ctx context.Context) error { return g.keep(ctx, g.Protected()) }
+
+// keep has the entries of these revisions on disk.
+func (g *Governor) keep(ctx context.Context, needed []string) error {
 	if len(needed) == 0 {
 		return nil
 	}

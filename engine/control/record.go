@@ -28,6 +28,7 @@ type Record struct {
 	Held       *Candidate `json:"held,omitempty"`
 	Pinned     *Pin       `json:"pinned,omitempty"`
 	Confirming *Wait      `json:"confirming,omitempty"` // together with Pinned, the files are not taken meanwhile
+	Broken     *Broken    `json:"broken,omitempty"`     // only with Config.MaxStale
 	Approved   []string   `json:"approved,omitempty"`   // revisions that served or were let serve, the newest first
 }
 
@@ -37,6 +38,9 @@ type Candidate struct {
 	Base      string `json:"base"`   // the revision that served when it was held; empty when none did
 	Candidate string `json:"candidate"`
 	Rejected  bool   `json:"rejected,omitempty"`
+
+	// Confirm is the time within which it has to be confirmed once it serves; 0: it need not be.
+	Confirm time.Duration `json:"confirm_ns,omitempty"`
 }
 
 // Pin keeps one revision in service.

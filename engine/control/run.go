@@ -12,7 +12,7 @@ import (
 const tick = time.Second
 
 // Run tells what happened without an order, keeps the record on disk, and goes back to what served before when a
-// deadline is over, until ctx ends. Call it once.
+// deadline is over, and has what serves expire, until ctx ends. Call it once.
 func (g *Governor) Run(ctx context.Context) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -25,25 +25,34 @@ func (g *Governor) Run(ctx context.Context) error {
 		case <-g.wake:
 		case <-timer.C:
 		}
+		untilExpired, counts := g.stale(time.Now())
 		g.flush(ctx)
 		left, waits := g.left(time.Now())
+		next := time.Duration(0) // 0: when it is woken
 		switch {
 		case !waits:
-			continue
 		case left > 0:
 			g.noteLeft(left)
-			timer.Reset(min(left, tick))
+			next = min(left, tick)
 		case time.Now().Before(retry):
-			timer.Reset(time.Until(retry))
+			next = time.Until(retry)
 		default:
 			if err := g.revert(ctx); err != nil && ctx.Err() == nil {
 				g.warn("what was not confirmed still serves, since the way back cannot be taken", err)
-				retry = time.Now().Add(time.Minute)
-				timer.Reset(time.Minute)
+				retry, next = time.Now().Add(retryPause), retryPause
 			}
+		}
+		if counts && (next == 0 || untilExpired < next) {
+			next = min(untilExpired, tick)
+		}
+		if next > 0 {
+			timer.Reset(next)
 		}
 	}
 }
+
+// retryPause is between attempts to go back.
+const retryPause = time.Minute
 
 // Settle writes what is ordered now, and returns once it is on disk.
 func (g *Governor) Settle(ctx context.Context) error {
@@ -61,9 +70,29 @@ func (g *Governor) flush(ctx context.Context) {
 	g.dirty = false
 	g.mu.Unlock()
 	if dirty {
+		g.keepWayBack(ctx)
 		_ = g.persist() // the status has the error
 	}
 	_ = g.tell(ctx, nil) // of what has an error that a caller waits for
+}
+
+// keepWayBack has on disk what a wait that an edit began goes back to. It takes its time, but not from the deadlines.
+func (g *Governor) keepWayBack(ctx context.Context) {
+	g.mu.Lock()
+	w, known := g.now.Confirming, g.kept
+	g.mu.Unlock()
+	if w == nil || w.Base == known {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	err := g.keep(ctx, []string{w.Base})
+	if err != nil && ctx.Err() == nil {
+		g.warn("what a change goes back to unless it is confirmed is not on disk: a restart would not find it", err)
+	}
+	g.mu.Lock()
+	g.kept = w.Base
+	g.mu.Unlock()
 }
 
 // tell reports what has gathered and then a change that a caller waits for, if any: its error is the result.
@@ -103,7 +132,7 @@ func (g *Governor) persist() error {
 		now.Confirming = &w
 	}
 	g.mu.Unlock()
-	err := write(g.cfg.Path, now)
+	err := write(g.cfg.Path, now, g.keepsApproved())
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if err != nil && g.failed == nil {

@@ -1,6 +1,7 @@
 package control
 
 import (
+	"cmp"
 	"slices"
 	"time"
 )
@@ -11,7 +12,8 @@ type look struct {
 	serving   string // revision; empty when none serves
 	by        Order
 	asked     bool          // a caller asked for it
-	confirm   time.Duration // within which a new generation has to be confirmed; 0: it need not be
+	confirm   time.Duration // within which the caller wants a new generation to be confirmed; 0: they did not say
+	always    time.Duration // within which every other one has to be; 0: it need not be
 	hold      bool          // every change waits for an approval
 	guards    string        // revision of what judged the candidate
 }
@@ -39,20 +41,8 @@ func (r Record) take(l look, now time.Time) (Record, outcome) {
 		return r.holdCandidate(l, now, out)
 	}
 	out.serve, r.Held = true, nil
-	r = r.approve(l.candidate)
-	switch w := r.Confirming; {
-	case w != nil && w.Base == l.candidate: // the files went back by themselves
-		r.Confirming, out.said = nil, append(out.said, Reverted)
-		r = r.by(l.by, now)
-	case w != nil: // the deadline does not move with further edits
-		moved := *w
-		moved.Candidate = l.candidate
-		r.Confirming = &moved
-	case l.confirm > 0:
-		if r = r.await(l.by, now, l.serving, l.candidate, l.confirm); r.Confirming != nil {
-			out.said = append(out.said, Confirming)
-		}
-	}
+	r, said := r.serves(l.by, now, l.serving, l.candidate, cmp.Or(l.confirm, l.always))
+	out.said = append(out.said, said...)
 	return r, out
 }
 
@@ -89,8 +79,12 @@ func (r Record) mayServeUnseen(l look) bool {
 }
 
 func (r Record) holdCandidate(l look, now time.Time, out outcome) (Record, outcome) {
-	held := Candidate{Digest: Digest(l.serving, l.candidate, l.guards), Base: l.serving, Candidate: l.candidate}
-	if r.Held != nil && r.Held.Digest == held.Digest && (!r.Held.Rejected || !l.asked) {
+	held := Candidate{Digest: Digest(l.serving, l.candidate, l.guards), Base: l.serving, Candidate: l.candidate, Confirm: cmp.Or(l.confirm, l.always)}
+	if was := r.Held; was != nil && was.Digest == held.Digest && (!was.Rejected || !l.asked) {
+		if l.confirm > 0 && l.confirm != was.Confirm {
+			held.Rejected = was.Rejected
+			r.Held = &held
+		}
 		return r, out
 	}
 	r.Held, out.said = &held, append(out.said, Held)

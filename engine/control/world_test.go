@@ -10,6 +10,7 @@ import (
 	"testing"
 	"testing/fstest"
 	"testing/synctest"
+	"time"
 
 	"defenseclaw/engine"
 	"defenseclaw/engine/control"
@@ -26,6 +27,8 @@ type world struct {
 	data    string
 	hold    bool
 	strict  bool
+	confirm time.Duration
+	stale   time.Duration
 	engine  *engine.Engine
 	control *control.Governor
 	history *history.Store
@@ -63,7 +66,7 @@ func (w *world) start() {
 		w.t.Fatal(err)
 	}
 	w.control, err = control.Open(control.Config{
-		Path: filepath.Join(w.data, "control", "pol.json"), History: w.history, Hold: w.hold, Strict: w.strict,
+		Path: filepath.Join(w.data, "control", "pol.json"), History: w.history, Hold: w.hold, Strict: w.strict, Confirm: w.confirm, MaxStale: w.stale,
 		Tell: func(_ context.Context, c control.Change) error { w.told = append(w.told, c); return nil },
 		Warn: func(message string, err error) { w.warned = append(w.warned, fmt.Sprintf("%s: %v", message, err)) },
 	})

@@ -14,6 +14,9 @@ import (
 // ErrNoPolicy is the answer to every request for a decision while no generation serves.
 var ErrNoPolicy = errors.New("no policy loaded")
 
+// ErrExpired is the answer to every request for a decision while the policy that serves is older than it may become.
+var ErrExpired = errors.New("the policy has expired: the files of its directory have been broken or missing for longer than safety.max_stale")
+
 // RetryAfter is the value of the header Retry-After, in seconds, for callers that were turned away
 // because of load.
 const RetryAfter = "1"

@@ -14,7 +14,7 @@ import (
 func controlLine(s api.StatusAnswer) string {
 	c := s.Control
 	if c == nil || c.Mode == "follow" {
-		return ""
+		return staleText(c)
 	}
 	var parts []string
 	switch c.Mode {
@@ -43,6 +43,9 @@ func controlLine(s api.StatusAnswer) string {
 	if c.Reason != "" {
 		parts[0] += ": " + c.Reason
 	}
+	if text := staleText(c); text != "" {
+		parts = append([]string{text}, parts...)
+	}
 	if text := diskText(c); text != "" {
 		parts = append(parts, text)
 	}
@@ -50,6 +53,19 @@ func controlLine(s api.StatusAnswer) string {
 		parts = append(parts, "A RESTART WOULD NOT KNOW OF IT: "+c.Error)
 	}
 	return strings.Join(parts, "; ")
+}
+
+// staleText says since when no decisions are made for want of sound files, or until when they are; nothing where they are sound.
+func staleText(c *api.Control) string {
+	switch {
+	case c == nil || c.Stale == nil:
+		return ""
+	case c.Stale.Expired:
+		return fmt.Sprintf("EXPIRED, decisions answer 503 since %s: the files are broken since %s; mend them, or policy rollback, or policy hold",
+			c.Stale.Until.Local().Format(time.DateTime), c.Stale.Since.Local().Format(time.DateTime))
+	default:
+		return "what serves expires at " + c.Stale.Until.Local().Format(time.DateTime) + " unless the files are mended"
+	}
 }
 
 func diskText(c *api.Control) string {

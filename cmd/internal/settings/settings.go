@@ -75,6 +75,8 @@ type Settings struct {
 	Guardrail     Guardrail
 	SafetyMode    string        // off, report or hold
 	SafetyHold    string        // always
+	SafetyConfirm time.Duration // within which every change has to be confirmed; 0: none has to be
+	MaxStale      time.Duration // for how long decisions are made while the files are broken; 0: for ever
 	AuditAge      time.Duration // audit records are kept this long
 	AuditBytes    int64         // and may take this many bytes
 	HistoryKeep   int           // policies that served are kept, this many

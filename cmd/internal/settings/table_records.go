@@ -124,6 +124,14 @@ func approving(s *Settings) []Setting {
 			Flag: "safety-hold", Env: "DEFENSECLAW_SAFETY_HOLD", Key: "safety.hold", Default: "always", value: choice(&s.SafetyHold, "always"),
 			Help: "which changes wait with --safety-mode hold: `WHICH` is always",
 		},
+		{
+			Flag: "safety-confirm", Env: "DEFENSECLAW_SAFETY_CONFIRM", Key: "safety.confirm", Default: "0s", value: delay(&s.SafetyConfirm),
+			Help: "take every change of the files back unless policy confirm comes within `DURATION`; 0: none has to be confirmed",
+		},
+		{
+			Flag: "safety-max-stale", Env: "DEFENSECLAW_SAFETY_MAX_STALE", Key: "safety.max_stale", Default: "0s", value: delay(&s.MaxStale),
+			Help: "make no decisions once the policy directory has been broken or missing for `DURATION`; 0: the last good policy decides for ever",
+		},
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"defenseclaw/engine"
 	"defenseclaw/engine/control"
 
+	"github.com/coreos/go-systemd/v22/daemon"
 	"go.uber.org/zap"
 )
 
@@ -17,6 +18,7 @@ func (s *Sidecar) openControl() (err error) {
 	set := s.cfg.Settings
 	s.control, err = control.Open(control.Config{
 		Hold: set.SafetyMode == "hold", Strict: set.SafetyMode == "hold",
+		Confirm: set.SafetyConfirm, MaxStale: set.MaxStale,
 		Path: set.ControlFile(set.PolicyDir), History: s.history, Noted: s.keeper.Noted, Tell: s.tellControl,
 		Warn: func(message string, err error) {
 			s.cfg.Logger.Error(message, zap.String("subsystem", "policy"), zap.Error(err))
@@ -61,9 +63,18 @@ func (s *Sidecar) tellControl(ctx context.Context, c control.Change) error {
 		details["deadline"] = c.Deadline
 	}
 	s.events.Publish(events.Event{Time: c.Time, Subsystem: "policy", Transition: string(c.Transition), Details: details})
+	if c.Transition == control.Expired || c.Transition == control.Renewed {
+		_, _ = daemon.SdNotify(false, "STATUS="+s.doing()) // systemd may be away
+		if s.envoy != nil {
+			s.envoy.TellHealth()
+		}
+	}
 	level := zap.InfoLevel
 	if c.After.Mode() != control.ModeFollow || c.Transition == control.Reverted {
 		level = zap.WarnLevel
+	}
+	if c.Transition == control.Expired {
+		level = zap.ErrorLevel
 	}
 	s.cfg.Logger.Log(level, "policy "+string(c.Transition), zap.String("subsystem", "policy"), zap.String("transition", string(c.Transition)),
 		zap.String("actor", c.By.Actor), zap.String("reason", c.By.Reason), zap.String("revision", c.To), zap.String("control", string(c.After.Mode())))
@@ -73,7 +84,7 @@ func (s *Sidecar) tellControl(ctx context.Context, c control.Change) error {
 		Time: c.Time, Action: "policy-" + string(c.Transition), Actor: c.By.Actor, Target: s.cfg.Settings.PolicyDir, RequestID: c.By.RequestID,
 		RevisionFrom: c.From, RevisionTo: c.To, Generation: c.Generation, Message: c.By.Reason, Details: audit.JSON(details),
 	}
-	if level == zap.WarnLevel {
+	if level != zap.InfoLevel {
 		record.Severity = audit.SeverityWarn
 	}
 	return s.audit.Append(ctx, record)

@@ -61,7 +61,7 @@ func (s *Sidecar) snapshot() metrics.Snapshot {
 	now.Workers = s.workerHealth()
 	if s.control != nil {
 		ordered := s.control.Status()
-		now.Control = string(ordered.Mode())
+		now.Control, now.Expired = string(ordered.Mode()), s.control.Expired()
 		if ordered.Confirming != nil {
 			now.Deadline = ordered.Confirming.Deadline
 		}

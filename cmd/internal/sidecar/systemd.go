@@ -49,6 +49,9 @@ func (s *Sidecar) doing() string {
 	}
 	status := s.engine.Status()
 	text := string(status.State)
+	if s.control != nil && s.control.Expired() {
+		text = "expired, no decisions are made"
+	}
 	if status.Refused != nil {
 		text += ": " + status.Refused.Error()
 	}
