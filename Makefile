@@ -63,6 +63,9 @@ sameness: ## compare DECISIONS=1000000 decisions by generated policies with OPA'
 safety: ## compare SEQUENCES=1000 random sequences of edits, orders, kills and restarts with the model, minutes; once more: SEED=N
 	go test ./engine/control -run=WhatTheModelSays -count=1 -timeout=0 -sequences=$(SEQUENCES) -seed=$(SEED)
 
+probe: ## search for the differences of every edit of the corpus, and of mutants of the default pack, minutes
+	go test ./engine/review/probe -run=ToldApart -count=1 -timeout=0 -v -all
+
 soak: ## edit for SOAK=10m, and see that no goroutine, descriptor or memory is lost
 	SOAK=$(or $(SOAK),10m) go test ./cmd/internal/sidecar -count=1 -timeout=0 -run=ALongLife -v
 
@@ -121,4 +124,4 @@ readme:
 	.ci/readme.sh
 
 .NOTPARALLEL:
-.PHONY: attack hostile comments docs help build run test race clients fuzz bench bench-peers sameness safety soak fmt vet lint ci hooks clean formatted tidy paths cross readme
+.PHONY: attack hostile comments docs help build run test race clients fuzz bench bench-peers sameness safety probe soak fmt vet lint ci hooks clean formatted tidy paths cross readme

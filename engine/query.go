@@ -29,6 +29,7 @@ type Observation struct {
 	Metrics    metrics.Metrics               // how long its parts took; nil: not measured
 	Instrument bool                          // Metrics also holds the evaluator's counters
 	Tracer     *topdown.BufferTracer         // every step; nil: none
+	Steps      topdown.QueryTracer           // for Observe: told of every step as it happens, instead of Tracer; nil: nobody
 	MaxEvents  int                           // of Tracer; one more is an error that wraps [ErrAnswerTooLong]; 0: unbounded
 	EveryRule  bool                          // for Observe: evaluate rules that an index would exclude, too
 	At         time.Time                     // for Observe: what the clock of the policy says; zero: now
@@ -45,6 +46,8 @@ func (o Observation) mode() eval.Mode {
 // tracer returns the tracer of one evaluation, nil for none, and the context that it ends when it is full.
 func (o Observation) tracer(ctx context.Context) (context.Context, topdown.QueryTracer) {
 	switch {
+	case o.Steps != nil:
+		return ctx, o.Steps
 	case o.Tracer == nil:
 		return ctx, nil
 	case o.MaxEvents == 0:
