@@ -177,7 +177,7 @@ var clientHeaders = []string{gate.HeaderClient + ": test"}
 
 // others are routes that take no body, with what they must refuse.
 var others = map[string][]string{
-	"/health": nil, "/health/ready": nil, "/metrics": nil, "/policy/status": nil, "/policy/lists": nil, "/enforce/blocked": nil, "/enforce/allowed": nil, "/policy/reload": nil, "/policy/events": nil,
+	"/health": nil, "/health/ready": nil, "/metrics": nil, "/policy/status": nil, "/policy/review": nil, "/policy/lists": nil, "/enforce/blocked": nil, "/enforce/allowed": nil, "/policy/reload": nil, "/policy/events": nil,
 	"/policy/blame":   {"", "?path=", "?path=none.rego:3", "?path=data%5Bx%5D", "?path=data.", "?path=p.rego:99999999999999999999"},
 	"/policy/history": nil, "/policy/history/{ref}": nil,
 	"/audit/records": {"?limit=0", "?limit=x", "?limit=1e9", "?since=yesterday", "?before=-1", "?colour=red", "?action=a&action=b", "?action=" + strings.Repeat("a", 5000)},

@@ -70,12 +70,16 @@ type AnswerError struct {
 
 // Error includes the answer's own message.
 func (e *AnswerError) Error() string {
+	return fmt.Sprintf("%s answered %d %s: %s", e.URL, e.StatusCode, http.StatusText(e.StatusCode), e.Message())
+}
+
+// Message is the answer's own message, or its body where that has none.
+func (e *AnswerError) Message() string {
 	var answer decision.ErrorAnswer
-	text := string(e.Body)
 	if json.Unmarshal(e.Body, &answer) == nil && answer.Error != "" {
-		text = answer.Error
+		return answer.Error
 	}
-	return fmt.Sprintf("%s answered %d %s: %s", e.URL, e.StatusCode, http.StatusText(e.StatusCode), text)
+	return string(e.Body)
 }
 
 // Reload asks for a reload and returns the answer's body as it came. A refusal is an *[AnswerError].
@@ -93,6 +97,7 @@ type ReloadOptions struct {
 	AcceptRemovals bool          // files that serve and are gone were removed on purpose
 	Confirm        time.Duration // go back unless what is loaded is confirmed within it; 0: it need not be
 	DryRun         bool          // only say what the reload would do
+	Override       string        // why the candidate is to serve whatever its review says; empty: it is not
 }
 
 // ReloadWith is [Client.Reload] with options.
@@ -106,6 +111,9 @@ func (c *Client) ReloadWith(ctx context.Context, o ReloadOptions) ([]byte, error
 	}
 	if o.DryRun {
 		query.Set("dry_run", "true")
+	}
+	if o.Override != "" {
+		query.Set("override", o.Override)
 	}
 	path := "/policy/reload"
 	if len(query) > 0 {
@@ -137,6 +145,11 @@ func (c *Client) Diff(ctx context.Context, from, to string, withText bool) (*Rev
 		return nil, err
 	}
 	return &answer, nil
+}
+
+// Review asks for the newest review of a change. The error is an [AnswerError] with the status 404 before the first.
+func (c *Client) Review(ctx context.Context) (answer ReviewAnswer, err error) {
+	return answer, c.get(ctx, "/policy/review", &answer)
 }
 
 // Status asks what serves.

@@ -8,9 +8,11 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"defenseclaw/api"
 	"defenseclaw/engine"
+	"defenseclaw/engine/review"
 )
 
 // answersToDiffs are those about two policies.
@@ -44,6 +46,75 @@ func answersToDiffs(t *testing.T, o *openAPI) {
 	o.ask(s, dry, http.StatusOK)
 	s.files = policy(map[string]string{"p.rego": "package p\nx := := 2"})
 	o.ask(s, dry, http.StatusBadRequest)
+}
+
+// evidence has something of everything.
+func evidence() review.Evidence {
+	flip := review.Flip{
+		Path: "p/x", Kind: review.DenyToAllow, Input: json.RawMessage(`{"a":1}`), Before: json.RawMessage(`false`), After: json.RawMessage(`true`),
+		DecisionID: "d", Time: time.Unix(1, 0),
+	}
+	group := review.Group{Path: "p/x", Kind: review.DenyToAllow, Cause: review.Cause{Rule: "data.p.x", File: "p.rego", Row: 2}, Count: 1, Examples: []review.Flip{flip}}
+	return review.Evidence{
+		Tests: &review.TestRun{Ran: 1, NotRun: 1, Failed: []review.FailedTest{{Name: "data.p.test_x", File: "p_test.rego", Row: 3, Why: "it is false"}}},
+		Replay: &review.Replay{
+			Records: 1, Reached: 1, Replayed: 1, NotReplayable: map[string]int{"masked": 1}, Flips: map[review.FlipKind]int{review.DenyToAllow: 1},
+			Groups: []review.Group{group}, Unseen: []string{"p.rego:2"}, Slower: []review.Slower{{Path: "p/x", Factor: 2}}, Confidence: review.ConfidenceExact,
+		},
+		Probe:      &review.Probe{Found: []review.Flip{flip}, NeverTrue: []string{"p.rego:2"}},
+		Incomplete: []string{"probe: no time"},
+	}
+}
+
+// reviewed are reviews whose newest is of what serves, and which refuse or hold what else there is.
+func reviewed(verdict review.Verdict) func(*api.Config, *engine.Config) {
+	judge := func(s engine.Step) *review.Judgment {
+		return &review.Judgment{
+			Review: review.Of(s.Base, s.Candidate), Verdict: verdict, Mode: review.ModeHold, Trigger: "watch", Actor: "ann",
+			Findings: []review.Finding{{Level: review.Hold, Code: "gone", Path: "data.p", Message: "it is gone", File: "p.rego", Row: 1}},
+			Evidence: evidence(),
+		}
+	}
+	return func(c *api.Config, _ *engine.Config) {
+		c.Reviews = &api.Reviews{
+			Last: func() *review.Judgment {
+				g := c.Engine.Current()
+				return judge(engine.Step{Base: g, Candidate: g})
+			},
+			Try: func(_ context.Context, s engine.Step) *review.Judgment { return judge(s) },
+		}
+	}
+}
+
+func answersToReviews(t *testing.T, o *openAPI) {
+	dry := question{"POST", "/policy/reload?dry_run=true", "", clientHeaders}
+	for verdict, status := range map[review.Verdict]int{review.Held: http.StatusOK, review.Refused: http.StatusInternalServerError} {
+		s := start(t, map[string]string{"p.rego": "package p\nx := 1"}, reviewed(verdict))
+		s.files = policy(map[string]string{"p.rego": "package p\nx := 2"})
+		o.ask(s, dry, status)
+		o.ask(s, question{"GET", "/policy/review", "", nil}, http.StatusOK)
+		o.ask(s, question{"GET", "/policy/status", "", nil}, http.StatusOK)
+		_, answer, _ := s.request("POST", "/policy/reload?dry_run=true", "", clientHeader)
+		if !strings.Contains(answer, `"status":"`+string(verdict)+`"`) || !strings.Contains(answer, `"message":"it is gone"`) {
+			t.Errorf("a dry run of what is %s answers %s", verdict, answer)
+		}
+	}
+	s := start(t, map[string]string{"p.rego": "package p\nx := 1"}, func(c *api.Config, _ *engine.Config) {
+		c.Reviews = &api.Reviews{Last: func() *review.Judgment { return nil }}
+	})
+	o.ask(s, question{"GET", "/policy/review", "", nil}, http.StatusNotFound)
+}
+
+func TestAReviewIsNotOverriddenOverTheNetwork(t *testing.T) {
+	s := start(t, map[string]string{"p.rego": "package p\nx := 1"}, nil)
+	for target, want := range map[string]int{
+		"/policy/reload?override=INC-1": http.StatusForbidden, "/policy/reload?override=INC-1&dry_run=true": http.StatusForbidden,
+		"/policy/reload?override=": http.StatusBadRequest, "/policy/reload?override=%20": http.StatusBadRequest, "/policy/reload?override=a%0Ab": http.StatusBadRequest,
+	} {
+		if status, answer, _ := s.request("POST", target, "", clientHeader); status != want {
+			t.Errorf("%s: %d %s; %d was expected", target, status, answer, want)
+		}
+	}
 }
 
 func TestADryRunChangesNothing(t *testing.T) {

@@ -41,6 +41,7 @@ var goodRequests = []question{
 	{"GET", "/metrics", "", nil},
 	{"POST", "/policy/reload", "{}", []string{clientHeader}},
 	{"GET", "/policy/status", "", nil},
+	{"GET", "/policy/review", "", nil},
 	{"GET", "/policy/diff", "", nil},
 	{"GET", "/policy/history", "", nil},
 	{"GET", "/policy/blame?path=data.p.x", "", nil},
@@ -104,7 +105,7 @@ func TestEveryAnswerIsAsOpenAPISays(t *testing.T) {
 	openapi3filter.RegisterBodyDecoder("text/event-stream", openapi3filter.FileBodyDecoder)
 	t.Cleanup(func() { openapi3filter.UnregisterBodyDecoder("text/event-stream") })
 	for name, look := range map[string]func(*testing.T, *openAPI){
-		"good requests": answersToGoodRequests, "bad requests": answersToBadRequests, "OPA": answersOfOPA, "reloads": answersToReloads, "diffs": answersToDiffs, "orders": answersToOrders,
+		"good requests": answersToGoodRequests, "bad requests": answersToBadRequests, "OPA": answersOfOPA, "reloads": answersToReloads, "diffs": answersToDiffs, "reviews": answersToReviews, "orders": answersToOrders,
 		"challenge": answersToTheChallenge, "events": answersOfEvents, "nothing serves": answersWhileNothingServes, "gates": answersOfGates, "system.authz": answersOfThePolicy, "rate": answersToFloods,
 	} {
 		t.Run(name, func(t *testing.T) { look(t, o) })
@@ -157,6 +158,9 @@ func answersToGoodRequests(t *testing.T, o *openAPI) {
 		}
 		if q.target == "/policy/confirm" { // nothing waits
 			status = http.StatusConflict
+		}
+		if q.target == "/policy/review" { // nothing is
+			status = http.StatusServiceUnavailable
 		}
 		if q.target == "/policy/approve" || q.target == "/policy/reject" { // nothing is held
 			status = http.StatusNotFound

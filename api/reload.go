@@ -33,6 +33,9 @@ func (s *Server) reload(w http.ResponseWriter, r *http.Request) error {
 	if asked.AcceptRemovals, err = truth(r, "accept_removals"); err != nil {
 		return err
 	}
+	if asked.Override, err = overrides(r); err != nil {
+		return err
+	}
 	if dry {
 		return s.dryRun(w, r, asked)
 	}

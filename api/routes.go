@@ -49,6 +49,7 @@ func (s *Server) table() []route {
 		{pattern: "/policy/approve", access: gate.Change, scope: gate.ScopeChange, methods: post, handle: s.approve},
 		{pattern: "/policy/reject", access: gate.Change, scope: gate.ScopeChange, methods: post, handle: s.reject},
 		{pattern: "/policy/status", access: gate.Read, scope: gate.ScopeRead, methods: get, handle: s.status},
+		{pattern: "/policy/review", access: gate.Read, scope: gate.ScopeRead, methods: get, handle: s.review},
 		{pattern: "/policy/diff", access: gate.Read, scope: gate.ScopeRead, methods: get, handle: s.diff},
 		{pattern: "/policy/blame", access: gate.Read, scope: gate.ScopeRead, methods: get, handle: s.blame},
 		{pattern: "/policy/history", access: gate.Read, scope: gate.ScopeRead, methods: get, handle: s.history},

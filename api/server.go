@@ -40,8 +40,8 @@ type Config struct {
 	Past *Past
 	// Actor names who caused a reload; nil: the trigger's actor.
 	Actor func(engine.Report) string
-	// Review returns what the last change of what serves was, nil before the first; nil: it is not known.
-	Review func() *ReviewSummary
+	// Reviews are the reviews of changes; nil: none are made.
+	Reviews *Reviews
 	// Inspect refuses what a validate-only sidecar has loaded, as a check of the engine does; nil: nothing is refused.
 	Inspect func(*engine.Generation) error
 	// Kept returns an earlier policy of the history by its name: a number, or the beginning of a revision. Its error may

@@ -107,8 +107,10 @@ func (s *Server) status(w http.ResponseWriter, _ *http.Request) error {
 	if s.cfg.Control != nil {
 		answer.Control = ControlOf(s.cfg.Control.Status())
 	}
-	if s.cfg.Review != nil {
-		answer.Review = s.cfg.Review()
+	if s.cfg.Reviews != nil {
+		if j := s.cfg.Reviews.Last(); j != nil {
+			answer.Review = SummaryOf(j)
+		}
 	}
 	if s.cfg.Engine != nil {
 		s.describe(&answer, s.cfg.Engine.Status())

@@ -98,18 +98,27 @@ type StatusAnswer struct {
 
 // Finding is what an operator should know of a policy that serves, or would.
 type Finding struct {
-	Code    string `json:"code"` // gone: decisions have used a document that nothing defines any more
+	Level   string `json:"level"` // warn, hold or deny
+	Code    string `json:"code"`  // such as gone: decisions have used a document that nothing defines any more
 	Path    string `json:"path"`
 	Message string `json:"message"`
+	File    string `json:"file,omitempty"`
+	Row     int    `json:"row,omitempty"`
 }
 
 // FindingsOf converts documents that are gone; nil is none.
 func FindingsOf(lost []engine.LostDocument) []Finding {
-	var found []Finding
-	for _, f := range review.Findings(lost) {
-		found = append(found, Finding(f))
+	return FoundOf(review.Findings(lost))
+}
+
+// FoundOf converts findings; nil is none.
+func FoundOf(all []review.Finding) []Finding {
+	if len(all) == 0 {
+		return nil
 	}
-	return found
+	return convert(all, func(f review.Finding) Finding {
+		return Finding{Level: string(f.Level), Code: f.Code, Path: f.Path, Message: f.Message, File: f.File, Row: f.Row}
+	})
 }
 
 // findingsOf is of a loss, which may be nil.

@@ -2,7 +2,6 @@ package api
 
 import (
 	"encoding/json"
-	"time"
 
 	"defenseclaw/engine/review"
 )
@@ -24,8 +23,9 @@ type Review struct {
 	Tests       *ReviewTests      `json:"tests,omitempty"` // left out where they were not compared
 	Replay      *ReviewReplay     `json:"replay,omitempty"`
 	Probe       *ReviewProbe      `json:"probe,omitempty"`
-	Incomplete  []string          `json:"incomplete"`     // what was not compared or not evaluated, and why
-	Text        string            `json:"text,omitempty"` // a unified diff, where it was asked for
+	Trigger     *ReviewTrigger    `json:"trigger,omitempty"` // left out where nobody asked for the candidate to serve
+	Incomplete  []string          `json:"incomplete"`        // what was not compared or not evaluated, and why
+	Text        string            `json:"text,omitempty"`    // a unified diff, where it was asked for
 }
 
 // ReviewSide is a base or a candidate.
@@ -151,39 +151,4 @@ func convert[A, B any](from []A, one func(A) B) []B {
 		to[i] = one(a)
 	}
 	return to
-}
-
-// ReviewSummary is a [Review] in numbers: the part of GET /policy/status about the last change of what serves.
-type ReviewSummary struct {
-	Base        string         `json:"base"`      // its revision
-	Candidate   string         `json:"candidate"` // the revision of what followed
-	At          time.Time      `json:"at"`
-	Files       int            `json:"files"`
-	Packages    map[string]int `json:"packages"` // by kind of change, and affected
-	Rules       map[string]int `json:"rules"`    // by kind of change
-	Defaults    int            `json:"defaults"`
-	Data        int            `json:"data"` // places
-	DataSize    ReviewSize     `json:"data_size"`
-	Builtins    []string       `json:"builtins"`     // called now and not before
-	EntryPoints []string       `json:"entry_points"` // that are gone
-}
-
-// SummaryOf makes the summary of a review that was made at a time.
-func SummaryOf(r *review.Review, at time.Time) ReviewSummary {
-	s := ReviewSummary{
-		Candidate: r.Candidate.Revision, At: at, Files: len(r.Files), Defaults: len(r.Defaults), Data: len(r.Data),
-		DataSize: ReviewSize(r.DataSize), Builtins: list(r.Builtins), EntryPoints: list(r.EntryPoints.Removed),
-		Packages: map[string]int{
-			review.Added: len(r.Packages.Added), review.Removed: len(r.Packages.Removed), review.Changed: len(r.Packages.Changed),
-			"affected": len(r.Packages.Affected),
-		},
-		Rules: map[string]int{review.Added: 0, review.Removed: 0, review.Changed: 0, review.Moved: 0},
-	}
-	if r.Base != nil {
-		s.Base = r.Base.Revision
-	}
-	for _, rule := range r.Rules {
-		s.Rules[rule.Change]++
-	}
-	return s
 }

@@ -23,16 +23,21 @@ func (e *Engine) attempt(ctx context.Context, trigger Trigger) Report {
 	var watch stopwatch
 	report := Report{Trigger: trigger, StartedAt: time.Now(), Previous: e.Current()}
 
-	candidate, err := e.candidate(ctx, trigger, &watch)
-	if errors.Is(err, errMoved) {
+	candidate, verdict, err := e.candidate(ctx, trigger, report.StartedAt, &watch)
+	var newer *newerError
+	switch {
+	case errors.Is(err, errMoved):
 		return e.attempt(ctx, trigger)
+	case errors.As(err, &newer):
+		report.newer = &newer.request
+		return report
 	}
 	report.Ignored, report.Noticed = e.ignored, e.ignored.Beyond(e.noticed)
 	report.Healed = err == nil && e.refused != nil && trigger.Source == nil
 	if err != nil {
 		report.Result, report.Refused = Failed, asRefused(err, e.cfg.Timeout)
 	}
-	serve := e.mayServe(&report, candidate)
+	serve := e.mayServe(&report, candidate, verdict)
 	switch {
 	case err != nil:
 	case candidate == report.Previous:
@@ -58,14 +63,15 @@ func (e *Engine) swap(report *Report, next *Generation) {
 	e.current.Store(next)
 	e.hot.succeed(report.Previous, next)
 	e.keepFormer(report.Previous, next)
-	report.Result, report.Generation, e.held = Success, next, nil
+	report.Result, report.Generation, e.held, e.judged = Success, next, nil, nil
 }
 
 // candidate loads and checks in a goroutine, so that the attempt ends at its deadline even if it does work
 // that cannot be interrupted; e.left joins such work when Run ends. The result is what serves already if the
 // source holds just that. A choice is served meanwhile: who takes back a policy must not wait until a large one has been
-// compiled. If the pointer moves by it the error is errMoved, since the candidate follows what no longer serves.
-func (e *Engine) candidate(outer context.Context, trigger Trigger, watch *stopwatch) (*Generation, error) {
+// compiled. If the pointer moves by it the error is errMoved, since the candidate follows what no longer serves. A request
+// that comes during the review of a candidate that nobody waits for ends it: the error is a newerError.
+func (e *Engine) candidate(outer context.Context, trigger Trigger, began time.Time, watch *stopwatch) (*Generation, Verdict, error) {
 	ctx, cancel := context.WithTimeout(outer, e.cfg.Timeout)
 	previous := e.Current()
 	if previous != nil { // decisions go on meanwhile
@@ -73,36 +79,51 @@ func (e *Engine) candidate(outer context.Context, trigger Trigger, watch *stopwa
 	}
 	type loaded struct {
 		g       *Generation
+		verdict Verdict
 		err     error
 		phases  []Phase
 		missing missing
 		ignored *source.Ignored
 	}
-	done := make(chan loaded, 1)
+	done, reviewing := make(chan loaded, 1), make(chan *Generation, 1)
+	var newer chan request // nil while no request can end the attempt
 	var own stopwatch
 	l := e.loader(trigger, previous, own.begin)
 	e.left.Go(func() {
 		defer cancel()
 		g, err := e.loadAndCheck(ctx, trigger, l, previous)
+		var verdict Verdict
+		if err == nil && g != previous && e.cfg.Review != nil && trigger.Source == nil {
+			reviewing <- g
+			own.begin(phaseReview)
+			g, verdict, err = e.review(ctx, Step{Trigger: trigger, StartedAt: began, Base: previous, Candidate: g})
+		}
 		own.end()
-		done <- loaded{g, err, own.phases, l.missing, l.ignored}
+		done <- loaded{g, verdict, err, own.phases, l.missing, l.ignored}
 	})
 	var result loaded
 	for waiting := true; waiting; {
 		select {
 		case result = <-done:
 			waiting = false
+		case e.judged = <-reviewing:
+			if !trigger.Kind.wantsAnswer() {
+				newer = e.requests
+			}
+		case r := <-newer:
+			cancel()
+			return nil, Verdict{}, &newerError{r}
 		case c := <-e.choices:
 			if e.serveChosen(outer, c); e.Current() != previous {
 				cancel()
-				return nil, errMoved
+				return nil, Verdict{}, errMoved
 			}
 		case <-ctx.Done():
 			select {
 			case result = <-done: // it ended, and cancelled ctx itself
 				waiting = false
 			default:
-				return nil, ctx.Err()
+				return nil, Verdict{}, ctx.Err()
 			}
 		}
 	}
@@ -113,18 +134,18 @@ func (e *Engine) candidate(outer context.Context, trigger Trigger, watch *stopwa
 	if result.ignored != nil && trigger.Source == nil {
 		e.ignored = *result.ignored
 	}
-	return result.g, result.err
+	return result.g, result.verdict, result.err
 }
 
 func (e *Engine) loader(trigger Trigger, previous *Generation, begin func(phase string)) *loader {
 	lastRefusal := e.refused
-	if trigger.Kind.wantsAnswer() || lastRefusal.awaits() > 0 || lastRefusal != nil && lastRefusal.Stage == StageDeadline {
+	if trigger.Kind.wantsAnswer() || lastRefusal.awaits() > 0 || lastRefusal.maybeNoMore(revisionOf(previous)) {
 		lastRefusal = nil // worth another try
 	}
 	return &loader{
 		options:     source.Options{Limits: e.cfg.Limits, Tests: e.cfg.Tests, Earlier: earlier(trigger, previous)},
 		eval:        e.evalConfig(),
-		held:        e.held,
+		made:        []*Generation{e.held, e.judged},
 		elsewhere:   e.elsewhere(),
 		wait:        e.removalWait(trigger),
 		lastRefusal: lastRefusal,

@@ -18,15 +18,18 @@ type Proposal struct {
 	Serving   *Generation // nil when none does
 	Candidate *Generation // nil when it was refused; Serving itself when the source holds just that
 	Refused   *Refused    // nil when there is a candidate
+	Verdict   Verdict     // of [Config].Review; zero where that was not asked
 }
 
 // mayServe asks [Config].Govern about an attempt. A policy of an earlier run is restored because nothing else serves, so
 // there is nothing to ask.
-func (e *Engine) mayServe(report *Report, candidate *Generation) bool {
+func (e *Engine) mayServe(report *Report, candidate *Generation, verdict Verdict) bool {
 	if e.cfg.Govern == nil || report.Trigger.Source != nil {
 		return true
 	}
-	return e.cfg.Govern(Proposal{Trigger: report.Trigger, Serving: report.Previous, Candidate: candidate, Refused: report.Refused})
+	return e.cfg.Govern(Proposal{
+		Trigger: report.Trigger, Serving: report.Previous, Candidate: candidate, Refused: report.Refused, Verdict: verdict,
+	})
 }
 
 // choice asks the loop to run choose and to serve what it returns.

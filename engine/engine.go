@@ -35,6 +35,12 @@ type Config struct {
 	Checks          []Check
 	Announcements   []Announcement
 
+	// Review, if not nil, judges each candidate of the engine's own source that passed the checks, before Govern hears of
+	// it. An error refuses the candidate, as that of a check does. It may take its time: what serves goes on serving, and
+	// orders by [Engine.Choose] are carried out meanwhile. A candidate that nobody waits for is dropped when another
+	// request comes: ctx ends, and the verdict is ignored. So one call may begin before the one before it has returned.
+	Review func(ctx context.Context, s Step) (Verdict, error)
+
 	// Govern, if not nil, is told what each attempt on the source came to, and says whether its candidate may serve; if
 	// not, the attempt ends as [Held]. Run calls it, never twice at once and never while it runs the function of
 	// [Engine.Choose]. It must be quick.
@@ -72,6 +78,7 @@ type Engine struct {
 	ignored source.Ignored // owned by Run: by the newest reading
 	noticed source.Ignored // owned by Run: what of it was announced
 	held    *Generation    // owned by Run: the candidate that was held last, nil when the pointer moved since
+	judged  *Generation    // owned by Run: the candidate whose review began last, nil when the pointer moved since
 	missing missing        // owned by Run: files of what serves that the source lacks
 
 	limiter *eval.Limiter

@@ -43,7 +43,7 @@ type loader struct {
 	eval        eval.Config
 	elsewhere   Elsewhere          // may be nil
 	lastRefusal *Refused           // the same content would be refused again; may be nil
-	held        *Generation        // made of the same previous before; the same content need not be made again; may be nil
+	made        []*Generation      // of the same previous before, or nil: the same content need not be made again
 	wait        *removalWait       // for files that are missing; nil: they are gone
 	ignored     *source.Ignored    // by the reading; nil when there was none
 	missing     missing            // what the load found missing; nil when it did not come that far
@@ -66,8 +66,10 @@ func (l *loader) load(ctx context.Context, src fs.FS, previous *Generation) (_ *
 	if l.lastRefusal != nil && l.lastRefusal.revision == reading.Revision() {
 		return nil, l.lastRefusal
 	}
-	if l.held != nil && reading.SameContent(l.held.reading) {
-		return l.held, nil
+	for _, g := range l.made {
+		if g != nil && reading.SameContent(g.reading) {
+			return g, nil
+		}
 	}
 	if err := l.awaitRemoved(reading, previous); err != nil {
 		return nil, err

@@ -17,6 +17,7 @@ const (
 	StageParse    Stage = "parse"    // Rego that does not parse, or data that is not JSON, YAML or an object
 	StageCompile  Stage = "compile"  // modules that do not fit together, or with the data
 	StageCheck    Stage = "check"    // a [Check] refused
+	StageReview   Stage = "review"   // [Config].Review refused
 	StageDeadline Stage = "deadline" // the attempt took too long
 	StagePanic    Stage = "panic"    // the attempt crashed and was contained
 )
@@ -29,6 +30,7 @@ type Refused struct {
 	Err         error // the cause, if any; may be nil when there are diagnostics
 
 	revision string // of the refused content; empty when it could not be read
+	over     string // the revision that served, where that matters: a review compares
 }
 
 // Error is one line: the first diagnostic and the number of others, or the cause.
@@ -54,6 +56,11 @@ func (r *Refused) Stack() []byte {
 
 // starved reports whether the attempt ended because there were no descriptors. r may be nil.
 func (r *Refused) starved() bool { return r != nil && source.OutOfDescriptors(r.Err) }
+
+// maybeNoMore reports whether the same content may be sound by now, when that revision serves. r may be nil.
+func (r *Refused) maybeNoMore(serving string) bool {
+	return r != nil && (r.Stage == StageDeadline || r.Stage == StageReview && r.over != serving)
+}
 
 // same reports whether r and other refuse the same content for the same reason.
 func (r *Refused) same(other *Refused) bool {

@@ -35,7 +35,8 @@ type Report struct {
 	Phases     []Phase
 	Outcomes   []Outcome // of the announcements made so far, in their order
 
-	repeated bool // the same candidate was held before
+	repeated bool     // the same candidate was held before
+	newer    *request // that the attempt gave way to: it came to nothing, and there is nothing to tell
 }
 
 // Changed lists what differs between the generation before and the one that serves now: empty but not nil
@@ -66,7 +67,7 @@ type Outcome struct {
 
 // Phase is one part of an attempt.
 type Phase struct {
-	Name     string // read, parse, compile, check or swap
+	Name     string // read, parse, compile, check, review or swap
 	Start    time.Time
 	Duration time.Duration
 }
@@ -77,6 +78,7 @@ const (
 	phaseParse   = "parse"
 	phaseCompile = "compile"
 	phaseCheck   = "check"
+	phaseReview  = "review"
 	phaseSwap    = "swap"
 )
 

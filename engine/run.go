@@ -46,6 +46,10 @@ func (e *Engine) Run(ctx context.Context) error {
 		again.Stop()
 
 		report := e.attempt(ctx, mergeTriggers(batch))
+		for report.newer != nil {
+			batch = e.takeWaiting(append(batch, *report.newer))
+			report = e.attempt(ctx, mergeTriggers(batch))
+		}
 		if ctx.Err() != nil && report.Result != Success {
 			return nil // stopped in the middle: nothing moved, so there is nothing to tell
 		}
@@ -84,7 +88,7 @@ func (e *Engine) takeWaiting(batch []request) []request {
 // mergeTriggers makes one trigger of those that share an attempt: the most explicit one, with all paths.
 func mergeTriggers(batch []request) Trigger {
 	merged := slices.MaxFunc(batch, func(a, b request) int {
-		return cmp.Compare(a.trigger.Kind.rank(), b.trigger.Kind.rank())
+		return cmp.Or(cmp.Compare(a.trigger.Kind.rank(), b.trigger.Kind.rank()), cmp.Compare(a.trigger.overrides(), b.trigger.overrides()))
 	}).trigger
 	var paths []string
 	for _, r := range batch {

@@ -57,6 +57,10 @@ type Trigger struct {
 	// Confirm is for [Config].Govern: within which time a new generation has to be confirmed; 0: it need not be.
 	Confirm time.Duration
 
+	// Override, if not empty, is why the candidate is to serve whatever a review says of it. It is for [Config].Review and
+	// [Config].Govern.
+	Override string
+
 	// Source, if not nil, is loaded instead of the engine's own: the last good policy of an earlier run.
 	// Its generation serves as [StateRestored] until the engine's own source is sound.
 	Source fs.FS
@@ -64,3 +68,11 @@ type Trigger struct {
 
 // reads reports whether the trigger had the engine's own source read.
 func (t Trigger) reads() bool { return t.Source == nil && t.Kind != TriggerControl }
+
+// overrides ranks triggers of one kind: who overrides a review is the actor of what follows.
+func (t Trigger) overrides() int {
+	if t.Override != "" {
+		return 1
+	}
+	return 0
+}

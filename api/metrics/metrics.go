@@ -169,6 +169,22 @@ func (m *Metrics) ReloadDone(ctx context.Context, r Reload) {
 	m.vecs[policyReloadDuration].observe(ctx, r.Duration, r.Trigger, r.Status)
 }
 
+// ReviewDone counts the review of a change. findings are by level; flips are by kind, and may be nil.
+func (m *Metrics) ReviewDone(_ context.Context, verdict string, findings, flips map[string]int) {
+	m.vecs[policyReviews].add(verdict)
+	for level, n := range findings {
+		m.vecs[policyFindings].addN(n, level)
+	}
+	for kind, n := range flips {
+		m.vecs[policyReviewFlips].addN(n, kind)
+	}
+}
+
+// ReviewStep times a step of a review: static, evidence or guards.
+func (m *Metrics) ReviewStep(ctx context.Context, step string, took time.Duration) {
+	m.vecs[policyReviewDuration].observe(ctx, took, step)
+}
+
 // Admission counts the verdict of an admission, in addition to its decision.
 func (m *Metrics) Admission(ctx context.Context, targetType, verdict string, elapsed time.Duration) {
 	m.vecs[admissionDecisions].add(verdict, "api", targetType)

@@ -31,6 +31,10 @@ const (
 const (
 	policyReloads        = "defenseclaw.policy.reloads"
 	policyReloadDuration = "defenseclaw.policy.reload.duration"
+	policyReviews        = "defenseclaw.policy.reviews"
+	policyReviewDuration = "defenseclaw.policy.review.duration"
+	policyReviewFlips    = "defenseclaw.policy.review.flips"
+	policyFindings       = "defenseclaw.policy.findings"
 	policyEvaluations    = "defenseclaw.policy.evaluations"
 	policyLatency        = "defenseclaw.policy.latency"
 	admissionDecisions   = "defenseclaw.admission.decisions"
@@ -92,6 +96,10 @@ var (
 	triggers    = label("policy.trigger", "startup", "watch", "poll", "api", "signal")
 	states      = label("policy.state", "current", "stale", "restored", "embedded", "empty")
 	controls    = label("control.mode", "follow", "held", "pinned", "confirming")
+	verdicts    = label("verdict", "admitted", "held", "refused")
+	levels      = label("level", "deny", "hold", "warn")
+	flipKinds   = label("kind", "deny_to_allow", "allow_to_deny", "to_error", "from_error")
+	reviewSteps = label("step", "static", "evidence", "guards")
 	targetTypes = label("target_type", "skill", "mcp", "plugin")
 	domains     = label("policy.domain", DomainAdmission, DomainGuardrail, DomainFirewall, DomainSandbox,
 		DomainAudit, DomainSkillActions, DomainData)
@@ -118,7 +126,7 @@ func scannerOf(kind string) string { return "llm-judge-" + kind }
 
 // table lists every instrument.
 func (m *Metrics) table() []instrument {
-	return slices.Concat(policyTable(), decisionTable(), judgeTable(m.ttl), watchTable(), settingsTable(), serviceTable(m.cfg.Routes))
+	return slices.Concat(policyTable(), reviewTable(), decisionTable(), judgeTable(m.ttl), watchTable(), settingsTable(), serviceTable(m.cfg.Routes))
 }
 
 func policyTable() []instrument {
@@ -153,6 +161,19 @@ func policyTable() []instrument {
 		{name: "defenseclaw.policy.confirm.deadline.timestamp", unit: "s", kind: gauge,
 			read: func(now *moment, set setter) { set(unix(now.Deadline)) },
 			help: "Unix time at which the policy in service gives way to the one before, unless it is confirmed. 0 when nothing waits."},
+	}
+}
+
+func reviewTable() []instrument {
+	return []instrument{
+		{name: policyReviews, unit: "{review}", kind: counter, labels: product(verdicts),
+			help: "Reviews of policy changes by verdict. A review that was dropped for a newer change counts as none."},
+		{name: policyReviewDuration, unit: "s", kind: histogram, buckets: reloadBuckets, labels: product(reviewSteps),
+			help: "Duration of the steps of reviews."},
+		{name: policyReviewFlips, unit: "{decision}", kind: counter, labels: product(flipKinds),
+			help: "Recorded decisions that reviewed changes answer otherwise, by kind; other are those whose answer is neither allow nor deny."},
+		{name: policyFindings, unit: "{finding}", kind: counter, labels: product(levels),
+			help: "Findings of reviews by level."},
 	}
 }
 

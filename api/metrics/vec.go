@@ -149,6 +149,8 @@ func (v *vec) find(values []string) *series {
 
 func (v *vec) add(values ...string) { v.find(values).count.Add(1) }
 
+func (v *vec) addN(n int, values ...string) { v.find(values).count.Add(int64(n)) }
+
 // observe records a duration in the histogram, in its unit.
 func (v *vec) observe(ctx context.Context, d time.Duration, values ...string) {
 	amount := d.Seconds()

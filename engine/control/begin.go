@@ -25,10 +25,10 @@ func (g *Governor) Begin(ctx context.Context, accept func(history.Found) error) 
 	case now.Pinned != nil:
 		g.serveOrSubstitute(ctx, now.Pinned.Revision, accept, nil, "")
 		return true
-	case (g.cfg.Hold || g.cfg.Confirm > 0) && len(now.Approved) > 0: // what the files hold is a change of it
+	case g.keepsApproved() && len(now.Approved) > 0: // what the files hold is a change of it
 		g.serveOrSubstitute(ctx, now.Approved[0], accept, nil, "")
 		return true
-	case !g.cfg.Hold && now.Held != nil: // the mode is another one now
+	case !g.guarded() && now.Held != nil: // the mode is another one now
 		g.mu.Lock()
 		g.now.Held, g.dirty = nil, true
 		g.mu.Unlock()

@@ -9,6 +9,7 @@ type Transition string
 const (
 	Held       Transition = "held"        // a candidate waits for an approval
 	Approved   Transition = "approved"    // it serves
+	Overridden Transition = "overridden"  // a candidate serves whatever its review said
 	Rejected   Transition = "rejected"    // it cannot be approved any more
 	Pinned     Transition = "pinned"      // by an order to hold what serves
 	Resumed    Transition = "resumed"     // a pin ended

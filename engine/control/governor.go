@@ -28,6 +28,9 @@ type Config struct {
 	// MaxStale is for how long what serves may decide while the files that are followed are broken or missing; 0: for ever.
 	// See [Governor.Expired].
 	MaxStale time.Duration
+	// Reviewed has nothing serve but what [engine.Config].Review let pass, and what was admitted before. What the verdict
+	// holds waits for an approval.
+	Reviewed bool
 	// Strict keeps everything from serving until [Governor.Resume] where the record is damaged. Without it, the files
 	// are followed then.
 	Strict bool
@@ -183,7 +186,9 @@ func (g *Governor) Govern(p engine.Proposal) (serve bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	l := look{
-		serving: revisionOf(p.Serving), candidate: revisionOf(p.Candidate), by: orderOf(p.Trigger), hold: g.cfg.Hold,
+		serving: revisionOf(p.Serving), candidate: revisionOf(p.Candidate), by: orderOf(p.Trigger),
+		override: p.Trigger.Override != "", startup: p.Trigger.Kind == engine.TriggerStartup, guards: p.Verdict.Guards,
+		hold: g.cfg.Hold || p.Verdict.Hold, unseen: g.cfg.Reviewed && !p.Verdict.Reviewed,
 		asked: p.Trigger.Kind == engine.TriggerAPI || p.Trigger.Kind == engine.TriggerSignal, confirm: p.Trigger.Confirm, always: g.cfg.Confirm,
 	}
 	now := time.Now()
@@ -215,7 +220,7 @@ func (g *Governor) Govern(p engine.Proposal) (serve bool) {
 }
 
 // keepsApproved reports whether the next start begins with what was approved last, and not with what the files hold.
-func (g *Governor) keepsApproved() bool { return g.cfg.Hold || g.cfg.Strict || g.cfg.Confirm > 0 }
+func (g *Governor) keepsApproved() bool { return g.guarded() || g.cfg.Strict || g.cfg.Confirm > 0 }
 
 // differs reports what has to be on disk although nothing was said.
 func differs(before, next Record) bool {
@@ -223,14 +228,27 @@ func differs(before, next Record) bool {
 		next.Pinned != nil && before.Pinned != nil && before.Pinned.Differed != next.Pinned.Differed
 }
 
-// WouldServe says what [Governor.Govern] would of a reload that a caller asks for, and changes nothing.
-func (g *Governor) WouldServe(serving, candidate string) bool {
-	g.mu.Lock()
-	now := g.now
-	g.mu.Unlock()
-	_, out := now.take(look{serving: serving, candidate: candidate, hold: g.cfg.Hold, asked: true}, time.Now())
+// Takes reports whether the orders let a candidate serve that a review lets pass and nobody has to approve. It changes
+// nothing. An order may be given in the next moment.
+func (g *Governor) Takes(serving, candidate string) bool {
+	_, out := g.record().take(look{serving: serving, candidate: candidate, asked: true}, time.Now())
 	return out.serve || serving == candidate
 }
+
+// Admits reports whether a candidate serves without a review at a start: it was admitted before, or it is the first policy
+// that there is. serving is empty where nothing serves yet.
+func (g *Governor) Admits(serving, candidate string) bool {
+	return g.record().mayServeUnseen(look{serving: serving, candidate: candidate, startup: true})
+}
+
+func (g *Governor) record() Record {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.now
+}
+
+// guarded reports whether a change has to pass somebody before it serves.
+func (g *Governor) guarded() bool { return g.cfg.Hold || g.cfg.Reviewed }
 
 func (g *Governor) lookedAt(p engine.Proposal, l look, now time.Time) {
 	g.disk = Disk{State: DiskDiffers, Revision: l.candidate, At: now.UTC().Round(0)}
@@ -293,7 +311,7 @@ func revisionOf(g *engine.Generation) string {
 
 // orderOf names who asked for a reload.
 func orderOf(t engine.Trigger) Order {
-	o := Order{Actor: t.Actor, Client: t.Client, RequestID: t.RequestID}
+	o := Order{Actor: t.Actor, Client: t.Client, RequestID: t.RequestID, Reason: t.Override}
 	if o.Actor == "" {
 		o.Actor = string(t.Kind)
 	}

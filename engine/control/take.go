@@ -14,7 +14,10 @@ type look struct {
 	asked     bool          // a caller asked for it
 	confirm   time.Duration // within which the caller wants a new generation to be confirmed; 0: they did not say
 	always    time.Duration // within which every other one has to be; 0: it need not be
-	hold      bool          // every change waits for an approval
+	hold      bool          // the candidate waits for an approval
+	unseen    bool          // it was not reviewed, and has to be
+	override  bool          // it serves whatever a review says
+	startup   bool          // the first look of the process
 	guards    string        // revision of what judged the candidate
 }
 
@@ -37,8 +40,14 @@ func (r Record) take(l look, now time.Time) (Record, outcome) {
 	case l.candidate == "" || l.candidate == l.serving: // whatever was held, the files do not hold it any more
 		r.Held = nil
 		return r, out
-	case l.hold && !r.mayServeUnseen(l):
+	case l.override || r.mayServeUnseen(l):
+	case l.hold:
 		return r.holdCandidate(l, now, out)
+	case l.unseen: // the orders were other ones when it could have been reviewed; another look follows
+		return r, out
+	}
+	if l.override {
+		r, out.said = r.by(l.by, now), append(out.said, Overridden)
 	}
 	out.serve, r.Held = true, nil
 	r, said := r.serves(l.by, now, l.serving, l.candidate, cmp.Or(l.confirm, l.always))
@@ -69,11 +78,12 @@ func (r Record) takePinned(l look, now time.Time) (Record, outcome) {
 	return r, outcome{said: []Transition{Resumed}}
 }
 
-// mayServeUnseen reports whether a candidate serves without an approval where every change waits for one: what was
-// approved before serves again after a restart, and so does the first policy there is.
+// mayServeUnseen reports whether a candidate serves although nobody has judged it where somebody has to: what was
+// admitted before serves again after a restart, and so does the first policy there is. Beside another one, which was
+// substituted for it, that is what was admitted last.
 func (r Record) mayServeUnseen(l look) bool {
 	if l.serving != "" {
-		return false
+		return l.startup && len(r.Approved) > 0 && r.Approved[0] == l.candidate
 	}
 	return len(r.Approved) == 0 || slices.Contains(r.Approved, l.candidate)
 }

@@ -29,6 +29,10 @@ type world struct {
 	strict  bool
 	confirm time.Duration
 	stale   time.Duration
+
+	reviewed bool
+	review   func(context.Context, engine.Step) (engine.Verdict, error)
+
 	engine  *engine.Engine
 	control *control.Governor
 	history *history.Store
@@ -67,15 +71,16 @@ func (w *world) start() {
 	}
 	w.control, err = control.Open(control.Config{
 		Path: filepath.Join(w.data, "control", "pol.json"), History: w.history, Hold: w.hold, Strict: w.strict, Confirm: w.confirm, MaxStale: w.stale,
-		Tell: func(_ context.Context, c control.Change) error { w.told = append(w.told, c); return nil },
-		Warn: func(message string, err error) { w.warned = append(w.warned, fmt.Sprintf("%s: %v", message, err)) },
+		Reviewed: w.reviewed,
+		Tell:     func(_ context.Context, c control.Change) error { w.told = append(w.told, c); return nil },
+		Warn:     func(message string, err error) { w.warned = append(w.warned, fmt.Sprintf("%s: %v", message, err)) },
 	})
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	w.history.Protect(w.control.Protected)
 	w.engine = enginetest.New(w.t, engine.Config{
-		Source: func() (fs.FS, error) { return source.Open(w.dir, source.Config{}) }, Govern: w.control.Govern, Settle: 1,
+		Source: func() (fs.FS, error) { return source.Open(w.dir, source.Config{}) }, Govern: w.control.Govern, Review: w.review, Settle: 1,
 		Announcements: []engine.Announcement{{Name: "history", Run: func(ctx context.Context, r engine.Report) error {
 			if r.Result != engine.Success {
 				return nil

@@ -47,6 +47,7 @@ type body struct {
 	Record *recordLine `json:"record,omitempty"` // it begins
 	Until  *time.Time  `json:"until,omitempty"`  // it ended; zero: it serves again
 	Hashes *hashes     `json:"hashes,omitempty"` // what it changed
+	Review *Reviewed   `json:"review,omitempty"` // what came of its review
 }
 
 type recordLine struct {
@@ -154,6 +155,8 @@ func (c *contents) apply(b body) {
 		c.records = append(c.records, b.Record.record(b.Seq))
 	case b.Until != nil && i >= 0:
 		c.records[i].ServedUntil = b.Until.UTC()
+	case b.Review != nil && i >= 0:
+		c.records[i].Reviewed = b.Review
 	case b.Hashes != nil:
 		b.Hashes.Seq = b.Seq
 		c.hashes = append(c.hashes, b.Hashes)

@@ -320,6 +320,9 @@ func (s *Store) rewriteIndex() (err error) {
 		if !r.ServedUntil.IsZero() {
 			bodies = append(bodies, body{Seq: r.Seq, Until: &r.ServedUntil})
 		}
+		if r.Reviewed != nil {
+			bodies = append(bodies, body{Seq: r.Seq, Review: r.Reviewed})
+		}
 	}
 	for _, h := range changes {
 		bodies = append(bodies, body{Seq: h.Seq, Hashes: h})

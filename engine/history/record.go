@@ -29,8 +29,18 @@ type Record struct {
 	More     int      // files that Changed has no room for
 	Packages []string // that these files declare or declared, sorted; at most [MaxChanged]
 
+	Reviewed *Reviewed // what came of the review of the change; nil where none did, or not yet
+
 	File string // name of its entry
 	Kept bool   // the entry is there, or is waiting to be written: [Store.Open] can give it
+}
+
+// Reviewed is what came of the review of a change.
+type Reviewed struct {
+	Verdict  string         `json:"verdict"`            // admitted or held; what is held serves once it is approved
+	Findings map[string]int `json:"findings,omitempty"` // by level
+	Flips    map[string]int `json:"flips,omitempty"`    // recorded decisions that changed, by kind
+	Override string         `json:"override,omitempty"` // why it serves whatever the findings are
 }
 
 // MaxChanged is the number of files, and of packages, that a Record names.

@@ -24,6 +24,7 @@ import (
 const (
 	exitFailure = 1 // the command failed, or its answer is no
 	exitStale   = 3 // policy status: what serves is not what the directory holds
+	exitFound   = 4 // policy review: there are findings
 )
 
 // exitError is an error with an exit code of its own. If err is nil, Main prints nothing: the command has

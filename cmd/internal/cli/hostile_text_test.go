@@ -82,6 +82,7 @@ func runsOf(good, bad, input string) map[string][][]string {
 		"policy reload":            {{}, {"--dry-run"}},
 		"policy status":            {{}, {"--json"}},
 		"policy diff":              {{}, {"--json"}, {good, bad}, {"--json", "--text", good, good}, {hostile}, {"serving", good}, {"1", hostile}, {good, hostile, hostile}},
+		"policy review":            {{}, {"--json"}, {hostile}},
 		"policy list":              {{"--policy-dir", good}, {"--policy-dir", bad, "--json"}, {hostile}},
 		"policy activate":          {{"--dry-run", "--policy-dir", good, "strict"}, {"--dry-run", "--json", "--policy-dir", good, "strict"}, {"--policy-dir", bad, "strict"}, {"--policy-dir", good, hostile}},
 		"policy create":            {{"--policy-dir", "", "--description", hostile, "hostile"}, {"--policy-dir", "", "hostile"}, {"--policy-dir", good, "--from", hostile, "x"}, {"--policy-dir", bad, hostile}},

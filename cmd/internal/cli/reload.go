@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"strings"
 	"time"
 
 	"defenseclaw/api"
@@ -24,6 +25,8 @@ func reloadCommand() *cli.Command {
 			Usage: "accept that files which serve are gone, also where a domain loses its package or its data with them",
 		}, &cli.BoolFlag{
 			Name: "dry-run", Usage: "load, check and compare what the directory holds, and change nothing",
+		}, &cli.StringFlag{
+			Name: "override", Usage: "have the files serve whatever their review says, for `REASON`, which is on record; only over the local socket or with a client certificate",
 		}, &cli.DurationFlag{
 			Name:  "confirm",
 			Usage: "go back to what served before unless policy confirm follows within `DURATION`",
@@ -34,13 +37,16 @@ func reloadCommand() *cli.Command {
 			if err := noArguments(c); err != nil {
 				return err
 			}
+			if c.IsSet("override") && strings.TrimSpace(c.String("override")) == "" {
+				return errors.New("--override needs a reason: it is on record")
+			}
 			sidecar, err := client(c)
 			if err != nil {
 				return err
 			}
 			sidecar.Timeout = c.Duration("timeout")
 			answer, err := sidecar.ReloadWith(c.Context, api.ReloadOptions{
-				AcceptRemovals: c.Bool("accept-removals"), Confirm: c.Duration("confirm"), DryRun: c.Bool("dry-run"),
+				AcceptRemovals: c.Bool("accept-removals"), Confirm: c.Duration("confirm"), DryRun: c.Bool("dry-run"), Override: c.String("override"),
 			})
 			if err := printReload(c, sidecar, answer, err); err != nil {
 				return err

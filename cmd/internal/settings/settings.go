@@ -73,17 +73,21 @@ type Settings struct {
 	HILT          HILT
 	NotHonored    []string // keys of the original gateway that are set and not obeyed, each with the reason
 	Guardrail     Guardrail
-	SafetyMode    string        // off, report or hold
-	SafetyHold    string        // always
-	SafetyConfirm time.Duration // within which every change has to be confirmed; 0: none has to be
-	MaxStale      time.Duration // for how long decisions are made while the files are broken; 0: for ever
-	AuditAge      time.Duration // audit records are kept this long
-	AuditBytes    int64         // and may take this many bytes
-	HistoryKeep   int           // policies that served are kept, this many
-	HistoryBytes  int64         // and may take this many bytes
-	ConfigReload  string        // hot or restart
-	LogFormat     string        // auto, console or json
-	LogLevel      string        // debug, info, warn or error
+
+	SafetyMode       string        // off, report, enforce or hold
+	SafetyHold       string        // findings or always
+	SafetyBudget     time.Duration // of a review before the swap
+	SafetyIncomplete string        // mode, admit, refuse or hold
+	SafetyConfirm    time.Duration // within which every change has to be confirmed; 0: none has to be
+	MaxStale         time.Duration // for how long decisions are made while the files are broken; 0: for ever
+
+	AuditAge     time.Duration // audit records are kept this long
+	AuditBytes   int64         // and may take this many bytes
+	HistoryKeep  int           // policies that served are kept, this many
+	HistoryBytes int64         // and may take this many bytes
+	ConfigReload string        // hot or restart
+	LogFormat    string        // auto, console or json
+	LogLevel     string        // debug, info, warn or error
 
 	policySource string // the flag, variable or key that sets PolicyDir; empty: none does
 

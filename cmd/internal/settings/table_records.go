@@ -113,28 +113,6 @@ func keeping(s *Settings) []Setting {
 	}
 }
 
-// approving are settings of the process, not of the policy directory: who can edit policy cannot switch them off.
-func approving(s *Settings) []Setting {
-	return []Setting{
-		{
-			Flag: "safety-mode", Env: "DEFENSECLAW_SAFETY_MODE", Key: "safety.mode", Default: "report", value: choice(&s.SafetyMode, "off", "report", "hold"),
-			Help: "`MODE` of changes: with off or report, a sound change serves at once; with hold, it waits for policy approve",
-		},
-		{
-			Flag: "safety-hold", Env: "DEFENSECLAW_SAFETY_HOLD", Key: "safety.hold", Default: "always", value: choice(&s.SafetyHold, "always"),
-			Help: "which changes wait with --safety-mode hold: `WHICH` is always",
-		},
-		{
-			Flag: "safety-confirm", Env: "DEFENSECLAW_SAFETY_CONFIRM", Key: "safety.confirm", Default: "0s", value: delay(&s.SafetyConfirm),
-			Help: "take every change of the files back unless policy confirm comes within `DURATION`; 0: none has to be confirmed",
-		},
-		{
-			Flag: "safety-max-stale", Env: "DEFENSECLAW_SAFETY_MAX_STALE", Key: "safety.max_stale", Default: "0s", value: delay(&s.MaxStale),
-			Help: "make no decisions once the policy directory has been broken or missing for `DURATION`; 0: the last good policy decides for ever",
-		},
-	}
-}
-
 func judging(j *Judge) []Setting {
 	return []Setting{
 		{

@@ -25,7 +25,9 @@ func (s *Sidecar) announcements() []engine.Announcement {
 		{Name: api.AnnounceAudit, Run: s.recordReport},
 		{Name: "events", Run: s.publishReport},
 		{Name: "log", Run: s.logReport},
-		{Name: "review", Run: s.reviewer.announce},
+	}
+	if s.reviewer != nil {
+		list = append(list, engine.Announcement{Name: "review", Run: s.reviewer.announce})
 	}
 	if s.keeper != nil {
 		list = append(list, engine.Announcement{Name: "history", Run: s.keeper.Announce})

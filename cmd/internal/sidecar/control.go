@@ -17,17 +17,21 @@ import (
 func (s *Sidecar) openControl() (err error) {
 	set := s.cfg.Settings
 	s.control, err = control.Open(control.Config{
-		Hold: set.SafetyMode == "hold", Strict: set.SafetyMode == "hold",
+		Reviewed: s.reviewer.before(), Strict: s.reviewer.before(),
 		Confirm: set.SafetyConfirm, MaxStale: set.MaxStale,
 		Path: set.ControlFile(set.PolicyDir), History: s.history, Noted: s.keeper.Noted, Tell: s.tellControl,
 		Warn: func(message string, err error) {
 			s.cfg.Logger.Error(message, zap.String("subsystem", "policy"), zap.Error(err))
 		},
 	})
-	if err == nil {
-		s.history.Protect(s.control.Protected)
+	if err != nil {
+		return err
 	}
-	return err
+	s.history.Protect(s.control.Protected)
+	if s.reviewer != nil {
+		s.reviewer.control = s.control
+	}
+	return nil
 }
 
 // govern is the engine's question what may serve; nil where there is nothing to order.

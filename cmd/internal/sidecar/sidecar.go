@@ -80,7 +80,7 @@ type Sidecar struct {
 	live      *liveSettings
 	who       *who
 	schema    schema.Guard // checks data before it serves
-	reviewer  *reviewer
+	reviewer  *reviewer    // nil when nothing is reviewed
 
 	differences sync.Mutex // of the file of differences
 }
@@ -88,8 +88,8 @@ type Sidecar struct {
 // New acquires the data directory, the token and the addresses, and makes the parts. On an error it
 // releases what it acquired. The caller must run the sidecar that New returns: Run releases the rest.
 func New(cfg Config) (_ *Sidecar, err error) {
-	s := &Sidecar{cfg: cfg, live: newLiveSettings(cfg), reviewer: newReviewer(), who: newWho(cfg.Settings.PolicyDir)}
-	if err := s.openHistory(); err != nil {
+	s := &Sidecar{cfg: cfg, live: newLiveSettings(cfg), who: newWho(cfg.Settings.PolicyDir)}
+	if err := errors.Join(s.openHistory(), s.makeReviewer()); err != nil {
 		return nil, err
 	}
 	if err := s.checkPolicyDir(); err != nil {

@@ -61,7 +61,7 @@ func (s *Sidecar) wire(token string, byHand bool) (err error) {
 		TokenDigests: s.tokens.Digests,
 		BindHost:     s.bindHost,
 		Watch:        s.watchHealth,
-		LastGood:     s.lastGood, Kept: s.kept(), Past: s.past(), Actor: s.who.actor, Inspect: s.schema.Refuse, Review: s.reviewer.last.Load,
+		LastGood:     s.lastGood, Kept: s.kept(), Past: s.past(), Actor: s.who.actor, Inspect: s.schema.Refuse, Reviews: s.reviewer.forAPI(),
 		Control:  s.control,
 		Metrics:  s.metrics,
 		Audit:    s.audit,
@@ -92,7 +92,7 @@ func (s *Sidecar) makeEngine() (err error) {
 		return nil
 	}
 	s.engine, err = engine.New(engine.Config{
-		Source: s.marked, Announcements: s.announcements(), Govern: s.govern(),
+		Source: s.marked, Announcements: s.announcements(), Review: s.reviewer.forEngine(), Govern: s.govern(),
 		Checks:          []engine.Check{s.schema.Check()},
 		Limits:          s.limits(),
 		RemovalWait:     set.RemovalWait,
@@ -103,6 +103,9 @@ func (s *Sidecar) makeEngine() (err error) {
 	})
 	if err == nil && s.control != nil {
 		s.control.Attach(s.engine)
+	}
+	if err == nil && s.reviewer != nil {
+		s.reviewer.lost = s.engine.LossOf
 	}
 	return err
 }
