@@ -67,13 +67,13 @@ func (pr *process) forget(g *engine.Generation) {
 func (pr *process) give(g *engine.Generation) error {
 	pr.giving.Lock()
 	defer pr.giving.Unlock()
-	gift := child.Gift{ID: g.Number(), From: pr.given}
+	gift := child.Gift{ID: g.Number()}
 	if pr.given != nil {
-		gift.FromID = pr.given.Number()
+		gift.From, gift.FromID = pr.given, pr.given.Number()
 		gift.Keep = []uint64{gift.FromID}
 	}
 	if err := pr.Give(context.Background(), g, gift); err != nil {
-		return err
+		return fmt.Errorf("generation %d: %w", g.Number(), err)
 	}
 	pr.given = g
 	return nil

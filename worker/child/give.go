@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 
-	"defenseclaw/engine"
 	"defenseclaw/engine/source"
 )
 
@@ -27,6 +26,7 @@ type Files struct {
 // without the Removed.
 type Loading struct {
 	Call     uint64 // see [Process.Call]
+	Kind     string // of content, where a process holds several
 	ID       uint64 // by which both sides name it
 	From     uint64 // what the process holds; 0: nothing
 	Revision string // of what the process must get
@@ -34,18 +34,25 @@ type Loading struct {
 	Keep     []uint64 // what the process goes on holding
 }
 
-// Gift is a policy to be given. From, which may be nil, is the one that the process holds as FromID.
+// Content is what is given: an *engine.Generation, for example.
+type Content interface {
+	Revision() string
+	Files() []*source.File
+}
+
+// Gift says how content is given. From, which may be nil, is what the process holds as FromID.
 type Gift struct {
+	Kind       string // see [Loading]
 	ID, FromID uint64
-	From       *engine.Generation
+	From       Content
 	Keep       []uint64
 	Begin      func() // if not nil, called when it begins: what [Process.Call] was asked for before has ended
 }
 
 // Give gives the process what g has and gift.From has not, and waits until it has loaded that. When ctx ends, so does
 // the load. Nothing else may be given meanwhile.
-func (p *Process) Give(ctx context.Context, g *engine.Generation, gift Gift) error {
-	load := Loading{ID: gift.ID, From: gift.FromID, Revision: g.Revision(), Keep: gift.Keep}
+func (p *Process) Give(ctx context.Context, g Content, gift Gift) error {
+	load := Loading{Kind: gift.Kind, ID: gift.ID, From: gift.FromID, Revision: g.Revision(), Keep: gift.Keep}
 	var before []*source.File
 	if gift.From != nil {
 		before = gift.From.Files()
@@ -81,7 +88,7 @@ func (p *Process) Give(ctx context.Context, g *engine.Generation, gift Gift) err
 		err = p.Call(ctx, methodLoad, func(call uint64) any { load.Call = call; return load }, new(bool))
 	}
 	if err != nil {
-		return fmt.Errorf("load generation %d in another process: %w", g.Number(), err)
+		return fmt.Errorf("load the policy in another process: %w", err)
 	}
 	return nil
 }

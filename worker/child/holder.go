@@ -10,7 +10,6 @@ import (
 	"sync"
 
 	"defenseclaw/engine/memfs"
-	"defenseclaw/engine/source"
 )
 
 // serviceMethod names of [net/rpc]; see [Holder] for what they do.
@@ -24,8 +23,7 @@ const (
 // Policy is what a process makes of files, such as an *engine.Generation.
 type Policy interface {
 	comparable
-	Revision() string
-	Files() []*source.File
+	Content
 }
 
 // LoadFunc makes a policy of files. from is the one that they differ from by little; the zero value is none.

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"defenseclaw/api/gate"
+	"defenseclaw/cmd/internal/reviewer"
 	"defenseclaw/cmd/internal/settings"
 	"defenseclaw/cmd/internal/testutil"
 	"defenseclaw/worker"
@@ -42,7 +43,7 @@ func TestMain(m *testing.M) {
 		registerFickle()
 	}
 	program := func() { os.Exit(Main(os.Args)) }
-	if worker.Asked() { // by a test that runs a sidecar itself
+	if worker.Asked() || reviewer.Asked() { // by a test that runs a sidecar itself
 		program()
 	}
 	testscript.Main(m, map[string]func(){"defenseclaw-gateway": program, "defenseclaw": program})

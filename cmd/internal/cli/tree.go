@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"defenseclaw/api"
+	"defenseclaw/cmd/internal/reviewer"
 	"defenseclaw/cmd/internal/sidecar"
 	"defenseclaw/cmd/internal/terminal"
 	"defenseclaw/worker"
@@ -20,8 +21,11 @@ func Main(args []string) int {
 	stdout, stderr := newTerminal(os.Stdout), newTerminal(os.Stderr) //nolint:forbidigo // the one place
 	defer stdout.Flush()                                             //nolint:errcheck // to a reader that has gone
 	defer stderr.Flush()                                             //nolint:errcheck // so
-	if worker.Asked() {                                              // before anything else: a worker must not do what the program does
+	switch {                                                         // before anything else: they must not do what the program does
+	case worker.Asked():
 		return exitCode(sidecar.ServeWorker(), stderr)
+	case reviewer.Asked():
+		return exitCode(reviewer.Serve(reviewer.Steps()), stderr)
 	}
 	app := newApp()
 	app.Writer, app.ErrWriter = stdout, stderr

@@ -7,7 +7,6 @@ import (
 	"runtime"
 	"slices"
 
-	"defenseclaw/engine"
 	"defenseclaw/engine/review/records"
 	"defenseclaw/worker/child"
 )
@@ -85,14 +84,20 @@ func (m *making) give(ctx context.Context, s Step) (doing string, err error) {
 		return doing, fmt.Errorf("loading it has ended the reviewer %d times", ends)
 	}
 	if m.work.Base != nil {
-		if m.base, err = m.hold(ctx, m.work.Base, who); err != nil {
+		if m.order.Base, err = m.hold(ctx, m.work.Base, "", 0, who); err != nil {
 			return doing, err
 		}
 	}
-	if m.candidate, err = m.hold(ctx, m.work.Candidate, who); err != nil {
+	if m.order.Candidate, err = m.hold(ctx, m.work.Candidate, "", m.order.Base, who); err != nil {
 		return doing, err
 	}
-	if s.Name == Tests || m.withRecords {
+	if s.Name == Tests {
+		if m.order.TestsBefore, err = m.hold(ctx, m.work.TestsBefore, kindTests, 0, who); err == nil {
+			m.order.Tests, err = m.hold(ctx, m.work.Tests, kindTests, m.order.TestsBefore, who)
+		}
+		return doing, err
+	}
+	if m.withRecords {
 		return doing, nil
 	}
 	doing = doingRecords
@@ -103,37 +108,47 @@ func (m *making) give(ctx context.Context, s Step) (doing string, err error) {
 	return doing, nil
 }
 
-// hold gives the process g unless it has it, and returns its number there.
-func (m *making) hold(ctx context.Context, g *engine.Generation, who suspect) (uint64, error) {
+// hold gives the process content unless it has it or there is none, and returns its number there. It is loaded from
+// what the process holds as from, if it is not 0, so that the two share what they have in common.
+func (m *making) hold(ctx context.Context, content child.Content, kind string, from uint64, who suspect) (uint64, error) {
 	p := m.p
+	if len(content.Files()) == 0 {
+		return 0, nil
+	}
 	for _, have := range p.given {
-		if have.g == g || have.g.Revision() == g.Revision() {
+		if have.kind == kind && have.Revision() == content.Revision() {
 			return have.id, nil
 		}
 	}
 	p.lastID++
-	gift := child.Gift{ID: p.lastID, Begin: func() { m.r.begin(p, who) }}
-	// The candidate is loaded from the base, so that the two share what they have in common. Nothing else is kept.
+	gift := child.Gift{Kind: kind, ID: p.lastID, Begin: func() { m.r.begin(p, who) }}
 	for _, have := range p.given {
-		if gift.From == nil || have.id == m.base {
-			gift.From, gift.FromID = have.g, have.id
+		if have.kind == kind && (gift.From == nil || have.id == from) {
+			gift.From, gift.FromID = have.Content, have.id
 		}
 	}
-	kept := slices.DeleteFunc(slices.Clone(p.given), func(have given) bool { return !m.needs(have.g) })
+	kept := slices.DeleteFunc(slices.Clone(p.given), func(have given) bool { return !m.needs(have) })
 	for _, have := range kept {
 		gift.Keep = append(gift.Keep, have.id)
 	}
-	if err := p.Give(ctx, g, gift); err != nil {
+	if err := p.Give(ctx, content, gift); err != nil {
 		return 0, m.explain(ctx, err)
 	}
 	m.r.done(p, who)
-	p.given = append(kept, given{gift.ID, g})
+	p.given = append(kept, given{gift.ID, kind, content})
 	return gift.ID, nil
 }
 
-// needs reports whether g is one of the two that this review is about.
-func (m *making) needs(g *engine.Generation) bool {
-	return m.work.Base != nil && g.Revision() == m.work.Base.Revision() || g.Revision() == m.work.Candidate.Revision()
+// needs reports whether this review is about what was given. The rest makes room.
+func (m *making) needs(have given) bool {
+	all := []child.Content{m.work.Candidate}
+	if m.work.Base != nil {
+		all = append(all, m.work.Base)
+	}
+	if have.kind == kindTests {
+		all = []child.Content{m.work.Tests, m.work.TestsBefore}
+	}
+	return slices.ContainsFunc(all, func(c child.Content) bool { return c.Revision() == have.Revision() })
 }
 
 // giveRecords gives the process the records, by parts: making one of them holds up nothing for long.

@@ -20,8 +20,9 @@ const patience = time.Minute
 // cancelled it returns at once. What is not made is named in Incomplete. base is nil for the first policy: then there are
 // tests alone.
 func (r *Reviewer) Review(ctx context.Context, base, candidate *engine.Generation, ask Ask) review.Evidence {
-	m := &making{r: r, work: Work{
-		Base: base, Candidate: candidate, Records: ask.Records, ProbeTime: ask.ProbeTime, TestsTime: ask.TestsTime,
+	m := &making{r: r, asked: ask.Steps, work: Work{
+		Base: base, Candidate: candidate, Tests: ask.Tests, TestsBefore: ask.TestsBefore,
+		Records: ask.Records, ProbeTime: ask.ProbeTime, TestsTime: ask.TestsTime,
 	}}
 	if m.work.ProbeTime == 0 {
 		m.work.ProbeTime = time.Second
@@ -37,7 +38,16 @@ func (r *Reviewer) Review(ctx context.Context, base, candidate *engine.Generatio
 	m.began = time.Now()
 	select {
 	case r.turn <- struct{}{}:
-		defer func() { <-r.turn }()
+		m.work.FailedLast = r.failedLast
+		defer func() {
+			if t := m.evidence.Tests; t != nil {
+				r.failedLast = nil
+				for _, f := range t.Failed {
+					r.failedLast = append(r.failedLast, f.Name)
+				}
+			}
+			<-r.turn
+		}()
 	case <-ctx.Done():
 	}
 	defer m.leave()
@@ -55,14 +65,14 @@ func (r *Reviewer) Review(ctx context.Context, base, candidate *engine.Generatio
 type making struct {
 	r        *Reviewer
 	work     Work
+	asked    []string // names of steps
 	began    time.Time
 	evidence review.Evidence
 
 	p           *process // nil: none was needed yet, or it has ended
-	base        uint64   // numbers of what it was given
-	candidate   uint64
-	withRecords bool  // it has the records of this review
-	away        error // why there is no process; nil: one can be had
+	order       Order    // numbers of what it was given
+	withRecords bool     // it has the records of this review
+	away        error    // why there is no process; nil: one can be had
 }
 
 // leave gives the process back.
@@ -138,7 +148,7 @@ func (m *making) lost(who suspect) (blamed bool, why error) {
 	p := m.p
 	<-p.accounted
 	m.leave()
-	m.p, m.base, m.candidate, m.withRecords = nil, 0, 0, false
+	m.p, m.order, m.withRecords = nil, Order{}, false
 	return p.culprit == who, errors.New(p.reason)
 }
 
@@ -147,10 +157,10 @@ func (m *making) ask(ctx context.Context, s Step, who suspect) error {
 	answer := new(Answer)
 	err := m.p.Call(ctx, methodStep, func(call uint64) any {
 		m.r.begin(m.p, who)
-		return Order{
-			Call: call, Step: s.Name, Base: m.base, Candidate: m.candidate, Time: timeFor(ctx),
-			ProbeTime: m.work.ProbeTime, TestsTime: m.work.TestsTime,
-		}
+		o := m.order
+		o.Call, o.Step, o.Time = call, s.Name, m.timeFor(ctx, s)
+		o.ProbeTime, o.TestsTime, o.FailedLast = m.work.ProbeTime, m.work.TestsTime, m.work.FailedLast
+		return o
 	}, answer)
 	if err != nil {
 		return m.explain(ctx, err)
@@ -178,12 +188,17 @@ func with(all, one review.Evidence) review.Evidence {
 	return all
 }
 
-// timeFor leaves the process a little less time than there is, so that what it has until then arrives.
-func timeFor(ctx context.Context) time.Duration {
-	const share, most = 10, 200 * time.Millisecond
+// timeFor leaves the process a little less time than there is, so that what it has until then arrives; and a replay the
+// less, where a probe follows.
+func (m *making) timeFor(ctx context.Context, s Step) time.Duration {
+	const share, most, half = 10, 200 * time.Millisecond, 2
 	deadline, _ := ctx.Deadline() // there is one: see Review
 	left := time.Until(deadline)
-	return left - min(left/share, most)
+	left -= min(left/share, most)
+	if s.Name == Replay && slices.Contains(m.asked, Probe) {
+		left -= min(left/half, m.work.ProbeTime)
+	}
+	return left
 }
 
 // explain says what an error of a call means. [child.ErrGone] stays as it is.

@@ -9,7 +9,6 @@ import (
 	"sync"
 	"time"
 
-	"defenseclaw/engine"
 	"defenseclaw/worker/child"
 )
 
@@ -44,6 +43,8 @@ type Reviewer struct {
 	cfg      Config
 	suspects child.Suspects[suspect]
 	turn     chan struct{} // holds a value while a review is made
+
+	failedLast []string // names of tests; of the review that is made
 
 	mu      sync.Mutex // guards the fields below
 	process *process   // nil: none
@@ -97,10 +98,11 @@ type process struct {
 	useful bool    // it has answered something; guarded so too
 }
 
-// given is a policy that a process was given.
+// given is content that a process was given.
 type given struct {
-	id uint64
-	g  *engine.Generation
+	id   uint64
+	kind string
+	child.Content
 }
 
 // A process that was of no use is followed by another after a pause, which doubles from the shortest to the longest.

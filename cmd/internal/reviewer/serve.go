@@ -2,7 +2,6 @@ package reviewer
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -13,6 +12,7 @@ import (
 	"defenseclaw/engine"
 	"defenseclaw/engine/review"
 	"defenseclaw/engine/review/records"
+	"defenseclaw/engine/source"
 	"defenseclaw/worker/child"
 )
 
@@ -37,15 +37,32 @@ func Serve(steps []Step) error {
 }
 
 func serve(pipe io.ReadWriteCloser, steps []Step) error {
-	holder := child.NewHolder(func(ctx context.Context, _ child.Loading, files fs.FS, from *engine.Generation) (*engine.Generation, error) {
-		return engine.Load(ctx, files, from)
-	})
+	holder := child.NewHolder(load)
 	return holder.Serve(pipe, serviceName, &service{holder: holder, steps: steps})
+}
+
+// kindTests is the kind of content that is tests; else it is a policy.
+const kindTests = "tests"
+
+// holding is a policy or its tests. It has the methods of the one that it is.
+type holding struct {
+	child.Content
+	policy *engine.Generation
+	tests  *engine.Tests
+}
+
+func load(ctx context.Context, l child.Loading, files fs.FS, from holding) (holding, error) {
+	if l.Kind == kindTests {
+		tests, err := engine.ReadTests(ctx, files, nil, source.Limits{}, from.tests)
+		return holding{Content: tests, tests: tests}, err
+	}
+	g, err := engine.Load(ctx, files, from.policy)
+	return holding{Content: g, policy: g}, err
 }
 
 // service is what the sidecar calls. Its methods have the form that [net/rpc] asks for.
 type service struct {
-	holder *child.Holder[*engine.Generation]
+	holder *child.Holder[holding]
 	steps  []Step
 
 	mu      sync.Mutex // guards records
@@ -69,13 +86,22 @@ func (s *service) Step(o Order, a *Answer) error {
 	defer done()
 	ctx, cancel := context.WithTimeout(ctx, o.Time)
 	defer cancel()
-	w := &Work{ProbeTime: o.ProbeTime, TestsTime: o.TestsTime}
-	var ok bool
-	if w.Candidate, ok = s.holder.Held(o.Candidate); !ok {
-		return errors.New("it does not hold the candidate any more")
-	}
-	if w.Base, ok = s.holder.Held(o.Base); !ok && o.Base != 0 {
-		return errors.New("it does not hold the base any more")
+	w := &Work{ProbeTime: o.ProbeTime, TestsTime: o.TestsTime, FailedLast: o.FailedLast}
+	for _, part := range []struct {
+		id     uint64
+		policy **engine.Generation
+		tests  **engine.Tests
+	}{{o.Base, &w.Base, nil}, {o.Candidate, &w.Candidate, nil}, {o.TestsBefore, nil, &w.TestsBefore}, {o.Tests, nil, &w.Tests}} {
+		h, ok := s.holder.Held(part.id)
+		switch {
+		case part.id == 0:
+		case !ok:
+			return fmt.Errorf("it does not hold %d any more", part.id)
+		case part.policy != nil:
+			*part.policy = h.policy
+		default:
+			*part.tests = h.tests
+		}
 	}
 	s.mu.Lock()
 	w.Records = s.records

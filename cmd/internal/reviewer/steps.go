@@ -20,6 +20,8 @@ const (
 type Ask struct {
 	// Steps are names of steps.
 	Steps []string
+	// Tests are those beside the candidate and the base; nil: there are none.
+	Tests, TestsBefore *engine.Tests
 	// Records are those that are replayed, and where a probe begins.
 	Records []records.Record
 	// ProbeTime and TestsTime are of processor time; 0: a second for the probe, two for the tests.
@@ -29,6 +31,8 @@ type Ask struct {
 // Work is what a step has to go by.
 type Work struct {
 	Base, Candidate      *engine.Generation // Base is nil for the first policy
+	Tests, TestsBefore   *engine.Tests      // beside them; nil: there are none
+	FailedLast           []string           // names of tests
 	Records              []records.Record
 	ProbeTime, TestsTime time.Duration
 

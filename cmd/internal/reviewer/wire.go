@@ -25,11 +25,14 @@ const batchSize = 500
 
 // Order asks for a step.
 type Order struct {
-	Call            uint64 // see [child.Process.Call]
-	Step            string
-	Base, Candidate uint64        // numbers of what was given; Base 0: none
-	Time            time.Duration // until what there is must be answered
+	Call uint64 // see [child.Process.Call]
+	Step string
+	Time time.Duration // until what there is must be answered
 
+	// Numbers of what was given; 0: none.
+	Base, Candidate, Tests, TestsBefore uint64
+
+	FailedLast           []string
 	ProbeTime, TestsTime time.Duration
 }
 

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"defenseclaw/cmd/internal/reviewer"
 	"defenseclaw/cmd/internal/sidecar"
 	"defenseclaw/worker"
 
@@ -20,6 +21,12 @@ var runChild func(descriptors string)
 func TestMain(m *testing.M) {
 	if worker.Asked() {
 		if err := sidecar.ServeWorker(); err != nil {
+			panic(err)
+		}
+		return
+	}
+	if reviewer.Asked() {
+		if err := reviewer.Serve(reviewer.Steps()); err != nil {
 			panic(err)
 		}
 		return
