@@ -21,9 +21,12 @@ var starter embed.FS
 
 func initCommand() *cli.Command {
 	return &cli.Command{
-		Name:         "init",
-		Usage:        "write a starter policy with a test, data, an input, an editor task, pre-commit and CI files; overwrites nothing",
-		ArgsUsage:    "[DIR]",
+		Name:      "init",
+		Usage:     "write a starter policy with a test, data, an input, an editor task, pre-commit and CI files; overwrites nothing",
+		ArgsUsage: "[DIR]",
+		Flags: []cli.Flag{&cli.BoolFlag{
+			Name: "guards", Usage: "write only guards of changes, with their tests, into the policy directory DIR: rules that judge each change of it",
+		}},
 		Action:       initPack,
 		OnUsageError: usageError,
 	}
@@ -37,11 +40,23 @@ func initPack(c *cli.Context) error {
 	if c.NArg() == 1 {
 		dir = c.Args().First()
 	}
-	pack, err := fs.Sub(starter, "starter")
+	if c.Bool("guards") {
+		return initGuards(c, dir)
+	}
+	if err := writePack(c, starter, "starter", dir); err != nil {
+		return err
+	}
+	terminal.Fprintf(c.App.Writer, "\nNext:    defenseclaw policy dev %s\n", filepath.Join(dir, "policy"))
+	return nil
+}
+
+// writePack writes the files below root into dir, without those that exist.
+func writePack(c *cli.Context, files fs.FS, root, dir string) error {
+	pack, err := fs.Sub(files, root)
 	if err != nil {
 		return err
 	}
-	err = fs.WalkDir(pack, ".", func(name string, d fs.DirEntry, err error) error {
+	return fs.WalkDir(pack, ".", func(name string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
 		}
@@ -60,11 +75,6 @@ func initPack(c *cli.Context) error {
 		}
 		return err
 	})
-	if err != nil {
-		return err
-	}
-	terminal.Fprintf(c.App.Writer, "\nNext:    defenseclaw policy dev %s\n", filepath.Join(dir, "policy"))
-	return nil
 }
 
 func writeNew(path string, text []byte) error {

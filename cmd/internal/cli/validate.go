@@ -12,6 +12,7 @@ import (
 	"defenseclaw/cmd/internal/report"
 	"defenseclaw/cmd/internal/schema"
 	"defenseclaw/engine"
+	"defenseclaw/engine/review/guard"
 	"defenseclaw/engine/source"
 
 	"github.com/open-policy-agent/opa/v1/ast"
@@ -81,7 +82,7 @@ func validation(ctx context.Context, src fs.FS, schemas *ast.SchemaSet) (report.
 			return found, err
 		}
 		inRego, err := g.CheckSchemas(schemas)
-		found.Diagnostics = append(inRego, inData...).Sorted()
+		found.Diagnostics = append(append(inRego, inData...), guard.Check(g)...).Sorted()
 		return found, err
 	}
 	found := report.Validation{Refused: &engine.Refused{Err: err}}

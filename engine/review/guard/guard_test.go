@@ -228,3 +228,26 @@ func TestADirectoryThatNeverLoadedIsAFault(t *testing.T) {
 		})
 	}
 }
+
+func TestGuardsThatAreNoSetsAreFound(t *testing.T) {
+	for rules, want := range map[string]string{
+		"deny if input.x":                                   "guards.rego:3:1: guard_no_set: the guard deny is true or false: a set of texts, or of objects with msg, was expected",
+		"default hold := false":                             "guards.rego:3:1: guard_no_set: the guard hold is true or false: a set of texts, or of objects with msg, was expected",
+		"warn contains \"x\" if input.x":                    "",
+		"deny := {msg | some msg in input.all}":             "",
+		"denied if input.x":                                 "",
+		"deny contains x if helper(x)\n\nhelper(_) := true": "",
+	} {
+		got := ""
+		if found := guard.Check(guarded(t, strings.ReplaceAll(rules, "if helper(x)", "if { some x in input.all; helper(x) }"))); len(found) > 0 {
+			got = found[0].String()
+		}
+		if got != want {
+			t.Errorf("%s gives %q; want %q", rules, got, want)
+		}
+	}
+	above := guarded(t, "", "above.rego", "package system\n\nreload.deny := true\n")
+	if found := guard.Check(above); len(found) != 1 || found[0].Line != 3 {
+		t.Errorf("%v", found)
+	}
+}
