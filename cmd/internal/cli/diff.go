@@ -32,6 +32,8 @@ func diffCommand() *cli.Command {
 			&cli.BoolFlag{Name: "stat", Usage: "show files, packages and counts"},
 			&cli.BoolFlag{Name: "rules", Usage: "show rules, defaults, data, builtins, entry points and tests"},
 			&cli.BoolFlag{Name: "text", Usage: "show the files as a unified diff"},
+			&cli.BoolFlag{Name: "replay", Usage: "make recorded decisions again with B, and show those that it answers otherwise; needs --from"},
+			&cli.StringFlag{Name: "from", Usage: "replay the decision log `FILE`, plain or compressed by gzip; - is standard input"},
 			&cli.BoolFlag{Name: "json", Usage: "print JSON; with --text the unified diff is in it"},
 		),
 		Action: func(c *cli.Context) error {
@@ -64,6 +66,9 @@ func diff(c *cli.Context) (same bool, err error) {
 	default:
 		return false, fmt.Errorf("unexpected argument %q; at most two sides can be compared", args[2])
 	}
+	if c.Bool("replay") != (c.String("from") != "") {
+		return false, errors.New("--replay needs --from, and --from is for --replay")
+	}
 	all := !c.Bool("stat") && !c.Bool("rules") && !c.Bool("text")
 	withText := c.Bool("text") || all && !c.Bool("json")
 	review, err := compare(c, from, to, withText)
@@ -82,12 +87,15 @@ func diff(c *cli.Context) (same bool, err error) {
 	if withText && review.Text != "" {
 		terminal.Fprintf(c.App.Writer, "%s", terminal.Text(review.Text))
 	}
+	if review.Replay != nil {
+		return review.Same, report.Replay{Version: version(), Replay: review.Replay.Replay()}.Write(c.App.Writer, "pretty")
+	}
 	return review.Same, nil
 }
 
 // compare asks the sidecar, unless a side is a directory: those are this command's own.
 func compare(c *cli.Context, from, to string, withText bool) (*api.Review, error) {
-	if isDirectory(from) || isDirectory(to) {
+	if isDirectory(from) || isDirectory(to) || c.Bool("replay") {
 		return compareHere(c, from, to, withText)
 	}
 	sidecar, err := client(c)

@@ -15,6 +15,7 @@ import (
 	"defenseclaw/engine"
 	"defenseclaw/engine/history"
 	"defenseclaw/engine/review"
+	"defenseclaw/engine/review/replay"
 	"defenseclaw/engine/source"
 	"defenseclaw/policies"
 
@@ -52,7 +53,18 @@ func compareHere(c *cli.Context, from, to string, withText bool) (*api.Review, e
 	if suites, err := suitesOf(c.Context, before, after); err == nil { // tests that do not compile are not compared
 		found.WithTests(suites[0], suites[1])
 	}
+	evidence := review.Evidence{}
+	if c.Bool("replay") {
+		recs, err := logOf(c)
+		if err != nil {
+			return nil, err
+		}
+		if evidence.Replay, err = replay.Run(c.Context, base, candidate, recs, replay.Options{Review: found}); err != nil {
+			return nil, err
+		}
+	}
 	answer := api.ReviewOf(found)
+	answer.AddEvidence(evidence)
 	answer.Base.Name, answer.Candidate.Name = from, to
 	if withText {
 		answer.Text = review.TextOf(base, candidate)

@@ -75,6 +75,13 @@ func runsOf(good, bad, input string) map[string][][]string {
 	for _, format := range report.Formats() {
 		validate = append(validate, dirs("--format", format)...)
 	}
+	var replay [][]string
+	for _, format := range append(report.ReplayFormats(), "json") {
+		for _, dir := range []string{good, bad} {
+			replay = append(replay, []string{"--from", decisionsOf(input), "--dir", dir, "--format", format})
+		}
+	}
+	replay = append(replay, []string{"--from", hostile}, []string{"--from", decisionsOf(input), "--dir", good, "--base", hostile}, []string{"--format", hostile})
 	forList := []string{"--reason", hostile, "--type", hostile}
 	return map[string][][]string{
 		"serve":                    {{"--policy-dir", bad, "--data-dir", hostile, "--api-port", hostile}},
@@ -91,6 +98,7 @@ func runsOf(good, bad, input string) map[string][][]string {
 		"policy edit guardrail":    {{"--policy-dir", good, "--block-threshold", hostile}, {"--dry-run", "--policy-dir", good, "--block-threshold", "2"}, {"--policy-dir", bad, "--cisco-trust-level", hostile}},
 		"policy edit firewall":     {{"--policy-dir", good, "--add-domain", hostile}, {"--dry-run", "--json", "--policy-dir", good, "--remove-domain", hostile, "--default-action", "deny"}, {"--dry-run", "--policy-dir", good, "--remove-blocked", hostile}},
 		"policy validate":          validate,
+		"policy replay":            replay,
 		"policy test":              append(test, append([]string{"--watch"}, dirs()[0]...)),
 		"policy init":              {{filepath.Join(good, hostile)}, {filepath.Join(good, hostile)}},
 		"policy dev":               {{"--plain", good}, {"--plain", bad}, {"--plain", hostile}, {"--plain", "--serve", "--log-format", "console", bad}},
@@ -128,6 +136,9 @@ func runsOf(good, bad, input string) map[string][][]string {
 	}
 }
 
+// decisionsOf is the name of a decision log with the input of this file.
+func decisionsOf(input string) string { return input + ".jsonl" }
+
 // leaves lists the commands of a tree that do something, not only their own commands.
 func leaves(commands []*cli.Command, path ...string) (found [][]string) {
 	for _, c := range commands {
@@ -161,6 +172,14 @@ func TestNoCommandPrintsControlCharactersOfOthers(t *testing.T) {
 		t.Fatal(err) // what serves is stale now: status and reload have problems to show
 	}
 	input := filepath.Join(good, hostile+".input.json")
+	text, err := os.ReadFile(input)
+	if err != nil {
+		t.Fatal(err)
+	}
+	event := `{"decision_id":"\u202e","path":"p/rule","result":"\u001b[2J","input":` + string(text) + `}` + "\n"
+	if err := os.WriteFile(decisionsOf(input), []byte(event), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	runs := runsOf(hostileDir(t, true), bad, input)
 	for _, command := range leaves(newApp().Commands) {
 		all, ok := runs[strings.Join(command, " ")]

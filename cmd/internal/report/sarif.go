@@ -36,6 +36,12 @@ func writeSARIF(w io.Writer, v Validation) error {
 		results = append(results, object{"ruleId": code, "level": "note", "message": object{"text": warning}})
 		codes = append(codes, code)
 	}
+	return writeRun(w, v.Version, results, codes)
+}
+
+// writeRun writes a log of one run. codes are those of its results, in any order.
+func writeRun(w io.Writer, version string, results []map[string]any, codes []string) error {
+	type object = map[string]any
 	slices.Sort(codes)
 	rules := []object{}
 	for _, code := range slices.Compact(codes) {
@@ -44,7 +50,7 @@ func writeSARIF(w io.Writer, v Validation) error {
 	return JSON(w, object{
 		"$schema": "https://json.schemastore.org/sarif-2.1.0.json", "version": "2.1.0",
 		"runs": []object{{
-			"tool":       object{"driver": object{"name": "defenseclaw", "version": v.Version, "rules": rules}},
+			"tool":       object{"driver": object{"name": "defenseclaw", "version": version, "rules": rules}},
 			"columnKind": "unicodeCodePoints",
 			"originalUriBaseIds": object{sourceRoot: object{
 				"description": object{"text": "The directory in which the command ran."},

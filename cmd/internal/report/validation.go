@@ -120,11 +120,9 @@ func writeJSON(w io.Writer, v Validation) error {
 
 // writeGitHub writes workflow commands, which GitHub shows as annotations of a pull request.
 func writeGitHub(w io.Writer, v Validation) error {
-	data := strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A")
 	var lines strings.Builder
-	property := strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A", ":", "%3A", ",", "%2C")
 	for _, d := range v.Diagnostics {
-		place := "file=" + property.Replace(filepath.ToSlash(filepath.Join(v.Dir, d.File)))
+		place := "file=" + commandProperty.Replace(filepath.ToSlash(filepath.Join(v.Dir, d.File)))
 		if d.Line > 0 {
 			place += fmt.Sprintf(",line=%d", d.Line)
 		}
@@ -135,18 +133,29 @@ func writeGitHub(w io.Writer, v Validation) error {
 			place += fmt.Sprintf(",endColumn=%d", end-1)
 		}
 		message := strings.Join(messageLines(d), "\n")
-		terminal.Fprintf(&lines, "::error %s,title=%s::%s\n", place, property.Replace(d.Code), data.Replace(message))
+		terminal.Fprintf(&lines, "::error %s,title=%s::%s\n", place, commandProperty.Replace(d.Code), commandText.Replace(message))
 	}
 	for _, f := range v.Ignored.Files {
 		terminal.Fprintf(&lines, "::warning file=%s,title=not loaded::%s\n",
-			property.Replace(filepath.ToSlash(filepath.Join(v.Dir, f.Path))), data.Replace(f.Reason))
+			commandProperty.Replace(filepath.ToSlash(filepath.Join(v.Dir, f.Path))), commandText.Replace(f.Reason))
 	}
 	for _, warning := range v.Warnings {
-		terminal.Fprintf(&lines, "::warning title=policy::%s\n", data.Replace(warning))
+		terminal.Fprintf(&lines, "::warning title=policy::%s\n", commandText.Replace(warning))
 	}
+	return writeCommands(w, lines.String())
+}
+
+// What a workflow command must not hold in its text and in its properties.
+var (
+	commandText     = strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A")
+	commandProperty = strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A", ":", "%3A", ",", "%2C")
+)
+
+// writeCommands writes workflow commands to a writer that keeps other texts from being one.
+func writeCommands(w io.Writer, lines string) error {
 	if t, ok := w.(*terminal.Writer); ok {
-		return t.Commands(lines.String())
+		return t.Commands(lines)
 	}
-	_, err := io.WriteString(w, lines.String())
+	_, err := io.WriteString(w, lines)
 	return err
 }

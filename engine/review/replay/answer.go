@@ -65,16 +65,16 @@ func (r *run) replay(ctx context.Context, i int) {
 		r.result.NotReplayable[Timeout]++
 		return
 	}
-	older := r.isOlder(rec)
-	if now.same(&was) && !rec.Masked && !older {
-		r.replayed(i, stratum, &now, false)
-		return
+	before, reason := was, ""
+	if r.base == nil {
+		reason = unlikeRecord(rec, &now, now.same(&was))
+	} else if older := r.isOlder(rec); rec.Masked || older || !now.same(&was) {
+		before = r.evaluate(ctx, r.base, rec, p)
+		if ctx.Err() != nil {
+			return
+		}
+		reason = notReplayable(rec, p, &before, before.same(&was) || older && !before.chance && !rec.Masked, r.base)
 	}
-	before := r.evaluate(ctx, r.base, rec, p)
-	if ctx.Err() != nil {
-		return
-	}
-	reason := notReplayable(rec, p, &before, before.same(&was) || older && !before.chance && !rec.Masked, r.base)
 	flips := !now.same(&before)
 	if reason == "" && flips && now.chance {
 		reason = Nondeterministic
@@ -88,6 +88,20 @@ func (r *run) replay(ctx context.Context, i int) {
 		f := flip{record: i, before: before, after: now, kind: review.KindOf(r.outcome(ctx, rec, &before), r.outcome(ctx, rec, &now))}
 		r.flips = append(r.flips, f)
 		r.result.Flips[f.kind]++
+	}
+}
+
+// unlikeRecord says why a record that the candidate answers otherwise is no flip, where there is no base; empty: it is one.
+func unlikeRecord(rec *records.Record, now *answer, same bool) string {
+	switch {
+	case same:
+		return ""
+	case rec.Masked:
+		return Masked
+	case now.chance:
+		return Nondeterministic
+	default:
+		return ""
 	}
 }
 

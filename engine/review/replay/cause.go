@@ -35,6 +35,9 @@ func newCauses(r *run) *causes {
 		run: r, edited: map[string]bool{}, rules: map[string]*definition{}, canVary: map[string]bool{}, names: map[*ast.Rule]string{},
 		evalPath: map[string]*path{},
 	}
+	if r.review == nil {
+		return c
+	}
 	for _, rule := range r.review.Rules {
 		if rule.Change != review.Moved {
 			c.edited[rule.Path] = true
@@ -142,13 +145,29 @@ func (c *causes) of(ctx context.Context, f *flip) review.Cause {
 	rec := &c.recs[f.record]
 	x := &comparison{causes: c, rec: rec, was: newExits(c.names), is: newExits(c.names), visited: map[string]bool{}}
 	p := c.paths[rec.Path]
-	x.observe(ctx, c.base, p, x.was)
 	x.observe(ctx, c.candidate, p, x.is)
 	ref := refOf(p.Path)
+	if c.base == nil {
+		return x.answering(ref)
+	}
+	x.observe(ctx, c.base, p, x.was)
 	if name := x.deepestOf(ctx, c.rulesAt(ref)); name != "" {
 		return x.causeIn(name)
 	}
 	return review.Cause{Data: c.changedData(ref)}
+}
+
+// answering is the clause that gives the candidate's answer, or would: the deepest cause is not known without a base.
+func (x *comparison) answering(ref ast.Ref) review.Cause {
+	rules := x.candidate.RulesAt(ref)
+	if len(rules) == 0 {
+		return review.Cause{}
+	}
+	rule := rules[0]
+	if held := clausesOf(x.is.rules[nameOf(rule)]); len(held) > 0 {
+		rule = held[0]
+	}
+	return review.Cause{Rule: nameOf(rule), File: rule.Location.File, Row: rule.Location.Row}
 }
 
 func refOf(p engine.Path) ast.Ref {

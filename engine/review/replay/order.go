@@ -33,10 +33,11 @@ func (r *run) pathOf(name string) *path {
 	r.paths[name] = p
 	var err error
 	if p.Path, err = engine.ParsePath(name); err == nil {
-		p.reached = r.review.Reaches(p.Path)
+		p.reached = r.review == nil || r.review.Reaches(p.Path)
 	}
 	if p.reached {
-		p.varies = len(r.base.NondeterministicBuiltins(p.Path))+len(r.candidate.NondeterministicBuiltins(p.Path)) > 0
+		p.varies = len(r.candidate.NondeterministicBuiltins(p.Path)) > 0 ||
+			r.base != nil && len(r.base.NondeterministicBuiltins(p.Path)) > 0
 	}
 	return p
 }

@@ -8,7 +8,7 @@ package replay
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"math"
 	"runtime"
 	"time"
@@ -44,14 +44,15 @@ type Options struct {
 	OnAnswer func(record int, result []byte, failure string)
 }
 
-// Run replays. base must not be nil. A context that ends, or a budget that is used up, is no error: the result says how
-// much was done. The error is about generations that cannot be compared. Neither generation is changed. Run uses one
+// Run replays. Without a base, which is nil then, the recorded answers speak for it: every record counts as reached, and
+// of a flip only the clause of the candidate is known that gave the answer. A context that ends, or a budget that is used up, is no error: the result says how
+// much was done. The error is that there is no candidate. Neither generation is changed. Run uses one
 // goroutine; several may run at the same time.
 func Run(
 	ctx context.Context, base, candidate *engine.Generation, recs []records.Record, o Options,
 ) (*review.Replay, error) {
-	if base == nil || candidate == nil {
-		return nil, fmt.Errorf("replay: there is no policy to compare with")
+	if candidate == nil {
+		return nil, errors.New("replay: there is no policy to replay with")
 	}
 	r := newRun(base, candidate, recs, o)
 	for _, i := range r.order() {
@@ -70,8 +71,8 @@ func Run(
 // run is one replay.
 type run struct {
 	Options
-	review          *review.Review
-	base, candidate *engine.Generation
+	review          *review.Review     // nil without a base
+	base, candidate *engine.Generation // base may be nil
 	recs            []records.Record
 
 	begun time.Time
@@ -95,16 +96,21 @@ type flip struct {
 func newRun(base, candidate *engine.Generation, recs []records.Record, o Options) *run {
 	r := &run{
 		Options: o, review: o.Review, recs: recs, begun: time.Now(),
-		paths: map[string]*path{}, strata: map[string]*stratum{}, outcomes: review.NewOutcomes(base),
+		paths: map[string]*path{}, strata: map[string]*stratum{},
 		result: &review.Replay{Records: len(recs), NotReplayable: map[string]int{}, Flips: map[review.FlipKind]int{}},
-	}
-	if r.review == nil {
-		r.review = review.Of(base, candidate)
 	}
 	if r.Timeout == 0 {
 		r.Timeout = DefaultTimeout
 	}
-	r.base, r.candidate = base.Alone(r.Timeout), candidate.Alone(r.Timeout)
+	r.candidate = candidate.Alone(r.Timeout)
+	if base == nil {
+		r.review, r.outcomes = nil, review.NewOutcomes(candidate)
+	} else {
+		if r.review == nil {
+			r.review = review.Of(base, candidate)
+		}
+		r.base, r.outcomes = base.Alone(r.Timeout), review.NewOutcomes(base)
+	}
 	r.unseen = newUnseen(r.review, r.candidate)
 	r.work.share = o.Share
 	return r

@@ -21,6 +21,9 @@ const (
 // timeSlower evaluates some records of the paths with most of them once more, on both sides in turns, so that what else
 // the machine does falls on both. A path that seems slower is looked at again, and the lower factor counts.
 func (r *run) timeSlower(ctx context.Context) {
+	if r.base == nil {
+		return
+	}
 	var often []*path
 	for _, p := range r.paths {
 		if len(p.replayed) >= minTimed {

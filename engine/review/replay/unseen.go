@@ -20,8 +20,12 @@ type place struct {
 // unseen is the clauses of changed rules that held in no record yet. It is a tracer until all of them have.
 type unseen struct{ clauses map[place]bool }
 
+// newUnseen watches for the clauses that a review names; it may be nil.
 func newUnseen(r *review.Review, candidate *engine.Generation) *unseen {
 	u := &unseen{clauses: map[place]bool{}}
+	if r == nil {
+		return u
+	}
 	for _, rule := range r.Rules {
 		if rule.Change != review.Changed && rule.Change != review.Added {
 			continue
