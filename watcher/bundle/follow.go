@@ -28,7 +28,12 @@ func (s *Source) follow(ctx context.Context, name string, get Get) {
 		if ctx.Err() != nil {
 			return
 		}
-		s.note(name, sent, answer, err)
+		if s.note(name, sent, answer, err) {
+			select {
+			case s.news <- struct{}{}:
+			default:
+			}
+		}
 		pause := around(s.cfg.Poll)
 		switch {
 		case err != nil:
@@ -105,7 +110,7 @@ const requestTimeout = time.Minute
 func (s *Source) read(ctx context.Context, name string, response *http.Response) (*version, error) {
 	body := &counter{in: response.Body, left: s.cfg.MaxBytes}
 	v := &version{etag: response.Header.Get("ETag")}
-	v.unpacked, v.refused = s.cfg.Unpack(ctx, name, body)
+	v.unpacked, v.refused = s.cfg.Unpack(ctx, name, v.etag, body)
 	v.bytes = body.n
 	switch {
 	case errors.Is(body.err, errTooLong):
@@ -124,33 +129,36 @@ func (s *Source) etag(name string) string {
 	return s.bundles[name].health.ETag
 }
 
-// note keeps what a request came to, and tells of it if it is news.
-func (s *Source) note(name string, sent time.Time, a answer, err error) {
+// note keeps what a request came to, tells of it if it is news, and reports whether there is another tree. A version that is
+// older than one that a later request brought is dropped: the next request brings what is new.
+func (s *Source) note(name string, sent time.Time, a answer, err error) (changed bool) {
 	s.mu.Lock()
-	b := s.bundles[name]
-	before, v := b.health, a.version
+	b, v := s.bundles[name], a.version
+	before := b.health
 	b.health.Error = ""
 	if err != nil {
 		b.health.Error = err.Error()
 	} else {
 		b.contact = sent
 	}
-	if v != nil {
+	if v != nil && !sent.Before(b.newest) {
+		b.newest = sent
 		b.health.ETag, b.health.Refused = v.etag, ""
 		b.health.Fetched++
 		b.health.Bytes += v.bytes
 		if v.refused != nil {
 			b.health.Refused = v.refused.Error()
+		} else {
+			b.unpacked, changed = v.unpacked, true
+			s.plant()
 		}
 	}
 	now := b.health
 	s.mu.Unlock()
-	if v != nil && v.refused == nil {
-		s.take(name, v.unpacked)
-	}
 	if s.cfg.Changed != nil && now != before {
 		s.cfg.Changed(name, now)
 	}
+	return changed
 }
 
 // around is a time from half to one and a half of a pause, so that many that began together do not go on together.

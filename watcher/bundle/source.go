@@ -33,8 +33,8 @@ type Config struct {
 	LongPoll time.Duration  // that a server is asked to wait for news; default [DefaultLongPoll]; negative: not at all
 	MaxBytes int64          // of one bundle as it is sent; default [DefaultMaxBytes]
 
-	// Unpack reads one bundle. It is called from several goroutines. Required.
-	Unpack func(ctx context.Context, name string, in io.Reader) (Unpacked, error)
+	// Unpack reads one bundle, which the server calls etag. It is called from several goroutines. Required.
+	Unpack func(ctx context.Context, name, etag string, in io.Reader) (Unpacked, error)
 	// Tree makes one directory of what was unpacked, by the names of the bundles. Required.
 	Tree func(map[string]Unpacked) (fs.FS, error)
 	// Changed is told when a bundle's [Health] has changed other than in its times. It must not block. Nil: nothing is told.
@@ -73,6 +73,7 @@ type followed struct {
 	health   Health
 	contact  time.Time // zero: never
 	unpacked Unpacked  // nil: none
+	newest   time.Time // when the request was sent that brought the last version
 }
 
 // New makes a source that asks for nothing before Run.
@@ -151,6 +152,35 @@ func (s *Source) Adopt(name, etag string, unpacked Unpacked) {
 	s.plant()
 }
 
+// Refresh asks for each bundle now, and returns when [Source.FS] is as new as the servers were when it was called. It sends no
+// change. The error says which servers did not answer, or what could not be taken.
+func (s *Source) Refresh(ctx context.Context) error {
+	names := slices.Sorted(maps.Keys(s.cfg.Bundles))
+	failed := make([]error, len(names))
+	var asking sync.WaitGroup
+	for i, name := range names {
+		asking.Go(func() {
+			sent := time.Now()
+			a, err := s.ask(ctx, name, s.cfg.Bundles[name], false)
+			s.note(name, sent, a, err)
+			switch {
+			case err != nil:
+				failed[i] = fmt.Errorf("bundle %s: %w", name, err)
+			case s.refused(name) != "":
+				failed[i] = fmt.Errorf("bundle %s: %s", name, s.refused(name))
+			}
+		})
+	}
+	asking.Wait()
+	return errors.Join(failed...)
+}
+
+func (s *Source) refused(name string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.bundles[name].health.Refused
+}
+
 // Run asks for the bundles until ctx ends, and sends a change to out for each new version. While nothing receives from out,
 // changes merge. It returns nil when ctx ends. Call it once.
 func (s *Source) Run(ctx context.Context, out chan<- watcher.Change) error {
@@ -170,18 +200,6 @@ func (s *Source) Run(ctx context.Context, out chan<- watcher.Change) error {
 			return nil
 		case out <- watcher.Change{Rescan: true, Reason: "a bundle was fetched", At: time.Now()}:
 		}
-	}
-}
-
-// take hands a version over that was sent.
-func (s *Source) take(name string, unpacked Unpacked) {
-	s.mu.Lock()
-	s.bundles[name].unpacked = unpacked
-	s.plant()
-	s.mu.Unlock()
-	select {
-	case s.news <- struct{}{}:
-	default:
 	}
 }
 

@@ -20,7 +20,7 @@ import (
 )
 
 // text takes a bundle for its text, and refuses one that begins with "bad".
-func text(_ context.Context, _ string, in io.Reader) (bundle.Unpacked, error) {
+func text(_ context.Context, _, _ string, in io.Reader) (bundle.Unpacked, error) {
 	content, err := io.ReadAll(in)
 	if strings.HasPrefix(string(content), "bad") {
 		return nil, errors.New("it is bad")
@@ -305,4 +305,26 @@ func TestPausesGrowAndServersAreHeard(t *testing.T) {
 			t.Error("asked again after", pause)
 		}
 	})
+}
+
+// TestWhoAsksForAReloadGetsTheNewest has the next look of its own far away.
+func TestWhoAsksForAReloadGetsTheNewest(t *testing.T) {
+	web := newServer(t, "one")
+	s, changes := run(t, bundle.Config{Bundles: map[string]bundle.Get{"b": web.get}, Poll: time.Hour})
+	<-changes
+	web.set("two")
+	if err := s.Refresh(t.Context()); err != nil || contentOf(t, s, "b") != "two" {
+		t.Error(err)
+	}
+	web.set("bad")
+	if err := s.Refresh(t.Context()); err == nil || err.Error() != "bundle b: it is bad" || contentOf(t, s, "b") != "two" {
+		t.Error(err)
+	}
+	if err := s.Refresh(t.Context()); err == nil || err.Error() != "bundle b: it is bad" {
+		t.Error("a bad version is no news, and no success:", err)
+	}
+	web.Close()
+	if err := s.Refresh(t.Context()); err == nil || !strings.Contains(err.Error(), "bundle b: ") || contentOf(t, s, "b") != "two" {
+		t.Error(err)
+	}
 }
