@@ -169,7 +169,7 @@ func (s *Server) guardrailState(detailed bool) ClientState {
 		state.State = stateError
 	}
 	if detailed {
-		state.Details = map[string]any{"policy": StateName(now, s.cfg.PolicyDir)}
+		state.Details = map[string]any{"policy": StateName(now, s.place())}
 		if now.Refused != nil {
 			state.LastError = now.Refused.Error()
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"time"
 
@@ -19,7 +20,7 @@ const AnnounceAudit = "audit"
 
 // reload is POST /policy/reload. All its effects are announcements of the engine.
 func (s *Server) reload(w http.ResponseWriter, r *http.Request) error {
-	if s.cfg.PolicyDir == "" {
+	if s.place() == "" {
 		return &decision.HTTPError{Status: http.StatusServiceUnavailable, Message: "policy_dir not configured"}
 	}
 	dry, err := truth(r, "dry_run")
@@ -41,6 +42,11 @@ func (s *Server) reload(w http.ResponseWriter, r *http.Request) error {
 	}
 	if asked.Confirm, err = confirmsWithin(r); err != nil {
 		return err
+	}
+	if s.cfg.Refresh != nil {
+		if err := s.cfg.Refresh(r.Context()); err != nil {
+			asked.Source = unfetched{err}
+		}
 	}
 	// If the caller leaves, the wait ends but the attempt goes on.
 	report, err := s.cfg.Engine.Reload(r.Context(), asked)
@@ -186,3 +192,8 @@ func client(r *http.Request) string {
 	const maxBytes = 64
 	return name[:min(len(name), maxBytes)]
 }
+
+// unfetched is what a source holds that did not answer: a reload that asks for it fails, on record like any other.
+type unfetched struct{ err error }
+
+func (u unfetched) Open(string) (fs.File, error) { return nil, u.err }

@@ -24,18 +24,22 @@ import (
 
 // Config is what a Server needs. Token is required, and one of Engine and Source.
 type Config struct {
-	Engine    *engine.Engine         // nil in a validate-only sidecar, which serves no decisions
-	Source    func() (fs.FS, error)  // the policy directory, for the validate-only reload; required when Engine is nil
-	PolicyDir string                 // as the operator wrote it; empty when the embedded pack serves
-	Chosen    func() PolicyChoice    // how PolicyDir was chosen; may be nil
-	DataDir   string                 // the sidecar's own directory, for GET /status
-	Token     string                 // required; its name is [gate.DefaultName], and it may do everything
-	BindHost  string                 // the host that the listener was bound to
-	Watch     func() Watch           // the watch's health; nil when nothing is watched
-	Metrics   *metrics.Metrics       // nil: the server's own
-	Settings  func() *SettingsStatus // how config.yaml was taken; nil: it is not read again
-	LastGood  func() *LastGood       // the policy kept for the next start; nil when none is kept
-	Control   *control.Governor      // what is ordered about the policy that serves; nil when there is no directory
+	Engine    *engine.Engine        // nil in a validate-only sidecar, which serves no decisions
+	Source    func() (fs.FS, error) // the policy directory, for the validate-only reload; required when Engine is nil
+	PolicyDir string                // as the operator wrote it; empty when the embedded pack or a source serves
+	SourceURL string                // of what is followed instead of a directory; empty: none
+
+	SourceHealth func() *Source              // how it goes with it; may be nil
+	Refresh      func(context.Context) error // fetches what a reload is about; may be nil
+	Chosen       func() PolicyChoice         // how PolicyDir was chosen; may be nil
+	DataDir      string                      // the sidecar's own directory, for GET /status
+	Token        string                      // required; its name is [gate.DefaultName], and it may do everything
+	BindHost     string                      // the host that the listener was bound to
+	Watch        func() Watch                // the watch's health; nil when nothing is watched
+	Metrics      *metrics.Metrics            // nil: the server's own
+	Settings     func() *SettingsStatus      // how config.yaml was taken; nil: it is not read again
+	LastGood     func() *LastGood            // the policy kept for the next start; nil when none is kept
+	Control      *control.Governor           // what is ordered about the policy that serves; nil when there is no directory
 	// Past is what served before; nil: nothing is kept.
 	Past *Past
 	// Actor names who caused a reload; nil: the trigger's actor.

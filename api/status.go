@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -112,6 +113,9 @@ func (s *Server) status(w http.ResponseWriter, _ *http.Request) error {
 			answer.Review = SummaryOf(j)
 		}
 	}
+	if s.cfg.SourceHealth != nil {
+		answer.Source = s.cfg.SourceHealth()
+	}
 	if s.cfg.Engine != nil {
 		s.describe(&answer, s.cfg.Engine.Status())
 	}
@@ -119,11 +123,14 @@ func (s *Server) status(w http.ResponseWriter, _ *http.Request) error {
 	return nil
 }
 
+// place names where policy comes from; empty: the embedded pack.
+func (s *Server) place() string { return cmp.Or(s.cfg.SourceURL, s.cfg.PolicyDir) }
+
 func (s *Server) choice() PolicyChoice {
 	switch {
 	case s.cfg.Chosen != nil:
 		return s.cfg.Chosen()
-	case s.cfg.PolicyDir == "":
+	case s.place() == "":
 		return PolicyChoice{From: "embedded"}
 	default:
 		return PolicyChoice{From: "set"}
@@ -132,8 +139,8 @@ func (s *Server) choice() PolicyChoice {
 
 // StateName names what serves: the state of the engine or, while it serves the embedded pack because there is
 // no policy directory, "embedded".
-func StateName(now *engine.Status, policyDir string) string {
-	if policyDir == "" && now.State == engine.StateCurrent {
+func StateName(now *engine.Status, place string) string {
+	if place == "" && now.State == engine.StateCurrent {
 		return "embedded"
 	}
 	return string(now.State)
@@ -141,7 +148,7 @@ func StateName(now *engine.Status, policyDir string) string {
 
 func (s *Server) describe(answer *StatusAnswer, now *engine.Status) {
 	answer.Findings = FindingsOf(now.Lost)
-	answer.State, answer.StateSince = StateName(now, s.cfg.PolicyDir), now.Since
+	answer.State, answer.StateSince = StateName(now, s.place()), now.Since
 	if g := now.Generation; g != nil {
 		answer.Generation, answer.Revision, answer.LoadedAt = g.Number(), g.Revision(), OptionalTime(g.LoadedAt())
 		answer.Modules, answer.DataFiles = g.Counts()

@@ -77,6 +77,7 @@ type StatusAnswer struct {
 	DataFiles  int         `json:"data_files"`
 	LastReload LastReload  `json:"last_reload"`
 	Control    *Control    `json:"control,omitempty"` // left out when there is no directory to follow
+	Source     *Source     `json:"source,omitempty"`  // left out for a directory
 	Watch      Watch       `json:"watch"`
 	NotLoaded  []NotLoaded `json:"not_loaded,omitempty"` // files that look like policy or data
 	MoreOfThem int         `json:"not_loaded_more,omitempty"`
@@ -229,4 +230,22 @@ func OptionalTime(t time.Time) *time.Time {
 		return nil
 	}
 	return &t
+}
+
+// Source is where policy comes from if not from a directory.
+type Source struct {
+	URL     string                  `json:"url"`
+	Bundles map[string]SourceBundle `json:"bundles"`
+}
+
+// SourceBundle is how it goes with one bundle of a source.
+type SourceBundle struct {
+	Revision string `json:"revision"` // of the newest version that was taken, as its manifest calls it
+	ETag     string `json:"etag"`     // of the newest version that was sent
+	Fetched  uint64 `json:"fetched"`  // versions that were sent since the start
+	Bytes    uint64 `json:"bytes"`
+	Error    string `json:"error,omitempty"`   // why the last request was not answered
+	Refused  string `json:"refused,omitempty"` // why the newest version was not taken
+	// ContactSeconds is how long ago the last request was sent that was answered; null: none was since the start.
+	ContactSeconds *float64 `json:"contact_seconds"`
 }

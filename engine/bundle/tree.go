@@ -16,9 +16,19 @@ import (
 	"github.com/open-policy-agent/opa/v1/util"
 )
 
-// below is the folder of the tree that holds the bundles. A policy directory with a folder of this name has its policy there
-// alone, so a bundle with a folder of this name would lose all else if it were at the root.
-const below = "rego"
+// nestedRoot is a folder that has the whole policy of a directory that has it.
+const nestedRoot = "rego"
+
+// rootOf is where bundles are in the tree: below a folder of that name if one of them has such a folder, which would
+// hide all else.
+func rootOf(bundles map[string]*Bundle) string {
+	for _, b := range bundles {
+		if slices.ContainsFunc(b.Files, func(f File) bool { return strings.HasPrefix(f.Path, nestedRoot+"/") }) {
+			return nestedRoot
+		}
+	}
+	return ""
+}
 
 // Tree makes one policy directory of bundles, by their names. The data of each is where it is in OPA, and
 // data.system.bundles has the manifest of each. An error says which bundles do not go together.
@@ -31,6 +41,7 @@ func Tree(bundles map[string]*Bundle) (fs.FS, error) {
 			}
 		}
 	}
+	below := rootOf(bundles)
 	files := map[string][]byte{}
 	data := map[string][]File{} // by folder
 	for _, name := range names {
@@ -52,7 +63,7 @@ func Tree(bundles map[string]*Bundle) (fs.FS, error) {
 	}
 	own := path.Join(below, "system", "bundles", "data.json")
 	if files[own] != nil {
-		return nil, fmt.Errorf("%s: data.system.bundles is for the manifests of the bundles", strings.TrimPrefix(own, below+"/"))
+		return nil, fmt.Errorf("%s: data.system.bundles is for the manifests of the bundles", path.Base(own))
 	}
 	files[own] = manifests
 	return memfs.New(sorted(files)), nil

@@ -142,6 +142,13 @@ func (s *Source) Health() map[string]Health {
 	return all
 }
 
+// Newest is what was made of the newest version of a bundle that was taken; nil if there is none.
+func (s *Source) Newest(name string) Unpacked {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.bundles[name].unpacked
+}
+
 // Adopt takes a version that was kept from an earlier run, with its ETag, for what serves until a newer one is sent. It comes
 // before Run.
 func (s *Source) Adopt(name, etag string, unpacked Unpacked) {

@@ -20,6 +20,7 @@ type PolicyFrom string
 const (
 	PolicySet      PolicyFrom = "set"      // the directory that a flag, the environment or config.yaml names
 	PolicyFound    PolicyFrom = "found"    // the directory policies in the data directory
+	PolicySourced  PolicyFrom = "source"   // what --source names, which is no directory
 	PolicyEmbedded PolicyFrom = "embedded" // the default pack in the program
 )
 
@@ -32,6 +33,9 @@ var errDataDirIsPolicyDir = errors.New("the policy directory must not be the dat
 
 // choosePolicy completes a setting that names a directory, or finds the directory where none is named.
 func (s *Settings) choosePolicy() error {
+	if elsewhere, err := s.chooseSource(); elsewhere || err != nil {
+		return err
+	}
 	switch {
 	case s.PolicyDir == "" && s.policySource != "":
 		s.PolicyFrom, s.PolicyWhy = PolicyEmbedded, s.policySource+" is empty"
@@ -85,15 +89,23 @@ func (s Settings) FindPolicy() (dir string, from PolicyFrom, why string) {
 	}
 }
 
-// HistoryDir is where the last good policies of a policy directory are kept.
-func (s Settings) HistoryDir(policyDir string) string {
-	name := sha256.Sum256([]byte(absolute(policyDir)))
+// HistoryDir is where the last good policies of a place are kept: a policy directory, or the URL of a source.
+func (s Settings) HistoryDir(place string) string {
+	if !strings.Contains(place, "://") {
+		place = absolute(place)
+	}
+	name := sha256.Sum256([]byte(place))
 	return filepath.Join(s.DataDir, "history", hex.EncodeToString(name[:6]))
 }
 
-// ControlFile is where the orders about a policy directory are kept.
-func (s Settings) ControlFile(policyDir string) string {
-	return filepath.Join(s.DataDir, "control", filepath.Base(s.HistoryDir(policyDir))+".json")
+// SourceDir is where the bundles of a source are kept for the next start.
+func (s Settings) SourceDir(place string) string {
+	return filepath.Join(s.DataDir, "sources", filepath.Base(s.HistoryDir(place)))
+}
+
+// ControlFile is where the orders about a place are kept.
+func (s Settings) ControlFile(place string) string {
+	return filepath.Join(s.DataDir, "control", filepath.Base(s.HistoryDir(place))+".json")
 }
 
 func (s Settings) policiesDir() string { return filepath.Join(s.DataDir, policiesFolder) }

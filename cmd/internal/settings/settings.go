@@ -14,6 +14,7 @@ type Settings struct {
 	PolicyFrom PolicyFrom
 	PolicyWhy  string // why PolicyDir was chosen, for people
 	DataDir    string
+	Source     Source
 
 	APIBind     string
 	APIPort     int    // 0: a free one

@@ -94,7 +94,7 @@ func (s *Sidecar) countReport(ctx context.Context, r engine.Report) error {
 func (s *Sidecar) recordReport(ctx context.Context, r engine.Report) error {
 	record := audit.Record{
 		Time: r.StartedAt.Add(r.Duration), Action: audit.ActionPolicyReload, Actor: s.who.actor(r),
-		Target: s.cfg.Settings.PolicyDir, RequestID: r.Trigger.RequestID,
+		Target: s.cfg.Settings.Place(), RequestID: r.Trigger.RequestID,
 	}
 	details := s.lifecycle(r).Details
 	switch r.Result {
@@ -154,7 +154,7 @@ func (s *Sidecar) lifecycle(r engine.Report) events.Event {
 		e.Transition = transitionUnchanged
 	}
 	e.Details = map[string]any{
-		"trigger": string(r.Trigger.Kind), "actor": s.who.actor(r), "policy_dir": s.cfg.Settings.PolicyDir,
+		"trigger": string(r.Trigger.Kind), "actor": s.who.actor(r), "policy_dir": s.cfg.Settings.Place(),
 		"duration_ms": float64(r.Duration.Microseconds()) / 1000,
 	}
 	if r.Trigger.Client != "" {

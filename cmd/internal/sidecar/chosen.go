@@ -15,7 +15,7 @@ func (s *Sidecar) chosen() api.PolicyChoice {
 	choice := api.PolicyChoice{From: string(set.PolicyFrom), Why: set.PolicyWhy}
 	if choice.From == "" { // the settings were not resolved, as in tests
 		choice.From = string(settings.PolicySet)
-		if set.PolicyDir == "" {
+		if set.Place() == "" {
 			choice.From = string(settings.PolicyEmbedded)
 		}
 	}

@@ -19,7 +19,7 @@ func (s *Sidecar) openControl() (err error) {
 	s.control, err = control.Open(control.Config{
 		Reviewed: s.reviewer.before(), Strict: s.reviewer.before(),
 		Confirm: set.SafetyConfirm, MaxStale: set.MaxStale,
-		Path: set.ControlFile(set.PolicyDir), History: s.history, Noted: s.keeper.Noted, Tell: s.tellControl,
+		Path: set.ControlFile(set.Place()), History: s.history, Noted: s.keeper.Noted, Tell: s.tellControl,
 		Warn: func(message string, err error) {
 			s.cfg.Logger.Error(message, zap.String("subsystem", "policy"), zap.Error(err))
 		},
@@ -52,7 +52,7 @@ func (s *Sidecar) runControl(ctx context.Context, loaded <-chan struct{}) error 
 
 // tellControl announces what became of an order: an event, a record and a line of the log. The error is that of the record.
 func (s *Sidecar) tellControl(ctx context.Context, c control.Change) error {
-	details := map[string]any{"actor": c.By.Actor, "policy_dir": s.cfg.Settings.PolicyDir, "control": api.ControlOf(control.Status{Record: c.After})}
+	details := map[string]any{"actor": c.By.Actor, "policy_dir": s.cfg.Settings.Place(), "control": api.ControlOf(control.Status{Record: c.After})}
 	for name, text := range map[string]string{
 		"reason": c.By.Reason, "client": c.By.Client, "digest": c.Digest, "revision_from": c.From, "revision": c.To, "refused": c.Refused,
 	} {
@@ -85,7 +85,7 @@ func (s *Sidecar) tellControl(ctx context.Context, c control.Change) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
 	defer cancel()
 	record := audit.Record{
-		Time: c.Time, Action: "policy-" + string(c.Transition), Actor: c.By.Actor, Target: s.cfg.Settings.PolicyDir, RequestID: c.By.RequestID,
+		Time: c.Time, Action: "policy-" + string(c.Transition), Actor: c.By.Actor, Target: s.cfg.Settings.Place(), RequestID: c.By.RequestID,
 		RevisionFrom: c.From, RevisionTo: c.To, Generation: c.Generation, Message: c.By.Reason, Details: audit.JSON(details),
 	}
 	if level != zap.InfoLevel {

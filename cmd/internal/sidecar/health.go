@@ -25,7 +25,7 @@ func (s *Sidecar) moment() moment {
 	m := moment{state: string(engine.StateEmpty), watch: watcher.Health{Mode: off, State: off}}
 	if s.engine != nil {
 		status := s.engine.Status()
-		m.state, m.since = api.StateName(status, s.cfg.Settings.PolicyDir), status.Since
+		m.state, m.since = api.StateName(status, s.cfg.Settings.Place()), status.Since
 		m.generation = s.generation()
 	}
 	if s.watcher != nil {

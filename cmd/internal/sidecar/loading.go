@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -46,7 +47,7 @@ type mark struct {
 // openLoadMark reads the mark of an earlier start. A mark that cannot be read was half-written by one that died.
 func (s *Sidecar) openLoadMark() *loadMark {
 	m := &loadMark{
-		path: filepath.Join(s.cfg.Settings.DataDir, "loading.json"), dir: absolute(s.cfg.Settings.PolicyDir), files: s.fingerprint,
+		path: filepath.Join(s.cfg.Settings.DataDir, "loading.json"), dir: s.place(), files: s.fingerprint,
 	}
 	m.unproven.Store(true)
 	text, err := os.ReadFile(m.path)
@@ -94,11 +95,13 @@ func (m *loadMark) deadly() bool {
 // fingerprint is empty where the directory cannot be listed, or holds more than the limits allow: then no file of
 // it is read.
 func (s *Sidecar) fingerprint() string {
-	src, err := source.Open(s.cfg.Settings.PolicyDir, s.dirConfig())
+	src, err := s.source()
 	if err != nil {
 		return ""
 	}
-	defer src.Close() //nolint:errcheck // it was only read
+	if closer, ok := src.(io.Closer); ok {
+		defer closer.Close() //nolint:errcheck // it was only read
+	}
 	files, err := source.Fingerprint(context.Background(), src, source.Options{Limits: s.limits()})
 	if err != nil {
 		return ""
@@ -127,14 +130,17 @@ func (s *Sidecar) marked() (fs.FS, error) {
 	if m.holding.Load() {
 		return nil, fmt.Errorf("policy directory %s: %d starts ended while they loaded these files; %w", m.dir, m.died.Deaths, errHeld)
 	}
-	dir, err := source.Open(s.cfg.Settings.PolicyDir, s.dirConfig())
+	src, err := s.source()
 	if err != nil {
 		return nil, err
 	}
 	if err := m.begin(); err != nil {
 		s.cfg.Logger.Warn("if the process ends while it loads, the next start will not notice", zap.Error(err))
 	}
-	return unproven{dir, m}, nil
+	if dir, ok := src.(*source.Dir); ok {
+		return unproven{dir, m}, nil
+	}
+	return unprovenTree{src, m}, nil
 }
 
 // unproven is a policy directory that is loaded for the first time. The engine closes it when it has loaded it, well
@@ -147,4 +153,23 @@ type unproven struct {
 func (u unproven) Close() error {
 	u.mark.unproven.Store(false)
 	return errors.Join(u.mark.end(), u.Dir.Close())
+}
+
+// unprovenTree is as unproven, of what was fetched.
+type unprovenTree struct {
+	fs.FS
+	mark *loadMark
+}
+
+func (u unprovenTree) Close() error {
+	u.mark.unproven.Store(false)
+	return u.mark.end()
+}
+
+// place names the policy for the mark.
+func (s *Sidecar) place() string {
+	if set := s.cfg.Settings; set.Source.URL != "" {
+		return set.Source.URL
+	}
+	return absolute(s.cfg.Settings.PolicyDir)
 }

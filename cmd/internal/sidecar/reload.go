@@ -19,6 +19,7 @@ func (s *Sidecar) firstLoad(ctx context.Context) {
 	if s.engine == nil {
 		return
 	}
+	s.firstContact(ctx)
 	if s.control != nil && s.control.Begin(ctx, func(f history.Found) error { return s.mayRestore(ctx, f) }) {
 		if m := s.loading; m.died != nil { // what is ordered serves already; the files are only looked at
 			m.holding.Store(m.deadly())
@@ -96,7 +97,7 @@ func (s *Sidecar) recordRestore(ctx context.Context, found history.Found) {
 		skipped[e.Entry.Name] = e.Err.Error()
 	}
 	s.record(ctx, audit.Record{
-		Action: audit.ActionPolicyRestored, Severity: audit.SeverityWarn, Target: s.cfg.Settings.PolicyDir, RevisionTo: found.Info.Revision,
+		Action: audit.ActionPolicyRestored, Severity: audit.SeverityWarn, Target: s.cfg.Settings.Place(), RevisionTo: found.Info.Revision,
 		Generation: s.generation(), Message: "a policy of an earlier run serves: " + found.Entry.Name,
 		Details: audit.JSON(map[string]any{
 			"file": found.Entry.Name, "saved_at": found.Entry.Time, "saved_by_version": found.Info.Version, "skipped": skipped,
@@ -127,7 +128,7 @@ func (s *Sidecar) reloadOnChange(ctx context.Context, loaded <-chan struct{}, ch
 			}
 			s.cfg.Logger.Debug("files changed",
 				zap.Strings("paths", change.Paths), zap.Bool("rescan", change.Rescan), zap.String("reason", change.Reason))
-			s.reload(ctx, engine.Trigger{Kind: kind, Paths: change.Paths, Recheck: change.Rescan})
+			s.reload(ctx, engine.Trigger{Kind: kind, Actor: s.sourceActor(), Paths: change.Paths, Recheck: change.Rescan})
 		}
 	}
 }
@@ -146,6 +147,7 @@ func (s *Sidecar) reloadOnHUP(ctx context.Context, loaded <-chan struct{}) error
 			_ = s.rereadConfig(ctx, reread{trigger: string(engine.TriggerSignal), actor: "SIGHUP", asked: true}) // it has announced an error
 			s.warnOfAppeared()
 			if s.engine != nil {
+				_ = s.refresh(ctx) // its error is reported
 				s.reload(ctx, engine.Trigger{Kind: engine.TriggerSignal, Actor: "SIGHUP"})
 			}
 			if ctx.Err() == nil { // STOPPING=1 must remain the last notification

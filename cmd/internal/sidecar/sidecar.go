@@ -32,6 +32,7 @@ import (
 	"defenseclaw/engine/source"
 	"defenseclaw/policies"
 	"defenseclaw/watcher"
+	"defenseclaw/watcher/bundle"
 	"defenseclaw/worker"
 
 	"go.uber.org/zap"
@@ -68,6 +69,7 @@ type Sidecar struct {
 	control   *control.Governor // the same
 	loading   *loadMark         // the same
 	watcher   *watcher.Watcher  // nil when nothing is watched
+	bundles   *bundle.Source    // nil unless the source is no directory
 	workers   *worker.Pool      // nil without isolation
 	server    *api.Server
 	metrics   *metrics.Metrics
@@ -81,6 +83,8 @@ type Sidecar struct {
 	who       *who
 	schema    schema.Guard // checks data before it serves
 	reviewer  *reviewer    // nil when nothing is reviewed
+
+	keptBundles keptBundles
 
 	differences sync.Mutex // of the file of differences
 }
@@ -149,15 +153,12 @@ func New(cfg Config) (_ *Sidecar, err error) {
 // openHistory opens the store of last good policies. Each policy directory has its own store.
 func (s *Sidecar) openHistory() (err error) {
 	set := s.cfg.Settings
-	if set.PolicyDir == "" || set.ValidateOnly {
+	place := set.Place()
+	if place == "" || set.ValidateOnly {
 		return nil
 	}
-	dir, err := filepath.Abs(set.PolicyDir)
-	if err != nil {
-		return fmt.Errorf("policy directory %s: %w", set.PolicyDir, err)
-	}
 	s.history, err = history.New(history.Config{
-		Dir: set.HistoryDir(dir), Version: s.cfg.Version, Keep: set.HistoryKeep, MaxTotalBytes: set.HistoryBytes,
+		Dir: set.HistoryDir(place), Version: s.cfg.Version, Keep: set.HistoryKeep, MaxTotalBytes: set.HistoryBytes,
 		Notice: func(err error) { s.cfg.Logger.Warn("the index of the history was made anew", zap.Error(err)) },
 	})
 	if err != nil {
@@ -207,8 +208,11 @@ func (s *Sidecar) dirConfig() source.Config {
 	return source.Config{AllowOutside: s.cfg.Settings.OutsideLinks, Overlays: s.cfg.Settings.Overlays}
 }
 
-// source opens the policy directory, or returns the embedded default pack.
+// source opens the policy directory, or returns what was fetched last, or the embedded default pack.
 func (s *Sidecar) source() (fs.FS, error) {
+	if s.bundles != nil {
+		return s.bundles.FS()
+	}
 	if s.cfg.Settings.PolicyDir == "" {
 		return policies.FS(), nil
 	}

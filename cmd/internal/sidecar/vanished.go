@@ -16,7 +16,7 @@ var errFound = errors.New("a file is missing")
 // that policy serves first, so that the engine judges what vanished between two runs as it judges what vanishes in
 // one: a restart must not accept what a reload refuses.
 func (s *Sidecar) lacksServedFiles(ctx context.Context) bool {
-	if s.history == nil || s.cfg.Settings.PolicyDir == "" {
+	if s.history == nil || s.cfg.Settings.Place() == "" {
 		return false
 	}
 	found, err := s.history.Newest(ctx, func(f history.Found) error { return s.mayRestore(ctx, f) })

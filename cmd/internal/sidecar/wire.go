@@ -43,7 +43,7 @@ func (s *Sidecar) wire(token string, byHand bool) (err error) {
 	if err := s.makeWorkers(); err != nil {
 		return err
 	}
-	if err := s.makeEngine(); err != nil {
+	if err := errors.Join(s.makeSource(), s.makeEngine()); err != nil {
 		return err
 	}
 	authzen, err := engine.ParsePath(set.AuthZENPolicy)
@@ -53,7 +53,7 @@ func (s *Sidecar) wire(token string, byHand bool) (err error) {
 	s.server, err = api.New(api.Config{
 		Engine:    s.engine,
 		Source:    s.source,
-		PolicyDir: set.PolicyDir, DataDir: set.DataDir,
+		PolicyDir: set.PolicyDir, SourceURL: set.Source.URL, DataDir: set.DataDir, SourceHealth: s.sourceHealth, Refresh: s.refresh,
 		Chosen:    s.chosen,
 		Token:     token,
 		FindToken: s.tokens.Find,

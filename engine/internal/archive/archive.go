@@ -42,7 +42,7 @@ type Reader struct {
 func NewReader(ctx context.Context, in io.Reader, limits Limits) (*Reader, error) {
 	gz, err := gzip.NewReader(in)
 	if err != nil {
-		return nil, fmt.Errorf("gzip: %w", noEOF(err))
+		return nil, fmt.Errorf("it is not gzipped: %w", noEOF(err))
 	}
 	r := &Reader{ctx: ctx, in: &bounded{in: gz, left: limits.Bytes}, limits: limits, seen: map[string]bool{}, buf: make([]byte, 1<<15)}
 	r.tar = tar.NewReader(r.in)

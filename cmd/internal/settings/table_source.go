@@ -1,0 +1,90 @@
+package settings
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// Source is where policy comes from if not from a directory.
+type Source struct {
+	URL   string        // of a bundle, http or https; empty: a directory, or the embedded pack
+	Creds string        // a file with a bearer token
+	CA    string        // a file with the certificates that sign the server's; empty: the system's
+	Poll  time.Duration // between two looks
+
+	place   string // as it was given
+	foundIn string // the flag, variable or key that sets it; empty: none does
+}
+
+// sourcing are the settings of a source.
+func sourcing(s *Settings) []Setting {
+	return []Setting{
+		{
+			Flag: "source", Env: "DEFENSECLAW_SOURCE", Key: "source.url", value: sourced(&s.Source.foundIn, text(&s.Source.place)),
+			Help: "serve the policy bundle at `URL`, which http:// or https:// begins, and follow it; a directory means the same as --policy-dir",
+		},
+		{
+			Flag: "source-creds", Env: "DEFENSECLAW_SOURCE_CREDS", Key: "source.creds", value: path(&s.Source.Creds),
+			Help: "send the token in `FILE` to the source; it is read again for each request",
+		},
+		{
+			Flag: "source-ca", Env: "DEFENSECLAW_SOURCE_CA", Key: "source.ca", value: path(&s.Source.CA),
+			Help: "trust the certificates in `FILE`, and no others, to sign the source's",
+		},
+		{
+			Flag: "source-poll", Env: "DEFENSECLAW_SOURCE_POLL", Key: "source.poll", Default: "45s", value: duration(&s.Source.Poll),
+			Help: "ask the source for news every `DURATION`, more or less by half; a server that can wait for news is asked to, instead",
+		},
+	}
+}
+
+// Place names where policy comes from: the URL of a source, or the policy directory; empty: the embedded pack.
+func (s Settings) Place() string {
+	if s.Source.URL != "" {
+		return s.Source.URL
+	}
+	return s.PolicyDir
+}
+
+// chooseSource reports whether a source is set that is no directory, and takes one that is.
+func (s *Settings) chooseSource() (bool, error) {
+	given := s.Source.place
+	if given == "" {
+		return false, nil
+	}
+	if s.policySource != "" && s.PolicyDir != "" {
+		return false, fmt.Errorf("%s and %s are both set: one of them was expected", s.Source.foundIn, s.policySource)
+	}
+	scheme, _, isURL := strings.Cut(given, "://")
+	if !isURL {
+		s.PolicyDir, s.policySource = given, s.Source.foundIn
+		return false, nil
+	}
+	u, err := url.Parse(given)
+	switch {
+	case err != nil:
+		return false, fmt.Errorf("%s: %w", s.Source.foundIn, err)
+	case scheme != "http" && scheme != "https":
+		return false, fmt.Errorf("%s is %q: a directory, http://… or https://… was expected", s.Source.foundIn, given)
+	case u.User != nil:
+		return false, fmt.Errorf("%s has a password in it, which logs would show: use --source-creds", s.Source.foundIn)
+	case u.Host == "" || u.Path == "" || u.Path == "/":
+		return false, fmt.Errorf("%s is %q: the URL of a bundle was expected, such as https://example.com/bundle.tar.gz", s.Source.foundIn, given)
+	case scheme == "http" && !loopback(u.Hostname()):
+		return false, fmt.Errorf("%s is %q: %w", s.Source.foundIn, given, errPlainSource)
+	}
+	s.Source.URL = given
+	s.PolicyFrom, s.PolicyWhy = PolicySourced, "set by "+s.Source.foundIn
+	return true, nil
+}
+
+var errPlainSource = errors.New("without TLS, anybody on the way could send another policy; https:// was expected")
+
+func loopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
