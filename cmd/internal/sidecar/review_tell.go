@@ -23,7 +23,7 @@ func (s *Sidecar) tellReview(ctx context.Context, j *review.Judgment) {
 	summary := api.SummaryOf(j)
 	details := map[string]any{
 		"verdict": summary.Verdict, "mode": string(j.Mode), "digest": summary.Digest, "revision_from": summary.Base, "revision": summary.Candidate,
-		"findings": summary.Findings, "found": codesOf(j.Findings), "trigger": j.Trigger, "actor": j.Actor, "policy_dir": s.cfg.Settings.PolicyDir,
+		"findings": summary.Findings, "found": codesOf(j.Findings), "trigger": j.Trigger, "actor": j.Actor, "policy_dir": s.cfg.Settings.Place(),
 		"incomplete": slices.Clone(j.Evidence.Incomplete), "duration_ms": float64(j.Took.Microseconds()) / 1000,
 	}
 	if summary.Flips != nil {
