@@ -34,6 +34,9 @@ type Workers struct {
 	Running int
 	Ended   map[string]uint64 // since the start, by reason
 	Refused uint64            // evaluations that were refused because of what they had ended
+
+	Reviewer         bool   // the process that evaluates changes runs
+	ReviewerRestarts uint64 // starts of it after an end that nobody wanted
 }
 
 // Connections counts those of all listeners.

@@ -172,6 +172,12 @@ func reviewTable() []instrument {
 			help: "Duration of the steps of reviews."},
 		{name: policyReviewFlips, unit: "{decision}", kind: counter, labels: product(flipKinds),
 			help: "Recorded decisions that reviewed changes answer otherwise, by kind; other are those whose answer is neither allow nor deny."},
+		{name: "defenseclaw.reviewer.up", kind: gauge,
+			read: func(now *moment, set setter) { set(bool01(now.Workers.Reviewer)) },
+			help: "1 while the process that evaluates changes runs, otherwise 0: it is started when a change needs it."},
+		{name: "defenseclaw.reviewer.restarts", unit: "{process}", kind: observedCounter,
+			read: func(now *moment, set setter) { set(float64(now.Workers.ReviewerRestarts)) },
+			help: "Starts of that process after an end that nobody wanted."},
 		{name: policyFindings, unit: "{finding}", kind: counter, labels: product(levels),
 			help: "Findings of reviews by level."},
 	}

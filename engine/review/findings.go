@@ -106,7 +106,11 @@ func (t Terms) foundInputs(p *Probe) []Finding {
 	}
 	var found []Finding
 	for _, k := range order {
-		found = append(found, Finding{Level: t.otherAnswers(), Code: CodeFound, Path: k.path,
+		level := t.otherAnswers()
+		if k.kind == OtherFlip || k.kind == FromError { // a new rule has such inputs, and nobody to miss the answer before
+			level = Warn
+		}
+		found = append(found, Finding{Level: level, Code: CodeFound, Path: k.path,
 			Message: fmt.Sprintf("inputs that nobody recorded, %d of them, change the decision of %s: %s", counts[k], k.path, inWords(k.kind))})
 	}
 	return found
@@ -129,6 +133,9 @@ func (t Terms) incomplete(e Evidence) []Finding {
 		part, _, _ := strings.Cut(text, ":")
 		level := t.Incomplete
 		if r := e.Replay; part == PartReplay && r != nil && r.StrataReplayed == r.Strata {
+			level = Warn
+		}
+		if part == PartProbe && e.Probe != nil { // a search proves nothing, so a shorter one is no less
 			level = Warn
 		}
 		add(level, part, text)

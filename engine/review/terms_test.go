@@ -18,6 +18,9 @@ func TestEachFindingHasItsVerdictInEachMode(t *testing.T) {
 	allStrata := review.Evidence{Replay: &review.Replay{Strata: 2, StrataReplayed: 2, Records: 9, Replayed: 3}, Incomplete: []string{"replay: the time was over"}}
 	ended := review.Evidence{Incomplete: []string{"tests: the reviewer ended"}}
 	probed := review.Evidence{Probe: &review.Probe{Found: []review.Flip{{Path: "p/x", Kind: review.OtherFlip}, {Path: "p/x", Kind: review.OtherFlip}}}}
+	allowed := review.Evidence{Probe: &review.Probe{Found: []review.Flip{{Path: "p/x", Kind: review.DenyToAllow}}}}
+	searched := review.Evidence{Probe: &review.Probe{Inputs: 3}, Incomplete: []string{"probe: the time was over after 3 inputs"}}
+	notSearched := review.Evidence{Incomplete: []string{"probe: the reviewer ended"}}
 	of := func(e review.Evidence) func(review.Terms) []review.Finding {
 		return func(t review.Terms) []review.Finding { return t.Findings(e) }
 	}
@@ -33,7 +36,10 @@ func TestEachFindingHasItsVerdictInEachMode(t *testing.T) {
 		"a test fails":               {of(failed), review.Admitted, review.Refused, review.Refused},
 		"tests were not run":         {of(notRun), review.Admitted, review.Refused, review.Held},
 		"decisions flip":             {of(flips), review.Admitted, review.Admitted, review.Held},
-		"inputs were found":          {of(probed), review.Admitted, review.Admitted, review.Held},
+		"inputs were found":          {of(probed), review.Admitted, review.Admitted, review.Admitted},
+		"an input is allowed now":    {of(allowed), review.Admitted, review.Admitted, review.Held},
+		"the search was cut":         {of(searched), review.Admitted, review.Admitted, review.Admitted},
+		"the search was not made":    {of(notSearched), review.Admitted, review.Refused, review.Held},
 		"a replay was cut":           {of(cut), review.Admitted, review.Refused, review.Held},
 		"all strata were replayed":   {of(allStrata), review.Admitted, review.Admitted, review.Admitted},
 		"the reviewer ended":         {of(ended), review.Admitted, review.Refused, review.Held},

@@ -79,6 +79,8 @@ type Settings struct {
 	SafetyHold       string        // findings or always
 	SafetyBudget     time.Duration // of a review before the swap
 	SafetyIncomplete string        // mode, admit, refuse or hold
+	SafetyReviewer   string        // auto or off
+	SafetyGuardsDir  string        // with guards of its own; empty: there is none
 	SafetyConfirm    time.Duration // within which every change has to be confirmed; 0: none has to be
 	MaxStale         time.Duration // for how long decisions are made while the files are broken; 0: for ever
 

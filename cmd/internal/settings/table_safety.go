@@ -24,6 +24,14 @@ func approving(s *Settings) []Setting {
 			Help:  "what becomes of a change whose review is incomplete: `WHAT` is admit, refuse, hold or mode, which is refuse with enforce and hold with hold",
 		},
 		{
+			Flag: "safety-reviewer", Env: "DEFENSECLAW_SAFETY_REVIEWER", Key: "safety.reviewer", Default: "auto", value: choice(&s.SafetyReviewer, "auto", "off"),
+			Help: "evaluate changes `HOW`: auto, in a process of its own where that is needed; or off, only what is little, in the sidecar",
+		},
+		{
+			Flag: "safety-guards-dir", Env: "DEFENSECLAW_SAFETY_GUARDS_DIR", Key: "safety.guards_dir", value: path(&s.SafetyGuardsDir),
+			Help: "have the rules of package system.reload in `DIR` judge changes, in addition to those of the policy",
+		},
+		{
 			Flag: "safety-confirm", Env: "DEFENSECLAW_SAFETY_CONFIRM", Key: "safety.confirm", Default: "0s", value: delay(&s.SafetyConfirm),
 			Help: "take every change of the files back unless policy confirm comes within `DURATION`; 0: none has to be confirmed",
 		},

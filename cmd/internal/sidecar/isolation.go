@@ -127,5 +127,9 @@ func (s *Sidecar) workerHealth() (h metrics.Workers) {
 		now := s.workers.Health()
 		h = metrics.Workers{Running: now.Processes, Ended: now.Ended, Refused: now.Refused}
 	}
+	if s.evaluations != nil {
+		now := s.evaluations.process.Health()
+		h.Reviewer, h.ReviewerRestarts = now.Up, now.Restarts
+	}
 	return h
 }

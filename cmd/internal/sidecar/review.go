@@ -10,19 +10,19 @@ import (
 	"defenseclaw/engine/review"
 )
 
-// A reviewer says what a change of what serves is, and what becomes of it. A review has four steps, in this order:
+// Reviews say what a change of what serves is, and what becomes of it. A review has four steps, in this order:
 //
 //	static    what differs, and what callers would lose; some milliseconds, and nothing is evaluated
 //	evidence  what evaluations show: tests, recorded decisions, inputs that nobody recorded
 //	guards    what the policy's own rules say of the three
 //	verdict   admitted, held or refused, by the findings and the [review.Terms] of the process
 //
-// In the modes enforce and hold it is made by [reviewer.judge], as the Review of the engine's Config: before the change
-// serves, and while what serves goes on serving. In the mode report it is made by [reviewer.run], after the swap and away
+// In the modes enforce and hold it is made by [reviews.judge], as the Review of the engine's Config: before the change
+// serves, and while what serves goes on serving. In the mode report it is made by [reviews.run], after the swap and away
 // from the announcements, so that no edit waits for it; of a burst of edits the last is reviewed. In the mode off there is
 // none. Evidence and guards are functions that may be nil; both have to return soon after their context has ended, and
 // both may be called while an earlier call has not returned.
-type reviewer struct {
+type reviews struct {
 	terms    review.Terms
 	budget   time.Duration // of a review before the swap
 	evidence evidence
@@ -31,6 +31,7 @@ type reviewer struct {
 	actor    func(engine.Step) string                              // may be nil
 	tell     func(context.Context, *review.Judgment)               // may be nil; called once for each review that came to a verdict
 	note     func(context.Context, *review.Judgment)               // may be nil; called for each review of what serves now
+	served   func(context.Context, *engine.Generation)             // may be nil; called for each generation that serves now
 	timed    func(step string, took time.Duration)                 // may be nil
 	control  *control.Governor                                     // nil: nothing is ordered
 
@@ -56,25 +57,25 @@ type judged struct {
 	base, candidate *engine.Generation
 }
 
-func newReviewer(terms review.Terms, budget time.Duration) *reviewer {
-	return &reviewer{terms: terms, budget: budget, newest: make(chan after, 1)}
+func newReviews(terms review.Terms, budget time.Duration) *reviews {
+	return &reviews{terms: terms, budget: budget, newest: make(chan after, 1)}
 }
 
 // Last is the newest review; nil before the first. Not to be changed.
-func (v *reviewer) Last() *review.Judgment {
+func (v *reviews) Last() *review.Judgment {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	return v.last.Judgment
 }
 
-func (v *reviewer) keep(j judged) {
+func (v *reviews) keep(j judged) {
 	v.mu.Lock()
 	v.last = j
 	v.mu.Unlock()
 }
 
 // review makes the steps. The verdict is that of the terms, whatever the mode does with it.
-func (v *reviewer) review(ctx context.Context, s engine.Step, loss *engine.Loss) *review.Judgment {
+func (v *reviews) review(ctx context.Context, s engine.Step, loss *engine.Loss) *review.Judgment {
 	j := &review.Judgment{Mode: v.terms.Mode, Trigger: string(s.Trigger.Kind), Override: s.Trigger.Override, At: time.Now().UTC()}
 	if v.actor != nil {
 		j.Actor = v.actor(s)
@@ -107,7 +108,7 @@ func (v *reviewer) review(ctx context.Context, s engine.Step, loss *engine.Loss)
 	return j
 }
 
-func (v *reviewer) step(name string, do func()) {
+func (v *reviews) step(name string, do func()) {
 	begun := time.Now()
 	do()
 	if v.timed != nil {

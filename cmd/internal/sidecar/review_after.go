@@ -15,8 +15,8 @@ type after struct {
 
 // announce never waits. The engine makes one announcement at a time. What was judged before it serves is not reviewed
 // again.
-func (v *reviewer) announce(_ context.Context, r engine.Report) error {
-	if r.Result != engine.Success || r.Previous == nil {
+func (v *reviews) announce(_ context.Context, r engine.Report) error {
+	if r.Result != engine.Success {
 		return nil
 	}
 	next := after{engine.Step{Trigger: r.Trigger, StartedAt: r.StartedAt, Base: r.Previous, Candidate: r.Generation}, r.Loss}
@@ -33,7 +33,7 @@ func (v *reviewer) announce(_ context.Context, r engine.Report) error {
 
 // judgedBefore is the newest review if it is of the same step and was made before the swap, else nil. What is approved
 // serves under another number, so revisions are compared.
-func (v *reviewer) judgedBefore(s engine.Step) *review.Judgment {
+func (v *reviews) judgedBefore(s engine.Step) *review.Judgment {
 	j := v.Last()
 	if !v.terms.Mode.Before() || j == nil || j.Review.Base == nil ||
 		j.Review.Base.Revision != s.Base.Revision() || j.Review.Candidate.Revision != s.Candidate.Revision() {
@@ -43,7 +43,7 @@ func (v *reviewer) judgedBefore(s engine.Step) *review.Judgment {
 }
 
 // run reviews until ctx ends. A change that follows ends the review of the one before.
-func (v *reviewer) run(ctx context.Context) error {
+func (v *reviews) run(ctx context.Context) error {
 	var next after
 	for have := false; ; {
 		if !have {
@@ -72,7 +72,13 @@ func (v *reviewer) run(ctx context.Context) error {
 }
 
 // reviewAfter reviews what serves already: nothing becomes of the verdict.
-func (v *reviewer) reviewAfter(ctx context.Context, a after) {
+func (v *reviews) reviewAfter(ctx context.Context, a after) {
+	if v.served != nil {
+		defer v.served(ctx, a.Candidate)
+	}
+	if a.Base == nil { // the first policy is no change
+		return
+	}
 	j := v.judgedBefore(a.Step)
 	if j == nil {
 		j = v.review(ctx, a.Step, a.loss)

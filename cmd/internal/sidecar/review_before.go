@@ -9,7 +9,7 @@ import (
 
 // judge is the Review of the engine's Config: the review before the swap. A candidate that was judged over the same base
 // is judged again only if somebody asks.
-func (v *reviewer) judge(ctx context.Context, s engine.Step) (engine.Verdict, error) {
+func (v *reviews) judge(ctx context.Context, s engine.Step) (engine.Verdict, error) {
 	base := ""
 	if s.Base != nil {
 		base = s.Base.Revision()
@@ -41,9 +41,9 @@ func (v *reviewer) judge(ctx context.Context, s engine.Step) (engine.Verdict, er
 }
 
 // Try reviews a step as the review before the swap does, and has no effect.
-func (v *reviewer) Try(ctx context.Context, s engine.Step) *review.Judgment { return v.try(ctx, s) }
+func (v *reviews) Try(ctx context.Context, s engine.Step) *review.Judgment { return v.try(ctx, s) }
 
-func (v *reviewer) try(ctx context.Context, s engine.Step) *review.Judgment {
+func (v *reviews) try(ctx context.Context, s engine.Step) *review.Judgment {
 	bounded, cancel := context.WithTimeout(ctx, v.budget)
 	defer cancel()
 	j := v.review(bounded, s, nil)
@@ -58,7 +58,7 @@ func (v *reviewer) try(ctx context.Context, s engine.Step) *review.Judgment {
 }
 
 // judged is the verdict on a candidate over a base; nil where there is none.
-func (v *reviewer) judged(s engine.Step) *review.Judgment {
+func (v *reviews) judged(s engine.Step) *review.Judgment {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if v.last.base != s.Base || v.last.candidate != s.Candidate {
@@ -68,7 +68,7 @@ func (v *reviewer) judged(s engine.Step) *review.Judgment {
 }
 
 // act turns a verdict into what the engine does.
-func (v *reviewer) act(j *review.Judgment) (engine.Verdict, error) {
+func (v *reviews) act(j *review.Judgment) (engine.Verdict, error) {
 	if j.Verdict == review.Refused {
 		return engine.Verdict{}, j.Refusal()
 	}

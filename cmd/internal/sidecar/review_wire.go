@@ -19,20 +19,22 @@ func (s *Sidecar) makeReviewer() error {
 	if err != nil || mode == review.ModeOff || set.ValidateOnly {
 		return err
 	}
-	s.reviewer = newReviewer(terms, set.SafetyBudget)
+	s.reviewer = newReviews(terms, set.SafetyBudget)
 	s.reviewer.actor = func(step engine.Step) string {
 		return s.who.actor(engine.Report{Trigger: step.Trigger, Result: engine.Success, Generation: step.Candidate, Previous: step.Base, StartedAt: step.StartedAt})
 	}
 	s.reviewer.tell, s.reviewer.note = s.tellReview, s.noteReview
 	s.reviewer.timed = s.timeReview
+	s.makeEvidence()
+	s.makeGuards()
 	return nil
 }
 
 // before reports whether a change is reviewed before it serves. v may be nil.
-func (v *reviewer) before() bool { return v != nil && v.terms.Mode.Before() }
+func (v *reviews) before() bool { return v != nil && v.terms.Mode.Before() }
 
 // forEngine is the Review of the engine's Config; nil where nothing is reviewed before the swap.
-func (v *reviewer) forEngine() func(context.Context, engine.Step) (engine.Verdict, error) {
+func (v *reviews) forEngine() func(context.Context, engine.Step) (engine.Verdict, error) {
 	if !v.before() {
 		return nil
 	}
@@ -40,7 +42,7 @@ func (v *reviewer) forEngine() func(context.Context, engine.Step) (engine.Verdic
 }
 
 // forAPI is what the API tells of reviews; nil where none are made.
-func (v *reviewer) forAPI() *api.Reviews {
+func (v *reviews) forAPI() *api.Reviews {
 	if v == nil {
 		return nil
 	}

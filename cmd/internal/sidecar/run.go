@@ -65,6 +65,7 @@ func (s *Sidecar) parts(ready func()) []part {
 		{keeping, "history", s.keeper != nil, s.keeper.Run},
 
 		{isolating, "workers", s.workers != nil, s.workers.Run},
+		{isolating, "reviewer", s.evaluations != nil, func(ctx context.Context) error { return s.evaluations.process.Run(ctx) }},
 	}
 	return slices.DeleteFunc(all, func(p part) bool { return !p.present })
 }

@@ -82,7 +82,9 @@ type Sidecar struct {
 	live      *liveSettings
 	who       *who
 	schema    schema.Guard // checks data before it serves
-	reviewer  *reviewer    // nil when nothing is reviewed
+	reviewer  *reviews     // nil when nothing is reviewed
+
+	evaluations *evaluations // nil when nothing is evaluated for a review
 
 	keptBundles keptBundles
 

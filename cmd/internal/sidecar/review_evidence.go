@@ -1,0 +1,135 @@
+package sidecar
+
+import (
+	"cmp"
+	"context"
+	"sync"
+	"time"
+
+	"defenseclaw/cmd/internal/gcpacer"
+	"defenseclaw/cmd/internal/reviewer"
+	"defenseclaw/engine"
+	"defenseclaw/engine/review"
+	"defenseclaw/engine/review/records"
+	"defenseclaw/engine/source"
+
+	"go.uber.org/zap"
+)
+
+// evaluations have changes evaluated in a process of their own: the tests beside the policy, recorded decisions and, before
+// a change serves, a search for inputs that nobody recorded.
+type evaluations struct {
+	process *reviewer.Reviewer
+	dir     func() (*source.Dir, error) // the policy directory as it is now; nil: the policy is from elsewhere, without tests
+	limits  source.Limits
+	records func(context.Context) ([]records.Record, error) // nil: none are kept
+	search  time.Duration                                   // of processor time; 0: there is no search
+	timeout time.Duration                                   // of a review that nobody waits for
+
+	mu    sync.Mutex // guards the fields below
+	of    string     // the revision that tests lie beside
+	tests *engine.Tests
+}
+
+// The processor time of a search for inputs before a change serves.
+const enforceSearch, holdSearch = time.Second, 3 * time.Second
+
+// makeEvidence makes what evaluates changes. The process is started when a change needs it.
+func (s *Sidecar) makeEvidence() {
+	set := s.cfg.Settings
+	if s.reviewer == nil {
+		return
+	}
+	off := set.SafetyReviewer == "off"
+	s.evaluations = &evaluations{
+		process: reviewer.New(reviewer.Config{
+			Steps: reviewer.Steps(), Off: off, Ended: s.reportReviewer,
+			MemoryBytes: cmp.Or(set.WorkerBytes, max(minWorkerBytes, int64(gcpacer.Memory()/workerPart))),
+		}),
+		limits: s.limits(), timeout: time.Minute,
+	}
+	if set.PolicyDir != "" {
+		s.evaluations.dir = func() (*source.Dir, error) { return source.Open(set.PolicyDir, s.dirConfig()) }
+	}
+	switch mode := s.reviewer.terms.Mode; {
+	case off: // a search allocates: it is made in a process of its own, or not at all
+	case mode == review.ModeEnforce:
+		s.evaluations.search = enforceSearch
+	case mode == review.ModeHold:
+		s.evaluations.search = holdSearch
+	}
+	s.reviewer.evidence, s.reviewer.served = s.evaluations.evidence, s.evaluations.served
+}
+
+// evidence evaluates a step. Without tests, records and a search there is nothing to evaluate, and no process is started.
+func (v *evaluations) evidence(ctx context.Context, s engine.Step) review.Evidence {
+	if _, bounded := ctx.Deadline(); !bounded {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, v.timeout)
+		defer cancel()
+	}
+	var incomplete []string
+	ask := reviewer.Ask{ProbeTime: v.search}
+	tests, before, err := v.readTests(ctx, s)
+	switch {
+	case err != nil:
+		incomplete = append(incomplete, review.PartTests+": "+err.Error())
+	case len(tests.Files())+len(before.Files()) > 0:
+		ask.Tests, ask.TestsBefore, ask.Steps = tests, before, append(ask.Steps, reviewer.Tests)
+	}
+	if v.records != nil {
+		kept, err := v.records(ctx)
+		switch {
+		case err != nil:
+			incomplete = append(incomplete, review.PartReplay+": the recorded decisions cannot be had: "+err.Error())
+		case len(kept) > 0:
+			ask.Records, ask.Steps = kept, append(ask.Steps, reviewer.Replay)
+		}
+	}
+	if v.search > 0 {
+		ask.Steps = append(ask.Steps, reviewer.Probe)
+	}
+	if len(ask.Steps) == 0 {
+		return review.Evidence{Incomplete: incomplete}
+	}
+	e := v.process.Review(ctx, s.Base, s.Candidate, ask)
+	e.Incomplete = append(incomplete, e.Incomplete...)
+	return e
+}
+
+// readTests reads the tests beside the candidate, and gives those that lay beside the base. Where those were never read,
+// they are taken to be the same: what changed is the policy.
+func (v *evaluations) readTests(ctx context.Context, s engine.Step) (tests, before *engine.Tests, err error) {
+	if v.dir == nil {
+		return nil, nil, nil
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	dir, err := v.dir()
+	if err != nil {
+		return nil, nil, err
+	}
+	defer dir.Close() //nolint:errcheck // it was only read
+	if tests, err = engine.ReadTests(ctx, dir, s.Candidate, v.limits, v.tests); err != nil {
+		return nil, nil, err
+	}
+	before = tests
+	if v.tests != nil && v.of == s.Base.Revision() {
+		before = v.tests
+	}
+	if s.Base == s.Candidate {
+		v.of, v.tests = s.Base.Revision(), tests
+	}
+	return tests, before, nil
+}
+
+// served notes the tests that lie beside what serves now, for the review of the change after it.
+func (v *evaluations) served(ctx context.Context, g *engine.Generation) {
+	_, _, _ = v.readTests(ctx, engine.Step{Base: g, Candidate: g}) // what cannot be read is read with the next change
+}
+
+// reportReviewer logs an end of the process that nobody wanted. The review says what it lacks.
+func (s *Sidecar) reportReviewer(e reviewer.Ended) {
+	s.cfg.Logger.Error("the reviewer of changes ended: what it had not evaluated is incomplete",
+		zap.String("reason", e.Reason), zap.String("during", e.During), zap.Int("ends", e.Ends))
+}
