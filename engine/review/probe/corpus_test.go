@@ -107,6 +107,11 @@ func load(t testing.TB, files fs.FS, previous *engine.Generation) *engine.Genera
 // by those that begin with +.
 func (p *pack) after(t testing.TB, c change) *engine.Generation {
 	t.Helper()
+	return load(t, p.edited(t, c), p.base)
+}
+
+func (p *pack) edited(t testing.TB, c change) fstest.MapFS {
+	t.Helper()
 	name, rest, _ := strings.Cut(c.text, "\n")
 	var old, now []string
 	for _, line := range strings.Split(rest, "\n") {
@@ -133,7 +138,7 @@ func (p *pack) after(t testing.TB, c change) *engine.Generation {
 		t.Fatalf("%s, %s: the text to replace is there %d times", p.name, c.name, strings.Count(found, text))
 	}
 	files[path] = &fstest.MapFile{Data: []byte(strings.Replace(found, text, strings.Join(now, "\n"), 1))}
-	return load(t, files, p.base)
+	return files
 }
 
 // without leaves out what was recorded, and keeps what was asked for.

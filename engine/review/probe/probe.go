@@ -48,10 +48,13 @@ const (
 // maxSeeds bounds the inputs that a search begins with.
 const maxSeeds = 200
 
-// Run searches for inputs that base and candidate answer differently. Each that it returns was evaluated on both, twice, and
+// Run searches for inputs that base, which may be nil, and candidate answer differently. Each that it returns was evaluated on both, twice, and
 // made as small as it could be. Answers mean what the base says ([review.NewOutcomes]). The error is ctx's, or says which seed is no JSON; what was found until then is
 // returned with it. Run keeps a thread for itself; it changes nothing and is safe for concurrent use.
 func Run(ctx context.Context, from, to *engine.Generation, seeds []Seed, opts Options) (*review.Probe, error) {
+	if from == nil {
+		return &review.Probe{}, nil // there is nothing that it could differ from
+	}
 	c := changeOf(from, to)
 	if c.same {
 		return &review.Probe{Same: true}, nil
