@@ -28,7 +28,7 @@ func diffCommand() *cli.Command {
 		ArgsUsage: "[A [B]]",
 		Description: "A and B are serving, disk, a policy that is kept, by its number or the first digits of its revision, or a directory. Without B it is disk, " +
 			"and without A, too, it is serving. A directory is read by this command and never by the sidecar.",
-		Flags: append(flags,
+		Flags: append(append(flags, probeFlags()...),
 			&cli.BoolFlag{Name: "stat", Usage: "show files, packages and counts"},
 			&cli.BoolFlag{Name: "rules", Usage: "show rules, defaults, data, builtins, entry points and tests"},
 			&cli.BoolFlag{Name: "text", Usage: "show the files as a unified diff"},
@@ -69,6 +69,9 @@ func diff(c *cli.Context) (same bool, err error) {
 	if c.Bool("replay") != (c.String("from") != "") {
 		return false, errors.New("--replay needs --from, and --from is for --replay")
 	}
+	if c.Bool("as-test") {
+		return diffAsTest(c, from, to)
+	}
 	all := !c.Bool("stat") && !c.Bool("rules") && !c.Bool("text")
 	withText := c.Bool("text") || all && !c.Bool("json")
 	review, err := compare(c, from, to, withText)
@@ -87,6 +90,9 @@ func diff(c *cli.Context) (same bool, err error) {
 	if withText && review.Text != "" {
 		terminal.Fprintf(c.App.Writer, "%s", terminal.Text(review.Text))
 	}
+	if review.Probe != nil {
+		printProbe(c.App.Writer, review.Probe)
+	}
 	if review.Replay != nil {
 		return review.Same, report.Replay{Version: version(), Replay: review.Replay.Replay()}.Write(c.App.Writer, "pretty")
 	}
@@ -95,7 +101,7 @@ func diff(c *cli.Context) (same bool, err error) {
 
 // compare asks the sidecar, unless a side is a directory: those are this command's own.
 func compare(c *cli.Context, from, to string, withText bool) (*api.Review, error) {
-	if isDirectory(from) || isDirectory(to) || c.Bool("replay") {
+	if isDirectory(from) || isDirectory(to) || probes(c) || c.Bool("replay") {
 		return compareHere(c, from, to, withText)
 	}
 	sidecar, err := client(c)

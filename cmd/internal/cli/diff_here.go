@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
 	"defenseclaw/api"
 	"defenseclaw/cmd/internal/report"
@@ -33,24 +34,13 @@ func isDirectory(side string) bool {
 
 // compareHere compares in this process. It is for directories that the sidecar must not read.
 func compareHere(c *cli.Context, from, to string, withText bool) (*api.Review, error) {
-	before, err := openSide(c, from)
+	s, err := openSides(c, from, to)
 	if err != nil {
 		return nil, err
 	}
-	after, err := openSide(c, to)
-	if err != nil {
-		return nil, err
-	}
-	base, err := loadSide(c, from, before, nil)
-	if err != nil {
-		return nil, err
-	}
-	candidate, err := loadSide(c, to, after, base)
-	if err != nil {
-		return nil, err
-	}
+	base, candidate := s.base, s.candidate
 	found := review.Of(base, candidate)
-	if suites, err := suitesOf(c.Context, before, after); err == nil { // tests that do not compile are not compared
+	if suites, err := suitesOf(c.Context, s.before, s.after); err == nil { // tests that do not compile are not compared
 		found.WithTests(suites[0], suites[1])
 	}
 	evidence := review.Evidence{}
@@ -60,6 +50,11 @@ func compareHere(c *cli.Context, from, to string, withText bool) (*api.Review, e
 			return nil, err
 		}
 		if evidence.Replay, err = replay.Run(c.Context, base, candidate, recs, replay.Options{Review: found}); err != nil {
+			return nil, err
+		}
+	}
+	if probes(c) {
+		if evidence.Probe, err = s.probe(c, time.Now()); err != nil {
 			return nil, err
 		}
 	}

@@ -183,7 +183,7 @@ func conditionsOf(rule *ast.Rule, sd side) (keys []siteKey) {
 }
 
 func conditionKey(expr *ast.Expr, sd side) (key siteKey, ok bool) {
-	if expr.Location == nil {
+	if expr.Location == nil || expr.Generated {
 		return key, false
 	}
 	key = siteKey{file: expr.Location.File, row: expr.Location.Row, col: expr.Location.Col, side: sd}

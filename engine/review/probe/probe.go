@@ -164,8 +164,12 @@ func Text(p *review.Probe) string {
 		return fmt.Sprintf("no difference in %d inputs; of %d changed conditions %d were seen both true and false%s",
 			p.Inputs, p.Conditions, p.Both, never(p))
 	}
-	return fmt.Sprintf("%d differences in %d inputs; of %d changed conditions %d were seen both true and false%s",
-		len(p.Found), p.Inputs, p.Conditions, p.Both, never(p))
+	differences := "differences"
+	if len(p.Found) == 1 {
+		differences = "difference"
+	}
+	return fmt.Sprintf("%d %s in %d inputs; of %d changed conditions %d were seen both true and false%s",
+		len(p.Found), differences, p.Inputs, p.Conditions, p.Both, never(p))
 }
 
 func never(p *review.Probe) string {
