@@ -15,7 +15,7 @@ const exitMissing = 127
 func lintCommand() *cli.Command {
 	return &cli.Command{
 		Name:         "lint",
-		Usage:        "run regal, the linter for Rego; exits with its exit code, or with 127 if it is not installed",
+		Usage:        "name conditions that a missing field may leave open, and run regal, the linter for Rego; exits with its exit code, or with 127 if it is not installed",
 		ArgsUsage:    "[FILE or DIR…]",
 		Action:       lint,
 		OnUsageError: usageError,
@@ -23,14 +23,15 @@ func lintCommand() *cli.Command {
 }
 
 func lint(c *cli.Context) error {
+	paths := c.Args().Slice()
+	if len(paths) == 0 {
+		paths = []string{"."}
+	}
+	printHints(c.Context, c.App.Writer, paths)
 	regal, err := exec.LookPath("regal")
 	if err != nil {
 		return &exitError{code: exitMissing, err: errors.New("regal is not on the PATH: " +
 			"install it with `go install github.com/open-policy-agent/regal@latest`, or see https://www.openpolicyagent.org/projects/regal")}
-	}
-	paths := c.Args().Slice()
-	if len(paths) == 0 {
-		paths = []string{"."}
 	}
 	command := exec.CommandContext(c.Context, regal, append([]string{"lint", "--"}, paths...)...)
 	command.Stdin, command.Stdout, command.Stderr = os.Stdin, c.App.Writer, c.App.ErrWriter

@@ -13,6 +13,7 @@ import (
 	"defenseclaw/cmd/internal/schema"
 	"defenseclaw/engine"
 	"defenseclaw/engine/review/guard"
+	"defenseclaw/engine/review/probe"
 	"defenseclaw/engine/source"
 
 	"github.com/open-policy-agent/opa/v1/ast"
@@ -27,6 +28,8 @@ func validateCommand() *cli.Command {
 			&cli.StringFlag{Name: "format", Value: "pretty", Usage: "print problems as `FORMAT`: " + oneOf(report.Formats())},
 			&cli.StringFlag{Name: "schema", Usage: "check by the JSON Schemas at `PATH`, as opa check does: a file is the schema of input, " +
 				"a directory holds those that METADATA annotations name"},
+			&cli.BoolFlag{Name: "probe", Usage: "search for inputs that are allowed because a field is missing, beginning with saved inputs and those of tests"},
+			&cli.DurationFlag{Name: "probe-time", Value: probe.DefaultCPU, Usage: "processor time that the search may take"},
 		),
 		Action:       validate,
 		OnUsageError: usageError,
@@ -54,6 +57,11 @@ func validate(c *cli.Context) error {
 		return err
 	}
 	found.Dir, found.Version = dir, version()
+	if c.Bool("probe") && found.OK() {
+		if found.Diagnostics, err = gapsIn(c, found.Generation, src); err != nil {
+			return err
+		}
+	}
 	if reading, err := source.Read(c.Context, src, source.Options{}); err == nil { // also of a policy that does not compile
 		found.Ignored = reading.Ignored()
 	}

@@ -64,7 +64,8 @@ type search struct {
 
 	inputs  int
 	found   []review.Flip
-	errors  []review.Flip // of one side only: second best
+	errors  []review.Flip  // of one side only: second best
+	gaps    map[string]Gap // nil: two generations are compared
 	foundAt map[string]bool
 	until   time.Duration
 	means   *review.Outcomes
@@ -95,7 +96,7 @@ func (s *search) done() bool {
 	if s.over {
 		return true
 	}
-	s.over = s.ctx.Err() != nil || len(s.found) >= s.opts.MaxFound || s.opts.MaxInput > 0 && s.inputs >= s.opts.MaxInput || threadTime() > s.until
+	s.over = s.ctx.Err() != nil || len(s.found)+len(s.gaps) >= s.opts.MaxFound || s.opts.MaxInput > 0 && s.inputs >= s.opts.MaxInput || threadTime() > s.until
 	return s.over
 }
 
@@ -245,14 +246,24 @@ func (s *search) try(t *target, input any) {
 	var values [2]ast.Value
 	var failed [2]error
 	for sd := range s.sides {
+		if sd == int(candidate) && s.gaps != nil {
+			watches[sd] = s.newWatch(candidate, root, places) // one generation: there is nothing to compare
+			break
+		}
 		watches[sd] = s.newWatch(side(sd), root, places)
 		values[sd], failed[sd] = s.observe(s.sides[sd], t.path, root.Value, engine.Observation{Steps: watches[sd], EveryRule: true, Lenient: true})
 		if s.ctx.Err() != nil {
 			return
 		}
 	}
-	s.compare(t, input, values, failed)
+	if s.gaps == nil {
+		s.compare(t, input, values, failed)
+	}
 	ill, novel := s.learn(watches)
+	if novel && s.gaps != nil {
+		s.gapsOf(t, input, values[base], watches[base])
+		ill = false
+	}
 	if novel {
 		s.keep(t, input, watches, ill)
 	}
