@@ -64,7 +64,7 @@ safety: ## compare SEQUENCES=1000 random sequences of edits, orders, kills and r
 	go test ./engine/control -run=WhatTheModelSays -count=1 -timeout=0 -sequences=$(SEQUENCES) -seed=$(SEED)
 
 probe: ## search for the differences of every edit of the corpus, and of mutants of the default pack, minutes
-	go test ./engine/review/probe -run=ToldApart -count=1 -timeout=0 -v -all
+	go test ./engine/review/probe -run="ToldApart|Closed" -count=1 -timeout=0 -v -all
 
 soak: ## edit for SOAK=10m, and see that no goroutine, descriptor or memory is lost
 	SOAK=$(or $(SOAK),10m) go test ./cmd/internal/sidecar -count=1 -timeout=0 -run=ALongLife -v

@@ -23,7 +23,7 @@ func TestATestPassesBeforeTheEditAndFailsAfterIt(t *testing.T) {
 	for _, p := range packs(t) {
 		c := p.edits[0]
 		after, files := p.after(t, c), p.edited(t, c)
-		found, err := probe.Run(t.Context(), p.base, after, p.seeds, probe.Options{CPU: time.Minute, MaxInput: 150, At: noon})
+		found, err := probe.Run(t.Context(), p.base, after, p.seeds, probe.Options{CPU: time.Minute, MaxInput: 60, At: noon})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -79,8 +79,8 @@ func told(t testing.TB, results []result) (n, of int) {
 // numbers by a few.
 func TestRealisticEditsAreToldApart(t *testing.T) {
 	if !*all {
-		n, of := told(t, searchEdits(t, 4, 400, true))
-		if n*100 < of*75 {
+		n, of := told(t, searchEdits(t, 6, 600, true))
+		if n*100 < of*70 {
 			t.Errorf("with seeds %d of %d edits were told apart", n, of)
 		}
 		return
