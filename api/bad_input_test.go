@@ -49,19 +49,21 @@ func fullOf(t testing.TB, files map[string]string) *sidecar {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 2)
+	recording := recordingOf(t)
+	done := make(chan error, 3)
+	go func() { done <- recording.Run(ctx) }()
 	go func() { done <- log.Run(ctx) }()
 	go func() { done <- hub.Run(ctx) }()
 	t.Cleanup(func() { // after the server's own end
 		cancel()
-		for range 2 {
+		for range 3 {
 			if err := <-done; err != nil {
 				t.Error(err)
 			}
 		}
 	})
 	return start(t, files, func(c *api.Config, e *engine.Config) {
-		c.Audit, c.Events, c.Judge, c.Past = log, hub, j, past(t)
+		c.Audit, c.Events, c.Judge, c.Past, c.Recorder = log, hub, j, past(t), recording
 		governed(t, c, e)
 		c.Guardrail = func() api.GuardrailConfig { return guardrailConfig }
 		c.ChangeGuardrail = changeGuardrail
@@ -179,7 +181,7 @@ var clientHeaders = []string{gate.HeaderClient + ": test"}
 var others = map[string][]string{
 	"/health": nil, "/health/ready": nil, "/metrics": nil, "/policy/status": nil, "/policy/review": nil, "/policy/lists": nil, "/enforce/blocked": nil, "/enforce/allowed": nil, "/policy/reload": nil, "/policy/events": nil,
 	"/policy/blame":   {"", "?path=", "?path=none.rego:3", "?path=data%5Bx%5D", "?path=data.", "?path=p.rego:99999999999999999999"},
-	"/policy/history": nil, "/policy/history/{ref}": nil,
+	"/policy/history": nil, "/policy/history/{ref}": nil, "/policy/recordings": nil, "/policy/recordings/events": nil,
 	"/audit/records": {"?limit=0", "?limit=x", "?limit=1e9", "?since=yesterday", "?before=-1", "?colour=red", "?action=a&action=b", "?action=" + strings.Repeat("a", 5000)},
 	"/{$}":           nil, "/v1/policies": nil, "/v1/policies/{path...}": nil, // oracle_test.go has their answers
 	"/.well-known/authzen-configuration": nil,

@@ -39,7 +39,11 @@ func (s *Server) beginDomainDecision(
 	ctx context.Context, label string, g *engine.Generation, q decision.Question,
 ) (context.Context, func(string, decision.Answer)) {
 	ctx, d := s.begin(ctx, label, g, q)
-	return ctx, d.end
+	recorded := s.cfg.Recorder.Begin(g, q, d.measured.Started())
+	return ctx, func(verdict string, a decision.Answer) {
+		d.end(verdict, a)
+		recorded.End(a)
+	}
 }
 
 // beginDataDecision is the [decision.BeginFunc] of the other protocols.
@@ -47,7 +51,10 @@ func (s *Server) beginDataDecision(
 	ctx context.Context, g *engine.Generation, q decision.Question,
 ) (context.Context, func(decision.Answer)) {
 	ctx, d := s.begin(ctx, metrics.DomainData, g, q)
+	// Beside d, not in it: a closure keeps small values, and only points to larger ones, which is one more allocation.
+	recorded := s.cfg.Recorder.Begin(g, q, d.measured.Started())
 	return ctx, func(a decision.Answer) {
+		recorded.End(a)
 		switch {
 		case a.Err != nil:
 			d.end(metrics.VerdictError, a)

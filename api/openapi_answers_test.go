@@ -46,6 +46,9 @@ var goodRequests = []question{
 	{"GET", "/policy/history", "", nil},
 	{"GET", "/policy/blame?path=data.p.x", "", nil},
 	{"GET", "/policy/history/1", "", nil},
+	{"GET", "/policy/recordings", "", nil},
+	{"GET", "/policy/recordings/events", "", nil},
+	{"DELETE", "/policy/recordings", "", []string{clientHeader}},
 	{"POST", "/policy/lists/block", listed, []string{clientHeader}},
 	{"GET", "/policy/lists", "", nil},
 	{"DELETE", "/policy/lists/block", listed, []string{clientHeader}},
@@ -102,8 +105,10 @@ var goodRequests = []question{
 // TestEveryAnswerIsAsOpenAPISays asks real servers until they have given every answer that the document has.
 func TestEveryAnswerIsAsOpenAPISays(t *testing.T) {
 	o := readOpenAPI(t, true)
-	openapi3filter.RegisterBodyDecoder("text/event-stream", openapi3filter.FileBodyDecoder)
-	t.Cleanup(func() { openapi3filter.UnregisterBodyDecoder("text/event-stream") })
+	for _, kind := range []string{"text/event-stream", "application/x-ndjson"} {
+		openapi3filter.RegisterBodyDecoder(kind, openapi3filter.FileBodyDecoder)
+		t.Cleanup(func() { openapi3filter.UnregisterBodyDecoder(kind) })
+	}
 	for name, look := range map[string]func(*testing.T, *openAPI){
 		"good requests": answersToGoodRequests, "bad requests": answersToBadRequests, "OPA": answersOfOPA, "reloads": answersToReloads, "diffs": answersToDiffs, "reviews": answersToReviews, "orders": answersToOrders,
 		"challenge": answersToTheChallenge, "events": answersOfEvents, "nothing serves": answersWhileNothingServes, "gates": answersOfGates, "system.authz": answersOfThePolicy, "rate": answersToFloods,

@@ -194,8 +194,8 @@ func TestTheEmbeddedPackStaysStrictOnWhatIsPartial(t *testing.T) {
 	}
 }
 
-// recorder answers with its input, in a rule of each domain whose value is text.
-var recorder = map[string]string{
+// echoing answers with its input, in a rule of each domain whose value is text.
+var echoing = map[string]string{
 	"admission.rego":     "package defenseclaw.admission\nverdict := \"scan\"\nreason := json.marshal(input)",
 	"guardrail.rego":     "package defenseclaw.guardrail\naction := \"allow\"\nseverity := \"NONE\"\nreason := json.marshal(input)",
 	"firewall.rego":      "package defenseclaw.firewall\nrule_name := json.marshal(input)",
@@ -205,7 +205,7 @@ var recorder = map[string]string{
 }
 
 func TestEveryDomainsInputIsTheOriginals(t *testing.T) {
-	s := start(t, recorder, func(c *api.Config, _ *engine.Config) { c.HILT = func() dom.HILT { return dom.HILT{Enabled: true} } })
+	s := start(t, echoing, func(c *api.Config, _ *engine.Config) { c.HILT = func() dom.HILT { return dom.HILT{Enabled: true} } })
 	for _, c := range []struct{ route, body, input string }{
 		{"/policy/evaluate", `{"input":{"target_type":"skill","target_name":"n","other":1}}`, `{"allow_list":[],"block_list":[],"path":"","target_name":"n","target_type":"skill"}`},
 		{

@@ -33,6 +33,7 @@ var (
 	post   = []string{http.MethodPost}
 	change = []string{http.MethodPost, http.MethodDelete}
 	patch  = []string{http.MethodGet, http.MethodHead, http.MethodPatch}
+	forget = []string{http.MethodGet, http.MethodHead, http.MethodDelete}
 )
 
 // table is every route there is.
@@ -54,6 +55,8 @@ func (s *Server) table() []route {
 		{pattern: "/policy/blame", access: gate.Read, scope: gate.ScopeRead, methods: get, handle: s.blame},
 		{pattern: "/policy/history", access: gate.Read, scope: gate.ScopeRead, methods: get, handle: s.history},
 		{pattern: "/policy/history/{ref}", access: gate.Read, scope: gate.ScopeRead, methods: get, handle: s.historyEntry},
+		{pattern: "/policy/recordings", access: gate.Change, scope: gate.ScopeRead, writing: gate.ScopeChange, methods: forget, handle: s.answerRecordings},
+		{pattern: "/policy/recordings/events", access: gate.Read, scope: gate.ScopeChange, methods: get, handle: s.recordedEvents}, // with inputs
 		{pattern: "/policy/events", access: gate.Read, scope: gate.ScopeRead, methods: get, handle: s.events},
 		{pattern: "/policy/lists", access: gate.Read, scope: gate.ScopeRead, methods: get, handle: s.lists},
 		{pattern: "/policy/lists/{list}", access: gate.Change, scope: gate.ScopeChange, methods: change, handle: s.changeList},

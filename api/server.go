@@ -16,6 +16,7 @@ import (
 	"defenseclaw/api/judge"
 	"defenseclaw/api/metrics"
 	"defenseclaw/api/opa"
+	"defenseclaw/api/recorder"
 	"defenseclaw/engine"
 	"defenseclaw/engine/control"
 
@@ -62,9 +63,10 @@ type Config struct {
 	// error may be a [*GuardrailConflict]. Nil: 503.
 	ChangeGuardrail func(context.Context, GuardrailChange) (now GuardrailConfig, live bool, err error)
 
-	AuthZEN   engine.Path      // the document that decides AuthZEN's evaluations; empty: authzen/allow
-	Decisions *decisionlog.Log // nil: decisions are not logged
-	Elsewhere opa.Elsewhere    // evaluates what callers write in another process; nil: it is evaluated here
+	AuthZEN   engine.Path        // the document that decides AuthZEN's evaluations; empty: authzen/allow
+	Decisions *decisionlog.Log   // nil: decisions are not logged
+	Recorder  *recorder.Recorder // nil: decisions are not recorded
+	Elsewhere opa.Elsewhere      // evaluates what callers write in another process; nil: it is evaluated here
 	// DecisionsElsewhere says that Elsewhere also evaluates decisions that are observed. The others are the
 	// generation's: see [engine.Config].
 	DecisionsElsewhere bool

@@ -116,6 +116,10 @@ func (s *Server) status(w http.ResponseWriter, _ *http.Request) error {
 	if s.cfg.SourceHealth != nil {
 		answer.Source = s.cfg.SourceHealth()
 	}
+	if s.cfg.Recorder != nil {
+		now := s.recordings()
+		answer.Recordings = &now
+	}
 	if s.cfg.Engine != nil {
 		s.describe(&answer, s.cfg.Engine.Status())
 	}

@@ -93,8 +93,10 @@ type StatusAnswer struct {
 	Decided  []Way     `json:"decided,omitempty"`
 	Findings []Finding `json:"findings,omitempty"` // what callers have lost
 	// Review is left out before the first change, and for the moment that it takes to review one.
-	Review   *ReviewSummary `json:"review,omitempty"`
-	Warnings []string       `json:"warnings,omitempty"` // about what the policy does not read, or the settings overrule
+	Review *ReviewSummary `json:"review,omitempty"`
+	// Recordings is left out when decisions are not recorded.
+	Recordings *Recordings `json:"recordings,omitempty"`
+	Warnings   []string    `json:"warnings,omitempty"` // about what the policy does not read, or the settings overrule
 }
 
 // Finding is what an operator should know of a policy that serves, or would.

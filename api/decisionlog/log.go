@@ -106,12 +106,7 @@ func New(cfg Config) (*Log, error) {
 	cfg.FileMegabytes, cfg.FileBackups = cmp.Or(cfg.FileMegabytes, 100), cmp.Or(cfg.FileBackups, 5)
 	cfg.MinDelay, cfg.MaxDelay = cmp.Or(cfg.MinDelay, time.Second), cmp.Or(cfg.MaxDelay, 10*time.Second)
 	cfg.UploadBytes, cfg.BufferBytes = cmp.Or(cfg.UploadBytes, 32<<10), cmp.Or(cfg.BufferBytes, 10<<20)
-	if cfg.Mask == nil {
-		cfg.Mask = engine.Path{"system", "log", "mask"}
-	}
-	if cfg.Drop == nil {
-		cfg.Drop = engine.Path{"system", "log", "drop"}
-	}
+	cfg.setPolicies()
 	cfg.Logger = cmp.Or(cfg.Logger, zap.NewNop())
 	switch {
 	case cfg.MinDelay < 0 || cfg.MinDelay > cfg.MaxDelay:

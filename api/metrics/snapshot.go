@@ -19,6 +19,15 @@ type Snapshot struct {
 	Connections Connections
 	Workers     Workers
 	Programs    Programs
+	Recorder    Recorder
+}
+
+// Recorder counts decisions that are recorded.
+type Recorder struct {
+	Records int
+	Strata  int // kinds of decisions
+	Bytes   int
+	Dropped map[string]uint64 // since the start, by reason
 }
 
 // Programs counts the decisions of compiled programs since the start.

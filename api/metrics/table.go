@@ -113,6 +113,8 @@ var (
 	logReasons = label("reason", "policy", "queue", "drop_policy", "mask_policy", "encoding",
 		"console", "file", "buffer", "upload_limit", "refused", "shutdown")
 
+	recorderReasons = label("reason", "policy", "queue", "too_large", "undefined", "drop_policy", "mask_policy", "encoding", "shutdown", "disk")
+
 	workerReasons = label("reason", "died", "killed", "hung", "unready")
 
 	rejections = label("reason", "limit", "address", "room", "no_token", "descriptors")
@@ -126,7 +128,7 @@ func scannerOf(kind string) string { return "llm-judge-" + kind }
 
 // table lists every instrument.
 func (m *Metrics) table() []instrument {
-	return slices.Concat(policyTable(), reviewTable(), decisionTable(), judgeTable(m.ttl), watchTable(), settingsTable(), serviceTable(m.cfg.Routes))
+	return slices.Concat(policyTable(), reviewTable(), decisionTable(), judgeTable(m.ttl), watchTable(), settingsTable(), recorderTable(), serviceTable(m.cfg.Routes))
 }
 
 func policyTable() []instrument {
@@ -276,6 +278,23 @@ func settingsTable() []instrument {
 		{name: "defenseclaw.config.restart_needed", kind: gauge,
 			read: func(now *moment, set setter) { set(float64(now.Settings.Waiting)) },
 			help: "Settings that changed in config.yaml and take effect after a restart."},
+	}
+}
+
+func recorderTable() []instrument {
+	return []instrument{
+		{name: "defenseclaw.recorder.records", kind: gauge,
+			read: func(now *moment, set setter) { set(float64(now.Recorder.Records)) },
+			help: "Recorded decisions that are held."},
+		{name: "defenseclaw.recorder.strata", kind: gauge,
+			read: func(now *moment, set setter) { set(float64(now.Recorder.Strata)) },
+			help: "Kinds of decisions among the recorded ones: by path, result, the clauses that held and the shape of the input."},
+		{name: "defenseclaw.recorder.bytes", unit: "By", kind: gauge,
+			read: func(now *moment, set setter) { set(float64(now.Recorder.Bytes)) },
+			help: "Size of the recorded decisions in memory."},
+		{name: "defenseclaw.recorder.dropped", unit: "{decision}", kind: observedCounter, labels: product(recorderReasons),
+			read: func(now *moment, set setter) { each(recorderReasons, now.Recorder.Dropped, set) },
+			help: "Decisions that were chosen to be recorded and are not, by reason. docs/SAFETY.md lists what to do for each reason."},
 	}
 }
 

@@ -44,6 +44,9 @@ func (m *Metrics) StartDecision(ctx context.Context, domain string, generation u
 	return d.ctx, d
 }
 
+// Started is when the decision began.
+func (d Decision) Started() time.Time { return d.start }
+
 // End counts the decision with its verdict and returns its duration.
 func (d Decision) End(verdict string) time.Duration {
 	elapsed := time.Since(d.start)

@@ -143,7 +143,7 @@ func (x *exchange) refused(path engine.Path) bool {
 // decide makes one decision, observed if the request asks for more than the result. The value is nil if the
 // document is undefined.
 func (x *exchange) decide(path engine.Path, input *engine.Input, o observation) (value ast.Value, err error) {
-	ctx, end := x.begin(path, input)
+	ctx, end := x.begin(path, input, o.Lenient)
 	switch {
 	case o.wanted:
 		value, err = x.g.Observe(ctx, path, input.Value(), o.Observation)
@@ -156,8 +156,8 @@ func (x *exchange) decide(path engine.Path, input *engine.Input, o observation) 
 	return value, err
 }
 
-func (x *exchange) begin(path engine.Path, input *engine.Input) (context.Context, func(decision.Answer)) {
-	return x.Begin(x.r.Context(), x.g, decision.Question{ID: x.id, BatchID: x.batchID, Path: path, Input: input})
+func (x *exchange) begin(path engine.Path, input *engine.Input, lenient bool) (context.Context, func(decision.Answer)) {
+	return x.Begin(x.r.Context(), x.g, decision.Question{ID: x.id, BatchID: x.batchID, Path: path, Input: input, Lenient: lenient})
 }
 
 // appendDecision makes one decision, and appends the document to a text. Nobody makes a value of the document unless it
@@ -173,7 +173,7 @@ func (x *exchange) appendDecision(
 		text, err = x.g.AppendJSON(to, value)
 		return text, true, err
 	}
-	ctx, end := x.begin(path, input)
+	ctx, end := x.begin(path, input, lenient)
 	if lenient {
 		text, defined, err = x.g.AppendDecisionLenient(ctx, to, path, input)
 	} else {
@@ -182,6 +182,9 @@ func (x *exchange) appendDecision(
 	made := decision.Answer{Defined: defined, Err: err}
 	if defined { // the decision was made, even if it is too long to be told
 		made.Err = nil
+		if err == nil {
+			made.Text = text[len(to):]
+		}
 	}
 	end(made)
 	return text, defined, err

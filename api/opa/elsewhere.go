@@ -142,7 +142,7 @@ func (x *exchange) inner(body []byte) *http.Request {
 
 // report reports what was evaluated elsewhere as if it had been evaluated here.
 func (x *exchange) report(e evaluated) {
-	q := decision.Question{ID: e.ID, BatchID: e.BatchID, Path: e.Path, Text: e.Query, Started: time.Now().Add(-e.Took)}
+	q := decision.Question{ID: e.ID, BatchID: e.BatchID, Path: e.Path, Text: e.Query, Started: time.Now().Add(-e.Took), Untold: !x.Logged}
 	if e.Input != nil {
 		input, _ := engine.ParseJSON(e.Input) // made by note
 		q.Input = engine.InputOf(input)
@@ -166,7 +166,7 @@ func (x *exchange) reportUnanswered(started time.Time, body []byte, err error) {
 	}
 	asked := types.QueryRequestV1{Query: x.params.Get(types.ParamQueryV1)}
 	_ = util.UnmarshalJSON(body, &asked) // what cannot be read is not reported, which is all that there is to do
-	q := decision.Question{Text: asked.Query, Started: started}
+	q := decision.Question{Text: asked.Query, Started: started, Untold: true}
 	if asked.Query == "" {
 		q.Path, _ = x.path(2) // as above
 	}

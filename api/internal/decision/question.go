@@ -19,6 +19,9 @@ type Question struct {
 	Input   *engine.Input // nil: no input
 	Text    string        // of a query that another process parsed; empty: Query or Path says what is asked
 
+	Lenient bool // a builtin that fails is undefined; without it, it is an error of the decision
+	Untold  bool // Input and the result are not known here, whatever the fields say
+
 	Started time.Time // if that was before Begin; zero: now
 
 	RequestedBy string // the caller's address; empty: that of the HTTP request
@@ -28,7 +31,8 @@ type Question struct {
 
 // Answer describes how a decision ended. Result may be kept, as the fields of [Question] may.
 type Answer struct {
-	Result  any // of JSON's Go types, or an [ast.Value]
+	Result  any    // of JSON's Go types, or an [ast.Value]
+	Text    []byte // the result as JSON, instead of Result; changed once end has returned
 	Defined bool
 	Err     error // nil: the decision was made
 }

@@ -70,6 +70,7 @@ type Settings struct {
 	AuthZENPolicy string // path of the document that decides AuthZEN's evaluations
 	ExtAuthz      ExtAuthz
 	Decisions     DecisionLog
+	Record        Record
 	Judge         Judge
 	HILT          HILT
 	NotHonored    []string // keys of the original gateway that are set and not obeyed, each with the reason
@@ -146,6 +147,16 @@ type DecisionLog struct {
 	EnvoyBodies   bool
 	SecretNames   []string // more names whose values are erased
 	PlainNames    []string // names whose values are not erased
+}
+
+// Record are the settings of the recorder of decisions.
+type Record struct {
+	Enabled bool
+	Bytes   int64    // of records, at most
+	Dir     string   // empty: they are in memory only
+	Paths   []string // documents; none: all are recorded
+	KeyEnv  string   // the variable that Key was read from; empty: the file is not encrypted
+	Key     string
 }
 
 // Judge are the settings of the judge. It is off unless BaseURL is set; package judge checks the

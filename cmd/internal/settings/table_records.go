@@ -92,6 +92,31 @@ func decisionLogSecrets(d *DecisionLog) []Setting {
 	}
 }
 
+func recording(r *Record) []Setting {
+	return []Setting{
+		{
+			Key: "record.enabled", Default: "true", value: boolean(&r.Enabled),
+			Help: "keep few of the decisions that are made, which stand for all, to try changes of the policy on them",
+		},
+		{
+			Key: "record.max_bytes", Default: "16777216", value: positive(&r.Bytes, "a number of bytes"),
+			Help: "maximum size of the recorded decisions in memory; at most 10,000 are kept",
+		},
+		{
+			Flag: "record", Env: "DEFENSECLAW_RECORD", Key: "record.dir", value: path(&r.Dir),
+			Help: "also keep the recorded decisions in `DIR`, over restarts; without it they are in memory only",
+		},
+		{
+			Key: "record.paths", value: list(&r.Paths),
+			Help: "record decisions about the documents at these paths and below them only, such as defenseclaw/admission; none: about all",
+		},
+		{
+			Key: "record.key_env", value: keyVariable(r),
+			Help: "environment variable with the key by which the file in record.dir is encrypted: 32 bytes, as 64 hexadecimal digits or in base64",
+		},
+	}
+}
+
 func keeping(s *Settings) []Setting {
 	return []Setting{
 		{

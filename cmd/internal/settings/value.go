@@ -85,6 +85,15 @@ func variable(field *string) value {
 	}}
 }
 
+// keyVariable also keeps the name: a variable that holds nothing must not mean that nothing is encrypted.
+func keyVariable(r *Record) value {
+	return value{set: func(f found) error {
+		r.KeyEnv = f.text
+		r.Key, _ = f.variable()
+		return nil
+	}}
+}
+
 func (f found) variable() (value string, inFile bool) {
 	if f.text == "" {
 		return "", false

@@ -58,7 +58,7 @@ func (s *Sidecar) snapshot() metrics.Snapshot {
 		},
 		Audit: metrics.Audit{Written: records.Written, Lost: records.Lost, Backlog: records.Backlog, Alarms: records.Alarms, Early: records.Early},
 	}
-	now.Workers = s.workerHealth()
+	now.Workers, now.Recorder = s.workerHealth(), s.recorderHealth()
 	if s.control != nil {
 		ordered := s.control.Status()
 		now.Control, now.Expired = string(ordered.Mode()), s.control.Expired()

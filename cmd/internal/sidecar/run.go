@@ -61,6 +61,7 @@ func (s *Sidecar) parts(ready func()) []part {
 		{keeping, "metrics", true, s.metrics.Run},
 		{keeping, "audit", true, s.runAudit},
 		{keeping, "decision log", s.decisions != nil, s.decisions.Run},
+		{keeping, "recorder", s.recorder != nil, s.recorder.Run},
 		{keeping, "review", s.engine != nil && s.reviewer != nil, s.reviewer.run},
 		{keeping, "history", s.keeper != nil, s.keeper.Run},
 

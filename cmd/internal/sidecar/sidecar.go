@@ -23,6 +23,7 @@ import (
 	"defenseclaw/api/gate"
 	"defenseclaw/api/judge"
 	"defenseclaw/api/metrics"
+	"defenseclaw/api/recorder"
 	"defenseclaw/cmd/internal/schema"
 	"defenseclaw/cmd/internal/settings"
 	"defenseclaw/cmd/internal/tokens"
@@ -77,6 +78,7 @@ type Sidecar struct {
 	events    *events.Hub
 	judge     atomic.Pointer[judge.Judge] // nil when it is off
 	decisions *decisionlog.Log            // nil when it is off
+	recorder  *recorder.Recorder          // the same
 	tokens    *tokens.Follower
 	unlimited bool // no rate limit unless the settings give one; see rateLimit
 	live      *liveSettings

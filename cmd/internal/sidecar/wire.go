@@ -36,7 +36,7 @@ func (s *Sidecar) wire(token string, byHand bool) (err error) {
 		return err
 	}
 	j, err := s.makeJudge(set.Judge)
-	if err := errors.Join(err, s.makeDecisionLog()); err != nil {
+	if err := errors.Join(err, s.makeDecisionLog(), s.makeRecorder()); err != nil {
 		return err
 	}
 	s.judge.Store(j)
@@ -71,6 +71,7 @@ func (s *Sidecar) wire(token string, byHand bool) (err error) {
 		Events:    s.events,
 		AuthZEN:   authzen,
 		Decisions: s.decisions,
+		Recorder:  s.recorder,
 		Elsewhere: s.elsewhere(), DecisionsElsewhere: s.isolation() == isolateAll, Unready: s.unready,
 		Validated: s.announceValidated,
 		Version:   s.cfg.Version,
@@ -184,28 +185,32 @@ func (s *Sidecar) makeDecisionLog() error {
 	if s.cfg.Settings.ValidateOnly || !toStdout && set.File == "" && set.URL == "" {
 		return nil
 	}
-	cfg := decisionlog.Config{
-		File: set.File, FileMegabytes: set.FileMegabytes, FileBackups: set.FileBackups,
-		URL: set.URL, Partition: set.Partition, Token: set.Token, MinDelay: set.MinDelay, MaxDelay: set.MaxDelay,
-		UploadBytes: set.UploadBytes, BufferBytes: set.BufferBytes,
-		EnvoyBodies: set.EnvoyBodies, SecretNames: set.SecretNames, PlainNames: set.PlainNames,
-		Version: s.cfg.Version, Logger: s.cfg.Logger,
+	cfg, err := shownDecisions(set)
+	if err != nil {
+		return err
 	}
-	if len(set.EnvoyHeaders) > 0 {
-		cfg.EnvoyHeaders = set.EnvoyHeaders
-	}
+	cfg.File, cfg.FileMegabytes, cfg.FileBackups = set.File, set.FileMegabytes, set.FileBackups
+	cfg.URL, cfg.Partition, cfg.Token, cfg.MinDelay, cfg.MaxDelay = set.URL, set.Partition, set.Token, set.MinDelay, set.MaxDelay
+	cfg.UploadBytes, cfg.BufferBytes = set.UploadBytes, set.BufferBytes
+	cfg.Version, cfg.Logger = s.cfg.Version, s.cfg.Logger
 	if toStdout {
 		cfg.Console = s.cfg.Stdout
 	}
-	var err error
-	if cfg.Mask, err = engine.ParsePath(set.Mask); err != nil {
-		return err
-	}
-	if cfg.Drop, err = engine.ParsePath(set.Drop); err != nil {
-		return err
-	}
 	s.decisions, err = decisionlog.New(cfg)
 	return err
+}
+
+// shownDecisions are the settings of what is shown of decisions, in a log and in records.
+func shownDecisions(set settings.DecisionLog) (cfg decisionlog.Config, err error) {
+	cfg = decisionlog.Config{EnvoyBodies: set.EnvoyBodies, SecretNames: set.SecretNames, PlainNames: set.PlainNames}
+	if len(set.EnvoyHeaders) > 0 {
+		cfg.EnvoyHeaders = set.EnvoyHeaders
+	}
+	if cfg.Mask, err = engine.ParsePath(set.Mask); err != nil {
+		return cfg, err
+	}
+	cfg.Drop, err = engine.ParsePath(set.Drop)
+	return cfg, err
 }
 
 // makeEnvoy makes the server for Envoy if there is an address for it.

@@ -1,6 +1,7 @@
 package eval
 
 import (
+	"encoding/json"
 	"fmt"
 	"sync"
 
@@ -126,10 +127,40 @@ func (in *Input) CompactBytes(limit int) int {
 	switch {
 	case in == nil:
 		return 0
+	case in.plain != nil:
+		return plainBytes(in.plain, 0, limit)
 	case in.text == nil:
 		return jsonast.Size(in.Value(), 0, limit)
 	}
 	return in.text.CompactBytes() + in.base.CompactBytes(limit)
+}
+
+// plainBytes is size with the length of a value of encoding/json's types as JSON.
+func plainBytes(v any, size, limit int) int {
+	const punctuation = 3 // of a member or an item
+	switch v := v.(type) {
+	case string:
+		return size + len(v) + 2
+	case json.Number:
+		return size + len(v)
+	case []string:
+		for _, text := range v {
+			size += len(text) + punctuation
+		}
+	case map[string]any:
+		for name, value := range v {
+			if size = plainBytes(value, size+len(name)+punctuation, limit); size > limit {
+				break
+			}
+		}
+	case []any:
+		for _, value := range v {
+			if size = plainBytes(value, size+1, limit); size > limit {
+				break
+			}
+		}
+	}
+	return size + punctuation
 }
 
 // Joined is over with the keys that only base has, at every depth at which both are objects. base may be nil, and may serve

@@ -1,0 +1,86 @@
+package recorder
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"hash/fnv"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"defenseclaw/engine"
+	"defenseclaw/engine/review/records"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/topdown"
+	"github.com/open-policy-agent/opa/v1/topdown/builtins"
+)
+
+// observeTimeout bounds an evaluation that is made to see how the decision was made.
+const observeTimeout = 200 * time.Millisecond
+
+// observe evaluates a decision once more on the generation that made it, and puts into the record which clauses held, and the
+// results of builtins that are not deterministic. If it cannot, the record does without.
+func (r *Recorder) observe(ctx context.Context, t *taken, rec *records.Record) {
+	ctx, cancel := context.WithTimeout(ctx, observeTimeout)
+	defer cancel()
+	seen, calls := exits{}, builtins.NDBCache{}
+	value, err := t.p.generation.Again(ctx, t.p.path, t.p.input, engine.Circumstances{
+		Time: t.p.at, ND: calls, Lenient: t.p.lenient, Tracer: seen,
+	})
+	if ctx.Err() != nil || err != nil && saysNothing(err) {
+		return
+	}
+	rec.Branch = seen.hash()
+	for name := range calls {
+		// The record has the time. A call that signs has the key among its operands.
+		if name == ast.NowNanos.Name || strings.HasPrefix(name, "io.jwt.") {
+			delete(calls, name)
+		}
+	}
+	if len(calls) == 0 || err != nil || value == nil {
+		return
+	}
+	// Other results of these calls that explain the same answer are as good as those that it was made of.
+	if text, err := engine.InputJSON(value); err == nil && bytes.Equal(text, rec.Result) {
+		if text, err := json.Marshal(calls); err == nil {
+			rec.NDBuiltins = text
+		}
+	}
+}
+
+// exits are the clauses that held in one evaluation.
+type exits map[*ast.Location]struct{}
+
+// Enabled implements [topdown.QueryTracer].
+func (exits) Enabled() bool { return true }
+
+// Config implements [topdown.QueryTracer].
+func (exits) Config() topdown.TraceConfig { return topdown.TraceConfig{} }
+
+// TraceEvent implements [topdown.QueryTracer].
+func (e exits) TraceEvent(event topdown.Event) {
+	if event.Op != topdown.ExitOp {
+		return
+	}
+	if rule, ok := event.Node.(*ast.Rule); ok && rule.Location != nil {
+		e[rule.Location] = struct{}{}
+	}
+}
+
+// hash names the set.
+func (e exits) hash() string {
+	places := make([]string, 0, len(e))
+	for at := range e {
+		places = append(places, fmt.Sprintf("%s:%d:%d", at.File, at.Row, at.Col))
+	}
+	slices.Sort(places)
+	hash := fnv.New64a()
+	for _, place := range slices.Compact(places) {
+		_, _ = io.WriteString(hash, place+"\n") // a hash takes everything
+	}
+	return fmt.Sprintf("%016x", hash.Sum64())
+}
