@@ -5,9 +5,12 @@ import (
 	"errors"
 	"net/http"
 	"regexp"
+	"strconv"
 
 	"defenseclaw/api/internal/decision"
 	"defenseclaw/engine"
+	"defenseclaw/engine/control"
+	"defenseclaw/engine/history"
 	"defenseclaw/engine/review"
 )
 
@@ -15,13 +18,14 @@ import (
 const (
 	SideServing = "serving" // what serves
 	SideDisk    = "disk"    // what the policy directory holds now
+	SideHeld    = "held"    // what waits for an approval
 )
 
 // ErrNoSide is wrapped by an error of [Config].Kept: nothing is kept under the name. The answer is 404.
 var ErrNoSide = errors.New("no such policy is kept")
 
 // sideNames are the only names that are looked for: no path is one.
-var sideNames = regexp.MustCompile(`^(serving|disk|[0-9]{1,19}|(sha256:)?[0-9a-f]{4,64})$`)
+var sideNames = regexp.MustCompile(`^(serving|disk|held|[0-9]{1,19}|(sha256:)?[0-9a-f]{4,64})$`)
 
 // diff is GET /policy/diff: what differs between two sides. It reads no directory but the sidecar's own.
 func (s *Server) diff(w http.ResponseWriter, r *http.Request) error {
@@ -39,7 +43,7 @@ func (s *Server) diff(w http.ResponseWriter, r *http.Request) error {
 	}
 	for _, name := range []string{from, to} {
 		if !sideNames.MatchString(name) {
-			return decision.BadRequest("a side is %q: expected serving, disk, a number of the history or the beginning of a revision", name[:min(len(name), 100)])
+			return decision.BadRequest("a side is %q: expected serving, disk, held, a number of the history or the beginning of a revision", name[:min(len(name), 100)])
 		}
 	}
 	base, err := s.side(r.Context(), from)
@@ -52,11 +56,38 @@ func (s *Server) diff(w http.ResponseWriter, r *http.Request) error {
 	}
 	answer := ReviewOf(review.Of(base, candidate))
 	answer.Base.Name, answer.Candidate.Name = from, to
+	s.number(answer)
 	if withText {
 		answer.Text = review.TextOf(base, candidate)
 	}
 	decision.WriteJSON(w, http.StatusOK, answer)
 	return nil
+}
+
+// number puts into a review which entries of the history its sides are.
+func (s *Server) number(w *Review) {
+	if s.cfg.Past == nil {
+		return
+	}
+	records, _ := s.cfg.Past.Store.Records() // a review is as good without
+	w.Candidate.Seq = seqOf(w.Candidate, records)
+	if w.Base != nil {
+		w.Base.Seq = seqOf(*w.Base, records)
+	}
+}
+
+// seqOf is the number by which a side was asked for, else that of the newest entry with its revision; 0 where there is none.
+func seqOf(side ReviewSide, records []history.Record) (newest uint64) {
+	for _, r := range records {
+		switch {
+		case r.Revision != side.Revision:
+		case strconv.FormatUint(r.Seq, 10) == side.Name:
+			return r.Seq
+		case newest == 0:
+			newest = r.Seq
+		}
+	}
+	return newest
 }
 
 // side is the generation that a name stands for.
@@ -69,6 +100,13 @@ func (s *Server) side(ctx context.Context, name string) (*engine.Generation, err
 		return s.cfg.Engine.Current(), nil
 	case SideDisk:
 		return s.cfg.Engine.LoadAside(ctx, nil)
+	case SideHeld:
+		if s.cfg.Control != nil {
+			if held, _ := s.cfg.Control.Candidate(); held != nil {
+				return held, nil
+			}
+		}
+		return nil, &decision.HTTPError{Status: http.StatusNotFound, Message: control.ErrNothingHeld.Error()}
 	}
 	if s.cfg.Kept == nil {
 		return nil, &decision.HTTPError{Status: http.StatusNotFound, Message: "no earlier policy is kept"}

@@ -30,6 +30,7 @@ func (s *Server) dryRun(w http.ResponseWriter, r *http.Request, asked engine.Tri
 	if base != nil {
 		serving, answer.Review.Base.Name = base.Revision(), SideServing
 	}
+	s.number(answer.Review)
 	if c := s.cfg.Control; c != nil && !c.Takes(serving, candidate.Revision()) {
 		answer.Status = string(review.Held)
 	}

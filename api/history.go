@@ -20,12 +20,29 @@ type HistoryEntry struct {
 	Actor       string     `json:"actor"`        // the same
 	Changed     []string   `json:"changed"`      // files that differ from those of the one before
 	ChangedMore int        `json:"changed_more,omitempty"`
-	Packages    []string   `json:"packages"` // that these files declare, or declared
-	Kept        bool       `json:"kept"`     // it can be shown, exported and put back
+	Packages    []string   `json:"packages"`          // that these files declare, or declared
+	Review      *Verdict   `json:"review,omitempty"`  // left out where the change was not reviewed, or not yet
+	Control     *Ordered   `json:"control,omitempty"` // left out where no operator made it serve
+	Kept        bool       `json:"kept"`              // it can be shown, exported and put back
 	Generation  uint64     `json:"generation,omitempty"`
 	Version     string     `json:"version,omitempty"` // of the program
 	Root        string     `json:"root"`              // the folder of the policy directory that held it
 	File        string     `json:"file"`              // in the data directory
+}
+
+// Verdict is what came of the review of a change that served.
+type Verdict struct {
+	Verdict  string         `json:"verdict"`            // admitted, or held: it was approved
+	Findings map[string]int `json:"findings,omitempty"` // by level
+	Flips    map[string]int `json:"flips,omitempty"`    // recorded decisions that it answers otherwise, by kind
+	Override string         `json:"override,omitempty"` // why it serves whatever the findings are
+}
+
+// Ordered is what made a generation of the history serve.
+type Ordered struct {
+	Order  string `json:"order"` // rolled-back, approved or reverted
+	Actor  string `json:"actor,omitempty"`
+	Reason string `json:"reason,omitempty"`
 }
 
 // HistoryOf converts records.
@@ -38,11 +55,19 @@ func HistoryOf(records []history.Record) []HistoryEntry {
 }
 
 func historyEntry(r history.Record) HistoryEntry {
-	return HistoryEntry{
+	e := HistoryEntry{
 		Seq: r.Seq, Revision: r.Revision, ServedFrom: r.ServedFrom, ServedUntil: OptionalTime(r.ServedUntil),
 		Trigger: r.Trigger, Actor: r.Actor, Changed: notNil(r.Changed), ChangedMore: r.More, Packages: notNil(r.Packages),
 		Kept: r.Kept, Generation: r.Generation, Version: r.Version, Root: r.Root, File: r.File,
 	}
+	if r.Reviewed != nil {
+		verdict := Verdict(*r.Reviewed)
+		e.Review = &verdict
+	}
+	if r.Order != nil {
+		e.Control = &Ordered{Order: r.Order.Name, Actor: r.Order.Actor, Reason: r.Order.Reason}
+	}
+	return e
 }
 
 func notNil(texts []string) []string {

@@ -30,7 +30,8 @@ type Review struct {
 
 // ReviewSide is a base or a candidate.
 type ReviewSide struct {
-	Name     string `json:"name,omitempty"` // as it was asked for: serving, disk, a number or a revision
+	Name     string `json:"name,omitempty"` // as it was asked for: serving, disk, held, a number or a revision
+	Seq      uint64 `json:"seq,omitempty"`  // in the history: as asked for, else of the newest entry with this revision; left out where there is none
 	Revision string `json:"revision"`
 	Modules  int    `json:"modules"`
 }

@@ -46,6 +46,9 @@ type Trigger struct {
 	RequestID string   // of the request that asked; may be empty
 	Paths     []string // that changed as far as the caller knows; a hint, never the whole truth
 
+	// Order and Reason are of TriggerControl: what was ordered, and why, for the record.
+	Order, Reason string
+
 	// Recheck reads every file. Without it, a watch or a poll reads those that Paths names or whose stats
 	// differ. Other kinds read every file anyway.
 	Recheck bool

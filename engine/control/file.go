@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"syscall"
 	"time"
+
+	"defenseclaw/engine/durable"
 )
 
 // format is that of the file. A file of a later one counts as damaged: what it orders is not understood.
@@ -80,37 +82,10 @@ func write(path string, r Record, keeps bool) error {
 	if err != nil {
 		return err
 	}
-	dir := filepath.Dir(path)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err
 	}
-	temp, err := os.CreateTemp(dir, "."+filepath.Base(path)+".*") // of mode 0600
-	if err != nil {
-		return err
-	}
-	_, err = temp.Write(append(text, '\n'))
-	err = errors.Join(err, temp.Sync(), temp.Close())
-	if err == nil {
-		err = os.Rename(temp.Name(), path)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(temp.Name()))
-	}
-	return syncDir(dir)
-}
-
-// syncDir makes the names in a directory survive a crash. File systems that cannot sync a directory say so, and do
-// not need it.
-func syncDir(dir string) error {
-	d, err := os.Open(dir) //nolint:gosec // the governor's own
-	if err != nil {
-		return err
-	}
-	defer d.Close() //nolint:errcheck // it was only read
-	if err := d.Sync(); err != nil && !errors.Is(err, syscall.EINVAL) && !errors.Is(err, errors.ErrUnsupported) {
-		return err
-	}
-	return nil
+	return durable.WriteFile(path, "."+filepath.Base(path)+".", append(text, '\n'))
 }
 
 // putAside renames a damaged file: it is evidence, and must not be read again.

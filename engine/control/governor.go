@@ -146,6 +146,16 @@ func (g *Governor) warn(message string, err error) {
 	}
 }
 
+// Candidate is what waits for an approval, under its digest; nil when nothing does. Safe for concurrent use.
+func (g *Governor) Candidate() (held *engine.Generation, digest string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.held == nil || g.now.Held == nil {
+		return nil, ""
+	}
+	return g.held, g.now.Held.Digest
+}
+
 // Attach names the engine that asks [Governor.Govern]. It comes before everything else.
 func (g *Governor) Attach(e *engine.Engine) { g.engine = e }
 
@@ -196,7 +206,7 @@ func (g *Governor) Govern(p engine.Proposal) (serve bool) {
 	before := g.now
 	next, out := before.take(l, now)
 	if l.confirm > 0 && l.candidate != "" && l.candidate == l.serving {
-		next, out = g.awaitLast(next, out, p, l, now)
+		next, out = g.awaitLast(next, out, l, now)
 	} else if before.Confirming == nil && next.Confirming != nil {
 		g.base, g.until = p.Serving, now.Add(next.Confirming.Left)
 	}
@@ -289,9 +299,9 @@ const lastChange = 10 * time.Minute
 
 // awaitLast has the change confirmed that the watch was quicker to serve than its author to ask for the reload: the way
 // back is what served before it.
-func (g *Governor) awaitLast(next Record, out outcome, p engine.Proposal, l look, now time.Time) (Record, outcome) {
+func (g *Governor) awaitLast(next Record, out outcome, l look, now time.Time) (Record, outcome) {
 	formers := g.engine.Formers()
-	if next.Confirming != nil || len(formers) == 0 || now.Sub(p.Serving.LoadedAt()) > lastChange {
+	if next.Confirming != nil || len(formers) == 0 || now.Sub(formers[0].Until) > lastChange {
 		return next, out
 	}
 	next = next.await(l.by, now, formers[0].Revision, l.serving, l.confirm)

@@ -1,47 +1,16 @@
 package control_test
 
 import (
-	"context"
-	"errors"
-	"flag"
-	"fmt"
-	"math/rand/v2"
-	"os"
-	"path/filepath"
+	"cmp"
 	"slices"
-	"testing"
-	"testing/synctest"
 	"time"
 
-	"defenseclaw/engine"
 	"defenseclaw/engine/control"
 )
 
-var (
-	sequences = flag.Int("sequences", 40, "how many random sequences the model is compared with")
-	seed      = flag.Uint64("seed", 0, "of the first; 0: a random one")
-)
-
-// TestWhatServesIsWhatTheModelSays makes random sequences of edits, orders, kills and restarts, with real files and the
-// real engine: what serves and what is ordered are always what the model says, and no file of the user's is written.
-// make safety runs 1,000.
-func TestWhatServesIsWhatTheModelSays(t *testing.T) {
-	first := *seed
-	if first == 0 {
-		first = rand.Uint64() //nolint:gosec // it is printed, so that the test can be run again
-	}
-	for i := range uint64(*sequences) { //nolint:gosec // it is positive
-		ok := t.Run(fmt.Sprintf("seed=%d", first+i), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) { compareWithModel(t, rand.New(rand.NewPCG(first+i, 0))) }) //nolint:gosec // as above
-		})
-		if !ok {
-			return
-		}
-	}
-}
-
 // model is what the documents promise, in the words of docs/SAFETY.md: versions are numbers, 0 is broken files or nothing.
 type model struct {
+	settings
 	disk, serving int
 	served        []int // everything that began to serve, the oldest first
 	since         time.Time
@@ -54,6 +23,28 @@ type model struct {
 
 	base, waiting int // 0: nothing waits
 	deadline      time.Time
+
+	held     heldModel
+	approved []int // the newest first
+
+	broken time.Time // since when the files that are followed are; zero: they are not
+}
+
+// settings are those of a process.
+type settings struct {
+	hold     bool
+	findings bool // a review holds version 3 and refuses version 4
+	confirm  time.Duration
+	stale    time.Duration
+}
+
+func (s settings) guarded() bool { return s.hold || s.findings }
+func (s settings) keeps() bool   { return s.guarded() || s.confirm > 0 }
+
+type heldModel struct {
+	candidate, base int // 0: nothing is held
+	rejected        bool
+	confirm         time.Duration
 }
 
 func (m *model) mode() control.Mode {
@@ -62,12 +53,20 @@ func (m *model) mode() control.Mode {
 		return control.ModeConfirming
 	case m.pin != 0:
 		return control.ModePinned
+	case m.held.candidate != 0:
+		return control.ModeHeld
 	default:
 		return control.ModeFollow
 	}
 }
 
+func (m *model) expired() bool {
+	return m.stale > 0 && !m.broken.IsZero() && time.Since(m.broken) >= m.stale
+}
+
+// serve is where the pointer moves.
 func (m *model) serve(n int) {
+	m.approve(n)
 	if n == m.serving {
 		return
 	}
@@ -78,28 +77,76 @@ func (m *model) serve(n int) {
 	}
 }
 
-// look is what a look at the files leads to.
-func (m *model) look() {
+func (m *model) approve(n int) { m.approved = append([]int{n}, leaving(m.approved, n)...) }
+
+func leaving(list []int, drop ...int) []int {
+	return slices.DeleteFunc(slices.Clone(list), func(n int) bool { return slices.Contains(drop, n) })
+}
+
+// change has a candidate serve that has to be confirmed within a time; 0: it need not be.
+func (m *model) change(to int, confirm time.Duration) {
+	from := m.serving
+	m.serve(to)
+	m.held = heldModel{}
+	switch {
+	case m.base == to:
+		m.base, m.waiting = 0, 0
+	case m.base != 0: // the deadline does not move
+		m.waiting = to
+	case confirm > 0 && from != 0:
+		m.base, m.waiting, m.deadline = from, to, time.Now().Add(confirm)
+	}
+}
+
+// found is what the files hold that a review does not refuse; 0: nothing.
+func (m *model) found() int {
+	if m.findings && m.disk == 4 && m.disk != m.serving {
+		return 0
+	}
+	return m.disk
+}
+
+// look is what a look at the files leads to. asked: a caller wants it, who may want a change confirmed within a time.
+func (m *model) look(asked bool, confirm time.Duration) {
+	disk := m.found()
+	defer m.weigh(disk)
 	if m.pin != 0 {
 		switch {
-		case m.disk == m.pin && !m.differed:
+		case disk == m.pin && !m.differed:
 			return
-		case m.disk == m.pin, m.disk != 0 && m.skip && !slices.Contains(m.refused, m.disk):
+		case disk == m.pin, disk != 0 && m.skip && !slices.Contains(m.refused, disk):
+			if disk == m.pin {
+				m.approve(disk)
+			}
 			m.unpin()
 		default:
 			m.differed = true
 			return
 		}
 	}
-	if m.disk == 0 || m.disk == m.serving {
-		return
-	}
-	m.serve(m.disk)
 	switch {
-	case m.base == m.disk:
-		m.base, m.waiting = 0, 0
-	case m.base != 0:
-		m.waiting = m.disk
+	case disk == 0 || disk == m.serving:
+		m.held = heldModel{}
+	case (m.hold || m.findings && disk == 3) && !(m.serving == 0 && (len(m.approved) == 0 || slices.Contains(m.approved, disk))):
+		if m.held.candidate == disk && m.held.base == m.serving && !(m.held.rejected && asked) {
+			if confirm > 0 {
+				m.held.confirm = confirm
+			}
+			return
+		}
+		m.held = heldModel{disk, m.serving, false, cmp.Or(confirm, m.confirm)}
+	default:
+		m.change(disk, cmp.Or(confirm, m.confirm))
+	}
+}
+
+// weigh notes whether the files that are followed are broken.
+func (m *model) weigh(disk int) {
+	switch {
+	case disk != 0 || m.pin != 0:
+		m.broken = time.Time{}
+	case m.broken.IsZero():
+		m.broken = time.Now()
 	}
 }
 
@@ -120,15 +167,24 @@ func (m *model) target() int {
 
 func (m *model) rollback(to int, skip bool, confirm time.Duration) {
 	from := m.serving
-	m.refused = slices.DeleteFunc(m.refused, func(n int) bool { return n == to || n == from })
+	m.refused = leaving(m.refused, to, from)
 	if from != to {
 		m.refused = append(m.refused, from)
 	}
-	m.pin, m.skip, m.differed, m.base, m.waiting = to, skip, true, 0, 0
+	m.pin, m.skip, m.differed, m.base, m.waiting, m.held = to, skip, true, 0, 0, heldModel{}
+	m.approved = leaving(m.approved, from)
 	m.serve(to)
 	if confirm > 0 && from != to {
 		m.base, m.waiting, m.deadline = from, to, time.Now().Add(confirm)
 	}
+	m.broken = time.Time{}
+}
+
+func (m *model) pinServing() {
+	m.differed = m.pin != 0 && m.differed || m.held.candidate != 0
+	m.pin, m.skip, m.held = m.serving, false, heldModel{}
+	m.approve(m.serving)
+	m.broken = time.Time{}
 }
 
 // pass lets time pass.
@@ -137,193 +193,40 @@ func (m *model) pass(now time.Time) {
 		return
 	}
 	candidate, base := m.waiting, m.base
-	m.refused = slices.DeleteFunc(m.refused, func(n int) bool { return n == base || n == candidate })
-	m.pin, m.refused, m.skip, m.differed = base, append(m.refused, candidate), false, true
+	m.refused = append(leaving(m.refused, base, candidate), candidate)
+	m.pin, m.skip, m.differed, m.held = base, false, true, heldModel{}
 	m.base, m.waiting = 0, 0
+	m.approved = leaving(m.approved, candidate)
 	m.serve(base)
+	m.broken = time.Time{}
 }
 
-// restart is a start with these orders.
-func (m *model) restart() {
+// restart is a start with these orders, and perhaps with other settings.
+func (m *model) restart(now settings) {
+	if now.keeps() && !m.keeps() && len(m.served) > 0 {
+		m.approve(m.served[len(m.served)-1])
+	}
+	if m.settings = now; now.stale == 0 {
+		m.broken = time.Time{}
+	}
 	m.former = 0
 	switch {
 	case m.base != 0 && !time.Now().Before(m.deadline):
 		m.pass(time.Now())
 	case m.pin != 0:
 		m.serve(m.pin)
+	case m.keeps() && len(m.approved) > 0:
+		m.serve(m.approved[0])
 	default:
-		m.serving = 0
-		if m.look(); m.serving == 0 && len(m.served) > 0 {
+		if m.serving = 0; !m.guarded() {
+			m.held = heldModel{}
+		}
+		if m.look(false, 0); m.serving == 0 && len(m.served) > 0 {
 			m.serving = m.served[len(m.served)-1]
 		}
 		m.former, m.since = 0, time.Now()
 		return
 	}
 	m.former, m.since = 0, time.Now()
-	m.look()
-}
-
-// pair is the model and the world that it is compared with.
-type pair struct {
-	*model
-	w   *world
-	rnd *rand.Rand
-	log []string
-}
-
-func compareWithModel(t *testing.T, rnd *rand.Rand) {
-	p := &pair{model: &model{disk: 1}, w: newWorld(t), rnd: rnd}
-	p.w.write(text(1))
-	p.w.start()
-	p.serve(1)
-	p.former = 0
-	for range 12 {
-		p.step(t)
-		synctest.Wait()
-		p.compare(t)
-		if t.Failed() {
-			break
-		}
-	}
-	p.w.stop()
-}
-
-func (p *pair) pick(of ...string) string { return of[p.rnd.IntN(len(of))] }
-
-// save changes the files; nothing looks at them yet.
-func (p *pair) save() {
-	p.disk = p.rnd.IntN(5)
-	if p.disk == 0 {
-		p.w.write(broken)
-	} else {
-		p.w.write(text(p.disk))
-	}
-}
-
-func (p *pair) step(t *testing.T) {
-	ctx, what := context.Background(), p.pick("edit", "edit", "edit", "reload", "reload --confirm", "hold", "resume", "rollback", "rollback", "rollback --skip",
-		"rollback --confirm", "rollback N", "confirm", "wait", "kill", "restart", "kill and edit", "kill and wait")
-	p.log = append(p.log, what)
-	switch what {
-	case "edit":
-		p.save()
-		p.w.reload(engine.Trigger{Kind: engine.TriggerWatch, Paths: []string{"p.rego"}})
-		p.look()
-	case "reload":
-		p.w.reload(engine.Trigger{Kind: engine.TriggerAPI})
-		p.look()
-	case "reload --confirm":
-		p.save()
-		p.reloadConfirm()
-	case "hold":
-		if err := p.w.control.Hold(ctx, ann); err != nil {
-			t.Fatal(err)
-		}
-		p.pin, p.skip = p.serving, false
-	case "resume":
-		if _, err := p.w.control.Resume(ctx, ann); err != nil {
-			t.Fatal(err)
-		}
-		p.w.reload(engine.Trigger{Kind: engine.TriggerAPI})
-		p.unpin()
-		p.look()
-	case "confirm":
-		err := p.w.control.Confirm(ctx, ann, "")
-		if errors.Is(err, control.ErrNothingToConfirm) != (p.base == 0) {
-			t.Fatalf("confirm: %v", err)
-		}
-		p.base, p.waiting = 0, 0
-	case "wait":
-		time.Sleep(time.Duration(p.rnd.IntN(90)) * time.Minute)
-		p.pass(time.Now())
-	case "kill", "restart", "kill and edit", "kill and wait":
-		p.end(what)
-	default:
-		p.rollBack(t, what)
-	}
-	p.log[len(p.log)-1] += fmt.Sprintf(" (disk %d)", p.disk)
-}
-
-func (p *pair) reloadConfirm() {
-	before, base := p.serving, p.base
-	p.w.reload(engine.Trigger{Kind: engine.TriggerAPI, Confirm: time.Hour})
-	p.look()
-	switch {
-	case base != 0 || p.base != 0 || p.disk == 0 || p.disk != p.serving:
-		return // a deadline stands, or there is nothing new
-	case p.serving != before:
-		p.base = before
-	case p.former != 0 && time.Since(p.since) <= 10*time.Minute:
-		p.base = p.former
-	default:
-		return
-	}
-	p.waiting, p.deadline = p.serving, time.Now().Add(time.Hour)
-}
-
-func (p *pair) rollBack(t *testing.T, what string) {
-	to := control.Target{Skip: what == "rollback --skip"}
-	n := p.target()
-	switch what {
-	case "rollback --confirm":
-		to.Confirm = time.Hour
-	case "rollback N":
-		n = p.served[p.rnd.IntN(len(p.served))]
-		to.To = revision(t, text(n))
-	}
-	_, err := p.w.control.Rollback(context.Background(), ann, to)
-	if n == 0 {
-		if !errors.Is(err, control.ErrNotKept) {
-			t.Fatalf("a rollback to nowhere: %v", err)
-		}
-		return
-	}
-	if err != nil {
-		t.Fatalf("rollback to %d: %v", n, err)
-	}
-	p.rollback(n, to.Skip, to.Confirm)
-}
-
-// end ends the process and starts another one.
-func (p *pair) end(what string) {
-	if what == "restart" {
-		p.w.stop()
-	} else {
-		p.w.kill()
-	}
-	switch what {
-	case "kill and edit":
-		p.save()
-	case "kill and wait":
-		time.Sleep(time.Duration(p.rnd.IntN(90)) * time.Minute)
-	}
-	p.w.start()
-	p.restart()
-}
-
-func (p *pair) compare(t *testing.T) {
-	t.Helper()
-	want := ""
-	if p.serving != 0 {
-		want = revision(t, text(p.serving))
-	}
-	now := p.w.control.Status()
-	if got := p.w.serving(); got != want {
-		t.Errorf("after %q: %s serves; the model says %d, %s; model %+v, control %+v", p.log, got, p.serving, want, *p.model, now)
-	}
-	if now.Mode() != p.mode() {
-		t.Errorf("after %q: the mode is %s; the model says %s: %+v, control %+v", p.log, now.Mode(), p.mode(), *p.model, now)
-	}
-	if now.Error != "" {
-		t.Errorf("after %q: %s", p.log, now.Error)
-	}
-	content := text(p.disk)
-	if p.disk == 0 {
-		content = broken
-	}
-	found, err := os.ReadDir(p.w.dir)
-	got, readErr := os.ReadFile(filepath.Join(p.w.dir, "p.rego"))
-	if err := errors.Join(err, readErr); err != nil || len(found) != 1 || string(got) != content {
-		t.Errorf("after %q: the user's files are %v %q %v", p.log, found, got, err)
-	}
+	m.look(false, 0)
 }

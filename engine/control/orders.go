@@ -37,7 +37,7 @@ type order func(now Record, serving *engine.Generation, at time.Time) (Record, *
 func (g *Governor) carryOut(ctx context.Context, by Order, t Transition, o order) (engine.Report, Change, error) {
 	var done Change
 	var waits bool // for a confirmation, which the order began
-	report, err := g.engine.Choose(ctx, engine.Trigger{Actor: by.Actor, Client: by.Client, RequestID: by.RequestID},
+	report, err := g.engine.Choose(ctx, engine.Trigger{Actor: by.Actor, Client: by.Client, RequestID: by.RequestID, Order: string(t), Reason: by.Reason},
 		func() (*engine.Generation, error) {
 			g.mu.Lock()
 			defer g.mu.Unlock()

@@ -10,7 +10,6 @@ import (
 	"testing"
 	"testing/fstest"
 	"testing/synctest"
-	"time"
 
 	"defenseclaw/engine"
 	"defenseclaw/engine/control"
@@ -22,13 +21,11 @@ import (
 // world is a policy directory, a data directory, and a process that serves from them. It lives in a bubble of synctest,
 // so that days of deadlines pass in no time.
 type world struct {
-	t       testing.TB
-	dir     string // of the policy
-	data    string
-	hold    bool
-	strict  bool
-	confirm time.Duration
-	stale   time.Duration
+	t    testing.TB
+	dir  string // of the policy
+	data string
+	settings
+	strict bool
 
 	reviewed bool
 	review   func(context.Context, engine.Step) (engine.Verdict, error)
@@ -63,8 +60,14 @@ func (w *world) write(content string) {
 }
 
 // start is the start of a process: the sidecar does the same.
-func (w *world) start() {
+func (w *world) start(now ...settings) {
 	w.t.Helper()
+	for _, s := range now {
+		w.settings, w.strict, w.reviewed, w.review = s, s.guarded(), s.findings, nil
+		if s.findings {
+			w.review = findings
+		}
+	}
 	var err error
 	if w.history, err = history.New(history.Config{Dir: filepath.Join(w.data, "history")}); err != nil {
 		w.t.Fatal(err)

@@ -89,6 +89,9 @@ func (k *Keeper) Announce(_ context.Context, report engine.Report) error {
 		return nil
 	}
 	what := Served{Generation: g, Previous: report.Previous, Trigger: string(report.Trigger.Kind), Actor: k.cfg.Actor(report)}
+	if t := report.Trigger; t.Order != "" {
+		what.Order = &Order{Name: t.Order, Actor: t.Actor, Reason: t.Reason}
+	}
 	if !report.StartedAt.IsZero() {
 		what.At = report.StartedAt.Add(report.Duration)
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"defenseclaw/engine"
+	"defenseclaw/engine/durable"
 )
 
 // maxRecords is how many generations the index tells of; older ones that are not kept are forgotten when a quarter
@@ -331,20 +332,7 @@ func (s *Store) rewriteIndex() (err error) {
 	if err != nil {
 		return err
 	}
-	temp, err := os.CreateTemp(s.cfg.Dir, indexTempPrefix+"*")
-	if err != nil {
-		return fmt.Errorf("write the index of the history: %w", err)
-	}
-	_, err = temp.Write(text)
-	err = errors.Join(err, temp.Sync(), temp.Close())
-	if err == nil {
-		err = os.Rename(temp.Name(), s.indexPath())
-	}
-	if err == nil {
-		err = syncDir(s.cfg.Dir)
-	}
-	if err != nil {
-		os.Remove(temp.Name()) //nolint:errcheck,gosec // the next start removes it
+	if err := durable.WriteFile(s.indexPath(), indexTempPrefix, text); err != nil {
 		return fmt.Errorf("write the index of the history: %w", err)
 	}
 	s.index.dirty = false

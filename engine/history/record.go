@@ -28,6 +28,7 @@ type Record struct {
 	Changed  []string // files that differ from those of the generation before; at most [MaxChanged]
 	More     int      // files that Changed has no room for
 	Packages []string // that these files declare or declared, sorted; at most [MaxChanged]
+	Order    *Order   // what made it serve; nil where no operator did
 
 	Reviewed *Reviewed // what came of the review of the change; nil where none did, or not yet
 
@@ -41,6 +42,13 @@ type Reviewed struct {
 	Findings map[string]int `json:"findings,omitempty"` // by level
 	Flips    map[string]int `json:"flips,omitempty"`    // recorded decisions that changed, by kind
 	Override string         `json:"override,omitempty"` // why it serves whatever the findings are
+}
+
+// Order is what an operator ordered, or what followed from it.
+type Order struct {
+	Name   string `json:"name"` // rolled-back, approved, reverted
+	Actor  string `json:"actor,omitempty"`
+	Reason string `json:"reason,omitempty"`
 }
 
 // MaxChanged is the number of files, and of packages, that a Record names.
@@ -132,6 +140,7 @@ type Served struct {
 	Previous   *engine.Generation // served before it; nil when nothing did in this process
 	Trigger    string             // what asked for it
 	Actor      string             // who changed it
+	Order      *Order             // what made it serve; nil where no operator did
 	At         time.Time          // when it began; zero: when it was loaded
 }
 
@@ -140,7 +149,7 @@ func (s *Store) record(what Served) Record {
 	g := what.Generation
 	r := Record{
 		Revision: g.Revision(), Root: g.Root(), Generation: g.Number(), Version: s.cfg.Version,
-		ServedFrom: what.At, Trigger: what.Trigger, Actor: what.Actor, Changed: g.Changed(), Packages: packagesOf(what),
+		ServedFrom: what.At, Trigger: what.Trigger, Actor: what.Actor, Changed: g.Changed(), Packages: packagesOf(what), Order: what.Order,
 	}
 	if r.ServedFrom.IsZero() {
 		r.ServedFrom = g.LoadedAt()

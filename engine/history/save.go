@@ -10,9 +10,9 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 
 	"defenseclaw/engine"
+	"defenseclaw/engine/durable"
 )
 
 // Save keeps a generation as the newest entry, under a number of its own, and removes what is then too much. If the
@@ -64,8 +64,7 @@ const (
 )
 
 // write gives the file its final name as the last step, when the content is on disk and was read back.
-// It does without google/renameio, which has no build for Windows, syncs no directory, and has no
-// place for the reading back.
+// It does without [durable.WriteFile], which has no place for the reading back.
 func (s *Store) write(ctx context.Context, g *engine.Generation, e Entry, r Record, p *pace) (err error) {
 	temp, err := os.CreateTemp(s.cfg.Dir, tempPrefix+"*")
 	if err != nil {
@@ -106,7 +105,7 @@ func (s *Store) write(ctx context.Context, g *engine.Generation, e Entry, r Reco
 	if file, err := os.Lstat(e.Path); err == nil {
 		s.remember(e, check{file: file, info: u.info})
 	}
-	return syncDir(s.cfg.Dir)
+	return durable.SyncDir(s.cfg.Dir)
 }
 
 func (s *Store) makeDir() error {
@@ -116,7 +115,7 @@ func (s *Store) makeDir() error {
 	if err := os.MkdirAll(s.cfg.Dir, 0o700); err != nil {
 		return err
 	}
-	return syncDir(filepath.Dir(s.cfg.Dir))
+	return durable.SyncDir(filepath.Dir(s.cfg.Dir))
 }
 
 func (s *Store) removeAllLeftovers() {
@@ -171,18 +170,4 @@ func (s *Store) remember(e Entry, c check) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.checks[e.Name] = c
-}
-
-// syncDir makes the names in a directory survive a crash. File systems that cannot sync a directory
-// say so, and do not need it.
-func syncDir(dir string) error {
-	d, err := os.Open(dir) //nolint:gosec // the store's own
-	if err != nil {
-		return err
-	}
-	defer d.Close() //nolint:errcheck // it was only read
-	if err := d.Sync(); err != nil && !errors.Is(err, syscall.EINVAL) && !errors.Is(err, errors.ErrUnsupported) {
-		return err
-	}
-	return nil
 }

@@ -26,7 +26,7 @@ func diffCommand() *cli.Command {
 		Name:      "diff",
 		Usage:     "show what differs between two policies; exits with 0 if nothing does, 1 if something does, 2 if it could not tell",
 		ArgsUsage: "[A [B]]",
-		Description: "A and B are serving, disk, a policy that is kept, by its number or the first digits of its revision, or a directory. Without B it is disk, " +
+		Description: "A and B are serving, disk, held, a policy that is kept, by its number or the first digits of its revision, or a directory. Without B it is disk, " +
 			"and without A, too, it is serving. A directory is read by this command and never by the sidecar.",
 		Flags: append(append(flags, probeFlags()...),
 			&cli.BoolFlag{Name: "stat", Usage: "show files, packages and counts"},

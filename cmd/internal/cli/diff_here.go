@@ -25,7 +25,7 @@ import (
 
 // isDirectory reports whether a side is a directory: a path that is there, or a name that can mean nothing else.
 func isDirectory(side string) bool {
-	if side == api.SideServing || side == api.SideDisk {
+	if side == api.SideServing || side == api.SideDisk || side == api.SideHeld {
 		return false
 	}
 	info, err := os.Stat(side)
@@ -106,8 +106,11 @@ func openSide(c *cli.Context, side string) (fs.FS, error) {
 	if err != nil {
 		return nil, err
 	}
-	if side == api.SideServing {
+	switch side {
+	case api.SideServing:
 		return openServing(c, s)
+	case api.SideHeld:
+		return openHeld(c, s)
 	}
 	if s.PolicyDir == "" {
 		if side != api.SideDisk {
@@ -144,6 +147,33 @@ func openServing(c *cli.Context, s settings.Settings) (fs.FS, error) {
 		}
 	}
 	return keptHere(c.Context, s, status.Revision)
+}
+
+// openHeld finds what waits for an approval in the policy directory, which may have moved on.
+func openHeld(c *cli.Context, s settings.Settings) (fs.FS, error) {
+	running, err := client(c)
+	if err != nil {
+		return nil, err
+	}
+	status, err := running.Status(c.Context)
+	if err != nil {
+		return nil, err
+	}
+	if status.Control == nil || status.Control.Mode != "held" {
+		return nil, errors.New("held: no candidate is held")
+	}
+	disk, err := source.Open(status.PolicyDir, source.Config{AllowOutside: s.OutsideLinks, Overlays: s.Overlays})
+	if err != nil {
+		return nil, err
+	}
+	reading, err := source.Read(c.Context, disk, source.Options{})
+	if err != nil {
+		return nil, err
+	}
+	if reading.Revision() != status.Control.Candidate {
+		return nil, errors.New("held: the files are another version now, so only the sidecar has it: compare it with serving, disk or a number")
+	}
+	return disk, nil
 }
 
 func keptHere(ctx context.Context, s settings.Settings, name string) (fs.FS, error) {

@@ -200,6 +200,9 @@ func showHistory(c *cli.Context) error {
 	line("served", "from %s until %s", e.ServedFrom.Local().Format(time.DateTime), untilText(e))
 	line("trigger", "%s", e.Trigger)
 	line("actor", "%s", e.Actor)
+	if e.Control != nil {
+		line("order", "%s", strings.TrimSuffix(e.Control.Order+" by "+e.Control.Actor+": "+e.Control.Reason, ": "))
+	}
 	line("packages", "%s", strings.Join(e.Packages, ", "))
 	for _, file := range e.Changed {
 		line("changed", "%s", file)

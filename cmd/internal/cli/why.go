@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"reflect"
+	"slices"
+	"strings"
 	"time"
 
 	"defenseclaw/api"
@@ -34,7 +36,8 @@ type whyAnswer struct {
 	DecidedAt  time.Time         `json:"decided_at"`
 	By         *api.HistoryEntry `json:"by"` // the policy
 	Recorded   any               `json:"recorded,omitempty"`
-	Same       bool              `json:"same"` // it comes out as recorded
+	Same       bool              `json:"same"`             // it comes out as recorded
+	Masked     []string          `json:"masked,omitempty"` // of the input, as JSON pointers: conditions on it may have come out otherwise
 	explain.Answer
 }
 
@@ -68,19 +71,31 @@ func why(c *cli.Context) error {
 	if err != nil {
 		return could(err)
 	}
+	masked := e.MaskedInput()
+	if slices.Contains(masked, "/input") {
+		return could(masks(e, masked))
+	}
 	answer, err := explain.Evaluate(c.Context, g, path, e.Input, explain.Options{Explain: true, At: e.Timestamp})
 	if err != nil {
 		return could(err)
 	}
 	by := api.HistoryOf([]history.Record{r})[0]
-	result := whyAnswer{DecisionID: e.DecisionID, DecidedAt: e.Timestamp, By: &by, Answer: answer}
+	result := whyAnswer{DecisionID: e.DecisionID, DecidedAt: e.Timestamp, By: &by, Masked: masked, Answer: answer}
 	if result.Same, err = sameResult(e, answer, &result.Recorded); err != nil {
 		return could(err)
+	}
+	if !result.Same && len(masked) > 0 {
+		return could(masks(e, masked))
 	}
 	if c.Bool("json") {
 		return report.JSON(c.App.Writer, result)
 	}
 	return result.write(c.App.Writer)
+}
+
+// masks says that what the log masks makes it impossible to tell why.
+func masks(e explain.Event, masked []string) error {
+	return fmt.Errorf("decision %s cannot be made again: the log masks %s, and what it was decides", e.DecisionID, strings.Join(masked, ", "))
 }
 
 // generationOfRevision loads the policy that decided, out of the history.
@@ -149,6 +164,10 @@ func (a whyAnswer) write(w io.Writer) error {
 			return err
 		}
 		terminal.Fprintf(w, "on record is another result, %s: masked, or made with what is beside the policy, such as lists\n", recorded)
+	}
+	if len(a.Masked) > 0 {
+		terminal.Fprintf(w, "the log masks %s: without it the decision is the one on record, and conditions on it may have come out otherwise\n",
+			strings.Join(a.Masked, ", "))
 	}
 	fmt.Fprintln(w)
 	return a.Write(w)

@@ -104,13 +104,18 @@ func (e *Event) Revision() string {
 	return ""
 }
 
-// Decidable returns the path that was decided, or says why the decision cannot be made again from what is in the log.
-func (e *Event) Decidable() (engine.Path, error) {
+// MaskedInput lists what of the input the log does not have, as JSON pointers.
+func (e *Event) MaskedInput() (pointers []string) {
 	for _, pointer := range append(slices.Clone(e.Erased), e.Masked...) {
 		if pointer == "/input" || strings.HasPrefix(pointer, "/input/") {
-			return nil, fmt.Errorf("decision %s cannot be made again: the log masks %s, and what it was decides", e.DecisionID, pointer)
+			pointers = append(pointers, pointer)
 		}
 	}
+	return pointers
+}
+
+// Decidable returns the path that was decided, or says why the decision cannot be made again from what is in the log.
+func (e *Event) Decidable() (engine.Path, error) {
 	if e.Query != "" || e.Path == "" {
 		return nil, fmt.Errorf("decision %s cannot be made again: it was a query of the caller, %q", e.DecisionID, e.Query)
 	}
