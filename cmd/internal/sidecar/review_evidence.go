@@ -22,9 +22,9 @@ type evaluations struct {
 	process *reviewer.Reviewer
 	dir     func() (*source.Dir, error) // the policy directory as it is now; nil: the policy is from elsewhere, without tests
 	limits  source.Limits
-	records func(context.Context) ([]records.Record, error) // nil: none are kept
-	search  time.Duration                                   // of processor time; 0: there is no search
-	timeout time.Duration                                   // of a review that nobody waits for
+	records func(context.Context) ([]records.Record, error)
+	search  time.Duration // of processor time; 0: there is no search
+	timeout time.Duration // of a review that nobody waits for
 
 	mu    sync.Mutex // guards the fields below
 	of    string     // the revision that tests lie beside
@@ -46,7 +46,7 @@ func (s *Sidecar) makeEvidence() {
 			Steps: reviewer.Steps(), Off: off, Ended: s.reportReviewer,
 			MemoryBytes: cmp.Or(set.WorkerBytes, max(minWorkerBytes, int64(gcpacer.Memory()/workerPart))),
 		}),
-		limits: s.limits(), timeout: time.Minute,
+		limits: s.limits(), timeout: time.Minute, records: s.recorded,
 	}
 	if set.PolicyDir != "" {
 		s.evaluations.dir = func() (*source.Dir, error) { return source.Open(set.PolicyDir, s.dirConfig()) }
@@ -59,6 +59,15 @@ func (s *Sidecar) makeEvidence() {
 		s.evaluations.search = holdSearch
 	}
 	s.reviewer.evidence, s.reviewer.served = s.evaluations.evidence, s.evaluations.served
+}
+
+// recorded are the decisions that the recorder holds, clean by the masks of what serves.
+func (s *Sidecar) recorded(ctx context.Context) ([]records.Record, error) {
+	if s.recorder == nil {
+		return nil, nil
+	}
+	kept, err := s.recorder.Snapshot(ctx)
+	return kept.Records, err
 }
 
 // evidence evaluates a step. Without tests, records and a search there is nothing to evaluate, and no process is started.
@@ -77,14 +86,11 @@ func (v *evaluations) evidence(ctx context.Context, s engine.Step) review.Eviden
 	case len(tests.Files())+len(before.Files()) > 0:
 		ask.Tests, ask.TestsBefore, ask.Steps = tests, before, append(ask.Steps, reviewer.Tests)
 	}
-	if v.records != nil {
-		kept, err := v.records(ctx)
-		switch {
-		case err != nil:
-			incomplete = append(incomplete, review.PartReplay+": the recorded decisions cannot be had: "+err.Error())
-		case len(kept) > 0:
-			ask.Records, ask.Steps = kept, append(ask.Steps, reviewer.Replay)
-		}
+	switch kept, err := v.records(ctx); {
+	case err != nil:
+		incomplete = append(incomplete, review.PartReplay+": the recorded decisions cannot be had: "+err.Error())
+	case len(kept) > 0:
+		ask.Records, ask.Steps = kept, append(ask.Steps, reviewer.Replay)
 	}
 	if v.search > 0 {
 		ask.Steps = append(ask.Steps, reviewer.Probe)
