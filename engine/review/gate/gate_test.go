@@ -201,7 +201,7 @@ func TestTheTestsNearestToTheChangeRunFirstAndThoseThatFailedBeforeThem(t *testi
 	// With a budget that is spent by the first look, what runs is what comes first.
 	only := with(files, "app_test.rego", "package app_test\n\ntest_deny if not data.app.allow with input as {\"n\": 50}\n\ntest_loop if {\n\tsome a in numbers.range(1, 100000)\n\tsome b in numbers.range(1, 100000)\n\ta + b < 0\n}\n")
 	candidate = load(t, only, base)
-	r := run(t, base, candidate, gate.Options{Budget: 100 * time.Millisecond, First: []string{"data.app_test.test_deny"}})
+	r := run(t, base, candidate, gate.Options{Budget: 2 * time.Second, First: []string{"data.app_test.test_deny"}})
 	if r.Ran < 1 || r.NotRun < 1 {
 		t.Errorf("%+v", r)
 	}

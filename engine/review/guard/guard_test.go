@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 	"testing/fstest"
+	"time"
 
 	"defenseclaw/engine"
 	"defenseclaw/engine/review/guard"
@@ -30,6 +31,12 @@ func guarded(t testing.TB, rules string, more ...string) *engine.Generation {
 		t.Fatal(err)
 	}
 	return g
+}
+
+// patient are guards that a busy machine does not interrupt.
+func patient(cfg guard.Config) *guard.Guards {
+	cfg.Timeout = time.Minute
+	return guard.New(cfg)
 }
 
 func judge(t testing.TB, g *guard.Guards, base, candidate *engine.Generation, review string) *guard.Verdict {
@@ -71,7 +78,7 @@ deny contains msg if {
 hold contains {"msg": "look", "code": "c", "path": "p"} if input.first
 
 warn := {"all of it"}`
-	g := guard.New(guard.Config{})
+	g := patient(guard.Config{})
 	only := guarded(t, rules)
 	review := `{"data_size": {"after": 10}, "packages": {"removed": ["data.a", "data.b"]}, "first": true}`
 	want(t, judge(t, g, nil, only, review),
@@ -89,9 +96,9 @@ warn := {"all of it"}`
 
 func TestARuleOfThePackageAboveAndDataAreGuardsToo(t *testing.T) {
 	above := guarded(t, "", "above.rego", "package system\n\nreload.deny contains \"no\" if true\n")
-	want(t, judge(t, guard.New(guard.Config{}), nil, above, `{}`), `deny above.rego:3 "no"  of candidate`)
+	want(t, judge(t, patient(guard.Config{}), nil, above, `{}`), `deny above.rego:3 "no"  of candidate`)
 	data := guarded(t, "", "data.json", `{"system": {"reload": {"hold": ["frozen until Monday"]}}}`)
-	want(t, judge(t, guard.New(guard.Config{}), nil, data, `{}`), `hold :0 "frozen until Monday"  of candidate`)
+	want(t, judge(t, patient(guard.Config{}), nil, data, `{}`), `hold :0 "frozen until Monday"  of candidate`)
 }
 
 func TestTheGuardsOfTheBaseJudgeTheChangeThatRemovesThem(t *testing.T) {
@@ -104,7 +111,7 @@ func TestTheGuardsOfTheBaseJudgeTheChangeThatRemovesThem(t *testing.T) {
 		"inverted": guarded(t, `deny contains "data shrinks" if input.data_size.after > 1000`),
 	} {
 		t.Run(name, func(t *testing.T) {
-			want(t, judge(t, guard.New(guard.Config{}), base, candidate, review), `deny guards.rego:3 "data shrinks"  of base`)
+			want(t, judge(t, patient(guard.Config{}), base, candidate, review), `deny guards.rego:3 "data shrinks"  of base`)
 		})
 	}
 }
@@ -112,7 +119,7 @@ func TestTheGuardsOfTheBaseJudgeTheChangeThatRemovesThem(t *testing.T) {
 func TestTheStricterOfBaseAndCandidateHolds(t *testing.T) {
 	base := guarded(t, `warn contains "shrinks" if true`)
 	candidate := guarded(t, "deny contains \"shrinks\" if true\n\nwarn contains \"shrinks\" if true")
-	want(t, judge(t, guard.New(guard.Config{}), base, candidate, `{}`),
+	want(t, judge(t, patient(guard.Config{}), base, candidate, `{}`),
 		`deny guards.rego:3 "shrinks"  of candidate`, `warn guards.rego:3 "shrinks"  of base`)
 }
 
@@ -120,7 +127,7 @@ func TestAGuardReadsTheDataOfItsOwnGeneration(t *testing.T) {
 	const rule = `deny contains "over the limit" if input.n > data.limit`
 	base := guarded(t, rule, "data.json", `{"limit": 5}`)
 	candidate := guarded(t, rule, "data.json", `{"limit": 500}`)
-	want(t, judge(t, guard.New(guard.Config{}), base, candidate, `{"n": 10}`), `deny guards.rego:3 "over the limit"  of base`)
+	want(t, judge(t, patient(guard.Config{}), base, candidate, `{"n": 10}`), `deny guards.rego:3 "over the limit"  of base`)
 }
 
 func TestAGuardThatCannotAnswerIsAFaultWithItsPlace(t *testing.T) {
@@ -140,7 +147,11 @@ func TestAGuardThatCannotAnswerIsAFaultWithItsPlace(t *testing.T) {
 		"code":          {`deny contains {"msg": "m", "code": 7} if input.n`, "malformed deny guards.rego:3 of candidate"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			v := judge(t, guard.New(guard.Config{}), nil, guarded(t, c.rules+"\n\nwarn contains \"seen\" if true"), `{"n": "no number"}`)
+			g := patient(guard.Config{})
+			if strings.HasPrefix(c.want, "too_long") {
+				g = guard.New(guard.Config{Timeout: time.Second})
+			}
+			v := judge(t, g, nil, guarded(t, c.rules+"\n\nwarn contains \"seen\" if true"), `{"n": "no number"}`)
 			var faults []string
 			for line := range strings.Lines(said(v)) {
 				if !strings.HasPrefix(line, "warn") {
@@ -162,17 +173,17 @@ func TestAGuardThatCannotAnswerIsAFaultWithItsPlace(t *testing.T) {
 }
 
 func TestAFindingBesideAMalformedOneCounts(t *testing.T) {
-	v := judge(t, guard.New(guard.Config{}), nil, guarded(t, "deny contains 1 if true\n\ndeny contains \"real\" if true"), `{}`)
+	v := judge(t, patient(guard.Config{}), nil, guarded(t, "deny contains 1 if true\n\ndeny contains \"real\" if true"), `{}`)
 	want(t, v, `deny guards.rego:5 "real"  of candidate`, `malformed deny guards.rego:3 of candidate`)
 }
 
 func TestManyAndLongFindingsAreCut(t *testing.T) {
 	rules := "deny contains sprintf(\"%d\", [i]) if some i in numbers.range(1, 250)\n\nhold contains concat(\"\", [\"é\" | some i in numbers.range(1, 5000)]) if true"
-	v := judge(t, guard.New(guard.Config{}), nil, guarded(t, rules), `{}`)
+	v := judge(t, patient(guard.Config{}), nil, guarded(t, rules), `{}`)
 	if len(v.Of(guard.Deny)) != 100 || v.Left != 150 {
 		t.Errorf("%d findings and %d left out; want 100 and 150", len(v.Of(guard.Deny)), v.Left)
 	}
-	v = judge(t, guard.New(guard.Config{}), nil, guarded(t, `hold contains concat("", [x | some i in numbers.range(1, 5000); x := sprintf("é%d", [i])]) if true`), `{}`)
+	v = judge(t, patient(guard.Config{}), nil, guarded(t, `hold contains concat("", [x | some i in numbers.range(1, 5000); x := sprintf("é%d", [i])]) if true`), `{}`)
 	if held := v.Of(guard.Hold); len(held) != 1 || len(held[0].Msg) > 5000 || !strings.HasSuffix(held[0].Msg, "…") || strings.Contains(held[0].Msg, "\uFFFD") {
 		t.Errorf("%+v", held)
 	}
@@ -181,17 +192,17 @@ func TestManyAndLongFindingsAreCut(t *testing.T) {
 func TestWhoEndsTheContextGetsNoVerdict(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if v, err := guard.New(guard.Config{}).Judge(ctx, nil, guarded(t, `deny contains "x" if true`), map[string]any{}); !errors.Is(err, context.Canceled) || v != nil {
+	if v, err := patient(guard.Config{}).Judge(ctx, nil, guarded(t, `deny contains "x" if true`), map[string]any{}); !errors.Is(err, context.Canceled) || v != nil {
 		t.Errorf("%v, %v", v, err)
 	}
-	if _, err := guard.New(guard.Config{}).Judge(t.Context(), nil, guarded(t, ""), []byte("{")); err == nil {
+	if _, err := patient(guard.Config{}).Judge(t.Context(), nil, guarded(t, ""), []byte("{")); err == nil {
 		t.Error("half a text is no review")
 	}
 }
 
 func TestTheDirectoryJudgesBesideThePolicyAndKeepsItsLastGood(t *testing.T) {
 	files := fstest.MapFS{"g.rego": {Data: []byte("package system.reload\n\nhold contains \"ask us\" if true\n")}}
-	g := guard.New(guard.Config{Directory: func() (fs.FS, error) { return files, nil }})
+	g := patient(guard.Config{Directory: func() (fs.FS, error) { return files, nil }})
 	base, candidate := guarded(t, ""), guarded(t, "", "more.rego", "package more")
 	first := judge(t, g, base, candidate, `{}`)
 	want(t, first, `hold g.rego:3 "ask us"  of guards_dir`)
@@ -220,7 +231,7 @@ func TestADirectoryThatNeverLoadedIsAFault(t *testing.T) {
 		"empty": func() (fs.FS, error) { return fstest.MapFS{}, nil },
 	} {
 		t.Run(name, func(t *testing.T) {
-			g := guard.New(guard.Config{Directory: open})
+			g := patient(guard.Config{Directory: open})
 			want(t, judge(t, g, nil, guarded(t, ""), `{}`), "unread  :0 of guards_dir")
 			if _, err := g.Revision(t.Context()); err == nil {
 				t.Error("there is no revision")
