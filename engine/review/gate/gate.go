@@ -91,6 +91,7 @@ type test struct {
 	name string // as data.p.test_x
 	at   *ast.Location
 	ref  ast.Ref
+	rank int // of its package in the suite, from 1; 0: it runs before all others
 }
 
 // maxCompiled bounds how often a suite is compiled without the tests that do not compile.
@@ -157,7 +158,7 @@ func (r *run) list() {
 	for _, name := range r.o.First {
 		first[name] = true
 	}
-	rank := map[string]int{}
+	known := map[string]bool{}
 	for _, m := range r.compiler.Modules {
 		pkg := m.Package.Path.String()
 		if distance[pkg] == 0 {
@@ -165,20 +166,18 @@ func (r *run) list() {
 		}
 		for _, rule := range m.Rules {
 			if ref := testRef(rule); ref != nil {
-				t := test{name: ref.String(), at: rule.Location, ref: ref}
-				if _, known := rank[t.name]; known { // one test with several bodies, such as one for each case
+				t := test{name: ref.String(), at: rule.Location, ref: ref, rank: distance[pkg]}
+				if known[t.name] { // one test with several bodies, such as one for each case
 					continue
 				}
-				if rank[t.name] = distance[pkg]; first[t.name] {
-					rank[t.name] = 0
+				if known[t.name] = true; first[t.name] {
+					t.rank = 0
 				}
 				r.order = append(r.order, t)
 			}
 		}
 	}
-	slices.SortFunc(r.order, func(a, b test) int {
-		return cmp.Or(cmp.Compare(rank[a.name], rank[b.name]), strings.Compare(a.name, b.name))
-	})
+	slices.SortFunc(r.order, func(a, b test) int { return cmp.Or(cmp.Compare(a.rank, b.rank), strings.Compare(a.name, b.name)) })
 }
 
 // testRef is the name of the test that a rule is, as OPA's tester has it; nil if it is none, or is to be skipped.

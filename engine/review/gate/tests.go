@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -43,13 +44,18 @@ func (r *run) withinBudget(ctx context.Context) (_ context.Context, end func()) 
 	return bounded, func() { cancel(nil); <-ended }
 }
 
-// chunk is how many tests are chosen by one expression.
-const chunk = 100
+// minChunk and maxChunk bound how many tests OPA's tester gets at once. It runs those in no order, so the first are few.
+const minChunk, maxChunk = 8, 128
 
 // tests runs the tests in their order, a chunk after the other, until ctx ends.
 func (r *run) tests(ctx context.Context) error {
-	for left := r.order; len(left) > 0 && ctx.Err() == nil; {
-		now := left[:min(chunk, len(left))]
+	size := minChunk
+	for left := r.order; len(left) > 0 && ctx.Err() == nil; size = min(2*size, maxChunk) {
+		now := left[:min(size, len(left))]
+		// Those that failed last time are not mixed with others.
+		if i := slices.IndexFunc(now, func(t test) bool { return t.rank != 0 }); i > 0 {
+			now = now[:i]
+		}
 		if left = left[len(now):]; r.o.Contain {
 			now = r.sound(ctx, now)
 		}
