@@ -2,6 +2,7 @@ package api
 
 import (
 	"encoding/json"
+	"slices"
 	"time"
 
 	"defenseclaw/engine/review"
@@ -99,6 +100,10 @@ type ReviewConditions struct {
 // AddEvidence puts into a review what evaluations showed.
 func (w *Review) AddEvidence(e review.Evidence) {
 	w.Incomplete = append(w.Incomplete, e.Incomplete...)
+	if c := e.Compared; c != nil {
+		w.Tests = &ReviewTests{Added: list(c.Added), Removed: list(c.Removed), Failed: []ReviewFailedTest{}}
+		w.Incomplete = slices.DeleteFunc(w.Incomplete, func(s string) bool { return s == review.PartTests })
+	}
 	if t := e.Tests; t != nil {
 		if w.Tests == nil {
 			w.Tests = &ReviewTests{Added: []string{}, Removed: []string{}}

@@ -11,6 +11,8 @@ type Evidence struct {
 	Tests  *TestRun
 	Replay *Replay
 	Probe  *Probe
+	// Compared are the tests that came and went, which no test says that runs: nil where those of one side are not known.
+	Compared *Tests
 	// Incomplete says what was asked for and not done to its end, and why, such as "replay: the reviewer ended". Never is
 	// a verdict made of a part that is named here as if it were complete.
 	Incomplete []string

@@ -99,10 +99,15 @@ func sideOf(g *engine.Generation) Side {
 
 // WithTests adds the tests of both sides.
 func (r *Review) WithTests(before, after *engine.Suite) *Review {
-	was, is := testsIn(before), testsIn(after)
-	r.Tests = &Tests{Added: missingFrom(was, is), Removed: missingFrom(is, was)}
+	r.Tests = CompareTests(before, after)
 	r.Incomplete = slices.DeleteFunc(r.Incomplete, func(s string) bool { return s == "tests" })
 	return r
+}
+
+// CompareTests says which tests came and went.
+func CompareTests(before, after *engine.Suite) *Tests {
+	was, is := testsIn(before), testsIn(after)
+	return &Tests{Added: missingFrom(was, is), Removed: missingFrom(is, was)}
 }
 
 // missingFrom lists what is in all and not in have. Both are sorted.

@@ -79,7 +79,7 @@ func (v *evaluations) evidence(ctx context.Context, s engine.Step) review.Eviden
 	}
 	var incomplete []string
 	ask := reviewer.Ask{ProbeTime: v.search}
-	tests, before, err := v.readTests(ctx, s)
+	tests, before, known, err := v.readTests(ctx, s)
 	switch {
 	case err != nil:
 		incomplete = append(incomplete, review.PartTests+": "+err.Error())
@@ -95,43 +95,46 @@ func (v *evaluations) evidence(ctx context.Context, s engine.Step) review.Eviden
 	if v.search > 0 {
 		ask.Steps = append(ask.Steps, reviewer.Probe)
 	}
-	if len(ask.Steps) == 0 {
-		return review.Evidence{Incomplete: incomplete}
+	var e review.Evidence
+	if len(ask.Steps) > 0 {
+		e = v.process.Review(ctx, s.Base, s.Candidate, ask)
 	}
-	e := v.process.Review(ctx, s.Base, s.Candidate, ask)
+	if known {
+		e.Compared = review.CompareTests(before.Suite(), tests.Suite())
+	}
 	e.Incomplete = append(incomplete, e.Incomplete...)
 	return e
 }
 
 // readTests reads the tests beside the candidate, and gives those that lay beside the base. Where those were never read,
-// they are taken to be the same: what changed is the policy.
-func (v *evaluations) readTests(ctx context.Context, s engine.Step) (tests, before *engine.Tests, err error) {
+// they are taken to be the same, and are not known: what changed is the policy.
+func (v *evaluations) readTests(ctx context.Context, s engine.Step) (tests, before *engine.Tests, known bool, err error) {
 	if v.dir == nil {
-		return nil, nil, nil
+		return nil, nil, false, nil
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	dir, err := v.dir()
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, false, err
 	}
 	defer dir.Close() //nolint:errcheck // it was only read
 	if tests, err = engine.ReadTests(ctx, dir, s.Candidate, v.limits, v.tests); err != nil {
-		return nil, nil, err
+		return nil, nil, false, err
 	}
 	before = tests
-	if v.tests != nil && v.of == s.Base.Revision() {
+	if known = v.tests != nil && v.of == s.Base.Revision(); known {
 		before = v.tests
 	}
 	if s.Base == s.Candidate {
 		v.of, v.tests = s.Base.Revision(), tests
 	}
-	return tests, before, nil
+	return tests, before, known, nil
 }
 
 // served notes the tests that lie beside what serves now, for the review of the change after it.
 func (v *evaluations) served(ctx context.Context, g *engine.Generation) {
-	_, _, _ = v.readTests(ctx, engine.Step{Base: g, Candidate: g}) // what cannot be read is read with the next change
+	_, _, _, _ = v.readTests(ctx, engine.Step{Base: g, Candidate: g}) // what cannot be read is read with the next change
 }
 
 // reportReviewer logs an end of the process that nobody wanted. The review says what it lacks.
