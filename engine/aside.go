@@ -7,7 +7,6 @@ import (
 	"io/fs"
 
 	"defenseclaw/engine/internal/turns"
-	"defenseclaw/engine/source"
 )
 
 // DryRun does what a reload for the trigger would do up to the swap, checks included, and changes nothing: neither what
@@ -18,7 +17,9 @@ func (e *Engine) DryRun(ctx context.Context, trigger Trigger) (candidate, base *
 	err = e.aside(ctx, func(ctx context.Context) error {
 		base = e.Current()
 		trigger.Source = nil
-		candidate, err = e.loadAndCheck(ctx, trigger, e.asideLoader(trigger, base), base)
+		l := e.asideLoader(trigger, base)
+		l.check = e.cfg.Verify
+		candidate, err = e.loadAndCheck(ctx, trigger, l, base)
 		return err
 	})
 	return candidate, base, err
@@ -69,7 +70,7 @@ func (e *Engine) aside(ctx context.Context, load func(context.Context) error) er
 // asideLoader shares nothing with attempts but what never changes: the state of [Engine.Run] is its own.
 func (e *Engine) asideLoader(trigger Trigger, current *Generation) *loader {
 	return &loader{
-		options: source.Options{Limits: e.cfg.Limits, Tests: e.cfg.Tests, Earlier: earlier(trigger, current)},
+		options: e.options(trigger, current),
 		eval:    e.evalConfig(), elsewhere: e.elsewhere(),
 	}
 }

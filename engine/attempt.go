@@ -53,6 +53,9 @@ func (e *Engine) attempt(ctx context.Context, trigger Trigger) Report {
 	if report.Result == Success && report.Previous != nil {
 		report.Loss = lossOf(report.Previous, candidate, e.asked.all())
 	}
+	if serves := report.Result == Success || report.Result == Unchanged; serves && trigger.reads() && e.cfg.OnVerified != nil {
+		e.cfg.OnVerified(e.signed)
+	}
 	report.Phases, report.Generation = watch.phases, e.Current()
 	report.Duration = time.Since(report.StartedAt)
 	return report
@@ -84,6 +87,7 @@ func (e *Engine) candidate(outer context.Context, trigger Trigger, began time.Ti
 		phases  []Phase
 		missing missing
 		ignored *source.Ignored
+		by      Verified
 	}
 	done, reviewing := make(chan loaded, 1), make(chan *Generation, 1)
 	var newer chan request // nil while no request can end the attempt
@@ -99,7 +103,7 @@ func (e *Engine) candidate(outer context.Context, trigger Trigger, began time.Ti
 			g, verdict, err = e.review(ctx, Step{Trigger: trigger, StartedAt: began, Base: previous, Candidate: g})
 		}
 		own.end()
-		done <- loaded{g, verdict, err, own.phases, l.missing, l.ignored}
+		done <- loaded{g, verdict, err, own.phases, l.missing, l.ignored, l.verified}
 	})
 	var result loaded
 	for waiting := true; waiting; {
@@ -134,22 +138,30 @@ func (e *Engine) candidate(outer context.Context, trigger Trigger, began time.Ti
 	if result.ignored != nil && trigger.Source == nil {
 		e.ignored = *result.ignored
 	}
+	e.signed = result.by
 	return result.g, result.verdict, result.err
 }
 
 func (e *Engine) loader(trigger Trigger, previous *Generation, begin func(phase string)) *loader {
 	lastRefusal := e.refused
-	if trigger.Kind.wantsAnswer() || lastRefusal.awaits() > 0 || lastRefusal.maybeNoMore(revisionOf(previous)) {
+	if trigger.Kind.wantsAnswer() || lastRefusal.awaits() > 0 || lastRefusal.unsigned() || lastRefusal.maybeNoMore(revisionOf(previous)) {
 		lastRefusal = nil // worth another try
 	}
 	return &loader{
-		options:     source.Options{Limits: e.cfg.Limits, Tests: e.cfg.Tests, Earlier: earlier(trigger, previous)},
+		options:     e.options(trigger, previous),
 		eval:        e.evalConfig(),
 		made:        []*Generation{e.held, e.judged},
 		elsewhere:   e.elsewhere(),
+		check:       e.cfg.Verify,
 		wait:        e.removalWait(trigger),
 		lastRefusal: lastRefusal,
 		begin:       begin,
+	}
+}
+
+func (e *Engine) options(trigger Trigger, previous *Generation) source.Options {
+	return source.Options{
+		Limits: e.cfg.Limits, Tests: e.cfg.Tests, TestsAside: e.cfg.Verify != nil && !e.cfg.Tests, Earlier: earlier(trigger, previous),
 	}
 }
 

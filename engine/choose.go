@@ -116,7 +116,9 @@ func (e *Engine) Prepare(ctx context.Context, src fs.FS) (*Generation, error) {
 	if previous != nil { // decisions go on meanwhile
 		ctx = turns.With(ctx)
 	}
-	g, err := e.asideLoader(Trigger{Source: src}, previous).load(ctx, src, previous)
+	l := e.asideLoader(Trigger{Source: src}, previous)
+	l.check = e.cfg.Verify
+	g, err := l.load(ctx, src, previous)
 	if err != nil {
 		return nil, asRefused(err, e.cfg.Timeout)
 	}

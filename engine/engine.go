@@ -46,6 +46,13 @@ type Config struct {
 	// [Engine.Choose]. It must be quick.
 	Govern func(Proposal) (serve bool)
 
+	// Verify, if not nil, has to find a signature of what may come to serve, before any of it is parsed. Loads may call it
+	// at once.
+	Verify Verify
+	// OnVerified is told who signed what the engine's own source holds, after each attempt after which that serves,
+	// whether or not anything changed. Run calls it. It must be quick. Nil: nothing is called.
+	OnVerified func(Verified)
+
 	// Elsewhere evaluates the decisions of the generations; nil: they are evaluated here. Queries, partial
 	// evaluations and observed decisions always are evaluated here.
 	Elsewhere Elsewhere
@@ -79,6 +86,7 @@ type Engine struct {
 	noticed source.Ignored // owned by Run: what of it was announced
 	held    *Generation    // owned by Run: the candidate that was held last, nil when the pointer moved since
 	judged  *Generation    // owned by Run: the candidate whose review began last, nil when the pointer moved since
+	signed  Verified       // owned by Run: of the newest reading
 	missing missing        // owned by Run: files of what serves that the source lacks
 
 	limiter *eval.Limiter

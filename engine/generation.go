@@ -27,6 +27,7 @@ type Generation struct {
 	data      *store.Store
 	evaluator *eval.Evaluator
 	changed   []string
+	verified  Verified
 	elsewhere Elsewhere // evaluates decisions; nil: the evaluator does
 	reads     *inputReads
 }

@@ -42,6 +42,8 @@ type loader struct {
 	options     source.Options
 	eval        eval.Config
 	elsewhere   Elsewhere          // may be nil
+	check       Verify             // may be nil
+	verified    Verified           // by check
 	lastRefusal *Refused           // the same content would be refused again; may be nil
 	made        []*Generation      // of the same previous before, or nil: the same content need not be made again
 	wait        *removalWait       // for files that are missing; nil: they are gone
@@ -59,6 +61,9 @@ func (l *loader) load(ctx context.Context, src fs.FS, previous *Generation) (_ *
 	}
 	ignored := reading.Ignored()
 	l.ignored = &ignored
+	if err := l.verify(ctx, src, reading); err != nil {
+		return nil, err
+	}
 	if previous != nil && reading.SameContent(previous.reading) {
 		l.missing = missing{}
 		return previous, nil
@@ -102,7 +107,7 @@ func (l *loader) build(ctx context.Context, reading *source.Reading, previous *G
 		return nil, err
 	}
 	g := newGeneration(next, policy, l.eval)
-	g.elsewhere = l.elsewhere
+	g.elsewhere, g.verified = l.elsewhere, l.verified
 	return g, nil
 }
 

@@ -13,13 +13,14 @@ type Stage string
 
 // The stages, in the order in which an attempt passes them.
 const (
-	StageRead     Stage = "read"     // the directory or a file in it could not be read
-	StageParse    Stage = "parse"    // Rego that does not parse, or data that is not JSON, YAML or an object
-	StageCompile  Stage = "compile"  // modules that do not fit together, or with the data
-	StageCheck    Stage = "check"    // a [Check] refused
-	StageReview   Stage = "review"   // [Config].Review refused
-	StageDeadline Stage = "deadline" // the attempt took too long
-	StagePanic    Stage = "panic"    // the attempt crashed and was contained
+	StageRead      Stage = "read"      // the directory or a file in it could not be read
+	StageSignature Stage = "signature" // the files are not what a trusted key signed
+	StageParse     Stage = "parse"     // Rego that does not parse, or data that is not JSON, YAML or an object
+	StageCompile   Stage = "compile"   // modules that do not fit together, or with the data
+	StageCheck     Stage = "check"     // a [Check] refused
+	StageReview    Stage = "review"    // [Config].Review refused
+	StageDeadline  Stage = "deadline"  // the attempt took too long
+	StagePanic     Stage = "panic"     // the attempt crashed and was contained
 )
 
 // Refused says why a candidate did not become the current generation. What served before still

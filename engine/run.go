@@ -39,7 +39,7 @@ func (e *Engine) Run(ctx context.Context) error {
 			continue
 		case <-again.C:
 			if batch == nil {
-				batch = []request{ownRequest()}
+				batch = []request{e.ownRequest()}
 			}
 		}
 		batch = e.takeWaiting(batch)
@@ -66,7 +66,7 @@ func (e *Engine) Run(ctx context.Context) error {
 		for _, r := range batch {
 			r.reply <- report
 		}
-		if report.Refused.starved() || report.Refused.awaits() > 0 {
+		if report.Refused.starved() || report.Refused.awaits() > 0 || report.Refused.unsigned() && report.Trigger.reads() {
 			again.Reset(retryPause) // nothing may happen that the watch would report
 		}
 	}
@@ -108,7 +108,7 @@ func mergeTriggers(batch []request) Trigger {
 // for such a file; a caller who asks gets an answer. A refusal that was reported before is not waited for again.
 func (e *Engine) halfWritten(r *Report) bool {
 	return r.Refused != nil && !r.Trigger.Kind.wantsAnswer() && !r.Refused.same(e.refused) &&
-		(errors.Is(r.Refused, errCutShort) || errors.Is(r.Refused, source.ErrUnsettled))
+		(errors.Is(r.Refused, errCutShort) || errors.Is(r.Refused, source.ErrUnsettled) || r.Refused.unsigned())
 }
 
 // retryPause is the maximum time between attempts while there are no descriptors, or files keep vanishing.
@@ -127,7 +127,7 @@ func (e *Engine) pause(r *Report, waited time.Duration) time.Duration {
 	case r.Refused.awaits() > 0:
 		patience, pause = 5*time.Duration(e.removal.Load()), min(r.Refused.awaits(), max(e.cfg.Settle/4, time.Millisecond))
 	case !e.halfWritten(r):
-	case errors.Is(r.Refused, source.ErrUnsettled):
+	case errors.Is(r.Refused, source.ErrUnsettled), r.Refused.unsigned():
 		patience = 10 * e.cfg.Settle
 	default:
 		patience = e.cfg.Settle
@@ -138,9 +138,10 @@ func (e *Engine) pause(r *Report, waited time.Duration) time.Duration {
 	return pause
 }
 
-// ownRequest asks for an attempt that no caller asked for.
-func ownRequest() request {
-	return request{trigger: Trigger{Kind: TriggerPoll, Recheck: true}, reply: make(chan Report, 1)}
+// ownRequest asks for an attempt that no caller asked for. Of files that wait for their signature, those are read that
+// changed.
+func (e *Engine) ownRequest() request {
+	return request{trigger: Trigger{Kind: TriggerPoll, Recheck: !e.refused.unsigned()}, reply: make(chan Report, 1)}
 }
 
 // conclude publishes how an attempt ended and announces it, if there is something to say. The status comes

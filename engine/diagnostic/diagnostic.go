@@ -26,6 +26,13 @@ const (
 	CodeDataConflict   = "data_conflict"
 	CodeDataRemoved    = "data_removed"
 	CodePackageRemoved = "package_removed"
+
+	CodeSignatureMissing = "signature_missing"   // there is none to verify
+	CodeSignatureInvalid = "signature_invalid"   // no trusted key made it, or for another purpose, or it is over
+	CodeFileNotSigned    = "file_not_signed"     // it is not among what was signed
+	CodeFileAltered      = "file_altered"        // what was signed is something else
+	CodeSignedFileGone   = "signed_file_missing" // what was signed is not there
+	CodeCommitOlder      = "commit_older"        // what served is signed by a later commit
 )
 
 // A Diagnostic is one thing that is wrong with one file.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"iter"
 	"os"
 	"path"
 	"strings"
@@ -14,6 +15,7 @@ import (
 
 	"defenseclaw/engine"
 	"defenseclaw/engine/memfs"
+	"defenseclaw/engine/source"
 )
 
 // ErrDamaged is wrapped if an entry's content is not what was once written. Reading it again
@@ -41,6 +43,8 @@ type Info struct {
 	Seq     uint64 // its number in the history; zero in entries of earlier versions
 	Trigger string // what asked for it
 	Actor   string // who changed it, the best that is known
+
+	Verified engine.Verified // who signed the files, as was found when they were loaded; zero: nobody asked
 }
 
 const (
@@ -89,8 +93,8 @@ func (e Entry) Info() (Info, error) {
 }
 
 // FS returns the entry's files, read into memory and verified, under the paths they had in the policy
-// directory: [engine.Load] makes a generation of the same revision from it. The error wraps
-// [ErrDamaged] if the content is wrong.
+// directory: [engine.Load] makes a generation of the same revision from it. It is an
+// [engine.VerifiedSource]. The error wraps [ErrDamaged] if the content is wrong.
 func (e Entry) FS(ctx context.Context) (fs.FS, error) {
 	u, err := e.read(ctx, withBytes, nil)
 	if err != nil {
@@ -101,7 +105,7 @@ func (e Entry) FS(ctx context.Context) (fs.FS, error) {
 
 // tree is the files where they were in the policy directory.
 func (u *unpacked) tree() fs.FS {
-	return memfs.New(func(yield func(string, []byte) bool) {
+	return kept(u.info.Verified, func(yield func(string, []byte) bool) {
 		for _, f := range u.files {
 			if !yield(path.Join(u.info.Root, f.rel), f.bytes) {
 				return
@@ -112,13 +116,34 @@ func (u *unpacked) tree() fs.FS {
 
 // treeOf is the same of a generation in memory.
 func treeOf(g *engine.Generation) fs.FS {
-	return memfs.New(func(yield func(string, []byte) bool) {
+	return kept(g.Verified(), func(yield func(string, []byte) bool) {
 		for _, f := range g.Files() {
 			if !yield(f.Path, f.Bytes) {
 				return
 			}
 		}
 	})
+}
+
+// keptTree is files that were kept, with what was known when they were loaded.
+type keptTree struct {
+	fs.FS
+	verified engine.Verified
+}
+
+func kept(verified engine.Verified, files iter.Seq2[string, []byte]) fs.FS {
+	return keptTree{memfs.New(files), verified}
+}
+
+// Verified makes it an [engine.VerifiedSource].
+func (t keptTree) Verified() engine.Verified { return t.verified }
+
+// Overlays makes it a [source.Overlaid], as the tree is.
+func (t keptTree) Overlays() []string {
+	if tree, ok := t.FS.(source.Overlaid); ok {
+		return tree.Overlays()
+	}
+	return nil
 }
 
 func (e Entry) read(ctx context.Context, how depth, p *pace) (*unpacked, error) {

@@ -32,7 +32,7 @@ func (s *Store) note(ctx context.Context, what Served, p *pace) (Record, error) 
 	}
 	r := s.record(what)
 	last, any := s.lastRecord()
-	if any && s.serves(ctx, last, r, p) {
+	if any && s.serves(ctx, last, r, what.Generation.Verified(), p) {
 		return last, s.serveAgain(last)
 	}
 	r.Seq, r.File = last.Seq+1, s.newestName(r, last)
@@ -75,18 +75,18 @@ func (s *Store) lastRecord() (Record, bool) {
 }
 
 // serves reports whether the last record is that of the same generation.
-func (s *Store) serves(ctx context.Context, last, r Record, p *pace) bool {
+func (s *Store) serves(ctx context.Context, last, r Record, verified engine.Verified, p *pace) bool {
 	if last.Revision != r.Revision || last.Root != r.Root {
 		return false
 	}
 	s.index.mu.Lock()
-	waits := s.index.waiting[last.Seq] != nil
+	waits := s.index.waiting[last.Seq]
 	s.index.mu.Unlock()
-	if waits {
-		return true
+	if waits != nil {
+		return marked(waits.Verified(), verified)
 	}
 	info, err := s.check(ctx, s.entry(last.File), p)
-	return err == nil && info.Revision == r.Revision && info.Root == r.Root
+	return err == nil && info.Revision == r.Revision && info.Root == r.Root && marked(info.Verified, verified)
 }
 
 // serveAgain takes back that a record ended: what ended was the process.
@@ -343,6 +343,6 @@ func (s *Store) rewriteIndex() (err error) {
 func infoOf(r Record, g *engine.Generation) Info {
 	return Info{
 		Revision: r.Revision, Generation: r.Generation, LoadedAt: g.LoadedAt().UTC().Round(0), Version: r.Version, Root: r.Root,
-		Seq: r.Seq, Trigger: r.Trigger, Actor: r.Actor,
+		Seq: r.Seq, Trigger: r.Trigger, Actor: r.Actor, Verified: g.Verified(),
 	}
 }

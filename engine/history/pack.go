@@ -39,6 +39,7 @@ const (
 	metaSeq        = "seq"
 	metaTrigger    = "trigger"
 	metaActor      = "actor"
+	metaVerified   = "verified" // an object; it is missing where nobody asked for a signature
 )
 
 // pack writes a generation as an entry. The same generation and record give the same bytes.
@@ -124,6 +125,9 @@ func manifestOf(g *engine.Generation, version string, merged bool, r Record) ([]
 	}
 	if !g.LoadedAt().IsZero() {
 		metadata[metaLoadedAt] = g.LoadedAt().UTC().Format(time.RFC3339Nano)
+	}
+	if v := g.Verified(); v != (engine.Verified{}) {
+		metadata[metaVerified] = verifiedMeta(v)
 	}
 	m := bundle.Manifest{Revision: g.Revision(), Roots: &[]string{""}, Metadata: metadata}
 	m.SetRegoVersion(ast.RegoV1)

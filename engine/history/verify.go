@@ -48,6 +48,7 @@ func (u *unpacked) describe(m *bundle.Manifest) error {
 	u.info.Generation, u.info.Seq = countOf(m.Metadata[metaGeneration]), countOf(m.Metadata[metaSeq])
 	u.info.Trigger, _ = m.Metadata[metaTrigger].(string)
 	u.info.Actor, _ = m.Metadata[metaActor].(string)
+	u.info.Verified = verifiedOf(m.Metadata[metaVerified])
 	if at, ok := m.Metadata[metaLoadedAt].(string); ok {
 		t, err := time.Parse(time.RFC3339Nano, at)
 		if err != nil {

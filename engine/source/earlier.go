@@ -112,6 +112,9 @@ func (e Earlier) reuseBytes(file *File) bool {
 		return false
 	}
 	old := e.Previous.Find(file.Path)
+	if old == nil {
+		old = find(e.Previous.tests, file.Path)
+	}
 	if old == nil || !bytes.Equal(old.Bytes, file.Bytes) {
 		return false
 	}

@@ -163,6 +163,10 @@ type Reading struct {
 	begun    time.Time           // before the first file was looked at
 	ignored  Ignored             // within the policy
 	beside   Ignored             // outside its rego folder
+
+	tests      []*File  // by path, if they were read aside
+	overlays   []string // names of overlays
+	signatures []string // files called SignaturesName
 }
 
 // Ignored are the files that look like policy or data and are not loaded. Two readings of the same policy may have
@@ -196,11 +200,15 @@ func (r *Reading) Source(p string) []byte {
 
 // Find returns the file at a path of the directory, nil when there is none. It relies on the order of files, by path.
 func (r *Reading) Find(p string) *File {
-	i, ok := slices.BinarySearchFunc(r.files, p, func(file *File, p string) int { return strings.Compare(file.Path, p) })
+	return find(r.files, p)
+}
+
+func find(files []*File, p string) *File {
+	i, ok := slices.BinarySearchFunc(files, p, func(file *File, p string) int { return strings.Compare(file.Path, p) })
 	if !ok {
 		return nil
 	}
-	return r.files[i]
+	return files[i]
 }
 
 // SameContent reports whether both readings have the same revision, without computing one.
@@ -302,7 +310,11 @@ func (r *Reading) hashAll() string {
 // sameLook reports whether two looks found the same files, by name and stat. It is the test of invariant 1. A file
 // that came or went between them counts; so does one that was replaced by another of its size and time.
 func (r *Reading) sameLook(other *Reading) bool {
-	return r.root == other.root && slices.EqualFunc(r.files, other.files, func(a, b *File) bool {
+	return r.root == other.root && sameStats(r.files, other.files) && sameStats(r.tests, other.tests)
+}
+
+func sameStats(all, others []*File) bool {
+	return slices.EqualFunc(all, others, func(a, b *File) bool {
 		return a == b || a.Path == b.Path && a.info.Size() == b.info.Size() && a.info.ModTime().Equal(b.info.ModTime()) &&
 			(os.SameFile(a.info, b.info) || !hasIdentity(a.info))
 	})

@@ -24,6 +24,9 @@ type Options struct {
 	Tests   bool    // also *_test.rego
 	Earlier Earlier // what need not be read again
 
+	// TestsAside reads *_test.rego too, into [Reading.Tests]: they are no part of the policy, and a signature covers them.
+	TestsAside bool
+
 	note bool   // also what is ignored; the second look needs no such list
 	only []Kind // instead of all kinds; nil: all
 
@@ -38,7 +41,7 @@ func (o Options) kinds() []Kind {
 		return o.only
 	}
 	kinds := []Kind{KindModule, KindData, KindOverlay}
-	if o.Tests {
+	if o.Tests || o.TestsAside {
 		kinds = append(kinds, KindTest)
 	}
 	return kinds
@@ -104,7 +107,7 @@ func readOnce(ctx context.Context, src fs.FS, o Options) (*Reading, error) {
 	limits := o.Limits.withDefaults()
 	room := limits.Memory
 	var wrong diagnostic.List
-	for _, file := range r.files {
+	for _, file := range slices.Concat(r.files, r.tests) {
 		if file.Bytes != nil {
 			room -= file.cost
 			continue // taken from the earlier reading

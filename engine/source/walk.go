@@ -60,7 +60,8 @@ type walker struct {
 	wrong  diagnostic.List
 	err    error
 
-	ignored Ignored
+	ignored    Ignored
+	signatures []string // files called SignaturesName
 }
 
 // listing is what one directory held. It never changes once its reading is complete, and later readings
@@ -71,6 +72,8 @@ type listing struct {
 	dirs  []string
 	rego  bool // has a .rego file, tests included
 	links bool // has symbolic links: what they lead to changes without the directory
+
+	signatures []string // files called SignaturesName
 
 	ignored Ignored // files; only what a first look lists has them
 
@@ -131,7 +134,11 @@ func (w *walker) reading() (*Reading, error) {
 	w.dropAliases()
 	slices.SortFunc(w.found, func(a, b *File) int { return strings.Compare(a.Path, b.Path) })
 	slices.SortFunc(w.ignored.Files, func(a, b IgnoredFile) int { return strings.Compare(a.Path, b.Path) })
-	return &Reading{root: w.root, files: w.found, dirs: w.dirs, ignored: w.ignored}, nil
+	r := &Reading{root: w.root, files: w.found, dirs: w.dirs, ignored: w.ignored, overlays: w.overlays, signatures: w.signatures}
+	if w.o.TestsAside {
+		r.setTestsAside()
+	}
+	return r, nil
 }
 
 func (w *walker) dir(dir string, info fs.FileInfo, depth int) {
@@ -167,6 +174,7 @@ func (w *walker) reuse(dir string, l *listing, depth int) {
 	w.dirs[dir] = l
 	w.rego = w.rego || l.rego
 	w.ignored.addAll(l.ignored)
+	w.signatures = append(w.signatures, l.signatures...)
 	if len(l.files) > 0 {
 		w.spend(l.cost, l.files[0])
 	}
@@ -192,11 +200,15 @@ func (w *walker) list(dir string, l *listing, depth int) {
 	for _, entry := range entries {
 		if p := path.Join(dir, entry.Name()); strings.HasPrefix(entry.Name(), ".") {
 			w.noteHidden(p, entry, l)
+			if entry.Name() == SignaturesName {
+				l.signatures = append(l.signatures, p)
+			}
 		} else {
 			w.entry(p, entry, l, depth)
 		}
 	}
 	w.ignored.addAll(l.ignored)
+	w.signatures = append(w.signatures, l.signatures...)
 	w.rego = w.rego || l.rego
 	w.dirs[dir] = l
 }
