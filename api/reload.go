@@ -143,7 +143,7 @@ func loadOnce(ctx context.Context, cfg Config) (*engine.Generation, error) {
 	if closer, ok := src.(io.Closer); ok {
 		defer closer.Close() //nolint:errcheck // it was only read
 	}
-	g, err := engine.Load(ctx, src, nil)
+	g, err := engine.LoadSigned(ctx, src, nil, cfg.Verify)
 	if err == nil && cfg.Inspect != nil {
 		err = cfg.Inspect(g)
 	}

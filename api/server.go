@@ -49,6 +49,8 @@ type Config struct {
 	Reviews *Reviews
 	// Inspect refuses what a validate-only sidecar has loaded, as a check of the engine does; nil: nothing is refused.
 	Inspect func(*engine.Generation) error
+	// Verify is asked who signed what a validate-only sidecar loads; nil: no signature is asked for.
+	Verify engine.Verify
 	// Kept returns an earlier policy of the history by its name: a number, or the beginning of a revision. Its error may
 	// wrap [ErrNoSide]. Nil: none is kept.
 	Kept   func(ctx context.Context, name string) (fs.FS, error)

@@ -156,7 +156,7 @@ func (s *Server) describe(answer *StatusAnswer, now *engine.Status) {
 	if g := now.Generation; g != nil {
 		answer.Generation, answer.Revision, answer.LoadedAt = g.Number(), g.Revision(), OptionalTime(g.LoadedAt())
 		answer.Modules, answer.DataFiles = g.Counts()
-		answer.Decided = waysOf(g)
+		answer.Decided, answer.Signature = waysOf(g), SignatureOf(g.Verified())
 		answer.Warnings = domains.Warnings(g, s.judge.Load() != nil, s.cfg.HILT())
 		if s.cfg.PolicyDir != "" {
 			answer.RegoDir = filepath.Join(s.cfg.PolicyDir, g.Root())

@@ -90,7 +90,10 @@ type StatusAnswer struct {
 	PolicyFrom string          `json:"policy_from"`          // set, found in the data directory, or embedded
 	PolicyWhy  string          `json:"policy_why,omitempty"` // for people
 	// Decided says how, by path: the most asked for first, at most 100.
-	Decided  []Way     `json:"decided,omitempty"`
+	Decided []Way `json:"decided,omitempty"`
+	// Signature is left out where none is asked for.
+	Signature *Signature `json:"signature,omitempty"`
+
 	Findings []Finding `json:"findings,omitempty"` // what callers have lost
 	// Review is left out before the first change, and for the moment that it takes to review one.
 	Review *ReviewSummary `json:"review,omitempty"`

@@ -23,9 +23,10 @@ type Review struct {
 	Tests       *ReviewTests      `json:"tests,omitempty"` // left out where they were not compared
 	Replay      *ReviewReplay     `json:"replay,omitempty"`
 	Probe       *ReviewProbe      `json:"probe,omitempty"`
-	Trigger     *ReviewTrigger    `json:"trigger,omitempty"` // left out where nobody asked for the candidate to serve
-	Incomplete  []string          `json:"incomplete"`        // what was not compared or not evaluated, and why
-	Text        string            `json:"text,omitempty"`    // a unified diff, where it was asked for
+	Signature   *Signature        `json:"signature,omitempty"` // of the candidate; left out where none is asked for
+	Trigger     *ReviewTrigger    `json:"trigger,omitempty"`   // left out where nobody asked for the candidate to serve
+	Incomplete  []string          `json:"incomplete"`          // what was not compared or not evaluated, and why
+	Text        string            `json:"text,omitempty"`      // a unified diff, where it was asked for
 }
 
 // ReviewSide is a base or a candidate.
@@ -124,7 +125,7 @@ func ReviewOf(r *review.Review) *Review {
 		Data:     convert(r.Data, dataOf),
 		DataSize: ReviewSize(r.DataSize), Builtins: ReviewBuiltins{list(r.Builtins)},
 		EntryPoints: ReviewEntryPoints{list(r.EntryPoints.Added), list(r.EntryPoints.Removed)},
-		Incomplete:  list(r.Incomplete),
+		Incomplete:  list(r.Incomplete), Signature: SignatureOf(r.Candidate.Verified),
 	}
 	if r.Base != nil {
 		w.Base = &ReviewSide{Revision: r.Base.Revision, Modules: r.Base.Modules}

@@ -33,7 +33,14 @@ var errCutShort = errors.New("a file looks half-written")
 // nil. An error is a *[Refused] that lists everything that is wrong, or ctx's when it ended; previous is as
 // good as before.
 func Load(ctx context.Context, src fs.FS, previous *Generation) (*Generation, error) {
-	l := &loader{options: source.Options{Earlier: earlier(Trigger{Recheck: true}, previous)}}
+	return LoadSigned(ctx, src, previous, nil)
+}
+
+// LoadSigned is [Load] of a source that verify has to find a signature of; nil: no signature is asked for.
+func LoadSigned(ctx context.Context, src fs.FS, previous *Generation, verify Verify) (*Generation, error) {
+	l := &loader{
+		options: source.Options{Earlier: earlier(Trigger{Recheck: true}, previous), TestsAside: verify != nil}, check: verify,
+	}
 	return l.load(ctx, src, previous)
 }
 

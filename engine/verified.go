@@ -3,7 +3,6 @@ package engine
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"time"
 
@@ -30,10 +29,6 @@ type VerifiedSource interface {
 	Verified() Verified
 }
 
-// errNotSigned is wrapped by refusals of files whose signature does not fit. A release is written file by file, and signed
-// last, so it may fit in a moment.
-var errNotSigned = errors.New("the files are not what a trusted key signed")
-
 // verify refuses files that are not signed as they have to be. l.verified is who signed them.
 func (l *loader) verify(ctx context.Context, src fs.FS, reading *source.Reading) error {
 	if l.check == nil {
@@ -47,13 +42,14 @@ func (l *loader) verify(ctx context.Context, src fs.FS, reading *source.Reading)
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case errors.As(err, &wrong):
-		return &Refused{Stage: StageSignature, Diagnostics: wrong.Sorted(), Err: errNotSigned}
+		return &Refused{Stage: StageSignature, Diagnostics: wrong.Sorted()}
 	default:
-		return &Refused{Stage: StageSignature, Err: fmt.Errorf("%w: %w", errNotSigned, err)}
+		return &Refused{Stage: StageSignature, Err: err}
 	}
 }
 
-// unsigned reports whether the files were refused for their signature. r may be nil.
+// unsigned reports whether the files were refused for their signature. A release is written file by file, and signed last,
+// so it may fit in a moment. r may be nil.
 func (r *Refused) unsigned() bool { return r != nil && r.Stage == StageSignature }
 
 // Verified says who signed the files; zero where no signature is asked for.

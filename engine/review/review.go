@@ -46,6 +46,7 @@ func (r *Review) Reaches(path engine.Path) bool { return r.reach.Reaches(path) }
 type Side struct {
 	Revision string
 	Modules  int
+	Verified engine.Verified // who signed it; zero where no signature is asked for
 }
 
 // The kinds of a change.
@@ -94,7 +95,7 @@ func Of(base, candidate *engine.Generation) *Review {
 
 func sideOf(g *engine.Generation) Side {
 	modules, _ := g.Counts()
-	return Side{Revision: g.Revision(), Modules: modules}
+	return Side{Revision: g.Revision(), Modules: modules, Verified: g.Verified()}
 }
 
 // WithTests adds the tests of both sides.

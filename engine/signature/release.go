@@ -158,7 +158,7 @@ func (r *Release) compare(ctx context.Context, reading *source.Reading, signed m
 			if err := turns.Next(ctx); err != nil {
 				return err
 			}
-			if d, bad := compareFile(f, info, left); bad {
+			if d, bad := compareFile(f.Path, *bytes.NewBuffer(f.Bytes), left); bad {
 				wrong = append(wrong, d)
 				continue
 			}
@@ -173,6 +173,10 @@ func (r *Release) compare(ctx context.Context, reading *source.Reading, signed m
 		r.mu.Unlock()
 		return nil
 	}
+	return bounded(wrong)
+}
+
+func bounded(wrong diagnostic.List) diagnostic.List {
 	wrong = wrong.Sorted()
 	if more := len(wrong) - maxProblems; more > 0 {
 		wrong = append(wrong[:maxProblems:maxProblems], diagnostic.Diagnostic{
@@ -183,9 +187,10 @@ func (r *Release) compare(ctx context.Context, reading *source.Reading, signed m
 }
 
 // compareFile compares one file by OPA's function, which takes it off the list.
-func compareFile(f *source.File, info bundle.FileInfo, list map[string]bundle.FileInfo) (_ diagnostic.Diagnostic, wrong bool) {
-	d := diagnostic.Diagnostic{File: f.Path, Code: diagnostic.CodeFileAltered}
-	switch info.Algorithm {
+func compareFile(name string, content bytes.Buffer, list map[string]bundle.FileInfo) (_ diagnostic.Diagnostic, wrong bool) {
+	d := diagnostic.Diagnostic{File: name, Code: diagnostic.CodeFileAltered}
+	defer delete(list, name) // it is there
+	switch info := list[name]; info.Algorithm {
 	case "":
 		d.Code, d.Message = diagnostic.CodeFileNotSigned, "the signature does not list it"
 		return d, true
@@ -193,9 +198,8 @@ func compareFile(f *source.File, info bundle.FileInfo, list map[string]bundle.Fi
 		d.Message = fmt.Sprintf("the signature has its hash by %s, which can be forged; SHA-256 was expected", info.Algorithm)
 		return d, true
 	}
-	if err := bundle.VerifyBundleFile(f.Path, *bytes.NewBuffer(f.Bytes), list); err != nil {
+	if err := bundle.VerifyBundleFile(name, content, list); err != nil {
 		d.Message = "it is not what was signed"
-		delete(list, f.Path) // it is there
 		return d, true
 	}
 	return d, false

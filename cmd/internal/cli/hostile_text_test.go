@@ -104,6 +104,8 @@ func runsOf(good, bad, input string) map[string][][]string {
 		"policy dev":               {{"--plain", good}, {"--plain", bad}, {"--plain", hostile}, {"--plain", "--serve", "--log-format", "console", bad}},
 		"policy try":               append(slices.Concat(dirs("--explain", "--coverage", "--input", input), dirs("--json")), []string{"--live", "--explain", "--input", input}),
 		"policy rollback":          {{}, {"--reason", hostile}, {hostile}, {"--confirm", "1m", "1", hostile}},
+		"policy sign":              {{"--key", input, "--algorithm", "HS256", "--key-id", hostile, "--signature-scope", hostile, good}, {"--key", hostile, "--key-id", "k", "--signature-scope", "s", bad}, {hostile, hostile}},
+		"policy verify":            {{"--signature-keys", "k:HS256=" + input, "--signature-scope", hostile, good}, {"--signature-keys", hostile, good}, {good}},
 		"policy hold":              {{}, {"--reason", hostile}, {hostile}},
 		"policy resume":            {{}, {"--reason", hostile}, {hostile}},
 		"policy confirm":           {{}, {"--reason", hostile}, {hostile}},

@@ -45,6 +45,9 @@ func printStatus(w io.Writer, _ string, s api.StatusAnswer) {
 	if s.LoadedAt != nil {
 		line("generation", "%d, loaded %s, %d modules, %d data files", s.Generation, s.LoadedAt.Local().Format(time.DateTime), s.Modules, s.DataFiles)
 		line("revision", "%s", s.Revision)
+		if s.Signature != nil {
+			line("signed by", "%s", signatureLine(s.Signature))
+		}
 	}
 	if last := s.LastReload; last.StartedAt != nil {
 		line("last reload", "%s by %s at %s, %.1f ms", last.Status, causeOf(last), last.StartedAt.Local().Format(time.DateTime), last.DurationMS)

@@ -75,6 +75,7 @@ type Settings struct {
 	HILT          HILT
 	NotHonored    []string // keys of the original gateway that are set and not obeyed, each with the reason
 	Guardrail     Guardrail
+	Signature     Signature
 
 	SafetyMode       string        // off, report, enforce or hold
 	SafetyHold       string        // findings or always

@@ -29,6 +29,9 @@ func (s *Sidecar) announcements() []engine.Announcement {
 	if s.reviewer != nil {
 		list = append(list, engine.Announcement{Name: "review", Run: s.reviewer.announce})
 	}
+	if s.signed != nil {
+		list = append(list, engine.Announcement{Name: "signature", Run: s.announceSignature})
+	}
 	if s.keeper != nil {
 		list = append(list, engine.Announcement{Name: "history", Run: s.keeper.Announce})
 	}
@@ -52,7 +55,7 @@ func (s *Sidecar) announceValidated(ctx context.Context, r engine.Report) error 
 	if recorded != nil {
 		r.Outcomes = append(r.Outcomes, engine.Outcome{Name: api.AnnounceAudit, Err: recorded})
 	}
-	err = errors.Join(err, s.publishReport(ctx, r), s.logReport(ctx, r))
+	err = errors.Join(err, s.publishReport(ctx, r), s.logReport(ctx, r), s.announceSignature(ctx, r))
 	if err != nil {
 		s.cfg.Logger.Error("a reload could not be announced", zap.Error(err))
 	}

@@ -71,6 +71,9 @@ const clockTolerance = time.Minute
 // mayRestore refuses a saved policy that is not known to have served: files in the data directory are easier to put there
 // than records into the chain of the audit log.
 func (s *Sidecar) mayRestore(ctx context.Context, f history.Found) error {
+	if err := s.signed.Accept(f.Info.Verified); err != nil {
+		return fmt.Errorf("it is not restored: %w", err)
+	}
 	saved := f.Entry.Time
 	if f.Info.LoadedAt.After(saved) {
 		saved = f.Info.LoadedAt

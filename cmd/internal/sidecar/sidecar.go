@@ -26,6 +26,7 @@ import (
 	"defenseclaw/api/recorder"
 	"defenseclaw/cmd/internal/schema"
 	"defenseclaw/cmd/internal/settings"
+	"defenseclaw/cmd/internal/signed"
 	"defenseclaw/cmd/internal/tokens"
 	"defenseclaw/engine"
 	"defenseclaw/engine/control"
@@ -86,7 +87,8 @@ type Sidecar struct {
 	schema    schema.Guard // checks data before it serves
 	reviewer  *reviews     // nil when nothing is reviewed
 
-	evaluations *evaluations // nil when nothing is evaluated for a review
+	evaluations *evaluations    // nil when nothing is evaluated for a review
+	signed      *signed.Sources // nil where no signature is asked for
 
 	keptBundles keptBundles
 
@@ -97,6 +99,9 @@ type Sidecar struct {
 // releases what it acquired. The caller must run the sidecar that New returns: Run releases the rest.
 func New(cfg Config) (_ *Sidecar, err error) {
 	s := &Sidecar{cfg: cfg, live: newLiveSettings(cfg), who: newWho(cfg.Settings.PolicyDir)}
+	if s.signed, err = signed.New(cfg.Settings); err != nil {
+		return nil, err
+	}
 	if err := errors.Join(s.openHistory(), s.makeReviewer()); err != nil {
 		return nil, err
 	}

@@ -61,7 +61,7 @@ func (s *Sidecar) wire(token string, byHand bool) (err error) {
 		TokenDigests: s.tokens.Digests,
 		BindHost:     s.bindHost,
 		Watch:        s.watchHealth,
-		LastGood:     s.lastGood, Kept: s.kept(), Past: s.past(), Actor: s.who.actor, Inspect: s.schema.Refuse, Reviews: s.reviewer.forAPI(),
+		LastGood:     s.lastGood, Kept: s.kept(), Past: s.past(), Actor: s.who.actor, Inspect: s.schema.Refuse, Verify: s.signed.Func(), Reviews: s.reviewer.forAPI(),
 		Control:  s.control,
 		Metrics:  s.metrics,
 		Audit:    s.audit,
@@ -93,7 +93,7 @@ func (s *Sidecar) makeEngine() (err error) {
 		return nil
 	}
 	s.engine, err = engine.New(engine.Config{
-		Source: s.marked, Announcements: s.announcements(), Review: s.reviewer.forEngine(), Govern: s.govern(),
+		Source: s.marked, Announcements: s.announcements(), Review: s.reviewer.forEngine(), Govern: s.govern(), Verify: s.signed.Func(),
 		Checks:          []engine.Check{s.schema.Check()},
 		Limits:          s.limits(),
 		RemovalWait:     set.RemovalWait,
