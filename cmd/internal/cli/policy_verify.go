@@ -16,10 +16,11 @@ import (
 
 func verifyCommand() *cli.Command {
 	return &cli.Command{
-		Name:         "verify",
-		Usage:        "say who signed a policy directory, by the settings signature.*, as a sidecar would before it loads it",
-		ArgsUsage:    "[DIR]",
-		Flags:        settingFlags("policy-dir", "data-dir", "overlays", "allow-outside-links", "signature-keys", "signature-scope"),
+		Name:      "verify",
+		Usage:     "say who signed a policy directory, by the settings signature.*, as a sidecar would before it loads it",
+		ArgsUsage: "[DIR]",
+		Flags: settingFlags("policy-dir", "data-dir", "overlays", "allow-outside-links", "signature-keys", "signature-scope",
+			"signature-git", "signature-allowed-signers", "signature-keyring", "signature-monotonic"),
 		Action:       verifyPolicy,
 		OnUsageError: usageExit,
 	}
@@ -33,8 +34,8 @@ func verifyPolicy(c *cli.Context) error {
 	if set.PolicyDir, err = dirArgument(c, set.PolicyDir); err != nil {
 		return err
 	}
-	if len(set.Signature.Keys) == 0 {
-		return &exitError{exitUsage, errors.New("no setting says whose signature counts: give --signature-keys and --signature-scope")}
+	if !signed.Asked(set.Signature) {
+		return &exitError{exitUsage, errors.New("no setting says whose signature counts: give --signature-keys and --signature-scope, or --signature-git and --signature-allowed-signers")}
 	}
 	sources, err := signed.New(set)
 	if err != nil {

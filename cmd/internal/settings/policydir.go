@@ -108,6 +108,11 @@ func (s Settings) ControlFile(place string) string {
 	return filepath.Join(s.DataDir, "control", filepath.Base(s.HistoryDir(place))+".json")
 }
 
+// NewestCommitFile is where the commit is kept that served last from a policy directory.
+func (s Settings) NewestCommitFile(policyDir string) string {
+	return filepath.Join(s.DataDir, "control", filepath.Base(s.HistoryDir(policyDir))+".commit")
+}
+
 func (s Settings) policiesDir() string { return filepath.Join(s.DataDir, policiesFolder) }
 
 func (s Settings) servedBefore(policyDir string) bool {

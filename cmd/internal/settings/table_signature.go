@@ -10,6 +10,11 @@ import (
 type Signature struct {
 	Keys  []SignatureKey // that sign releases; empty: no file of signatures is asked for
 	Scope string         // that such a signature must have
+
+	Git            string // off, commit or tag: what of git has to be signed
+	AllowedSigners string // file of ssh's allowed signers; empty: none
+	Keyring        string // file of OpenPGP public keys; empty: none
+	Monotonic      bool   // no commit serves that is older than one that served
 }
 
 // SignatureKey is a key in a file.
@@ -28,6 +33,22 @@ func signing(s *Signature) []Setting {
 		{
 			Flag: "signature-scope", Env: "DEFENSECLAW_SIGNATURE_SCOPE", Key: "signature.scope", value: text(&s.Scope),
 			Help: "the `SCOPE` that such a signature must have, which tells the policies apart that one key signs",
+		},
+		{
+			Flag: "signature-git", Env: "DEFENSECLAW_SIGNATURE_GIT", Key: "signature.git", Default: "off", value: choice(&s.Git, "off", "commit", "tag"),
+			Help: "serve only files that are as HEAD's commit of the work tree has them: with commit, it has to be signed, with tag, an annotated tag of it; `WHAT` is off, commit or tag",
+		},
+		{
+			Flag: "signature-allowed-signers", Env: "DEFENSECLAW_SIGNATURE_ALLOWED_SIGNERS", Key: "signature.allowed_signers", value: path(&s.AllowedSigners),
+			Help: "trust the ssh keys in `FILE`, which has the format of git's gpg.ssh.allowedSignersFile",
+		},
+		{
+			Flag: "signature-keyring", Env: "DEFENSECLAW_SIGNATURE_KEYRING", Key: "signature.keyring", value: path(&s.Keyring),
+			Help: "trust the OpenPGP public keys in `FILE`, as gpg --export writes it",
+		},
+		{
+			Flag: "signature-monotonic", Env: "DEFENSECLAW_SIGNATURE_MONOTONIC", Key: "signature.monotonic", Default: "false", value: boolean(&s.Monotonic),
+			Help: "refuse a commit that is an ancestor of one that served, also before a restart",
 		},
 	}
 }

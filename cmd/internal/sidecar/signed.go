@@ -7,6 +7,8 @@ import (
 	"defenseclaw/api/audit"
 	"defenseclaw/api/events"
 	"defenseclaw/engine"
+
+	"go.uber.org/zap"
 )
 
 const transitionSignatureRefused = "signature-refused" // it follows reload-failed
@@ -30,4 +32,11 @@ func (s *Sidecar) announceSignature(ctx context.Context, r engine.Report) error 
 		record.Generation, record.RevisionFrom = r.Generation.Number(), r.Generation.Revision()
 	}
 	return s.audit.Append(ctx, record)
+}
+
+// noteVerified keeps the commit that serves, which later ones have to follow.
+func (s *Sidecar) noteVerified(v engine.Verified) {
+	if err := s.signed.Serves(v); err != nil {
+		s.cfg.Logger.Error("the commit that serves could not be noted: after a restart an older one could serve", zap.String("commit", v.Commit), zap.Error(err))
+	}
 }

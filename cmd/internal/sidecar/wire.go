@@ -93,7 +93,7 @@ func (s *Sidecar) makeEngine() (err error) {
 		return nil
 	}
 	s.engine, err = engine.New(engine.Config{
-		Source: s.marked, Announcements: s.announcements(), Review: s.reviewer.forEngine(), Govern: s.govern(), Verify: s.signed.Func(),
+		Source: s.marked, Announcements: s.announcements(), Review: s.reviewer.forEngine(), Govern: s.govern(), Verify: s.signed.Func(), OnVerified: s.noteVerified,
 		Checks:          []engine.Check{s.schema.Check()},
 		Limits:          s.limits(),
 		RemovalWait:     set.RemovalWait,

@@ -6,23 +6,27 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"os"
-	"path/filepath"
 	"strings"
 
-	"defenseclaw/cmd/internal/private"
 	"defenseclaw/cmd/internal/settings"
 	"defenseclaw/engine"
 	"defenseclaw/engine/signature"
+	"defenseclaw/engine/signature/worktree"
 	"defenseclaw/engine/source"
 )
 
 // Sources finds out who signed what may come to serve. Safe for concurrent use.
 type Sources struct {
-	release *signature.Release
+	release  *signature.Release // nil: no file of signatures is asked for
+	worktree *worktree.Worktree // nil: no commit of git is
+	newest   *newest            // nil: older commits are taken
 }
+
+// Asked reports whether the settings ask for a signature.
+func Asked(s settings.Signature) bool { return len(s.Keys) > 0 || asksGit(s) }
+
+func asksGit(s settings.Signature) bool { return s.Git == "commit" || s.Git == "tag" }
 
 // New reads the keys that the settings name. It returns nil where they ask for no signature.
 func New(set settings.Settings) (*Sources, error) {
@@ -30,30 +34,85 @@ func New(set settings.Settings) (*Sources, error) {
 	switch {
 	case len(s.Keys) == 0 && s.Scope != "":
 		return nil, errors.New("signature.scope is set, and signature.keys names no key")
-	case len(s.Keys) == 0:
+	case !asksGit(s) && (s.AllowedSigners != "" || s.Keyring != "" || s.Monotonic):
+		return nil, errors.New("signature.allowed_signers, signature.keyring and signature.monotonic are about signature.git, which is off: set it to commit or tag")
+	case !Asked(s):
 		return nil, nil
 	case set.PolicyDir == "":
-		return nil, errors.New("signature.keys asks for a signed policy directory, and no policy directory is set or found: set --policy-dir")
-	case s.Scope == "":
-		return nil, errors.New("signature.keys needs signature.scope: the same key may sign other policies")
+		return nil, errors.New("the settings signature.* ask for a signed policy directory, and none is set or found: set --policy-dir")
+	}
+	release, err := newRelease(set)
+	if err != nil {
+		return nil, fmt.Errorf("signature.keys: %w", err)
+	}
+	all := &Sources{release: release}
+	if asksGit(s) {
+		if err := all.addWorktree(set); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
+// newRelease is nil where no key is named.
+func newRelease(set settings.Settings) (*signature.Release, error) {
+	s := set.Signature
+	if len(s.Keys) == 0 {
+		return nil, nil
+	}
+	if s.Scope == "" {
+		return nil, errors.New("signature.scope is needed too: the same key may sign other policies")
 	}
 	var keys []signature.Key
 	for _, k := range s.Keys {
 		content, err := trustedFile(k.File, set.PolicyDir)
 		if err != nil {
-			return nil, fmt.Errorf("signature.keys: %w", err)
+			return nil, err
 		}
 		key, err := signature.ParseKey(k.ID, k.Algorithm, content)
 		if err != nil {
-			return nil, fmt.Errorf("signature.keys: the key %q, %s: %w", k.ID, k.File, err)
+			return nil, fmt.Errorf("the key %q, %s: %w", k.ID, k.File, err)
 		}
 		keys = append(keys, key)
 	}
-	release, err := signature.NewRelease(signature.Config{Keys: keys, Scope: s.Scope})
-	if err != nil {
-		return nil, fmt.Errorf("signature.keys: %w", err)
+	return signature.NewRelease(signature.Config{Keys: keys, Scope: s.Scope})
+}
+
+func (s *Sources) addWorktree(set settings.Settings) error {
+	cfg := worktree.Config{Dir: set.PolicyDir, Tag: set.Signature.Git == "tag"}
+	for _, from := range []struct {
+		key, file string
+		parse     func([]byte) (worktree.Signers, error)
+	}{
+		{"signature.allowed_signers", set.Signature.AllowedSigners, worktree.ParseAllowedSigners},
+		{"signature.keyring", set.Signature.Keyring, worktree.ParseKeyring},
+	} {
+		if from.file == "" {
+			continue
+		}
+		content, err := trustedFile(from.file, set.PolicyDir)
+		if err != nil {
+			return fmt.Errorf("%s: %w", from.key, err)
+		}
+		signers, err := from.parse(content)
+		if err != nil {
+			return fmt.Errorf("%s: %s: %w", from.key, from.file, err)
+		}
+		cfg.Signers = cfg.Signers.Join(signers)
 	}
-	return &Sources{release: release}, nil
+	if set.Signature.AllowedSigners == "" && set.Signature.Keyring == "" {
+		return errors.New("signature.git needs signature.allowed_signers or signature.keyring: whose signature counts")
+	}
+	if set.Signature.Monotonic {
+		var err error
+		if s.newest, err = openNewest(set.NewestCommitFile(set.PolicyDir)); err != nil {
+			return err
+		}
+		cfg.Newest = s.newest.get
+	}
+	var err error
+	s.worktree, err = worktree.New(cfg)
+	return err
 }
 
 // Func is what the engine asks; nil where no signature is asked for, for which s is nil.
@@ -72,58 +131,66 @@ func (s *Sources) verify(ctx context.Context, src fs.FS, reading *source.Reading
 	if kept, ok := src.(engine.VerifiedSource); ok {
 		return kept.Verified(), s.Accept(kept.Verified())
 	}
-	return s.release.Verify(ctx, src, reading)
+	var all engine.Verified
+	for _, verify := range s.all() {
+		v, err := verify.Verify(ctx, src, reading)
+		if err != nil {
+			return engine.Verified{}, err
+		}
+		if all.By == "" {
+			all = v
+			continue
+		}
+		all.By, all.Fingerprint = all.By+separator+v.By, all.Fingerprint+separator+v.Fingerprint
+		all.Commit, all.CommitTime = v.Commit, v.CommitTime
+	}
+	return all, nil
+}
+
+// separator is between two who signed, and between the fingerprints of their keys.
+const separator = " and "
+
+// verifier is a way to find out who signed.
+type verifier interface {
+	Verify(context.Context, fs.FS, *source.Reading) (engine.Verified, error)
+	Trusts(fingerprint string) bool
+}
+
+// all are the ways that are asked for: each has to agree.
+func (s *Sources) all() (ways []verifier) {
+	if s.release != nil {
+		ways = append(ways, s.release)
+	}
+	if s.worktree != nil {
+		ways = append(ways, s.worktree)
+	}
+	return ways
 }
 
 // Accept refuses a policy of the history that was not verified by a key that is trusted now. s may be nil.
 func (s *Sources) Accept(v engine.Verified) error {
-	switch {
-	case s == nil || s.release.Trusts(v.Fingerprint):
+	if s == nil {
 		return nil
-	case v.By == "":
+	}
+	if v.By == "" {
 		return fmt.Errorf("%w: nobody asked for a signature when it was kept", errNotTrusted)
-	default:
-		return fmt.Errorf("%w: it was verified by %s (%s)", errNotTrusted, v.By, v.Fingerprint)
 	}
+	for _, way := range s.all() {
+		trusted := false
+		for fingerprint := range strings.SplitSeq(v.Fingerprint, separator) {
+			trusted = trusted || way.Trusts(fingerprint)
+		}
+		if !trusted {
+			return fmt.Errorf("%w: it was verified by %s (%s)", errNotTrusted, v.By, v.Fingerprint)
+		}
+	}
+	return nil
 }
 
-const maxKeyBytes = 1 << 20
-
-// trustedFile reads a file with keys. One in the policy directory, or that others can write, says nothing about whom the
-// operator trusts.
-func trustedFile(file, policyDir string) ([]byte, error) {
-	real, err := filepath.EvalSymlinks(file)
-	if err != nil {
-		return nil, err
+// Serves notes who signed what the files hold, which serves: later commits have to follow it. s may be nil.
+func (s *Sources) Serves(v engine.Verified) error {
+	if s == nil || s.newest == nil || v.Commit == "" {
+		return nil
 	}
-	if dir, err := filepath.EvalSymlinks(policyDir); err == nil && within(dir, real) {
-		return nil, fmt.Errorf("%s lies in the policy directory: who edits the policy must not choose the keys", file)
-	}
-	if err := errors.Join(private.Check(real), private.Check(filepath.Dir(real))); err != nil {
-		return nil, err
-	}
-	info, err := os.Stat(real)
-	if err == nil && !info.Mode().IsRegular() {
-		err = fmt.Errorf("%s is not a regular file", file)
-	}
-	if err != nil {
-		return nil, err
-	}
-	in, err := os.Open(real) //nolint:gosec // the operator's own
-	if err != nil {
-		return nil, err
-	}
-	defer in.Close() //nolint:errcheck // it was only read
-	content, err := io.ReadAll(io.LimitReader(in, maxKeyBytes+1))
-	if err == nil && len(content) > maxKeyBytes {
-		err = fmt.Errorf("%s has more than %d bytes", file, maxKeyBytes)
-	}
-	return content, err
-}
-
-func within(dir, file string) bool {
-	dir, err1 := filepath.Abs(dir)
-	file, err2 := filepath.Abs(file)
-	rel, err := filepath.Rel(dir, file)
-	return errors.Join(err, err1, err2) == nil && filepath.IsLocal(rel) && !strings.HasPrefix(rel, "..")
+	return s.newest.set(v.Commit, v.CommitTime)
 }
