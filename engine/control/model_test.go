@@ -124,11 +124,13 @@ func (m *model) look(asked bool, confirm time.Duration) {
 			return
 		}
 	}
+	first := m.serving == 0 && (len(m.approved) == 0 || slices.Contains(m.approved, disk)) // that there is, or admitted before
 	switch {
 	case disk == 0 || disk == m.serving:
 		m.held = heldModel{}
-	case (m.hold || m.findings && disk == 3) && !(m.serving == 0 && (len(m.approved) == 0 || slices.Contains(m.approved, disk))):
-		if m.held.candidate == disk && m.held.base == m.serving && !(m.held.rejected && asked) {
+	case (m.hold || m.findings && disk == 3) && !first:
+		offered := asked && m.held.rejected
+		if m.held.candidate == disk && m.held.base == m.serving && !offered {
 			if confirm > 0 {
 				m.held.confirm = confirm
 			}
@@ -198,6 +200,7 @@ func (m *model) pass(now time.Time) {
 	m.base, m.waiting = 0, 0
 	m.approved = leaving(m.approved, candidate)
 	m.serve(base)
+	m.since = m.deadline
 	m.broken = time.Time{}
 }
 
