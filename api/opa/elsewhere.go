@@ -142,7 +142,8 @@ func (x *exchange) inner(body []byte) *http.Request {
 
 // report reports what was evaluated elsewhere as if it had been evaluated here.
 func (x *exchange) report(e evaluated) {
-	q := decision.Question{ID: e.ID, BatchID: e.BatchID, Path: e.Path, Text: e.Query, Started: time.Now().Add(-e.Took), Untold: !x.Logged}
+	q := decision.Question{ID: e.ID, BatchID: e.BatchID, Path: e.Path, Text: e.Query, Started: time.Now().Add(-e.Took), Untold: !x.Logged,
+		Lenient: !x.StrictBuiltinErrors && !x.flag(types.ParamStrictBuiltinErrors)}
 	if e.Input != nil {
 		input, _ := engine.ParseJSON(e.Input) // made by note
 		q.Input = engine.InputOf(input)

@@ -127,9 +127,13 @@ func serveMarked(t *testing.T, data, mode string) *observer.ObservedLogs {
 	})
 	replace(t, filepath.Join(pol, "app.rego"), []byte("package app\n\ndefault allow := false\n\nallow if count(input) > 2\n\nsame := input"))
 	ask(t, s, "POST", "/policy/reload", "")
-	for _, path := range []string{
+	told := []string{
 		"/policy/recordings", "/policy/recordings/events", "/policy/status", "/metrics", "/audit/records", "/policy/history", "/policy/diff?text=true",
-	} {
+	}
+	if mode != "off" {
+		told = append(told, "/policy/review")
+	}
+	for _, path := range told {
 		if text := ask(t, s, "GET", path, ""); strings.Contains(text, secretMark) {
 			t.Errorf("%s: %s", path, text)
 		}
