@@ -110,6 +110,7 @@ func runProbe(ctx context.Context, w *Work, e *review.Evidence) error {
 			seeds = append(seeds, probe.Seed{Path: r.Path, Input: r.Input})
 		}
 	}
+	seeds = append(seeds, probe.SeedsOfTests(w.Tests.Suite().Modules)...)
 	found, err := probe.Run(ctx, w.Base, w.Candidate, seeds, probe.Options{CPU: w.ProbeTime})
 	if found == nil {
 		return cmp.Or(late(ctx), err)
