@@ -1,7 +1,6 @@
 package sidecar
 
 import (
-	"context"
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
@@ -48,9 +47,6 @@ func (s *Sidecar) makeRecorder() error {
 		}
 	}
 	s.recorder, err = recorder.New(cfg)
-	if s.evaluations != nil { // made before the parts that they ask
-		s.evaluations.records = s.recorded
-	}
 	return err
 }
 
@@ -60,12 +56,6 @@ func (s *Sidecar) serves() *engine.Generation {
 		return nil
 	}
 	return s.engine.Current()
-}
-
-// recorded are the recorded decisions, as they may leave the memory.
-func (s *Sidecar) recorded(ctx context.Context) ([]records.Record, error) {
-	held, err := s.recorder.Snapshot(ctx)
-	return held.Records, err
 }
 
 // recordKey is nil for what is no key.
