@@ -41,13 +41,13 @@ func TestMain(m *testing.M) {
 // patience is how long something may take; it only matters when it does not happen.
 const patience = 30 * time.Second
 
-// steps are the steps of these tests, which say what they see, and do what data.<step> of the candidate says. With a
-// package app in it, they are those of the program.
+// steps are the steps of these tests, which say what they see, and do what data.<step> of the candidate says. Without a
+// package p in it, they are those of the program.
 func steps() []reviewer.Step {
 	var all []reviewer.Step
 	for _, name := range []string{reviewer.Tests, reviewer.Replay, reviewer.Probe} {
 		all = append(all, reviewer.Step{Name: name, Run: func(ctx context.Context, w *reviewer.Work, e *review.Evidence) error {
-			if i := slices.IndexFunc(reviewer.Steps(), func(s reviewer.Step) bool { return s.Name == name }); i >= 0 && w.Candidate.HasPackage(engine.Path{"app"}) {
+			if i := slices.IndexFunc(reviewer.Steps(), func(s reviewer.Step) bool { return s.Name == name }); i >= 0 && !w.Candidate.HasPackage(engine.Path{"p"}) {
 				return reviewer.Steps()[i].Run(ctx, w, e)
 			}
 			v, err := w.Candidate.Evaluate(context.Background(), engine.Path{name}, nil)

@@ -128,7 +128,7 @@ func TestItHasALimitOfMemory(t *testing.T) {
 	}
 	r := start(t, func(cfg *reviewer.Config) { cfg.MemoryBytes = 64 << 20 })
 	e := r.review(`{"replay":"memory"}`)
-	if len(e.Incomplete) != 1 || e.Incomplete[0] != "replay: the reviewer had no memory left: its limit is 64 MiB (--worker-memory-bytes)" {
+	if len(e.Incomplete) != 1 || e.Incomplete[0] != "replay: the reviewer had no memory left: its limit is 64 MiB (--safety-reviewer-memory-bytes)" {
 		t.Errorf("%+v; ended %+v", e.Incomplete, r.ends())
 	}
 }

@@ -13,7 +13,7 @@ func reasonOf(how child.Reason, detail string, memoryBytes int64) string {
 	case how == child.Hung:
 		return "the reviewer hung, and was killed"
 	case strings.Contains(detail, "out of memory"), strings.Contains(detail, "cannot allocate memory"):
-		return fmt.Sprintf("the reviewer had no memory left: its limit is %d MiB (--worker-memory-bytes)", memoryBytes>>20) //nolint:mnd // MiB
+		return fmt.Sprintf("the reviewer had no memory left: its limit is %d MiB (--safety-reviewer-memory-bytes)", memoryBytes>>20) //nolint:mnd // MiB
 	case how == child.Killed:
 		return "the reviewer was killed (out of memory?): " + detail
 	default:

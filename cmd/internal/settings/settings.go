@@ -82,6 +82,7 @@ type Settings struct {
 	SafetyBudget     time.Duration // of a review before the swap
 	SafetyIncomplete string        // mode, admit, refuse or hold
 	SafetyReviewer   string        // auto or off
+	ReviewerBytes    int64         // memory of the reviewer; 0: by the machine's
 	SafetyGuardsDir  string        // with guards of its own; empty: there is none
 	SafetyConfirm    time.Duration // within which every change has to be confirmed; 0: none has to be
 	MaxStale         time.Duration // for how long decisions are made while the files are broken; 0: for ever

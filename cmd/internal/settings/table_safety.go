@@ -28,6 +28,11 @@ func approving(s *Settings) []Setting {
 			Help: "evaluate changes `HOW`: auto, in a process of its own where that is needed; or off, only what is little, in the sidecar",
 		},
 		{
+			Flag: "safety-reviewer-memory-bytes", Env: "DEFENSECLAW_SAFETY_REVIEWER_MEMORY_BYTES", Key: "safety.reviewer_memory_bytes", Default: "0",
+			Help:  "aim at no more than `N` bytes of memory in that process; 0: a quarter of the machine's or container's, and at least 256 MiB",
+			value: natural(&s.ReviewerBytes, "a number of bytes, or 0"),
+		},
+		{
 			Flag: "safety-guards-dir", Env: "DEFENSECLAW_SAFETY_GUARDS_DIR", Key: "safety.guards_dir", value: path(&s.SafetyGuardsDir),
 			Help: "have the rules of package system.reload in `DIR` judge changes, in addition to those of the policy",
 		},

@@ -26,7 +26,7 @@ func TestMain(m *testing.M) {
 		return
 	}
 	if reviewer.Asked() {
-		if err := reviewer.Serve(reviewer.Steps()); err != nil {
+		if err := reviewer.Serve(reviewerSteps()); err != nil {
 			panic(err)
 		}
 		return

@@ -26,6 +26,7 @@ type reviews struct {
 	terms    review.Terms
 	budget   time.Duration // of a review before the swap
 	evidence evidence
+	compare  func(engine.Step, *review.Review) // may be nil; adds which tests came and went, once there is evidence
 	guards   guards
 	lost     func(base, candidate *engine.Generation) *engine.Loss // may be nil
 	actor    func(engine.Step) string                              // may be nil
@@ -91,6 +92,9 @@ func (v *reviews) review(ctx context.Context, s engine.Step, loss *engine.Loss) 
 	})
 	if v.evidence != nil && s.Base != nil {
 		v.step("evidence", func() { j.Evidence = v.evidence(ctx, s) })
+		if v.compare != nil {
+			v.compare(s, j.Review)
+		}
 		j.Findings = append(j.Findings, v.terms.Findings(j.Evidence)...)
 	}
 	if v.guards != nil {

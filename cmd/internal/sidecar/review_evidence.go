@@ -29,6 +29,22 @@ type evaluations struct {
 	mu    sync.Mutex // guards the fields below
 	of    string     // the revision that tests lie beside
 	tests *engine.Tests
+	newly besides // of the newest evidence
+}
+
+// besides is the tests beside the two policies of a change.
+type besides struct {
+	base, candidate *engine.Generation
+	before, after   *engine.Tests
+}
+
+// compare adds to the review of a change whose evidence was just made which tests came and went.
+func (v *evaluations) compare(s engine.Step, r *review.Review) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if b := v.newly; b.base == s.Base && b.candidate == s.Candidate {
+		r.WithTests(b.before.Suite(), b.after.Suite())
+	}
 }
 
 // The processor time of a search for inputs before a change serves.
@@ -44,7 +60,7 @@ func (s *Sidecar) makeEvidence() {
 	s.evaluations = &evaluations{
 		process: reviewer.New(reviewer.Config{
 			Steps: reviewer.Steps(), Off: off, Ended: s.reportReviewer,
-			MemoryBytes: cmp.Or(set.WorkerBytes, max(minWorkerBytes, int64(gcpacer.Memory()/workerPart))),
+			MemoryBytes: cmp.Or(set.ReviewerBytes, max(minWorkerBytes, int64(gcpacer.Memory()/workerPart))),
 		}),
 		limits: s.limits(), timeout: time.Minute, records: s.recorded,
 	}
@@ -58,7 +74,7 @@ func (s *Sidecar) makeEvidence() {
 	case mode == review.ModeHold:
 		s.evaluations.search = holdSearch
 	}
-	s.reviewer.evidence, s.reviewer.served = s.evaluations.evidence, s.evaluations.served
+	s.reviewer.evidence, s.reviewer.compare, s.reviewer.served = s.evaluations.evidence, s.evaluations.compare, s.evaluations.served
 }
 
 // recorded are the decisions that the recorder holds, clean by the masks of what serves.
@@ -126,6 +142,7 @@ func (v *evaluations) readTests(ctx context.Context, s engine.Step) (tests, befo
 	if known = v.tests != nil && v.of == s.Base.Revision(); known {
 		before = v.tests
 	}
+	v.newly = besides{s.Base, s.Candidate, before, tests}
 	if s.Base == s.Candidate {
 		v.of, v.tests = s.Base.Revision(), tests
 	}

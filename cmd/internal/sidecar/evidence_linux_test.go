@@ -1,0 +1,169 @@
+package sidecar_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"defenseclaw/api"
+	"defenseclaw/cmd/internal/reviewer"
+	"defenseclaw/cmd/internal/settings"
+	"defenseclaw/cmd/internal/sidecar"
+	"defenseclaw/engine"
+	"defenseclaw/engine/review"
+
+	"go.uber.org/zap"
+)
+
+// reviewerSteps are those of the program, which first do what the data of the candidate says: {"reviewer": {"probe": "kill"}}.
+func reviewerSteps() []reviewer.Step {
+	all := reviewer.Steps()
+	for i := range all {
+		run, name := all[i].Run, all[i].Name
+		all[i].Run = func(ctx context.Context, w *reviewer.Work, e *review.Evidence) error {
+			v, err := w.Candidate.Evaluate(context.Background(), engine.Path{"reviewer", name}, nil)
+			if err != nil {
+				return err
+			}
+			if v != nil {
+				switch strings.Trim(v.String(), `"`) {
+				case "kill":
+					_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+					select {} // the signal may come a moment later
+				case "stop":
+					_ = syscall.Kill(os.Getpid(), syscall.SIGSTOP)
+					select {}
+				case "memory":
+					var all [][]byte
+					for range 1 << 9 {
+						all = append(all, []byte(strings.Repeat("x", 16<<20)))
+					}
+					return fmt.Errorf("%d megabytes", len(all))
+				}
+			}
+			return run(ctx, w, e)
+		}
+	}
+	return all
+}
+
+// TestWhatBecomesOfAChangeWhoseReviewerEnds ends the reviewer of a running sidecar in each step in each way: the review is
+// incomplete and says why, the mode says what becomes of the change, and decisions go on.
+func TestWhatBecomesOfAChangeWhoseReviewerEnds(t *testing.T) {
+	verdicts := map[string]string{"report": "admitted", "enforce": "refused", "hold": "held"}
+	reasons := map[string]string{"kill": "the reviewer was killed", "stop": "the reviewer did not answer in time", "memory": "the reviewer had no memory left"}
+	for mode, verdict := range verdicts {
+		t.Run(mode, func(t *testing.T) {
+			t.Parallel()
+			s := startReviewed(t, mode)
+			for _, step := range []string{reviewer.Tests, reviewer.Probe} {
+				for how, reason := range reasons {
+					if mode == "report" && step == reviewer.Probe { // there is no search
+						continue
+					}
+					if how == "stop" && (mode == "report" || step == reviewer.Tests) { // nobody waits for the first: it may take a minute
+						continue
+					}
+					if how == "memory" && underRace {
+						continue
+					}
+					s.edit(fmt.Sprintf(`{"limit": 10, "reviewer": {%q: %q}}`, step, how))
+					got := s.reviewed()
+					if got.Verdict != verdict || !slices.ContainsFunc(got.Review.Incomplete, func(i string) bool { return strings.HasPrefix(i, step+": "+reason) }) {
+						t.Errorf("%s in %s: %s, incomplete %q", how, step, got.Verdict, got.Review.Incomplete)
+					}
+					s.decides()
+				}
+			}
+			s.edit(`{"limit": 11}`)
+			if got := s.reviewed(); len(got.Review.Incomplete) > 0 || got.Review.Tests.Ran == 0 || mode != "report" && len(got.Review.Probe.Found) == 0 {
+				t.Errorf("another change: %s, incomplete %q, %+v", got.Verdict, got.Review.Incomplete, got.Review.Tests)
+			}
+		})
+	}
+}
+
+// reviewed is a sidecar on a policy with a test, whose changes are reviewed.
+type reviewedSidecar struct {
+	t      *testing.T
+	client *api.Client
+	dir    string
+	last   string // the digest of the newest review that was looked at
+}
+
+func startReviewed(t *testing.T, mode string) *reviewedSidecar {
+	t.Helper()
+	s := &reviewedSidecar{t: t, dir: filepath.Join(t.TempDir(), "pol")}
+	s.write("app.rego", "package app\n\nallow if input.n < data.limit\n")
+	s.write("app_test.rego", "package app_test\n\ntest_seven if data.app.allow with input as {\"n\": 7}\n\ntest_other if not data.reviewer.never\n")
+	s.write("data.json", `{"limit": 10}`)
+	environment := map[string]string{
+		"DEFENSECLAW_POLICY_DIR": s.dir, "DEFENSECLAW_HOME": filepath.Join(t.TempDir(), "state"), "DEFENSECLAW_API_PORT": "0",
+		"DEFENSECLAW_GATEWAY_TOKEN": token, "DEFENSECLAW_SAFETY_MODE": mode, "DEFENSECLAW_SAFETY_BUDGET": "8s",
+		"DEFENSECLAW_SAFETY_REVIEWER_MEMORY_BYTES": fmt.Sprint(32 << 20),
+	}
+	set, err := settings.Resolve(func(string) (string, bool) { return "", false }, func(name string) string { return environment[name] })
+	if err != nil {
+		t.Fatal(err)
+	}
+	sc, err := sidecar.New(sidecar.Config{Settings: set, Logger: zap.NewNop()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done, ready := make(chan error, 1), make(chan struct{})
+	go func() { done <- sc.Run(ctx, func() { close(ready) }) }()
+	<-ready
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	s.client = &api.Client{Addr: sc.Addr(), Token: token, Timeout: patience}
+	return s
+}
+
+func (s *reviewedSidecar) write(name, text string) {
+	s.t.Helper()
+	if err := os.MkdirAll(s.dir, 0o700); err != nil {
+		s.t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(s.dir, name+".new"), []byte(text), 0o600); err != nil {
+		s.t.Fatal(err)
+	}
+	if err := os.Rename(filepath.Join(s.dir, name+".new"), filepath.Join(s.dir, name)); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+func (s *reviewedSidecar) edit(data string) { s.t.Helper(); s.write("data.json", data) }
+
+// reviewed waits for another review than the one before.
+func (s *reviewedSidecar) reviewed() api.ReviewAnswer {
+	s.t.Helper()
+	for end := time.Now().Add(2 * patience); ; time.Sleep(10 * time.Millisecond) {
+		got, err := s.client.Review(context.Background())
+		if err == nil && got.Digest != s.last {
+			s.last = got.Digest
+			return got
+		}
+		if time.Now().After(end) {
+			s.t.Fatalf("no review: %+v, %v", got, err)
+		}
+	}
+}
+
+func (s *reviewedSidecar) decides() {
+	s.t.Helper()
+	answer, err := s.client.Data(context.Background(), []string{"app", "allow"}, []byte(`{"n": 7}`), nil)
+	if err != nil || answer.Result == nil || string(*answer.Result) != "true" {
+		s.t.Errorf("%v, %v", answer.Result, err)
+	}
+}

@@ -1,0 +1,6 @@
+//go:build race
+
+package sidecar_test
+
+// underRace says whether the race detector takes memory of its own.
+const underRace = true
