@@ -65,6 +65,7 @@ func fullOf(t testing.TB, files map[string]string) *sidecar {
 	return start(t, files, func(c *api.Config, e *engine.Config) {
 		c.Audit, c.Events, c.Judge, c.Past, c.Recorder = log, hub, j, past(t), recording
 		governed(t, c, e)
+		replaying(c, e)
 		c.Guardrail = func() api.GuardrailConfig { return guardrailConfig }
 		c.ChangeGuardrail = changeGuardrail
 	})
@@ -179,7 +180,7 @@ var clientHeaders = []string{gate.HeaderClient + ": test"}
 
 // others are routes that take no body, with what they must refuse.
 var others = map[string][]string{
-	"/health": nil, "/health/ready": nil, "/metrics": nil, "/policy/status": nil, "/policy/review": nil, "/policy/lists": nil, "/enforce/blocked": nil, "/enforce/allowed": nil, "/policy/reload": nil, "/policy/events": nil,
+	"/health": nil, "/health/ready": nil, "/metrics": nil, "/policy/status": nil, "/policy/review": nil, "/policy/lists": nil, "/enforce/blocked": nil, "/enforce/allowed": nil, "/policy/reload": nil, "/policy/replay": nil, "/policy/events": nil,
 	"/policy/blame":   {"", "?path=", "?path=none.rego:3", "?path=data%5Bx%5D", "?path=data.", "?path=p.rego:99999999999999999999"},
 	"/policy/history": nil, "/policy/history/{ref}": nil, "/policy/recordings": nil, "/policy/recordings/events": nil,
 	"/audit/records": {"?limit=0", "?limit=x", "?limit=1e9", "?since=yesterday", "?before=-1", "?colour=red", "?action=a&action=b", "?action=" + strings.Repeat("a", 5000)},
@@ -187,7 +188,7 @@ var others = map[string][]string{
 	"/.well-known/authzen-configuration": nil,
 	"/health/proof":                      {"", "?nonce=00&proof=00", "?nonce=x&proof=x"},
 	"/status":                            nil,
-	"/policy/diff":                       {"?text=perhaps", "?from=../other", "?to=/etc", "?from=HEAD", "?to=" + strings.Repeat("a", 5000), "?from=sha256:"},
+	"/policy/diff":                       {"?text=perhaps", "?with=all", "?with=replay,", "?with=", "?from=../other", "?to=/etc", "?from=HEAD", "?to=" + strings.Repeat("a", 5000), "?from=sha256:"},
 	"/alerts":                            {"?limit=0", "?limit=x", "?limit=-1"},
 	"/audit/verify":                      {"?head=1", "?head=x:y", "?head=:", "?head=-1:00"},
 }

@@ -147,6 +147,19 @@ func (c *Client) Diff(ctx context.Context, from, to string, withText bool) (*Rev
 	return &answer, nil
 }
 
+// Replay asks what recorded decisions say about the step from one side to another; see [SideServing].
+func (c *Client) Replay(ctx context.Context, from, to string) (*ReplayAnswer, error) {
+	body, err := c.call(ctx, http.MethodPost, "/policy/replay?"+url.Values{"from": {from}, "to": {to}}.Encode(), nil)
+	if err != nil {
+		return nil, err
+	}
+	var answer ReplayAnswer
+	if err := json.Unmarshal(body, &answer); err != nil {
+		return nil, fmt.Errorf("the answer of POST /policy/replay: %w", err)
+	}
+	return &answer, nil
+}
+
 // Review asks for the newest review of a change. The error is an [AnswerError] with the status 404 before the first.
 func (c *Client) Review(ctx context.Context) (answer ReviewAnswer, err error) {
 	return answer, c.get(ctx, "/policy/review", &answer)

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -33,14 +34,37 @@ func (s *Server) diff(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	steps, err := stepsOf(r)
+	if err != nil {
+		return err
+	}
+	return s.compare(w, r, func(base, candidate *engine.Generation, from, to string) error {
+		found := review.Of(base, candidate)
+		answer := ReviewOf(found)
+		answer.Base.Name, answer.Candidate.Name = from, to
+		s.number(answer)
+		if withText {
+			answer.Text = review.TextOf(base, candidate)
+		}
+		if len(steps) > 0 {
+			evidence, err := s.evaluate(r.Context(), base, candidate, steps)
+			if err != nil {
+				return err
+			}
+			answer.AddEvidence(evidence)
+			answer.hideInputs()
+		}
+		decision.WriteJSON(w, http.StatusOK, answer)
+		return nil
+	})
+}
+
+// compare calls do with the two sides that the request names. What one of them lacks is answered.
+func (s *Server) compare(
+	w http.ResponseWriter, r *http.Request, do func(base, candidate *engine.Generation, from, to string) error,
+) error {
 	query := r.URL.Query()
-	from, to := query.Get("from"), query.Get("to")
-	if from == "" {
-		from = SideServing
-	}
-	if to == "" {
-		to = SideDisk
-	}
+	from, to := cmp.Or(query.Get("from"), SideServing), cmp.Or(query.Get("to"), SideDisk)
 	for _, name := range []string{from, to} {
 		if !sideNames.MatchString(name) {
 			return decision.BadRequest("a side is %q: expected serving, disk, held, a number of the history or the beginning of a revision", name[:min(len(name), 100)])
@@ -54,14 +78,7 @@ func (s *Server) diff(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return s.writeSideError(w, to, err)
 	}
-	answer := ReviewOf(review.Of(base, candidate))
-	answer.Base.Name, answer.Candidate.Name = from, to
-	s.number(answer)
-	if withText {
-		answer.Text = review.TextOf(base, candidate)
-	}
-	decision.WriteJSON(w, http.StatusOK, answer)
-	return nil
+	return do(base, candidate, from, to)
 }
 
 // number puts into a review which entries of the history its sides are.

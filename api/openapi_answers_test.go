@@ -43,6 +43,7 @@ var goodRequests = []question{
 	{"GET", "/policy/status", "", nil},
 	{"GET", "/policy/review", "", nil},
 	{"GET", "/policy/diff", "", nil},
+	{"POST", "/policy/replay", "", []string{clientHeader}},
 	{"GET", "/policy/history", "", nil},
 	{"GET", "/policy/blame?path=data.p.x", "", nil},
 	{"GET", "/policy/history/1", "", nil},
@@ -110,7 +111,7 @@ func TestEveryAnswerIsAsOpenAPISays(t *testing.T) {
 		t.Cleanup(func() { openapi3filter.UnregisterBodyDecoder(kind) })
 	}
 	for name, look := range map[string]func(*testing.T, *openAPI){
-		"good requests": answersToGoodRequests, "bad requests": answersToBadRequests, "OPA": answersOfOPA, "reloads": answersToReloads, "diffs": answersToDiffs, "reviews": answersToReviews, "orders": answersToOrders,
+		"good requests": answersToGoodRequests, "bad requests": answersToBadRequests, "OPA": answersOfOPA, "reloads": answersToReloads, "diffs": answersToDiffs, "replays": answersToReplays, "reviews": answersToReviews, "orders": answersToOrders,
 		"challenge": answersToTheChallenge, "events": answersOfEvents, "nothing serves": answersWhileNothingServes, "gates": answersOfGates, "system.authz": answersOfThePolicy, "rate": answersToFloods,
 	} {
 		t.Run(name, func(t *testing.T) { look(t, o) })

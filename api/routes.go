@@ -52,6 +52,7 @@ func (s *Server) table() []route {
 		{pattern: "/policy/status", access: gate.Read, scope: gate.ScopeRead, methods: get, handle: s.status},
 		{pattern: "/policy/review", access: gate.Read, scope: gate.ScopeRead, methods: get, handle: s.review},
 		{pattern: "/policy/diff", access: gate.Read, scope: gate.ScopeRead, methods: get, handle: s.diff},
+		{pattern: "/policy/replay", access: gate.Change, scope: gate.ScopeChange, methods: post, handle: s.replay}, // with inputs
 		{pattern: "/policy/blame", access: gate.Read, scope: gate.ScopeRead, methods: get, handle: s.blame},
 		{pattern: "/policy/history", access: gate.Read, scope: gate.ScopeRead, methods: get, handle: s.history},
 		{pattern: "/policy/history/{ref}", access: gate.Read, scope: gate.ScopeRead, methods: get, handle: s.historyEntry},

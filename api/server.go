@@ -19,6 +19,7 @@ import (
 	"defenseclaw/api/recorder"
 	"defenseclaw/engine"
 	"defenseclaw/engine/control"
+	"defenseclaw/engine/review"
 
 	"go.uber.org/zap"
 )
@@ -47,6 +48,9 @@ type Config struct {
 	Actor func(engine.Report) string
 	// Reviews are the reviews of changes; nil: none are made.
 	Reviews *Reviews
+	// Evaluate has evidence made about a step that somebody asks about: see [StepReplay]. What it could not do is in
+	// Incomplete. nil: changes are not evaluated.
+	Evaluate func(ctx context.Context, base, candidate *engine.Generation, steps []string) review.Evidence
 	// Inspect refuses what a validate-only sidecar has loaded, as a check of the engine does; nil: nothing is refused.
 	Inspect func(*engine.Generation) error
 	// Verify is asked who signed what a validate-only sidecar loads; nil: no signature is asked for.

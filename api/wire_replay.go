@@ -40,7 +40,8 @@ func (f *ReviewFlip) flip() review.Flip {
 
 // ReplayAnswer is what a replay found, and of which policies. Base is null where the recorded answers spoke for it.
 type ReplayAnswer struct {
-	Base      *ReviewSide `json:"base"`
-	Candidate ReviewSide  `json:"candidate"`
-	ReviewReplay
+	Base       *ReviewSide  `json:"base"`
+	Candidate  ReviewSide   `json:"candidate"`
+	Incomplete []string     `json:"incomplete"` // why something was not replayed
+	Replay     ReviewReplay `json:"replay"`
 }

@@ -144,14 +144,15 @@ type Slower struct {
 	Factor float64 // of medians in the same run
 }
 
-// Confidence says how much of what was recorded was replayed.
+// Confidence says how much of what was recorded was replayed. What is not replayable does not make it partial: only a lack
+// of time does.
 type Confidence string
 
 // The confidences.
 const (
 	ConfidenceExact   Confidence = "exact"   // every reached record
-	ConfidenceSampled Confidence = "sampled" // every stratum
-	ConfidencePartial Confidence = "partial"
+	ConfidenceSampled Confidence = "sampled" // some of every stratum, but for those of which nothing is replayable
+	ConfidencePartial Confidence = "partial" // nothing of some
 )
 
 // Probe is what a search for inputs found that base and candidate answer otherwise. Each was evaluated on both.

@@ -32,8 +32,8 @@ func diffCommand() *cli.Command {
 			&cli.BoolFlag{Name: "stat", Usage: "show files, packages and counts"},
 			&cli.BoolFlag{Name: "rules", Usage: "show rules, defaults, data, builtins, entry points and tests"},
 			&cli.BoolFlag{Name: "text", Usage: "show the files as a unified diff"},
-			&cli.BoolFlag{Name: "replay", Usage: "make recorded decisions again with B, and show those that it answers otherwise; needs --from"},
-			&cli.StringFlag{Name: "from", Usage: "replay the decision log `FILE`, plain or compressed by gzip; - is standard input"},
+			&cli.BoolFlag{Name: "replay", Usage: "make recorded decisions again with B, and show those that it answers otherwise"},
+			&cli.StringFlag{Name: "from", Usage: "replay the decision log `FILE`, plain or compressed by gzip; - is standard input (default: what the sidecar has recorded)"},
 			&cli.BoolFlag{Name: "json", Usage: "print JSON; with --text the unified diff is in it"},
 		),
 		Action: func(c *cli.Context) error {
@@ -66,8 +66,8 @@ func diff(c *cli.Context) (same bool, err error) {
 	default:
 		return false, fmt.Errorf("unexpected argument %q; at most two sides can be compared", args[2])
 	}
-	if c.Bool("replay") != (c.String("from") != "") {
-		return false, errors.New("--replay needs --from, and --from is for --replay")
+	if c.String("from") != "" && !c.Bool("replay") {
+		return false, errors.New("--from is for --replay")
 	}
 	if c.Bool("as-test") {
 		return diffAsTest(c, from, to)
@@ -101,7 +101,14 @@ func diff(c *cli.Context) (same bool, err error) {
 
 // compare asks the sidecar, unless a side is a directory: those are this command's own.
 func compare(c *cli.Context, from, to string, withText bool) (*api.Review, error) {
-	if isDirectory(from) || isDirectory(to) || probes(c) || c.Bool("replay") {
+	here := isDirectory(from) || isDirectory(to)
+	if here && c.Bool("replay") && c.String("from") == "" {
+		return nil, errors.New("--replay of a directory needs --from: the sidecar reads no directory but its own")
+	}
+	if probes(c) && c.Bool("replay") && c.String("from") == "" {
+		return nil, errors.New("--probe with --replay needs --from: the search is made by this command, which has no recordings")
+	}
+	if here || probes(c) || c.String("from") != "" {
 		return compareHere(c, from, to, withText)
 	}
 	sidecar, err := client(c)
@@ -109,6 +116,18 @@ func compare(c *cli.Context, from, to string, withText bool) (*api.Review, error
 		return nil, err
 	}
 	answer, err := sidecar.Diff(c.Context, from, to, withText)
+	if err == nil && c.Bool("replay") {
+		var replay *api.ReplayAnswer
+		if replay, err = sidecar.Replay(c.Context, from, to); err == nil {
+			answer.Replay, answer.Incomplete = &replay.Replay, append(answer.Incomplete, replay.Incomplete...)
+		}
+	}
+	printRefusal(c, err)
+	return answer, err
+}
+
+// printRefusal prints what is wrong with a side that the sidecar cannot load, if that is the error.
+func printRefusal(c *cli.Context, err error) {
 	var refused *api.AnswerError
 	if errors.As(err, &refused) {
 		var body api.ReloadAnswer
@@ -116,5 +135,4 @@ func compare(c *cli.Context, from, to string, withText bool) (*api.Review, error
 			report.Write(c.App.ErrWriter, received(body.Diagnostics))
 		}
 	}
-	return answer, err
 }

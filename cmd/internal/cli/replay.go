@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -10,6 +11,7 @@ import (
 
 	"defenseclaw/api"
 	"defenseclaw/cmd/internal/report"
+	"defenseclaw/cmd/internal/terminal"
 	"defenseclaw/engine"
 	"defenseclaw/engine/review"
 	"defenseclaw/engine/review/records"
@@ -27,12 +29,13 @@ func replayCommand() *cli.Command {
 		Name: "replay",
 		Usage: "make recorded decisions again with another policy, and show those that it answers otherwise; exits with 0 if none is, " +
 			"4 if some are, 2 if it could not tell",
-		Description: "No sidecar is needed: the log is this program's decision log, or OPA's.",
+		Description: "Without --from, the sidecar replays what it has recorded on the files of its policy directory. With --from no sidecar is needed: " +
+			"the log is this program's decision log, or OPA's.",
 		Flags: append(flags,
 			&cli.StringFlag{Name: "from", Usage: "replay the decision log `FILE`, plain or compressed by gzip; - is standard input"},
-			&cli.StringFlag{Name: "dir", Usage: "replay on the policy in `DIR` (default: the policy directory)"},
+			&cli.StringFlag{Name: "dir", Usage: "replay on the policy in `DIR` (default: the policy directory); with --from"},
 			&cli.StringFlag{Name: "base", Usage: "compare with `BASE`: a directory, serving, disk, or a kept policy by its number or revision " +
-				"(default: the recorded answers)"},
+				"(default: the recorded answers, or what serves)"},
 			&cli.StringFlag{Name: "format", Value: "pretty", Usage: "print `FORMAT`: " + oneOf(append(report.ReplayFormats(), "json"))},
 			&cli.BoolFlag{Name: "json", Usage: "print JSON, as --format json does"},
 		),
@@ -64,18 +67,44 @@ func replayed(c *cli.Context) (*review.Replay, error) {
 	if formats := append(report.ReplayFormats(), "json"); !slices.Contains(formats, format) {
 		return nil, fmt.Errorf("--format is %q: expected %s", format, oneOf(formats))
 	}
-	if c.String("from") == "" {
-		return nil, errors.New("--from is missing: expected a decision log, of this program or of OPA")
+	ask := replayThere
+	if c.String("from") != "" {
+		ask = replayHere
 	}
-	answer, dir, err := replayHere(c)
+	answer, dir, err := ask(c)
 	if err != nil {
 		return nil, err
 	}
-	found := answer.Replay()
+	found := answer.Replay.Replay()
 	if format == "json" {
 		return found, report.JSON(c.App.Writer, answer)
 	}
 	return found, report.Replay{Dir: dir, Version: version(), Replay: found}.Write(c.App.Writer, format)
+}
+
+// replayThere asks the sidecar. dir is the directory whose files it replays on.
+func replayThere(c *cli.Context) (_ *api.ReplayAnswer, dir string, err error) {
+	base := cmp.Or(c.String("base"), api.SideServing)
+	switch {
+	case c.String("dir") != "":
+		return nil, "", errors.New("--dir needs --from: the sidecar reads no directory but its own")
+	case isDirectory(base):
+		return nil, "", fmt.Errorf("--base %s needs --from: the sidecar reads no directory but its own", base)
+	}
+	sidecar, err := client(c)
+	if err != nil {
+		return nil, "", err
+	}
+	answer, err := sidecar.Replay(c.Context, base, api.SideDisk)
+	if err != nil {
+		printRefusal(c, err)
+		return nil, "", err
+	}
+	for _, why := range answer.Incomplete {
+		terminal.Fprintf(c.App.ErrWriter, "incomplete: %s\n", why)
+	}
+	status, err := sidecar.Status(c.Context)
+	return answer, status.PolicyDir, err
 }
 
 // replayHere replays a log in this process.
@@ -107,7 +136,7 @@ func replayHere(c *cli.Context) (_ *api.ReplayAnswer, dir string, err error) {
 	if err != nil {
 		return nil, "", err
 	}
-	answer := &api.ReplayAnswer{ReviewReplay: *api.ReplayOf(found), Candidate: api.ReviewSide{Name: to, Revision: candidate.Revision()}}
+	answer := &api.ReplayAnswer{Replay: *api.ReplayOf(found), Incomplete: []string{}, Candidate: api.ReviewSide{Name: to, Revision: candidate.Revision()}}
 	answer.Candidate.Modules, _ = candidate.Counts()
 	if base != nil {
 		answer.Base = &api.ReviewSide{Name: c.String("base"), Revision: base.Revision()}

@@ -62,6 +62,7 @@ func (s *Sidecar) wire(token string, byHand bool) (err error) {
 		BindHost:     s.bindHost,
 		Watch:        s.watchHealth,
 		LastGood:     s.lastGood, Kept: s.kept(), Past: s.past(), Actor: s.who.actor, Inspect: s.schema.Refuse, Verify: s.signed.Func(), Reviews: s.reviewer.forAPI(),
+		Evaluate: s.newEvaluator().evaluate,
 		Control:  s.control,
 		Metrics:  s.metrics,
 		Audit:    s.audit,

@@ -61,6 +61,7 @@ func (r *run) replay(ctx context.Context, i int) {
 	}
 	p.replayed = append(p.replayed, i)
 	stratum := r.strata[rec.Stratum()]
+	stratum.tried++
 	if now.timeout {
 		r.result.NotReplayable[Timeout]++
 		return

@@ -20,7 +20,7 @@ type stratum struct {
 	records []int // the newest first
 
 	weight          float64 // of all of them
-	replayed        int
+	tried, replayed int     // the others of those that were tried are not replayable
 	done, flips, sq float64 // weights of what was replayed, of its flips, and the sum of squares of the former
 }
 

@@ -178,15 +178,17 @@ func (r *run) summarise() {
 	}
 	res.Share.Flips, res.Share.Low, res.Share.High = e.share(all - e.unknown)
 	res.Strata = len(r.strata)
+	cut := false
 	for _, s := range r.strata {
 		if s.replayed > 0 {
 			res.StrataReplayed++
 		}
+		cut = cut || s.tried == 0
 	}
 	switch {
 	case res.Replayed == res.Reached:
 		res.Confidence = review.ConfidenceExact
-	case res.StrataReplayed == res.Strata:
+	case !cut:
 		res.Confidence = review.ConfidenceSampled
 	default:
 		res.Confidence = review.ConfidencePartial

@@ -94,7 +94,7 @@ both := {"dice": dice, "in_time": time.now_ns() < 1796000000000000000, "level": 
 	unknown := rec("p/both", `{"dice":17,"in_time":true,"level":1}`)
 	unknown.NDBuiltins = nil
 	r = run(t, base, candidate, []records.Record{unknown}, replay.Options{})
-	if r.NotReplayable[replay.Nondeterministic] != 1 || r.Total()+r.Replayed != 0 || r.Confidence != review.ConfidencePartial {
+	if r.NotReplayable[replay.Nondeterministic] != 1 || r.Total()+r.Replayed != 0 || r.Confidence != review.ConfidenceSampled {
 		t.Errorf("%+v", r)
 	}
 }

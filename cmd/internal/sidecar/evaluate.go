@@ -1,0 +1,58 @@
+package sidecar
+
+import (
+	"context"
+	"slices"
+
+	"defenseclaw/api"
+	reviewing "defenseclaw/cmd/internal/reviewer"
+	"defenseclaw/engine"
+	"defenseclaw/engine/review"
+	"defenseclaw/engine/review/records"
+)
+
+// evaluator makes evidence about a step that somebody asks the API about.
+type evaluator struct {
+	process *reviewing.Reviewer
+	records func(context.Context) ([]records.Record, error) // nil: decisions are not recorded
+}
+
+// newEvaluator uses the process that reviews changes. Where there is none, what is short is made in this one, at a part of
+// a processor.
+func (s *Sidecar) newEvaluator() *evaluator {
+	v := &evaluator{}
+	if s.evaluations != nil {
+		v.process = s.evaluations.process
+	} else {
+		v.process = reviewing.New(reviewing.Config{Steps: reviewing.Steps(), Off: true})
+	}
+	if s.recorder != nil {
+		v.records = func(ctx context.Context) ([]records.Record, error) {
+			held, err := s.recorder.Snapshot(ctx)
+			return held.Records, err
+		}
+	}
+	return v
+}
+
+func (v *evaluator) evaluate(ctx context.Context, base, candidate *engine.Generation, steps []string) review.Evidence {
+	ask := reviewing.Ask{Steps: slices.Clone(steps)}
+	var incomplete []string
+	if slices.Contains(steps, api.StepReplay) {
+		why := ""
+		if v.records == nil {
+			why = "decisions are not recorded"
+		} else if kept, err := v.records(ctx); err != nil {
+			why = err.Error()
+		} else {
+			ask.Records = kept
+		}
+		if why != "" {
+			incomplete = append(incomplete, api.StepReplay+": "+why)
+			ask.Steps = slices.DeleteFunc(ask.Steps, func(name string) bool { return name == api.StepReplay })
+		}
+	}
+	e := v.process.Review(ctx, base, candidate, ask)
+	e.Incomplete = append(incomplete, e.Incomplete...)
+	return e
+}
