@@ -69,6 +69,17 @@ func (e *Engine) swap(report *Report, next *Generation) {
 	report.Result, report.Generation, e.held, e.judged = Success, next, nil, nil
 }
 
+// loaded is what loading and checking came to.
+type loaded struct {
+	g       *Generation
+	verdict Verdict
+	err     error
+	phases  []Phase
+	missing missing
+	ignored *source.Ignored
+	by      Verified
+}
+
 // candidate loads and checks in a goroutine, so that the attempt ends at its deadline even if it does work
 // that cannot be interrupted; e.left joins such work when Run ends. The result is what serves already if the
 // source holds just that. A choice is served meanwhile: who takes back a policy must not wait until a large one has been
@@ -79,15 +90,6 @@ func (e *Engine) candidate(outer context.Context, trigger Trigger, began time.Ti
 	previous := e.Current()
 	if previous != nil { // decisions go on meanwhile
 		ctx = turns.With(ctx)
-	}
-	type loaded struct {
-		g       *Generation
-		verdict Verdict
-		err     error
-		phases  []Phase
-		missing missing
-		ignored *source.Ignored
-		by      Verified
 	}
 	done, reviewing := make(chan loaded, 1), make(chan *Generation, 1)
 	var newer chan request // nil while no request can end the attempt

@@ -203,7 +203,7 @@ func verify(t *testing.T, w *worktree.Worktree, dir string) (engine.Verified, er
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer src.Close() //nolint:errcheck // it was only read
+	defer src.Close()
 	reading, err := source.Read(t.Context(), src, source.Options{TestsAside: true})
 	if err != nil {
 		t.Fatal(err)
