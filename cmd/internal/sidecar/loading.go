@@ -166,6 +166,14 @@ func (u unprovenTree) Close() error {
 	return u.mark.end()
 }
 
+// Verified makes it an [engine.VerifiedSource]; nobody signed it unless what it wraps says so.
+func (u unprovenTree) Verified() engine.Verified {
+	if signed, ok := u.FS.(engine.VerifiedSource); ok {
+		return signed.Verified()
+	}
+	return engine.Verified{}
+}
+
 // place names the policy for the mark.
 func (s *Sidecar) place() string {
 	if set := s.cfg.Settings; set.Source.URL != "" {

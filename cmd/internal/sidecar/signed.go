@@ -23,7 +23,7 @@ func (s *Sidecar) announceSignature(ctx context.Context, r engine.Report) error 
 	s.events.Publish(events.Event{Time: e.Time, Subsystem: e.Subsystem, Transition: transitionSignatureRefused, Details: e.Details})
 	record := audit.Record{
 		Time: e.Time, Action: "policy-" + transitionSignatureRefused, Outcome: audit.OutcomeRefused, Severity: audit.SeverityHigh, Actor: s.who.actor(r),
-		Target: s.cfg.Settings.PolicyDir, RequestID: r.Trigger.RequestID, Message: r.Refused.Error(),
+		Target: s.cfg.Settings.Place(), RequestID: r.Trigger.RequestID, Message: r.Refused.Error(),
 		Details: audit.JSON(map[string]any{
 			"trigger": string(r.Trigger.Kind), "diagnostics": api.Diagnostics(r.Refused.Diagnostics), "error": r.Refused.Error(),
 		}),

@@ -15,6 +15,7 @@ import (
 
 	"defenseclaw/api"
 	"defenseclaw/api/events"
+	"defenseclaw/engine"
 	opabundle "defenseclaw/engine/bundle"
 	"defenseclaw/watcher"
 	"defenseclaw/watcher/bundle"
@@ -97,7 +98,7 @@ func (s *Sidecar) unpackBundle(ctx context.Context, name, etag string, in io.Rea
 	if err != nil {
 		s.cfg.Logger.Warn("the bundle is not kept for the next start", zap.String("bundle", name), zap.Error(err))
 	}
-	unpacked, err := opabundle.Read(ctx, io.TeeReader(in, keep), s.bundleLimits(), nil)
+	unpacked, err := s.readBundle(ctx, io.TeeReader(in, keep))
 	if err != nil {
 		keep.drop()
 		return nil, err
@@ -108,9 +109,34 @@ func (s *Sidecar) unpackBundle(ctx context.Context, name, etag string, in io.Rea
 	return unpacked, nil
 }
 
-func (s *Sidecar) bundleLimits() opabundle.Limits {
-	return opabundle.Limits{Files: s.limits().Files}
+// unpackedBundle is a bundle, and who signed it.
+type unpackedBundle struct {
+	*opabundle.Bundle
+	by engine.Verified
 }
+
+// readBundle refuses a bundle that is not signed as it has to be, before anything is made of it.
+func (s *Sidecar) readBundle(ctx context.Context, in io.Reader) (*unpackedBundle, error) {
+	var by engine.Verified
+	limits := opabundle.Limits{Files: s.limits().Files}
+	b, err := opabundle.Read(ctx, in, limits, func(signatures []byte, files []opabundle.File) (err error) {
+		by, err = s.signed.VerifyBundle(signatures, files)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &unpackedBundle{b, by}, nil
+}
+
+// signedTree is what bundles hold that were verified when they were read.
+type signedTree struct {
+	fs.FS
+	by engine.Verified
+}
+
+// Verified makes it an [engine.VerifiedSource].
+func (t signedTree) Verified() engine.Verified { return t.by }
 
 // adoptBundle takes the bundle that an earlier run kept.
 func (s *Sidecar) adoptBundle(name string) {
@@ -123,8 +149,8 @@ func (s *Sidecar) adoptBundle(name string) {
 		if from.URL != s.cfg.Settings.Source.URL {
 			return
 		}
-		var unpacked *opabundle.Bundle
-		if unpacked, err = opabundle.Read(context.Background(), in, s.bundleLimits(), nil); err == nil {
+		var unpacked *unpackedBundle
+		if unpacked, err = s.readBundle(context.Background(), in); err == nil {
 			s.bundles.Adopt(name, from.ETag, unpacked)
 			return
 		}
@@ -135,14 +161,19 @@ func (s *Sidecar) adoptBundle(name string) {
 // treeOf makes the policy directory of what [Sidecar.unpackBundle] read.
 func treeOf(all map[string]bundle.Unpacked) (fs.FS, error) {
 	bundles := map[string]*opabundle.Bundle{}
+	var by engine.Verified
 	for name, one := range all {
-		b, ok := one.(*opabundle.Bundle)
+		b, ok := one.(*unpackedBundle)
 		if !ok {
 			return nil, fmt.Errorf("bundle %s: %T was read", name, one)
 		}
-		bundles[name] = b
+		bundles[name], by = b.Bundle, b.by
 	}
-	return opabundle.Tree(bundles)
+	tree, err := opabundle.Tree(bundles)
+	if err != nil {
+		return nil, err
+	}
+	return signedTree{tree, by}, nil
 }
 
 // followSource begins when the first load has ended, which took what was there.
@@ -227,7 +258,7 @@ func (s *Sidecar) sourceHealth() *api.Source {
 
 // revisionOf is the name that a bundle has for its version.
 func (s *Sidecar) revisionOf(name string) string {
-	if b, ok := s.bundles.Newest(name).(*opabundle.Bundle); ok {
+	if b, ok := s.bundles.Newest(name).(*unpackedBundle); ok {
 		return b.Revision
 	}
 	return ""

@@ -4,6 +4,8 @@ import (
 	"archive/tar"
 	"bytes"
 	"compress/gzip"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -17,6 +19,8 @@ import (
 
 	"defenseclaw/api"
 	"defenseclaw/cmd/internal/testutil"
+
+	opabundle "github.com/open-policy-agent/opa/v1/bundle"
 )
 
 // registry serves one bundle, and asks for a token.
@@ -206,4 +210,65 @@ func TestWhatWasFetchedServesWithoutTheServer(t *testing.T) {
 			t.Errorf("%+v %v", one, err)
 		}
 	})
+}
+
+// TestOnlyABundleThatATrustedKeySignedServes signs as OPA does.
+func TestOnlyABundleThatATrustedKeySignedServes(t *testing.T) {
+	web, secret := newRegistry(t), filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(secret, []byte("a secret that is long enough for this"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	environment := web.follow(t, t.TempDir())
+	environment["DEFENSECLAW_SIGNATURE_KEYS"], environment["DEFENSECLAW_SIGNATURE_SCOPE"] = "ours:HS256="+secret, "authz"
+
+	web.publish(t, `"1"`, signed(t, "authz", policyOf("1"))...)
+	set, _, _, _ := startWith(t, environment)
+	client, err := clientOf(set)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := answerOf(t, client); got != "1" {
+		t.Fatal(got)
+	}
+	refused := func() string {
+		s, err := client.Status(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s.Source.Bundles["bundle"].Refused
+	}
+	for etag, files := range map[string][][2]string{
+		`"stripped"`:          {policyOf("2")},
+		`"changed"`:           {signed(t, "authz", policyOf("2"))[0], policyOf("3")},
+		`"a file more"`:       append(signed(t, "authz", policyOf("2")), [2]string{"q.rego", "package q"}),
+		`"for another scope"`: signed(t, "other", policyOf("2")),
+	} {
+		web.publish(t, etag, files...)
+		if _, err := client.Reload(t.Context()); err == nil || refused() == "" || answerOf(t, client) != "1" {
+			t.Error(etag, err, refused(), answerOf(t, client))
+		}
+	}
+	web.publish(t, `"2"`, signed(t, "authz", policyOf("2"))...)
+	if _, err := client.Reload(t.Context()); err != nil || refused() != "" || answerOf(t, client) != "2" {
+		t.Error(err, refused(), answerOf(t, client))
+	}
+	if _, err := client.Order(t.Context(), "rollback", api.ControlRequest{}); err != nil || answerOf(t, client) != "1" {
+		t.Error(err, answerOf(t, client))
+	}
+}
+
+// signed is a bundle of one file with its signature, as opa sign makes it.
+func signed(t *testing.T, scope string, file [2]string) [][2]string {
+	t.Helper()
+	claims := filepath.Join(t.TempDir(), "claims.json")
+	if err := os.WriteFile(claims, []byte(`{"scope": "`+scope+`"}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	sum := sha256.Sum256([]byte(file[1]))
+	files := []opabundle.FileInfo{opabundle.NewFile(file[0], hex.EncodeToString(sum[:]), "SHA-256")}
+	token, err := opabundle.GenerateSignedToken(files, opabundle.NewSigningConfig("a secret that is long enough for this", "HS256", claims), "ours")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return [][2]string{{".signatures.json", `{"signatures": ["` + token + `"]}`}, file}
 }

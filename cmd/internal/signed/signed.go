@@ -11,6 +11,7 @@ import (
 
 	"defenseclaw/cmd/internal/settings"
 	"defenseclaw/engine"
+	"defenseclaw/engine/bundle"
 	"defenseclaw/engine/signature"
 	"defenseclaw/engine/signature/worktree"
 	"defenseclaw/engine/source"
@@ -38,8 +39,10 @@ func New(set settings.Settings) (*Sources, error) {
 		return nil, errors.New("signature.allowed_signers, signature.keyring and signature.monotonic are about signature.git, which is off: set it to commit or tag")
 	case !Asked(s):
 		return nil, nil
-	case set.PolicyDir == "":
-		return nil, errors.New("the settings signature.* ask for a signed policy directory, and none is set or found: set --policy-dir")
+	case asksGit(s) && set.PolicyDir == "":
+		return nil, errors.New("signature.git asks for a policy directory in a worktree of git, and none is set or found: set --policy-dir")
+	case set.Place() == "":
+		return nil, errors.New("the settings signature.* ask for a signed policy, and neither a directory nor a source is set or found: set --policy-dir or --source")
 	}
 	release, err := newRelease(set)
 	if err != nil {
@@ -193,4 +196,12 @@ func (s *Sources) Serves(v engine.Verified) error {
 		return nil
 	}
 	return s.newest.set(v.Commit, v.CommitTime)
+}
+
+// VerifyBundle says who signed a bundle, of the bytes that were read. s may be nil: then nobody is asked for.
+func (s *Sources) VerifyBundle(signatures []byte, files []bundle.File) (engine.Verified, error) {
+	if s == nil {
+		return engine.Verified{}, nil
+	}
+	return s.release.VerifyBundle(signatures, files)
 }
