@@ -65,6 +65,7 @@ func IsOverlayName(name string) bool {
 	return kindOf(name) == KindOverlay && !strings.Contains(name, "/")
 }
 
+// overlaysOf are the names of the overlays of a source, in the order in which they replace keys.
 func overlaysOf(src fs.FS) []string {
 	// A source in memory or in an archive knows its names as well as a directory does, so it is asked, and not the options:
 	// an archive that is loaded later gives the same policy.
@@ -203,6 +204,7 @@ func (r *Reading) Find(p string) *File {
 	return find(r.files, p)
 }
 
+// find is the file at a path; nil if there is none. The files are sorted by path.
 func find(files []*File, p string) *File {
 	i, ok := slices.BinarySearchFunc(files, p, func(file *File, p string) int { return strings.Compare(file.Path, p) })
 	if !ok {
@@ -313,6 +315,8 @@ func (r *Reading) sameLook(other *Reading) bool {
 	return r.root == other.root && sameStats(r.files, other.files) && sameStats(r.tests, other.tests)
 }
 
+// sameStats reports whether two looks saw the same files with the same stats: then nothing was written between them, as far
+// as stats can show.
 func sameStats(all, others []*File) bool {
 	return slices.EqualFunc(all, others, func(a, b *File) bool {
 		return a == b || a.Path == b.Path && a.info.Size() == b.info.Size() && a.info.ModTime().Equal(b.info.ModTime()) &&

@@ -35,6 +35,7 @@ const (
 	reasonText    = "its name ends in .txt"
 )
 
+// add names a file that somebody may think is served; past the bound it is only counted.
 func (i *Ignored) add(p, reason string) {
 	if len(i.Files) == maxIgnored {
 		i.More++

@@ -47,6 +47,7 @@ func (o Options) kinds() []Kind {
 	return kinds
 }
 
+// between is called between two files, where a decision may want the processor.
 func (o Options) between(ctx context.Context) error {
 	if o.Between != nil {
 		return o.Between(ctx)

@@ -141,6 +141,8 @@ func (w *walker) reading() (*Reading, error) {
 	return r, nil
 }
 
+// dir looks at one folder. Each asks whether the walk may go on, so that a large tree does not hold a reload up that was
+// cancelled.
 func (w *walker) dir(dir string, info fs.FileInfo, depth int) {
 	if w.err == nil {
 		w.err = w.o.between(w.ctx)
@@ -237,6 +239,7 @@ func (w *walker) entry(p string, entry fs.DirEntry, l *listing, depth int) {
 	}
 }
 
+// link follows a symbolic link as far as the source lets it: what it leads to counts under the name of the link.
 func (w *walker) link(p string, k Kind, l *listing, depth int) {
 	info, err := fs.Stat(w.src, p)
 	if err != nil {

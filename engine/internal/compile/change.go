@@ -78,6 +78,7 @@ func newChange(before *Policy, e Edit) *change {
 	return changeOf(e, before, graphs{before: before.graph, after: before.graph.With(e.Removed, e.Added)})
 }
 
+// changeOf is [newChange] with the graphs given: tests that lie beside a policy are in them, and are no part of it.
 func changeOf(e Edit, before *Policy, g graphs) *change {
 	c := &change{Edit: e, before: before, recent: map[string]*ast.Module{}, changed: unit.Set{}, graphs: g}
 	// Of an altered module both versions count: it may have declared another package before.
@@ -152,6 +153,7 @@ func (c *change) nextWave(wave unit.Set, s *recompiled) unit.Set {
 	return next
 }
 
+// compileWave compiles packages in the order in which they refer to each other, so that each sees the types of those before.
 func (c *change) compileWave(ctx context.Context, wave unit.Set, s *recompiled) error {
 	for o := newOrder(c, wave, s); o.left(); {
 		packages, stubs := o.next()

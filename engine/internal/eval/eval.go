@@ -223,6 +223,7 @@ func (d *decision) call(ctx context.Context, budget int64) compiled.Call {
 	return c
 }
 
+// decide makes one decision by a program or by OPA's evaluator, in a slot of the limiter.
 func (e *Evaluator) decide(ctx context.Context, path Path, d decision) (r compiled.Result, err error) {
 	defer func() { // not contain.Panic, whose text would be made for every decision
 		if v := recover(); v != nil {

@@ -128,6 +128,7 @@ func (l *Limiter) enter(ctx context.Context, path *quota, timeout time.Duration)
 	return s, l.wait(ctx, s, timeout/waitFraction)
 }
 
+// wait takes a slot within the patience of a caller, unless too many wait already.
 func (l *Limiter) wait(ctx context.Context, s share, patience time.Duration) error {
 	places := int64(maxWaitingPerSlot * l.size)
 	defer l.waiting.Add(-1)

@@ -266,6 +266,7 @@ func (e *Evaluator) Compile(ctx context.Context, path Path) (err error) {
 	return nil
 }
 
+// without notes why a path has no program.
 func (p *plan) without(err error) error {
 	// Said in GET /policy/status. The next generation tries again, since its rules may be others.
 	why := err.Error()
@@ -273,6 +274,7 @@ func (p *plan) without(err error) error {
 	return err
 }
 
+// install has a program decide from now on.
 func (e *Evaluator) install(p *plan, run *compiled.Program, modules map[string]*ast.Module) {
 	e.plans.programs.Add(1)
 	t := &program{run: run, modules: modules, data: e.data.Root(), since: time.Now()}

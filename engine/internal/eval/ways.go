@@ -39,6 +39,7 @@ func (e *Evaluator) Ways() []Way {
 	return all
 }
 
+// way says how a path is decided, and why not by a program if it is not.
 func (p *plan) way() Way {
 	w := Way{Path: p.path, Decisions: p.uses.Load()}
 	t := p.program.Load()
