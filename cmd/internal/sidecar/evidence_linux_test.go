@@ -41,8 +41,8 @@ func reviewerSteps() []reviewer.Step {
 					select {}
 				case "memory":
 					var all [][]byte
-					for range 1 << 9 {
-						all = append(all, []byte(strings.Repeat("x", 16<<20)))
+					for range 1 << 7 {
+						all = append(all, []byte(strings.Repeat("x", 64<<20)))
 					}
 					return fmt.Errorf("%d megabytes", len(all))
 				}
