@@ -52,6 +52,9 @@ fuzz: ## every fuzz target FUZZTIME=100000x times each
 bench: ## every benchmark, with its allocations; some: ARGS='-bench=Decide -count=6'
 	go test -run='^$$' -bench=. -benchmem $(ARGS) $(PKG)
 
+bench-review: ## 10,000 records on 1,000 modules by the reviewer, and what live decisions notice of it, as ratios to quiet
+	go test ./cmd/internal/reviewer -run='^$$' -bench='Review|Live' -benchtime=3x $(ARGS)
+
 bench-peers: build ## measure this sidecar beside opa, about 40 minutes; more: ARGS='-full -json FILE'; decisions alone: ARGS='-only decide'
 	GOBIN=$(CURDIR)/bin/peers go install github.com/open-policy-agent/opa@$(OPA)
 	go build $(STAMP) -trimpath -o bin/ ./cmd/policybench
@@ -124,4 +127,4 @@ readme:
 	.ci/readme.sh
 
 .NOTPARALLEL:
-.PHONY: attack hostile comments docs help build run test race clients fuzz bench bench-peers sameness safety probe soak fmt vet lint ci hooks clean formatted tidy paths cross readme
+.PHONY: bench-review attack hostile comments docs help build run test race clients fuzz bench bench-peers sameness safety probe soak fmt vet lint ci hooks clean formatted tidy paths cross readme

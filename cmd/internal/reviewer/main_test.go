@@ -33,6 +33,8 @@ func TestMain(m *testing.M) {
 		}
 	case os.Getenv(sidecarVariable) != "":
 		sidecarProcess()
+	case os.Getenv(serverVariable) != "":
+		serverProcess(os.Getenv(serverVariable))
 	default:
 		goleak.VerifyTestMain(m)
 	}

@@ -28,11 +28,11 @@ func loadFiles(t testing.TB, files map[string]string, before side) side {
 	for name, text := range files {
 		m[name] = &fstest.MapFile{Data: []byte(text)}
 	}
-	g, err := engine.Load(t.Context(), m, before.g)
+	g, err := engine.Load(context.Background(), m, before.g)
 	if err != nil {
 		t.Fatal(err)
 	}
-	tests, err := engine.ReadTests(t.Context(), m, g, source.Limits{}, before.tests)
+	tests, err := engine.ReadTests(context.Background(), m, g, source.Limits{}, before.tests)
 	if err != nil {
 		t.Fatal(err)
 	}
