@@ -91,7 +91,13 @@ func (r Replay) verdict() string {
 		percent(r.Share.Flips), r.Share.Of, percent(r.Share.Low), percent(r.Share.High))
 }
 
-func percent(part float64) string { return fmt.Sprintf("%.2g %%", 100*part) }
+func percent(part float64) string {
+	const round = 10 // percent, from which a fraction says nothing
+	if part*100 >= round {
+		return fmt.Sprintf("%.0f %%", 100*part)
+	}
+	return fmt.Sprintf("%.2g %%", 100*part)
+}
 
 // what says what a group is: its kind, size, path and cause.
 func what(g review.Group) string {
