@@ -80,7 +80,7 @@ func benchPolicies(t testing.TB) (base, candidate *engine.Generation, recs []rec
 }
 
 // BenchmarkReview has 10,000 records made again by a candidate of 1,000 modules: by a process that starts for it, and by
-// one that has the policies. The records are given to it each time.
+// one that has the policies and the records.
 func BenchmarkReview(b *testing.B) {
 	base, candidate, recs := benchPolicies(b)
 	review := func(b *testing.B, r *running) {

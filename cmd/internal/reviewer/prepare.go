@@ -4,10 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime"
 	"slices"
 
-	"defenseclaw/engine/review/records"
 	"defenseclaw/worker/child"
 )
 
@@ -149,32 +147,4 @@ func (m *making) needs(have given) bool {
 		all = []child.Content{m.work.Tests, m.work.TestsBefore}
 	}
 	return slices.ContainsFunc(all, func(c child.Content) bool { return c.Revision() == have.Revision() })
-}
-
-// giveRecords gives the process the records, by parts: making one of them holds up nothing for long.
-func (m *making) giveRecords(ctx context.Context) error {
-	who, begin := m.suspect(doingRecords), true
-	for part := range slices.Chunk(m.work.Records, batchSize) {
-		if err := m.giveBatch(ctx, who, Batch{begin, part}); err != nil {
-			return err
-		}
-		begin = false
-		runtime.Gosched()
-	}
-	if begin {
-		return m.giveBatch(ctx, who, Batch{Begin: true, Records: []records.Record{}})
-	}
-	return nil
-}
-
-func (m *making) giveBatch(ctx context.Context, who suspect, b Batch) error {
-	err := m.p.Call(ctx, methodRecords, func(uint64) any {
-		m.r.begin(m.p, who)
-		return b
-	}, new(bool))
-	if err != nil {
-		return m.explain(ctx, err)
-	}
-	m.r.done(m.p, who)
-	return nil
 }

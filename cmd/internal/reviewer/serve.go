@@ -65,18 +65,39 @@ type service struct {
 	holder *child.Holder[holding]
 	steps  []Step
 
-	mu      sync.Mutex // guards records
+	mu      sync.Mutex // guards the fields below
 	records []records.Record
+	given   map[uint64]records.Record
 }
 
 // Records takes records.
 func (s *service) Records(b Batch, _ *bool) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if b.Begin {
-		s.records = nil
+	if s.given == nil {
+		s.given = map[uint64]records.Record{}
 	}
-	s.records = append(s.records, b.Records...)
+	for i, id := range b.IDs {
+		s.given[id] = b.Records[i]
+	}
+	return nil
+}
+
+// Lot puts together the records of a review.
+func (s *service) Lot(l Lot, _ *bool) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.records = make([]records.Record, len(l.IDs))
+	kept := make(map[uint64]records.Record, len(l.IDs))
+	for i, id := range l.IDs {
+		r, ok := s.given[id]
+		if !ok {
+			return fmt.Errorf("it does not hold record %d any more", id)
+		}
+		kept[id], r.Weight = r, l.Weights[i]
+		s.records[i] = r
+	}
+	s.given = kept
 	return nil
 }
 

@@ -11,17 +11,24 @@ import (
 const (
 	serviceName   = "reviewer"
 	methodRecords = serviceName + ".Records"
+	methodLot     = serviceName + ".Lot"
 	methodStep    = serviceName + ".Step"
 )
 
-// Batch is records on their way to the process. Those given before are forgotten if it begins a new lot.
+// Batch is records on their way to the process, under numbers.
 type Batch struct {
-	Begin   bool
+	IDs     []uint64
 	Records []records.Record
 }
 
-// batchSize keeps a message to some hundred kilobytes, so that making it holds up nothing else.
-const batchSize = 500
+// batchSize keeps a message to some ten kilobytes, so that making it holds up nothing else.
+const batchSize = 100
+
+// Lot names the records of a review, in their order, with what they weigh now. The process forgets all others.
+type Lot struct {
+	IDs     []uint64
+	Weights []float64
+}
 
 // Order asks for a step.
 type Order struct {
