@@ -172,7 +172,7 @@ func (s *Server) describe(answer *StatusAnswer, now *engine.Status) {
 		answer.LastReload.Actor = s.cfg.Actor(last)
 	}
 	if now.Refused != nil {
-		answer.LastReload.Error = now.Refused.Error()
+		answer.LastReload.Error, answer.LastReload.Stage = now.Refused.Error(), string(now.Refused.Stage)
 		answer.LastReload.Diagnostics = Diagnostics(now.Refused.Diagnostics)
 	}
 }

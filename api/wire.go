@@ -200,6 +200,7 @@ type LastReload struct {
 	DurationMS  float64      `json:"duration_ms"`
 	Changed     []string     `json:"changed"`
 	Error       string       `json:"error"`
+	Stage       string       `json:"stage,omitempty"` // at which it failed: read, signature, parse, compile, check, review, deadline or panic
 	Diagnostics []Diagnostic `json:"diagnostics"`
 }
 

@@ -15,6 +15,7 @@ import (
 // Proposal is what an attempt on the engine's own source came to, before it has an effect.
 type Proposal struct {
 	Trigger   Trigger
+	StartedAt time.Time   // of the attempt
 	Serving   *Generation // nil when none does
 	Candidate *Generation // nil when it was refused; Serving itself when the source holds just that
 	Refused   *Refused    // nil when there is a candidate
@@ -28,7 +29,7 @@ func (e *Engine) mayServe(report *Report, candidate *Generation, verdict Verdict
 		return true
 	}
 	return e.cfg.Govern(Proposal{
-		Trigger: report.Trigger, Serving: report.Previous, Candidate: candidate, Refused: report.Refused, Verdict: verdict,
+		Trigger: report.Trigger, StartedAt: report.StartedAt, Serving: report.Previous, Candidate: candidate, Refused: report.Refused, Verdict: verdict,
 	})
 }
 

@@ -34,6 +34,9 @@ type Config struct {
 	// Strict keeps everything from serving until [Governor.Resume] where the record is damaged. Without it, the files
 	// are followed then.
 	Strict bool
+	// Actor names who changed the files, where the trigger does not; nil, or empty: the kind of the trigger stands for it. It
+	// is asked while nothing else can be ordered.
+	Actor func(engine.Proposal) string
 	// Tell is told of each change after it has happened, of one at a time. Its error means that the change is not on
 	// record. Nil: nothing is told.
 	Tell func(context.Context, Change) error
@@ -210,6 +213,7 @@ func (g *Governor) Govern(p engine.Proposal) (serve bool) {
 	} else if before.Confirming == nil && next.Confirming != nil {
 		g.base, g.until = p.Serving, now.Add(next.Confirming.Left)
 	}
+	next, l.by = g.named(next, out, p, l.by)
 	g.now, g.held = next, nil
 	if next.Held != nil {
 		g.held = p.Candidate
@@ -227,6 +231,20 @@ func (g *Governor) Govern(p engine.Proposal) (serve bool) {
 		g.wakeUp()
 	}
 	return out.serve
+}
+
+// named puts the name of who changed the files into what is said about them.
+func (g *Governor) named(next Record, out outcome, p engine.Proposal, by Order) (Record, Order) {
+	if len(out.said) == 0 || p.Trigger.Actor != "" || g.cfg.Actor == nil {
+		return next, by
+	}
+	if name := g.cfg.Actor(p); name != "" {
+		if next.Actor == by.Actor {
+			next.Actor = name
+		}
+		by.Actor = name
+	}
+	return next, by
 }
 
 // keepsApproved reports whether the next start begins with what was approved last, and not with what the files hold.

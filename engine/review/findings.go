@@ -63,7 +63,7 @@ func (t Terms) Findings(e Evidence) []Finding {
 	if e.Tests != nil {
 		for _, f := range e.Tests.Failed {
 			found = append(found, Finding{
-				Level: Deny, Code: CodeTestFailed, Path: f.Name, Message: fmt.Sprintf("the test %s fails: %s", f.Name, f.Why), File: f.File, Row: f.Row,
+				Level: Deny, Code: CodeTestFailed, Path: f.Name, Message: fmt.Sprintf("the test %s fails: %s", f.Name, strings.Join(strings.Fields(f.Why), " ")), File: f.File, Row: f.Row,
 			})
 		}
 	}
@@ -111,9 +111,16 @@ func (t Terms) foundInputs(p *Probe) []Finding {
 			level = Warn
 		}
 		found = append(found, Finding{Level: level, Code: CodeFound, Path: k.path,
-			Message: fmt.Sprintf("inputs that nobody recorded, %d of them, change the decision of %s: %s", counts[k], k.path, inWords(k.kind))})
+			Message: fmt.Sprintf("%s the decision of %s: %s", inputsChange(counts[k]), k.path, inWords(k.kind))})
 	}
 	return found
+}
+
+func inputsChange(n int) string {
+	if n == 1 {
+		return "an input that nobody recorded changes"
+	}
+	return fmt.Sprintf("%d inputs that nobody recorded change", n)
 }
 
 func inWords(k FlipKind) string {

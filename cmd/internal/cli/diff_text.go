@@ -42,7 +42,7 @@ func printStat(w io.Writer, r *api.Review) {
 
 func sideText(s api.ReviewSide) string {
 	const digits = len("sha256:") + 12
-	return s.Name + " " + s.Revision[:min(len(s.Revision), digits)]
+	return strings.TrimSpace(s.Name + " " + s.Revision[:min(len(s.Revision), digits)])
 }
 
 func someOf(names []string) string {
@@ -58,7 +58,7 @@ func printRules(w io.Writer, r *api.Review) {
 	line := func(format string, args ...any) { terminal.Fprintf(w, "%s\n", terminal.Sprintf(format, args...)) }
 	text := func(mark, text string) {
 		for l := range strings.Lines(text) {
-			line("    %s %s", mark, strings.TrimRight(l, "\r\n"))
+			line("    %s %s", mark, strings.ReplaceAll(strings.TrimRight(l, "\r\n"), "\t", "    "))
 		}
 	}
 	for _, d := range r.Defaults {

@@ -3,6 +3,8 @@ package cli
 import (
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -23,9 +25,24 @@ var meanings = map[string]string{
 // meaningOf explains the state. It is that of the directory, which an order may keep from serving.
 func meaningOf(s api.StatusAnswer) string {
 	if c := s.Control; s.State == "current" && c != nil && c.Disk != nil && c.Disk.State == "differs" {
+		if c.Mode == "held" && c.Rejected {
+			return "the directory is sound, and was rejected"
+		} else if c.Mode == "held" {
+			return "the directory is sound, and waits for policy approve"
+		}
 		return "the directory is sound, and an order keeps it from serving"
 	}
+	if s.State == "stale" && refusals[s.LastReload.Stage] != "" {
+		return refusals[s.LastReload.Stage] + "; the last good policy serves"
+	}
 	return meanings[s.State]
+}
+
+// refusals say what is wrong with files that are not broken, by the stage at which they were refused.
+var refusals = map[string]string{
+	"signature": "the directory is not what a trusted key signed",
+	"check":     "the directory was refused by a check",
+	"review":    "the change was refused by its review",
 }
 
 func printStatus(w io.Writer, _ string, s api.StatusAnswer) {
@@ -38,6 +55,9 @@ func printStatus(w io.Writer, _ string, s api.StatusAnswer) {
 	line("state", "%s: %s", s.State, meaningOf(s))
 	if s.PolicyDir != "" {
 		line("policy dir", "%s", s.RegoDir)
+	}
+	if s.Source != nil {
+		printSource(line, s.Source)
 	}
 	if s.PolicyWhy != "" {
 		line("chosen", "%s", s.PolicyWhy)
@@ -146,4 +166,29 @@ func auditLine(s api.StatusAnswer) string {
 		return fmt.Sprintf("written, but %d records were lost since the start", s.Audit.Lost)
 	}
 	return fmt.Sprintf("written, %d records since the start", s.Audit.Written)
+}
+
+// printSource shows where policy comes from, and how it goes with each bundle.
+func printSource(line func(name, format string, args ...any), s *api.Source) {
+	line("source", "%s", s.URL)
+	for _, name := range slices.Sorted(maps.Keys(s.Bundles)) {
+		b := s.Bundles[name]
+		text := terminal.Sprintf("%s, etag %s", name, b.ETag)
+		if b.Revision != "" {
+			text = terminal.Sprintf("%s, revision %s, etag %s", name, b.Revision, b.ETag)
+		}
+		switch {
+		case b.ContactSeconds == nil:
+			text += ", no contact since the start"
+		default:
+			text += fmt.Sprintf(", in contact %.0f s ago", *b.ContactSeconds)
+		}
+		line("bundle", "%s", text)
+		if b.Error != "" {
+			line("", "not answered: %s", b.Error)
+		}
+		if b.Refused != "" {
+			line("", "refused: %s", b.Refused)
+		}
+	}
 }

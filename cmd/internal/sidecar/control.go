@@ -20,6 +20,11 @@ func (s *Sidecar) openControl() (err error) {
 		Reviewed: s.reviewer.before(), Strict: s.reviewer.before(),
 		Confirm: set.SafetyConfirm, MaxStale: set.MaxStale,
 		Path: set.ControlFile(set.Place()), History: s.history, Noted: s.keeper.Noted, Tell: s.tellControl,
+		Actor: func(p engine.Proposal) string {
+			return s.who.actor(engine.Report{
+				Trigger: p.Trigger, Result: engine.Success, Generation: p.Candidate, Previous: p.Serving, Refused: p.Refused, StartedAt: p.StartedAt,
+			})
+		},
 		Warn: func(message string, err error) {
 			s.cfg.Logger.Error(message, zap.String("subsystem", "policy"), zap.Error(err))
 		},
