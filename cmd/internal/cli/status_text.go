@@ -69,18 +69,7 @@ func printStatus(w io.Writer, _ string, s api.StatusAnswer) {
 			line("signed by", "%s", signatureLine(s.Signature))
 		}
 	}
-	if last := s.LastReload; last.StartedAt != nil {
-		line("last reload", "%s by %s at %s, %.1f ms", last.Status, causeOf(last), last.StartedAt.Local().Format(time.DateTime), last.DurationMS)
-		if len(last.Changed) > 0 {
-			const maxShown = 10
-			shown := last.Changed[:min(maxShown, len(last.Changed))]
-			more := ""
-			if len(shown) < len(last.Changed) {
-				more = fmt.Sprintf(" and %d more", len(last.Changed)-len(shown))
-			}
-			line("changed", "%s%s", strings.Join(shown, ", "), more)
-		}
-	}
+	printLastReload(line, s.LastReload)
 	line("watch", "%s", watchLine(s.Watch))
 	for _, text := range settingsLines(s.Settings) {
 		line("settings", "%s", text)
@@ -107,6 +96,23 @@ func printStatus(w io.Writer, _ string, s api.StatusAnswer) {
 		}
 		report.Write(w, received(s.LastReload.Diagnostics))
 	}
+}
+
+func printLastReload(line func(name, format string, args ...any), last api.LastReload) {
+	if last.StartedAt == nil {
+		return
+	}
+	line("last reload", "%s by %s at %s, %.1f ms", last.Status, causeOf(last), last.StartedAt.Local().Format(time.DateTime), last.DurationMS)
+	if len(last.Changed) == 0 {
+		return
+	}
+	const maxShown = 10
+	shown := last.Changed[:min(maxShown, len(last.Changed))]
+	more := ""
+	if len(shown) < len(last.Changed) {
+		more = fmt.Sprintf(" and %d more", len(last.Changed)-len(shown))
+	}
+	line("changed", "%s%s", strings.Join(shown, ", "), more)
 }
 
 // causeOf is the trigger of a reload, and who is behind it.
@@ -177,10 +183,9 @@ func printSource(line func(name, format string, args ...any), s *api.Source) {
 		if b.Revision != "" {
 			text = terminal.Sprintf("%s, revision %s, etag %s", name, b.Revision, b.ETag)
 		}
-		switch {
-		case b.ContactSeconds == nil:
+		if b.ContactSeconds == nil {
 			text += ", no contact since the start"
-		default:
+		} else {
 			text += fmt.Sprintf(", in contact %.0f s ago", *b.ContactSeconds)
 		}
 		line("bundle", "%s", text)
