@@ -99,6 +99,7 @@ func scriptParams(vars ...string) testscript.Params {
 			env.Setenv("DEFENSECLAW_API_PORT", "0")
 			env.Setenv("NO_COLOR", "1")
 			env.Setenv("DEFENSECLAW_SHADOW", "1")
+			env.Setenv("GORACE", "atexit_sleep_ms=0") // else each command takes a second more under the race detector
 			env.Defer(func() { noDifference(env) })
 			env.Vars = append(env.Vars, vars...)
 			return nil

@@ -106,7 +106,9 @@ func startReviewed(t *testing.T, mode string) *reviewedSidecar {
 	environment := map[string]string{
 		"DEFENSECLAW_POLICY_DIR": s.dir, "DEFENSECLAW_HOME": filepath.Join(t.TempDir(), "state"), "DEFENSECLAW_API_PORT": "0",
 		"DEFENSECLAW_GATEWAY_TOKEN": token, "DEFENSECLAW_SAFETY_MODE": mode, "DEFENSECLAW_SAFETY_BUDGET": "8s",
-		"DEFENSECLAW_SAFETY_REVIEWER_MEMORY_BYTES": fmt.Sprint(32 << 20),
+	}
+	if !underRace { // which takes more than that for itself
+		environment["DEFENSECLAW_SAFETY_REVIEWER_MEMORY_BYTES"] = fmt.Sprint(32 << 20)
 	}
 	set, err := settings.Resolve(func(string) (string, bool) { return "", false }, func(name string) string { return environment[name] })
 	if err != nil {
