@@ -59,11 +59,12 @@ func (p *Process) Give(ctx context.Context, g Content, gift Gift) error {
 	}
 	files, size := Files{Begin: true}, 0
 	put := func() error {
+		batch := files // the call may begin after it was given up here
 		err := p.Call(ctx, methodPut, func(uint64) any {
-			if files.Begin && gift.Begin != nil {
+			if batch.Begin && gift.Begin != nil {
 				gift.Begin()
 			}
-			return files
+			return batch
 		}, new(bool))
 		files, size = Files{}, 0
 		return err

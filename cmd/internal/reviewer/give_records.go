@@ -71,14 +71,15 @@ func (m *making) giveRecords(ctx context.Context) error {
 }
 
 func (m *making) tellRecords(ctx context.Context, who suspect, method string, what any) error {
-	err := m.p.Call(ctx, method, func(uint64) any {
-		m.r.begin(m.p, who)
+	p := m.p // the call may begin after it was given up here
+	err := p.Call(ctx, method, func(uint64) any {
+		m.r.begin(p, who)
 		return what
 	}, new(bool))
 	if err != nil {
 		return m.explain(ctx, err)
 	}
-	m.r.done(m.p, who)
+	m.r.done(p, who)
 	return nil
 }
 

@@ -154,18 +154,17 @@ func (m *making) lost(who suspect) (blamed bool, why error) {
 
 // ask has the process make a step.
 func (m *making) ask(ctx context.Context, s Step, who suspect) error {
-	answer := new(Answer)
-	err := m.p.Call(ctx, methodStep, func(call uint64) any {
-		m.r.begin(m.p, who)
-		o := m.order
-		o.Call, o.Step, o.Time = call, s.Name, m.timeFor(ctx, s)
-		o.ProbeTime, o.TestsTime, o.FailedLast = m.work.ProbeTime, m.work.TestsTime, m.work.FailedLast
+	answer, p, o := new(Answer), m.p, m.order // the call may begin after it was given up here
+	o.Step, o.ProbeTime, o.TestsTime, o.FailedLast = s.Name, m.work.ProbeTime, m.work.TestsTime, m.work.FailedLast
+	err := p.Call(ctx, methodStep, func(call uint64) any {
+		m.r.begin(p, who)
+		o.Call, o.Time = call, m.timeFor(ctx, s)
 		return o
 	}, answer)
 	if err != nil {
 		return m.explain(ctx, err)
 	}
-	m.r.done(m.p, who)
+	m.r.done(p, who)
 	if answer.Failure != "" {
 		return errors.New(answer.Failure)
 	}

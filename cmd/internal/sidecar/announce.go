@@ -26,14 +26,14 @@ func (s *Sidecar) announcements() []engine.Announcement {
 		{Name: "events", Run: s.publishReport},
 		{Name: "log", Run: s.logReport},
 	}
-	if s.reviewer != nil {
-		list = append(list, engine.Announcement{Name: "review", Run: s.reviewer.announce})
-	}
 	if s.signed != nil {
 		list = append(list, engine.Announcement{Name: "signature", Run: s.announceSignature})
 	}
 	if s.keeper != nil {
 		list = append(list, engine.Announcement{Name: "history", Run: s.keeper.Announce})
+	}
+	if s.reviewer != nil { // after the history, into whose entry a review is put
+		list = append(list, engine.Announcement{Name: "review", Run: s.reviewer.announce})
 	}
 	if s.isolation() != isolateNothing {
 		list = append(list, engine.Announcement{Name: "workers", Run: s.prepareWorkers})

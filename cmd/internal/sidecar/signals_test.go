@@ -316,7 +316,7 @@ func TestAReloadGivesItsSevenSignalsInOrder(t *testing.T) {
 			if last := logged[len(logged)-1].ContextMap(); last["trigger"] != tt.trigger || last["transition"] != "reloaded" {
 				t.Errorf("log %v", last)
 			}
-			want := []string{"judge", "metrics", "audit", "events", "log", "review", "history"}
+			want := []string{"judge", "metrics", "audit", "events", "log", "history", "review"}
 			if runtime.GOOS == "linux" { // where queries are isolated by default
 				want = append(want, "workers")
 			}
