@@ -88,6 +88,7 @@ type plainer struct{ each, left int }
 
 func (p *plainer) of(n *Node) (any, error) {
 	const brackets, quotes, comma = 2, 2, 1
+	before := p.left
 	p.left -= p.each + comma
 	switch n.kind {
 	case Null, Boolean:
@@ -114,7 +115,7 @@ func (p *plainer) of(n *Node) (any, error) {
 	case n.kind == Boolean:
 		return n.num != 0, nil
 	case n.kind == Object:
-		return p.object(n)
+		return p.object(n, before)
 	}
 	n.Sort()
 	list := make([]any, len(n.items))
@@ -127,12 +128,14 @@ func (p *plainer) of(n *Node) (any, error) {
 	return list, nil
 }
 
-func (p *plainer) object(n *Node) (any, error) {
+// object has what was left before it, for an object that is measured as a whole.
+func (p *plainer) object(n *Node, before int) (any, error) {
 	n.open()
 	o := make(map[string]any, len(n.items)/2)
 	for i := 0; i < len(n.items); i += 2 {
 		key := n.items[i]
 		if key.kind != String { // such keys become strings, and two of them may become the same one
+			p.left = before
 			return p.byAST(n)
 		}
 		p.left -= p.each + len(`"",`) + len(key.str)
