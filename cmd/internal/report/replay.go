@@ -22,30 +22,15 @@ type Replay struct {
 	*review.Replay
 }
 
-var replayFormats = []struct {
-	name  string
-	write func(io.Writer, Replay) error
-}{
+var replayFormats = formatsOf[Replay]{
 	{"pretty", writeReplay}, {"sarif", writeReplaySARIF}, {"github", writeReplayGitHub}, {"markdown", writeReplayMarkdown},
 }
 
 // ReplayFormats lists the names of the formats that [Replay.Write] supports.
-func ReplayFormats() []string {
-	names := make([]string, len(replayFormats))
-	for i, f := range replayFormats {
-		names[i] = f.name
-	}
-	return names
-}
+func ReplayFormats() []string { return replayFormats.names() }
 
 // Write writes r in one of the [ReplayFormats].
-func (r Replay) Write(w io.Writer, format string) error {
-	i := slices.Index(ReplayFormats(), format)
-	if i < 0 {
-		return fmt.Errorf("unknown format %q", format)
-	}
-	return replayFormats[i].write(w, r)
-}
+func (r Replay) Write(w io.Writer, format string) error { return replayFormats.write(w, r, format) }
 
 // kindTexts say what a flip does.
 var kindTexts = map[review.FlipKind]string{

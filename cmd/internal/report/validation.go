@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"defenseclaw/cmd/internal/terminal"
@@ -29,30 +28,15 @@ type Validation struct {
 func (v Validation) OK() bool { return v.Generation != nil && len(v.Diagnostics) == 0 }
 
 // formats are the formats of a Validation, in the order in which help texts name them.
-var formats = []struct {
-	name  string
-	write func(io.Writer, Validation) error
-}{
+var formats = formatsOf[Validation]{
 	{"pretty", writePretty}, {"line", writeLines}, {"json", writeJSON}, {"sarif", writeSARIF}, {"github", writeGitHub},
 }
 
 // Formats lists the names of the formats that [Validation.Write] supports.
-func Formats() []string {
-	names := make([]string, len(formats))
-	for i, f := range formats {
-		names[i] = f.name
-	}
-	return names
-}
+func Formats() []string { return formats.names() }
 
 // Write writes v in one of the [Formats].
-func (v Validation) Write(w io.Writer, format string) error {
-	i := slices.Index(Formats(), format)
-	if i < 0 {
-		return fmt.Errorf("unknown format %q", format)
-	}
-	return formats[i].write(w, v)
-}
+func (v Validation) Write(w io.Writer, format string) error { return formats.write(w, v, format) }
 
 func writePretty(w io.Writer, v Validation) error {
 	for _, f := range v.Ignored.Files {
