@@ -65,21 +65,37 @@ func (s *Settings) chooseSource() (bool, error) {
 		return false, nil
 	}
 	u, err := url.Parse(given)
+	check, known := sourceSchemes[scheme]
 	switch {
 	case err != nil:
 		return false, fmt.Errorf("%s: %w", s.Source.foundIn, err)
-	case scheme != "http" && scheme != "https":
+	case !known:
 		return false, fmt.Errorf("%s is %q: a directory, http://… or https://… was expected", s.Source.foundIn, given)
 	case u.User != nil:
 		return false, fmt.Errorf("%s has a password in it, which logs would show: use --source-creds", s.Source.foundIn)
-	case u.Host == "" || u.Path == "" || u.Path == "/":
-		return false, fmt.Errorf("%s is %q: the URL of a bundle was expected, such as https://example.com/bundle.tar.gz", s.Source.foundIn, given)
-	case scheme == "http" && !loopback(u.Hostname()):
-		return false, fmt.Errorf("%s is %q: %w", s.Source.foundIn, given, errPlainSource)
+	}
+	if err := check(u); err != nil {
+		return false, fmt.Errorf("%s is %q: %w", s.Source.foundIn, given, err)
 	}
 	s.Source.URL = given
 	s.PolicyFrom, s.PolicyWhy = PolicySourced, "set by "+s.Source.foundIn
 	return true, nil
+}
+
+// sourceSchemes are the schemes of a source that is no directory, each with what a URL of it must have.
+var sourceSchemes = map[string]func(*url.URL) error{
+	"http":  checkBundleURL,
+	"https": checkBundleURL,
+}
+
+func checkBundleURL(u *url.URL) error {
+	switch {
+	case u.Host == "" || u.Path == "" || u.Path == "/":
+		return errors.New("the URL of a bundle was expected, such as https://example.com/bundle.tar.gz")
+	case u.Scheme == "http" && !loopback(u.Hostname()):
+		return errPlainSource
+	}
+	return nil
 }
 
 var errPlainSource = errors.New("without TLS, anybody on the way could send another policy; https:// was expected")

@@ -34,7 +34,6 @@ import (
 	"defenseclaw/engine/source"
 	"defenseclaw/policies"
 	"defenseclaw/watcher"
-	"defenseclaw/watcher/bundle"
 	"defenseclaw/worker"
 
 	"go.uber.org/zap"
@@ -71,7 +70,7 @@ type Sidecar struct {
 	control   *control.Governor // the same
 	loading   *loadMark         // the same
 	watcher   *watcher.Watcher  // nil when nothing is watched
-	bundles   *bundle.Source    // nil unless the source is no directory
+	origin    origin            // nil unless the source is no directory
 	workers   *worker.Pool      // nil without isolation
 	server    *api.Server
 	metrics   *metrics.Metrics
@@ -89,8 +88,6 @@ type Sidecar struct {
 
 	evaluations *evaluations    // nil when nothing is evaluated for a review
 	signed      *signed.Sources // nil where no signature is asked for
-
-	keptBundles keptBundles
 
 	differences sync.Mutex // of the file of differences
 }
@@ -219,8 +216,8 @@ func (s *Sidecar) dirConfig() source.Config {
 
 // source opens the policy directory, or returns what was fetched last, or the embedded default pack.
 func (s *Sidecar) source() (fs.FS, error) {
-	if s.bundles != nil {
-		return s.bundles.FS()
+	if s.origin != nil {
+		return s.origin.FS()
 	}
 	if s.cfg.Settings.PolicyDir == "" {
 		return policies.FS(), nil

@@ -1,0 +1,148 @@
+package sidecar
+
+import (
+	"context"
+	"encoding/json"
+	"io/fs"
+	"net/http"
+	"net/url"
+	"path"
+	"strings"
+	"time"
+
+	"defenseclaw/api"
+	"defenseclaw/api/events"
+	"defenseclaw/cmd/internal/settings"
+	"defenseclaw/watcher"
+	"defenseclaw/watcher/bundle"
+
+	"github.com/open-policy-agent/opa/v1/logging"
+	"github.com/open-policy-agent/opa/v1/plugins/rest"
+	"go.uber.org/zap"
+)
+
+// bundleOrigin follows bundles on HTTP servers.
+type bundleOrigin struct {
+	url     string
+	bundles *bundle.Source
+	events  *events.Hub
+	logger  *zap.Logger
+}
+
+func newBundleOrigin(s *Sidecar) (origin, error) {
+	set := s.cfg.Settings
+	get, err := getBundle(set.Source)
+	if err != nil {
+		return nil, err
+	}
+	o := &bundleOrigin{url: set.Source.URL, events: s.events, logger: s.cfg.Logger}
+	name, unpack := bundleName(o.url), s.newUnpacker(o.url)
+	o.bundles, err = bundle.New(bundle.Config{
+		Bundles: map[string]bundle.Get{name: get}, Poll: set.Source.Poll,
+		Unpack: unpack.unpack, Tree: treeOf, Changed: o.report,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if etag, unpacked := unpack.kept(name); unpacked != nil {
+		o.bundles.Adopt(name, etag, unpacked)
+	}
+	return o, nil
+}
+
+// bundleName is the last part of a URL without what says how it is packed, as policy knows the bundle in data.system.bundles.
+func bundleName(address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return "bundle"
+	}
+	name := path.Base(u.Path)
+	return strings.TrimSuffix(strings.TrimSuffix(name, ".gz"), ".tar")
+}
+
+// getBundle asks as OPA does.
+func getBundle(set settings.Source) (bundle.Get, error) {
+	u, err := url.Parse(set.URL)
+	if err != nil {
+		return nil, err
+	}
+	config := map[string]any{
+		"name": "source", "url": u.Scheme + "://" + u.Host,
+		"response_header_timeout_seconds": int64((bundle.DefaultLongPoll + time.Minute).Seconds()),
+	}
+	if set.Creds != "" {
+		config["credentials"] = map[string]any{"bearer": map[string]any{"token_path": set.Creds}}
+	}
+	if set.CA != "" {
+		config["tls"] = map[string]any{"ca_cert": set.CA}
+	}
+	text, err := json.Marshal(config)
+	if err != nil {
+		return nil, err
+	}
+	client, err := rest.New(text, nil, rest.Logger(logging.NewNoOpLogger()))
+	if err != nil {
+		return nil, err
+	}
+	return func(ctx context.Context, header http.Header) (*http.Response, error) {
+		one := client // a client without headers makes a map of its own for them
+		for name := range header {
+			one = one.WithHeader(name, header.Get(name))
+		}
+		return one.Do(ctx, http.MethodGet, u.RequestURI())
+	}, nil
+}
+
+// FS is an [origin]'s.
+func (o *bundleOrigin) FS() (fs.FS, error) { return o.bundles.FS() }
+
+// Run is an [origin]'s.
+func (o *bundleOrigin) Run(ctx context.Context, out chan<- watcher.Change) error {
+	return o.bundles.Run(ctx, out)
+}
+
+// Refresh is an [origin]'s.
+func (o *bundleOrigin) Refresh(ctx context.Context) error { return o.bundles.Refresh(ctx) }
+
+// Actor is an [origin]'s.
+func (o *bundleOrigin) Actor() string { return "source: " + o.url }
+
+// The transitions of the subsystem source.
+const (
+	transitionFetched     = "fetched"
+	transitionNotAnswered = "not-answered" // the last good policy serves on
+	transitionRefused     = "refused"      // and fetched again only when it has changed
+)
+
+// report publishes and logs how it goes with a bundle.
+func (o *bundleOrigin) report(name string, h bundle.Health) {
+	transition, level := transitionFetched, zap.InfoLevel
+	switch {
+	case h.Error != "":
+		transition, level = transitionNotAnswered, zap.WarnLevel
+	case h.Refused != "":
+		transition, level = transitionRefused, zap.ErrorLevel
+	}
+	o.events.Publish(events.Event{Subsystem: "source", Transition: transition, Details: map[string]any{
+		"bundle": name, "url": o.url, "etag": h.ETag, "error": h.Error, "refused": h.Refused,
+	}})
+	o.logger.Log(level, "source "+transition, zap.String("subsystem", "source"), zap.String("bundle", name),
+		zap.String("url", o.url), zap.String("etag", h.ETag), zap.String("error", h.Error), zap.String("refused", h.Refused))
+}
+
+// Health is an [origin]'s.
+func (o *bundleOrigin) Health() *api.Source {
+	status := &api.Source{URL: o.url, Bundles: map[string]api.SourceBundle{}}
+	for name, h := range o.bundles.Health() {
+		one := api.SourceBundle{
+			ETag: h.ETag, Fetched: h.Fetched, Bytes: h.Bytes, Error: h.Error, Refused: h.Refused,
+			Revision: revisionOf(o.bundles.Newest(name)),
+		}
+		if h.Contact > 0 {
+			seconds := h.Contact.Seconds()
+			one.ContactSeconds = &seconds
+		}
+		status.Bundles[name] = one
+	}
+	return status
+}

@@ -1,0 +1,124 @@
+package sidecar
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+
+	"defenseclaw/cmd/internal/signed"
+	"defenseclaw/engine"
+	opabundle "defenseclaw/engine/bundle"
+	"defenseclaw/watcher/bundle"
+
+	"go.uber.org/zap"
+)
+
+// unpacker reads bundles, and keeps them for the next start.
+type unpacker struct {
+	url    string
+	store  keptBundles
+	limits opabundle.Limits
+	signed *signed.Sources
+	logger *zap.Logger
+}
+
+// newUnpacker reads the bundles that are at a URL.
+func (s *Sidecar) newUnpacker(url string) *unpacker {
+	return &unpacker{
+		url: url, store: keptBundles{dir: s.cfg.Settings.SourceDir(url)}, limits: opabundle.Limits{Files: s.limits().Files},
+		signed: s.signed, logger: s.cfg.Logger,
+	}
+}
+
+// unpack is for [bundle.Config].
+func (u *unpacker) unpack(ctx context.Context, name, etag string, in io.Reader) (bundle.Unpacked, error) {
+	keep, err := u.store.begin(name, keptBundle{URL: u.url, ETag: etag})
+	if err != nil {
+		u.logger.Warn("the bundle is not kept for the next start", zap.String("bundle", name), zap.Error(err))
+	}
+	unpacked, err := u.read(ctx, io.TeeReader(in, keep))
+	if err != nil {
+		keep.drop()
+		return nil, err
+	}
+	if err := keep.end(); err != nil {
+		u.logger.Warn("the bundle is not kept for the next start", zap.String("bundle", name), zap.Error(err))
+	}
+	return unpacked, nil
+}
+
+// unpackedBundle is a bundle, and who signed it.
+type unpackedBundle struct {
+	*opabundle.Bundle
+	by engine.Verified
+}
+
+// read refuses a bundle that is not signed as it has to be, before anything is made of it.
+func (u *unpacker) read(ctx context.Context, in io.Reader) (*unpackedBundle, error) {
+	var by engine.Verified
+	b, err := opabundle.Read(ctx, in, u.limits, func(signatures []byte, files []opabundle.File) (err error) {
+		by, err = u.signed.VerifyBundle(signatures, files)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &unpackedBundle{b, by}, nil
+}
+
+// kept is the bundle that an earlier run kept, with its ETag; nil if there is none.
+func (u *unpacker) kept(name string) (etag string, _ bundle.Unpacked) {
+	from, in, err := u.store.open(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	if err == nil {
+		defer in.Close() //nolint:errcheck // it was only read
+		if from.URL != u.url {
+			return "", nil
+		}
+		var unpacked *unpackedBundle
+		if unpacked, err = u.read(context.Background(), in); err == nil {
+			return from.ETag, unpacked
+		}
+	}
+	u.logger.Warn("the bundle of an earlier run cannot be read, and is fetched anew", zap.String("bundle", name), zap.Error(err))
+	return "", nil
+}
+
+// signedTree is what bundles hold that were verified when they were read.
+type signedTree struct {
+	fs.FS
+	by engine.Verified
+}
+
+// Verified makes it an [engine.VerifiedSource].
+func (t signedTree) Verified() engine.Verified { return t.by }
+
+// treeOf makes the policy directory of what [unpacker.unpack] read.
+func treeOf(all map[string]bundle.Unpacked) (fs.FS, error) {
+	bundles := map[string]*opabundle.Bundle{}
+	var by engine.Verified
+	for name, one := range all {
+		b, ok := one.(*unpackedBundle)
+		if !ok {
+			return nil, fmt.Errorf("bundle %s: %T was read", name, one)
+		}
+		bundles[name], by = b.Bundle, b.by
+	}
+	tree, err := opabundle.Tree(bundles)
+	if err != nil {
+		return nil, err
+	}
+	return signedTree{tree, by}, nil
+}
+
+// revisionOf is the name that a bundle has for its version.
+func revisionOf(unpacked bundle.Unpacked) string {
+	if b, ok := unpacked.(*unpackedBundle); ok {
+		return b.Revision
+	}
+	return ""
+}
