@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"io/fs"
+	"iter"
 	"os"
 	"path"
 	"slices"
@@ -295,15 +296,26 @@ func EachPair[T comparable](before, after []T, path func(T) string, do func(befo
 }
 
 // hashAll hashes paths relative to the root, so that a policy in DIR and in DIR/rego has one revision (invariant
-// 6). The length before each path keeps two lists of names from being one text. The files' own hashes are at
-// hand, so a revision after an edit does not read the other files' bytes again.
+// 6). The files' own hashes are at hand, so a revision after an edit does not read the other files' bytes again.
 func (r *Reading) hashAll() string {
+	return RevisionOf(func(yield func(string, [sha256.Size]byte) bool) {
+		for _, file := range r.files {
+			if !yield(file.rel, file.hash) {
+				return
+			}
+		}
+	})
+}
+
+// RevisionOf is the revision of files, sorted by their path relative to the root of the policy, with the SHA-256 of their
+// bytes. The length before each path keeps two lists of names from being one text.
+func RevisionOf(files iter.Seq2[string, [sha256.Size]byte]) string {
 	h := sha256.New()
 	var line []byte
-	for _, file := range r.files {
-		line = strconv.AppendInt(line[:0], int64(len(file.rel)), 10)
-		line = append(append(append(line, ':'), file.rel...), '\n')
-		line = append(hex.AppendEncode(line, file.hash[:]), '\n')
+	for p, sum := range files {
+		line = strconv.AppendInt(line[:0], int64(len(p)), 10)
+		line = append(append(append(line, ':'), p...), '\n')
+		line = append(hex.AppendEncode(line, sum[:]), '\n')
 		h.Write(line) // a hash never fails
 	}
 	return "sha256:" + hex.EncodeToString(h.Sum(nil))
