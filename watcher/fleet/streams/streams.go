@@ -1,0 +1,93 @@
+// Package streams makes what a fleet needs in NATS JetStream: the bucket of records and the streams of objects and of
+// acknowledgements. docs/FLEET.md says what each is for.
+package streams
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"defenseclaw/watcher/fleet/record"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// Options are for [Create].
+type Options struct {
+	Replicas int // 1, 3 or 5; 0: 1
+}
+
+// history is how many records of a channel are kept, which is as many as a bucket can.
+const history = 64
+
+// ackAge is for how long an agent that is silent is remembered.
+const ackAge = 7 * 24 * time.Hour
+
+// Made tells what [Create] did with a bucket or stream.
+type Made struct {
+	Name    string
+	Existed bool // it was left as it was
+}
+
+// Create makes what is not there. What is there stays as it is.
+func Create(ctx context.Context, js jetstream.JetStream, o Options) (all []Made, err error) {
+	o.Replicas = max(o.Replicas, 1)
+	for _, one := range []struct {
+		name   string
+		create func() error
+	}{
+		{record.Stream, func() error {
+			_, err := js.CreateKeyValue(ctx, bucket(o))
+			return err
+		}},
+		{record.Objects, func() error {
+			_, err := js.CreateStream(ctx, objects(o))
+			return err
+		}},
+		{record.Acks, func() error {
+			_, err := js.CreateStream(ctx, acks(o))
+			return err
+		}},
+	} {
+		_, err := js.Stream(ctx, one.name)
+		existed := err == nil
+		if errors.Is(err, jetstream.ErrStreamNotFound) {
+			err = one.create()
+		}
+		if err != nil {
+			return all, fmt.Errorf("stream %s: %w", one.name, err)
+		}
+		all = append(all, Made{one.name, existed})
+	}
+	return all, nil
+}
+
+func bucket(o Options) jetstream.KeyValueConfig {
+	return jetstream.KeyValueConfig{
+		Bucket: record.Bucket, Description: "what each channel of policy is to serve",
+		History: history, Storage: jetstream.FileStorage, Replicas: o.Replicas,
+		// So an agent needs one core subscription, and no consumer, of which a stream has a thousand at most.
+		RePublish: &jetstream.RePublish{Source: record.Subject(">"), Destination: record.AnnounceSubject(">")},
+	}
+}
+
+func objects(o Options) jetstream.StreamConfig {
+	return jetstream.StreamConfig{
+		Name: record.Objects, Description: "snapshots and deltas of policy", Subjects: []string{record.ObjectSubjects},
+		Storage: jetstream.FileStorage, Replicas: o.Replicas, MaxMsgsPerSubject: 1, AllowDirect: true,
+	}
+}
+
+func acks(o Options) jetstream.StreamConfig {
+	cfg := jetstream.StreamConfig{
+		Name: record.Acks, Description: "what each agent serves", Subjects: []string{record.AckSubject("*", "*")},
+		Storage: jetstream.FileStorage, Replicas: o.Replicas, MaxMsgsPerSubject: 1, AllowDirect: true, MaxAge: ackAge,
+	}
+	if o.Replicas == 1 {
+		// A heartbeat repeats the acknowledgement that a crash of the server loses; waiting for the disk for each of a thousand
+		// takes a second. Streams with replicas have no such choice.
+		cfg.PersistMode = jetstream.AsyncPersistMode
+	}
+	return cfg
+}
