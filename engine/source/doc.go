@@ -26,6 +26,8 @@
 //  8. What is ignored, and why, is a hint for people. It is no part of the revision, two readings of the same policy
 //     may have different lists, and no error comes of making one. The first look collects it, with no stat that
 //     the look does not make anyway; outside the rego folder its cost is bounded.
+//  9. What is [Lasting] is taken from an earlier reading where its stat is the same value, whatever asked for the reading
+//     and however young it is; that value stands for content that never changes. Invariants 2 to 4 are about all else.
 //
 // # Example
 //

@@ -19,11 +19,11 @@ const racy = 2 * time.Second
 // Earlier says what a reading may take from an earlier one instead of opening files. The zero value takes
 // nothing.
 type Earlier struct {
-	// Reading is taken from where stats are the same. nil: every file is opened.
+	// Reading is taken from where stats are the same. nil: every file is opened, but for [Lasting] ones.
 	Reading *Reading
 
-	// Previous shares its bytes with files that are read again and turn out to be the same. It may be
-	// set without Reading, and may be nil.
+	// Previous shares its bytes with files that are read again and turn out to be the same, and what is [Lasting] is
+	// taken from it. It may be set without Reading, and may be nil.
 	Previous *Reading
 
 	// Changed are paths that are known to have changed, whatever their stats say.
@@ -45,10 +45,9 @@ func (e Earlier) after(r *Reading) Earlier {
 	return Earlier{Reading: r, Previous: e.Previous, ChangedDirs: e.ChangedDirs}
 }
 
-// listing returns what the directory with the stat info held when it was listed before; nil means that it
-// has to be listed again. See invariant 3.
+// listing is [walker.earlier] for what may change. See invariant 3.
 func (e Earlier) listing(dir string, info fs.FileInfo) *listing {
-	if e.ChangedDirs == nil || e.ChangedDirs[dir] {
+	if e.Reading == nil || e.ChangedDirs == nil || e.ChangedDirs[dir] {
 		return nil
 	}
 	l := e.Reading.dirs[dir]
@@ -84,10 +83,11 @@ func (e Earlier) settled(info fs.FileInfo) bool {
 
 // file returns the file at p as it was read before; nil means that it has to be read. See invariant 2.
 func (e Earlier) file(p, rel string, k Kind, info fs.FileInfo) *File {
-	if e.Reading == nil || e.Changed[p] {
+	r, lasting := e.readingOf(info), isLasting(info)
+	if r == nil || e.Changed[p] && !lasting {
 		return nil
 	}
-	l := e.Reading.dirs[path.Dir(p)]
+	l := r.dirs[path.Dir(p)]
 	if l == nil {
 		return nil
 	}
@@ -98,10 +98,14 @@ func (e Earlier) file(p, rel string, k Kind, info fs.FileInfo) *File {
 	// rel differs if the policy moved between the directory and its rego folder. The same file then means
 	// something else: rel says under which path its data lies, and it is part of the revision.
 	old := l.files[i]
-	if old.Bytes == nil || old.kind != k || old.rel != rel || !sameStat(old.info, info) || !e.settled(info) {
+	switch {
+	case old.Bytes == nil || old.kind != k || old.rel != rel:
+		return nil
+	case lasting && sameLasting(old.info, info), !lasting && sameStat(old.info, info) && e.settled(info):
+		return old
+	default:
 		return nil
 	}
-	return old
 }
 
 // reuseBytes replaces the bytes of a file that was just read by those of Previous, if they are equal, and
@@ -122,7 +126,8 @@ func (e Earlier) reuseBytes(file *File) bool {
 	return true
 }
 
-// sameStat is false for files that are not the operating system's: they have no identity.
+// sameStat is false for files that are not the operating system's: they have no identity. See [Lasting] for those that have
+// another one.
 func sameStat(a, b fs.FileInfo) bool {
 	return os.SameFile(a, b) && a.Size() == b.Size() && a.ModTime().Equal(b.ModTime()) && changeTime(a).Equal(changeTime(b))
 }

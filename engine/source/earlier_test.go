@@ -296,3 +296,18 @@ func BenchmarkReadOneFileAmongMany(b *testing.B) {
 		})
 	}
 }
+
+// TestAFolderThatBecomesTheRootIsReadAnew since its files have other paths within the policy, and so have those of the folders
+// below it, of which no event tells.
+func TestAFolderThatBecomesTheRootIsReadAnew(t *testing.T) {
+	dir := t.TempDir()
+	writeFile(t, dir, "p.rego", "package p")
+	writeFile(t, dir, "rego/sub/data.json", "{}")
+	first, _ := diskRead(t, dir, full, nil)
+	writeFile(t, dir, "rego/q.rego", "package q")
+	second, _ := diskRead(t, dir, ask{watched: true, paths: []string{"rego/q.rego"}}, later(first))
+	want, _ := diskRead(t, dir, full, nil)
+	if second.Root() != "rego" || second.Revision() != want.Revision() {
+		t.Errorf("%s %v", second.Root(), second.Find("rego/sub/data.json").Rel())
+	}
+}

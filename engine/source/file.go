@@ -166,6 +166,7 @@ type Reading struct {
 	ignored  Ignored             // within the policy
 	beside   Ignored             // outside its rego folder
 
+	kinds      []Kind   // that were read
 	tests      []*File  // by path, if they were read aside
 	overlays   []string // names of overlays
 	signatures []string // files called SignaturesName
@@ -331,8 +332,17 @@ func (r *Reading) sameLook(other *Reading) bool {
 // as stats can show.
 func sameStats(all, others []*File) bool {
 	return slices.EqualFunc(all, others, func(a, b *File) bool {
-		return a == b || a.Path == b.Path && a.info.Size() == b.info.Size() && a.info.ModTime().Equal(b.info.ModTime()) &&
-			(os.SameFile(a.info, b.info) || !hasIdentity(a.info))
+		switch {
+		case a == b:
+			return true
+		case a.Path != b.Path:
+			return false
+		case isLasting(a.info):
+			return sameLasting(a.info, b.info)
+		default:
+			return a.info.Size() == b.info.Size() && a.info.ModTime().Equal(b.info.ModTime()) &&
+				(os.SameFile(a.info, b.info) || !hasIdentity(a.info))
+		}
 	})
 }
 

@@ -166,6 +166,12 @@ func (f *File) read(src fs.FS, maxBytes int64) error {
 	if before.Size() > maxBytes {
 		return &tooLargeError{size: before.Size(), limit: maxBytes}
 	}
+	if lasting, ok := before.(Lasting); ok {
+		if f.Bytes, f.info = lasting.Content(), before; f.Bytes == nil {
+			f.Bytes = []byte{} // nil is a file that was not read
+		}
+		return nil
+	}
 	buf := make([]byte, 0, before.Size()+1) // one byte more than the file, so that its end is seen without growing
 	f.Bytes, err = readAll(in, buf, maxBytes)
 	if err != nil {

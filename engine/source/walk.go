@@ -85,7 +85,7 @@ type listing struct {
 // is called when the files have been read. A listing of an earlier reading has it already, and is
 // shared, so it is left alone.
 func (l *listing) setNewest() {
-	if len(l.files) == 0 || !l.newest.IsZero() {
+	if len(l.files) == 0 || !l.newest.IsZero() || isLasting(l.info) {
 		return
 	}
 	for _, f := range l.files {
@@ -134,7 +134,9 @@ func (w *walker) reading() (*Reading, error) {
 	w.dropAliases()
 	slices.SortFunc(w.found, func(a, b *File) int { return strings.Compare(a.Path, b.Path) })
 	slices.SortFunc(w.ignored.Files, func(a, b IgnoredFile) int { return strings.Compare(a.Path, b.Path) })
-	r := &Reading{root: w.root, files: w.found, dirs: w.dirs, ignored: w.ignored, overlays: w.overlays, signatures: w.signatures}
+	r := &Reading{
+		root: w.root, files: w.found, dirs: w.dirs, ignored: w.ignored, kinds: w.kinds, overlays: w.overlays, signatures: w.signatures,
+	}
 	if w.o.TestsAside {
 		r.setTestsAside()
 	}
@@ -161,9 +163,8 @@ func (w *walker) dir(dir string, info fs.FileInfo, depth int) {
 		return
 	}
 	w.chain = append(w.chain, info)
-	// A directory that is reached through a link has another path in each reading that the link moves.
-	if l := w.o.Earlier.listing(dir, info); l != nil && w.inLink == 0 {
-		w.reuse(dir, l, depth)
+	if l, lasts := w.earlier(dir, info); l != nil {
+		w.reuse(dir, l, lasts, depth)
 	} else {
 		w.list(dir, &listing{info: info}, depth)
 	}
@@ -171,8 +172,8 @@ func (w *walker) dir(dir string, info fs.FileInfo, depth int) {
 }
 
 // reuse takes over an earlier listing of a directory, and walks into the directories in it: a change deep
-// down leaves the stats of those above as they were.
-func (w *walker) reuse(dir string, l *listing, depth int) {
+// down leaves the stats of those above as they were, unless they last.
+func (w *walker) reuse(dir string, l *listing, lasts bool, depth int) {
 	w.dirs[dir] = l
 	w.rego = w.rego || l.rego
 	w.ignored.addAll(l.ignored)
@@ -182,6 +183,10 @@ func (w *walker) reuse(dir string, l *listing, depth int) {
 	}
 	w.add(l.files...)
 	for _, p := range l.dirs {
+		if lasts {
+			w.dir(p, w.o.Earlier.readingOf(l.info).dirs[p].info, depth+1)
+			continue
+		}
 		info, err := w.o.Earlier.stat(w.src, p)
 		if err != nil {
 			w.unreadable(p, err)
