@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -162,6 +163,8 @@ func TestWhatIsNotTakenIsRefusedByName(t *testing.T) {
 		"roots that overlap":          {[][2]string{policy, {".manifest", `{"roots": ["p", "p/q"]}`}}, `the roots "p" and "p/q" overlap`},
 		"a package outside the roots": {[][2]string{policy, {".manifest", `{"roots": ["q"]}`}}, `p.rego: the manifest's roots ["q"] do not permit p`},
 		"data outside the roots":      {[][2]string{{".manifest", `{"roots": ["q/r"]}`}, {"data.json", `{"q": {"r": 1, "s": 2}}`}}, `data.json: the manifest's roots ["q/r"] do not permit q/s`},
+		"a manifest in a folder":      {[][2]string{policy, {"a/.manifest", "{}"}}, "a/.manifest: a manifest was expected in the root"},
+		"a manifest in protobuf":      {[][2]string{policy, {".manifest.pb", ""}}, ".manifest.pb: manifests in protobuf are not taken"},
 		"a way out":                   {[][2]string{{"../p.rego", "package p"}}, "is not a path inside the archive"},
 		"a file that is there twice":  {[][2]string{policy, {"/p.rego", "package q"}}, "is there twice"},
 	} {
@@ -214,8 +217,44 @@ func FuzzRead(f *testing.F) {
 		if len(b.Files)+len(b.LeftOut) > 100 {
 			t.Error("too many files")
 		}
+		checkWritten(t, archive)
 		if tree, err := bundle.Tree(map[string]*bundle.Bundle{"b": b}); err == nil {
 			_, _ = engine.Load(t.Context(), tree, nil)
 		}
 	})
+}
+
+// checkWritten holds that a bundle that was read is written so that it is read alike, whatever the order of its files.
+func checkWritten(t *testing.T, archive []byte) {
+	t.Helper()
+	limits := bundle.Limits{Bytes: 1 << 20, Files: 100}
+	var files, again []bundle.File
+	var signatures, signaturesAgain []byte
+	if _, err := bundle.Read(t.Context(), bytes.NewReader(archive), limits, func(s []byte, all []bundle.File) error {
+		signatures, files = s, all
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	var out, reversed bytes.Buffer
+	if err := bundle.Write(&out, files, signatures); err != nil {
+		t.Fatal(err)
+	}
+	slices.Reverse(files)
+	if err := bundle.Write(&reversed, files, signatures); err != nil || !bytes.Equal(out.Bytes(), reversed.Bytes()) {
+		t.Fatal("the order of the files matters", err)
+	}
+	limits.Bytes *= 2 // other headers
+	if _, err := bundle.Read(t.Context(), &out, limits, func(s []byte, all []bundle.File) error {
+		signaturesAgain, again = s, all
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	byPath := func(a, b bundle.File) int { return strings.Compare(a.Path, b.Path) }
+	slices.SortFunc(files, byPath)
+	slices.SortFunc(again, byPath)
+	if !bytes.Equal(signatures, signaturesAgain) || !slices.EqualFunc(files, again, func(a, b bundle.File) bool { return a.Path == b.Path && bytes.Equal(a.Content, b.Content) }) {
+		t.Errorf("%d files were written, and %d read", len(files), len(again))
+	}
 }

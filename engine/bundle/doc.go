@@ -1,6 +1,6 @@
-// Package bundle reads policy bundles as OPA's users build them, and makes a policy directory of them.
+// Package bundle reads policy bundles as OPA's users build them, makes a policy directory of them, and packs bundles.
 //
-// Most callers need [Read] and [Tree].
+// Most callers need [Read] and [Tree]; [Write] makes a bundle.
 //
 // # What is promised
 //

@@ -43,7 +43,13 @@ type Bundle struct {
 	Manifest   []byte // nil if there is none
 	Signatures []byte // of [SignaturesName]; nil if there is none
 	Files      []File // policy and data, by path
-	LeftOut    []string
+	LeftOut    []LeftOut
+}
+
+// LeftOut is a file of a bundle that is no part of its policy.
+type LeftOut struct {
+	Path   string
+	Reason string // a clause
 }
 
 // File is one file of a bundle.
@@ -104,21 +110,35 @@ func (b *Bundle) sort(all []File) error {
 			if err := b.describe(f.Content); err != nil {
 				return err
 			}
+		case strings.HasSuffix(f.Path, ManifestName): // OPA takes it for the bundle's, wherever it is
+			return fmt.Errorf("%s: a manifest was expected in the root of the bundle only, as %s", f.Path, ManifestName)
+		case strings.HasSuffix(f.Path, opabundle.ManifestProtoExt):
+			return fmt.Errorf("%s: manifests in protobuf are not taken; build it without --plan-format proto", f.Path)
 		case strings.HasSuffix(base, ".wasm"):
 			return fmt.Errorf("%s: bundles with WebAssembly are not taken; build it without -t wasm", f.Path)
 		case base == patchName:
 			return fmt.Errorf("%s: delta bundles are not taken; serve snapshots", f.Path)
 		case strings.HasSuffix(base, "_test.rego"):
-			b.LeftOut = append(b.LeftOut, f.Path)
+			b.LeftOut = append(b.LeftOut, LeftOut{f.Path, "it is a test"})
 		case isPolicy(base) || isData(base):
 			b.Files = append(b.Files, f)
 		default:
-			b.LeftOut = append(b.LeftOut, f.Path)
+			b.LeftOut = append(b.LeftOut, LeftOut{f.Path, whyLeftOut(base)})
 		}
 	}
 	slices.SortFunc(b.Files, func(x, y File) int { return strings.Compare(x.Path, y.Path) })
-	slices.Sort(b.LeftOut)
+	slices.SortFunc(b.LeftOut, func(x, y LeftOut) int { return strings.Compare(x.Path, y.Path) })
 	return nil
+}
+
+// whyLeftOut is why OPA has no use for a file of this name, and so this program has none.
+func whyLeftOut(base string) string {
+	switch path.Ext(base) {
+	case ".json", ".yaml", ".yml":
+		return "in a bundle, only files called data.json, data.yaml or data.yml are data"
+	default:
+		return "it is neither policy nor data"
+	}
 }
 
 func isPolicy(base string) bool { return strings.HasSuffix(base, ".rego") }

@@ -1,7 +1,8 @@
 // Package signature verifies that a policy directory holds what a trusted key signed: its file .signatures.json is that
 // of an OPA bundle, made by policy sign or opa sign.
 //
-// Most callers need [ParseKey] and [NewRelease]; [Release.Verify] is an engine.Verify. [Sign] makes a signature.
+// Most callers need [ParseKey] and [NewRelease]; [Release.Verify] is an engine.Verify. [Signer.Sign] and [Signer.SignBundle]
+// make signatures.
 //
 // # What is promised
 //

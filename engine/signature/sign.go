@@ -16,6 +16,7 @@ import (
 	"strings"
 	"time"
 
+	enginebundle "defenseclaw/engine/bundle"
 	"defenseclaw/engine/source"
 
 	"github.com/lestrrat-go/jwx/v3/jwa"
@@ -79,6 +80,20 @@ func (s Signer) Sign(ctx context.Context, src fs.FS, expires time.Time) (content
 	if err != nil {
 		return nil, nil, err
 	}
+	return s.sign(found, expires)
+}
+
+// SignBundle makes the file of signatures of a bundle, which covers all files that are given. A zero expires is never.
+func (s Signer) SignBundle(files []enginebundle.File, expires time.Time) ([]byte, error) {
+	found := make(map[string][]byte, len(files))
+	for _, f := range files {
+		found[f.Path] = f.Content
+	}
+	content, _, err := s.sign(found, expires)
+	return content, err
+}
+
+func (s Signer) sign(found map[string][]byte, expires time.Time) (content []byte, names []string, _ error) {
 	hasher, err := bundle.NewSignatureHasher(bundle.SHA256)
 	if err != nil {
 		return nil, nil, err

@@ -2,6 +2,7 @@ package signature
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -84,23 +85,57 @@ func onlyToken(content []byte) (string, error) {
 	return file.Signatures[0], nil
 }
 
+// Claimed is what a signature says of itself.
+type Claimed struct {
+	KeyID     string
+	Algorithm string
+	Scope     string
+	Expires   time.Time // zero: never, or the signature says it in a way that nobody takes
+	Files     int       // that it lists
+}
+
+// Describe reads a file of signatures without any key: whoever wrote it may have written anything. Errors are sentences
+// about it.
+func Describe(content []byte) (Claimed, error) {
+	token, err := onlyToken(content)
+	if err != nil {
+		return Claimed{}, err
+	}
+	head, body, err := parts(token)
+	if err != nil {
+		return Claimed{}, err
+	}
+	c := Claimed{KeyID: cmp.Or(head.KeyID, body.KeyID), Algorithm: head.Algorithm, Files: len(body.Files)}
+	if body.Scope != nil {
+		c.Scope = *body.Scope
+	}
+	if seconds, err := body.Exp.Float64(); err == nil && seconds > 0 && seconds < latest {
+		c.Expires = time.Unix(int64(seconds), 0).UTC()
+	}
+	return c, nil
+}
+
 // peek reads a signature that nobody has verified yet.
 func peek(token string) (keyID string, _ claims, _ error) {
+	head, body, err := parts(token)
+	return cmp.Or(head.KeyID, body.KeyID), body, err // OPA takes both, too
+}
+
+// header is what is read of a signature's first part.
+type header struct {
+	KeyID     string `json:"kid"`
+	Algorithm string `json:"alg"`
+}
+
+func parts(token string) (head header, body claims, _ error) {
 	parts := strings.Split(token, ".")
 	if len(parts) != 3 { //nolint:mnd // header, payload and signature
-		return "", claims{}, errors.New("the signature is no JSON Web Token")
+		return head, body, errors.New("the signature is no JSON Web Token")
 	}
-	var header struct {
-		KeyID string `json:"kid"`
+	if err := errors.Join(decode(parts[0], &head), decode(parts[1], &body)); err != nil {
+		return header{}, claims{}, fmt.Errorf("the signature is no JSON Web Token: %w", err)
 	}
-	var body claims
-	if err := errors.Join(decode(parts[0], &header), decode(parts[1], &body)); err != nil {
-		return "", claims{}, fmt.Errorf("the signature is no JSON Web Token: %w", err)
-	}
-	if header.KeyID != "" { // which OPA takes, too
-		return header.KeyID, body, nil
-	}
-	return body.KeyID, body, nil
+	return head, body, nil
 }
 
 func decode(part string, into any) error {
@@ -112,6 +147,9 @@ func decode(part string, into any) error {
 	decoder.UseNumber()
 	return decoder.Decode(into)
 }
+
+// latest is the second beyond which a time has no text.
+const latest = 1 << 40
 
 func (c claims) inTime(now time.Time) error {
 	for _, claim := range []struct {
@@ -126,7 +164,6 @@ func (c claims) inTime(now time.Time) error {
 			continue
 		}
 		seconds, err := claim.at.Float64()
-		const latest = 1 << 40 // seconds, beyond which a time has no text
 		if err != nil || !(seconds >= 0 && seconds < latest) {
 			return fmt.Errorf("has %s where a number of seconds was expected", claim.at)
 		}

@@ -87,7 +87,7 @@ func policyCommand() *cli.Command {
 		Usage: "check, test, reload and inspect policy",
 		Subcommands: []*cli.Command{
 			reloadCommand(), statusCommand(), rollbackCommand(), holdCommand(), resumeCommand(), confirmCommand(), approveCommand(), rejectCommand(), reviewCommand(), diffCommand(), policiesCommand(), createCommand(), activateCommand(), editCommand(), validateCommand(), testCommand(), initCommand(), devCommand(), tryCommand(), historyCommand(), blameCommand(), recordCommand(), whyCommand(), fmtCommand(), lintCommand(),
-			replayCommand(), signCommand(), verifyCommand(),
+			replayCommand(), signCommand(), verifyCommand(), bundleCommand(),
 			evaluateCommand(), evaluateFirewallCommand(), showCommand(), domainsCommand(),
 		},
 		HideHelpCommand: true,
