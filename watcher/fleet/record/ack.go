@@ -28,6 +28,12 @@ const (
 	CodePolicy    Code = "policy"     // it does not compile, or a check refused it
 )
 
+// How often an agent repeats its acknowledgement: see [Record.Watched].
+const (
+	Beat        = time.Minute
+	WatchedBeat = 10 * time.Second
+)
+
 // Ack is what an agent says of itself. The newest of an agent replaces the ones before.
 type Ack struct {
 	Agent    string            `json:"agent"`

@@ -10,7 +10,7 @@ const (
 	Bucket  = "fleet"     // the KV bucket; a key is a channel
 	Stream  = "KV_fleet"  // the stream of the bucket
 	Objects = "FLEET_OBJ" // the stream of snapshots and deltas
-	Acks    = "FLEET_ACK" // the stream of acknowledgements
+	Acks    = "FLEET_ACK" // the stream of acknowledgements, and of what controllers say of themselves
 
 	// ObjectSubjects are all subjects of objects.
 	ObjectSubjects = "fleet.v1.obj.>"
@@ -18,6 +18,7 @@ const (
 	announced = "fleet.v1.announce."
 	recorded  = "$KV.fleet."
 	acked     = "fleet.v1.ack."
+	moved     = "fleet.v1.controller."
 	snapshots = "fleet.v1.obj.snapshot."
 	deltas    = "fleet.v1.obj.delta."
 )
@@ -39,6 +40,9 @@ func AnnounceSubject(channel string) string { return announced + channel }
 
 // AckSubject is where an agent acknowledges; with the agent "*" it is where to listen for all.
 func AckSubject(channel, agent string) string { return acked + channel + "." + agent }
+
+// ControllerSubject is where the controllers of a channel say that they run, in the stream [Acks].
+func ControllerSubject(channel string) string { return moved + channel }
 
 // SnapshotSubject is where a chunk of the snapshot of a revision is.
 func SnapshotSubject(revision string, chunk int) string {

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -52,11 +53,12 @@ type Release struct {
 	Chunks   int    `json:"chunks"` // of the snapshot
 }
 
-// Cohort selects agents: those of the percentage that have all the labels.
+// Cohort selects agents: those of the percentage that have all the labels, and those of the other cohorts.
 type Cohort struct {
 	Percent float64           `json:"percent"` // 0 to 100
 	Salt    string            `json:"salt"`    // makes each rollout begin with other agents
 	Labels  map[string]string `json:"labels,omitempty"`
+	Also    []Cohort          `json:"also,omitempty"` // of earlier stages that this one would leave out
 }
 
 // Everybody is the cohort of all agents.
@@ -65,6 +67,10 @@ func Everybody() Cohort { return Cohort{Percent: 100} }
 // Holds reports whether an agent is in the cohort. Who is in the cohort of a percentage is in that of any higher one with
 // the same salt and labels.
 func (c Cohort) Holds(agent string, labels map[string]string) bool {
+	return c.holds(agent, labels) || slices.ContainsFunc(c.Also, func(also Cohort) bool { return also.Holds(agent, labels) })
+}
+
+func (c Cohort) holds(agent string, labels map[string]string) bool {
 	for name, want := range c.Labels {
 		if got, ok := labels[name]; !ok || got != want {
 			return false
@@ -86,21 +92,51 @@ func (r *Record) Wanted(agent string, labels map[string]string) Release {
 	return r.Base
 }
 
+// Watched reports whether a rollout looks at an agent now. An agent that is watched repeats its acknowledgement more often.
+func (r *Record) Watched(agent string, labels map[string]string) bool {
+	return r.Plan.Runs() && (r.State == Prepare || r.Cohort.Holds(agent, labels))
+}
+
+// Settled is what serves where no rollout decides: the base of one that runs or was taken back, or that is for some of the
+// agents, and else the target. What is published next starts from it.
+func (r *Record) Settled() Release {
+	everybody := r.State == Active && r.Cohort.Percent >= 100 && len(r.Cohort.Labels) == 0
+	if r.Base.Revision == "" || everybody && !r.Plan.Runs() {
+		return r.Target
+	}
+	return r.Base
+}
+
 // Plan is how a rollout goes on. Whoever moves it (a controller, or a person) writes a record with the next stage.
 type Plan struct {
-	Stages   []Stage       `json:"stages"`
-	Stage    int           `json:"stage"` // the index of the one that this record is
-	Since    time.Time     `json:"since"` // when it began
-	Paused   bool          `json:"paused,omitempty"`
-	Halted   string        `json:"halted,omitempty"` // why it was taken back; the record then asks for the base everywhere
-	MaxFlips float64       `json:"max_flips"`        // the share of decisions that may flip; below 0: any
-	Lost     []string      `json:"lost,omitempty"`   // who was lost before the stage began, and does not count against it
-	Soak     time.Duration `json:"soak"`             // of stages that have none of their own, in nanoseconds
+	Stages []Stage       `json:"stages"`
+	Stage  int           `json:"stage"` // the index of the one that this record is; len(Stages): all went well
+	First  uint64        `json:"first"` // the epoch of the first record of the rollout
+	Since  time.Time     `json:"since"` // when the stage began
+	Soak   time.Duration `json:"soak"`  // of stages that have none of their own, in nanoseconds
+	Paused bool          `json:"paused,omitempty"`
+	Halted string        `json:"halted,omitempty"` // why it was taken back; the cohort is then nobody
+
+	MaxFlips     float64 `json:"max_flips"`               // the share of replayed decisions that may flip; below 0: any
+	MinDecisions int     `json:"min_decisions,omitempty"` // which a cohort has to make in a stage; 0: 200; below 0: none
+
+	// Baseline is what the agents outside of the cohort counted before the stage began. It stands for them where no agent, or
+	// no decision, is left outside.
+	Baseline Share `json:"baseline,omitzero"`
 }
+
+// Share is how many decisions of some ended in an error.
+type Share struct {
+	Decisions uint64 `json:"decisions"`
+	Errors    uint64 `json:"errors"`
+}
+
+// Runs reports whether the rollout has neither ended nor was taken back. It may be paused.
+func (p *Plan) Runs() bool { return p != nil && p.Halted == "" && p.Stage < len(p.Stages) }
 
 // Stage is a step of a plan.
 type Stage struct {
-	Cohort Cohort        `json:"cohort"`
+	Cohort Cohort        `json:"cohort"`         // without those of the stages before
 	Soak   time.Duration `json:"soak,omitempty"` // how long it has to go well, in nanoseconds; 0: [Plan.Soak]
 }
 
@@ -122,6 +158,8 @@ func (r *Record) check() error {
 		return fmt.Errorf("the record of channel %s has the state %q: prepare or active was expected", r.Channel, r.State)
 	case r.State == Prepare && r.Base.Revision == "":
 		return fmt.Errorf("the record of channel %s prepares without a base to serve meanwhile", r.Channel)
+	case r.Plan != nil && (r.Plan.Stage < 0 || r.Plan.Stage > len(r.Plan.Stages)):
+		return fmt.Errorf("the record of channel %s is at stage %d of %d", r.Channel, r.Plan.Stage, len(r.Plan.Stages))
 	case !(r.Cohort.Percent >= 0 && r.Cohort.Percent <= 100):
 		return fmt.Errorf("the record of channel %s is for %v percent of the agents", r.Channel, r.Cohort.Percent)
 	}

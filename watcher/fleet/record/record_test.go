@@ -84,6 +84,7 @@ func TestOpen(t *testing.T) {
 		"of next week":              {change: func(r *record.Record) { r.Epoch += 7 * 86_400_000 }, by: []note.Signer{release}, is: record.ErrFuture},
 		"expired":                   {change: func(r *record.Record) { r.Expires = now.Add(-1) }, by: []note.Signer{release}, is: record.ErrExpired},
 		"of another version":        {change: func(r *record.Record) { r.V = 2 }, by: []note.Signer{release}, is: record.ErrFormat},
+		"of no stage":               {change: func(r *record.Record) { r.Plan = &record.Plan{Stage: 1} }, by: []note.Signer{release}, is: record.ErrFormat},
 		"of nobody's state":         {change: func(r *record.Record) { r.State = "x" }, by: []note.Signer{release}, is: record.ErrFormat},
 		"that prepares out of nothing": {
 			change: func(r *record.Record) { r.State, r.Base = record.Prepare, record.Release{} }, by: []note.Signer{release}, is: record.ErrFormat,
@@ -166,6 +167,54 @@ func TestCohorts(t *testing.T) {
 	r.Base = record.Release{}
 	if got := r.Wanted("a", nil).Revision; got != "sha256:new" {
 		t.Errorf("without a base, %s is to serve", got)
+	}
+}
+
+func TestAStageKeepsTheAgentsOfEarlierOnes(t *testing.T) {
+	t.Parallel()
+	canary := record.Cohort{Percent: 100, Labels: map[string]string{"ring": "canary"}}
+	tenth := record.Cohort{Percent: 10, Salt: "s", Also: []record.Cohort{canary}}
+	others := 0
+	for i := range 1000 {
+		name := fmt.Sprint("agent-", i)
+		if !tenth.Holds(name, canary.Labels) {
+			t.Fatalf("%s left the cohort", name)
+		}
+		if tenth.Holds(name, nil) {
+			others++
+		}
+	}
+	if others < 50 || others > 150 {
+		t.Errorf("%d of 1000 others are in", others)
+	}
+}
+
+func TestSettledAndWatched(t *testing.T) {
+	t.Parallel()
+	plan := func(stage int, halted string) *record.Plan {
+		return &record.Plan{Stages: make([]record.Stage, 2), Stage: stage, Halted: halted}
+	}
+	for name, try := range map[string]struct {
+		change  func(*record.Record)
+		settled string
+		watched bool
+	}{
+		"for everybody, at once":     {func(*record.Record) {}, "new", false},
+		"the last stage of a plan":   {func(r *record.Record) { r.Plan = plan(1, "") }, "old", true},
+		"a plan that has ended":      {func(r *record.Record) { r.Plan = plan(2, "") }, "new", false},
+		"a plan that was taken back": {func(r *record.Record) { r.Plan, r.Cohort.Percent = plan(0, "bad"), 0 }, "old", false},
+		"a plan that prepares":       {func(r *record.Record) { r.Plan, r.State, r.Cohort.Percent = plan(0, ""), record.Prepare, 0 }, "old", true},
+		"of some, at once":           {func(r *record.Record) { r.Cohort.Labels = map[string]string{"ring": "canary"} }, "old", false},
+		"without a base":             {func(r *record.Record) { r.Base, r.Cohort.Percent = record.Release{}, 1 }, "new", false},
+	} {
+		r := sample()
+		try.change(r)
+		if got := r.Settled().Revision; got != "sha256:"+try.settled {
+			t.Errorf("%s: %s is settled", name, got)
+		}
+		if got := r.Watched("a", nil); got != try.watched {
+			t.Errorf("%s: watched is %v", name, got)
+		}
 	}
 }
 

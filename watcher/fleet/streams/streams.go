@@ -81,7 +81,7 @@ func objects(o Options) jetstream.StreamConfig {
 
 func acks(o Options) jetstream.StreamConfig {
 	cfg := jetstream.StreamConfig{
-		Name: record.Acks, Description: "what each agent serves", Subjects: []string{record.AckSubject("*", "*")},
+		Name: record.Acks, Description: "what each agent serves", Subjects: []string{record.AckSubject("*", "*"), record.ControllerSubject("*")},
 		Storage: jetstream.FileStorage, Replicas: o.Replicas, MaxMsgsPerSubject: 1, AllowDirect: true, MaxAge: ackAge,
 	}
 	if o.Replicas == 1 {
