@@ -39,7 +39,7 @@ const (
 	ReasonTruncated   Reason = "truncated"   // cut off at the answer's token limit
 	ReasonRefused     Reason = "refused"     // the model or a content filter refused to answer
 	ReasonMalformed   Reason = "malformed"   // the answer does not have the requested form
-	ReasonPanic       Reason = "panic"       // the client library panicked
+	ReasonPanic       Reason = "panic"       // the HTTP client panicked
 	ReasonCanceled    Reason = "canceled"    // the caller canceled
 )
 
@@ -100,7 +100,7 @@ func (e *endpoint) fail(ctx context.Context, kind Kind, status int, err error) *
 	var timeout net.Error
 	switch {
 	case errors.Is(err, errPanic):
-		return say(ReasonPanic, "the client library panicked on the answer", errPanic)
+		return say(ReasonPanic, "the HTTP client panicked", errPanic)
 	case errors.Is(context.Cause(ctx), errTimedOut):
 		return say(ReasonTimeout, fmt.Sprintf("no answer within %v", e.timeout), context.DeadlineExceeded)
 	case ctx.Err() != nil:

@@ -3,33 +3,23 @@ package judge
 import (
 	"context"
 	"crypto/rand"
-	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"strings"
 	"sync/atomic"
 	"time"
-
-	"github.com/openai/openai-go/v3"
-	"github.com/openai/openai-go/v3/option"
-	"github.com/openai/openai-go/v3/shared"
 )
 
-const (
-	maxAnswerBytes = 256 << 10 // of a response body; a verdict has 1 to 2 KB
-	maxHeaderBytes = 64 << 10
-)
-
-// errPanic stands for a panic of the client library, whose input is under the endpoint's control.
-var errPanic = errors.New("panic while reading the answer")
+const maxHeaderBytes = 64 << 10
 
 // endpoint is the configured chat endpoint.
 type endpoint struct {
-	chat            openai.ChatCompletionService
 	http            *http.Client
+	url             string // of POST
 	host            string
+	key             string // a bearer token; empty: none
+	maxRetries      int
 	model           string
 	timeout         time.Duration
 	maxAnswerTokens int64
@@ -43,7 +33,8 @@ func newEndpoint(cfg Config) *endpoint {
 		base = &url.URL{} // check has parsed it
 	}
 	e := &endpoint{
-		host: base.Host, model: cfg.Model, timeout: cfg.Timeout,
+		url: base.JoinPath("chat", "completions").String(), host: base.Host, key: cfg.APIKey,
+		model: cfg.Model, timeout: cfg.Timeout, maxRetries: cfg.MaxRetries,
 		maxAnswerTokens: int64(cfg.MaxAnswerTokens),
 		slots:           make(chan struct{}, cfg.MaxConcurrent),
 	}
@@ -54,23 +45,6 @@ func newEndpoint(cfg Config) *endpoint {
 	}
 	// The text must go to the configured address only.
 	e.http.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	options := []option.RequestOption{
-		option.WithBaseURL(cfg.BaseURL),
-		option.WithHTTPClient(e.http),
-		option.WithMaxRetries(cfg.MaxRetries),
-		option.WithMiddleware(boundAnswer),
-		option.WithHeader("User-Agent", "defenseclaw"),
-	}
-	// Do not reveal the machine to the endpoint.
-	for _, name := range []string{"Lang", "Package-Version", "OS", "Arch", "Runtime", "Runtime-Version"} {
-		options = append(options, option.WithHeaderDel("X-Stainless-"+name))
-	}
-	if cfg.APIKey != "" {
-		options = append(options, option.WithAPIKey(cfg.APIKey))
-	}
-	// Not openai.NewClient: it reads a key, a base URL and headers from the environment, and would send
-	// another provider's key to this endpoint.
-	e.chat = openai.NewChatCompletionService(options...)
 	return e
 }
 
@@ -82,15 +56,6 @@ func ownClient(connections int) *http.Client {
 	transport.MaxIdleConnsPerHost = connections
 	transport.MaxResponseHeaderBytes = maxHeaderBytes
 	return &http.Client{Transport: transport}
-}
-
-// boundAnswer limits the decompressed size of a response, whatever its status.
-func boundAnswer(req *http.Request, next option.MiddlewareNext) (*http.Response, error) {
-	res, err := next(req)
-	if res != nil && res.Body != nil {
-		res.Body = http.MaxBytesReader(nil, res.Body, maxAnswerBytes)
-	}
-	return res, err
 }
 
 // enter waits for a slot, for at most the timeout. The caller calls leave after its request.
@@ -108,79 +73,53 @@ func (e *endpoint) enter(ctx context.Context, kind Kind) (leave func(), failed *
 }
 
 // ask sends one request and reads the answer. The caller holds a slot, and ctx must have a deadline.
-func (e *endpoint) ask(ctx context.Context, s spec, direction Direction, content string) (answer, openai.CompletionUsage, *CallError) {
+func (e *endpoint) ask(ctx context.Context, s spec, direction Direction, content string) (answer, usage, *CallError) {
 	marker := rand.Text()
 	speaks := dialect(e.lacks.Load())
 	for {
-		completion, res, err := e.post(ctx, e.params(s, direction, marker, content, speaks)) //nolint:bodyclose // the client has read and closed it
-		status := 0
-		if res != nil {
-			status = res.StatusCode
-		}
-		if err != nil || status != http.StatusOK {
-			if next, ok := speaks.adapt(res); ok && ctx.Err() == nil {
+		got, err := e.post(ctx, e.question(s, direction, marker, content, speaks))
+		if err != nil || got.status != http.StatusOK {
+			if next, ok := speaks.adapt(got); ok && ctx.Err() == nil {
 				speaks = next
 				continue
 			}
-			return answer{}, openai.CompletionUsage{}, e.fail(ctx, s.kind, status, err)
+			return answer{}, usage{}, e.fail(ctx, s.kind, got.status, err)
 		}
 		// Store only a dialect that has worked: a request may also fail because of its text.
 		e.lacks.Or(uint32(speaks))
-		a, err := readCompletion(s, completion)
+		c, err := got.completion()
 		if err != nil {
-			return answer{}, completion.Usage, e.fail(ctx, s.kind, status, err)
+			return answer{}, usage{}, e.fail(ctx, s.kind, got.status, err)
 		}
-		return a, completion.Usage, nil
+		a, err := readCompletion(s, c)
+		if err != nil {
+			return answer{}, c.Usage, e.fail(ctx, s.kind, got.status, err)
+		}
+		return a, c.Usage, nil
 	}
 }
 
-// post sends one request, with up to MaxRetries retries before the deadline. The delay before a retry is at
-// most a quarter of the remaining time.
-func (e *endpoint) post(ctx context.Context, params openai.ChatCompletionNewParams) (c *openai.ChatCompletion, res *http.Response, err error) {
-	defer func() {
-		if recover() != nil {
-			c, err = nil, errPanic
-		}
-	}()
-	wait := time.Second
-	if deadline, ok := ctx.Deadline(); ok {
-		wait = max(time.Until(deadline)/4, time.Millisecond)
-	}
-	c, err = e.chat.New(ctx, params, option.WithMaxRetryDelay(wait), option.WithResponseInto(&res))
-	if err == nil && c == nil {
-		err = errors.New("no completion")
-	}
-	return c, res, err
-}
-
-func (e *endpoint) params(s spec, direction Direction, marker, content string, speaks dialect) openai.ChatCompletionNewParams {
-	params := openai.ChatCompletionNewParams{
-		Model: e.model,
-		Messages: []openai.ChatCompletionMessageParamUnion{
-			openai.SystemMessage(s.instructions()),
-			openai.UserMessage(sample(direction, marker, content)),
-		},
+func (e *endpoint) question(s spec, direction Direction, marker, content string, speaks dialect) question {
+	q := question{
+		Model:    e.model,
+		Messages: []message{{"system", s.instructions()}, {"user", sample(direction, marker, content)}},
 	}
 	if speaks&lacksSchema == 0 {
-		params.ResponseFormat.OfJSONSchema = &shared.ResponseFormatJSONSchemaParam{
-			JSONSchema: shared.ResponseFormatJSONSchemaJSONSchemaParam{
-				Name: "judgement_of_" + string(s.kind), Strict: openai.Bool(true), Schema: s.schema(),
-			},
-		}
+		q.Format = &format{Type: "json_schema", Schema: namedSchema{"judgement_of_" + string(s.kind), true, s.schema()}}
 	}
 	if speaks&lacksTemperature == 0 {
-		params.Temperature = openai.Float(0)
+		q.Temperature = new(float64)
 	}
 	if speaks&lacksMaxTokens == 0 {
-		params.MaxTokens = openai.Int(e.maxAnswerTokens)
+		q.MaxTokens = e.maxAnswerTokens
 	} else {
-		params.MaxCompletionTokens = openai.Int(e.maxAnswerTokens)
+		q.MaxCompletionTokens = e.maxAnswerTokens
 	}
-	return params
+	return q
 }
 
 // readCompletion reads the answer from a complete completion.
-func readCompletion(s spec, c *openai.ChatCompletion) (answer, error) {
+func readCompletion(s spec, c completion) (answer, error) {
 	if len(c.Choices) != 1 {
 		return answer{}, &answerError{reason: ReasonMalformed, problem: "the answer does not have exactly one choice"}
 	}
@@ -214,15 +153,11 @@ const (
 
 // adapt returns the dialect to try next if the endpoint refused an optional parameter. Each parameter is
 // dropped at most once, so this ends.
-func (d dialect) adapt(res *http.Response) (dialect, bool) {
-	if res == nil || res.StatusCode != http.StatusBadRequest && res.StatusCode != http.StatusUnprocessableEntity {
+func (d dialect) adapt(got reply) (dialect, bool) {
+	if got.status != http.StatusBadRequest && got.status != http.StatusUnprocessableEntity {
 		return d, false
 	}
-	body, err := io.ReadAll(res.Body) // the client has read and replaced it
-	if err != nil {
-		return d, false
-	}
-	text := strings.ToLower(string(body))
+	text := strings.ToLower(string(got.body))
 	for _, parameter := range []struct {
 		lacks dialect
 		names []string
