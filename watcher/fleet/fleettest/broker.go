@@ -2,7 +2,6 @@
 package fleettest
 
 import (
-	"context"
 	"testing"
 	"time"
 
@@ -27,16 +26,12 @@ type Broker struct {
 func StartBroker(t testing.TB) *Broker {
 	t.Helper()
 	b := &Broker{t: t, opts: server.Options{
-		Host: "127.0.0.1", Port: server.RANDOM_PORT, JetStream: true, StoreDir: t.TempDir(), SyncAlways: true,
+		Host: "127.0.0.1", Port: freePort(t), JetStream: true, StoreDir: t.TempDir(), SyncAlways: true,
 		NoSigs: true, NoLog: true,
 	}}
 	b.Start()
 	t.Cleanup(b.Stop)
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	if _, err := streams.Create(ctx, JetStream(t, b.Connect()), streams.Options{}); err != nil {
-		t.Fatal(err)
-	}
+	createStreams(t, b.Connect(), streams.Options{}, "")
 	return b
 }
 
@@ -52,7 +47,7 @@ func (b *Broker) Start() {
 	if !s.ReadyForConnections(patience) {
 		b.t.Fatal("the broker does not answer")
 	}
-	b.server, b.opts.Port = s, opts.Port
+	b.server = s
 }
 
 // Stop ends it. Connections break.
@@ -67,12 +62,7 @@ func (b *Broker) URL() string { return b.server.ClientURL() }
 // Connect opens a connection that ends with the test.
 func (b *Broker) Connect(options ...nats.Option) *nats.Conn {
 	b.t.Helper()
-	nc, err := nats.Connect(b.URL(), append([]nats.Option{nats.MaxReconnects(-1), nats.ReconnectWait(50 * time.Millisecond)}, options...)...)
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	b.t.Cleanup(nc.Close)
-	return nc
+	return connect(b.t, b.URL(), options...)
 }
 
 // JetStream is the JetStream of a connection.
