@@ -27,7 +27,8 @@ type Limits struct {
 	Bytes int64 // of the result; 1 GiB
 }
 
-func (l Limits) withDefaults() Limits {
+// WithDefaults puts the defaults in the place of zeros.
+func (l Limits) WithDefaults() Limits {
 	if l.Files == 0 {
 		l.Files = 20_000
 	}
@@ -127,7 +128,7 @@ func windowFor(old, now File) int {
 // Apply unpacks a delta that is from the files of from, whose revision is fromName. It returns the files it is to, how they
 // differ, and what the delta calls their revision, which nobody has checked.
 func Apply(from Set, fromName string, packed []byte, limits Limits) (to Set, change Change, toName string, err error) {
-	limits = limits.withDefaults()
+	limits = limits.WithDefaults()
 	r, err := zstd.NewReader(bytes.NewReader(packed), zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(windowSize))
 	if err != nil {
 		return to, change, "", err

@@ -82,6 +82,25 @@ type Signer struct {
 // Open verifies a message of a channel. A message that only stage keys signed has to carry a note by a release key for
 // its target, and for its base if it has one.
 func Open(message []byte, channel string, keys *Keys, now time.Time) (*Opened, error) {
+	o, err := OpenKept(message, channel, keys)
+	if err != nil {
+		return nil, err
+	}
+	if ahead := NextEpoch(0, now.Add(MaxAhead)); o.Epoch > ahead {
+		return nil, fmt.Errorf("%w: it is from %s, and this clock says %s", ErrFuture,
+			time.UnixMilli(int64(min(o.Epoch, 1<<52))).UTC().Format(time.RFC3339), now.UTC().Format(time.RFC3339)) //nolint:gosec // bounded
+	}
+	if o.Expired(now) {
+		return nil, fmt.Errorf("%w: at %s", ErrExpired, o.Expires.UTC().Format(time.RFC3339))
+	}
+	return o, nil
+}
+
+// Expired reports whether a record has expired.
+func (r *Record) Expired(now time.Time) bool { return !r.Expires.IsZero() && now.After(r.Expires) }
+
+// OpenKept is as Open for a message that was opened before and kept: whether it has expired is not asked.
+func OpenKept(message []byte, channel string, keys *Keys) (*Opened, error) {
 	signed, delta, err := split(message)
 	if err != nil {
 		return nil, err
@@ -96,13 +115,6 @@ func Open(message []byte, channel string, keys *Keys, now time.Time) (*Opened, e
 	if o.Channel != channel {
 		return nil, fmt.Errorf("%w: %q, and %q was expected", ErrChannel, o.Channel, channel)
 	}
-	if ahead := NextEpoch(0, now.Add(MaxAhead)); o.Epoch > ahead {
-		return nil, fmt.Errorf("%w: it is from %s, and this clock says %s", ErrFuture,
-			time.UnixMilli(int64(min(o.Epoch, 1<<52))).UTC().Format(time.RFC3339), now.UTC().Format(time.RFC3339)) //nolint:gosec // bounded
-	}
-	if !o.Expires.IsZero() && now.After(o.Expires) {
-		return nil, fmt.Errorf("%w: at %s", ErrExpired, o.Expires.UTC().Format(time.RFC3339))
-	}
 	if slices.ContainsFunc(o.By, func(s Signer) bool { return s.Role == RoleRelease }) {
 		return o, nil
 	}
@@ -112,6 +124,15 @@ func Open(message []byte, channel string, keys *Keys, now time.Time) (*Opened, e
 		}
 	}
 	return o, nil
+}
+
+// WithoutDelta is a message without the delta behind its record.
+func WithoutDelta(message []byte) []byte {
+	signed, _, err := split(message)
+	if err != nil {
+		return message
+	}
+	return message[:4+len(signed)]
 }
 
 func split(message []byte) (signed, delta []byte, err error) {
