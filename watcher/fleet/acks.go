@@ -13,7 +13,7 @@ import (
 // How often an acknowledgement is repeated, a tenth more or less: who waits learns so that an agent is alive.
 const (
 	heartbeat     = time.Minute
-	heartbeatSoon = 10 * time.Second // while a rollout goes on, and the agent is in its cohort
+	heartbeatSoon = 10 * time.Second // while a rollout looks at the agent
 )
 
 // acknowledge says what is so, whenever that changes, and repeats it. One acknowledgement is under way at a time: of two,
@@ -41,7 +41,7 @@ func (a *Agent) beat() time.Duration {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	every := heartbeat
-	if r := a.newest; r != nil && r.Plan != nil && r.Cohort.Holds(a.cfg.Agent, a.cfg.Labels) {
+	if r := a.newest; r != nil && r.Watched(a.cfg.Agent, a.cfg.Labels) {
 		every = heartbeatSoon
 	}
 	return every*9/10 + rand.N(every/5)
