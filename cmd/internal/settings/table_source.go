@@ -25,11 +25,11 @@ func sourcing(s *Settings) []Setting {
 	return []Setting{
 		{
 			Flag: "source", Env: "DEFENSECLAW_SOURCE", Key: "source.url", value: sourced(&s.Source.foundIn, text(&s.Source.place)),
-			Help: "serve the policy bundle at `URL`, which http:// or https:// begins, and follow it; a directory means the same as --policy-dir",
+			Help: "serve the policy bundle at `URL`, https://… or oci://REGISTRY/REPOSITORY:TAG, and follow it; a directory means the same as --policy-dir",
 		},
 		{
 			Flag: "source-creds", Env: "DEFENSECLAW_SOURCE_CREDS", Key: "source.creds", value: path(&s.Source.Creds),
-			Help: "send the token in `FILE` to the source; it is read again for each request",
+			Help: "send the token in `FILE` to the source, or for oci:// NAME:PASSWORD, or what the docker login configuration in it says; it is read again for each request",
 		},
 		{
 			Flag: "source-ca", Env: "DEFENSECLAW_SOURCE_CA", Key: "source.ca", value: path(&s.Source.CA),
@@ -70,7 +70,7 @@ func (s *Settings) chooseSource() (bool, error) {
 	case err != nil:
 		return false, fmt.Errorf("%s: %w", s.Source.foundIn, err)
 	case !known:
-		return false, fmt.Errorf("%s is %q: a directory, http://… or https://… was expected", s.Source.foundIn, given)
+		return false, fmt.Errorf("%s is %q: a directory, https://…, http://… or oci://… was expected", s.Source.foundIn, given)
 	case u.User != nil:
 		return false, fmt.Errorf("%s has a password in it, which logs would show: use --source-creds", s.Source.foundIn)
 	}
@@ -86,6 +86,7 @@ func (s *Settings) chooseSource() (bool, error) {
 var sourceSchemes = map[string]func(*url.URL) error{
 	"http":  checkBundleURL,
 	"https": checkBundleURL,
+	"oci":   checkOCI,
 }
 
 func checkBundleURL(u *url.URL) error {

@@ -32,6 +32,7 @@ type origin interface {
 var origins = map[string]func(*Sidecar) (origin, error){
 	"http":  newBundleOrigin,
 	"https": newBundleOrigin,
+	"oci":   newOCIOrigin,
 }
 
 // makeSource makes what follows the source, if it is no directory.
