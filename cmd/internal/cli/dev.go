@@ -11,6 +11,7 @@ import (
 	"defenseclaw/cmd/internal/earlysignal"
 	"defenseclaw/cmd/internal/settings"
 	"defenseclaw/cmd/internal/sidecar"
+	"defenseclaw/engine/review/probe"
 	"defenseclaw/watcher"
 
 	"github.com/urfave/cli/v2"
@@ -21,10 +22,14 @@ import (
 func devCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "dev",
-		Usage:     "watch a policy directory while you edit: compile, run the affected tests, show decisions for saved inputs",
+		Usage:     "watch a policy directory while you edit: compile, run the affected tests, show decisions for saved inputs, and find others that differ",
 		ArgsUsage: "[DIR]",
 		Flags: append(settingFlags(),
 			&cli.BoolFlag{Name: "plain", Usage: "print lines, do not use the whole terminal"},
+			&cli.DurationFlag{
+				Name: "probe-time", Value: probe.DefaultCPU,
+				Usage: "processor time of the search, after each change, for inputs that it has the policy answer otherwise; 0: no search",
+			},
 			&cli.BoolFlag{Name: "serve", Usage: "also run the sidecar on the directory"},
 		),
 		Action:       runDev,
@@ -47,7 +52,7 @@ func runDev(c *cli.Context) error {
 		s.PolicyDir = "."
 	}
 	s.PolicyFrom, s.PolicyWhy = settings.PolicySet, "the directory of policy dev"
-	loop, err := dev.New(dev.Config{Dir: s.PolicyDir, Mode: watcher.Mode(s.WatchMode), Overlays: s.Overlays})
+	loop, err := dev.New(dev.Config{Dir: s.PolicyDir, Mode: watcher.Mode(s.WatchMode), Overlays: s.Overlays, ProbeTime: c.Duration("probe-time")})
 	if err != nil {
 		return err
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"defenseclaw/api"
+	"defenseclaw/cmd/internal/report"
 	"defenseclaw/cmd/internal/terminal"
 	"defenseclaw/engine"
 	"defenseclaw/engine/review"
@@ -120,11 +121,6 @@ func diffAsTest(c *cli.Context, from, to string) (same bool, err error) {
 	return false, err
 }
 
-var flipNames = map[string]string{
-	string(review.DenyToAllow): "deny → allow", string(review.AllowToDeny): "allow → deny",
-	string(review.ToError): "answer → error", string(review.FromError): "error → answer", string(review.OtherFlip): "differs",
-}
-
 func printProbe(w io.Writer, p *api.ReviewProbe) {
 	line := func(format string, args ...any) { terminal.Fprintf(w, "%s\n", terminal.Sprintf(format, args...)) }
 	line("probe: %s", probe.Text(&review.Probe{
@@ -132,7 +128,7 @@ func printProbe(w io.Writer, p *api.ReviewProbe) {
 		NeverTrue: p.NeverTrue, NeverFalse: p.NeverFalse, Same: p.Same,
 	}))
 	for _, f := range p.Found {
-		line("%s: %s with %s", flipNames[f.Kind], f.Path, string(f.Input))
+		line("%s: %s with %s", report.FlipName(review.FlipKind(f.Kind)), f.Path, string(f.Input))
 		line("    - %s", answerText(f.Before, f.BeforeError))
 		line("    + %s", answerText(f.After, f.AfterError))
 	}

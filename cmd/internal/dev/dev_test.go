@@ -22,12 +22,18 @@ type desk struct {
 
 func atDesk(t *testing.T, files map[string]string) *desk {
 	t.Helper()
+	return atDeskFor(t, 0, files)
+}
+
+// atDeskFor is atDesk with searches of that time.
+func atDeskFor(t *testing.T, probe time.Duration, files map[string]string) *desk {
+	t.Helper()
 	d := &desk{t: t, dir: t.TempDir(), rounds: make(chan dev.Round)}
 	for name, text := range files {
 		d.save(name, text)
 	}
 	var err error
-	if d.loop, err = dev.New(dev.Config{Dir: d.dir}); err != nil {
+	if d.loop, err = dev.New(dev.Config{Dir: d.dir, ProbeTime: probe}); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())

@@ -31,6 +31,10 @@ type Config struct {
 	Dir      string
 	Mode     watcher.Mode // "" means watcher.ModeNotify
 	Overlays []string     // as in [source.Config]
+
+	// ProbeTime is processor time for a search for inputs that a change has the policy answer otherwise, after its round
+	// was reported. 0: there is no search.
+	ProbeTime time.Duration
 }
 
 // Loop watches one directory and reports the result of each change.
@@ -60,6 +64,13 @@ type Round struct {
 	Failing             []Failure // of this round and of earlier ones that are not repaired, by file and line
 	Lines               []Lines   // of the policy files that changed
 	Decisions           []Decision
+
+	// A round is reported a second time when its search has ended, unless another change came before.
+	Again     bool    // it was reported before, and its search has ended since
+	Searching bool    // a search goes on
+	Searched  string  // how it ended, for people; empty: it did not, there is none, or nothing can differ
+	Found     []Found // by it, the gravest first
+	SearchErr error   // why there is no result
 }
 
 // OK reports whether nothing is wrong.
@@ -112,8 +123,9 @@ func (l *Loop) All() {
 	}
 }
 
-// Run reports a first round of all tests, and then a round for each change, until ctx ends. One goroutine
-// calls report, and calls busy, which may be nil, when a round begins.
+// Run reports a first round of all tests, and then a round for each change, until ctx ends. A round whose change was
+// searched is reported again with what was found, unless the next change comes before. One goroutine calls report, and
+// calls busy, which may be nil, when a round begins.
 func (l *Loop) Run(ctx context.Context, busy func(), report func(Round)) error {
 	engineCtx, stopEngine := context.WithCancel(context.WithoutCancel(ctx))
 	var down errgroup.Group
@@ -122,27 +134,45 @@ func (l *Loop) Run(ctx context.Context, busy func(), report func(Round)) error {
 	up, ctx := errgroup.WithContext(ctx)
 	up.Go(func() error { return l.watcher.Run(ctx, changes) })
 	up.Go(func() error {
-		for {
-			var change watcher.Change
-			select {
-			case <-ctx.Done():
-				return nil
-			case change = <-changes: // the first one arrives when the watch is set up
-			case <-l.all:
-				change = watcher.Change{At: time.Now(), Rescan: true}
-				l.tested = nil
-			}
-			if busy != nil {
-				busy()
-			}
-			if r := l.round(ctx, change); r != nil && ctx.Err() == nil {
-				report(printable(*r))
-			}
-		}
+		l.rounds(ctx, changes, up.Go, busy, report)
+		return nil
 	})
 	err := up.Wait()
 	stopEngine()
 	return errors.Join(err, down.Wait())
+}
+
+// rounds reports until ctx ends. Searches are made in goroutines of start.
+func (l *Loop) rounds(ctx context.Context, changes <-chan watcher.Change, start func(func() error), busy func(), report func(Round)) {
+	var current *search
+	for {
+		before := l.tested
+		var change watcher.Change
+		select {
+		case <-ctx.Done():
+			return
+		case end := <-current.result():
+			if again := current.again(end); ctx.Err() == nil {
+				report(printable(again))
+			}
+			current = nil
+			continue
+		case change = <-changes: // the first one arrives when the watch is set up
+		case <-l.all:
+			change = watcher.Change{At: time.Now(), Rescan: true}
+			l.tested = nil
+		}
+		if busy != nil {
+			busy()
+		}
+		r := l.round(ctx, change)
+		if r == nil || ctx.Err() != nil {
+			continue
+		}
+		current.stop()
+		current = l.searchFor(ctx, r, before, start)
+		report(printable(*r))
+	}
 }
 
 // round processes one change. It returns nil when there is nothing to report.

@@ -24,6 +24,11 @@ func printable(r Round) Round {
 		d.Input, d.Err = line(d.Input), oneLine(d.Err)
 		d.Changed, d.Missed = each(d.Changed, terminal.Text), each(d.Missed, terminal.Text)
 	}
+	r.Searched, r.SearchErr = line(r.Searched), oneLine(r.SearchErr)
+	for i := range r.Found {
+		f := &r.Found[i]
+		f.Path, f.Kind, f.Input, f.Changed = line(f.Path), line(f.Kind), line(f.Input), each(f.Changed, terminal.Line)
+	}
 	return r
 }
 

@@ -43,11 +43,12 @@ func TestNoTextOfARoundReachesTheTerminalRaw(t *testing.T) {
 		func(*Round) {},
 		func(r *Round) { r.Err = nil },
 		func(r *Round) {
-			r.Err, r.Problems = nil, diagnostic.List{}
+			r.Err, r.Problems, r.Searching = nil, diagnostic.List{}, false
 			for i := range r.Decisions {
 				r.Decisions[i].Err, r.Decisions[i].New = nil, i == 0
 			}
 		},
+		func(r *Round) { r.Searching, r.SearchErr = false, nil },
 	} {
 		var r Round
 		fill(reflect.ValueOf(&r).Elem(), hostile)

@@ -106,6 +106,30 @@ func (p paint) body(r *Round) []string {
 	for _, d := range r.Decisions {
 		block(p.decision(d)...)
 	}
+	block(p.search(r)...)
+	return lines
+}
+
+// search returns what a search for inputs came to.
+func (p paint) search(r *Round) []string {
+	switch {
+	case r.Searching:
+		return []string{p.quiet("… searching for inputs that the change has the policy answer otherwise")}
+	case r.SearchErr != nil:
+		return []string{p.bad(r.SearchErr.Error())}
+	case r.Searched == "":
+		return nil
+	}
+	lines := p.found(r)
+	return append(lines, p.quiet("searched: "+r.Searched))
+}
+
+// found returns the lines of the inputs that were found.
+func (p paint) found(r *Round) (lines []string) {
+	for _, f := range r.Found {
+		lines = append(lines, p.strong("found: "+f.Kind)+"  "+f.Path+" with "+f.Input)
+		lines = append(lines, p.diff(f.Changed)...)
+	}
 	return lines
 }
 

@@ -58,7 +58,10 @@ func (s *screen) Update(message tea.Msg) (tea.Model, tea.Cmd) {
 	case busy:
 		s.busy = true
 	case Round:
-		s.round, s.busy, s.top = &m, false, 0
+		if !m.Again {
+			s.top = 0
+		}
+		s.round, s.busy = &m, false
 	case tea.KeyMsg:
 		switch m.String() {
 		case "q", "ctrl+c", "esc":

@@ -38,6 +38,14 @@ var kindTexts = map[review.FlipKind]string{
 	review.FromError: "error to answer", review.OtherFlip: "another answer",
 }
 
+var flipNames = map[review.FlipKind]string{
+	review.DenyToAllow: "deny → allow", review.AllowToDeny: "allow → deny",
+	review.ToError: "answer → error", review.FromError: "error → answer", review.OtherFlip: "differs",
+}
+
+// FlipName is a kind of flips in two words or one, for people.
+func FlipName(kind review.FlipKind) string { return flipNames[kind] }
+
 // coverage says how much was replayed.
 func (r Replay) coverage() string {
 	text := fmt.Sprintf("replayed %d of %d records", r.Replayed, r.Records)
