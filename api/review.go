@@ -18,6 +18,8 @@ type Reviews struct {
 	Last func() *review.Judgment
 	// Try reviews a step as if its candidate were to serve, and has no effect.
 	Try func(context.Context, engine.Step) *review.Judgment
+	// Tests returns how the tests beside what serves are; nil where none ran. It may be nil.
+	Tests func() *review.Standing
 }
 
 // review is GET /policy/review.

@@ -112,6 +112,9 @@ func (s *Server) status(w http.ResponseWriter, _ *http.Request) error {
 		if j := s.cfg.Reviews.Last(); j != nil {
 			answer.Review = SummaryOf(j)
 		}
+		if s.cfg.Reviews.Tests != nil {
+			answer.Tests = testsOf(s.cfg.Reviews.Tests())
+		}
 	}
 	if s.cfg.SourceHealth != nil {
 		answer.Source = s.cfg.SourceHealth()

@@ -16,6 +16,27 @@ type ReviewFailedTest struct {
 	Why  string `json:"why"`
 }
 
+// TestsStatus is what is known of the tests beside what serves: of the newest run, and of failures before it.
+type TestsStatus struct {
+	Revision   string             `json:"revision"` // of the policy
+	At         time.Time          `json:"at"`       // of the newest run
+	Ran        int                `json:"ran"`      // by it
+	NotRun     int                `json:"not_run"`  // for lack of time
+	Failed     []ReviewFailedTest `json:"failed"`   // by it, or before, and not run since
+	Incomplete []string           `json:"incomplete"`
+}
+
+// testsOf converts what is known of tests; nil is nothing.
+func testsOf(s *review.Standing) *TestsStatus {
+	if s == nil {
+		return nil
+	}
+	return &TestsStatus{
+		Revision: s.Revision, At: s.At, Ran: s.Ran, NotRun: s.NotRun, Incomplete: list(s.Incomplete),
+		Failed: convert(s.Failed, func(f review.FailedTest) ReviewFailedTest { return ReviewFailedTest(f) }),
+	}
+}
+
 // ReviewReplay is what recorded decisions say about a change.
 type ReviewReplay struct {
 	Records       int            `json:"records"`

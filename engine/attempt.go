@@ -146,7 +146,7 @@ func (e *Engine) candidate(outer context.Context, trigger Trigger, began time.Ti
 
 func (e *Engine) loader(trigger Trigger, previous *Generation, begin func(phase string)) *loader {
 	lastRefusal := e.refused
-	if trigger.Kind.wantsAnswer() || lastRefusal.awaits() > 0 || lastRefusal.unsigned() || lastRefusal.maybeNoMore(revisionOf(previous)) {
+	if trigger.Kind.wantsAnswer() || trigger.Tests && lastRefusal.reviewed() || lastRefusal.awaits() > 0 || lastRefusal.unsigned() || lastRefusal.maybeNoMore(revisionOf(previous)) {
 		lastRefusal = nil // worth another try
 	}
 	return &loader{

@@ -63,7 +63,10 @@ func (r *Refused) maybeNoMore(serving string) bool {
 	return r != nil && (r.Stage == StageDeadline || r.Stage == StageReview && r.over != serving)
 }
 
-// same reports whether r and other refuse the same content for the same reason.
+// reviewed reports whether a review refused the candidate. r may be nil.
+func (r *Refused) reviewed() bool { return r != nil && r.Stage == StageReview }
+
+// same reports whether r and other refuse the same content for the same reason. Reviews look at more than the content.
 func (r *Refused) same(other *Refused) bool {
 	if other != nil && r.starved() && other.starved() {
 		return true // whichever file it met
@@ -71,5 +74,5 @@ func (r *Refused) same(other *Refused) bool {
 	if other == nil || r.Stage != other.Stage || r.revision != other.revision {
 		return false
 	}
-	return r.revision != "" || r.Error() == other.Error() && len(r.Diagnostics) == len(other.Diagnostics)
+	return r.revision != "" && !r.reviewed() || r.Error() == other.Error() && len(r.Diagnostics) == len(other.Diagnostics)
 }

@@ -95,6 +95,7 @@ func mergeTriggers(batch []request) Trigger {
 		paths = append(paths, r.trigger.Paths...)
 		merged.AcceptRemovals = merged.AcceptRemovals || r.trigger.AcceptRemovals
 		merged.Recheck = merged.Recheck || r.trigger.Recheck
+		merged.Tests = merged.Tests || r.trigger.Tests
 		if merged.Confirm == 0 || r.trigger.Confirm > 0 && r.trigger.Confirm < merged.Confirm {
 			merged.Confirm = r.trigger.Confirm
 		}

@@ -53,6 +53,10 @@ type Trigger struct {
 	// differ. Other kinds read every file anyway.
 	Recheck bool
 
+	// Tests says that tests beside the policy may have changed, which are no part of it: what a review refused is reviewed
+	// again, and [Config].Review decides whether anything has changed for it.
+	Tests bool
+
 	// AcceptRemovals says that files which serve and are gone were removed on purpose: they are not waited for, and
 	// what [Config].Keep names may go with them.
 	AcceptRemovals bool

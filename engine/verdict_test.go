@@ -132,7 +132,7 @@ func TestAReviewIsDroppedForANewerEdit(t *testing.T) {
 }
 
 // The same content is not compiled again for a touch, and not refused again without being asked; over another base it is
-// another question.
+// another question, and so it is with other tests.
 func TestAReviewIsAskedAgainOnlyWhereItMayAnswerOtherwise(t *testing.T) {
 	s := &editable{files: tree{"p.rego": "package p\nx := 1"}.fs()}
 	asked, candidates := 0, map[*engine.Generation]bool{}
@@ -161,6 +161,10 @@ func TestAReviewIsAskedAgainOnlyWhereItMayAnswerOtherwise(t *testing.T) {
 	if asked != 2 || len(candidates) != 1 {
 		t.Errorf("after somebody asked, the review was asked %d times about %d candidates", asked, len(candidates))
 	}
+	report, err := e.Reload(t.Context(), engine.Trigger{Kind: engine.TriggerWatch, Paths: []string{"p_test.rego"}, Tests: true})
+	if report.Refused == nil || asked != 3 || len(candidates) != 1 {
+		t.Errorf("after tests changed, the review was asked %d times about %d candidates: %v", asked, len(candidates), err)
+	}
 	s.set(tree{"p.rego": "package p\nx := 3"})
 	other, err := e.Prepare(t.Context(), s.files)
 	if err != nil {
@@ -170,7 +174,7 @@ func TestAReviewIsAskedAgainOnlyWhereItMayAnswerOtherwise(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.set(tree{"p.rego": "package p\nx := 2"})
-	if reload(t, e, engine.TriggerWatch, "p.rego"); asked != 3 {
+	if reload(t, e, engine.TriggerWatch, "p.rego"); asked != 4 {
 		t.Errorf("over another base, the review was asked %d times", asked)
 	}
 	if e.Current() == first {

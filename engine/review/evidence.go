@@ -23,6 +23,8 @@ type TestRun struct {
 	Ran    int
 	NotRun int // for lack of time
 	Failed []FailedTest
+	// Mended are those that were to run first, since they had failed, and passed.
+	Mended []string
 }
 
 // FailedTest is a test that failed, or could not be run.

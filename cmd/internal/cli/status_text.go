@@ -80,6 +80,9 @@ func printStatus(w io.Writer, _ string, s api.StatusAnswer) {
 	for _, f := range s.Findings {
 		line("finding", "%s", f.Message)
 	}
+	for _, text := range testLines(s.Tests) {
+		line("tests", "%s", text)
+	}
 	for _, text := range s.Warnings {
 		line("warning", "%s", text)
 	}
@@ -96,6 +99,21 @@ func printStatus(w io.Writer, _ string, s api.StatusAnswer) {
 		}
 		report.Write(w, received(s.LastReload.Diagnostics))
 	}
+}
+
+// testLines is nothing while no test fails that ran beside what serves.
+func testLines(t *api.TestsStatus) (lines []string) {
+	if t == nil {
+		return nil
+	}
+	const maxShown = 10
+	for _, f := range t.Failed[:min(maxShown, len(t.Failed))] {
+		lines = append(lines, fmt.Sprintf("%s fails (%s:%d)", f.Name, f.File, f.Row))
+	}
+	if more := len(t.Failed) - len(lines); more > 0 {
+		lines = append(lines, fmt.Sprintf("and %d more fail", more))
+	}
+	return append(lines, t.Incomplete...)
 }
 
 func printLastReload(line func(name, format string, args ...any), last api.LastReload) {

@@ -35,8 +35,13 @@ func (m *making) prepare(ctx context.Context, s Step) error {
 	return m.away
 }
 
+// suspect is a step of this change. Other tests are another one, since it is they that run.
 func (m *making) suspect(step string) suspect {
-	return suspect{m.revision(), m.work.Candidate.Revision(), step}
+	candidate := m.work.Candidate.Revision()
+	if step == Tests {
+		candidate += " " + m.work.Tests.Revision()
+	}
+	return suspect{m.revision(), candidate, step}
 }
 
 // acquire waits for a process.

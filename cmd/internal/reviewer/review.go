@@ -38,7 +38,7 @@ func (r *Reviewer) Review(ctx context.Context, base, candidate *engine.Generatio
 	m.began = time.Now()
 	select {
 	case r.turn <- struct{}{}:
-		m.work.FailedLast = r.failedLast
+		m.work.FailedLast = slices.Concat(ask.FailedLast, r.failedLast)
 		defer func() {
 			if t := m.evidence.Tests; t != nil {
 				r.failedLast = nil
@@ -97,7 +97,7 @@ func (m *making) step(ctx context.Context, s Step) error {
 		return errors.New("it takes the reviewer, which is off")
 	}
 	for {
-		who := suspect{m.revision(), m.work.Candidate.Revision(), s.Name}
+		who := m.suspect(s.Name)
 		if ends, until := m.r.suspects.Ends(who); ends >= child.MaxEnds {
 			return fmt.Errorf("it has ended the reviewer %d times, and is not made until %s", ends, until.UTC().Format(time.RFC3339))
 		}

@@ -22,6 +22,8 @@ type Ask struct {
 	Steps []string
 	// Tests are those beside the candidate and the base; nil: there are none.
 	Tests, TestsBefore *engine.Tests
+	// FailedLast are names of tests that failed and run first, in addition to those that failed in the review before.
+	FailedLast []string
 	// Records are those that are replayed, and where a probe begins.
 	Records []records.Record
 	// ProbeTime and TestsTime are of processor time; 0: a second for the probe, two for the tests.

@@ -80,6 +80,7 @@ type Settings struct {
 	SafetyMode       string        // off, report, enforce or hold
 	SafetyHold       string        // findings or always
 	SafetyBudget     time.Duration // of a review before the swap
+	SafetyTests      time.Duration // processor time of the tests of a review
 	SafetyIncomplete string        // mode, admit, refuse or hold
 	SafetyReviewer   string        // auto or off
 	ReviewerBytes    int64         // memory of the reviewer; 0: by the machine's

@@ -19,6 +19,10 @@ func approving(s *Settings) []Setting {
 			Help: "a review before a change serves takes `DURATION` at most; what is not done by then is incomplete",
 		},
 		{
+			Flag: "safety-tests-budget", Env: "DEFENSECLAW_SAFETY_TESTS_BUDGET", Key: "safety.tests.budget", Default: "2s", value: duration(&s.SafetyTests),
+			Help: "the tests that a change can affect take `DURATION` of processor time at most; those that did not run by then are incomplete",
+		},
+		{
 			Flag: "safety-incomplete", Env: "DEFENSECLAW_SAFETY_INCOMPLETE", Key: "safety.incomplete", Default: "mode",
 			value: choice(&s.SafetyIncomplete, "mode", "admit", "refuse", "hold"),
 			Help:  "what becomes of a change whose review is incomplete: `WHAT` is admit, refuse, hold or mode, which is refuse with enforce and hold with hold",

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"defenseclaw/api/audit"
@@ -12,6 +14,7 @@ import (
 	"defenseclaw/watcher"
 
 	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
 )
 
 // firstLoad loads the directory or, where it is broken, the newest sound policy of an earlier run.
@@ -108,12 +111,18 @@ func (s *Sidecar) recordRestore(ctx context.Context, found history.Found) {
 	})
 }
 
-// reloadOnChange asks the engine to reload after each change. While a reload runs, the watcher merges
-// the changes that it sees.
+// maxAsked bounds the reloads that changes have asked for while one is reviewed.
+const maxAsked = 16
+
+// reloadOnChange asks the engine to reload after each change. While a reload runs, the watcher merges the changes that it
+// sees; where changes are reviewed before they serve, the next one is asked for at once, since it ends that review.
 func (s *Sidecar) reloadOnChange(ctx context.Context, loaded <-chan struct{}, changes <-chan watcher.Change) error {
 	if !waitFor(ctx, loaded) {
 		return nil
 	}
+	var asked errgroup.Group
+	asked.SetLimit(maxAsked)
+	defer asked.Wait() //nolint:errcheck // there is none
 	for {
 		select {
 		case <-ctx.Done():
@@ -131,7 +140,14 @@ func (s *Sidecar) reloadOnChange(ctx context.Context, loaded <-chan struct{}, ch
 			}
 			s.cfg.Logger.Debug("files changed",
 				zap.Strings("paths", change.Paths), zap.Bool("rescan", change.Rescan), zap.String("reason", change.Reason))
-			s.reload(ctx, engine.Trigger{Kind: kind, Actor: s.sourceActor(), Paths: change.Paths, Recheck: change.Rescan})
+			trigger := engine.Trigger{
+				Kind: kind, Actor: s.sourceActor(), Paths: change.Paths, Recheck: change.Rescan, Tests: change.Rescan || slices.ContainsFunc(change.Paths, isTest),
+			}
+			if s.reviewer.before() {
+				asked.Go(func() error { s.reviewer.look(s.reload(ctx, trigger)); return nil })
+			} else {
+				s.reviewer.look(s.reload(ctx, trigger))
+			}
 		}
 	}
 }
@@ -170,11 +186,14 @@ func waitFor(ctx context.Context, c <-chan struct{}) bool {
 	}
 }
 
-// reload drops the result: the announcements have reported it.
-func (s *Sidecar) reload(ctx context.Context, trigger engine.Trigger) {
-	_, err := s.engine.Reload(ctx, trigger)
+func isTest(file string) bool { return strings.HasSuffix(file, "_test.rego") }
+
+// reload drops an error: the announcements have reported it.
+func (s *Sidecar) reload(ctx context.Context, trigger engine.Trigger) engine.Report {
+	report, err := s.engine.Reload(ctx, trigger)
 	var refused *engine.Refused
 	if err != nil && !errors.As(err, &refused) && ctx.Err() == nil {
 		s.cfg.Logger.Error("a reload could not be requested", zap.Error(err))
 	}
+	return report
 }

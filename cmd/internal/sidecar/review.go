@@ -22,24 +22,32 @@ import (
 // from the announcements, so that no edit waits for it; of a burst of edits the last is reviewed. In the mode off there is
 // none. Evidence and guards are functions that may be nil; both have to return soon after their context has ended, and
 // both may be called while an earlier call has not returned.
+//
+// Tests that change alone make no change of what serves. They are run beside it by [reviews.run], which has no verdict, and
+// a candidate that was refused or is held is judged again with them.
 type reviews struct {
 	terms    review.Terms
 	budget   time.Duration // of a review before the swap
 	evidence evidence
 	compare  func(engine.Step, *review.Review) // may be nil; adds which tests came and went, once there is evidence
 	guards   guards
-	lost     func(base, candidate *engine.Generation) *engine.Loss // may be nil
-	actor    func(engine.Step) string                              // may be nil
-	tell     func(context.Context, *review.Judgment)               // may be nil; called once for each review that came to a verdict
-	note     func(context.Context, *review.Judgment)               // may be nil; called for each review of what serves now
-	served   func(context.Context, *engine.Generation)             // may be nil; called for each generation that serves now
-	timed    func(step string, took time.Duration)                 // may be nil
-	control  *control.Governor                                     // nil: nothing is ordered
+	lost     func(base, candidate *engine.Generation) *engine.Loss       // may be nil
+	actor    func(engine.Step) string                                    // may be nil
+	standing func() *review.Standing                                     // may be nil; how the tests beside what serves are
+	tell     func(context.Context, *review.Judgment)                     // may be nil; called once for each review that came to a verdict
+	note     func(context.Context, *review.Judgment)                     // may be nil; called for each review of what serves now
+	served   func(context.Context, *engine.Generation, *review.Judgment) // may be nil; called for each generation that serves now, with its review, if there was one
+	moved    func(context.Context, engine.Step) bool                     // may be nil; reports whether the tests of a step are others than those that were run
+	retest   func(context.Context, *engine.Generation)                   // may be nil; runs tests that changed beside what serves
+	timed    func(step string, took time.Duration)                       // may be nil
+	control  *control.Governor                                           // nil: nothing is ordered
 
-	newest chan after // holds one: the newest change of what serves
+	newest chan after              // holds one: the newest change of what serves
+	looks  chan *engine.Generation // holds one: what serves, and the files hold, as the newest look at them found
 
-	mu   sync.Mutex // guards the field below
-	last judged     // the newest
+	mu      sync.Mutex         // guards the fields below
+	last    judged             // the newest
+	testing context.CancelFunc // of the tests that changed alone; nil: none are run
 }
 
 // evidence evaluates a step. What it could not do is in the Incomplete of its result.
@@ -59,7 +67,7 @@ type judged struct {
 }
 
 func newReviews(terms review.Terms, budget time.Duration) *reviews {
-	return &reviews{terms: terms, budget: budget, newest: make(chan after, 1)}
+	return &reviews{terms: terms, budget: budget, newest: make(chan after, 1), looks: make(chan *engine.Generation, 1)}
 }
 
 // Last is the newest review; nil before the first. Not to be changed.

@@ -17,6 +17,7 @@ type after struct {
 // again.
 func (v *reviews) announce(_ context.Context, r engine.Report) error {
 	if r.Result != engine.Success {
+		v.look(r)
 		return nil
 	}
 	next := after{engine.Step{Trigger: r.Trigger, StartedAt: r.StartedAt, Base: r.Previous, Candidate: r.Generation}, r.Loss}
@@ -42,28 +43,50 @@ func (v *reviews) judgedBefore(s engine.Step) *review.Judgment {
 	return j
 }
 
+// look has tests run that changed, if an attempt found nothing else that did. v may be nil. It never waits.
+func (v *reviews) look(r engine.Report) {
+	if v == nil || v.retest == nil || r.Result != engine.Unchanged || r.Generation == nil {
+		return
+	}
+	select {
+	case <-v.looks:
+	default:
+	}
+	select {
+	case v.looks <- r.Generation:
+	default: // another one came between
+	}
+}
+
 // run reviews until ctx ends. A change that follows ends the review of the one before.
 func (v *reviews) run(ctx context.Context) error {
-	var next after
-	for have := false; ; {
-		if !have {
+	var next *after
+	for {
+		var work func(context.Context)
+		if next == nil {
 			select {
 			case <-ctx.Done():
 				return nil
-			case next = <-v.newest:
+			case a := <-v.newest:
+				next = &a
+			case g := <-v.looks:
+				work = func(ctx context.Context) { v.runTests(ctx, g) }
 			}
 		}
+		if a := next; a != nil {
+			work = func(ctx context.Context) { v.reviewAfter(ctx, *a) }
+		}
+		next = nil
 		bounded, cancel := context.WithCancel(ctx)
 		done := make(chan struct{})
-		go func(a after) {
+		go func() {
 			defer close(done)
-			v.reviewAfter(bounded, a)
-		}(next)
-		have = false
+			work(bounded)
+		}()
 		select {
 		case <-done:
-		case next = <-v.newest:
-			have = true
+		case a := <-v.newest:
+			next = &a
 		case <-ctx.Done():
 		}
 		cancel()
@@ -71,17 +94,41 @@ func (v *reviews) run(ctx context.Context) error {
 	}
 }
 
+// runTests runs tests that changed. The review of a change ends it, since it runs them, too.
+func (v *reviews) runTests(ctx context.Context, g *engine.Generation) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	v.mu.Lock()
+	v.testing = cancel
+	v.mu.Unlock()
+	v.retest(ctx, g)
+}
+
+func (v *reviews) endTests() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.testing != nil {
+		v.testing()
+	}
+}
+
 // reviewAfter reviews what serves already: nothing becomes of the verdict.
 func (v *reviews) reviewAfter(ctx context.Context, a after) {
-	if v.served != nil {
-		defer v.served(ctx, a.Candidate)
+	served := func(j *review.Judgment) {
+		if v.served != nil {
+			v.served(ctx, a.Candidate, j)
+		}
 	}
 	if a.Base == nil { // the first policy is no change
+		served(nil)
 		return
 	}
 	j := v.judgedBefore(a.Step)
-	if j == nil {
+	if j != nil {
+		served(j)
+	} else {
 		j = v.review(ctx, a.Step, a.loss)
+		served(j)
 		if ctx.Err() != nil {
 			return
 		}

@@ -26,7 +26,8 @@ func (v *reviews) judge(ctx context.Context, s engine.Step) (engine.Verdict, err
 		}
 	}
 	asked := s.Trigger.Kind != engine.TriggerWatch && s.Trigger.Kind != engine.TriggerPoll
-	if before := v.judged(s); before != nil && !asked {
+	v.endTests()
+	if before := v.judged(s); before != nil && !asked && !v.testsMoved(ctx, s) {
 		return v.act(before)
 	}
 	j := v.try(ctx, s)
@@ -65,6 +66,11 @@ func (v *reviews) judged(s engine.Step) *review.Judgment {
 		return nil
 	}
 	return v.last.Judgment
+}
+
+// testsMoved reports whether a candidate that was judged lies beside other tests now.
+func (v *reviews) testsMoved(ctx context.Context, s engine.Step) bool {
+	return s.Trigger.Tests && v.moved != nil && v.moved(ctx, s)
 }
 
 // act turns a verdict into what the engine does.

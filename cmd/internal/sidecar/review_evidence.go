@@ -24,12 +24,17 @@ type evaluations struct {
 	limits  source.Limits
 	records func(context.Context) ([]records.Record, error)
 	search  time.Duration // of processor time; 0: there is no search
-	timeout time.Duration // of a review that nobody waits for
 
-	mu    sync.Mutex // guards the fields below
-	of    string     // the revision that tests lie beside
-	tests *engine.Tests
-	newly besides // of the newest evidence
+	testsTime time.Duration // of processor time
+	timeout   time.Duration // of a review that nobody waits for
+
+	tell func(before, now *review.Standing) // of tests that ran because they changed; may be nil
+
+	mu       sync.Mutex // guards the fields below
+	of       string     // the revision that tests lie beside
+	tests    *engine.Tests
+	newly    besides          // of the newest evidence
+	standing *review.Standing // of the tests beside what serves; nil: none ran
 }
 
 // besides is the tests beside the two policies of a change.
@@ -62,7 +67,7 @@ func (s *Sidecar) makeEvidence() {
 			Steps: reviewer.Steps(), Off: off, Ended: s.reportReviewer,
 			MemoryBytes: cmp.Or(set.ReviewerBytes, max(minWorkerBytes, int64(gcpacer.Memory()/workerPart))),
 		}),
-		limits: s.limits(), timeout: time.Minute, records: s.recorded,
+		limits: s.limits(), timeout: time.Minute, records: s.recorded, tell: s.tellTests, testsTime: set.SafetyTests,
 	}
 	if set.PolicyDir != "" {
 		s.evaluations.dir = func() (*source.Dir, error) { return source.Open(set.PolicyDir, s.dirConfig()) }
@@ -75,6 +80,7 @@ func (s *Sidecar) makeEvidence() {
 		s.evaluations.search = holdSearch
 	}
 	s.reviewer.evidence, s.reviewer.compare, s.reviewer.served = s.evaluations.evidence, s.evaluations.compare, s.evaluations.served
+	s.reviewer.moved, s.reviewer.retest, s.reviewer.standing = s.evaluations.moved, s.evaluations.retest, s.evaluations.Standing
 }
 
 // recorded are the decisions that the recorder holds, clean by the masks of what serves.
@@ -94,7 +100,7 @@ func (v *evaluations) evidence(ctx context.Context, s engine.Step) review.Eviden
 		defer cancel()
 	}
 	var incomplete []string
-	ask := reviewer.Ask{ProbeTime: v.search}
+	ask := reviewer.Ask{ProbeTime: v.search, TestsTime: v.testsTime, FailedLast: v.Standing().Names()}
 	tests, before, known, err := v.readTests(ctx, s)
 	switch {
 	case err != nil:
@@ -120,38 +126,6 @@ func (v *evaluations) evidence(ctx context.Context, s engine.Step) review.Eviden
 	}
 	e.Incomplete = append(incomplete, e.Incomplete...)
 	return e
-}
-
-// readTests reads the tests beside the candidate, and gives those that lay beside the base. Where those were never read,
-// they are taken to be the same, and are not known: what changed is the policy.
-func (v *evaluations) readTests(ctx context.Context, s engine.Step) (tests, before *engine.Tests, known bool, err error) {
-	if v.dir == nil {
-		return nil, nil, false, nil
-	}
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	dir, err := v.dir()
-	if err != nil {
-		return nil, nil, false, err
-	}
-	defer dir.Close() //nolint:errcheck // it was only read
-	if tests, err = engine.ReadTests(ctx, dir, s.Candidate, v.limits, v.tests); err != nil {
-		return nil, nil, false, err
-	}
-	before = tests
-	if known = v.tests != nil && v.of == s.Base.Revision(); known {
-		before = v.tests
-	}
-	v.newly = besides{s.Base, s.Candidate, before, tests}
-	if s.Base == s.Candidate {
-		v.of, v.tests = s.Base.Revision(), tests
-	}
-	return tests, before, known, nil
-}
-
-// served notes the tests that lie beside what serves now, for the review of the change after it.
-func (v *evaluations) served(ctx context.Context, g *engine.Generation) {
-	_, _, _, _ = v.readTests(ctx, engine.Step{Base: g, Candidate: g}) // what cannot be read is read with the next change
 }
 
 // reportReviewer logs an end of the process that nobody wanted. The review says what it lacks.

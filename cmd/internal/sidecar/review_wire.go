@@ -46,5 +46,5 @@ func (v *reviews) forAPI() *api.Reviews {
 	if v == nil {
 		return nil
 	}
-	return &api.Reviews{Last: v.Last, Try: v.Try}
+	return &api.Reviews{Last: v.Last, Try: v.Try, Tests: v.standing}
 }

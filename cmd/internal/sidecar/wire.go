@@ -121,6 +121,14 @@ func (s *Sidecar) limits() source.Limits {
 	}
 }
 
+// relevant is what the watch reports: tests, too, where they are run.
+func (s *Sidecar) relevant() func(rel string) bool {
+	if s.evaluations != nil {
+		return source.RelevantToTests
+	}
+	return source.Relevant
+}
+
 // makeWatcher makes the watcher if there is a directory to watch.
 func (s *Sidecar) makeWatcher() (err error) {
 	set := s.cfg.Settings
@@ -129,7 +137,7 @@ func (s *Sidecar) makeWatcher() (err error) {
 	}
 	s.watcher, err = watcher.New(watcher.Config{
 		Root:              set.PolicyDir,
-		Relevant:          source.Relevant,
+		Relevant:          s.relevant(),
 		Mode:              watcher.Mode(set.WatchMode),
 		Debounce:          set.Debounce,
 		PollInterval:      set.PollInterval,

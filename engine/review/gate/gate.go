@@ -28,7 +28,7 @@ const DefaultBudget = 2 * time.Second
 type Options struct {
 	Tests  *engine.Tests // those beside the candidate; nil: there are none
 	Before *engine.Tests // those beside the base; nil: there are none
-	First  []string      // names of tests that run before all others, such as those that failed last time
+	First  []string      // names of tests that run before all others, such as those that failed last time; and of packages that did not compile
 
 	Budget time.Duration        // of processor time, as Spent tells; 0: [DefaultBudget]
 	Spent  func() time.Duration // processor time that was spent so far; nil: what passes on the clock
@@ -71,7 +71,19 @@ func Run(ctx context.Context, base, candidate *engine.Generation, o Options) (*r
 		return cmp.Or(strings.Compare(a.File, b.File), cmp.Compare(a.Row, b.Row), strings.Compare(a.Name, b.Name))
 	})
 	r.result.NotRun = max(0, len(r.order)-r.result.Ran)
+	r.mended()
 	return r.result, nil
+}
+
+// mended adds the packages that were to run first, since they did not compile, and do so now.
+func (r *run) mended() {
+	for _, pkg := range r.suite.Only {
+		name := pkg.String()
+		if slices.Contains(r.o.First, name) && !slices.ContainsFunc(r.result.Failed, func(f review.FailedTest) bool { return f.Name == name }) {
+			r.result.Mended = append(r.result.Mended, name)
+		}
+	}
+	slices.Sort(r.result.Mended)
 }
 
 // run is one call of [Run].

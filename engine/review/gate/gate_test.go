@@ -224,3 +224,14 @@ func TestWhoEndsTheContextGetsNoResult(t *testing.T) {
 		t.Errorf("%+v, %v", r, err)
 	}
 }
+
+// Who knows which tests failed before hears which of them passed.
+func TestWhatFailedBeforeAndPassesIsSaid(t *testing.T) {
+	base := load(t, with(pack(), "app_test.rego", "package app_test\n\ntest_allow if nothing.is.here\n"), side{})
+	first := []string{"data.app_test", "data.app_test.test_allow", "data.app_test.test_deny", "data.lib_test.test_admin"}
+	candidate := load(t, with(pack(), "app_test.rego", pack()["app_test.rego"]+"\ntest_new if false\n"), base)
+	r := run(t, base, candidate, gate.Options{First: append(first, "data.app_test.test_new")})
+	if want := first[:3]; !slices.Equal(r.Mended, want) || len(r.Failed) != 1 {
+		t.Errorf("%q are mended, want %q; %q fail", r.Mended, want, names(r))
+	}
+}

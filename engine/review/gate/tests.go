@@ -91,6 +91,8 @@ func (r *run) some(ctx context.Context, tests []test) error {
 		default:
 			if r.result.Ran++; one.Fail || one.Error != nil {
 				r.failed = append(r.failed, one)
+			} else if name := Name(one); slices.Contains(r.o.First, name) {
+				r.result.Mended = append(r.result.Mended, name)
 			}
 		}
 	}
