@@ -11,6 +11,9 @@ SEED      = 0
 # How many random sequences of edits, orders, kills and restarts safety compares with the model.
 SEQUENCES = 1000
 
+# How many agents the fleets that bench-fleet measures have. A broker and its agents need a file for each.
+SIZES = 100,1000,5000,10000
+
 # The opa that bench-peers measures is the version that the sidecar embeds.
 OPA = $(shell go list -m -f '{{.Version}}' github.com/open-policy-agent/opa)
 
@@ -54,6 +57,9 @@ bench: ## every benchmark, with its allocations; some: ARGS='-bench=Decide -coun
 
 bench-review: ## 10,000 records on 1,000 modules by the reviewer, and what live decisions notice of it, as ratios to quiet
 	go test ./cmd/internal/reviewer -run='^$$' -bench='Review|Live' -benchtime=3x $(ARGS)
+
+bench-fleet: ## measure fleets of SIZES=100,1000,5000,10000 agents at a broker, minutes each; as JSON too: JSON=FILE
+	go test ./cmd/internal/fleetproof -run='^TestBench$$' -count=1 -timeout=0 -v -args -sizes=$(SIZES) $(if $(JSON),-json=$(abspath $(JSON)))
 
 bench-peers: build ## measure this sidecar beside opa, about 40 minutes; more: ARGS='-full -json FILE'; decisions alone: ARGS='-only decide'
 	GOBIN=$(CURDIR)/bin/peers go install github.com/open-policy-agent/opa@$(OPA)
@@ -127,4 +133,4 @@ readme:
 	.ci/readme.sh
 
 .NOTPARALLEL:
-.PHONY: bench-review attack hostile comments docs help build run test race clients fuzz bench bench-peers sameness safety probe soak fmt vet lint ci hooks clean formatted tidy paths cross readme
+.PHONY: bench-review bench-fleet attack hostile comments docs help build run test race clients fuzz bench bench-peers sameness safety probe soak fmt vet lint ci hooks clean formatted tidy paths cross readme

@@ -66,10 +66,13 @@ func (c *Channel) Publish(ctx context.Context, files delta.Set, change func(*rec
 	return r, nil
 }
 
-// Rest moves everybody to the base again.
-func (c *Channel) Rest(ctx context.Context) (*record.Record, error) {
+// Rest moves everybody to the base again. change is as for [Channel.Publish].
+func (c *Channel) Rest(ctx context.Context, change func(*record.Record)) (*record.Record, error) {
 	r := &record.Record{
 		Channel: c.Name, State: record.Active, Target: c.Base, Cohort: record.Everybody(), Epoch: record.NextEpoch(c.Epoch, time.Now()),
+	}
+	if change != nil {
+		change(r)
 	}
 	if err := Move(ctx, c.js, r, nil, c.Signers...); err != nil {
 		return nil, err

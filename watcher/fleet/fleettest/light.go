@@ -23,8 +23,8 @@ type Light struct {
 	Channel string
 	ID      string
 	Keys    *record.Keys
-	Agents  int                          // how many fetch at the same time
-	Refuse  func(revision string) string // why it does not take a release; empty: it does. Nil: it takes all
+	Agents  int                    // how many fetch at the same time
+	Refuse  atomic.Pointer[string] // the revision that it does not take; nil: it takes all
 
 	Epoch  atomic.Uint64 // of the newest record that it acknowledged
 	Serves atomic.Pointer[string]
@@ -152,10 +152,8 @@ func (l *Light) follow(ctx context.Context, o *record.Opened, wanted record.Rele
 	if wanted.Revision == l.serves() {
 		return ""
 	}
-	if l.Refuse != nil {
-		if why := l.Refuse(wanted.Revision); why != "" {
-			return why
-		}
+	if bad := l.Refuse.Load(); bad != nil && *bad == wanted.Revision {
+		return "it refuses this one"
 	}
 	from, fromName, packed := l.files, l.serves(), o.Delta
 	if fromName != o.Base.Revision || fromName == "" || wanted != o.Target || len(packed) == 0 {

@@ -26,12 +26,7 @@ func TestLightAgentsFollow(t *testing.T) {
 	const n = 20
 	crowd := fleettest.NewCrowd(n, "prod", keys)
 	bad := fleettest.Revision(files("package bad"))
-	crowd.Agents[3].Refuse = func(revision string) string {
-		if revision == bad {
-			return "no"
-		}
-		return ""
-	}
+	crowd.Agents[3].Refuse.Store(&bad)
 	crowd.Run(t, broker.URL())
 	publish := func(text string, change func(*record.Record)) string {
 		t.Helper()
