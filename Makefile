@@ -8,7 +8,7 @@ ARGS     =
 DECISIONS = 1000000
 SEED      = 0
 
-# How many random sequences of edits, orders, kills and restarts safety compares with the model.
+# How many random sequences of edits, orders, kills and restarts safety compares with the model, and fleet-long tries.
 SEQUENCES = 1000
 
 # How many agents the fleets that bench-fleet measures have. A broker and its agents need a file for each.
@@ -72,6 +72,9 @@ sameness: ## compare DECISIONS=1000000 decisions by generated policies with OPA'
 safety: ## compare SEQUENCES=1000 random sequences of edits, orders, kills and restarts with the model, minutes; once more: SEED=N
 	go test ./engine/control -run=WhatTheModelSays -count=1 -timeout=0 -sequences=$(SEQUENCES) -seed=$(SEED)
 
+fleet-long: ## SEQUENCES=1000 random sequences of publishes, kills, partitions and restarts of a fleet, 6 s each; once more: SEED=N
+	go test ./cmd/internal/fleetproof -count=1 -timeout=0 -v -args -sequences=$(SEQUENCES) -seed=$(SEED)
+
 probe: ## search for the differences of every edit of the corpus, and of mutants of the default pack, minutes
 	go test ./engine/review/probe -run="ToldApart|Closed" -count=1 -timeout=0 -v -all
 
@@ -133,4 +136,4 @@ readme:
 	.ci/readme.sh
 
 .NOTPARALLEL:
-.PHONY: bench-review bench-fleet attack hostile comments docs help build run test race clients fuzz bench bench-peers sameness safety probe soak fmt vet lint ci hooks clean formatted tidy paths cross readme
+.PHONY: bench-review bench-fleet fleet-long attack hostile comments docs help build run test race clients fuzz bench bench-peers sameness safety probe soak fmt vet lint ci hooks clean formatted tidy paths cross readme
