@@ -127,6 +127,8 @@ func (s *Server) opaRoutes() []route {
 	a := &opa.API{
 		Serving: s.serving, Begin: s.beginDataDecision, MayRead: s.mayRead, StrictBuiltinErrors: s.cfg.StrictBuiltinErrors,
 		Elsewhere: s.cfg.Elsewhere, DecisionsElsewhere: s.cfg.DecisionsElsewhere, Logged: s.cfg.Decisions != nil,
+
+		DefaultDecision: s.cfg.DefaultDecision,
 	}
 	routes := []route{{pattern: "/health", access: gate.Open, methods: get, handle: plain(a.Health(s.health))}}
 	for _, r := range []struct {

@@ -69,6 +69,8 @@ type Config struct {
 	// error may be a [*GuardrailConflict]. Nil: 503.
 	ChangeGuardrail func(context.Context, GuardrailChange) (now GuardrailConfig, live bool, err error)
 
+	DefaultDecision engine.Path // that POST of / makes; empty: system/main
+
 	AuthZEN   engine.Path        // the document that decides AuthZEN's evaluations; empty: authzen/allow
 	Decisions *decisionlog.Log   // nil: decisions are not logged
 	Recorder  *recorder.Recorder // nil: decisions are not recorded

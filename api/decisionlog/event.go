@@ -12,6 +12,7 @@ import (
 
 	"defenseclaw/api/internal/decision"
 	"defenseclaw/engine"
+	opabundle "defenseclaw/engine/bundle"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/util"
@@ -137,7 +138,7 @@ func (l *Log) bare(r *record) *event {
 	q := &r.question
 	e := &event{
 		Labels: l.labels, DecisionID: q.ID, BatchDecisionID: q.BatchID,
-		Bundles: map[string]bundle{"defenseclaw": {r.generation.Revision()}}, Query: r.query,
+		Bundles: l.bundlesOf(r.generation), Query: r.query,
 		Error: decision.ErrorObject(r.answer.Err), RequestedBy: q.RequestedBy, Timestamp: r.ended,
 		Metrics: map[string]any{"timer_rego_query_eval_ns": r.duration.Nanoseconds()},
 	}
@@ -156,6 +157,25 @@ func (l *Log) bare(r *record) *event {
 		}
 	}
 	return e
+}
+
+// bundlesOf names what decided: the content, and the versions of the bundles that it was made of.
+func (l *Log) bundlesOf(g *engine.Generation) map[string]bundle {
+	if l.decidedBy.revision != g.Revision() || l.decidedBy.bundles == nil {
+		all := map[string]bundle{}
+		for name, revision := range opabundle.Revisions(g.Data()) {
+			all[name] = bundle{revision}
+		}
+		all["defenseclaw"] = bundle{g.Revision()}
+		l.decidedBy = decidedBy{g.Revision(), all}
+	}
+	return l.decidedBy.bundles
+}
+
+// decidedBy are the bundles of a generation, which are the same from one event to the next.
+type decidedBy struct {
+	revision string
+	bundles  map[string]bundle
 }
 
 // pathText formats a path as in the URL of a request.

@@ -16,6 +16,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"net/http"
 	"net/url"
 	"os"
 	"sync/atomic"
@@ -60,8 +62,13 @@ type Config struct {
 	SecretNames []string // more names whose values are erased: those of fields that contain one
 	PlainNames  []string // names whose values are logged, although they look like names of secrets
 
-	Version string      // of the program, one of the labels
-	Logger  *zap.Logger // logs why events are dropped, at most once a minute for each reason; nil: none
+	// Post sends a chunk to the service instead of a request to URL, which then only names it. Nil: a request is sent.
+	Post func(ctx context.Context, chunk []byte) (*http.Response, error)
+
+	Labels  map[string]string // of every event, in addition to the program's own, which are id and version
+	ID      string            // the label; empty: a random one
+	Version string            // of the program, one of the labels
+	Logger  *zap.Logger       // logs why events are dropped, at most once a minute for each reason; nil: none
 }
 
 // Limits without a setting.
@@ -83,9 +90,10 @@ type Log struct {
 	file   *timberjack.Logger // nil: none
 	upload *uploader          // nil: none
 
-	policies policies // of the last event; used by the writing goroutine only, as are the names
-	names    *names
-	envoy    envoy
+	decidedBy decidedBy // as policies
+	policies  policies  // of the last event; used by the writing goroutine only, as are the names
+	names     *names
+	envoy     envoy
 	counts
 }
 
@@ -115,10 +123,12 @@ func New(cfg Config) (*Log, error) {
 		return nil, fmt.Errorf("decision log: a limit is negative, or the upload limit is below %d bytes", minChunkBytes)
 	}
 	l := &Log{
-		cfg: cfg, labels: map[string]string{"id": uuid.NewString()}, queue: make(chan *record, maxQueued),
+		cfg: cfg, labels: map[string]string{}, queue: make(chan *record, maxQueued),
 		counts: counts{logger: cfg.Logger},
 		names:  newNames(cfg.SecretNames, cfg.PlainNames), envoy: newEnvoy(cfg.EnvoyHeaders, cfg.EnvoyBodies),
 	}
+	maps.Copy(l.labels, cfg.Labels)
+	l.labels["id"] = cmp.Or(cfg.ID, uuid.NewString())
 	if cfg.Version != "" {
 		l.labels["version"] = cfg.Version
 	}

@@ -42,14 +42,17 @@ type uploader struct {
 }
 
 func newUploader(cfg Config, u *url.URL, c *counts) *uploader {
-	target := u.JoinPath("logs")
-	if cfg.Partition != "" {
+	target := u
+	if cfg.Post == nil {
+		target = u.JoinPath("logs")
+	}
+	if cfg.Post == nil && cfg.Partition != "" {
 		target = target.JoinPath(cfg.Partition)
 	}
 	transport := http.DefaultTransport.(*http.Transport).Clone() //nolint:errcheck,forcetypeassert // net/http says so
 	return &uploader{
 		cfg: cfg, target: target, counts: c, chunks: chunker{limit: cfg.UploadBytes, rawBytes: cfg.UploadBytes},
-		client: &http.Client{Transport: transport, Timeout: requestTimeout, CheckRedirect: func(*http.Request, []*http.Request) error {
+		client: &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error {
 			return http.ErrUseLastResponse // following it as a GET would lose the events
 		}},
 		ready: make(chan struct{}, 1),
@@ -199,16 +202,9 @@ var errTooLarge = errors.New("a single event exceeds the size limit of an upload
 
 // post sends a chunk. invalid means that the service will never accept it.
 func (u *uploader) post(ctx context.Context, chunk []byte) (invalid bool, _ error) {
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, u.target.String(), bytes.NewReader(chunk))
-	if err != nil {
-		return false, fmt.Errorf("upload events: %w", err)
-	}
-	r.Header.Set("Content-Type", "application/json")
-	r.Header.Set("Content-Encoding", "gzip")
-	if u.cfg.Token != "" {
-		r.Header.Set("Authorization", "Bearer "+u.cfg.Token)
-	}
-	answer, err := u.client.Do(r)
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	answer, err := u.send(ctx, chunk)
 	if err != nil {
 		return false, fmt.Errorf("upload events: %w", err)
 	}
@@ -221,6 +217,22 @@ func (u *uploader) post(ctx context.Context, chunk []byte) (invalid bool, _ erro
 		u.counts.logger.Debug("the response to an upload is incomplete", zap.Error(err)) // the upload was accepted
 	}
 	return false, nil
+}
+
+func (u *uploader) send(ctx context.Context, chunk []byte) (*http.Response, error) {
+	if u.cfg.Post != nil {
+		return u.cfg.Post(ctx, chunk)
+	}
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, u.target.String(), bytes.NewReader(chunk))
+	if err != nil {
+		return nil, err
+	}
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("Content-Encoding", "gzip")
+	if u.cfg.Token != "" {
+		r.Header.Set("Authorization", "Bearer "+u.cfg.Token)
+	}
+	return u.client.Do(r)
 }
 
 // invalidStatuses are the statuses that mean that a retry would fail too.

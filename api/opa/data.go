@@ -13,7 +13,7 @@ import (
 	"github.com/open-policy-agent/opa/v1/server/writer"
 )
 
-// defaultDecision is the path that POST / decides, the default of OPA.
+// defaultDecision is the path that POST / decides unless another is set, as in OPA.
 var defaultDecision = engine.Path{"system", "main"}
 
 // dataAnswer is [types.DataResponseV1] with the generation in its provenance.
@@ -42,9 +42,13 @@ func (a *API) DataV0() http.Handler {
 	}, http.MethodPost)
 }
 
-// Default answers POST of / with the default decision, system.main, in the form of [API.DataV0].
+// Default answers POST of / with the default decision in the form of [API.DataV0].
 func (a *API) Default() http.Handler {
-	return a.handler(func(x *exchange) { x.dataV0(defaultDecision, nil) }, http.MethodPost)
+	path := a.DefaultDecision
+	if len(path) == 0 {
+		path = defaultDecision
+	}
+	return a.handler(func(x *exchange) { x.dataV0(path, nil) }, http.MethodPost)
 }
 
 func (x *exchange) data() {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"defenseclaw/engine"
+	opabundle "defenseclaw/engine/bundle"
 
 	"github.com/open-policy-agent/opa/v1/metrics"
 	"github.com/open-policy-agent/opa/v1/server/types"
@@ -96,10 +97,15 @@ func (x *exchange) provenance() *provenance {
 	if !x.flag(types.ParamProvenanceV1) {
 		return nil
 	}
+	bundles := map[string]types.ProvenanceBundleV1{}
+	for name, revision := range opabundle.Revisions(x.g.Data()) {
+		bundles[name] = types.ProvenanceBundleV1{Revision: revision}
+	}
+	bundles["defenseclaw"] = types.ProvenanceBundleV1{Revision: x.g.Revision()}
 	return &provenance{
 		ProvenanceV1: types.ProvenanceV1{
 			Version: version.Version, Vcs: version.Vcs, Hostname: version.Hostname,
-			Bundles: map[string]types.ProvenanceBundleV1{"defenseclaw": {Revision: x.g.Revision()}},
+			Bundles: bundles,
 		},
 		Timestamp: version.Timestamp, Generation: x.g.Number(),
 	}

@@ -52,6 +52,8 @@ type API struct {
 	// explanation. Nil: everyone may have everything.
 	MayRead func(r *http.Request, g *engine.Generation, path engine.Path, explained bool) error
 
+	DefaultDecision engine.Path // that POST of / makes; empty: system/main
+
 	Elsewhere          Elsewhere // evaluates queries and partial evaluations; nil: they are evaluated here
 	DecisionsElsewhere bool      // Elsewhere also evaluates decisions that are observed, as the generations do others
 	Logged             bool      // whoever Begin tells wants inputs and results

@@ -18,8 +18,9 @@ import (
 
 // Limits of one bundle.
 type Limits struct {
-	Bytes int64 // of all files, unpacked; 0: 1 GiB
-	Files int   // 0: 100,000
+	Bytes     int64 // of all files, unpacked; 0: 1 GiB
+	FileBytes int64 // of one of them; 0: as many as all
+	Files     int   // 0: 100,000
 }
 
 const (
@@ -87,6 +88,9 @@ func Read(ctx context.Context, in io.Reader, limits Limits, verify func(signatur
 		if name == SignaturesName {
 			b.Signatures = content
 			continue
+		}
+		if limits.FileBytes > 0 && int64(len(content)) > limits.FileBytes {
+			return nil, fmt.Errorf("%s has %d bytes: %w; %d were expected at most", name, len(content), ErrTooLarge, limits.FileBytes)
 		}
 		all = append(all, File{name, content})
 	}

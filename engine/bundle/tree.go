@@ -66,6 +66,11 @@ func Tree(bundles map[string]*Bundle) (fs.FS, error) {
 		return nil, fmt.Errorf("%s: data.system.bundles is for the manifests of the bundles", path.Base(own))
 	}
 	files[own] = manifests
+	if !slices.ContainsFunc(slices.Collect(maps.Keys(files)), isPolicy) {
+		// What holds no policy at all is refused elsewhere, since most often it is the wrong directory. Bundles of data alone
+		// are meant so.
+		files[path.Join(below, "system", "bundles.rego")] = []byte("package system\n")
+	}
 	return memfs.New(sorted(files)), nil
 }
 

@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"maps"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -24,8 +25,23 @@ import (
 // Config says what a [Release] trusts.
 type Config struct {
 	Keys  []Key            // at least one, each with a name of its own
-	Scope string           // that signatures must have. Required.
+	Scope string           // that signatures must have. Required, unless Bundle is set.
 	Now   func() time.Time // nil: the clock
+
+	Bundle *BundleConfig // nil: bundles are verified as directories are
+}
+
+// BundleConfig says what else OPA's configuration can say about the signature of a bundle.
+type BundleConfig struct {
+	// Scopes are those that signatures have to have where [Config.Scope] is empty, by the names of the keys. An empty one, or
+	// none, means that they have to have none.
+	Scopes map[string]string
+	// KeyID is the key that has to have signed, whichever the signature names. Empty: it names one.
+	KeyID string
+	// Exclude are patterns, as those of [filepath.Match], of files that nobody has to have signed.
+	Exclude []string
+	// Optional takes bundles that have no signature at all.
+	Optional bool
 }
 
 // Release verifies directories by their file of signatures. Safe for concurrent use.
@@ -33,6 +49,8 @@ type Release struct {
 	keys  map[string]Key
 	scope string
 	now   func() time.Time
+
+	bundle BundleConfig
 
 	mu   sync.Mutex
 	last map[string]compared // what was found to be as listed last, by path
@@ -46,12 +64,15 @@ type compared struct {
 
 // NewRelease makes a Release.
 func NewRelease(cfg Config) (*Release, error) {
-	if cfg.Scope == "" {
+	if cfg.Scope == "" && cfg.Bundle == nil {
 		return nil, errors.New("a scope is required: the same key may sign for other purposes")
 	}
 	r := &Release{keys: map[string]Key{}, scope: cfg.Scope, now: cfg.Now}
 	if r.now == nil {
 		r.now = time.Now
+	}
+	if cfg.Bundle != nil {
+		r.bundle = *cfg.Bundle
 	}
 	for _, k := range cfg.Keys {
 		if _, twice := r.keys[k.ID]; twice {
@@ -62,7 +83,34 @@ func NewRelease(cfg Config) (*Release, error) {
 	if len(r.keys) == 0 {
 		return nil, errors.New("a key is required")
 	}
+	if _, known := r.keys[r.bundle.KeyID]; r.bundle.KeyID != "" && !known {
+		return nil, fmt.Errorf("the key %q is not among the keys", r.bundle.KeyID)
+	}
+	for _, pattern := range r.bundle.Exclude {
+		if _, err := filepath.Match(pattern, ""); err != nil {
+			return nil, fmt.Errorf("the pattern %q: %w", pattern, err)
+		}
+	}
 	return r, nil
+}
+
+// scopeOf is the scope that a signature of a key has to have.
+func (r *Release) scopeOf(id string) string {
+	if r.scope == "" {
+		return r.bundle.Scopes[id]
+	}
+	return r.scope
+}
+
+// Optional reports whether bundles are taken that nobody signed.
+func (r *Release) Optional() bool { return r.bundle.Optional }
+
+// excluded reports whether nobody has to have signed a file.
+func (r *Release) excluded(name string) bool {
+	return slices.ContainsFunc(r.bundle.Exclude, func(pattern string) bool {
+		match, _ := filepath.Match(pattern, name) // NewRelease says what is wrong with it
+		return match
+	})
 }
 
 // Trusts reports whether a key of that fingerprint is one of r's.

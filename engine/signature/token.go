@@ -44,20 +44,24 @@ func (r *Release) verifyToken(content []byte) (listed, error) {
 	if err != nil {
 		return listed{}, err
 	}
+	if r.bundle.KeyID != "" {
+		id = r.bundle.KeyID
+	}
 	key, ok := r.keys[id]
+	scope := r.scopeOf(id)
 	switch {
 	case id == "":
 		return listed{}, errors.New("the signature names no key: sign with a key id")
 	case !ok:
 		return listed{}, fmt.Errorf("it is signed with the key %q, which is not trusted; trusted is %s", id, strings.Join(slices.Sorted(maps.Keys(r.keys)), ", "))
-	case body.Scope == nil || *body.Scope == "":
-		return listed{}, fmt.Errorf("the signature of the key %q has no scope; %q was expected", id, r.scope)
-	case *body.Scope != r.scope:
-		return listed{}, fmt.Errorf("the key %q signed it for the scope %q; %q was expected", id, *body.Scope, r.scope)
+	case scope != "" && (body.Scope == nil || *body.Scope == ""):
+		return listed{}, fmt.Errorf("the signature of the key %q has no scope; %q was expected", id, scope)
+	case body.Scope != nil && *body.Scope != scope:
+		return listed{}, fmt.Errorf("the key %q signed it for the scope %q; %q was expected", id, *body.Scope, scope)
 	}
 	files, err := bundle.VerifyBundleSignature(
 		bundle.SignaturesConfig{Signatures: []string{token}},
-		bundle.NewVerificationConfig(map[string]*keys.Config{id: {Key: key.text, Algorithm: key.Algorithm}}, "", r.scope, nil))
+		bundle.NewVerificationConfig(map[string]*keys.Config{id: {Key: key.text, Algorithm: key.Algorithm}}, id, scope, nil))
 	if err != nil { // OPA's message says what its library does
 		return listed{}, fmt.Errorf("it is not what the key %q signed with %s", id, key.Algorithm)
 	}

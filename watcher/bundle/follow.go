@@ -21,7 +21,7 @@ const (
 
 // follow asks for one bundle until ctx ends.
 func (s *Source) follow(ctx context.Context, name string, get Get) {
-	failures, waits := 0, true // as long as nothing is known, the server is offered to wait
+	pace, failures, waits := s.paceOf(name), 0, true // as long as nothing is known, the server is offered to wait
 	for {
 		sent := time.Now()
 		answer, err := s.ask(ctx, name, get, waits)
@@ -34,12 +34,12 @@ func (s *Source) follow(ctx context.Context, name string, get Get) {
 			default:
 			}
 		}
-		pause := around(s.cfg.Poll)
+		pause := between(pace.Min, pace.Max)
 		switch {
 		case err != nil:
-			pause = max(s.backoff(failures), answer.retryAfter)
+			pause = max(backoff(failures, pace.Max), answer.retryAfter)
 			failures++
-		case answer.waits && s.cfg.LongPoll > 0:
+		case answer.waits && pace.LongPoll > 0:
 			pause, failures = max(0, shortestLongPoll-time.Since(sent)), 0
 		default:
 			failures = 0
@@ -49,6 +49,18 @@ func (s *Source) follow(ctx context.Context, name string, get Get) {
 			return
 		}
 	}
+}
+
+// paceOf is the pace of a bundle.
+func (s *Source) paceOf(name string) Pace {
+	p := s.cfg.Pace[name]
+	if p.Max == 0 {
+		p.Min, p.Max = s.cfg.Poll/2, s.cfg.Poll*3/2
+	}
+	if p.LongPoll == 0 {
+		p.LongPoll = s.cfg.LongPoll
+	}
+	return p
 }
 
 // shortestLongPoll keeps a server that says it waits and does not from being asked without a pause.
@@ -72,9 +84,9 @@ type version struct {
 // ask sends one request. An error means that the server did not say whether there are news.
 func (s *Source) ask(ctx context.Context, name string, get Get, mayWait bool) (answer, error) {
 	timeout, prefer := requestTimeout, "modes=snapshot"
-	if mayWait && s.cfg.LongPoll > 0 {
-		timeout += s.cfg.LongPoll
-		prefer += ";wait=" + strconv.Itoa(int(s.cfg.LongPoll.Seconds()))
+	if wait := s.paceOf(name).LongPoll; mayWait && wait > 0 {
+		timeout += wait
+		prefer += ";wait=" + strconv.Itoa(int(wait.Seconds()))
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
@@ -99,7 +111,7 @@ func (s *Source) ask(ctx context.Context, name string, get Get, mayWait bool) (a
 		return a, nil
 	default:
 		a.retryAfter = min(retryAfter(response.Header, time.Now()), maxRetryAfter)
-		return a, fmt.Errorf("the server answered %s", response.Status)
+		return a, &StatusError{response.StatusCode, response.Status}
 	}
 }
 
@@ -135,40 +147,47 @@ func (s *Source) note(name string, sent time.Time, a answer, err error) (changed
 	s.mu.Lock()
 	b, v := s.bundles[name], a.version
 	before := b.health
-	b.health.Error = ""
+	b.health.Error, b.health.Status, b.health.Times.Requested = "", 0, sent.UTC()
 	if err != nil {
 		b.health.Error = err.Error()
+		if refusal, ok := errors.AsType[*StatusError](err); ok {
+			b.health.Status = refusal.Code
+		}
 	} else {
-		b.contact = sent
+		b.contact, b.health.Times.Answered = sent, sent.UTC()
 	}
 	if v != nil && !sent.Before(b.newest) {
 		b.newest = sent
 		b.health.ETag, b.health.Refused = v.etag, ""
 		b.health.Fetched++
 		b.health.Bytes += v.bytes
+		b.health.Size = v.bytes
 		if v.refused != nil {
 			b.health.Refused = v.refused.Error()
 		} else {
 			b.unpacked, changed = v.unpacked, true
+			b.health.Times.Fetched = time.Now().UTC()
 			s.plant()
 		}
 	}
 	now := b.health
 	s.mu.Unlock()
+	before.Times = now.Times
 	if s.cfg.Changed != nil && now != before {
 		s.cfg.Changed(name, now)
 	}
 	return changed
 }
 
-// around is a time from half to one and a half of a pause, so that many that began together do not go on together.
-func around(pause time.Duration) time.Duration {
-	return pause/2 + rand.N(pause+1)
+// between is a random time, so that many that began together do not go on together.
+func between(shortest, longest time.Duration) time.Duration {
+	return shortest + rand.N(max(0, longest-shortest)+1)
 }
 
 // backoff is the pause after one more error.
-func (s *Source) backoff(failures int) time.Duration {
-	return around(min(firstPause<<min(failures, 20), s.cfg.Poll))
+func backoff(failures int, most time.Duration) time.Duration {
+	pause := min(firstPause<<min(failures, 20), most)
+	return between(pause/2, pause*3/2)
 }
 
 // retryAfter is what a server asks for: seconds or a date; 0 without it.

@@ -33,12 +33,20 @@ type Config struct {
 	LongPoll time.Duration  // that a server is asked to wait for news; default [DefaultLongPoll]; negative: not at all
 	MaxBytes int64          // of one bundle as it is sent; default [DefaultMaxBytes]
 
+	Pace map[string]Pace // of single bundles, by name, where it is not as above
+
 	// Unpack reads one bundle, which the server calls etag. It is called from several goroutines. Required.
 	Unpack func(ctx context.Context, name, etag string, in io.Reader) (Unpacked, error)
 	// Tree makes one directory of what was unpacked, by the names of the bundles. Required.
 	Tree func(map[string]Unpacked) (fs.FS, error)
 	// Changed is told when a bundle's [Health] has changed other than in its times. It must not block. Nil: nothing is told.
 	Changed func(name string, h Health)
+}
+
+// Pace says when one bundle is asked for. Zero fields mean what [Config] says of all.
+type Pace struct {
+	Min, Max time.Duration // between two requests that are not answered late on purpose
+	LongPoll time.Duration // as in [Config]
 }
 
 // Unpacked is what Unpack makes of a bundle: any value.
@@ -52,7 +60,25 @@ type Health struct {
 	Error   string        // why the last request was not answered, or not with a bundle; empty if it was
 	Refused string        // why the last version that was sent was not taken; empty if it was
 	Contact time.Duration // since the last request that was answered with a version or with no news; 0: never
+	Size    uint64        // bytes of the last version that was sent
+	Status  int           // that the server answered instead of a bundle, in HTTP; 0: none, or Error says what was wrong
+	Times   Times
 }
+
+// Times are when things happened to a bundle, by the clock. Zero: never.
+type Times struct {
+	Requested time.Time // the last request was sent
+	Answered  time.Time // the last request that was answered with a version or with no news was sent
+	Fetched   time.Time // the last version that could be unpacked had come
+}
+
+// StatusError is what a server answered instead of a bundle.
+type StatusError struct {
+	Code int
+	Text string
+}
+
+func (e *StatusError) Error() string { return "the server answered " + e.Text }
 
 // ErrNotFetched is wrapped by the error of [Source.FS] before every bundle was fetched once.
 var ErrNotFetched = errors.New("not fetched yet")

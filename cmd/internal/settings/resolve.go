@@ -53,6 +53,9 @@ func (r *Reader) read(config func(path string) (configFile, error)) (*Snapshot, 
 	set.credentials, set.legacyToken = r.getenv("CREDENTIALS_DIRECTORY"), r.getenv(legacyTokenVariable)
 	from.dotEnv, _ = os.ReadFile(set.envFile()) // Token says what is wrong with it
 	snapshot.dotEnv = from.dotEnv
+	if from.opa, err = set.readOPA(from); err != nil {
+		return snapshot, err
+	}
 	var wrong []error
 	for _, setting := range table(set) {
 		f := from.find(setting)
@@ -75,7 +78,14 @@ type sources struct {
 	getenv    func(string) string
 	config    configFile
 	configDir string
-	dotEnv    []byte // .env in the data directory
+	dotEnv    []byte            // .env in the data directory
+	opa       map[string]string // of settings in OPA's configuration, by their keys
+}
+
+// lookUp finds a variable. One that is empty is as one that is not set: the two cannot be told apart here.
+func (from sources) lookUp(name string) (string, bool) {
+	value := from.getenv(name)
+	return value, value != ""
 }
 
 func (s Setting) resolve(f found) error {
@@ -120,6 +130,10 @@ func (from sources) find(s Setting) found {
 		if v := from.config.lookUp(s.Key); v != "" {
 			f.text, f.source, f.configDir = v, s.Key+" in config.yaml", from.configDir
 			f.named = from.config.place(from.configDir, s.Key) + ": " + s.Key
+			return f
+		}
+		if v, ok := from.opa[s.Key]; ok {
+			f.text, f.source = v, s.Key+" in OPA's configuration"
 		}
 	}
 	return f

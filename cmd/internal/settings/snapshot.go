@@ -70,7 +70,7 @@ func (s *Snapshot) Over(serving *Snapshot) (next *Snapshot, applied, waiting []C
 	}
 	next.adoptJudge()
 	next.Settings.PolicyDir, next.Settings.PolicyFrom, next.Settings.PolicyWhy = old.PolicyDir, old.PolicyFrom, old.PolicyWhy // found once
-	next.Settings.Source.URL = old.Source.URL
+	next.Settings.Source.URL, next.Settings.Source.OPA = old.Source.URL, old.Source.OPA
 	return next, applied, waiting, errors.Join(wrong...)
 }
 

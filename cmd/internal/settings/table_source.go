@@ -5,8 +5,11 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"path/filepath"
 	"strings"
 	"time"
+
+	"defenseclaw/cmd/internal/opaconfig"
 )
 
 // Source is where policy comes from if not from a directory.
@@ -16,6 +19,10 @@ type Source struct {
 	CA    string        // a file with the certificates that sign the server's; empty: the system's
 	Poll  time.Duration // between two looks
 
+	// OPA is what the file of --opa-config says; nil without one.
+	OPA *opaconfig.Config
+
+	opaFile string
 	place   string // as it was given
 	foundIn string // the flag, variable or key that sets it; empty: none does
 }
@@ -26,6 +33,10 @@ func sourcing(s *Settings) []Setting {
 		{
 			Flag: "source", Env: "DEFENSECLAW_SOURCE", Key: "source.url", value: sourced(&s.Source.foundIn, text(&s.Source.place)),
 			Help: "serve the policy bundle at `URL`, https://… or oci://REGISTRY/REPOSITORY:TAG, and follow it; a directory means the same as --policy-dir",
+		},
+		{
+			Flag: "opa-config", Env: "DEFENSECLAW_OPA_CONFIG", Key: "source.opa_config", value: path(&s.Source.opaFile),
+			Help: "follow the bundles, send the status and log the decisions that `FILE` says, in the format of opa run -c; what of it is not taken refuses the start",
 		},
 		{
 			Flag: "source-creds", Env: "DEFENSECLAW_SOURCE_CREDS", Key: "source.creds", value: path(&s.Source.Creds),
@@ -53,6 +64,9 @@ func (s Settings) Place() string {
 // chooseSource reports whether a source is set that is no directory, and takes one that is.
 func (s *Settings) chooseSource() (bool, error) {
 	given := s.Source.place
+	if s.Source.OPA != nil && len(s.Source.OPA.Bundles) > 0 {
+		return true, s.chooseBundles()
+	}
 	if given == "" {
 		return false, nil
 	}
@@ -80,6 +94,39 @@ func (s *Settings) chooseSource() (bool, error) {
 	s.Source.URL = given
 	s.PolicyFrom, s.PolicyWhy = PolicySourced, "set by "+s.Source.foundIn
 	return true, nil
+}
+
+// OPAScheme begins the place of bundles that OPA's configuration names; its file follows.
+const OPAScheme = "opa-config"
+
+// chooseBundles follows what OPA's configuration says.
+func (s *Settings) chooseBundles() error {
+	for key, value := range map[string]string{s.Source.foundIn: s.Source.place, s.policySource: s.PolicyDir} {
+		if value != "" {
+			return fmt.Errorf("%s has bundles, and %s is set: one of them was expected", s.Source.opaFile, key)
+		}
+	}
+	s.Source.URL = OPAScheme + "://" + filepath.ToSlash(s.Source.OPA.File)
+	s.PolicyFrom, s.PolicyWhy = PolicySourced, "the bundles of "+s.Source.opaFile
+	return nil
+}
+
+// readOPA reads OPA's configuration, if a setting names one.
+func (s *Settings) readOPA(from sources) (map[string]string, error) {
+	for _, row := range sourcing(s) {
+		if row.Flag != "opa-config" {
+			continue
+		}
+		if err := row.resolve(from.find(row)); err != nil || s.Source.opaFile == "" {
+			return nil, err
+		}
+	}
+	config, err := opaconfig.Read(s.Source.opaFile, from.lookUp)
+	if err != nil {
+		return nil, err
+	}
+	s.Source.OPA = config
+	return config.Values(), nil
 }
 
 // sourceSchemes are the schemes of a source that is no directory, each with what a URL of it must have.

@@ -36,6 +36,7 @@ import (
 	"defenseclaw/watcher"
 	"defenseclaw/worker"
 
+	"github.com/google/uuid"
 	"go.uber.org/zap"
 )
 
@@ -54,6 +55,7 @@ type Config struct {
 // Sidecar is one sidecar on one data directory.
 type Sidecar struct {
 	cfg     Config
+	id      string       // of this run, by which decisions and status name it
 	release func() error // unlocks the data directory
 
 	listener      net.Listener
@@ -95,7 +97,7 @@ type Sidecar struct {
 // New acquires the data directory, the token and the addresses, and makes the parts. On an error it
 // releases what it acquired. The caller must run the sidecar that New returns: Run releases the rest.
 func New(cfg Config) (_ *Sidecar, err error) {
-	s := &Sidecar{cfg: cfg, live: newLiveSettings(cfg), who: newWho(cfg.Settings.PolicyDir)}
+	s := &Sidecar{cfg: cfg, id: uuid.NewString(), live: newLiveSettings(cfg), who: newWho(cfg.Settings.PolicyDir)}
 	if s.signed, err = signed.New(cfg.Settings); err != nil {
 		return nil, err
 	}

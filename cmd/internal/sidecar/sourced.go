@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"defenseclaw/api"
+	"defenseclaw/cmd/internal/settings"
 	"defenseclaw/watcher"
 )
 
@@ -33,6 +34,8 @@ var origins = map[string]func(*Sidecar) (origin, error){
 	"http":  newBundleOrigin,
 	"https": newBundleOrigin,
 	"oci":   newOCIOrigin,
+
+	settings.OPAScheme: newConfiguredOrigin,
 }
 
 // makeSource makes what follows the source, if it is no directory.

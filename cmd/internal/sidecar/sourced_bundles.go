@@ -3,8 +3,8 @@ package sidecar
 import (
 	"context"
 	"encoding/json"
+	"io"
 	"io/fs"
-	"net/http"
 	"net/url"
 	"path"
 	"strings"
@@ -16,8 +16,6 @@ import (
 	"defenseclaw/watcher"
 	"defenseclaw/watcher/bundle"
 
-	"github.com/open-policy-agent/opa/v1/logging"
-	"github.com/open-policy-agent/opa/v1/plugins/rest"
 	"go.uber.org/zap"
 )
 
@@ -30,22 +28,30 @@ type bundleOrigin struct {
 }
 
 func newBundleOrigin(s *Sidecar) (origin, error) {
-	set := s.cfg.Settings
-	get, err := getBundle(set.Source)
+	set := s.cfg.Settings.Source
+	get, err := getBundle(set)
 	if err != nil {
 		return nil, err
 	}
-	o := &bundleOrigin{url: set.Source.URL, events: s.events, logger: s.cfg.Logger}
-	name, unpack := bundleName(o.url), s.newUnpacker(o.url)
-	o.bundles, err = bundle.New(bundle.Config{
-		Bundles: map[string]bundle.Get{name: get}, Poll: set.Source.Poll,
-		Unpack: unpack.unpack, Tree: treeOf, Changed: o.report,
-	})
-	if err != nil {
+	return s.followBundles(bundle.Config{Bundles: map[string]bundle.Get{bundleName(set.URL): get}, Poll: set.Poll},
+		map[string]*unpacker{bundleName(set.URL): s.newUnpacker(set.URL)})
+}
+
+// followBundles completes a configuration, whose bundles are read by what unpack has for each.
+func (s *Sidecar) followBundles(cfg bundle.Config, unpack map[string]*unpacker) (origin, error) {
+	o := &bundleOrigin{url: s.cfg.Settings.Source.URL, events: s.events, logger: s.cfg.Logger}
+	cfg.Unpack = func(ctx context.Context, name, etag string, in io.Reader) (bundle.Unpacked, error) {
+		return unpack[name].unpack(ctx, name, etag, in)
+	}
+	cfg.Tree, cfg.Changed = treeOf, o.report
+	var err error
+	if o.bundles, err = bundle.New(cfg); err != nil {
 		return nil, err
 	}
-	if etag, unpacked := unpack.kept(name); unpacked != nil {
-		o.bundles.Adopt(name, etag, unpacked)
+	for name, u := range unpack {
+		if etag, unpacked := u.kept(name); unpacked != nil {
+			o.bundles.Adopt(name, etag, unpacked)
+		}
 	}
 	return o, nil
 }
@@ -80,17 +86,11 @@ func getBundle(set settings.Source) (bundle.Get, error) {
 	if err != nil {
 		return nil, err
 	}
-	client, err := rest.New(text, nil, rest.Logger(logging.NewNoOpLogger()))
+	client, err := newClient("source", text, nil)
 	if err != nil {
 		return nil, err
 	}
-	return func(ctx context.Context, header http.Header) (*http.Response, error) {
-		one := client // a client without headers makes a map of its own for them
-		for name := range header {
-			one = one.WithHeader(name, header.Get(name))
-		}
-		return one.Do(ctx, http.MethodGet, u.RequestURI())
-	}, nil
+	return getWith(client, u.RequestURI()), nil
 }
 
 // FS is an [origin]'s.

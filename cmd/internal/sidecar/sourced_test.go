@@ -4,8 +4,8 @@ import (
 	"archive/tar"
 	"bytes"
 	"compress/gzip"
-	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -58,8 +58,8 @@ func (r *registry) ServeHTTP(w http.ResponseWriter, in *http.Request) {
 	_, _ = w.Write(r.bundle)
 }
 
-// publish makes a bundle of files.
-func (r *registry) publish(t *testing.T, etag string, files ...[2]string) {
+// packed is a bundle of files.
+func packed(t *testing.T, files ...[2]string) []byte {
 	t.Helper()
 	var out bytes.Buffer
 	gz := gzip.NewWriter(&out)
@@ -76,9 +76,16 @@ func (r *registry) publish(t *testing.T, etag string, files ...[2]string) {
 	if err := errors.Join(w.Close(), gz.Close()); err != nil {
 		t.Fatal(err)
 	}
+	return out.Bytes()
+}
+
+// publish makes a bundle of files.
+func (r *registry) publish(t *testing.T, etag string, files ...[2]string) {
+	t.Helper()
+	archive := packed(t, files...)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.bundle, r.etag = out.Bytes(), etag
+	r.bundle, r.etag = archive, etag
 }
 
 func (r *registry) sends() int {
@@ -260,15 +267,42 @@ func TestOnlyABundleThatATrustedKeySignedServes(t *testing.T) {
 // signed is a bundle of one file with its signature, as opa sign makes it.
 func signed(t *testing.T, scope string, file [2]string) [][2]string {
 	t.Helper()
+	return signedFiles(t, scope, file)
+}
+
+func signedFiles(t *testing.T, scope string, files ...[2]string) [][2]string {
+	t.Helper()
 	claims := filepath.Join(t.TempDir(), "claims.json")
 	if err := os.WriteFile(claims, []byte(`{"scope": "`+scope+`"}`), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	sum := sha256.Sum256([]byte(file[1]))
-	files := []opabundle.FileInfo{opabundle.NewFile(file[0], hex.EncodeToString(sum[:]), "SHA-256")}
-	token, err := opabundle.GenerateSignedToken(files, opabundle.NewSigningConfig("a secret that is long enough for this", "HS256", claims), "ours")
+	var infos []opabundle.FileInfo
+	for _, f := range files {
+		infos = append(infos, opabundle.NewFile(f[0], hashOf(t, f), "SHA-256"))
+	}
+	token, err := opabundle.GenerateSignedToken(infos, opabundle.NewSigningConfig("a secret that is long enough for this", "HS256", claims), "ours")
 	if err != nil {
 		t.Fatal(err)
 	}
-	return [][2]string{{".signatures.json", `{"signatures": ["` + token + `"]}`}, file}
+	return append([][2]string{{".signatures.json", `{"signatures": ["` + token + `"]}`}}, files...)
+}
+
+// hashOf is a file's hash, by its value if it has one.
+func hashOf(t *testing.T, file [2]string) string {
+	t.Helper()
+	hasher, err := opabundle.NewSignatureHasher(opabundle.SHA256)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var value any = []byte(file[1])
+	if opabundle.IsStructuredDoc(file[0]) {
+		if err := json.Unmarshal([]byte(file[1]), &value); err != nil {
+			t.Fatal(err)
+		}
+	}
+	sum, err := hasher.HashFile(value)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return hex.EncodeToString(sum)
 }

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
+	"slices"
 
 	"defenseclaw/cmd/internal/signed"
 	"defenseclaw/engine"
@@ -38,7 +40,7 @@ func (u *unpacker) unpack(ctx context.Context, name, etag string, in io.Reader) 
 	if err != nil {
 		u.logger.Warn("the bundle is not kept for the next start", zap.String("bundle", name), zap.Error(err))
 	}
-	unpacked, err := u.read(ctx, io.TeeReader(in, keep))
+	unpacked, err := u.read(ctx, name, io.TeeReader(in, keep))
 	if err != nil {
 		keep.drop()
 		return nil, err
@@ -56,10 +58,10 @@ type unpackedBundle struct {
 }
 
 // read refuses a bundle that is not signed as it has to be, before anything is made of it.
-func (u *unpacker) read(ctx context.Context, in io.Reader) (*unpackedBundle, error) {
+func (u *unpacker) read(ctx context.Context, name string, in io.Reader) (*unpackedBundle, error) {
 	var by engine.Verified
 	b, err := opabundle.Read(ctx, in, u.limits, func(signatures []byte, files []opabundle.File) (err error) {
-		by, err = u.signed.VerifyBundle(signatures, files)
+		by, err = u.signed.VerifyNamed(name, signatures, files)
 		return err
 	})
 	if err != nil {
@@ -80,7 +82,7 @@ func (u *unpacker) kept(name string) (etag string, _ bundle.Unpacked) {
 			return "", nil
 		}
 		var unpacked *unpackedBundle
-		if unpacked, err = u.read(context.Background(), in); err == nil {
+		if unpacked, err = u.read(context.Background(), name, in); err == nil {
 			return from.ETag, unpacked
 		}
 	}
@@ -100,19 +102,19 @@ func (t signedTree) Verified() engine.Verified { return t.by }
 // treeOf makes the policy directory of what [unpacker.unpack] read.
 func treeOf(all map[string]bundle.Unpacked) (fs.FS, error) {
 	bundles := map[string]*opabundle.Bundle{}
-	var by engine.Verified
-	for name, one := range all {
-		b, ok := one.(*unpackedBundle)
+	var by []engine.Verified
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		b, ok := all[name].(*unpackedBundle)
 		if !ok {
-			return nil, fmt.Errorf("bundle %s: %T was read", name, one)
+			return nil, fmt.Errorf("bundle %s: %T was read", name, all[name])
 		}
-		bundles[name], by = b.Bundle, b.by
+		bundles[name], by = b.Bundle, append(by, b.by)
 	}
 	tree, err := opabundle.Tree(bundles)
 	if err != nil {
 		return nil, err
 	}
-	return signedTree{tree, by}, nil
+	return signedTree{tree, signed.Join(by...)}, nil
 }
 
 // revisionOf is the name that a bundle has for its version.

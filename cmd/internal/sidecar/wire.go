@@ -46,11 +46,20 @@ func (s *Sidecar) wire(token string, byHand bool) (err error) {
 	if err := errors.Join(s.makeSource(), s.makeEngine()); err != nil {
 		return err
 	}
-	authzen, err := engine.ParsePath(set.AuthZENPolicy)
+	authzen, byDefault, err := s.decisionPaths()
 	if err := errors.Join(err, s.makeWatcher(), s.makeConfigWatcher()); err != nil {
 		return err
 	}
-	s.server, err = api.New(api.Config{
+	cfg := s.apiConfig(token)
+	cfg.AuthZEN, cfg.DefaultDecision = authzen, byDefault
+	s.server, err = api.New(cfg)
+	return err
+}
+
+// apiConfig is what the server is made of, except for paths of documents.
+func (s *Sidecar) apiConfig(token string) api.Config {
+	set := s.cfg.Settings
+	return api.Config{
 		Engine:    s.engine,
 		Source:    s.source,
 		PolicyDir: set.PolicyDir, SourceURL: set.Source.URL, DataDir: set.DataDir, SourceHealth: s.sourceHealth, Refresh: s.refresh,
@@ -66,11 +75,10 @@ func (s *Sidecar) wire(token string, byHand bool) (err error) {
 		Control:  s.control,
 		Metrics:  s.metrics,
 		Audit:    s.audit,
-		Judge:    j,
+		Judge:    s.judge.Load(),
 		Settings: s.configStatus,
 		HILT:     s.hilt, Guardrail: s.guardrail, ChangeGuardrail: s.changeGuardrail,
 		Events:    s.events,
-		AuthZEN:   authzen,
 		Decisions: s.decisions,
 		Recorder:  s.recorder,
 		Elsewhere: s.elsewhere(), DecisionsElsewhere: s.isolation() == isolateAll, Unready: s.unready,
@@ -80,8 +88,7 @@ func (s *Sidecar) wire(token string, byHand bool) (err error) {
 		TLS:       s.certificates.config(),
 
 		AllowedHosts: set.AllowedHosts, RequestsPerSecond: s.rateLimit(set), StrictBuiltinErrors: set.StrictBuiltinErrors,
-	})
-	return err
+	}
 }
 
 // hilt is the setting of config.yaml, as the domains take it.
@@ -191,8 +198,9 @@ func (s *Sidecar) makeJudge(set settings.Judge) (*judge.Judge, error) {
 func (s *Sidecar) makeDecisionLog() error {
 	set := s.cfg.Settings.Decisions
 	toStdout := set.Console && s.cfg.Stdout != nil
-	if s.cfg.Settings.ValidateOnly || !toStdout && set.File == "" && set.URL == "" {
-		return nil
+	service, post, err := s.decisionService() //nolint:bodyclose // it is a function, which its caller's calls close
+	if err != nil || s.cfg.Settings.ValidateOnly || !toStdout && set.File == "" && set.URL == "" && post == nil {
+		return err
 	}
 	cfg, err := shownDecisions(set)
 	if err != nil {
@@ -201,6 +209,10 @@ func (s *Sidecar) makeDecisionLog() error {
 	cfg.File, cfg.FileMegabytes, cfg.FileBackups = set.File, set.FileMegabytes, set.FileBackups
 	cfg.URL, cfg.Partition, cfg.Token, cfg.MinDelay, cfg.MaxDelay = set.URL, set.Partition, set.Token, set.MinDelay, set.MaxDelay
 	cfg.UploadBytes, cfg.BufferBytes = set.UploadBytes, set.BufferBytes
+	if post != nil {
+		cfg.URL, cfg.Post = service, post
+	}
+	cfg.ID, cfg.Labels = s.id, s.labels()
 	cfg.Version, cfg.Logger = s.cfg.Version, s.cfg.Logger
 	if toStdout {
 		cfg.Console = s.cfg.Stdout

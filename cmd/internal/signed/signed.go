@@ -22,6 +22,8 @@ type Sources struct {
 	release  *signature.Release // nil: no file of signatures is asked for
 	worktree *worktree.Worktree // nil: no commit of git is
 	newest   *newest            // nil: older commits are taken
+
+	bundles map[string]*signature.Release // by the names of bundles of OPA's configuration; nil: it asks for no signature
 }
 
 // Asked reports whether the settings ask for a signature.
@@ -32,6 +34,12 @@ func asksGit(s settings.Signature) bool { return s.Git == "commit" || s.Git == "
 // New reads the keys that the settings name. It returns nil where they ask for no signature.
 func New(set settings.Settings) (*Sources, error) {
 	s := set.Signature
+	if all, err := newBundles(set.Source.OPA); all != nil || err != nil {
+		if err == nil && Asked(s) {
+			err = errors.New("the settings signature.* and the keys of OPA's configuration are both set: one of them was expected")
+		}
+		return all, err
+	}
 	switch {
 	case len(s.Keys) == 0 && s.Scope != "":
 		return nil, errors.New("signature.scope is set, and signature.keys names no key")
@@ -159,26 +167,35 @@ type verifier interface {
 	Trusts(fingerprint string) bool
 }
 
-// all are the ways that are asked for: each has to agree.
+// all are the ways that are asked for: each has to agree. s may be nil.
 func (s *Sources) all() (ways []verifier) {
+	if s == nil {
+		return nil
+	}
 	if s.release != nil {
 		ways = append(ways, s.release)
 	}
 	if s.worktree != nil {
 		ways = append(ways, s.worktree)
 	}
+	for name, release := range s.bundles {
+		if !release.Optional() {
+			ways = append(ways, bundleKeys{release, name})
+		}
+	}
 	return ways
 }
 
 // Accept refuses a policy of the history that was not verified by a key that is trusted now. s may be nil.
 func (s *Sources) Accept(v engine.Verified) error {
-	if s == nil {
+	ways := s.all()
+	if len(ways) == 0 {
 		return nil
 	}
 	if v.By == "" {
 		return fmt.Errorf("%w: nobody asked for a signature when it was kept", errNotTrusted)
 	}
-	for _, way := range s.all() {
+	for _, way := range ways {
 		trusted := false
 		for fingerprint := range strings.SplitSeq(v.Fingerprint, separator) {
 			trusted = trusted || way.Trusts(fingerprint)
@@ -200,8 +217,20 @@ func (s *Sources) Serves(v engine.Verified) error {
 
 // VerifyBundle says who signed a bundle, of the bytes that were read. s may be nil: then nobody is asked for.
 func (s *Sources) VerifyBundle(signatures []byte, files []bundle.File) (engine.Verified, error) {
-	if s == nil {
+	return s.VerifyNamed("", signatures, files)
+}
+
+// VerifyNamed is VerifyBundle for one of several, which may each have keys of its own.
+func (s *Sources) VerifyNamed(name string, signatures []byte, files []bundle.File) (engine.Verified, error) {
+	switch {
+	case s == nil || s.release == nil && s.bundles[name] == nil:
 		return engine.Verified{}, nil
+	case s.release != nil:
+		return s.release.VerifyBundle(signatures, files)
 	}
-	return s.release.VerifyBundle(signatures, files)
+	v, err := s.bundles[name].VerifyBundle(signatures, files)
+	if err != nil || v.By == "" {
+		return v, err
+	}
+	return engine.Verified{By: name + ": " + v.By, Fingerprint: name + of + v.Fingerprint}, nil
 }
