@@ -37,7 +37,7 @@ func (s *Source) follow(ctx context.Context, name string, get Get) {
 		pause := between(pace.Min, pace.Max)
 		switch {
 		case err != nil:
-			pause = max(backoff(failures, pace.Max), answer.retryAfter)
+			pause = max(backoff(failures, (pace.Min+pace.Max)/2), answer.retryAfter)
 			failures++
 		case answer.waits && pace.LongPoll > 0:
 			pause, failures = max(0, shortestLongPoll-time.Since(sent)), 0
