@@ -44,7 +44,7 @@ type Config struct {
 	Check func(ctx context.Context, tree fs.FS) error
 
 	Counters func() record.Counters // since what serves does; nil: none
-	Stale    func() string          // what is done about a source that is silent for too long; nil or empty: nothing
+	Stale    func() record.Stale    // what is done about a source that is silent for too long; nil: nothing
 	Tell     func(Event)            // is told what happens. It must not block. Nil: nothing is told.
 }
 
@@ -104,7 +104,7 @@ func (c *Config) check() error {
 		c.Counters = func() record.Counters { return record.Counters{} }
 	}
 	if c.Stale == nil {
-		c.Stale = func() string { return "" }
+		c.Stale = func() record.Stale { return record.Stale{} }
 	}
 	if c.Tell == nil {
 		c.Tell = func(Event) {}

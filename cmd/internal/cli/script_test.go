@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"defenseclaw/api/gate"
+	"defenseclaw/cmd/internal/fleet/broker"
 	"defenseclaw/cmd/internal/reviewer"
 	"defenseclaw/cmd/internal/settings"
 	"defenseclaw/cmd/internal/testutil"
@@ -46,7 +47,8 @@ func TestMain(m *testing.M) {
 	if worker.Asked() || reviewer.Asked() { // by a test that runs a sidecar itself
 		program()
 	}
-	testscript.Main(m, map[string]func(){"defenseclaw-gateway": program, "defenseclaw": program})
+	operator := func() { os.Exit(Main(os.Args, broker.Run)) }
+	testscript.Main(m, map[string]func(){"defenseclaw-gateway": program, "defenseclaw": operator})
 }
 
 func TestScripts(t *testing.T) { runScripts(t, "testdata") }

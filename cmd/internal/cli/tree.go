@@ -16,8 +16,8 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// Main runs the command line and returns the exit code.
-func Main(args []string) int {
+// Main runs the command line and returns the exit code. A program that can be a broker says by which function.
+func Main(args []string, broker ...Broker) int {
 	stdout, stderr := newTerminal(os.Stdout), newTerminal(os.Stderr) //nolint:forbidigo // the one place
 	defer stdout.Flush()                                             //nolint:errcheck // to a reader that has gone
 	defer stderr.Flush()                                             //nolint:errcheck // so
@@ -27,7 +27,7 @@ func Main(args []string) int {
 	case reviewer.Asked():
 		return exitCode(reviewer.Serve(reviewer.Steps()), stderr)
 	}
-	app := newApp()
+	app := newApp(broker...)
 	app.Writer, app.ErrWriter = stdout, stderr
 	return exitCode(app.Run(args), stderr)
 }
@@ -63,7 +63,7 @@ func printError(w io.Writer, err error) {
 	}
 }
 
-func newApp() *cli.App {
+func newApp(broker ...Broker) *cli.App {
 	return &cli.App{
 		Name:    "defenseclaw-gateway",
 		Usage:   "the policy sidecar: serves decisions, and reloads policy while it serves",
@@ -71,7 +71,7 @@ func newApp() *cli.App {
 		Flags:   settingFlags(),
 		Action:  serve,
 		Commands: []*cli.Command{
-			serveCommand(), overviewCommand(), policyCommand(), listCommand(), auditCommand(), tokenCommand(), migrateCommand(), completionCommand(),
+			serveCommand(), overviewCommand(), policyCommand(), listCommand(), auditCommand(), tokenCommand(), migrateCommand(), fleetCommand(broker...), completionCommand(),
 		},
 		HideHelpCommand:        true,
 		EnableBashCompletion:   true,

@@ -54,8 +54,17 @@ type Ack struct {
 	Sent     time.Time         `json:"sent"`
 	Counters Counters          `json:"counters"`
 	Age      float64           `json:"source_age_s"` // since the last contact before this one
-	Stale    string            `json:"stale,omitempty"`
+	Stale    Stale             `json:"stale,omitzero"`
 }
+
+// Stale is what an agent does once it has not heard from the broker for too long.
+type Stale struct {
+	After  float64 `json:"after_s"` // 0: it goes on for ever
+	Action string  `json:"action"`  // serve, unready or refuse
+}
+
+// StaleRefuse is the action of an agent that answers nobody once it is stale.
+const StaleRefuse = "refuse"
 
 // Counters are of the time since the agent serves what it serves.
 type Counters struct {

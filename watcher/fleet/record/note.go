@@ -1,6 +1,7 @@
 package record
 
 import (
+	"bytes"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -185,4 +186,18 @@ func (k *Keys) released(notes []string, channel string, release Release) bool {
 		return err == nil && said.V == Version && said.Channel == channel && said.Release == release &&
 			slices.ContainsFunc(by, func(s Signer) bool { return s.Role == RoleRelease })
 	})
+}
+
+// Revisions lists the revisions that a message names, signed or not: what it names is kept. It is nil if the message is none.
+func Revisions(message []byte) []string {
+	signed, _, err := split(message)
+	if err != nil {
+		return nil
+	}
+	line, _, _ := bytes.Cut(signed, []byte{'\n'})
+	var r Record
+	if json.Unmarshal(line, &r) != nil {
+		return nil
+	}
+	return append([]string{r.Target.Revision, r.Base.Revision}, r.Chain...)
 }

@@ -1,0 +1,254 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/user"
+	"time"
+
+	"defenseclaw/cmd/internal/fleet"
+	"defenseclaw/cmd/internal/report"
+	"defenseclaw/cmd/internal/terminal"
+	"defenseclaw/cmd/internal/testrun"
+	"defenseclaw/engine"
+	"defenseclaw/engine/source"
+	"defenseclaw/watcher/fleet/record"
+
+	"github.com/urfave/cli/v2"
+)
+
+func fleetPublishCommand() *cli.Command {
+	return &cli.Command{
+		Name: "publish",
+		Usage: "check and test a policy directory, and have the agents of a channel serve it; exits with 0 if that is done, 1 if the policy is refused " +
+			"here and nothing was sent, 3 if agents refuse it or are lost, 4 if somebody else was first, 5 if time ran out, 6 if no broker answers",
+		ArgsUsage: "[DIR]",
+		Flags: fleetFlags(append(append(keyFlags(), settingFlags("policy-dir", "data-dir", "overlays")...),
+			channelFlag(), messageFlag(), byFlag(),
+			&cli.StringFlag{Name: "selector", Usage: "only agents with all of these `LABELS`, NAME=VALUE with commas between them, get it; the others stay where they are"},
+			&cli.DurationFlag{Name: "expires", Usage: "agents refuse the record after `DURATION` (default: never)"},
+			&cli.BoolFlag{Name: "dry-run", Usage: "only tell what would be sent"},
+			&cli.BoolFlag{Name: "wait", Usage: "wait until the agents serve it, as fleet wait does"},
+			expectFlag(), lostAfterFlag(), timeoutFlag(),
+		)...),
+		Action:       func(c *cli.Context) error { return fleetExit(fleetPublish(c)) },
+		OnUsageError: usageExit,
+	}
+}
+
+func messageFlag() cli.Flag {
+	return &cli.StringFlag{Name: "message", Aliases: []string{"m"}, Usage: "say why, for the history: `TEXT`"}
+}
+
+func byFlag() cli.Flag {
+	return &cli.StringFlag{Name: "by", Usage: "say who: `NAME` (default: the user and the machine)"}
+}
+
+func expectFlag() cli.Flag {
+	return &cli.IntFlag{Name: "expect", Usage: "there are at least `N` agents: fewer are no success"}
+}
+
+func lostAfterFlag() cli.Flag {
+	return &cli.DurationFlag{Name: "lost-after", Value: fleet.LostAfter, Usage: "an agent that was not heard of for `DURATION` is lost"}
+}
+
+func timeoutFlag() cli.Flag {
+	const limit = 2 * time.Minute
+	return &cli.DurationFlag{Name: "timeout", Value: limit, Usage: "give up after `DURATION`"}
+}
+
+func fleetPublish(c *cli.Context) error {
+	dir, err := publishedDirectory(c)
+	if err != nil {
+		return err
+	}
+	selector, err := labelsOf("--selector", c.String("selector"))
+	if err != nil {
+		return err
+	}
+	by, err := needSigners(c)
+	if err != nil {
+		return err
+	}
+	keys, err := trusted(c, by)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := within(c, c.Duration("timeout"))
+	defer cancel()
+	g, err := checked(ctx, c, dir)
+	if err != nil {
+		return err
+	}
+	l, channel, err := channelLink(ctx, c)
+	if err != nil {
+		return err
+	}
+	defer l.Close()
+	now, err := l.Now(ctx, channel, keys)
+	if err != nil {
+		return err
+	}
+	view, err := l.View(ctx, channel)
+	if err != nil {
+		return err
+	}
+	draft, err := draftOf(c, now, fleet.FilesOf(g), selector)
+	if err != nil {
+		return err
+	}
+	draft.Agents = len(view.Names())
+	done, err := l.Publish(ctx, draft, by)
+	if err != nil {
+		return err
+	}
+	sayPublished(c, done, draft.Dry)
+	if draft.Dry {
+		return nil
+	}
+	if err := l.Purge(ctx); err != nil {
+		terminal.Fprintf(c.App.ErrWriter, "old releases were not removed: %s\n", terminal.Error(err))
+	}
+	if !c.Bool("wait") {
+		return nil
+	}
+	return waitFor(ctx, c, l, done.Now, selector)
+}
+
+// draftOf is what the flags say of a release.
+func draftOf(c *cli.Context, now fleet.Now, files fleet.Files, selector map[string]string) (fleet.Draft, error) {
+	if len(selector) > 0 && fleet.BaseOf(now.Record()).Revision == "" {
+		return fleet.Draft{}, fmt.Errorf("the channel %s has no release yet, so agents without the labels %s would have none to stay at: publish for all first",
+			now.Channel, c.String("selector"))
+	}
+	draft := fleet.Draft{
+		After: now, Files: files, By: author(c), Message: c.String("message"), Dry: c.Bool("dry-run"),
+		Shape: func(r *record.Record) { r.Cohort.Labels = selector },
+	}
+	if d := c.Duration("expires"); d > 0 {
+		draft.Expires = time.Now().Add(d)
+	}
+	return draft, nil
+}
+
+// publishedDirectory is the directory that the command names, or else the policy directory.
+func publishedDirectory(c *cli.Context) (string, error) {
+	arguments, err := flagsAfterArguments(c)
+	if err != nil {
+		return "", err
+	}
+	if len(arguments) > 1 {
+		return "", &exitError{exitUsage, fmt.Errorf("unexpected argument %q: one directory was expected", arguments[1])}
+	}
+	if len(arguments) == 1 {
+		return arguments[0], nil
+	}
+	s, err := resolve(c)
+	if err == nil && s.PolicyDir == "" {
+		err = &exitError{exitUsage, errors.New("expected a directory: no policy directory is set or found")}
+	}
+	return s.PolicyDir, err
+}
+
+// checked loads a directory as policy validate does, and tests it as policy test does. Nothing is sent if that finds anything.
+func checked(ctx context.Context, c *cli.Context, dir string) (*engine.Generation, error) {
+	s, err := resolve(c)
+	if err != nil && c.IsSet("overlays") {
+		return nil, err // a directory that is named needs no other setting
+	}
+	src, err := source.Open(dir, source.Config{Overlays: s.Overlays})
+	if err != nil {
+		return nil, err
+	}
+	defer src.Close() //nolint:errcheck // it was only read
+	found, err := validation(ctx, src, nil)
+	if err != nil {
+		return nil, err
+	}
+	if !found.OK() {
+		report.Write(c.App.ErrWriter, found.Diagnostics)
+		if found.Refused != nil && len(found.Diagnostics) == 0 {
+			return nil, fmt.Errorf("%s: %w; nothing was sent", dir, found.Refused)
+		}
+		return nil, fmt.Errorf("%s: %d problems; nothing was sent", dir, len(found.Diagnostics))
+	}
+	return found.Generation, tested(ctx, c, dir, src)
+}
+
+func tested(ctx context.Context, c *cli.Context, dir string, src fs.FS) error {
+	suite, err := engine.LoadSuite(ctx, src)
+	if err != nil {
+		return err
+	}
+	outcome, err := testrun.Run(ctx, suite, testrun.Options{})
+	if err != nil {
+		return err
+	}
+	failed := outcome.Failed()
+	if len(failed) == 0 {
+		return nil
+	}
+	if err := testrun.Explain(ctx, suite, failed); err != nil {
+		return err
+	}
+	out := testrun.Output{Stdout: c.App.ErrWriter, Stderr: c.App.ErrWriter, Format: "pretty", CoverageFormat: "pretty"}
+	return errors.Join(out.Write(outcome), fmt.Errorf("%s: %d of %d tests failed; nothing was sent", dir, len(failed), len(outcome.Results)))
+}
+
+// author is who publishes, for the history.
+func author(c *cli.Context) string {
+	if by := c.String("by"); by != "" {
+		return by
+	}
+	name := "somebody"
+	if u, err := user.Current(); err == nil {
+		name = u.Username
+	}
+	if host, err := os.Hostname(); err == nil {
+		name += "@" + host
+	}
+	return name
+}
+
+func sayPublished(c *cli.Context, p fleet.Published, dry bool) {
+	verb := "published"
+	if dry {
+		verb = "would publish"
+	}
+	r := p.Now.Record()
+	terminal.Fprintf(c.App.Writer, "%s %s to %s, epoch %d: %s, message %s\n", verb, r.Target.Revision, r.Channel, r.Epoch,
+		changes(p), bytesText(p.Message))
+}
+
+func changes(p fleet.Published) string {
+	files := "1 file"
+	if n := len(p.Changed); n != 1 {
+		files = fmt.Sprintf("%d files", n)
+	}
+	switch {
+	case p.Base.Revision == "":
+		return files + ", the first release"
+	case p.Delta == 0 && len(p.Changed) > 0:
+		return files + " changed, no delta: the files of the release before are not there any more"
+	case len(p.Changed) == 0:
+		return "nothing changed"
+	default:
+		return fmt.Sprintf("%s changed, delta %s", files, bytesText(p.Delta))
+	}
+}
+
+// bytesText is a size for people.
+func bytesText(n int) string {
+	const kilo = 1000
+	switch {
+	case n < 10*kilo:
+		return fmt.Sprintf("%d bytes", n)
+	case n < 10*kilo*kilo:
+		return fmt.Sprintf("%d kB", n/kilo)
+	default:
+		return fmt.Sprintf("%d MB", n/kilo/kilo)
+	}
+}
