@@ -89,6 +89,9 @@ docs: ## write docs/CLI.md from the command tree, docs/SETTINGS.md from the tabl
 	go test ./cmd/internal/cli -run=TheCommandsAreDocumented -count=1 -update
 	go test ./cmd/internal/settings -run=TheDocumentIs -count=1 -update
 
+console-assets: ## bundle the scripts of the console anew into api/console/static (needs node and npm)
+	cd api/console/assets && npm ci --no-audit --no-fund && node build.mjs
+
 fmt: ## format the Go files
 	$(GOLANGCI) fmt ./...
 
@@ -136,4 +139,4 @@ readme:
 	.ci/readme.sh
 
 .NOTPARALLEL:
-.PHONY: bench-review bench-fleet fleet-long attack hostile comments docs help build run test race clients fuzz bench bench-peers sameness safety probe soak fmt vet lint ci hooks clean formatted tidy paths cross readme
+.PHONY: console-assets bench-review bench-fleet fleet-long attack hostile comments docs help build run test race clients fuzz bench bench-peers sameness safety probe soak fmt vet lint ci hooks clean formatted tidy paths cross readme

@@ -16,6 +16,7 @@ import (
 
 	"defenseclaw/api"
 	"defenseclaw/api/audit"
+	"defenseclaw/api/console"
 	"defenseclaw/api/events"
 	"defenseclaw/api/gate"
 	"defenseclaw/api/judge"
@@ -68,7 +69,17 @@ func fullOf(t testing.TB, files map[string]string) *sidecar {
 		replaying(c, e)
 		c.Guardrail = func() api.GuardrailConfig { return guardrailConfig }
 		c.ChangeGuardrail = changeGuardrail
+		c.Console = consoleOf(t)
 	})
+}
+
+func consoleOf(t testing.TB) api.Console {
+	t.Helper()
+	pages, err := console.New(console.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pages
 }
 
 // alike are two policies whose revisions begin with the same four digits.
@@ -180,7 +191,7 @@ var clientHeaders = []string{gate.HeaderClient + ": test"}
 
 // others are routes that take no body, with what they must refuse.
 var others = map[string][]string{
-	"/health": nil, "/health/ready": nil, "/metrics": nil, "/policy/status": nil, "/policy/review": nil, "/policy/lists": nil, "/enforce/blocked": nil, "/enforce/allowed": nil, "/policy/reload": nil, "/policy/replay": nil, "/policy/events": nil,
+	"/health": nil, "/health/ready": nil, "/metrics": nil, "/policy/status": nil, "/console/codes": nil, "/policy/review": nil, "/policy/lists": nil, "/enforce/blocked": nil, "/enforce/allowed": nil, "/policy/reload": nil, "/policy/replay": nil, "/policy/events": nil,
 	"/policy/blame":   {"", "?path=", "?path=none.rego:3", "?path=data%5Bx%5D", "?path=data.", "?path=p.rego:99999999999999999999"},
 	"/policy/history": nil, "/policy/history/{ref}": nil, "/policy/recordings": nil, "/policy/recordings/events": nil,
 	"/audit/records": {"?limit=0", "?limit=x", "?limit=1e9", "?since=yesterday", "?before=-1", "?colour=red", "?action=a&action=b", "?action=" + strings.Repeat("a", 5000)},

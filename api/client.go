@@ -165,6 +165,18 @@ func (c *Client) Review(ctx context.Context) (answer ReviewAnswer, err error) {
 	return answer, c.get(ctx, "/policy/review", &answer)
 }
 
+// ConsoleCode asks for a code that signs a browser in to the console, once.
+func (c *Client) ConsoleCode(ctx context.Context) (code ConsoleCode, err error) {
+	body, err := c.call(ctx, http.MethodPost, codesPattern, nil)
+	if err != nil {
+		return code, err
+	}
+	if err := json.Unmarshal(body, &code); err != nil {
+		return code, fmt.Errorf("the answer of POST %s: %w", codesPattern, err)
+	}
+	return code, nil
+}
+
 // Status asks what serves.
 func (c *Client) Status(ctx context.Context) (answer StatusAnswer, err error) {
 	return answer, c.get(ctx, "/policy/status", &answer)

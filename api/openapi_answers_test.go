@@ -42,6 +42,7 @@ var goodRequests = []question{
 	{"POST", "/policy/reload", "{}", []string{clientHeader}},
 	{"GET", "/policy/status", "", nil},
 	{"GET", "/policy/review", "", nil},
+	{"POST", "/console/codes", "", clientHeaders},
 	{"GET", "/policy/diff", "", nil},
 	{"POST", "/policy/replay", "", []string{clientHeader}},
 	{"GET", "/policy/history", "", nil},

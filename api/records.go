@@ -86,17 +86,33 @@ func (s *Server) recordRefused(r *http.Request, name, why string) {
 	if s.cfg.Audit == nil {
 		return
 	}
-	address := r.RemoteAddr
-	if host, _, err := net.SplitHostPort(address); err == nil {
-		address = host
-	}
-	if _, user := gate.Peer(r.Context()); user != "" {
-		address = user
-	}
+	address := senderOf(r)
 	s.cfg.Audit.AppendLimited(r.RemoteAddr, audit.Record{
 		Action: audit.ActionAuthRefused, Actor: cmp.Or(name, address), Target: r.Method + " " + r.URL.Path, Outcome: audit.OutcomeRefused,
 		RequestID: r.Header.Get(HeaderRequestID), Message: why,
 	})
+}
+
+// recordSignedIn records that a browser was let into the console.
+func (s *Server) recordSignedIn(r *http.Request, caller gate.Caller) {
+	if s.cfg.Audit == nil {
+		return
+	}
+	s.cfg.Audit.AppendLimited(r.RemoteAddr, audit.Record{
+		Action: audit.ActionConsoleSignIn, Actor: cmp.Or(caller.Name, senderOf(r)), Target: "console",
+		RequestID: r.Header.Get(HeaderRequestID), Message: "a browser at " + senderOf(r),
+	})
+}
+
+// senderOf names who sent a request, as far as the connection shows.
+func senderOf(r *http.Request) string {
+	if _, user := gate.Peer(r.Context()); user != "" {
+		return user
+	}
+	if host, _, err := net.SplitHostPort(r.RemoteAddr); err == nil {
+		return host
+	}
+	return r.RemoteAddr
 }
 
 // events is GET /policy/events.

@@ -62,6 +62,7 @@ func (s *Server) table() []route {
 		{pattern: "/policy/lists", access: gate.Read, scope: gate.ScopeRead, methods: get, handle: s.lists},
 		{pattern: "/policy/lists/{list}", access: gate.Change, scope: gate.ScopeChange, methods: change, handle: s.changeList},
 		{pattern: "/policy/lists/import", access: gate.Change, scope: gate.ScopeChange, methods: post, handle: s.importLists},
+		{pattern: codesPattern, access: gate.Change, scope: gate.ScopeRead, methods: post, handle: s.newConsoleCode},
 		{pattern: "/enforce/block", access: gate.Change, scope: gate.ScopeChange, methods: change, handle: s.enforceBlock},
 		{pattern: "/enforce/allow", access: gate.Change, scope: gate.ScopeChange, methods: post, handle: s.enforceAllow},
 		{pattern: "/enforce/blocked", access: gate.Read, scope: gate.ScopeRead, methods: get, handle: s.enforceBlocked},
@@ -183,13 +184,13 @@ func (s *Server) routes() http.Handler {
 		}
 	}
 	mux.Handle("/", s.guard(z, route{access: gate.Read, handle: noRoute}))
-	return withRequestID(s.withRecovery(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return withRequestID(s.withRecovery(s.withConsole(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if isDataDecision(r) {
 			data.ServeHTTP(w, r)
 			return
 		}
 		mux.ServeHTTP(w, r)
-	})))
+	}))))
 }
 
 // dataPattern is the route of nearly all requests.

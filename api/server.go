@@ -57,10 +57,12 @@ type Config struct {
 	Verify engine.Verify
 	// Kept returns an earlier policy of the history by its name: a number, or the beginning of a revision. Its error may
 	// wrap [ErrNoSide]. Nil: none is kept.
-	Kept   func(ctx context.Context, name string) (fs.FS, error)
-	Audit  *audit.Log   // records refused callers and holds the lists; nil: neither
-	Judge  *judge.Judge // nil: off
-	Events http.Handler // GET /policy/events; nil: 503
+	Kept  func(ctx context.Context, name string) (fs.FS, error)
+	Audit *audit.Log   // records refused callers and holds the lists; nil: neither
+	Judge *judge.Judge // nil: off
+	// Console are the pages for people; nil: there are none.
+	Console Console
+	Events  http.Handler // GET /policy/events; nil: 503
 	// HILT returns the setting of the moment, for every decision of the guardrail; nil: it is off.
 	HILT func() domains.HILT
 	// Guardrail returns what GET /v1/guardrail/config answers; nil: 503.

@@ -20,6 +20,7 @@ const (
 	ActionStop           = "stop"
 	ActionPolicyReload   = "policy-reload"   // target: the policy directory; refused: the outcome is failed
 	ActionAuthRefused    = "auth-refused"    // actor: the token's name, or the remote address if it has none
+	ActionConsoleSignIn  = "console-sign-in" // actor: the token's name, or the user
 	ActionTokenAdd       = "token-add"       // target: the token's name
 	ActionTokenRemove    = "token-remove"    // the same; revoked
 	ActionPolicyRestored = "policy-restored" // a policy of an earlier run serves

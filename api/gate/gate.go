@@ -97,6 +97,11 @@ func Applies(r *http.Request, a Access) bool { return a != Open || !isSafe(r.Met
 // Check returns the sender of a request that passes, or else the denial of the first check that it fails. Only
 // requests to which the gate [Applies] may be checked.
 func (g *Gate) Check(r *http.Request, a Access) (Caller, *Denial) {
+	if caller, marked, valid := g.inside(r); valid {
+		return caller, nil
+	} else if marked {
+		return Caller{}, &Denial{http.StatusUnauthorized, "the token that signed in is not valid any more"}
+	}
 	if !g.throttle.allow(r) {
 		return Caller{}, &Denial{http.StatusTooManyRequests, "too many requests from this address"}
 	}

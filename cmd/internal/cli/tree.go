@@ -71,7 +71,7 @@ func newApp(broker ...Broker) *cli.App {
 		Flags:   settingFlags(),
 		Action:  serve,
 		Commands: []*cli.Command{
-			serveCommand(), overviewCommand(), policyCommand(), listCommand(), auditCommand(), tokenCommand(), migrateCommand(), fleetCommand(broker...), completionCommand(),
+			serveCommand(), overviewCommand(), policyCommand(), consoleCommand(), listCommand(), auditCommand(), tokenCommand(), migrateCommand(), fleetCommand(broker...), completionCommand(),
 		},
 		HideHelpCommand:        true,
 		EnableBashCompletion:   true,

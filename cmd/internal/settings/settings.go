@@ -22,6 +22,7 @@ type Settings struct {
 	AddrChosen  bool   // APIBind or APIPort is not the default, so gateway.json is not consulted
 	AnyListener bool   // commands ask for no proof that the sidecar listens
 	LocalSocket bool   // also listen on the socket in the data directory
+	Console     bool   // see [Settings.ServesConsole]
 	TLSCert     string // empty: plain HTTP
 	TLSKey      string
 	ClientCA    string // empty: callers need no certificate
@@ -96,6 +97,7 @@ type Settings struct {
 	LogFormat    string        // auto, console or json
 	LogLevel     string        // debug, info, warn or error
 
+	consoleSetBy string // the flag, variable or key that sets Console; empty: none does
 	policySource string // the flag, variable or key that sets PolicyDir; empty: none does
 
 	originalJudge originalJudge

@@ -80,6 +80,11 @@ func listening(s *Settings) []Setting {
 			value: boolean(&s.LocalSocket),
 		},
 		{
+			Flag: "console", Env: "DEFENSECLAW_CONSOLE", Key: "gateway.console", Default: "true",
+			Help:  "serve pages for people at /console/, for who signs in; beyond loopback only if this is set",
+			value: sourced(&s.consoleSetBy, boolean(&s.Console)),
+		},
+		{
 			Applies: NextCommand,
 			Flag:    "any-listener", Env: "DEFENSECLAW_ANY_LISTENER", Key: "gateway.any_listener", Default: "false", value: boolean(&s.AnyListener),
 			Help: "let commands send the token over plain HTTP without proof that the sidecar listens there",

@@ -74,6 +74,7 @@ type Sidecar struct {
 	watcher   *watcher.Watcher  // nil when nothing is watched
 	origin    origin            // nil unless the source is no directory
 	workers   *worker.Pool      // nil without isolation
+	pages     api.Console       // nil: they are not served
 	server    *api.Server
 	metrics   *metrics.Metrics
 	audit     *audit.Log

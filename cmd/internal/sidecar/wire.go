@@ -47,7 +47,7 @@ func (s *Sidecar) wire(token string, byHand bool) (err error) {
 		return err
 	}
 	authzen, byDefault, err := s.decisionPaths()
-	if err := errors.Join(err, s.makeWatcher(), s.makeConfigWatcher()); err != nil {
+	if err := errors.Join(err, s.makeWatcher(), s.makeConfigWatcher(), s.makeConsole()); err != nil {
 		return err
 	}
 	cfg := s.apiConfig(token)
@@ -60,6 +60,7 @@ func (s *Sidecar) wire(token string, byHand bool) (err error) {
 func (s *Sidecar) apiConfig(token string) api.Config {
 	set := s.cfg.Settings
 	return api.Config{
+		Console:   s.pages,
 		Engine:    s.engine,
 		Source:    s.source,
 		PolicyDir: set.PolicyDir, SourceURL: set.Source.URL, DataDir: set.DataDir, SourceHealth: s.sourceHealth, Refresh: s.refresh,

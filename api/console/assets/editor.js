@@ -1,0 +1,120 @@
+// Editors for Rego and JSON. An element with data-editor is one: a <textarea> that is edited, or a <pre> that is read.
+import { defaultKeymap, history, historyKeymap, indentWithTab } from "@codemirror/commands";
+import { json } from "@codemirror/lang-json";
+import { bracketMatching, HighlightStyle, StreamLanguage, syntaxHighlighting } from "@codemirror/language";
+import { highlightSelectionMatches, search, searchKeymap } from "@codemirror/search";
+import { EditorState, RangeSetBuilder } from "@codemirror/state";
+import { Decoration, EditorView, keymap, lineNumbers } from "@codemirror/view";
+import { tags } from "@lezer/highlight";
+
+const keywords = new Set(("package import as default else not some every in if contains with true false null").split(" "));
+
+const rego = StreamLanguage.define({
+  name: "rego",
+  startState: () => ({ raw: false }),
+  token(stream, state) {
+    if (state.raw) {
+      if (stream.skipTo("`")) { stream.next(); state.raw = false; } else stream.skipToEnd();
+      return "string";
+    }
+    if (stream.eatSpace()) return null;
+    if (stream.match(/^#.*/)) return "comment";
+    if (stream.match(/^"(?:[^"\\]|\\.)*"?/)) return "string";
+    if (stream.eat("`")) { state.raw = true; return "string"; }
+    if (stream.match(/^\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/)) return "number";
+    const word = stream.match(/^[\p{L}_][\p{L}\p{N}_]*/u);
+    if (word) {
+      if (keywords.has(word[0])) return "keyword";
+      return stream.match(/^\s*\(/, false) ? "function(variableName)" : "variableName";
+    }
+    stream.next();
+    return null;
+  },
+  languageData: { commentTokens: { line: "#" } },
+});
+
+const style = HighlightStyle.define([
+  { tag: tags.keyword, color: "var(--link)", fontWeight: "600" },
+  { tag: [tags.string, tags.special(tags.string)], color: "var(--well)" },
+  { tag: [tags.number, tags.bool, tags.null], color: "var(--look)" },
+  { tag: tags.comment, color: "var(--quiet)", fontStyle: "italic" },
+  { tag: tags.function(tags.variableName), color: "var(--link)" },
+  { tag: tags.propertyName, color: "var(--text)" },
+]);
+
+const theme = EditorView.theme({
+  "&": { color: "var(--text)", backgroundColor: "var(--sheet)", border: "1px solid var(--line)", borderRadius: "4px", maxHeight: "70vh" },
+  "&.cm-focused": { outline: "3px solid var(--link)", outlineOffset: "2px" },
+  ".cm-scroller": { overflow: "auto", fontFamily: "ui-monospace, monospace" },
+  ".cm-content": { caretColor: "var(--text)" },
+  ".cm-gutters": { backgroundColor: "var(--sheet)", color: "var(--quiet)", border: "none" },
+  ".cm-cursor": { borderLeftColor: "var(--text)" },
+  ".cm-here": { backgroundColor: "var(--mark)" },
+  ".cm-covered": { boxShadow: "inset 4px 0 var(--well)" },
+  ".cm-missed": { boxShadow: "inset 4px 0 var(--wrong)" },
+});
+
+// Lines that are marked: data-covered="1-3,7", data-missed="4", data-line="2".
+function marks(element) {
+  const kinds = [];
+  for (const kind of ["covered", "missed", "line"]) {
+    for (const part of (element.dataset[kind] || "").split(",").filter(Boolean)) {
+      const [from, to = from] = part.split("-").map(Number);
+      for (let n = from; n <= to; n++) kinds.push([n, kind === "line" ? "here" : kind]);
+    }
+  }
+  return kinds.sort((a, b) => a[0] - b[0]);
+}
+
+function marked(element) {
+  const all = marks(element);
+  if (!all.length) return [];
+  return EditorView.decorations.of(view => {
+    const builder = new RangeSetBuilder();
+    for (const [n, kind] of all) {
+      if (n >= 1 && n <= view.state.doc.lines) {
+        const at = view.state.doc.line(n).from;
+        builder.add(at, at, Decoration.line({ class: "cm-" + kind }));
+      }
+    }
+    return builder.finish();
+  });
+}
+
+function edit(element) {
+  const written = element.tagName === "TEXTAREA";
+  const language = element.dataset.editor === "json" ? json() : rego;
+  const extensions = [
+    lineNumbers(), history(), bracketMatching(), highlightSelectionMatches(), search({ top: true }), language, theme,
+    syntaxHighlighting(style), marked(element), EditorView.lineWrapping,
+    EditorView.contentAttributes.of({ "aria-label": element.getAttribute("aria-label") || "Text" }),
+    // Tab leaves the editor, as on any other field; Escape and then Tab would be known to few.
+    keymap.of([...defaultKeymap, ...historyKeymap, ...searchKeymap, ...(element.dataset.tabs ? [indentWithTab] : [])]),
+  ];
+  if (!written) extensions.push(EditorState.readOnly.of(true));
+  if (written) {
+    extensions.push(EditorView.updateListener.of(update => {
+      if (update.docChanged) element.value = update.state.doc.toString();
+    }));
+  }
+  // Within a shadow root, styles need no <style> element, which the pages' security policy forbids.
+  const host = document.createElement("div");
+  element.after(host);
+  const root = host.attachShadow({ mode: "open" });
+  const view = new EditorView({ doc: written ? element.value : element.textContent, extensions, root, parent: root });
+  element.hidden = true;
+  const line = Number(element.dataset.line);
+  if (line >= 1 && line <= view.state.doc.lines) {
+    view.dispatch({ effects: EditorView.scrollIntoView(view.state.doc.line(line).from, { y: "center" }) });
+  }
+}
+
+function all(within) {
+  for (const element of within.querySelectorAll("[data-editor]:not([data-edited])")) {
+    element.dataset.edited = "1";
+    edit(element);
+  }
+}
+
+all(document);
+document.addEventListener("htmx:afterSwap", event => all(event.target));

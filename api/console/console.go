@@ -1,0 +1,103 @@
+package console
+
+import (
+	"html/template"
+	"net/http"
+	"strings"
+	"time"
+
+	"defenseclaw/api"
+	"defenseclaw/api/gate"
+)
+
+// Config is what a Console needs. All of it is optional.
+type Config struct {
+	Version string           // of the program, for the foot of each page
+	TLS     bool             // the sidecar is reached over TLS, so that the cookie is for TLS alone
+	Now     func() time.Time // for tests; nil: time.Now
+}
+
+// Console are the pages. It is an [api.Console].
+type Console struct {
+	cfg      Config
+	sessions *sessions
+	pages    *template.Template
+	inside   api.Inside
+	room     chan struct{} // one for each page that is being made
+}
+
+// pagesAtOnce bounds how many pages are made at the same time. Most of the work of one is that of the API, which decisions
+// compete with.
+const pagesAtOnce = 4
+
+// New makes a console.
+func New(cfg Config) (*Console, error) {
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	pages, err := parsePages()
+	if err != nil {
+		return nil, err
+	}
+	return &Console{cfg: cfg, sessions: newSessions(cfg.Now), pages: pages, room: make(chan struct{}, pagesAtOnce)}, nil
+}
+
+// NewCode makes a code that signs one browser in as the caller, once.
+func (c *Console) NewCode(caller gate.Caller) (string, time.Time, error) {
+	return c.sessions.newCode(caller)
+}
+
+// page is one that a signed-in browser asks for.
+type page func(*visit) error
+
+// Mount returns the handler of all below [api.ConsolePrefix].
+func (c *Console) Mount(inside api.Inside) http.Handler {
+	c.inside = inside
+	mux := http.NewServeMux()
+	at := func(pattern string, h http.HandlerFunc) {
+		method, path, _ := strings.Cut(pattern, " ")
+		mux.Handle(method+" "+api.ConsolePrefix+path, h)
+	}
+	at("GET static/{name}", c.static)
+	at("GET enter", c.enter)
+	at("POST enter", c.signIn)
+	for pattern, show := range map[string]page{
+		"GET {$}":       c.now,
+		"GET events":    c.events,
+		"POST sign-out": c.signOut,
+		"POST reload":   c.reload,
+		"GET order":     c.ask,
+		"POST order":    c.order,
+	} {
+		at(pattern, c.signedIn(show))
+	}
+	mux.Handle("GET "+strings.TrimSuffix(api.ConsolePrefix, "/"), http.RedirectHandler(api.ConsolePrefix, http.StatusMovedPermanently))
+	mux.Handle("/", http.HandlerFunc(c.noPage))
+	return c.guarded(mux)
+}
+
+// guarded sets what browsers must know, and refuses what pages of other sites send.
+func (c *Console) guarded(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("Content-Security-Policy", "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'")
+		h.Set("Referrer-Policy", "no-referrer")
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("X-Frame-Options", "DENY") // for browsers that know no frame-ancestors
+		h.Set("Cross-Origin-Opener-Policy", "same-origin")
+		h.Set("Cross-Origin-Resource-Policy", "same-origin")
+		h.Set("Cache-Control", "no-store")
+		if denial := c.inside.CheckPage(r); denial != nil {
+			c.fail(w, r, denial.Status, denial.Message)
+			return
+		}
+		r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+		next.ServeHTTP(w, r)
+	})
+}
+
+const maxForm = 2 << 20 // an input that is tried
+
+func (c *Console) noPage(w http.ResponseWriter, r *http.Request) {
+	c.fail(w, r, http.StatusNotFound, "there is no such page")
+}

@@ -1,0 +1,241 @@
+package console
+
+import (
+	"cmp"
+	"fmt"
+	"net/http"
+	"slices"
+
+	"defenseclaw/api"
+)
+
+// level is how well something is. The pages show each by a word, a colour and a shape.
+type level string
+
+const (
+	well  level = "well"
+	look  level = "look"  // something waits for a person
+	wrong level = "wrong" // something does not work
+)
+
+// nowPage is what the page Now shows.
+type nowPage struct {
+	frame
+
+	Level    level
+	Headline string // one line that says whether all is well
+	Status   api.StatusAnswer
+	Orders   []offer
+	Parts    []part
+}
+
+// part is one of the things that a sidecar consists of.
+type part struct {
+	Name  string
+	Level level
+	Text  string
+}
+
+// now shows what serves, and whether all is well.
+func (c *Console) now(v *visit) error {
+	p := nowPage{frame: v.frame("Now")}
+	if err := v.get("/policy/status", nil, &p.Status); err != nil {
+		return err
+	}
+	p.Level, p.Headline = headline(p.Status)
+	p.Orders = offers(p.Status)
+	p.Parts = parts(p.Status)
+	for _, one := range p.Parts {
+		if one.Level == wrong && p.Level == well {
+			p.Level, p.Headline = look, p.Headline+" "+one.Name+" needs a look."
+		}
+	}
+	return v.show("now", p)
+}
+
+// headline says whether all is well with the policy.
+func headline(s api.StatusAnswer) (level, string) {
+	control := cmp.Or(s.Control, &api.Control{})
+	switch {
+	case s.State == "empty":
+		return wrong, "No policy is loaded: decisions are answered with 503."
+	case control.Stale != nil && control.Stale.Expired:
+		return wrong, "The files have been broken for too long: decisions are not made any more."
+	case s.State == "stale", s.State == "restored":
+		return wrong, "What is on disk does not serve. The last good policy does."
+	case control.Mode == "confirming":
+		return look, "A change serves on trial: it goes back unless somebody confirms it."
+	case control.Mode == "held" && control.Rejected:
+		return look, "The newest files were rejected. The policy before them serves."
+	case control.Mode == "held":
+		return look, "A change waits for an approval. The policy before it serves."
+	case control.Mode == "pinned":
+		return look, "An order keeps the policy as it is, whatever the files hold."
+	case s.Source != nil && sourceProblem(s.Source) != "":
+		return look, "The policy serves, and its source does not answer as it should."
+	case len(s.Findings) > 0:
+		return look, "The policy serves, and decisions have lost something that they use."
+	case s.State == "embedded":
+		return well, "The default pack in the program serves."
+	default:
+		return well, "All is well: what is on disk serves."
+	}
+}
+
+func sourceProblem(s *api.Source) string {
+	for _, b := range s.Bundles {
+		if problem := cmp.Or(b.Refused, b.Error); problem != "" {
+			return problem
+		}
+	}
+	return ""
+}
+
+// offer is an order that fits what is going on.
+type offer struct {
+	Order, Label, Query string
+}
+
+func offers(s api.StatusAnswer) []offer {
+	c := s.Control
+	if c == nil {
+		return nil
+	}
+	switch c.Mode {
+	case "confirming":
+		return []offer{{"confirm", "Confirm", "order=confirm&revision=" + c.Candidate}, {"rollback", "Roll back now", "order=rollback"}}
+	case "held":
+		return []offer{{"approve", "Approve", "order=approve&digest=" + c.Digest}, {"reject", "Reject", "order=reject&digest=" + c.Digest}}
+	case "pinned":
+		return []offer{{"resume", "Follow the files again", "order=resume"}}
+	default:
+		return []offer{{"hold", "Hold what serves", "order=hold"}, {"rollback", "Roll back", "order=rollback"}}
+	}
+}
+
+// parts lists what else may be wrong.
+func parts(s api.StatusAnswer) []part {
+	all := []part{watchPart(s.Watch)}
+	if s.Audit != nil {
+		p := part{"Audit", well, "every record is written"}
+		if !s.Audit.OK || s.Audit.Lost > 0 || s.Audit.Alarm != "" {
+			p = part{"Audit", wrong, cmp.Or(s.Audit.Alarm, fmt.Sprintf("%d records are lost", s.Audit.Lost))}
+		}
+		all = append(all, p)
+	}
+	if s.LastGood != nil {
+		p := part{"History", well, "what serves is kept for the next start"}
+		if s.LastGood.Error != "" {
+			p = part{"History", wrong, s.LastGood.Error}
+		}
+		all = append(all, p)
+	}
+	if s.Source != nil {
+		p := part{"Source", well, s.Source.URL}
+		if problem := sourceProblem(s.Source); problem != "" {
+			p.Level, p.Text = wrong, p.Text+": "+problem
+		}
+		all = append(all, p)
+	}
+	for _, text := range s.Warnings {
+		all = append(all, part{"Warning", look, text})
+	}
+	return all
+}
+
+func watchPart(w api.Watch) part {
+	switch w.State {
+	case "watching":
+		return part{"Watch", well, fmt.Sprintf("%s, %s", w.Mode, plural(w.Directories, "directory", "directories"))}
+	case "off":
+		return part{"Watch", well, "off: files are read when somebody asks"}
+	default:
+		return part{"Watch", wrong, cmp.Or(w.Reason, w.State)}
+	}
+}
+
+// orderPage says what an order will do, before it does.
+type orderPage struct {
+	frame
+
+	Order    string
+	Sentence string
+	Button   string
+	Fields   [][2]string // that go on with the form
+	Problem  string
+}
+
+// orders are what can be ordered, with what each does.
+var orders = map[string]struct{ sentence, button string }{
+	"hold":     {"What serves now goes on serving, whatever the files hold, until somebody resumes.", "Hold what serves"},
+	"resume":   {"The files are read, and serve if they are sound.", "Follow the files again"},
+	"rollback": {"An earlier policy serves from this moment on, and goes on serving whatever the files hold, until somebody resumes. The files stay as they are.", "Roll back"},
+	"confirm":  {"The change that serves on trial goes on serving.", "Confirm"},
+	"approve":  {"The change that waits serves from this moment on, as it was reviewed. Nothing is read again.", "Approve"},
+	"reject":   {"The change that waits does not serve. The files stay as they are, and the next edit is looked at anew.", "Reject"},
+}
+
+// orderFields are those of api.ControlRequest that come with a form.
+var orderFields = []string{"to", "revision", "digest"}
+
+// ask shows what an order will do.
+func (c *Console) ask(v *visit) error { return v.showOrder("") }
+
+func (v *visit) showOrder(problem string) error {
+	name := v.r.FormValue("order")
+	order, ok := orders[name]
+	if !ok {
+		return &answerError{Path: "order", Status: http.StatusNotFound, Message: "there is no such order"}
+	}
+	p := orderPage{frame: v.frame(order.button), Order: name, Sentence: order.sentence, Button: order.button, Problem: problem}
+	for _, field := range orderFields {
+		if value := v.r.FormValue(field); value != "" {
+			p.Fields = append(p.Fields, [2]string{field, value})
+		}
+	}
+	if name == "rollback" && v.r.FormValue("to") != "" {
+		p.Sentence = "Number " + v.r.FormValue("to") + " of the history serves from this moment on, and goes on serving whatever the files hold, until somebody resumes. The files stay as they are."
+	}
+	return v.show("order", p)
+}
+
+// order carries one out.
+func (c *Console) order(v *visit) error {
+	name := v.r.PostFormValue("order")
+	if _, ok := orders[name]; !ok {
+		return &answerError{Path: "order", Status: http.StatusNotFound, Message: "there is no such order"}
+	}
+	body := map[string]string{}
+	for _, field := range append(slices.Clone(orderFields), "reason") {
+		if value := v.r.PostFormValue(field); value != "" {
+			body[field] = value
+		}
+	}
+	if _, err := v.post("/policy/"+name, body, nil); err != nil {
+		return v.showOrder(err.Error())
+	}
+	http.Redirect(v.w, v.r, v.frame("").Prefix, http.StatusSeeOther)
+	return nil
+}
+
+// reload reads the files.
+func (c *Console) reload(v *visit) error {
+	status, err := v.post("/policy/reload", nil, nil)
+	if err != nil && status != http.StatusInternalServerError && status != http.StatusConflict { // which the page itself shows
+		return err
+	}
+	http.Redirect(v.w, v.r, v.frame("").Prefix, http.StatusSeeOther)
+	return nil
+}
+
+// events passes the stream of events on, as long as the session lasts.
+func (c *Console) events(v *visit) error {
+	r, err := v.request(http.MethodGet, "/policy/events", nil)
+	if err != nil {
+		return err
+	}
+	ctx, stop := until(r.Context(), v.session.ended)
+	defer stop()
+	c.inside.API.ServeHTTP(v.w, r.WithContext(ctx))
+	return nil
+}

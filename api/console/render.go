@@ -1,0 +1,186 @@
+package console
+
+import (
+	"bytes"
+	"embed"
+	"errors"
+	"fmt"
+	"html/template"
+	"net/http"
+	"path"
+	"strings"
+	"time"
+
+	"defenseclaw/api"
+)
+
+//go:embed templates static
+var content embed.FS
+
+// parsePages reads all templates.
+func parsePages() (*template.Template, error) {
+	return template.New("").Funcs(template.FuncMap{
+		"short": short, "ago": ago, "when": when, "instant": instant, "plural": plural, "join": strings.Join,
+		"link": link, "caret": caret,
+	}).ParseFS(content, "templates/*.html")
+}
+
+// frame is what each page has around it.
+type frame struct {
+	Title   string
+	Page    string // the first part of its address, which the navigation marks
+	Prefix  string
+	Form    string // the session's value; empty: nobody is signed in
+	Who     string
+	Version string
+}
+
+// navigation is a link to one of the pages.
+type navigation struct {
+	Prefix, To, Text string
+	Here             bool
+}
+
+// link is called by the frame's template. to is the first part of the page's address.
+func link(page any, to, text string) (navigation, error) {
+	f, ok := page.(interface{ around() frame })
+	if !ok {
+		return navigation{}, fmt.Errorf("%T has no frame", page)
+	}
+	here := f.around()
+	return navigation{here.Prefix, to, text, here.Page == to}, nil
+}
+
+func (f frame) around() frame { return f }
+
+// caret marks a column of a line, whose tabs stay as wide as they are.
+func caret(column int, line string) string {
+	var b strings.Builder
+	for i, r := range line {
+		if i >= column-1 {
+			break
+		}
+		if r != '\t' {
+			r = ' '
+		}
+		b.WriteRune(r)
+	}
+	return b.String() + "^"
+}
+
+func (c *Console) frame(r *http.Request, title string, s *session) frame {
+	first, _, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, api.ConsolePrefix), "/")
+	f := frame{Title: title, Page: first, Prefix: api.ConsolePrefix, Version: c.cfg.Version}
+	if s != nil {
+		f.Form, f.Who = s.form, s.caller.Name
+	}
+	return f
+}
+
+// frame is that of a visit's page.
+func (v *visit) frame(title string) frame { return v.console.frame(v.r, title, v.session) }
+
+// show answers with a page, or with the part of it that a script asked for.
+func (v *visit) show(name string, data any) error {
+	if part := v.r.URL.Query().Get("part"); part != "" && v.r.Header.Get("Hx-Request") != "" {
+		name += "-" + part
+	}
+	if v.console.pages.Lookup(name) == nil {
+		return &answerError{Path: name, Status: http.StatusNotFound, Message: "there is no such part"}
+	}
+	v.console.render(v.w, http.StatusOK, name, data)
+	return nil
+}
+
+// render makes all of a page before it sends any.
+func (c *Console) render(w http.ResponseWriter, status int, name string, data any) {
+	var page bytes.Buffer
+	if err := c.pages.ExecuteTemplate(&page, name, data); err != nil {
+		http.Error(w, "the page cannot be made: "+err.Error(), http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.WriteHeader(status)
+	_, _ = w.Write(page.Bytes()) // who left needs no page
+}
+
+// failPage is what the template of an error shows.
+type failPage struct {
+	frame
+
+	Status  int
+	Message string
+}
+
+func (c *Console) fail(w http.ResponseWriter, r *http.Request, status int, message string) {
+	c.failFor(w, r, nil, status, message)
+}
+
+func (c *Console) failFor(w http.ResponseWriter, r *http.Request, s *session, status int, message string) {
+	c.render(w, status, "fail", failPage{frame: c.frame(r, http.StatusText(status), s), Status: status, Message: message})
+}
+
+// failed answers with what went wrong.
+func (v *visit) failed(err error) {
+	status, message := http.StatusInternalServerError, err.Error()
+	if answer := (&answerError{}); errors.As(err, &answer) {
+		status, message = answer.Status, answer.Message
+	}
+	v.console.failFor(v.w, v.r, v.session, status, message)
+}
+
+// static serves the files that pages load.
+func (c *Console) static(w http.ResponseWriter, r *http.Request) {
+	name := r.PathValue("name")
+	file, err := content.ReadFile("static/" + path.Base(name)) // a name may have an escaped slash in it
+	if err != nil {
+		c.noPage(w, r)
+		return
+	}
+	w.Header().Set("Content-Type", contentTypes[path.Ext(name)])
+	w.Header().Set("Cache-Control", "private, max-age=3600")
+	_, _ = w.Write(file)
+}
+
+var contentTypes = map[string]string{
+	".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8", ".svg": "image/svg+xml", ".txt": "text/plain; charset=utf-8",
+}
+
+// short is the beginning of a revision, as commands show it.
+func short(revision string) string {
+	const digits = 12
+	if hash, ok := strings.CutPrefix(revision, "sha256:"); ok && len(hash) > digits {
+		return hash[:digits]
+	}
+	return revision
+}
+
+// instant is a time for machines.
+func instant(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) }
+
+// when is a time for people, in one place of the world for all who read it.
+func when(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }
+
+// ago is how long ago a time was.
+func ago(t time.Time) string {
+	d := time.Since(t)
+	switch {
+	case d < time.Second:
+		return "just now"
+	case d < time.Minute:
+		return fmt.Sprintf("%d s ago", int(d.Seconds()))
+	case d < time.Hour:
+		return fmt.Sprintf("%d min ago", int(d.Minutes()))
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%d h ago", int(d.Hours()))
+	default:
+		return fmt.Sprintf("%d days ago", int(d.Hours()/24))
+	}
+}
+
+func plural(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
+}

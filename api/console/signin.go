@@ -1,0 +1,144 @@
+package console
+
+import (
+	"net/http"
+	"strings"
+
+	"defenseclaw/api"
+	"defenseclaw/api/gate"
+)
+
+const cookieName = "defenseclaw_console"
+
+// enter is the page to sign in on. A code follows # in its address, so that it gets into no log; the page's script sends it.
+func (c *Console) enter(w http.ResponseWriter, r *http.Request) {
+	c.showSignIn(w, r, http.StatusOK, "")
+}
+
+// signInPage is what its template shows.
+type signInPage struct {
+	frame
+
+	Problem string
+	Next    string // the page that was asked for
+}
+
+func (c *Console) showSignIn(w http.ResponseWriter, r *http.Request, status int, problem string) {
+	next := r.FormValue("next")
+	if r.Method == http.MethodGet && !strings.HasPrefix(r.URL.Path, api.ConsolePrefix+"enter") {
+		next = r.URL.RequestURI()
+	}
+	c.render(w, status, "signin", signInPage{frame: c.frame(r, "Sign in", nil), Problem: problem, Next: ownPage(next)})
+}
+
+// ownPage is the address of a page of the console: nobody can have a sign-in lead elsewhere.
+func ownPage(address string) string {
+	if !strings.HasPrefix(address, api.ConsolePrefix) || strings.HasPrefix(address, api.ConsolePrefix+"enter") || strings.ContainsAny(address, "\\\r\n") {
+		return api.ConsolePrefix
+	}
+	return address
+}
+
+// signIn takes a code or a token. Both are secrets of more than a hundred bits; the gate counts wrong ones all the same.
+func (c *Console) signIn(w http.ResponseWriter, r *http.Request) {
+	if !ownOrigin(r) {
+		c.inside.Refused(r, "a sign-in to the console from another page")
+		c.fail(w, r, http.StatusForbidden, "a sign-in comes from the console's own page")
+		return
+	}
+	caller, denial := c.callerOf(r)
+	if denial != nil {
+		c.inside.Refused(r, "a sign-in to the console: "+denial.Message)
+		c.showSignIn(w, r, denial.Status, denial.Message)
+		return
+	}
+	secret, _, err := c.sessions.begin(caller)
+	if err != nil {
+		c.showSignIn(w, r, http.StatusServiceUnavailable, err.Error())
+		return
+	}
+	c.inside.SignedIn(r, caller)
+	http.SetCookie(w, c.cookie(secret, int(sessionLife.Seconds())))
+	http.Redirect(w, r, ownPage(r.PostFormValue("next")), http.StatusSeeOther)
+}
+
+func (c *Console) callerOf(r *http.Request) (gate.Caller, *gate.Denial) {
+	secret := strings.TrimSpace(r.PostFormValue("secret"))
+	if caller, ok := c.sessions.useCode(secret); ok {
+		return caller, nil
+	}
+	caller, denial := c.inside.SignIn(r, secret)
+	switch {
+	case denial == nil && !caller.Scopes.Has(gate.ScopeRead):
+		return caller, &gate.Denial{Status: http.StatusForbidden, Message: "the token " + caller.Name + " lacks the scope read, which the console needs"}
+	case denial != nil && denial.Status == http.StatusUnauthorized:
+		denial.Message = "This is neither a token nor a code that is still good. A code works once, within a minute."
+	}
+	return caller, denial
+}
+
+// cookie holds the secret of a session; a maxAge below 0 removes it.
+func (c *Console) cookie(secret string, maxAge int) *http.Cookie {
+	return &http.Cookie{
+		Name: cookieName, Value: secret, Path: api.ConsolePrefix, MaxAge: maxAge,
+		HttpOnly: true, SameSite: http.SameSiteStrictMode, Secure: c.cfg.TLS,
+	}
+}
+
+// ownOrigin reports whether a request that changes something is from a page of the console. Browsers say so in Origin; one
+// that says nothing is none, or is so old that it would send foreign forms, too.
+func ownOrigin(r *http.Request) bool {
+	origin := r.Header.Get("Origin")
+	_, host, ok := strings.Cut(origin, "://")
+	return ok && strings.EqualFold(host, r.Host)
+}
+
+// signedIn lets a browser with a session see a page.
+func (c *Console) signedIn(show page) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		secret := ""
+		if cookie, err := r.Cookie(cookieName); err == nil {
+			secret = cookie.Value
+		}
+		s := c.sessions.find(secret)
+		if s != nil && !c.inside.StillValid(s.caller) {
+			c.sessions.end(secret)
+			s = nil
+		}
+		if s == nil {
+			c.turnAway(w, r)
+			return
+		}
+		v := &visit{console: c, w: w, r: r, session: s, secret: secret}
+		if r.Method != http.MethodGet && r.Method != http.MethodHead && (!ownOrigin(r) || !s.sent(r.PostFormValue("form"))) {
+			c.inside.Refused(r, "a form that is not of the console's own page")
+			c.fail(w, r, http.StatusForbidden, "a change comes from the console's own page: load it anew, and try again")
+			return
+		}
+		if err := show(v); err != nil {
+			v.failed(err)
+		}
+	}
+}
+
+// turnAway answers a browser without a session.
+func (c *Console) turnAway(w http.ResponseWriter, r *http.Request) {
+	switch {
+	case r.Header.Get("Sec-Fetch-Site") == "cross-site" && r.Method == http.MethodGet:
+		// The cookie is kept from navigation that begins on another site. What this page loads begins here.
+		c.render(w, http.StatusOK, "again", c.frame(r, "One moment", nil))
+	case r.Header.Get("Hx-Request") != "":
+		w.Header().Set("Hx-Redirect", api.ConsolePrefix+"enter")
+		w.WriteHeader(http.StatusUnauthorized)
+	default:
+		c.showSignIn(w, r, http.StatusUnauthorized, "")
+	}
+}
+
+// signOut ends the session at once, with what it streams.
+func (c *Console) signOut(v *visit) error {
+	c.sessions.end(v.secret)
+	http.SetCookie(v.w, c.cookie("", -1))
+	http.Redirect(v.w, v.r, api.ConsolePrefix+"enter", http.StatusSeeOther)
+	return nil
+}

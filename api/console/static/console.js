@@ -1,0 +1,41 @@
+// The pages work without this file. It makes them change by themselves.
+"use strict";
+
+// A code follows # in the address, where no log and no server sees it. It is used up by the form.
+const enter = document.getElementById("enter");
+if (enter && location.hash.length > 1) {
+  enter.elements.secret.value = location.hash.slice(1);
+  history.replaceState(null, "", location.pathname);
+  enter.submit();
+}
+
+// One message a moment, however many events there are.
+let waiting = false;
+function changed() {
+  if (waiting) return;
+  waiting = true;
+  setTimeout(() => {
+    waiting = false;
+    document.body.dispatchEvent(new CustomEvent("changed"));
+  }, 100);
+}
+
+const address = document.body.dataset.events;
+if (address && window.EventSource) {
+  const names = ["lifecycle", "gap"];
+  const stream = new EventSource(address);
+  for (const name of names) stream.addEventListener(name, changed);
+  let broken = false;
+  stream.onerror = () => { broken = true; };
+  stream.onopen = () => { if (broken) changed(); broken = false; };
+}
+
+// What a time is away.
+function count() {
+  for (const time of document.querySelectorAll("time[data-countdown]")) {
+    const left = Math.max(0, Math.round((new Date(time.dateTime) - Date.now()) / 1000));
+    time.textContent = time.textContent.replace(/ \(in .*\)$/, "") + ` (in ${Math.floor(left / 60)} min ${left % 60} s)`;
+  }
+}
+count();
+setInterval(count, 1000);

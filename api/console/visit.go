@@ -1,0 +1,120 @@
+package console
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+
+	"defenseclaw/api"
+	"defenseclaw/api/gate"
+)
+
+// visit is one request of a browser that is signed in.
+type visit struct {
+	console *Console
+	w       http.ResponseWriter
+	r       *http.Request
+	session *session
+	secret  string
+}
+
+// answerError is an answer of the API that is no success.
+type answerError struct {
+	Path    string
+	Status  int
+	Message string
+}
+
+func (e *answerError) Error() string {
+	return fmt.Sprintf("%s: %s", e.Path, e.Message)
+}
+
+// get asks the API, with the rights of the session.
+func (v *visit) get(path string, query url.Values, into any) error {
+	if len(query) > 0 {
+		path += "?" + query.Encode()
+	}
+	_, err := v.call(http.MethodGet, path, nil, into)
+	return err
+}
+
+// post asks the API for a change. The answer may be nil.
+func (v *visit) post(path string, body, into any) (status int, err error) {
+	return v.call(http.MethodPost, path, body, into)
+}
+
+func (v *visit) call(method, path string, body, into any) (status int, err error) {
+	if err := v.console.enterRoom(v.r.Context()); err != nil {
+		return 0, err
+	}
+	defer v.console.leaveRoom()
+	r, err := v.request(method, path, body)
+	if err != nil {
+		return 0, err
+	}
+	w := &memory{header: http.Header{}, status: http.StatusOK}
+	v.console.inside.API.ServeHTTP(w, r)
+	if w.status >= http.StatusBadRequest {
+		said := struct {
+			Error string `json:"error"`
+		}{}
+		if json.Unmarshal(w.body.Bytes(), &said) != nil || said.Error == "" {
+			said.Error = http.StatusText(w.status)
+		}
+		err = &answerError{Path: path, Status: w.status, Message: said.Error}
+	}
+	if into != nil && w.body.Len() > 0 {
+		if decoding := json.Unmarshal(w.body.Bytes(), into); err == nil && decoding != nil {
+			return w.status, fmt.Errorf("%s: %w", path, decoding)
+		}
+	}
+	return w.status, err
+}
+
+// request is one within the process. Nothing of the browser's own goes on but who it is.
+func (v *visit) request(method, path string, body any) (*http.Request, error) {
+	var text io.Reader = http.NoBody
+	if body != nil {
+		b, err := json.Marshal(body)
+		if err != nil {
+			return nil, err
+		}
+		text = bytes.NewReader(b)
+	}
+	r, err := http.NewRequestWithContext(gate.Inside(v.r.Context(), v.session.caller), method, "http://localhost"+path, text)
+	if err != nil {
+		return nil, err
+	}
+	r.RemoteAddr = v.r.RemoteAddr
+	r.Header.Set(gate.HeaderClient, "console")
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set(api.HeaderRequestID, v.w.Header().Get(api.HeaderRequestID))
+	return r, nil
+}
+
+// enterRoom waits until few enough pages are being made.
+func (c *Console) enterRoom(ctx context.Context) error {
+	select {
+	case c.room <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (c *Console) leaveRoom() { <-c.room }
+
+// memory keeps an answer.
+type memory struct {
+	header http.Header
+	body   bytes.Buffer
+	status int
+}
+
+func (m *memory) Header() http.Header         { return m.header }
+func (m *memory) Write(p []byte) (int, error) { return m.body.Write(p) }
+func (m *memory) WriteHeader(status int)      { m.status = status }
