@@ -29,7 +29,7 @@ func (s *Server) writeError(w http.ResponseWriter, r *http.Request, err error) {
 	case unavailable:
 		status = http.StatusServiceUnavailable
 		decision.SetRetryAfter(w.Header(), after)
-	case errors.Is(err, decision.ErrNoPolicy), errors.Is(err, decision.ErrExpired), errors.Is(err, engine.ErrStopped):
+	case errors.Is(err, decision.ErrNoPolicy), errors.Is(err, decision.ErrExpired), errors.Is(err, decision.ErrSourceStale), errors.Is(err, engine.ErrStopped):
 		status = http.StatusServiceUnavailable
 	case errors.Is(err, engine.ErrDecisionTimeout):
 		s.cfg.Logger.Warn("a decision took too long", zap.String("path", r.URL.Path), zap.Error(err))

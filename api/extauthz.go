@@ -20,7 +20,7 @@ import (
 // shares the token, the certificates, the engine and the metrics of s.
 func (s *Server) ExtAuthz(policy engine.Path, dryRun bool) (*extauthz.Server, error) {
 	return extauthz.New(extauthz.Config{
-		Serving: s.serving, Policy: policy, Admit: s.admitCall, Begin: s.beginCall,
+		Serving: s.serving, Ready: s.cfg.StaleSource.notReady, Policy: policy, Admit: s.admitCall, Begin: s.beginCall,
 		TLS: s.cfg.TLS, DryRun: dryRun, Logger: s.cfg.Logger,
 	})
 }

@@ -126,7 +126,7 @@ func (s *Server) authzenRoutes() []route {
 // does not.
 func (s *Server) opaRoutes() []route {
 	a := &opa.API{
-		Serving: s.serving, Begin: s.beginDataDecision, MayRead: s.mayRead, StrictBuiltinErrors: s.cfg.StrictBuiltinErrors,
+		Serving: s.serving, Ready: s.cfg.StaleSource.notReady, Begin: s.beginDataDecision, MayRead: s.mayRead, StrictBuiltinErrors: s.cfg.StrictBuiltinErrors,
 		Elsewhere: s.cfg.Elsewhere, DecisionsElsewhere: s.cfg.DecisionsElsewhere, Logged: s.cfg.Decisions != nil,
 
 		DefaultDecision: s.cfg.DefaultDecision,

@@ -89,6 +89,8 @@ type Config struct {
 	StrictBuiltinErrors bool
 	// Unready says why decisions cannot be made although a policy serves; nil: they always can.
 	Unready func() error
+	// StaleSource says what follows while what policy comes from does not answer; nil: nothing ever does.
+	StaleSource *StaleSource
 	// Validated is called after every reload of a validate-only sidecar; its error means that the reload
 	// is not on record, and the answer says so. Nil: not called.
 	Validated         func(context.Context, engine.Report) error

@@ -18,7 +18,8 @@ func (s *Server) current() *engine.Generation {
 	return s.cfg.Engine.Current()
 }
 
-// serving is the generation to decide by. The error is [decision.ErrNoPolicy] or [decision.ErrExpired].
+// serving is the generation to decide by. The error is [decision.ErrNoPolicy], [decision.ErrExpired] or
+// [decision.ErrSourceStale].
 func (s *Server) serving() (*engine.Generation, error) {
 	g := s.current()
 	switch {
@@ -26,6 +27,8 @@ func (s *Server) serving() (*engine.Generation, error) {
 		return nil, decision.ErrNoPolicy
 	case s.cfg.Control != nil && s.cfg.Control.Expired():
 		return nil, decision.ErrExpired
+	case s.cfg.StaleSource.refuses():
+		return nil, decision.ErrSourceStale
 	}
 	return g, nil
 }
@@ -42,6 +45,9 @@ func (s *Server) ready(w http.ResponseWriter, _ *http.Request) error {
 		return decision.ErrNoPolicy
 	}
 	if _, err := s.serving(); err != nil {
+		return err
+	}
+	if err := s.cfg.StaleSource.notReady(); err != nil {
 		return err
 	}
 	if s.cfg.Unready != nil {

@@ -244,6 +244,17 @@ func OptionalTime(t time.Time) *time.Time {
 type Source struct {
 	URL     string                  `json:"url"`
 	Bundles map[string]SourceBundle `json:"bundles"`
+	// AgeSeconds is how long ago the request was sent that the source answered last, of several bundles the longest; null: one
+	// has not been answered since the start.
+	AgeSeconds *float64     `json:"age_seconds"`
+	Stale      *SourceStale `json:"stale,omitempty"` // with source.stale
+}
+
+// SourceStale is what is done about a source that does not answer.
+type SourceStale struct {
+	AfterSeconds float64 `json:"after_seconds"`
+	Action       string  `json:"action"` // serve, unready or refuse
+	Now          bool    `json:"now"`    // it has not answered for so long, or not since the start
 }
 
 // SourceBundle is how it goes with one bundle of a source.

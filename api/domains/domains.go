@@ -30,7 +30,8 @@ const VerdictError = "error"
 // API answers HTTP. All fields are required. Its methods are handlers; the caller answers their errors.
 // Safe for concurrent use.
 type API struct {
-	// Serving fails while there is no generation to decide by: with [decision.ErrNoPolicy] or [decision.ErrExpired].
+	// Serving fails while there is no generation to decide by: with [decision.ErrNoPolicy],
+	// [decision.ErrExpired] or [decision.ErrSourceStale].
 	Serving func() (*engine.Generation, error)
 	Begin   BeginFunc
 

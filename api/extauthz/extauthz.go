@@ -41,9 +41,10 @@ const (
 	pingInterval     = 5 * time.Second // minimum time between pings, which Envoy may be configured to send
 )
 
-// Config configures [New]. All fields except TLS, DryRun and Logger are required.
+// Config configures [New]. All fields except Ready, TLS, DryRun and Logger are required.
 type Config struct {
 	Serving func() (*engine.Generation, error) // fails while there is no generation to decide by
+	Ready   func() error                       // why calls are to be sent elsewhere although they are answered; may be nil
 	Policy  engine.Path                        // of the document that decides
 
 	// Admit checks whether a call is permitted, before it is processed. r is the HTTP/2 request of the
@@ -96,11 +97,11 @@ func New(cfg Config) (*Server, error) {
 	return s, nil
 }
 
-// TellHealth updates the status of the health protocol: whether there is a generation to decide by. Call it when
-// that may have changed. Safe for concurrent use.
+// TellHealth updates the status of the health protocol: whether there is a generation to decide by, and callers are to ask
+// here. Call it when that may have changed. Safe for concurrent use.
 func (s *Server) TellHealth() {
 	status := grpc_health_v1.HealthCheckResponse_NOT_SERVING
-	if _, err := s.cfg.Serving(); err == nil {
+	if _, err := s.cfg.Serving(); err == nil && (s.cfg.Ready == nil || s.cfg.Ready() == nil) {
 		status = grpc_health_v1.HealthCheckResponse_SERVING
 	}
 	s.health.SetServingStatus("", status)

@@ -16,10 +16,17 @@ type Snapshot struct {
 	Deadline time.Time // of a confirmation; zero when nothing waits for one
 	Expired  bool      // no decisions are made, for want of sound files
 
+	Source      Source
 	Connections Connections
 	Workers     Workers
 	Programs    Programs
 	Recorder    Recorder
+}
+
+// Source is the contact with what policy comes from if not from a directory. The zero value means that it comes from none.
+type Source struct {
+	Age   time.Duration // since the request was sent that was answered last, or the start
+	Stale bool          // it is longer than it may be
 }
 
 // Recorder counts decisions that are recorded.

@@ -13,6 +13,9 @@ import (
 func (a *API) Health(healthy http.HandlerFunc) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		g, _ := a.Serving()
+		if a.Ready != nil && a.Ready() != nil {
+			g = nil
+		}
 		x := &exchange{API: a, w: w, r: r, g: g, params: r.URL.Query()}
 		err := x.unready()
 		if err == nil {

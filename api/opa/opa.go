@@ -26,6 +26,7 @@ import (
 const (
 	codeNoPolicy    = "policy_unavailable"
 	codeExpired     = "policy_expired"
+	codeSourceStale = "policy_source_stale"
 	codeBusy        = "too_many_decisions"
 	codeUnavailable = "evaluation_unavailable"
 )
@@ -40,8 +41,12 @@ const (
 type API struct {
 	buffers sync.Pool // of *[]byte, see buffer
 
-	// Serving fails while there is no generation to decide by: with [decision.ErrNoPolicy] or [decision.ErrExpired].
+	// Serving fails while there is no generation to decide by: with [decision.ErrNoPolicy],
+	// [decision.ErrExpired] or [decision.ErrSourceStale].
 	Serving func() (*engine.Generation, error)
+
+	// Ready is why /health says that decisions are to be asked for elsewhere, although they are made here; nil: they never are.
+	Ready func() error
 
 	Begin decision.BeginFunc // called for every decision
 
@@ -81,8 +86,11 @@ func (a *API) handler(answer func(*exchange), methods ...string) http.Handler {
 		g, err := a.Serving()
 		if err != nil {
 			code := codeNoPolicy
-			if errors.Is(err, decision.ErrExpired) {
+			switch {
+			case errors.Is(err, decision.ErrExpired):
 				code = codeExpired
+			case errors.Is(err, decision.ErrSourceStale):
+				code = codeSourceStale
 			}
 			writer.Error(w, http.StatusServiceUnavailable, types.NewErrorV1(code, "%s", err))
 			return

@@ -17,6 +17,9 @@ var ErrNoPolicy = errors.New("no policy loaded")
 // ErrExpired is the answer to every request for a decision while the policy that serves is older than it may become.
 var ErrExpired = errors.New("the policy has expired: the files of its directory have been broken or missing for longer than safety.max_stale")
 
+// ErrSourceStale is the answer to every request for a decision while nobody knows how old the policy that serves is.
+var ErrSourceStale = errors.New("the source of the policy has not answered for longer than source.stale")
+
 // RetryAfter is the value of the header Retry-After, in seconds, for callers that were turned away
 // because of load.
 const RetryAfter = "1"

@@ -51,6 +51,9 @@ func showStatus(c *cli.Context, print func(w io.Writer, addr string, s api.Statu
 	case "empty":
 		return &exitError{code: exitFailure}
 	}
+	if from := status.Source; from != nil && from.Stale != nil && from.Stale.Now {
+		return &exitError{code: exitStale}
+	}
 	if c := status.Control; c != nil && (c.Revision != "" || c.Digest != "") {
 		return &exitError{code: exitStale}
 	}

@@ -193,7 +193,20 @@ func auditLine(s api.StatusAnswer) string {
 }
 
 // printSource shows where policy comes from, and how it goes with each bundle.
+// staleActions say what is done while a source is stale.
+var staleActions = map[string]string{"serve": "decisions are made", "unready": "not ready, and decisions are made", "refuse": "decisions answer 503"}
+
+func sourceAge(s *api.Source) string {
+	if s.AgeSeconds == nil {
+		return "it has not answered since the start"
+	}
+	return fmt.Sprintf("it answered %.0f s ago, and %.0f s are allowed", *s.AgeSeconds, s.Stale.AfterSeconds)
+}
+
 func printSource(line func(name, format string, args ...any), s *api.Source) {
+	if stale := s.Stale; stale != nil && stale.Now {
+		line("source", "STALE, %s: %s", staleActions[stale.Action], sourceAge(s))
+	}
 	line("source", "%s", s.URL)
 	for _, name := range slices.Sorted(maps.Keys(s.Bundles)) {
 		b := s.Bundles[name]

@@ -33,7 +33,11 @@ var errDataDirIsPolicyDir = errors.New("the policy directory must not be the dat
 
 // choosePolicy completes a setting that names a directory, or finds the directory where none is named.
 func (s *Settings) choosePolicy() error {
-	if elsewhere, err := s.chooseSource(); elsewhere || err != nil {
+	elsewhere, err := s.chooseSource()
+	if err == nil {
+		err = s.checkStale()
+	}
+	if elsewhere || err != nil {
 		return err
 	}
 	switch {

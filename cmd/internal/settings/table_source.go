@@ -18,6 +18,7 @@ type Source struct {
 	Creds string        // a file with a bearer token
 	CA    string        // a file with the certificates that sign the server's; empty: the system's
 	Poll  time.Duration // between two looks
+	Stale Stale
 
 	// OPA is what the file of --opa-config says; nil without one.
 	OPA *opaconfig.Config

@@ -58,6 +58,7 @@ func (s *Sidecar) snapshot() metrics.Snapshot {
 		},
 		Audit: metrics.Audit{Written: records.Written, Lost: records.Lost, Backlog: records.Backlog, Alarms: records.Alarms, Early: records.Early},
 	}
+	now.Source = s.sourceMetrics()
 	now.Workers, now.Recorder = s.workerHealth(), s.recorderHealth()
 	if s.control != nil {
 		ordered := s.control.Status()

@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"defenseclaw/api"
 	"defenseclaw/api/audit"
@@ -73,6 +74,7 @@ type Sidecar struct {
 	loading   *loadMark         // the same
 	watcher   *watcher.Watcher  // nil when nothing is watched
 	origin    origin            // nil unless the source is no directory
+	staleness *staleness        // nil unless a source may be stale
 	workers   *worker.Pool      // nil without isolation
 	pages     api.Console       // nil: they are not served
 	server    *api.Server
@@ -92,13 +94,16 @@ type Sidecar struct {
 	evaluations *evaluations    // nil when nothing is evaluated for a review
 	signed      *signed.Sources // nil where no signature is asked for
 
+	staleSource api.StaleSource // what follows of staleness
+	began       time.Time
+
 	differences sync.Mutex // of the file of differences
 }
 
 // New acquires the data directory, the token and the addresses, and makes the parts. On an error it
 // releases what it acquired. The caller must run the sidecar that New returns: Run releases the rest.
 func New(cfg Config) (_ *Sidecar, err error) {
-	s := &Sidecar{cfg: cfg, id: uuid.NewString(), live: newLiveSettings(cfg), who: newWho(cfg.Settings.PolicyDir)}
+	s := &Sidecar{cfg: cfg, began: time.Now(), id: uuid.NewString(), live: newLiveSettings(cfg), who: newWho(cfg.Settings.PolicyDir)}
 	if s.signed, err = signed.New(cfg.Settings); err != nil {
 		return nil, err
 	}

@@ -52,7 +52,7 @@ func (s *Sidecar) makeSource() (err error) {
 	if s.origin, err = create(s); err != nil {
 		return fmt.Errorf("source %s: %w", place, err)
 	}
-	return nil
+	return s.makeStaleness()
 }
 
 // followSource begins when the first load has ended, which took what was there.
@@ -80,6 +80,7 @@ func (s *Sidecar) firstContact(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, firstContactTimeout)
 	defer cancel()
 	_ = s.origin.Refresh(ctx) // what it came to is in the health, which is reported
+	s.lookAtContact()
 }
 
 const firstContactTimeout = 2 * time.Second
@@ -89,6 +90,7 @@ func (s *Sidecar) refresh(ctx context.Context) error {
 	if s.origin == nil {
 		return nil
 	}
+	defer s.lookAtContact()
 	return s.origin.Refresh(ctx)
 }
 
@@ -97,5 +99,7 @@ func (s *Sidecar) sourceHealth() *api.Source {
 	if s.origin == nil {
 		return nil
 	}
-	return s.origin.Health()
+	h := s.origin.Health()
+	s.addContact(h)
+	return h
 }

@@ -44,6 +44,7 @@ func (s *Sidecar) followBundles(cfg bundle.Config, unpack map[string]*unpacker) 
 		return unpack[name].unpack(ctx, name, etag, in)
 	}
 	cfg.Tree, cfg.Changed = treeOf, o.report
+	askOften(&cfg, s.cfg.Settings.Source.Stale.After)
 	var err error
 	if o.bundles, err = bundle.New(cfg); err != nil {
 		return nil, err

@@ -25,19 +25,9 @@ func newOCIOrigin(s *Sidecar) (origin, error) {
 	if err != nil {
 		return nil, err
 	}
-	o := &bundleOrigin{url: set.URL, events: s.events, logger: s.cfg.Logger}
-	name, unpack := repository.Name(), s.newUnpacker(o.url)
-	o.bundles, err = bundle.New(bundle.Config{
-		Bundles: map[string]bundle.Get{name: repository.Get}, Poll: set.Poll, LongPoll: -1,
-		Unpack: unpack.unpack, Tree: treeOf, Changed: o.report,
-	})
-	if err != nil {
-		return nil, err
-	}
-	if etag, unpacked := unpack.kept(name); unpacked != nil {
-		o.bundles.Adopt(name, etag, unpacked)
-	}
-	return o, nil
+	name := repository.Name()
+	return s.followBundles(bundle.Config{Bundles: map[string]bundle.Get{name: repository.Get}, Poll: set.Poll, LongPoll: -1},
+		map[string]*unpacker{name: s.newUnpacker(set.URL)})
 }
 
 // ociRepository asks a registry at loopback over plain HTTP, unless it is said whose certificate it has.

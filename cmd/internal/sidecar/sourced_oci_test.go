@@ -27,6 +27,7 @@ type harbor struct {
 	*httptest.Server
 	real  http.Handler
 	blobs atomic.Int32 // layers that were sent to sidecars
+	down  atomic.Bool  // it answers sidecars no more
 }
 
 func newHarbor(t *testing.T) *harbor {
@@ -42,6 +43,10 @@ func (h *harbor) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if user != "push" && (user != "ann" || password != "ses:ame") {
 		w.Header().Set("WWW-Authenticate", `Basic realm="harbor"`)
 		w.WriteHeader(http.StatusUnauthorized)
+		return
+	}
+	if user == "ann" && h.down.Load() {
+		w.WriteHeader(http.StatusBadGateway)
 		return
 	}
 	if user == "ann" && strings.Contains(r.URL.Path, "/blobs/") {

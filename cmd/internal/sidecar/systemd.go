@@ -52,6 +52,9 @@ func (s *Sidecar) doing() string {
 	if s.control != nil && s.control.Expired() {
 		text = "expired, no decisions are made"
 	}
+	if s.staleness != nil && s.staleness.now.Load() {
+		text += ", source stale, action " + s.cfg.Settings.Source.Stale.Action
+	}
 	if status.Refused != nil {
 		text += ": " + status.Refused.Error()
 	}

@@ -82,7 +82,7 @@ func (s *Sidecar) apiConfig(token string) api.Config {
 		Events:    s.events,
 		Decisions: s.decisions,
 		Recorder:  s.recorder,
-		Elsewhere: s.elsewhere(), DecisionsElsewhere: s.isolation() == isolateAll, Unready: s.unready,
+		Elsewhere: s.elsewhere(), DecisionsElsewhere: s.isolation() == isolateAll, Unready: s.unready, StaleSource: &s.staleSource,
 		Validated: s.announceValidated,
 		Version:   s.cfg.Version,
 		Logger:    s.cfg.Logger,
