@@ -45,7 +45,8 @@ func fleetCommand(broker ...Broker) *cli.Command {
 		Name:  "fleet",
 		Usage: "publish policy to the sidecars that follow a broker, and see what they serve",
 		Subcommands: []*cli.Command{
-			fleetPublishCommand(), fleetWaitCommand(), fleetInitCommand(), fleetKeyCommand(), fleetUserCommand(), fleetServerCommand(broker...),
+			fleetPublishCommand(), fleetRollbackCommand(), fleetStatusCommand(), fleetWaitCommand(), fleetAgentsCommand(), fleetForgetCommand(), fleetHistoryCommand(),
+			fleetInitCommand(), fleetKeyCommand(), fleetUserCommand(), fleetServerCommand(broker...),
 		},
 		HideHelpCommand: true,
 		OnUsageError:    usageError,

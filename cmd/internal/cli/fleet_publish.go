@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"os/user"
+	"strings"
 	"time"
 
 	"defenseclaw/cmd/internal/fleet"
@@ -30,6 +31,7 @@ func fleetPublishCommand() *cli.Command {
 			channelFlag(), messageFlag(), byFlag(),
 			&cli.StringFlag{Name: "selector", Usage: "only agents with all of these `LABELS`, NAME=VALUE with commas between them, get it; the others stay where they are"},
 			&cli.DurationFlag{Name: "expires", Usage: "agents refuse the record after `DURATION` (default: never)"},
+			&cli.StringFlag{Name: "from", Usage: "replay the decision log `FILE` on it and on what the channel serves, and say in the message how many decisions flip"},
 			&cli.BoolFlag{Name: "dry-run", Usage: "only tell what would be sent"},
 			&cli.BoolFlag{Name: "wait", Usage: "wait until the agents serve it, as fleet wait does"},
 			expectFlag(), lostAfterFlag(), timeoutFlag(),
@@ -101,6 +103,14 @@ func fleetPublish(c *cli.Context) error {
 		return err
 	}
 	draft.Agents = len(view.Names())
+	flips, err := flipsOf(ctx, c, l, now, g)
+	if err != nil {
+		return err
+	}
+	if flips != "" {
+		terminal.Fprintf(c.App.ErrWriter, "%s\n", flips)
+		draft.Message = strings.TrimPrefix(draft.Message+"; "+flips, "; ")
+	}
 	done, err := l.Publish(ctx, draft, by)
 	if err != nil {
 		return err

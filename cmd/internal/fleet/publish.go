@@ -73,11 +73,13 @@ func (l *Link) Publish(ctx context.Context, d Draft, by *Signers) (Published, er
 	} else if p.Base.Revision != d.Files.Revision {
 		p.Changed = d.Files.Set.Since(delta.Set{}).Paths()
 	}
-	if r.Releases, err = releases(d.After, target, p.Base, by, l.clock()); err != nil {
-		return p, err
-	}
 	if d.Shape != nil {
 		d.Shape(r)
+	}
+	if r.Plan != nil { // whoever moves it on may have a stage key only
+		if r.Releases, err = releases(d.After, target, p.Base, by, l.clock()); err != nil {
+			return p, err
+		}
 	}
 	p.Inline = inline != nil
 	if d.Dry {
@@ -109,7 +111,8 @@ func chain(r *record.Record) []string {
 	return slices.Clone(before[:min(len(before), record.MaxChain)])
 }
 
-// releases are notes of a release key for the target and the base: with them, a stage key can move the channel between the two.
+// releases are notes of a release key for the target and the base: with them, a stage key can move the channel between the two. They are 600
+// bytes of a message that each agent gets, so only rollouts have them.
 func releases(after Now, target, base record.Release, by *Signers, now time.Time) ([]string, error) {
 	var notes []string
 	for _, one := range []record.Release{target, base} {

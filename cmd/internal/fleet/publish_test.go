@@ -49,22 +49,46 @@ func TestWhatIsPublishedCanBeFetched(t *testing.T) {
 			t.Errorf("the snapshot of %s: %v", of.Revision, err)
 		}
 	}
-	// A stage key can move between the two releases, and nowhere else.
-	stage := signer(t, "stage", record.RoleStage)
+}
+
+// A stage key can move a rollout between its two releases, and nowhere else.
+func TestWhatAStageKeyCanDo(t *testing.T) {
+	t.Parallel()
+	l, by, stage := linkTo(t, fleettest.StartBroker(t)), signer(t, "release", record.RoleRelease), signer(t, "stage", record.RoleStage)
 	keys, err := record.ParseKeys([]byte(strings.Join(append(by.Lines(), stage.Lines()...), "\n")))
 	if err != nil {
 		t.Fatal(err)
 	}
-	back := *r
-	back.Target, back.Base = r.Base, r.Target
-	if _, err := l.Move(within(t), now, &back, nil, stage.Note()...); err != nil {
+	if plain := mustPublish(t, l, by, policy("one")).Now.Record(); len(plain.Releases) != 0 {
+		t.Error("a record that nobody moves on carries notes for it")
+	}
+	plan := func(r *record.Record) { r.Plan = &record.Plan{Stages: []record.Stage{{Cohort: record.Everybody()}}} }
+	p, err := l.Publish(within(t), Draft{After: mustNow(t, l, by), Files: policy("two"), Shape: plan}, by)
+	if err != nil {
 		t.Fatal(err)
 	}
-	if now, err = l.Now(within(t), "prod", keys); err != nil || now.Err != nil || now.Record().Target != r.Base {
-		t.Errorf("a stage key's record: %v %v", err, now.Err)
+	move := func(after Now, change func(*record.Record)) Now {
+		t.Helper()
+		next := *after.Record()
+		change(&next)
+		if _, err := l.Move(within(t), after, &next, nil, stage.Note()...); err != nil {
+			t.Fatal(err)
+		}
+		now, err := l.Now(within(t), "prod", keys)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return now
+	}
+	now := move(p.Now, func(r *record.Record) { r.Target, r.Base = r.Base, r.Target })
+	if now.Err != nil || now.Record().Target.Revision != policy("one").Revision {
+		t.Errorf("to the base: %v", now.Err)
 	}
 	if _, err := l.Publish(within(t), Draft{After: now, Files: policy("four")}, stage); err == nil || !strings.Contains(err.Error(), "role release") {
 		t.Errorf("a stage key published: %v", err)
+	}
+	if now = move(now, func(r *record.Record) { r.Target.Revision = policy("three").Revision }); !errors.Is(now.Err, record.ErrUnsigned) {
+		t.Errorf("to what no release key signed: %v", now.Err)
 	}
 }
 

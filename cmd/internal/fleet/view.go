@@ -2,11 +2,15 @@ package fleet
 
 import (
 	"cmp"
+	"context"
+	"errors"
 	"maps"
 	"slices"
 	"time"
 
 	"defenseclaw/watcher/fleet/record"
+
+	"github.com/nats-io/nats.go/jetstream"
 )
 
 // Agent is what is known of an agent.
@@ -71,4 +75,23 @@ func (v *View) add(h *heard) {
 		a.before = a.Instance
 	}
 	a.Ack, a.Heard = h.ack, h.at
+}
+
+// Forget removes what an agent acknowledged. It reports whether the agent was known.
+func (l *Link) Forget(ctx context.Context, channel, agent string) (known bool, err error) {
+	if err := errors.Join(record.CheckName("the channel", channel), record.CheckName("the agent", agent)); err != nil {
+		return false, err
+	}
+	subject := record.AckSubject(channel, agent)
+	m, err := l.last(ctx, record.Acks, subject)
+	if err != nil || m == nil {
+		return false, err
+	}
+	return true, l.again(ctx, "the broker does not forget "+agent, func(ctx context.Context) (bool, error) {
+		stream, err := l.js.Stream(ctx, record.Acks)
+		if err == nil {
+			err = stream.Purge(ctx, jetstream.WithPurgeSubject(subject))
+		}
+		return err == nil || final(err), err
+	})
 }

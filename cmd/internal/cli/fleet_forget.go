@@ -1,0 +1,47 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+
+	"defenseclaw/cmd/internal/terminal"
+
+	"github.com/urfave/cli/v2"
+)
+
+func fleetForgetCommand() *cli.Command {
+	return &cli.Command{
+		Name:         "forget",
+		Usage:        "forget agents that are gone for good, so that nobody waits for them; one that runs is known again after its next acknowledgement",
+		ArgsUsage:    "AGENT…",
+		Flags:        fleetFlags(channelFlag(), askTimeoutFlag()),
+		OnUsageError: usageExit,
+		Action: func(c *cli.Context) error {
+			agents, err := flagsAfterArguments(c)
+			if err == nil && len(agents) == 0 {
+				err = &exitError{exitUsage, errors.New("the names of agents were expected: fleet forget AGENT…")}
+			}
+			if err != nil {
+				return err
+			}
+			ctx, cancel := within(c, c.Duration("timeout"))
+			defer cancel()
+			l, channel, err := channelLink(ctx, c)
+			if err != nil {
+				return err
+			}
+			defer l.Close()
+			for _, agent := range agents {
+				known, err := l.Forget(ctx, channel, agent)
+				if err != nil {
+					return fleetExit(err)
+				}
+				if !known {
+					return fmt.Errorf("no agent %s is known in channel %s", agent, channel)
+				}
+				terminal.Fprintf(c.App.Writer, "%s is forgotten\n", agent)
+			}
+			return nil
+		},
+	}
+}
