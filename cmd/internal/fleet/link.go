@@ -44,11 +44,10 @@ func ParseURL(text string) (servers, channel string, err error) {
 	if !ok || scheme != "nats" && scheme != "tls" {
 		return "", "", fmt.Errorf("the broker is %q: nats://HOST:PORT or tls://HOST:PORT was expected", text)
 	}
-	hosts, channel, _ := strings.Cut(rest, "/")
+	hosts, channel, _ := strings.Cut(strings.ReplaceAll(rest, scheme+"://", ""), "/")
 	var all []string
 	for host := range strings.SplitSeq(hosts, ",") {
-		host = strings.TrimPrefix(strings.TrimSpace(host), scheme+"://")
-		u, err := url.Parse(scheme + "://" + host)
+		u, err := url.Parse(scheme + "://" + strings.TrimSpace(host))
 		switch {
 		case err != nil:
 			return "", "", fmt.Errorf("the broker is %q: %w", text, err)

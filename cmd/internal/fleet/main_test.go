@@ -16,7 +16,10 @@ import (
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	fleettest.Main()
+	goleak.VerifyTestMain(m)
+}
 
 // patience is far longer than anything here takes.
 const patience = time.Minute

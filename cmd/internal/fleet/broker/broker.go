@@ -29,7 +29,7 @@ import (
 
 const (
 	startTimeout = 30 * time.Second
-	reread       = time.Second // of the file of users
+	reread       = 200 * time.Millisecond // of the file of users
 )
 
 // Run serves until ctx ends. Anybody may read what it serves who is a user of it; without TLS it listens on loopback only.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -16,6 +17,7 @@ import (
 	"defenseclaw/watcher/fleet/credentials"
 	"defenseclaw/watcher/fleet/record"
 
+	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"go.uber.org/goleak"
 )
@@ -208,6 +210,42 @@ func TestUsersThatAreWrong(t *testing.T) {
 	} {
 		if err := broker.Run(t.Context(), cfg); err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("%+v: %v", cfg, err)
+		}
+	}
+}
+
+// What fleet init and fleet user print is configuration that nats-server reads as the rules that the broker here has.
+func TestTheBlocksAreWhatANATSServerReads(t *testing.T) {
+	t.Parallel()
+	for _, domain := range []string{"", "hub"} {
+		var all []access.User
+		text := "authorization { users: [\n"
+		for _, u := range []access.User{
+			{Role: access.Agent, Name: "a1", Channel: "prod"}, {Role: access.Publisher, Name: "p"}, {Role: access.Controller, Name: "c"},
+		} {
+			u, _, err := access.NewUser(u)
+			if err != nil {
+				t.Fatal(err)
+			}
+			all, text = append(all, u), text+u.Block(domain)
+		}
+		file := filepath.Join(t.TempDir(), "nats.conf")
+		if err := os.WriteFile(file, []byte(text+"] }\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		opts, err := server.ProcessConfigFile(file)
+		if err != nil || len(opts.Nkeys) != len(all) {
+			t.Fatalf("%d users, %v", len(opts.Nkeys), err)
+		}
+		for _, got := range opts.Nkeys {
+			i := slices.IndexFunc(all, func(u access.User) bool { return u.Key == got.Nkey })
+			if i < 0 {
+				t.Fatalf("a user %s", got.Nkey)
+			}
+			want := all[i].Rules(domain)
+			if !slices.Equal(got.Permissions.Publish.Allow, want.Publish) || !slices.Equal(got.Permissions.Subscribe.Allow, want.Subscribe) {
+				t.Errorf("%s: %v and %v, where %+v was expected", all[i].Name, got.Permissions.Publish, got.Permissions.Subscribe, want)
+			}
 		}
 	}
 }
