@@ -85,7 +85,7 @@ func runTests(ctx context.Context, w *Work, e *review.Evidence) error {
 }
 
 func runReplay(ctx context.Context, w *Work, e *review.Evidence) error {
-	o := replay.Options{Share: w.Share}
+	o := replay.Options{Share: w.Share, Baseline: w.Baseline, OnAnswer: w.OnAnswer}
 	if deadline, ok := ctx.Deadline(); ok {
 		o.Budget = time.Until(deadline)
 	}

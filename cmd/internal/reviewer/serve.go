@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 	"strconv"
 	"sync"
 
@@ -67,7 +68,9 @@ type service struct {
 
 	mu      sync.Mutex // guards the fields below
 	records []records.Record
+	ids     []uint64 // of records, in their order
 	given   map[uint64]records.Record
+	known   []*answers // of the policies of the newest replay
 }
 
 // Records takes records.
@@ -87,6 +90,7 @@ func (s *service) Records(b Batch, _ *bool) error {
 func (s *service) Lot(l Lot, _ *bool) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.ids = l.IDs
 	s.records = make([]records.Record, len(l.IDs))
 	kept := make(map[uint64]records.Record, len(l.IDs))
 	for i, id := range l.IDs {
@@ -126,7 +130,18 @@ func (s *service) Step(o Order, a *Answer) error {
 	}
 	s.mu.Lock()
 	w.Records = s.records
+	known, ids := s.known, s.ids
 	s.mu.Unlock()
+	if o.Step == Replay && w.Candidate != nil {
+		now := withBaseline(w, known, ids)
+		defer func() {
+			s.mu.Lock()
+			s.known = append(slices.DeleteFunc(slices.Clone(known), func(k *answers) bool {
+				return w.Base == nil || k.revision != w.Base.Revision() || k.revision == now.revision
+			}), now)
+			s.mu.Unlock()
+		}()
+	}
 	for _, step := range s.steps {
 		if step.Name == o.Step {
 			if err := step.make(ctx, w, &a.Evidence); err != nil {

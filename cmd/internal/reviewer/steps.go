@@ -7,6 +7,7 @@ import (
 	"defenseclaw/engine"
 	"defenseclaw/engine/review"
 	"defenseclaw/engine/review/records"
+	"defenseclaw/engine/review/replay"
 )
 
 // Names of steps, in the order in which they are made.
@@ -37,6 +38,11 @@ type Work struct {
 	FailedLast           []string           // names of tests
 	Records              []records.Record
 	ProbeTime, TestsTime time.Duration
+
+	// Baseline is what Base answered to a record in an earlier review, and OnAnswer is told what Candidate answers: see
+	// [replay.Options]. Both may be nil.
+	Baseline func(record int) (_ replay.Answer, known bool)
+	OnAnswer func(record int, a replay.Answer)
 
 	// Share is the part of a processor that the work may take, from 0 to 1; 0: all of it, which is for a process of its own.
 	Share float64

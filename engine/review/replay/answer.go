@@ -55,7 +55,8 @@ func (r *run) replay(ctx context.Context, i int) {
 	if p.records >= worthAProgram && !p.varies && p.replayed == nil {
 		_ = r.candidate.MakeProgram(ctx, p.Path) // without it the decision is made all the same
 	}
-	was, now := recorded(rec), r.evaluate(ctx, r.candidate, rec, p)
+	was, older := r.baseline(i)
+	now := r.evaluate(ctx, r.candidate, rec, p)
 	if ctx.Err() != nil {
 		return // this record was cut short
 	}
@@ -69,7 +70,7 @@ func (r *run) replay(ctx context.Context, i int) {
 	before, reason := was, ""
 	if r.base == nil {
 		reason = unlikeRecord(rec, &now, now.same(&was))
-	} else if older := r.isOlder(rec); rec.Masked || older || !now.same(&was) {
+	} else if rec.Masked || older || !now.same(&was) {
 		before = r.evaluate(ctx, r.base, rec, p)
 		if ctx.Err() != nil {
 			return
@@ -92,6 +93,24 @@ func (r *run) replay(ctx context.Context, i int) {
 	}
 }
 
+// baseline is the answer that a record has of the base, or, where older says so, of another policy: what changed since then
+// is no flip of this change.
+func (r *run) baseline(i int) (was answer, older bool) {
+	rec := &r.recs[i]
+	was = recorded(rec)
+	if r.base == nil || !strings.HasPrefix(rec.Revision, "sha256:") || rec.Revision == r.base.Revision() {
+		return was, false
+	}
+	if r.Baseline != nil && !rec.Masked {
+		if a, known := r.Baseline(i); known && a.Failure != "" {
+			return answer{failed: errors.New(a.Failure)}, false
+		} else if known {
+			return answer{text: a.Result}, false
+		}
+	}
+	return was, true
+}
+
 // unlikeRecord says why a record that the candidate answers otherwise is no flip, where there is no base; empty: it is one.
 func unlikeRecord(rec *records.Record, now *answer, same bool) string {
 	switch {
@@ -106,11 +125,6 @@ func unlikeRecord(rec *records.Record, now *answer, same bool) string {
 	}
 }
 
-// isOlder reports whether another generation than the base decided: what changed since then is no flip of this change.
-func (r *run) isOlder(rec *records.Record) bool {
-	return strings.HasPrefix(rec.Revision, "sha256:") && rec.Revision != r.base.Revision()
-}
-
 func (r *run) replayed(i int, s *stratum, now *answer, flips bool) {
 	weight := weightOf(&r.recs[i])
 	r.result.Replayed++
@@ -120,12 +134,12 @@ func (r *run) replayed(i int, s *stratum, now *answer, flips bool) {
 	if flips {
 		s.flips += weight
 	}
-	if r.OnAnswer != nil {
-		failure := ""
+	if r.OnAnswer != nil && !now.chance {
+		a := Answer{Result: now.text}
 		if now.failed != nil {
-			failure = now.failed.Error()
+			a = Answer{Failure: now.failed.Error()}
 		}
-		r.OnAnswer(i, now.text, failure)
+		r.OnAnswer(i, a)
 	}
 }
 

@@ -47,6 +47,37 @@ func BenchmarkReplay(b *testing.B) {
 	}
 }
 
+// BenchmarkReplayOfOlderRecords replays records of an older policy than the base, as most are: once as they are, and once
+// with the answers of the base that an earlier replay gave.
+func BenchmarkReplayOfOlderRecords(b *testing.B) {
+	const tenants, decisions = 1000, 10_000
+	base := load(b, corpus.Tenants(tenants), nil)
+	random := rand.New(rand.NewPCG(1, 2))
+	var recs []records.Record
+	for i := range decisions {
+		tenant := i % tenants
+		recs = append(recs, decide(b, base, fmt.Sprintf("tenants/t%d/allow", tenant), request(random, tenant))...)
+		recs[i].Revision = "sha256:older"
+	}
+	known := map[int]replay.Answer{}
+	edit := files{"data.json": `{"limits": {"requests": 100, "size": 4096}, "regions": ["eu", "us", "cn"]}`}
+	candidate := load(b, files(corpus.Tenants(tenants)).with(edit), base)
+	for i := range recs {
+		known[i] = replay.Answer{Result: recs[i].Result, Failure: recs[i].Error}
+	}
+	for name, baseline := range map[string]func(int) (replay.Answer, bool){
+		"evaluated": nil, "remembered": func(i int) (replay.Answer, bool) { a, ok := known[i]; return a, ok },
+	} {
+		b.Run(name, func(b *testing.B) {
+			begun := processorTime(b)
+			for b.Loop() {
+				b.ReportMetric(float64(run(b, base, candidate, recs, replay.Options{Baseline: baseline}).Total()), "flips")
+			}
+			b.ReportMetric(float64((processorTime(b)-begun).Microseconds())/1000/float64(b.N), "cpu-ms")
+		})
+	}
+}
+
 func processorTime(b *testing.B) time.Duration {
 	b.Helper()
 	var u syscall.Rusage

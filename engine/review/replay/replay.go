@@ -39,9 +39,18 @@ type Options struct {
 	// Share is the part of one processor that the replay may take, from 0 to 1: it waits between records. 0: all of it.
 	Share float64
 
-	// OnAnswer is told the candidate's answer to each record that was replayed, by its index: the record's answer once
-	// the candidate serves. result is nil where it is undefined, or an error. nil: nothing is called.
-	OnAnswer func(record int, result []byte, failure string)
+	// OnAnswer is told the candidate's answer to each record that was replayed, by its index, unless chance decided: what
+	// Baseline answers once the candidate serves. nil: nothing is called.
+	OnAnswer func(record int, a Answer)
+	// Baseline is what the base answered to a record in an earlier replay: what other policies answered before it is not
+	// evaluated again. It is not asked about records that were masked. nil: nothing is known.
+	Baseline func(record int) (_ Answer, known bool)
+}
+
+// Answer is what a generation answers to a record.
+type Answer struct {
+	Result  []byte // JSON; nil: undefined, or Failure
+	Failure string // instead of a result
 }
 
 // Run replays. Without a base, which is nil then, the recorded answers speak for it: every record counts as reached, and

@@ -173,7 +173,7 @@ func TestACutIsStillAPicture(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	n := 0
-	o := replay.Options{OnAnswer: func(int, []byte, string) {
+	o := replay.Options{OnAnswer: func(int, replay.Answer) {
 		if n++; n == 2 {
 			cancel()
 		}
