@@ -34,7 +34,8 @@ type Recordings struct {
 	Dir       string            `json:"dir,omitempty"` // where they are kept over restarts; left out: in memory only
 	Encrypted bool              `json:"encrypted,omitempty"`
 	SavedAt   *time.Time        `json:"saved_at,omitempty"`
-	Error     string            `json:"error,omitempty"` // why the last save failed
+	Error     string            `json:"error,omitempty"`   // why the last save failed
+	Damaged   string            `json:"damaged,omitempty"` // what became of a file that could not be read, until all is cleared
 }
 
 // RecordingsAnswer is the body of GET /policy/recordings.
@@ -61,7 +62,7 @@ func (s *Server) recordings() Recordings {
 	h := r.Health()
 	now := Recordings{
 		Records: h.Records, Strata: h.Strata, Bytes: h.Bytes, MaxBytes: r.Bounds().Bytes, Dropped: map[string]uint64{},
-		Dir: r.Dir(), Encrypted: r.Sealed(), SavedAt: OptionalTime(h.SavedAt),
+		Dir: r.Dir(), Encrypted: r.Sealed(), SavedAt: OptionalTime(h.SavedAt), Damaged: h.Damaged,
 	}
 	maps.Copy(now.Dropped, h.Dropped)
 	if h.Err != nil {

@@ -20,6 +20,8 @@ type Reviews struct {
 	Try func(context.Context, engine.Step) *review.Judgment
 	// Tests returns how the tests beside what serves are; nil where none ran. It may be nil.
 	Tests func() *review.Standing
+	// Process returns how the process is that evaluates changes. It may be nil: there is none.
+	Process func() ReviewerStatus
 }
 
 // review is GET /policy/review.

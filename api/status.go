@@ -121,6 +121,10 @@ func (s *Server) status(w http.ResponseWriter, _ *http.Request) error {
 		if s.cfg.Reviews.Tests != nil {
 			answer.Tests = testsOf(s.cfg.Reviews.Tests())
 		}
+		if s.cfg.Reviews.Process != nil {
+			process := s.cfg.Reviews.Process()
+			answer.Reviewer = &process
+		}
 	}
 	if s.cfg.SourceHealth != nil {
 		answer.Source = s.cfg.SourceHealth()

@@ -97,6 +97,8 @@ type StatusAnswer struct {
 	Findings []Finding `json:"findings,omitempty"` // what callers have lost
 	// Review is left out before the first change, and for the moment that it takes to review one.
 	Review *ReviewSummary `json:"review,omitempty"`
+	// Reviewer is left out where no process evaluates changes at any time.
+	Reviewer *ReviewerStatus `json:"reviewer,omitempty"`
 	// Tests is left out where none ran.
 	Tests *TestsStatus `json:"tests,omitempty"`
 	// Recordings is left out when decisions are not recorded.

@@ -26,6 +26,21 @@ type TestsStatus struct {
 	Incomplete []string           `json:"incomplete"`
 }
 
+// ReviewerStatus is how the process is that evaluates changes.
+type ReviewerStatus struct {
+	Running  bool           `json:"running"`
+	PID      int            `json:"pid"`             // 0 while it does not run
+	Restarts uint64         `json:"restarts"`        // starts after an end that nobody wanted
+	Fault    *ReviewerFault `json:"fault,omitempty"` // left out where there was none
+}
+
+// ReviewerFault is how a process ended last that nobody wanted to end, or why it could not be started.
+type ReviewerFault struct {
+	At     time.Time `json:"at"`
+	Reason string    `json:"reason"`
+	During string    `json:"during"` // tests, replay, probe, load or records; empty: nothing
+}
+
 // testsOf converts what is known of tests; nil is nothing.
 func testsOf(s *review.Standing) *TestsStatus {
 	if s == nil {

@@ -16,14 +16,16 @@ import (
 // CheckSchemas compares what the modules read with the schemas of their METADATA annotations, as "opa check" does.
 // Annotations name schemas of set, or define their own; the schema at [ast.SchemaRootRef] is that of input in all
 // modules. If set is nil, only schemas that annotations define are checked. [Load] and decisions ignore schemas. A schema
-// that refers to a file or a host is an error of its own; neither is opened.
-func (g *Generation) CheckSchemas(set *ast.SchemaSet) (wrong diagnostic.List, err error) {
+// that refers to a file or a host is an error of its own; neither is opened. ofInput are schemas of input in packages, by
+// their path such as data.system.reload; annotations of a rule go before them. It may be nil.
+func (g *Generation) CheckSchemas(set *ast.SchemaSet, ofInput map[string]any) (wrong diagnostic.List, err error) {
 	defer contain.Panic("check the schemas", &err)
 	c := schemaCheck{modules: modulesOf(g.parsed)}
 	refuse := func(name string, at *ast.Location, err error) {
 		refused := ast.NewError(ast.TypeErr, at, "%s: %v", name, err)
 		wrong = append(wrong, diagnostic.FromOPA(ast.Errors{refused}, g.reading.Source)...)
 	}
+	c.annotate(ofInput)
 	c.prepare(set, refuse)
 	if len(wrong) > 0 || !c.any {
 		return wrong.Sorted(), nil // without schemas, the compiler of Load has found all there is
@@ -40,6 +42,42 @@ type schemaCheck struct {
 	set     *ast.SchemaSet // those of the caller's set that are used; nil if there is no set
 	any     bool           // there is a schema to check by
 }
+
+// annotate gives packages the schema of input that they have, where one of their annotations does not.
+func (c *schemaCheck) annotate(ofInput map[string]any) {
+	done := map[string]bool{}
+	for _, path := range slices.Sorted(maps.Keys(c.modules)) {
+		module := c.modules[path]
+		pkg := module.Package.Path.String()
+		schema, has := ofInput[pkg]
+		if !has || done[pkg] || slices.ContainsFunc(c.modulesOf(pkg), hasPackageAnnotation) && !hasPackageAnnotation(module) {
+			continue // a package has one annotation of its own, in one of its modules
+		}
+		done[pkg] = true
+		module = module.Copy()
+		c.modules[path] = module
+		own := &ast.SchemaAnnotation{Path: ast.InputRootRef, Definition: &schema}
+		if i := slices.IndexFunc(module.Annotations, isOfPackage); i >= 0 {
+			module.Annotations[i].Schemas = append([]*ast.SchemaAnnotation{own}, module.Annotations[i].Schemas...)
+			continue
+		}
+		a := &ast.Annotations{Scope: "package", Schemas: []*ast.SchemaAnnotation{own}, Location: module.Package.Location}
+		module.Annotations = append(module.Annotations, a.Copy(module.Package))
+	}
+}
+
+func (c *schemaCheck) modulesOf(pkg string) (all []*ast.Module) {
+	for _, m := range c.modules {
+		if m.Package.Path.String() == pkg {
+			all = append(all, m)
+		}
+	}
+	return all
+}
+
+func hasPackageAnnotation(m *ast.Module) bool { return slices.ContainsFunc(m.Annotations, isOfPackage) }
+
+func isOfPackage(a *ast.Annotations) bool { return a.Scope == "package" }
 
 // prepare reports each schema that must not be compiled, with the first annotation that has it.
 func (c *schemaCheck) prepare(from *ast.SchemaSet, refuse func(name string, at *ast.Location, err error)) {

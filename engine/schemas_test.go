@@ -51,7 +51,7 @@ func TestSchemasFindWhatOPAFinds(t *testing.T) {
 			t.Fatalf("a load is not stricter for schemas: %v", err)
 		}
 		for _, schemas := range []*ast.SchemaSet{nil, set} {
-			wrong, err := g.CheckSchemas(schemas)
+			wrong, err := g.CheckSchemas(schemas, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -73,7 +73,7 @@ func TestASchemaThatReachesOutIsRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	wrong, err := g.CheckSchemas(nil)
+	wrong, err := g.CheckSchemas(nil, nil)
 	if err = errors.Join(err, wrong); len(wrong) != 1 || wrong[0].Line != 2 {
 		t.Errorf("%v; want one diagnostic at line 2", err)
 	}

@@ -224,6 +224,9 @@ type Health struct {
 	Dropped map[string]uint64 // by reason
 	SavedAt time.Time         // zero: not yet, or in memory only
 	Err     error             // why the last save failed; nil: it did not
+	// Damaged says what became of a file that could not be read, until everything is cleared: what was recorded in earlier
+	// runs is missing. Empty: nothing is.
+	Damaged string
 }
 
 type healthCounts struct {

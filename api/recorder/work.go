@@ -264,11 +264,18 @@ func (r *Recorder) Clear() error {
 	r.tally.Store(newTally())
 	r.store = records.NewStore(r.cfg.Bounds, nil)
 	r.holds()
+	r.damaged("")
 	if r.file == nil {
 		return nil
 	}
 	r.file.unsaved = 0
 	return r.file.remove()
+}
+
+func (r *Recorder) damaged(why string) {
+	r.health.mu.Lock()
+	r.health.now.Damaged = why
+	r.health.mu.Unlock()
 }
 
 // load reads the file. One that cannot be read is put aside: it is never written over.
@@ -278,6 +285,7 @@ func (r *Recorder) load() {
 		aside, failed := r.file.putAside()
 		r.cfg.Logger.Error("the recorded decisions are damaged; the file is put aside and recording begins anew",
 			zap.String("file", r.file.path), zap.String("aside", aside), zap.Error(errors.Join(err, failed)))
+		r.damaged(fmt.Sprintf("%v; it is put aside as %s", err, aside))
 		return
 	}
 	r.mu.Lock()

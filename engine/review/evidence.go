@@ -13,6 +13,9 @@ type Evidence struct {
 	Probe  *Probe
 	// Compared are the tests that came and went, which no test says that runs: nil where those of one side are not known.
 	Compared *Tests
+	// Lost is the member of Incomplete that says why recorded decisions are missing which there were: what is left of them is
+	// no picture of all. Empty: none are.
+	Lost string
 	// Incomplete says what was asked for and not done to its end, and why, such as "replay: the reviewer ended". Never is
 	// a verdict made of a part that is named here as if it were complete.
 	Incomplete []string

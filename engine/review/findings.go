@@ -139,7 +139,7 @@ func (t Terms) incomplete(e Evidence) []Finding {
 	for _, text := range e.Incomplete {
 		part, _, _ := strings.Cut(text, ":")
 		level := t.Incomplete
-		if r := e.Replay; part == PartReplay && r != nil && r.StrataReplayed == r.Strata {
+		if r := e.Replay; part == PartReplay && r != nil && r.StrataReplayed == r.Strata && (e.Lost == "" || text != e.Lost) {
 			level = Warn
 		}
 		if part == PartProbe && e.Probe != nil { // a search proves nothing, so a shorter one is no less

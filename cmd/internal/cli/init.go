@@ -64,17 +64,21 @@ func writePack(c *cli.Context, files fs.FS, root, dir string) error {
 		if err != nil {
 			return err
 		}
-		path := filepath.Join(dir, filepath.FromSlash(strings.ReplaceAll(name, "dot_", ".")))
-		err = writeNew(path, text)
-		if errors.Is(err, fs.ErrExist) {
-			terminal.Fprintf(c.App.Writer, "kept     %s (exists)\n", path)
-			return nil
-		}
-		if err == nil {
-			terminal.Fprintf(c.App.Writer, "wrote    %s\n", path)
-		}
-		return err
+		return writeOne(c, filepath.Join(dir, filepath.FromSlash(strings.ReplaceAll(name, "dot_", "."))), text)
 	})
+}
+
+// writeOne writes a file and says so, or that there is one.
+func writeOne(c *cli.Context, path string, text []byte) error {
+	err := writeNew(path, text)
+	if errors.Is(err, fs.ErrExist) {
+		terminal.Fprintf(c.App.Writer, "kept     %s (exists)\n", path)
+		return nil
+	}
+	if err == nil {
+		terminal.Fprintf(c.App.Writer, "wrote    %s\n", path)
+	}
+	return err
 }
 
 func writeNew(path string, text []byte) error {

@@ -2,9 +2,11 @@ package cli
 
 import (
 	"embed"
+	"encoding/json"
 	"os"
 	"path/filepath"
 
+	"defenseclaw/api"
 	"defenseclaw/cmd/internal/terminal"
 	"defenseclaw/engine/source"
 
@@ -23,6 +25,13 @@ func initGuards(c *cli.Context, dir string) error {
 		dir = nested
 	}
 	if err := writePack(c, guardsPack, "guards", dir); err != nil {
+		return err
+	}
+	schema, err := json.MarshalIndent(api.GuardSchema(), "", "  ")
+	if err != nil {
+		return err
+	}
+	if err := writeOne(c, filepath.Join(dir, "guards.schema.json"), append(schema, '\n')); err != nil {
 		return err
 	}
 	terminal.Fprintf(c.App.Writer, "\nNext:    defenseclaw policy test --rego-dir %s\n", dir)

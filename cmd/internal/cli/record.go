@@ -68,6 +68,9 @@ func printRecordings(w io.Writer, a api.RecordingsAnswer) {
 	default:
 		terminal.Fprintf(w, "kept in %s%s; saved %s\n", a.Dir, encryptedText(a.Encrypted), a.SavedAt.Local().Format(time.DateTime))
 	}
+	if a.Damaged != "" {
+		terminal.Fprintf(w, "those of earlier runs are lost: %s\n", a.Damaged)
+	}
 	if a.Error != "" {
 		terminal.Fprintf(w, "the last save failed: %s\n", a.Error)
 	}

@@ -80,6 +80,10 @@ func printStatus(w io.Writer, _ string, s api.StatusAnswer) {
 	for _, f := range s.Findings {
 		line("finding", "%s", f.Message)
 	}
+	if s.Reviewer != nil && s.Reviewer.Fault != nil {
+		f := s.Reviewer.Fault
+		line("reviewer", "it ended at %s: %s", f.At.Local().Format(time.DateTime), f.Reason)
+	}
 	for _, text := range testLines(s.Tests) {
 		line("tests", "%s", text)
 	}

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"defenseclaw/api"
 	"defenseclaw/api/domains"
 	"defenseclaw/cmd/internal/report"
 	"defenseclaw/cmd/internal/schema"
@@ -89,7 +90,7 @@ func validation(ctx context.Context, src fs.FS, schemas *ast.SchemaSet) (report.
 		if err != nil {
 			return found, err
 		}
-		inRego, err := g.CheckSchemas(schemas)
+		inRego, err := g.CheckSchemas(schemas, map[string]any{guard.Package().String(): api.GuardSchema()})
 		found.Diagnostics = append(append(inRego, inData...), guard.Check(g)...).Sorted()
 		return found, err
 	}

@@ -36,6 +36,9 @@ type Health struct {
 	PID      int    // of the process; 0: there is none
 	Restarts uint64 // starts after an end that nobody wanted
 	Failure  string // how the last process ended, if nobody wanted that and none was started since; else empty
+
+	Fault   Ended     // how one ended last that nobody wanted to end
+	FaultAt time.Time // zero: none did
 }
 
 // Reviewer reviews changes. All methods are safe for concurrent use.
@@ -241,6 +244,9 @@ func (r *Reviewer) fail(reason string, p *process) {
 	if p != nil && p.culprit != (suspect{}) {
 		e.During, e.Ends = p.culprit.step, r.suspects.Add(p.culprit)
 	}
+	r.mu.Lock()
+	r.health.Fault, r.health.FaultAt = e, time.Now()
+	r.mu.Unlock()
 	r.cfg.Ended(e)
 }
 

@@ -14,7 +14,7 @@ import (
 // evaluator makes evidence about a step that somebody asks the API about.
 type evaluator struct {
 	process *reviewing.Reviewer
-	records func(context.Context) ([]records.Record, error) // nil: decisions are not recorded
+	records func(context.Context) (all []records.Record, lost string, err error) // nil: decisions are not recorded
 }
 
 // newEvaluator uses the process that reviews changes. Where there is none, what is short is made in this one, at a part of
@@ -27,10 +27,7 @@ func (s *Sidecar) newEvaluator() *evaluator {
 		v.process = reviewing.New(reviewing.Config{Steps: reviewing.Steps(), Off: true})
 	}
 	if s.recorder != nil {
-		v.records = func(ctx context.Context) ([]records.Record, error) {
-			held, err := s.recorder.Snapshot(ctx)
-			return held.Records, err
-		}
+		v.records = s.recorded
 	}
 	return v
 }
@@ -42,10 +39,12 @@ func (v *evaluator) evaluate(ctx context.Context, base, candidate *engine.Genera
 		why := ""
 		if v.records == nil {
 			why = "decisions are not recorded"
-		} else if kept, err := v.records(ctx); err != nil {
+		} else if kept, lost, err := v.records(ctx); err != nil {
 			why = err.Error()
 		} else {
-			ask.Records = kept
+			if ask.Records = kept; lost != "" {
+				incomplete = append(incomplete, api.StepReplay+": "+lost)
+			}
 		}
 		if why != "" {
 			incomplete = append(incomplete, api.StepReplay+": "+why)

@@ -89,6 +89,24 @@ func TestWhatBecomesOfAChangeWhoseReviewerEnds(t *testing.T) {
 	}
 }
 
+// TestTheNextSaveEndsAReview saves while the reviewer is silent: what the watch sees next is reviewed at once, and the change
+// before it has no verdict.
+func TestTheNextSaveEndsAReview(t *testing.T) {
+	s := startReviewed(t, "enforce")
+	s.edit(`{"limit": 10, "reviewer": {"probe": "stop"}}`)
+	s.until("the reviewer is silent", func(now api.StatusAnswer) bool {
+		if now.Reviewer == nil || !now.Reviewer.Running {
+			return false
+		}
+		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", now.Reviewer.PID))
+		return err == nil && strings.Contains(string(text), ") T ")
+	})
+	s.edit(`{"limit": 12}`)
+	if got := s.reviewed(); got.Verdict != "admitted" || len(got.Review.Data) != 1 || len(got.Review.Incomplete) > 0 {
+		t.Errorf("the first review is %s, of %+v, incomplete %q", got.Verdict, got.Review.Data, got.Review.Incomplete)
+	}
+}
+
 // reviewed is a sidecar on a policy with a test, whose changes are reviewed.
 type reviewedSidecar struct {
 	t      *testing.T
@@ -158,6 +176,19 @@ func (s *reviewedSidecar) reviewed() api.ReviewAnswer {
 		}
 		if time.Now().After(end) {
 			s.t.Fatalf("no review: %+v, %v", got, err)
+		}
+	}
+}
+
+func (s *reviewedSidecar) until(what string, happened func(api.StatusAnswer) bool) {
+	s.t.Helper()
+	for end := time.Now().Add(2 * patience); ; time.Sleep(5 * time.Millisecond) {
+		now, err := s.client.Status(context.Background())
+		if err == nil && happened(now) {
+			return
+		}
+		if time.Now().After(end) {
+			s.t.Fatalf("it never happened: %s; %v, %+v", what, err, now.Reviewer)
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"defenseclaw/api"
 	"defenseclaw/engine"
 	"defenseclaw/engine/control"
 	"defenseclaw/engine/review"
@@ -34,6 +35,7 @@ type reviews struct {
 	lost     func(base, candidate *engine.Generation) *engine.Loss       // may be nil
 	actor    func(engine.Step) string                                    // may be nil
 	standing func() *review.Standing                                     // may be nil; how the tests beside what serves are
+	process  func() api.ReviewerStatus                                   // may be nil; how the process is that evaluates
 	tell     func(context.Context, *review.Judgment)                     // may be nil; called once for each review that came to a verdict
 	note     func(context.Context, *review.Judgment)                     // may be nil; called for each review of what serves now
 	served   func(context.Context, *engine.Generation, *review.Judgment) // may be nil; called for each generation that serves now, with its review, if there was one

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"defenseclaw/api"
 	"defenseclaw/cmd/internal/gcpacer"
 	"defenseclaw/cmd/internal/reviewer"
 	"defenseclaw/engine"
@@ -22,7 +23,7 @@ type evaluations struct {
 	process *reviewer.Reviewer
 	dir     func() (*source.Dir, error) // the policy directory as it is now; nil: the policy is from elsewhere, without tests
 	limits  source.Limits
-	records func(context.Context) ([]records.Record, error)
+	records func(context.Context) (all []records.Record, lost string, err error) // see [review.Evidence].Lost
 	search  time.Duration // of processor time; 0: there is no search
 
 	testsTime time.Duration // of processor time
@@ -72,6 +73,9 @@ func (s *Sidecar) makeEvidence() {
 	if set.PolicyDir != "" {
 		s.evaluations.dir = func() (*source.Dir, error) { return source.Open(set.PolicyDir, s.dirConfig()) }
 	}
+	if !off {
+		s.reviewer.process = s.evaluations.health
+	}
 	switch mode := s.reviewer.terms.Mode; {
 	case off: // a search allocates: it is made in a process of its own, or not at all
 	case mode == review.ModeEnforce:
@@ -83,13 +87,26 @@ func (s *Sidecar) makeEvidence() {
 	s.reviewer.moved, s.reviewer.retest, s.reviewer.standing = s.evaluations.moved, s.evaluations.retest, s.evaluations.Standing
 }
 
+// health is how the process is, for the status.
+func (v *evaluations) health() api.ReviewerStatus {
+	h := v.process.Health()
+	now := api.ReviewerStatus{Running: h.Up, PID: h.PID, Restarts: h.Restarts}
+	if !h.FaultAt.IsZero() {
+		now.Fault = &api.ReviewerFault{At: h.FaultAt.UTC(), Reason: h.Fault.Reason, During: h.Fault.During}
+	}
+	return now
+}
+
 // recorded are the decisions that the recorder holds, clean by the masks of what serves.
-func (s *Sidecar) recorded(ctx context.Context) ([]records.Record, error) {
+func (s *Sidecar) recorded(ctx context.Context) (all []records.Record, lost string, err error) {
 	if s.recorder == nil {
-		return nil, nil
+		return nil, "", nil
+	}
+	if damaged := s.recorder.Health().Damaged; damaged != "" {
+		lost = "recorded decisions are lost (" + damaged + "): policy record clear, to go on without them"
 	}
 	kept, err := s.recorder.Snapshot(ctx)
-	return kept.Records, err
+	return kept.Records, lost, err
 }
 
 // evidence evaluates a step. Without tests, records and a search there is nothing to evaluate, and no process is started.
@@ -108,7 +125,8 @@ func (v *evaluations) evidence(ctx context.Context, s engine.Step) review.Eviden
 	case len(tests.Files())+len(before.Files()) > 0:
 		ask.Tests, ask.TestsBefore, ask.Steps = tests, before, append(ask.Steps, reviewer.Tests)
 	}
-	switch kept, err := v.records(ctx); {
+	kept, lost, err := v.records(ctx)
+	switch {
 	case err != nil:
 		incomplete = append(incomplete, review.PartReplay+": the recorded decisions cannot be had: "+err.Error())
 	case len(kept) > 0:
@@ -123,6 +141,10 @@ func (v *evaluations) evidence(ctx context.Context, s engine.Step) review.Eviden
 	}
 	if known {
 		e.Compared = review.CompareTests(before.Suite(), tests.Suite())
+	}
+	if lost != "" {
+		e.Lost = review.PartReplay + ": " + lost
+		incomplete = append(incomplete, e.Lost)
 	}
 	e.Incomplete = append(incomplete, e.Incomplete...)
 	return e

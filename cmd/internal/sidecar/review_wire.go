@@ -46,5 +46,5 @@ func (v *reviews) forAPI() *api.Reviews {
 	if v == nil {
 		return nil
 	}
-	return &api.Reviews{Last: v.Last, Try: v.Try, Tests: v.standing}
+	return &api.Reviews{Last: v.Last, Try: v.Try, Tests: v.standing, Process: v.process}
 }

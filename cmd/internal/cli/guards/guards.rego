@@ -4,6 +4,8 @@
 #   deny   the change must not serve
 #   hold   a person must approve it
 #   warn   people should know
+#
+# "policy validate" knows what input has here, and names what it never has. guards.schema.json says it to editors.
 package system.reload
 
 # Decisions that were denied and become allowed are the gravest mistake. Name the paths where that must never happen.
