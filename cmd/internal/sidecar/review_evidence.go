@@ -24,7 +24,7 @@ type evaluations struct {
 	dir     func() (*source.Dir, error) // the policy directory as it is now; nil: the policy is from elsewhere, without tests
 	limits  source.Limits
 	records func(context.Context) (all []records.Record, lost string, err error) // see [review.Evidence].Lost
-	search  time.Duration // of processor time; 0: there is no search
+	search  time.Duration                                                        // of processor time; 0: there is no search
 
 	testsTime time.Duration // of processor time
 	timeout   time.Duration // of a review that nobody waits for
