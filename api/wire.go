@@ -250,6 +250,8 @@ type Source struct {
 	// has not been answered since the start.
 	AgeSeconds *float64     `json:"age_seconds"`
 	Stale      *SourceStale `json:"stale,omitempty"` // with source.stale
+
+	Channel *SourceChannel `json:"channel,omitempty"` // left out where bundles are followed
 }
 
 // SourceStale is what is done about a source that does not answer.
@@ -257,6 +259,27 @@ type SourceStale struct {
 	AfterSeconds float64 `json:"after_seconds"`
 	Action       string  `json:"action"` // serve, unready or refuse
 	Now          bool    `json:"now"`    // it has not answered for so long, or not since the start
+}
+
+// SourceChannel is how it goes with a channel of a fleet.
+type SourceChannel struct {
+	Agent        string            `json:"agent"` // the name of this sidecar in it
+	Labels       map[string]string `json:"labels"`
+	Connected    bool              `json:"connected"`
+	Server       string            `json:"server,omitempty"` // that it is connected to
+	Epoch        uint64            `json:"epoch"`            // of the newest record; 0: none came since the start
+	Floor        uint64            `json:"floor"`            // records of lower epochs are replays
+	Wanted       string            `json:"wanted"`           // the revision that the record asks for
+	Serves       string            `json:"serves"`           // the revision that serves
+	State        string            `json:"state"`            // applied, ready, refused or waiting
+	Code         string            `json:"code,omitempty"`
+	Error        string            `json:"error,omitempty"`
+	Kept         bool              `json:"kept"` // what serves is on disk
+	Keys         []string          `json:"keys"` // that are trusted
+	Signers      []string          `json:"signers,omitempty"`
+	By           string            `json:"by,omitempty"`
+	Message      string            `json:"message,omitempty"`
+	Acknowledged *time.Time        `json:"acknowledged,omitempty"` // when the channel took an acknowledgement last
 }
 
 // SourceBundle is how it goes with one bundle of a source.

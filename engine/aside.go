@@ -11,12 +11,12 @@ import (
 
 // DryRun does what a reload for the trigger would do up to the swap, checks included, and changes nothing: neither what
 // serves nor the status nor what is announced, and later reloads do not hear of it. The candidate is what serves if the
-// source holds just that. It does not wait for files that are missing: they count as gone. An error is a *[Refused], or
-// ctx's when it ended. Safe for concurrent use; one runs at a time, and the others wait.
+// source holds just that. It does not wait for files that are missing: they count as gone. With a [Trigger].Source, that is
+// loaded instead of the engine's own. An error is a *[Refused], or ctx's when it ended. Safe for concurrent use; one runs at
+// a time, and the others wait.
 func (e *Engine) DryRun(ctx context.Context, trigger Trigger) (candidate, base *Generation, err error) {
 	err = e.aside(ctx, func(ctx context.Context) error {
 		base = e.Current()
-		trigger.Source = nil
 		l := e.asideLoader(trigger, base)
 		l.check = e.cfg.Verify
 		candidate, err = e.loadAndCheck(ctx, trigger, l, base)

@@ -23,6 +23,10 @@ type Config struct {
 	// after use when it is an io.Closer. Required.
 	Source func() (fs.FS, error)
 
+	// Whole says that what Source returns is complete, and no directory that somebody may be writing: then a file that is
+	// missing is gone, and one that looks half-written is so.
+	Whole bool
+
 	Limits          source.Limits
 	Timeout         time.Duration // bounds an attempt up to the swap; default two minutes
 	Settle          time.Duration // how long a watched file may look half-written before that is a failure; default 500 ms

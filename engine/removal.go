@@ -86,7 +86,7 @@ func (l *loader) awaitRemoved(reading *source.Reading, previous *Generation) err
 // removalWait is nil where what is missing counts as gone at once.
 func (e *Engine) removalWait(trigger Trigger) *removalWait {
 	wait := time.Duration(e.removal.Load())
-	if wait < 0 || trigger.AcceptRemovals || trigger.Source != nil {
+	if wait < 0 || e.cfg.Whole || trigger.AcceptRemovals || trigger.Source != nil {
 		return nil
 	}
 	return &removalWait{since: e.missing, module: min(e.cfg.Settle, wait), data: wait}

@@ -108,7 +108,7 @@ func mergeTriggers(batch []request) Trigger {
 // halfWritten reports whether a refusal looks like a file whose writer is not done yet. Only the watch waits
 // for such a file; a caller who asks gets an answer. A refusal that was reported before is not waited for again.
 func (e *Engine) halfWritten(r *Report) bool {
-	return r.Refused != nil && !r.Trigger.Kind.wantsAnswer() && !r.Refused.same(e.refused) &&
+	return r.Refused != nil && !e.cfg.Whole && !r.Trigger.Kind.wantsAnswer() && !r.Refused.same(e.refused) &&
 		(errors.Is(r.Refused, errCutShort) || errors.Is(r.Refused, source.ErrUnsettled) || r.Refused.unsigned())
 }
 

@@ -21,6 +21,16 @@ type Snapshot struct {
 	Workers     Workers
 	Programs    Programs
 	Recorder    Recorder
+	Fleet       Fleet
+}
+
+// Fleet is how it goes with a channel that is followed. The zero value means that none is.
+type Fleet struct {
+	Epoch     uint64 // of the newest record; 0: none
+	Connected bool
+	Records   map[string]uint64 // since the start, by result
+	Bytes     map[string]uint64 // since the start, by kind
+	Acks      map[string]uint64 // since the start, by result
 }
 
 // Source is the contact with what policy comes from if not from a directory. The zero value means that it comes from none.

@@ -128,7 +128,7 @@ func scannerOf(kind string) string { return "llm-judge-" + kind }
 
 // table lists every instrument.
 func (m *Metrics) table() []instrument {
-	return slices.Concat(policyTable(), reviewTable(), decisionTable(), judgeTable(m.ttl), watchTable(), settingsTable(), recorderTable(), serviceTable(m.cfg.Routes))
+	return slices.Concat(policyTable(), reviewTable(), decisionTable(), judgeTable(m.ttl), watchTable(), settingsTable(), recorderTable(), fleetTable(), serviceTable(m.cfg.Routes))
 }
 
 func policyTable() []instrument {

@@ -10,12 +10,6 @@ import (
 	"defenseclaw/watcher/fleet/record"
 )
 
-// How often an acknowledgement is repeated, a tenth more or less: who waits learns so that an agent is alive.
-const (
-	heartbeat     = time.Minute
-	heartbeatSoon = 10 * time.Second // while a rollout looks at the agent
-)
-
 // acknowledge says what is so, whenever that changes, and repeats it. One acknowledgement is under way at a time: of two,
 // the older could arrive last, and stay.
 func (a *Agent) acknowledge(ctx context.Context) {
@@ -36,13 +30,13 @@ func (a *Agent) spoken() bool {
 	return a.newest != nil || a.lookErr != nil || a.rejected != nil
 }
 
-// beat is the time to the next heartbeat.
+// beat is the time to the next heartbeat, a tenth more or less.
 func (a *Agent) beat() time.Duration {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	every := heartbeat
+	every := record.Beat
 	if r := a.newest; r != nil && r.Watched(a.cfg.Agent, a.cfg.Labels) {
-		every = heartbeatSoon
+		every = record.WatchedBeat
 	}
 	return every*9/10 + rand.N(every/5)
 }

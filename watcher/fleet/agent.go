@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"defenseclaw/watcher/fleet/credentials"
 	"defenseclaw/watcher/fleet/record"
 )
 
@@ -101,8 +102,8 @@ func New(cfg Config) (*Agent, error) {
 	if err := a.keys.read(); err != nil {
 		return nil, err
 	}
-	if _, err := credentials(cfg.Creds); err != nil {
-		return nil, err
+	if _, err := credentials.Options(cfg.Creds, cfg.CA); err != nil {
+		return nil, fmt.Errorf("the source: %w", err)
 	}
 	var err error
 	if a.disk, a.state, err = openDisk(cfg.Dir); a.disk == nil {
@@ -199,6 +200,14 @@ func (a *Agent) isKept() bool {
 	return false
 }
 
+// Contact is when the request was sent, or the record came, that proved last what is newest; with a monotonic clock; zero:
+// none did since the start. An answer that knows less than the agent does, or has expired, proves nothing.
+func (a *Agent) Contact() time.Time {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.contact
+}
+
 // signal wakes whoever waits for a change. a.mu is held.
 func (a *Agent) signal() {
 	close(a.changed)
@@ -235,7 +244,7 @@ type Health struct {
 	Server    string // that it is connected to
 	Error     string // of the connection, or why what is asked for does not serve
 
-	Contact time.Time // when the request was sent, or the record came, that proved last what is newest; with a monotonic clock; zero: never
+	Contact time.Time // see [Agent.Contact]
 	Epoch   uint64    // of the newest record; 0: none was taken since the start
 	Floor   uint64
 	Wanted  string // a revision

@@ -20,6 +20,7 @@ import (
 	"defenseclaw/watcher/fleet/fleettest"
 	"defenseclaw/watcher/fleet/record"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"golang.org/x/mod/sumdb/note"
 )
@@ -46,12 +47,19 @@ func treeOf(set delta.Set, _ fs.FS, _ delta.Change) (fs.FS, error) {
 	return tree, nil
 }
 
+// broker is one in this process or in another.
+type broker interface {
+	URL() string
+	Connect(...nats.Option) *nats.Conn
+}
+
 // site is a broker, a publisher, and the keys.
 type site struct {
 	t      *testing.T
-	broker *fleettest.Broker
+	broker broker
 	js     jetstream.JetStream
 	signer note.Signer
+	line   string // of the signer
 	keys   string // a file
 	base   delta.Set
 	chain  []string
@@ -60,11 +68,15 @@ type site struct {
 
 func newSite(t *testing.T) *site {
 	t.Helper()
-	s := &site{t: t, broker: fleettest.StartBroker(t), keys: filepath.Join(t.TempDir(), "keys")}
+	return siteAt(t, fleettest.StartBroker(t))
+}
+
+func siteAt(t *testing.T, at broker) *site {
+	t.Helper()
+	s := &site{t: t, broker: at, keys: filepath.Join(t.TempDir(), "keys")}
 	s.js = fleettest.JetStream(t, s.broker.Connect())
-	var line string
-	s.signer, line = fleettest.Key(t, "release", record.RoleRelease)
-	s.trust(line)
+	s.signer, s.line = fleettest.Key(t, "release", record.RoleRelease)
+	s.trust(s.line)
 	return s
 }
 

@@ -33,6 +33,11 @@ func (a *Agent) keep(r *record.Opened, h *held) {
 		s.Next = k
 	}
 	a.save(h.parts, s)
+	for i, p := range h.parts {
+		if _, there := a.disk.has[p.name]; there {
+			h.parts[i].packed = nil
+		}
+	}
 }
 
 // keepNow tries again to keep what serves.

@@ -7,14 +7,13 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
-	"os"
 	"strings"
 	"time"
 
+	"defenseclaw/watcher/fleet/credentials"
 	"defenseclaw/watcher/fleet/record"
 
 	"github.com/nats-io/nats.go"
-	"golang.org/x/mod/semver"
 )
 
 const (
@@ -25,7 +24,6 @@ const (
 	dialTimeout    = 5 * time.Second
 	firstDelay     = 2 * time.Second  // the upper limit of the pause after all servers were tried, doubled each time
 	maxDelay       = 16 * time.Second // so that ten thousand come back within that, and not at once
-	minVersion     = "2.11.0"         // before it, moving a record can lose a write
 )
 
 // errNotFound says that there is no message of a subject.
@@ -57,14 +55,11 @@ func (a *Agent) dial(ctx context.Context) (*link, error) {
 		nats.ConnectHandler(a.connected), nats.ReconnectHandler(a.connected), nats.DisconnectErrHandler(a.disconnected),
 		nats.ReconnectErrHandler(a.disconnected), nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { a.noteLink(err) }),
 	}
-	if a.cfg.CA != "" {
-		options = append(options, nats.RootCAs(a.cfg.CA))
-	}
-	credentials, err := credentials(a.cfg.Creds)
+	shown, err := credentials.Options(a.cfg.Creds, a.cfg.CA)
 	if err != nil {
 		return nil, err
 	}
-	nc, err := nats.Connect(strings.Join(a.cfg.Servers, ","), append(options, credentials...)...)
+	nc, err := nats.Connect(strings.Join(a.cfg.Servers, ","), append(options, shown...)...)
 	if err != nil {
 		return nil, fmt.Errorf("connect to %s: %w", strings.Join(a.cfg.Servers, ", "), err)
 	}
@@ -86,25 +81,6 @@ func (a *Agent) dial(ctx context.Context) (*link, error) {
 	return l, nil
 }
 
-// credentials reads a file of credentials, or of an nkey. The library reads it again for each connection.
-func credentials(path string) ([]nats.Option, error) {
-	if path == "" {
-		return nil, nil
-	}
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return nil, fmt.Errorf("the credentials of the source: %w", err)
-	}
-	if strings.Contains(string(text), "BEGIN NATS USER JWT") {
-		return []nats.Option{nats.UserCredentials(path)}, nil
-	}
-	nkey, err := nats.NkeyOptionFromSeed(path)
-	if err != nil {
-		return nil, fmt.Errorf("the credentials of the source: %s: NATS credentials or the seed of a user's nkey were expected: %w", path, err)
-	}
-	return []nats.Option{nkey}, nil
-}
-
 // reconnectDelay is the pause after all servers were tried for the nth time.
 func reconnectDelay(n int) time.Duration {
 	limit := maxDelay
@@ -123,11 +99,7 @@ func (d dialer) Dial(network, address string) (net.Conn, error) {
 
 // connected is called by the library after each connect and reconnect.
 func (a *Agent) connected(nc *nats.Conn) {
-	version := nc.ConnectedServerVersion()
-	var err error
-	if semver.Compare("v"+version, "v"+minVersion) < 0 {
-		err = fmt.Errorf("the server %s is NATS %s: %s or later was expected, since older ones can lose a record", nc.ConnectedUrlRedacted(), version, minVersion)
-	}
+	err := credentials.CheckServer(nc)
 	a.mu.Lock()
 	first := !a.everConnected
 	a.link = linkHealth{up: true, usable: err == nil, server: nc.ConnectedUrlRedacted()}

@@ -24,6 +24,11 @@ type Source struct {
 	OPA *opaconfig.Config
 
 	opaFile string
+	Keys    string            // of a channel: the file of those that are trusted
+	Domain  string            // of a channel: of its JetStream; empty: the server's own
+	Agent   string            // of a channel: this sidecar's name there; empty: the host's
+	Labels  map[string]string // of a channel: this sidecar's
+
 	place   string // as it was given
 	foundIn string // the flag, variable or key that sets it; empty: none does
 }
@@ -33,7 +38,7 @@ func sourcing(s *Settings) []Setting {
 	return []Setting{
 		{
 			Flag: "source", Env: "DEFENSECLAW_SOURCE", Key: "source.url", value: sourced(&s.Source.foundIn, text(&s.Source.place)),
-			Help: "serve the policy bundle at `URL`, https://… or oci://REGISTRY/REPOSITORY:TAG, and follow it; a directory means the same as --policy-dir",
+			Help: "serve the policy bundle at `URL`, https://… or oci://REGISTRY/REPOSITORY:TAG, or the channel nats://HOST,…/CHANNEL, and follow it; a directory means the same as --policy-dir",
 		},
 		{
 			Flag: "opa-config", Env: "DEFENSECLAW_OPA_CONFIG", Key: "source.opa_config", value: path(&s.Source.opaFile),
@@ -41,7 +46,7 @@ func sourcing(s *Settings) []Setting {
 		},
 		{
 			Flag: "source-creds", Env: "DEFENSECLAW_SOURCE_CREDS", Key: "source.creds", value: path(&s.Source.Creds),
-			Help: "send the token in `FILE` to the source, or for oci:// NAME:PASSWORD, or what the docker login configuration in it says; it is read again for each request",
+			Help: "send the token in `FILE` to the source; for oci:// NAME:PASSWORD, or what the docker login configuration in it says; for nats:// the NATS credentials or the seed of an nkey; it is read again for each request",
 		},
 		{
 			Flag: "source-ca", Env: "DEFENSECLAW_SOURCE_CA", Key: "source.ca", value: path(&s.Source.CA),
@@ -85,7 +90,7 @@ func (s *Settings) chooseSource() (bool, error) {
 	case err != nil:
 		return false, fmt.Errorf("%s: %w", s.Source.foundIn, err)
 	case !known:
-		return false, fmt.Errorf("%s is %q: a directory, https://…, http://… or oci://… was expected", s.Source.foundIn, given)
+		return false, fmt.Errorf("%s is %q: a directory, https://…, http://…, oci://… or nats://… was expected", s.Source.foundIn, given)
 	case u.User != nil:
 		return false, fmt.Errorf("%s has a password in it, which logs would show: use --source-creds", s.Source.foundIn)
 	}
@@ -93,6 +98,9 @@ func (s *Settings) chooseSource() (bool, error) {
 		return false, fmt.Errorf("%s is %q: %w", s.Source.foundIn, given, err)
 	}
 	s.Source.URL = given
+	if err := s.checkFleet(); err != nil {
+		return false, err
+	}
 	s.PolicyFrom, s.PolicyWhy = PolicySourced, "set by "+s.Source.foundIn
 	return true, nil
 }
@@ -135,6 +143,8 @@ var sourceSchemes = map[string]func(*url.URL) error{
 	"http":  checkBundleURL,
 	"https": checkBundleURL,
 	"oci":   checkOCI,
+	"nats":  checkChannelURL,
+	"tls":   checkChannelURL,
 }
 
 func checkBundleURL(u *url.URL) error {

@@ -44,6 +44,9 @@ func (s *Sidecar) announcements() []engine.Announcement {
 	if underSystemd() {
 		list = append(list, engine.Announcement{Name: "systemd", Run: s.notifyReport})
 	}
+	if o, ok := s.origin.(*fleetOrigin); ok { // the last: what is acknowledged has happened
+		list = append(list, engine.Announcement{Name: "fleet", Run: o.announce})
+	}
 	return list
 }
 

@@ -60,6 +60,7 @@ func (s *Sidecar) snapshot() metrics.Snapshot {
 	}
 	now.Source = s.sourceMetrics()
 	now.Workers, now.Recorder = s.workerHealth(), s.recorderHealth()
+	now.Fleet = s.fleetHealth()
 	if s.control != nil {
 		ordered := s.control.Status()
 		now.Control, now.Expired = string(ordered.Mode()), s.control.Expired()

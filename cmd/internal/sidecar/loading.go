@@ -166,6 +166,14 @@ func (u unprovenTree) Close() error {
 	return u.mark.end()
 }
 
+// Overlays makes it a [source.Overlaid], as what it wraps may be.
+func (u unprovenTree) Overlays() []string {
+	if tree, ok := u.FS.(source.Overlaid); ok {
+		return tree.Overlays()
+	}
+	return nil
+}
+
 // Verified makes it an [engine.VerifiedSource]; nobody signed it unless what it wraps says so.
 func (u unprovenTree) Verified() engine.Verified {
 	if signed, ok := u.FS.(engine.VerifiedSource); ok {

@@ -46,7 +46,7 @@ func (s *Sidecar) firstLoad(ctx context.Context) {
 
 // restore serves the newest sound policy of an earlier run, if there is one.
 func (s *Sidecar) restore(ctx context.Context) {
-	if s.history == nil {
+	if s.restoreKept(ctx) || s.history == nil {
 		return
 	}
 	found, err := s.history.Newest(ctx, func(f history.Found) error {

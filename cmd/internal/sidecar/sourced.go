@@ -10,8 +10,12 @@ import (
 	"time"
 
 	"defenseclaw/api"
+	"defenseclaw/api/audit"
 	"defenseclaw/cmd/internal/settings"
+	"defenseclaw/engine"
 	"defenseclaw/watcher"
+
+	"go.uber.org/zap"
 )
 
 // origin is where policy comes from if not from a directory. Its methods are safe for concurrent use, but for Run, which is
@@ -36,6 +40,8 @@ var origins = map[string]func(*Sidecar) (origin, error){
 	"oci":   newOCIOrigin,
 
 	settings.OPAScheme: newConfiguredOrigin,
+	"nats":             newFleetOrigin,
+	"tls":              newFleetOrigin,
 }
 
 // makeSource makes what follows the source, if it is no directory.
@@ -57,10 +63,46 @@ func (s *Sidecar) makeSource() (err error) {
 
 // followSource begins when the first load has ended, which took what was there.
 func (s *Sidecar) followSource(ctx context.Context, loaded <-chan struct{}, out chan<- watcher.Change) error {
+	if early, ok := s.origin.(earlyOrigin); ok {
+		return early.RunEarly(ctx, loaded)
+	}
 	if !waitFor(ctx, loaded) {
 		return nil
 	}
 	return s.origin.Run(ctx, out)
+}
+
+// earlyOrigin is an origin that runs during the first load, for which it fetches what is new.
+type earlyOrigin interface {
+	// RunEarly is Run for an origin that has its changes loaded itself, and does so once loaded is closed.
+	RunEarly(ctx context.Context, loaded <-chan struct{}) error
+}
+
+// keptOrigin is an origin that keeps what served last, and knows who signed it.
+type keptOrigin interface {
+	LastGood() (tree fs.FS, revision string) // nil: there is none
+}
+
+// restoreKept serves what the source keeps of an earlier run, and reports whether it does.
+func (s *Sidecar) restoreKept(ctx context.Context) bool {
+	o, ok := s.origin.(keptOrigin)
+	if !ok {
+		return false
+	}
+	tree, revision := o.LastGood()
+	if tree == nil {
+		return false
+	}
+	if _, err := s.engine.Reload(ctx, engine.Trigger{Kind: engine.TriggerStartup, Source: tree}); err != nil {
+		s.cfg.Logger.Warn("what the source kept of an earlier run was skipped", zap.String("revision", revision), zap.Error(err))
+		return false
+	}
+	s.cfg.Logger.Warn("the last good policy of an earlier run serves", zap.String("source", s.cfg.Settings.Place()), zap.String("revision", revision))
+	s.record(ctx, audit.Record{
+		Action: audit.ActionPolicyRestored, Severity: audit.SeverityWarn, Target: s.cfg.Settings.Place(), RevisionTo: revision,
+		Generation: s.generation(), Message: "a policy of an earlier run serves, as the source kept it",
+	})
+	return true
 }
 
 // sourceActor names what a change is from; empty for a directory, whose files have owners.

@@ -164,11 +164,11 @@ func tells(t *testing.T, set settings.Settings, actions ...string) {
 
 func TestWhatIsSaidOfAStaleSourceFitsTogether(t *testing.T) {
 	for text, environment := range map[string]map[string]string{
-		"policy comes from no source":             {"DEFENSECLAW_SOURCE_STALE": "5s"},
-		"does not say when a source is stale":     {"DEFENSECLAW_STALE_ACTION": "refuse", "DEFENSECLAW_SOURCE": "https://x.example.com/b.tar.gz"},
-		"serve, unready or refuse":                {"DEFENSECLAW_STALE_ACTION": "stop", "DEFENSECLAW_SOURCE": "https://x.example.com/b.tar.gz"},
-		"oci://REGISTRY/REPOSITORY:TAG or":        {"DEFENSECLAW_SOURCE": "oci://x.example.com/b"},
-		"a directory, https://…, http://… or oci": {"DEFENSECLAW_SOURCE": "ftp://x.example.com/b"},
+		"policy comes from no source":                       {"DEFENSECLAW_SOURCE_STALE": "5s"},
+		"does not say when a source is stale":               {"DEFENSECLAW_STALE_ACTION": "refuse", "DEFENSECLAW_SOURCE": "https://x.example.com/b.tar.gz"},
+		"serve, unready or refuse":                          {"DEFENSECLAW_STALE_ACTION": "stop", "DEFENSECLAW_SOURCE": "https://x.example.com/b.tar.gz"},
+		"oci://REGISTRY/REPOSITORY:TAG or":                  {"DEFENSECLAW_SOURCE": "oci://x.example.com/b"},
+		"a directory, https://…, http://…, oci://… or nats": {"DEFENSECLAW_SOURCE": "ftp://x.example.com/b"},
 	} {
 		environment["DEFENSECLAW_HOME"] = t.TempDir()
 		_, err := settings.Resolve(func(string) (string, bool) { return "", false }, func(name string) string { return environment[name] })

@@ -14,9 +14,9 @@ var errFound = errors.New("a file is missing")
 
 // lacksServedFiles reports whether the directory lacks a file of the policy that served last in an earlier run. Then
 // that policy serves first, so that the engine judges what vanished between two runs as it judges what vanishes in
-// one: a restart must not accept what a reload refuses.
+// one: a restart must not accept what a reload refuses. What somebody signed lacks a file on purpose.
 func (s *Sidecar) lacksServedFiles(ctx context.Context) bool {
-	if s.history == nil || s.cfg.Settings.Place() == "" {
+	if _, signed := s.origin.(keptOrigin); signed || s.history == nil || s.cfg.Settings.Place() == "" {
 		return false
 	}
 	found, err := s.history.Newest(ctx, func(f history.Found) error { return s.mayRestore(ctx, f) })

@@ -103,7 +103,7 @@ func (s *Sidecar) makeEngine() (err error) {
 	}
 	s.engine, err = engine.New(engine.Config{
 		Source: s.marked, Announcements: s.announcements(), Review: s.reviewer.forEngine(), Govern: s.govern(), Verify: s.signed.Func(), OnVerified: s.noteVerified,
-		Checks:          []engine.Check{s.schema.Check()},
+		Checks: s.checks(), Whole: s.origin != nil,
 		Limits:          s.limits(),
 		RemovalWait:     set.RemovalWait,
 		Keep:            engine.Keep{Packages: domains.Packages(), DataOf: []engine.Path{{"defenseclaw"}}},
