@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"defenseclaw/engine/memfs"
+	"defenseclaw/engine/signature"
 	"defenseclaw/engine/source"
 )
 
@@ -15,6 +16,9 @@ func FuzzTheFileOfSignatures(f *testing.F) {
 	f.Add([]byte(`{"signatures": ["eyJhbGciOiJub25lIn0.eyJzY29wZSI6InBvbGljeSIsImtleWlkIjoicmVsZWFzZSJ9."], "plugin": ""}`))
 	f.Add([]byte("{"))
 	f.Fuzz(func(t *testing.T, content []byte) {
+		if c, err := signature.Describe(content); err == nil && c.Files < 0 {
+			t.Errorf("%+v", c)
+		}
 		src := memfs.New(func(yield func(string, []byte) bool) {
 			_ = yield("a.rego", []byte("package a\n")) && yield(signed, content)
 		})

@@ -2,6 +2,7 @@ package sidecar_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"io"
 	"log"
@@ -14,6 +15,11 @@ import (
 	"testing"
 
 	"defenseclaw/engine/bundle"
+
+	opabundle "github.com/open-policy-agent/opa/v1/bundle"
+	"github.com/open-policy-agent/opa/v1/download"
+	"github.com/open-policy-agent/opa/v1/plugins"
+	"github.com/open-policy-agent/opa/v1/plugins/rest"
 
 	ocitest "github.com/google/go-containerregistry/pkg/registry"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -154,6 +160,43 @@ func TestABundleInARegistryIsFollowed(t *testing.T) {
 			t.Error(err, h.blobs.Load()-sent)
 		}
 	})
+}
+
+// TestOPAFollowsTheSameReference asks OPA's own downloader for what the sidecar follows.
+func TestOPAFollowsTheSameReference(t *testing.T) {
+	h := newHarbor(t)
+	h.push(t, "v1", file(".manifest", `{"revision": "seven"}`), file("p.rego", "package p\n\nx := 7"))
+	client, err := rest.New([]byte(`{"name": "harbor", "url": "`+h.URL+`", "type": "oci", "credentials": {"bearer": {"scheme": "Basic", "token": "ann:ses:ame"}}}`), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	manual := plugins.TriggerManual
+	config := download.Config{Trigger: &manual}
+	if err := config.ValidateAndInjectDefaults(); err != nil {
+		t.Fatal(err)
+	}
+	var theirs *opabundle.Bundle
+	opa := download.NewOCI(config, client, h.host()+"/team/authz:v1", t.TempDir()).WithCallback(func(_ context.Context, u download.Update) error {
+		theirs = u.Bundle
+		return u.Error
+	})
+	if err := opa.Trigger(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	creds := filepath.Join(t.TempDir(), "creds")
+	if err := os.WriteFile(creds, []byte("ann:ses:ame"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	set, _, _, _ := startWith(t, map[string]string{"DEFENSECLAW_SOURCE": "oci://" + h.host() + "/team/authz:v1", "DEFENSECLAW_SOURCE_CREDS": creds})
+	ours, err := clientOf(set)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := ours.Status(t.Context())
+	one := s.Source.Bundles["authz"]
+	if err != nil || one.Revision != theirs.Manifest.Revision || one.ETag != "sha256:"+theirs.Etag || answerOf(t, ours) != "7" {
+		t.Errorf("%+v, %v; OPA has %s, %s", one, err, theirs.Manifest, theirs.Etag)
+	}
 }
 
 func TestTheConfigurationOfDockerLoginIsUsed(t *testing.T) {
