@@ -20,7 +20,17 @@ const orphanAge = time.Hour
 
 // Purge removes the objects of revisions that left the history of every channel, and those whose record was never written.
 // Whose records these are does not matter here: a record that nobody trusts keeps what it names.
-func (l *Link) Purge(ctx context.Context) error { return l.purge(ctx, orphanAge) }
+func (l *Link) Purge(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, purgeTimeout)
+	defer cancel()
+	return l.again(ctx, "remove old releases", func(ctx context.Context) (bool, error) {
+		err := l.purge(ctx, orphanAge)
+		return err == nil, err
+	})
+}
+
+// purgeTimeout is short, since the next publish removes what this one does not. A leader that dies meanwhile never answers.
+const purgeTimeout = 10 * time.Second
 
 func (l *Link) purge(ctx context.Context, age time.Duration) error {
 	stream, err := l.js.Stream(ctx, record.Objects)
