@@ -13,6 +13,7 @@ SEQUENCES = 1000
 
 # How many agents the fleets that bench-fleet measures have. A broker and its agents need a file for each.
 SIZES = 100,1000,5000,10000
+MODULES = 5000
 
 # The opa that bench-peers measures is the version that the sidecar embeds.
 OPA = $(shell go list -m -f '{{.Version}}' github.com/open-policy-agent/opa)
@@ -58,8 +59,8 @@ bench: ## every benchmark, with its allocations; some: ARGS='-bench=Decide -coun
 bench-review: ## 10,000 records on 1,000 modules by the reviewer, and what live decisions notice of it, as ratios to quiet
 	go test ./cmd/internal/reviewer -run='^$$' -bench='Review|Live' -benchtime=3x $(ARGS)
 
-bench-fleet: ## measure fleets of SIZES=100,1000,5000,10000 agents at a broker, minutes each; as JSON too: JSON=FILE
-	go test ./cmd/internal/fleetproof -run='^TestBench$$' -count=1 -timeout=0 -v -args -sizes=$(SIZES) $(if $(JSON),-json=$(abspath $(JSON)))
+bench-fleet: ## measure fleets of SIZES=100,1000,5000,10000 agents at a broker, and a sidecar of MODULES=5000, minutes each; as JSON too: JSON=FILE
+	go test ./cmd/internal/fleetproof -run='^TestBench$$' -count=1 -timeout=0 -v -args -sizes=$(SIZES) -modules=$(MODULES) $(if $(JSON),-json=$(abspath $(JSON)))
 
 bench-peers: build ## measure this sidecar beside opa, about 40 minutes; more: ARGS='-full -json FILE'; decisions alone: ARGS='-only decide'
 	GOBIN=$(CURDIR)/bin/peers go install github.com/open-policy-agent/opa@$(OPA)
@@ -73,7 +74,7 @@ safety: ## compare SEQUENCES=1000 random sequences of edits, orders, kills and r
 	go test ./engine/control -run=WhatTheModelSays -count=1 -timeout=0 -sequences=$(SEQUENCES) -seed=$(SEED)
 
 fleet-long: ## SEQUENCES=1000 random sequences of publishes, kills, partitions and restarts of a fleet, 6 s each; once more: SEED=N
-	go test ./cmd/internal/fleetproof -count=1 -timeout=0 -v -args -sequences=$(SEQUENCES) -seed=$(SEED)
+	go test ./cmd/internal/fleetproof -count=1 -timeout=0 -v -args -sequences=$(SEQUENCES) -seed=$(SEED) -races=200
 
 probe: ## search for the differences of every edit of the corpus, and of mutants of the default pack, minutes
 	go test ./engine/review/probe -run="ToldApart|Closed" -count=1 -timeout=0 -v -all

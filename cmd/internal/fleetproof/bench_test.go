@@ -36,6 +36,9 @@ func TestBench(t *testing.T) {
 		}
 		t.Run(size, func(t *testing.T) { measure(t, r, n) })
 	}
+	if *modules > 0 {
+		t.Run("sidecar", func(t *testing.T) { measureSidecar(t, r, *modules) })
+	}
 	r.finish(t)
 }
 

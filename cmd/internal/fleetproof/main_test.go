@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"defenseclaw/cmd/internal/cli"
+	"defenseclaw/cmd/internal/fleet/broker"
 	"defenseclaw/cmd/internal/reviewer"
 	"defenseclaw/watcher/fleet/fleettest"
 	"defenseclaw/worker"
@@ -17,6 +18,7 @@ import (
 
 var (
 	sizes    = flag.String("sizes", "", "measure fleets of `N,N,...` agents: make bench-fleet")
+	modules  = flag.Int("modules", 5000, "measure a sidecar with `N` modules, too; 0: none")
 	jsonFile = flag.String("json", "", "write what was measured to `FILE` as JSON")
 )
 
@@ -26,7 +28,7 @@ const programVariable = "FLEETPROOF_PROGRAM"
 func TestMain(m *testing.M) {
 	fleettest.Main()
 	if os.Getenv(programVariable) != "" || worker.Asked() || reviewer.Asked() {
-		os.Exit(cli.Main(os.Args))
+		os.Exit(cli.Main(os.Args, broker.Run))
 	}
 	goleak.VerifyTestMain(m)
 }

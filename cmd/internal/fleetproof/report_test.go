@@ -38,7 +38,7 @@ type row struct {
 func newReport() *report {
 	return &report{
 		Began: time.Now().UTC(), OS: runtime.GOOS, Arch: runtime.GOARCH, CPUs: runtime.NumCPU(), Broker: "nats-server " + server.VERSION,
-		Machine: firstOf("/proc/cpuinfo", "model name"), Load: strings.Fields(textOf("/proc/loadavg") + " ?")[0], Command: "make bench-fleet SIZES=" + *sizes,
+		Machine: firstOf("/proc/cpuinfo", "model name"), Load: strings.Fields(textOf("/proc/loadavg") + " ?")[0], Command: fmt.Sprintf("make bench-fleet SIZES=%s MODULES=%d", *sizes, *modules),
 	}
 }
 
@@ -99,6 +99,10 @@ func (r *report) table() string {
 	t := tabwriter.NewWriter(&out, 0, 0, 1, ' ', 0)
 	fmt.Fprint(t, "| measure\t")
 	for _, n := range columns {
+		if n == 1 {
+			fmt.Fprintf(t, "| a sidecar, %d modules\t", *modules)
+			continue
+		}
 		fmt.Fprintf(t, "| %d agents\t", n)
 	}
 	fmt.Fprintln(t, "|\n|---\t"+strings.Repeat("|---\t", len(columns))+"|")

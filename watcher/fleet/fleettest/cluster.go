@@ -65,9 +65,9 @@ func (c *Cluster) Heal() {
 func (c *Cluster) URL() string {
 	var all []string
 	for _, p := range c.Nodes {
-		all = append(all, p.URL())
+		all = append(all, p.Address())
 	}
-	return strings.Join(all, ",")
+	return "nats://" + strings.Join(all, ",")
 }
 
 // Connect opens a connection that ends with the test.

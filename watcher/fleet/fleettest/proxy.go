@@ -1,6 +1,7 @@
 package fleettest
 
 import (
+	"bytes"
 	"context"
 	"net"
 	"sync"
@@ -19,6 +20,34 @@ type Proxy struct {
 	open     chan struct{} // closed while bytes pass
 	delay    time.Duration
 	refusing bool
+	text     []byte // see [Proxy.When]
+	then     Then
+	reached  int
+	held     chan struct{} // closed by Pass
+}
+
+// Then is what becomes of a connection whose client has said something: see [Proxy.When].
+type Then int
+
+// What becomes of it.
+const (
+	Hold Then = iota + 1 // what was said waits, and all after it
+	Cut                  // what was said arrives, and the connection breaks before an answer comes
+	Lose                 // what was said waits, and breaks the connection instead of arriving
+)
+
+// When does something to each connection whose client says a text, such as the subject of a message. [Proxy.Pass] ends it.
+func (p *Proxy) When(text string, then Then) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.text, p.then, p.reached = []byte(text), then, 0
+}
+
+// Reached is how many connections have come to [Proxy.When].
+func (p *Proxy) Reached() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.reached
 }
 
 // StartProxy starts one to an address, such as [Process.Address], and ends it with the test.
@@ -28,7 +57,7 @@ func StartProxy(t testing.TB, target string) *Proxy {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &Proxy{listener: l, target: target, conns: map[net.Conn]bool{}, open: make(chan struct{})}
+	p := &Proxy{listener: l, target: target, conns: map[net.Conn]bool{}, open: make(chan struct{}), held: make(chan struct{})}
 	close(p.open)
 	p.all.Go(p.accept)
 	t.Cleanup(func() {
@@ -61,7 +90,9 @@ func (p *Proxy) Swallow() {
 func (p *Proxy) Pass() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.refusing = false
+	p.refusing, p.text = false, nil
+	close(p.held)
+	p.held = make(chan struct{})
 	select {
 	case <-p.open:
 	default:
@@ -123,9 +154,9 @@ func (p *Proxy) pass(from net.Conn) {
 	}
 	defer p.remove(from, to)
 	var both sync.WaitGroup
-	for _, way := range [][2]net.Conn{{from, to}, {to, from}} {
+	for _, copies := range []func(){func() { p.copy(from, to, true) }, func() { p.copy(to, from, false) }} {
 		both.Go(func() {
-			p.copy(way[0], way[1])
+			copies()
 			_ = from.Close()
 			_ = to.Close()
 		})
@@ -153,16 +184,32 @@ func (p *Proxy) remove(conns ...net.Conn) {
 	}
 }
 
-func (p *Proxy) copy(from, to net.Conn) {
+// copy passes on what comes from one end, until one of the two is closed.
+func (p *Proxy) copy(from, to net.Conn, fromClient bool) {
 	buffer := make([]byte, 32<<10)
 	for {
 		n, err := from.Read(buffer)
 		if n > 0 {
 			p.mu.Lock()
-			open, delay := p.open, p.delay
+			gates, delay, then := []chan struct{}{p.open}, p.delay, Then(0)
+			if fromClient && p.text != nil && bytes.Contains(buffer[:n], p.text) {
+				then = p.then
+				p.reached++
+			}
+			if then == Hold || then == Lose {
+				gates = append(gates, p.held)
+			}
 			p.mu.Unlock()
 			wait(context.Background(), delay)
-			<-open
+			for _, gate := range gates {
+				<-gate
+			}
+			switch then {
+			case Cut:
+				_ = from.Close() // first, so that no answer passes
+			case Lose:
+				return
+			}
 			if _, err := to.Write(buffer[:n]); err != nil {
 				return
 			}
