@@ -130,7 +130,8 @@ func inWords(k FlipKind) string {
 	return strings.ReplaceAll(string(k), "_", " ")
 }
 
-// incomplete says what was asked for and not done. A replay that came to every kind of decision is a picture of all.
+// incomplete says what was asked for and not done. A replay that came to every kind of decision is a picture of all, as far
+// as there can be one: records that cannot be replayed, such as masked ones, make none incomplete.
 func (t Terms) incomplete(e Evidence) []Finding {
 	var found []Finding
 	add := func(level Level, part, message string) {
@@ -139,7 +140,7 @@ func (t Terms) incomplete(e Evidence) []Finding {
 	for _, text := range e.Incomplete {
 		part, _, _ := strings.Cut(text, ":")
 		level := t.Incomplete
-		if r := e.Replay; part == PartReplay && r != nil && r.StrataReplayed == r.Strata && (e.Lost == "" || text != e.Lost) {
+		if r := e.Replay; part == PartReplay && r != nil && r.Confidence != ConfidencePartial && (e.Lost == "" || text != e.Lost) {
 			level = Warn
 		}
 		if part == PartProbe && e.Probe != nil { // a search proves nothing, so a shorter one is no less
@@ -153,7 +154,7 @@ func (t Terms) incomplete(e Evidence) []Finding {
 	if r := e.Tests; r != nil && r.NotRun > 0 && !named(PartTests) {
 		add(t.Incomplete, PartTests, fmt.Sprintf("%s: %d of %d were not run", PartTests, r.NotRun, r.NotRun+r.Ran))
 	}
-	if r := e.Replay; r != nil && r.StrataReplayed < r.Strata && !named(PartReplay) {
+	if r := e.Replay; r != nil && r.Confidence == ConfidencePartial && !named(PartReplay) {
 		add(t.Incomplete, PartReplay, fmt.Sprintf("%s: %d of %d kinds of decisions were replayed", PartReplay, r.StrataReplayed, r.Strata))
 	}
 	return found

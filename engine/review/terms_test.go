@@ -14,7 +14,8 @@ func TestEachFindingHasItsVerdictInEachMode(t *testing.T) {
 	failed := review.Evidence{Tests: &review.TestRun{Ran: 2, Failed: []review.FailedTest{{Name: "data.p.test_x", File: "p_test.rego", Row: 3, Why: "it is false"}}}}
 	notRun := review.Evidence{Tests: &review.TestRun{Ran: 2, NotRun: 1}}
 	flips := review.Evidence{Replay: &review.Replay{Strata: 2, StrataReplayed: 2, Groups: []review.Group{{Path: "p/x", Kind: review.DenyToAllow, Count: 3}}}}
-	cut := review.Evidence{Replay: &review.Replay{Strata: 2, StrataReplayed: 1}}
+	cut := review.Evidence{Replay: &review.Replay{Strata: 2, StrataReplayed: 1, Confidence: review.ConfidencePartial}}
+	masked := review.Evidence{Replay: &review.Replay{Strata: 2, StrataReplayed: 1, NotReplayable: map[string]int{"masked": 3}, Confidence: review.ConfidenceSampled}}
 	allStrata := review.Evidence{Replay: &review.Replay{Strata: 2, StrataReplayed: 2, Records: 9, Replayed: 3}, Incomplete: []string{"replay: the time was over"}}
 	ended := review.Evidence{Incomplete: []string{"tests: the reviewer ended"}}
 	probed := review.Evidence{Probe: &review.Probe{Found: []review.Flip{{Path: "p/x", Kind: review.OtherFlip}, {Path: "p/x", Kind: review.OtherFlip}}}}
@@ -41,6 +42,7 @@ func TestEachFindingHasItsVerdictInEachMode(t *testing.T) {
 		"the search was cut":         {of(searched), review.Admitted, review.Admitted, review.Admitted},
 		"the search was not made":    {of(notSearched), review.Admitted, review.Refused, review.Held},
 		"a replay was cut":           {of(cut), review.Admitted, review.Refused, review.Held},
+		"some can not be replayed":   {of(masked), review.Admitted, review.Admitted, review.Admitted},
 		"all strata were replayed":   {of(allStrata), review.Admitted, review.Admitted, review.Admitted},
 		"the reviewer ended":         {of(ended), review.Admitted, review.Refused, review.Held},
 		"a guard warns":              {level(review.Warn), review.Admitted, review.Admitted, review.Admitted},

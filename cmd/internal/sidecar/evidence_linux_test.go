@@ -62,7 +62,8 @@ func TestWhatBecomesOfAChangeWhoseReviewerEnds(t *testing.T) {
 		t.Run(mode, func(t *testing.T) {
 			t.Parallel()
 			s := startReviewed(t, mode)
-			for _, step := range []string{reviewer.Tests, reviewer.Probe} {
+			s.record(220) // up to 200 are replayed in the sidecar
+			for _, step := range []string{reviewer.Tests, reviewer.Replay, reviewer.Probe} {
 				for how, reason := range reasons {
 					if mode == "report" && step == reviewer.Probe { // there is no search
 						continue
@@ -118,7 +119,7 @@ type reviewedSidecar struct {
 func startReviewed(t *testing.T, mode string) *reviewedSidecar {
 	t.Helper()
 	s := &reviewedSidecar{t: t, dir: filepath.Join(t.TempDir(), "pol")}
-	s.write("app.rego", "package app\n\nallow if input.n < data.limit\n")
+	s.write("app.rego", "package app\n\nallow if input.n < data.limit\n\ndefault told := {}\n\ntold := data.reviewer\n\necho := {\"n\": input.n, \"told\": told}\n")
 	s.write("app_test.rego", "package app_test\n\ntest_seven if data.app.allow with input as {\"n\": 7}\n\ntest_other if not data.reviewer.never\n")
 	s.write("data.json", `{"limit": 10}`)
 	environment := map[string]string{
@@ -191,6 +192,21 @@ func (s *reviewedSidecar) until(what string, happened func(api.StatusAnswer) boo
 			s.t.Fatalf("it never happened: %s; %v, %+v", what, err, now.Reviewer)
 		}
 	}
+}
+
+// record makes decisions that are all of another kind, which the change of data.reviewer can reach.
+func (s *reviewedSidecar) record(n int) {
+	s.t.Helper()
+	i := 0
+	s.until("decisions are recorded", func(now api.StatusAnswer) bool {
+		for range n { // in a flood, few of those that are new are taken
+			i++
+			if _, err := s.client.Data(context.Background(), []string{"app", "echo"}, fmt.Appendf(nil, `{"n": %d}`, i), nil); err != nil {
+				s.t.Fatal(err)
+			}
+		}
+		return now.Recordings != nil && now.Recordings.Records >= n
+	})
 }
 
 func (s *reviewedSidecar) decides() {

@@ -75,7 +75,7 @@ func markedFiles(t *testing.T, dir string) (found []string) {
 // TestAMarkedSecretIsNowhere sends a secret under names of secrets, under a name that a mask policy names, and in decisions that
 // a policy keeps from being recorded, over every protocol, in every mode, with every record on disk; and edits the policy meanwhile.
 func TestAMarkedSecretIsNowhere(t *testing.T) {
-	for _, mode := range []string{"off", "report", "hold"} {
+	for _, mode := range []string{"off", "report", "enforce", "hold"} {
 		t.Run(mode, func(t *testing.T) {
 			data := filepath.Join(t.TempDir(), "home")
 			var logged *observer.ObservedLogs
@@ -125,7 +125,7 @@ func serveMarked(t *testing.T, data, mode string) *observer.ObservedLogs {
 	wait(t, "decisions are recorded", func() bool {
 		return strings.Count(ask(t, s, "GET", "/policy/recordings/events", ""), "\n") >= 12
 	})
-	replace(t, filepath.Join(pol, "app.rego"), []byte("package app\n\ndefault allow := false\n\nallow if count(input) > 2\n\nsame := input"))
+	replace(t, filepath.Join(pol, "app.rego"), []byte("package app\n\ndefault allow := false\n\nallow if count(input) > 2\n\nsame := input\n\nquiet := input.user"))
 	ask(t, s, "POST", "/policy/reload", "")
 	told := []string{
 		"/policy/recordings", "/policy/recordings/events", "/policy/status", "/metrics", "/audit/records", "/policy/history", "/policy/diff?text=true",
@@ -136,6 +136,15 @@ func serveMarked(t *testing.T, data, mode string) *observer.ObservedLogs {
 	for _, path := range told {
 		if text := ask(t, s, "GET", path, ""); strings.Contains(text, secretMark) {
 			t.Errorf("%s: %s", path, text)
+		}
+	}
+	// What a further edit would do: records are made again, and searches begin with them.
+	replace(t, filepath.Join(pol, "app.rego"), []byte("package app\n\ndefault allow := false\n\nallow if count(input) > 0\n\nsame := {\"of\": input}\n\nquiet := input.user"))
+	for _, r := range []struct{ method, path string }{
+		{"GET", "/policy/diff?with=replay,probe"}, {"POST", "/policy/replay"}, {"POST", "/policy/reload?dry_run=true"},
+	} {
+		if text := ask(t, s, r.method, r.path, ""); strings.Contains(text, secretMark) {
+			t.Errorf("%s %s: %s", r.method, r.path, text)
 		}
 	}
 	return logged
