@@ -50,6 +50,8 @@ func (s *Server) table() []route {
 		{pattern: "/policy/approve", access: gate.Change, scope: gate.ScopeChange, methods: post, handle: s.approve},
 		{pattern: "/policy/reject", access: gate.Change, scope: gate.ScopeChange, methods: post, handle: s.reject},
 		{pattern: "/policy/status", access: gate.Read, scope: gate.ScopeRead, methods: get, handle: s.status},
+		{pattern: "/v1/status", access: gate.Read, scope: gate.ScopeRead, methods: get, handle: s.bundleStatus, opa: true},
+		{pattern: "/v1/config", access: gate.Read, scope: gate.ScopeRead, methods: get, handle: s.opaConfig, opa: true},
 		{pattern: "/policy/review", access: gate.Read, scope: gate.ScopeRead, methods: get, handle: s.review},
 		{pattern: "/policy/diff", access: gate.Read, scope: gate.ScopeRead, methods: get, handle: s.diff},
 		{pattern: "/policy/replay", access: gate.Change, scope: gate.ScopeChange, methods: post, handle: s.replay}, // with inputs
@@ -129,7 +131,7 @@ func (s *Server) opaRoutes() []route {
 		Serving: s.serving, Ready: s.cfg.StaleSource.notReady, Begin: s.beginDataDecision, MayRead: s.mayRead, StrictBuiltinErrors: s.cfg.StrictBuiltinErrors,
 		Elsewhere: s.cfg.Elsewhere, DecisionsElsewhere: s.cfg.DecisionsElsewhere, Logged: s.cfg.Decisions != nil,
 
-		DefaultDecision: s.cfg.DefaultDecision,
+		DefaultDecision: s.cfg.DefaultDecision, BundlesMissing: s.cfg.BundlesMissing,
 	}
 	routes := []route{{pattern: "/health", access: gate.Open, methods: get, handle: plain(a.Health(s.health))}}
 	for _, r := range []struct {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"defenseclaw/api/audit"
+	"defenseclaw/api/bundlestatus"
 	"defenseclaw/api/decisionlog"
 	"defenseclaw/api/domains"
 	"defenseclaw/api/gate"
@@ -31,17 +32,20 @@ type Config struct {
 	PolicyDir string                // as the operator wrote it; empty when the embedded pack or a source serves
 	SourceURL string                // of what is followed instead of a directory; empty: none
 
-	SourceHealth func() *Source              // how it goes with it; may be nil
-	Refresh      func(context.Context) error // fetches what a reload is about; may be nil
-	Chosen       func() PolicyChoice         // how PolicyDir was chosen; may be nil
-	DataDir      string                      // the sidecar's own directory, for GET /status
-	Token        string                      // required; its name is [gate.DefaultName], and it may do everything
-	BindHost     string                      // the host that the listener was bound to
-	Watch        func() Watch                // the watch's health; nil when nothing is watched
-	Metrics      *metrics.Metrics            // nil: the server's own
-	Settings     func() *SettingsStatus      // how config.yaml was taken; nil: it is not read again
-	LastGood     func() *LastGood            // the policy kept for the next start; nil when none is kept
-	Control      *control.Governor           // what is ordered about the policy that serves; nil when there is no directory
+	SourceHealth   func() *Source              // how it goes with it; may be nil
+	BundleStatus   func() bundlestatus.Update  // the same in OPA's words; nil: no bundles are followed, and no status is sent
+	OPAConfig      func() map[string]any       // OPA's configuration, as it may be shown; may be nil
+	BundlesMissing func() bool                 // a bundle that is followed has no part in what serves; nil: never
+	Refresh        func(context.Context) error // fetches what a reload is about; may be nil
+	Chosen         func() PolicyChoice         // how PolicyDir was chosen; may be nil
+	DataDir        string                      // the sidecar's own directory, for GET /status
+	Token          string                      // required; its name is [gate.DefaultName], and it may do everything
+	BindHost       string                      // the host that the listener was bound to
+	Watch          func() Watch                // the watch's health; nil when nothing is watched
+	Metrics        *metrics.Metrics            // nil: the server's own
+	Settings       func() *SettingsStatus      // how config.yaml was taken; nil: it is not read again
+	LastGood       func() *LastGood            // the policy kept for the next start; nil when none is kept
+	Control        *control.Governor           // what is ordered about the policy that serves; nil when there is no directory
 	// Past is what served before; nil: nothing is kept.
 	Past *Past
 	// Actor names who caused a reload; nil: the trigger's actor.

@@ -33,6 +33,9 @@ const flushTimeout = 5 * time.Second
 func (m *Metrics) export(table []instrument) error {
 	m.registry = prometheus.NewRegistry()
 	m.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	if m.cfg.Bundles != nil {
+		m.registry.MustRegister(bundles{m.cfg.Bundles})
+	}
 	gatherer, err := newGatherer(m.registry, table)
 	if err != nil {
 		return err

@@ -51,6 +51,9 @@ type Config struct {
 	// concurrently, and must not block. Default: a zero Snapshot.
 	Snapshot func() Snapshot
 
+	// Bundles returns how it goes with the bundles that are followed. It is called as Snapshot is. Nil: there are none.
+	Bundles func() map[string]Bundle
+
 	// OnError is called with each error of an export, possibly at every attempt. OpenTelemetry's SDK has
 	// one error handler per process, so the last call of New sets it. Default: the SDK's own, which
 	// writes to standard error.

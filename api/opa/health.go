@@ -29,7 +29,7 @@ func (a *API) Health(healthy http.HandlerFunc) http.Handler {
 }
 
 func (x *exchange) unready() error {
-	if x.g != nil {
+	if x.g != nil && (x.BundlesMissing == nil || !x.BundlesMissing()) {
 		return nil
 	}
 	//nolint:staticcheck // callers still use the deprecated name

@@ -59,6 +59,8 @@ type API struct {
 
 	DefaultDecision engine.Path // that POST of / makes; empty: system/main
 
+	BundlesMissing func() bool // a bundle that is followed has no part in what serves; nil: never
+
 	Elsewhere          Elsewhere // evaluates queries and partial evaluations; nil: they are evaluated here
 	DecisionsElsewhere bool      // Elsewhere also evaluates decisions that are observed, as the generations do others
 	Logged             bool      // whoever Begin tells wants inputs and results

@@ -26,6 +26,9 @@ func (s *Sidecar) announcements() []engine.Announcement {
 		{Name: "events", Run: s.publishReport},
 		{Name: "log", Run: s.logReport},
 	}
+	if s.origin != nil {
+		list = append(list, engine.Announcement{Name: "bundles", Run: s.announceBundles})
+	}
 	if s.signed != nil {
 		list = append(list, engine.Announcement{Name: "signature", Run: s.announceSignature})
 	}

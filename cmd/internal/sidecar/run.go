@@ -49,6 +49,7 @@ func (s *Sidecar) parts(ready func()) []part {
 		{serving, "watcher", s.watcher != nil, func(ctx context.Context) error { return s.watcher.Run(ctx, changes) }},
 		{serving, "source", s.origin != nil, func(ctx context.Context) error { return s.followSource(ctx, loaded, changes) }},
 		{serving, "staleness", s.staleness != nil, func(ctx context.Context) error { return s.runStaleness(ctx, loaded) }},
+		{keeping, "status", s.statusSender != nil, s.statusSender.Run},
 		{serving, "changes", s.watcher != nil || s.origin != nil, func(ctx context.Context) error { return s.reloadOnChange(ctx, loaded, changes) }},
 		{serving, "control", s.control != nil, func(ctx context.Context) error { return s.runControl(ctx, loaded) }},
 		{serving, "config watcher", s.live.watcher != nil, func(ctx context.Context) error { return s.live.watcher.Run(ctx, s.live.changes) }},

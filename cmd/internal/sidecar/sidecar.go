@@ -18,6 +18,7 @@ import (
 
 	"defenseclaw/api"
 	"defenseclaw/api/audit"
+	"defenseclaw/api/bundlestatus"
 	"defenseclaw/api/decisionlog"
 	"defenseclaw/api/events"
 	"defenseclaw/api/extauthz"
@@ -90,6 +91,8 @@ type Sidecar struct {
 	who       *who
 	schema    schema.Guard // checks data before it serves
 	reviewer  *reviews     // nil when nothing is reviewed
+
+	statusSender *bundlestatus.Sender // nil unless OPA's configuration asks for it
 
 	evaluations *evaluations    // nil when nothing is evaluated for a review
 	signed      *signed.Sources // nil where no signature is asked for

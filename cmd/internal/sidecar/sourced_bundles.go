@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"io"
 	"io/fs"
+	"maps"
 	"net/url"
 	"path"
+	"slices"
 	"strings"
 	"time"
 
@@ -22,7 +24,10 @@ import (
 // bundleOrigin follows bundles on HTTP servers.
 type bundleOrigin struct {
 	url     string
+	names   []string
 	bundles *bundle.Source
+	active  activations
+	changed func() // is told when there is something to tell of a bundle
 	events  *events.Hub
 	logger  *zap.Logger
 }
@@ -39,7 +44,8 @@ func newBundleOrigin(s *Sidecar) (origin, error) {
 
 // followBundles completes a configuration, whose bundles are read by what unpack has for each.
 func (s *Sidecar) followBundles(cfg bundle.Config, unpack map[string]*unpacker) (origin, error) {
-	o := &bundleOrigin{url: s.cfg.Settings.Source.URL, events: s.events, logger: s.cfg.Logger}
+	o := &bundleOrigin{url: s.cfg.Settings.Source.URL, events: s.events, logger: s.cfg.Logger, changed: s.statusSender.Changed}
+	o.names = slices.Sorted(maps.Keys(cfg.Bundles))
 	cfg.Unpack = func(ctx context.Context, name, etag string, in io.Reader) (bundle.Unpacked, error) {
 		return unpack[name].unpack(ctx, name, etag, in)
 	}
@@ -117,12 +123,14 @@ const (
 
 // report publishes and logs how it goes with a bundle.
 func (o *bundleOrigin) report(name string, h bundle.Health) {
+	o.changed()
 	transition, level := transitionFetched, zap.InfoLevel
 	switch {
 	case h.Error != "":
 		transition, level = transitionNotAnswered, zap.WarnLevel
 	case h.Refused != "":
 		transition, level = transitionRefused, zap.ErrorLevel
+		o.active.count(name)
 	}
 	o.events.Publish(events.Event{Subsystem: "source", Transition: transition, Details: map[string]any{
 		"bundle": name, "url": o.url, "etag": h.ETag, "error": h.Error, "refused": h.Refused,

@@ -93,7 +93,8 @@ func (u *unpacker) kept(name string) (etag string, _ bundle.Unpacked) {
 // signedTree is what bundles hold that were verified when they were read.
 type signedTree struct {
 	fs.FS
-	by engine.Verified
+	by      engine.Verified
+	bundles map[string]*opabundle.Bundle
 }
 
 // Verified makes it an [engine.VerifiedSource].
@@ -114,7 +115,7 @@ func treeOf(all map[string]bundle.Unpacked) (fs.FS, error) {
 	if err != nil {
 		return nil, err
 	}
-	return signedTree{tree, signed.Join(by...)}, nil
+	return signedTree{tree, signed.Join(by...), bundles}, nil
 }
 
 // revisionOf is the name that a bundle has for its version.

@@ -26,7 +26,7 @@ func (s *Sidecar) wire(token string, byHand bool) (err error) {
 	set := s.cfg.Settings
 	s.unlimited = byHand
 	s.metrics, err = metrics.New(metrics.Config{
-		Version: s.cfg.Version, Routes: api.Routes(), VerdictTTL: set.Judge.CacheTTL, Snapshot: s.snapshot,
+		Version: s.cfg.Version, Routes: api.Routes(), VerdictTTL: set.Judge.CacheTTL, Snapshot: s.snapshot, Bundles: s.bundleMetrics,
 		OnError: func(err error) { s.cfg.Logger.Warn("metrics or traces could not be exported", zap.Error(err)) },
 	})
 	if err != nil {
@@ -36,7 +36,7 @@ func (s *Sidecar) wire(token string, byHand bool) (err error) {
 		return err
 	}
 	j, err := s.makeJudge(set.Judge)
-	if err := errors.Join(err, s.makeDecisionLog(), s.makeRecorder()); err != nil {
+	if err := errors.Join(err, s.makeDecisionLog(), s.makeRecorder(), s.makeStatusSender()); err != nil {
 		return err
 	}
 	s.judge.Store(j)
@@ -64,6 +64,7 @@ func (s *Sidecar) apiConfig(token string) api.Config {
 		Engine:    s.engine,
 		Source:    s.source,
 		PolicyDir: set.PolicyDir, SourceURL: set.Source.URL, DataDir: set.DataDir, SourceHealth: s.sourceHealth, Refresh: s.refresh,
+		BundleStatus: s.bundleStatusFunc(), OPAConfig: s.opaConfig, BundlesMissing: s.bundlesMissing,
 		Chosen:    s.chosen,
 		Token:     token,
 		FindToken: s.tokens.Find,
@@ -102,7 +103,7 @@ func (s *Sidecar) makeEngine() (err error) {
 		return nil
 	}
 	s.engine, err = engine.New(engine.Config{
-		Source: s.marked, Announcements: s.announcements(), Review: s.reviewer.forEngine(), Govern: s.govern(), Verify: s.signed.Func(), OnVerified: s.noteVerified,
+		Source: s.noting, Announcements: s.announcements(), Review: s.reviewer.forEngine(), Govern: s.govern(), Verify: s.signed.Func(), OnVerified: s.noteVerified,
 		Checks: s.checks(), Whole: s.origin != nil,
 		Limits:          s.limits(),
 		RemovalWait:     set.RemovalWait,
