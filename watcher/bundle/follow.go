@@ -165,7 +165,7 @@ func (s *Source) note(name string, sent time.Time, a answer, err error) (changed
 		if v.refused != nil {
 			b.health.Refused = v.refused.Error()
 		} else {
-			b.unpacked, changed = v.unpacked, true
+			b.unpacked, b.unfit, changed = v.unpacked, false, true
 			b.health.Times.Fetched = time.Now().UTC()
 			s.plant()
 		}

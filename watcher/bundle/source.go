@@ -49,7 +49,7 @@ type Pace struct {
 	LongPoll time.Duration // as in [Config]
 }
 
-// Unpacked is what Unpack makes of a bundle: any value.
+// Unpacked is what Unpack makes of a bundle: any value that can be compared.
 type Unpacked any
 
 // Health is how it goes with one bundle.
@@ -99,6 +99,8 @@ type followed struct {
 	health   Health
 	contact  time.Time // zero: never
 	unpacked Unpacked  // nil: none
+	served   Unpacked  // what served last; nil: none is known
+	unfit    bool      // unpacked was refused by whom it was handed to
 	newest   time.Time // when the request was sent that brought the last version
 }
 
@@ -236,6 +238,27 @@ func (s *Source) Run(ctx context.Context, out chan<- watcher.Change) error {
 	}
 }
 
+// Served says of versions that were in a tree that they serve.
+func (s *Source) Served(versions map[string]Unpacked) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for name, v := range versions {
+		s.bundles[name].served = v
+	}
+}
+
+// Refused says of versions that were in a tree that they cannot serve. The next tree that another bundle is the reason for
+// has those that served before: one bundle does not keep the others from changing.
+func (s *Source) Refused(versions map[string]Unpacked) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for name, v := range versions {
+		if b := s.bundles[name]; b.unpacked == v {
+			b.unfit = true
+		}
+	}
+}
+
 // plant makes the tree anew if each bundle is there. s.mu is held.
 func (s *Source) plant() {
 	all := map[string]Unpacked{}
@@ -244,6 +267,9 @@ func (s *Source) plant() {
 			return
 		}
 		all[name] = b.unpacked
+		if b.unfit && b.served != nil {
+			all[name] = b.served
+		}
 	}
 	s.tree, s.err = s.cfg.Tree(all)
 }

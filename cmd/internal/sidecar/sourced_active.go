@@ -13,21 +13,22 @@ import (
 	"defenseclaw/engine"
 	opabundle "defenseclaw/engine/bundle"
 	"defenseclaw/engine/diagnostic"
+	"defenseclaw/watcher/bundle"
 )
 
 // activations is which versions of bundles serve, and what became of the others. Safe for concurrent use.
 type activations struct {
 	mu      sync.Mutex
-	loading map[string]*opabundle.Bundle // of the tree that the engine took last; nil: there was none to take
+	loading map[string]bundle.Unpacked // of the tree that the engine took last; nil: there was none to take
 	bundles map[string]*activatedBundle
 }
 
 // activatedBundle is one bundle.
 type activatedBundle struct {
-	serves   *opabundle.Bundle // nil: none
-	revision string            // of what serves
-	since    time.Time         // when it began to
-	refused  *engine.Refused   // why a newer one does not; nil: none is known
+	serves   bundle.Unpacked // nil: none
+	revision string          // of what serves
+	since    time.Time       // when it began to
+	refused  *engine.Refused // why a newer one does not; nil: none is known
 
 	loaded uint64            // versions that began to serve
 	failed map[string]uint64 // versions that did not, by the stage that refused them
@@ -62,43 +63,46 @@ func (a *activations) count(name string) {
 	a.of(name).failed[stageFetch]++
 }
 
-// note takes what came of an attempt. newest are the versions that were fetched last.
-func (a *activations) note(r engine.Report, newest map[string]*opabundle.Bundle) {
+// note takes what came of an attempt, and returns the versions that serve, or those that cannot. newest are the versions that
+// were fetched last.
+func (a *activations) note(r engine.Report, newest map[string]bundle.Unpacked) (good, bad map[string]bundle.Unpacked) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	ordered := r.Trigger.Source != nil || r.Trigger.Kind == engine.TriggerControl
 	switch {
 	case r.Result == engine.Failed && !ordered:
-		a.fail(r.Refused, newest)
-	case r.Result == engine.Held || r.Generation == nil:
-	default:
-		a.activate(r, ordered)
+		return nil, a.fail(r.Refused, newest)
+	case r.Result == engine.Failed || r.Result == engine.Held || r.Generation == nil:
+		return nil, nil
 	}
-}
-
-// activate notes what serves now. a.mu is held.
-func (a *activations) activate(r engine.Report, ordered bool) {
 	for name, revision := range opabundle.Revisions(r.Generation.Data()) {
 		b := a.of(name)
 		now := b.serves
 		if !ordered {
-			now, b.refused = a.loading[name], nil
+			now = a.loading[name]
+		}
+		if now == newest[name] {
+			b.refused = nil
 		}
 		if now != b.serves || b.revision != revision || b.since.IsZero() {
 			b.serves, b.revision, b.since = now, revision, r.StartedAt.Add(r.Duration).UTC()
 			b.loaded++
 		}
 	}
+	if ordered {
+		return nil, nil
+	}
+	return a.loading, nil
 }
 
 // fail blames the versions that are new or, if none is, all. a.mu is held.
-func (a *activations) fail(why *engine.Refused, newest map[string]*opabundle.Bundle) {
+func (a *activations) fail(why *engine.Refused, newest map[string]bundle.Unpacked) map[string]bundle.Unpacked {
 	blamed := a.loading
 	if blamed == nil {
 		blamed = newest
 	}
 	fresh := maps.Clone(blamed)
-	maps.DeleteFunc(fresh, func(name string, b *opabundle.Bundle) bool { return a.of(name).serves == b })
+	maps.DeleteFunc(fresh, func(name string, v bundle.Unpacked) bool { return a.of(name).serves == v })
 	if len(fresh) > 0 {
 		blamed = fresh
 	}
@@ -108,6 +112,17 @@ func (a *activations) fail(why *engine.Refused, newest map[string]*opabundle.Bun
 			b.failed[string(why.Stage)]++
 		}
 	}
+	return blamed
+}
+
+// refusal is why the newest version of a bundle does not serve; empty if it does.
+func (a *activations) refusal(name string) string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if b := a.of(name); b.refused != nil {
+		return b.refused.Error()
+	}
+	return ""
 }
 
 // describe says in OPA's words which version of a bundle serves, and why a newer one does not.
@@ -146,13 +161,15 @@ func (s *Sidecar) announceBundles(_ context.Context, r engine.Report) error {
 	if !ok {
 		return nil
 	}
-	newest := map[string]*opabundle.Bundle{}
-	for name := range o.bundles.Health() {
-		if b, ok := o.bundles.Newest(name).(*unpackedBundle); ok {
-			newest[name] = b.Bundle
+	newest := map[string]bundle.Unpacked{}
+	for _, name := range o.names {
+		if v := o.bundles.Newest(name); v != nil {
+			newest[name] = v
 		}
 	}
-	o.active.note(r, newest)
+	good, bad := o.active.note(r, newest)
+	o.bundles.Served(good)
+	o.bundles.Refused(bad)
 	s.statusSender.Changed()
 	return nil
 }

@@ -1,6 +1,7 @@
 package sidecar
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"io"
@@ -144,7 +145,7 @@ func (o *bundleOrigin) Health() *api.Source {
 	status := &api.Source{URL: o.url, Bundles: map[string]api.SourceBundle{}}
 	for name, h := range o.bundles.Health() {
 		one := api.SourceBundle{
-			ETag: h.ETag, Fetched: h.Fetched, Bytes: h.Bytes, Error: h.Error, Refused: h.Refused,
+			ETag: h.ETag, Fetched: h.Fetched, Bytes: h.Bytes, Error: h.Error, Refused: cmp.Or(h.Refused, o.active.refusal(name)),
 			Revision: revisionOf(o.bundles.Newest(name)),
 		}
 		if h.Contact > 0 {

@@ -58,7 +58,10 @@ keys: {k: {private_key: a secret that nobody may see}}
 	}
 
 	web.publish(t, "/bundles/authz", `"3"`, manifest("a3", "p"), policyOf("3"))
-	eventually(t, "the next is active", func() bool { _, b := lastStatus(t, web, "authz"); return b.ActiveRevision == "a3" && b.Code == "" && b.Errors == nil })
+	eventually(t, "the next is active", func() bool {
+		_, b := lastStatus(t, web, "authz")
+		return b.ActiveRevision == "a3" && b.Code == "" && b.Errors == nil
+	})
 
 	endpoint, err := set.Endpoint()
 	if err != nil {

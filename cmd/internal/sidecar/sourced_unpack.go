@@ -94,7 +94,7 @@ func (u *unpacker) kept(name string) (etag string, _ bundle.Unpacked) {
 type signedTree struct {
 	fs.FS
 	by      engine.Verified
-	bundles map[string]*opabundle.Bundle
+	bundles map[string]bundle.Unpacked
 }
 
 // Verified makes it an [engine.VerifiedSource].
@@ -115,7 +115,7 @@ func treeOf(all map[string]bundle.Unpacked) (fs.FS, error) {
 	if err != nil {
 		return nil, err
 	}
-	return signedTree{tree, signed.Join(by...), bundles}, nil
+	return signedTree{tree, signed.Join(by...), all}, nil
 }
 
 // revisionOf is the name that a bundle has for its version.
