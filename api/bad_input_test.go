@@ -13,9 +13,11 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"defenseclaw/api"
 	"defenseclaw/api/audit"
+	"defenseclaw/api/bundlestatus"
 	"defenseclaw/api/console"
 	"defenseclaw/api/events"
 	"defenseclaw/api/gate"
@@ -70,7 +72,22 @@ func fullOf(t testing.TB, files map[string]string) *sidecar {
 		c.Guardrail = func() api.GuardrailConfig { return guardrailConfig }
 		c.ChangeGuardrail = changeGuardrail
 		c.Console = consoleOf(t)
+		c.BundleStatus, c.OPAConfig = bundlesOf, func() map[string]any { return map[string]any{"labels": map[string]any{"id": "x"}} }
 	})
+}
+
+// bundlesOf has two bundles, and a policy in one of them that is wrong.
+func bundlesOf() bundlestatus.Update {
+	return bundlestatus.Update{
+		Labels: map[string]string{"id": "x"}, Plugins: map[string]bundlestatus.Plugin{"bundle": {State: bundlestatus.StateNotReady}},
+		Bundles: map[string]bundlestatus.Bundle{
+			"a": {Name: "a", ActiveRevision: "1", LastRequest: time.Now()},
+			"b": {
+				Name: "b", Type: "snapshot", Size: 7, Code: bundlestatus.ErrorCode, Message: "m", HTTPCode: 404,
+				Errors: []bundlestatus.Error{{Code: "c", Message: "m", Location: &bundlestatus.Location{File: "p.rego", Row: 1, Col: 1}}},
+			},
+		},
+	}
 }
 
 func consoleOf(t testing.TB) api.Console {
@@ -195,7 +212,7 @@ var others = map[string][]string{
 	"/policy/blame":   {"", "?path=", "?path=none.rego:3", "?path=data%5Bx%5D", "?path=data.", "?path=p.rego:99999999999999999999"},
 	"/policy/history": nil, "/policy/history/{ref}": nil, "/policy/recordings": nil, "/policy/recordings/events": nil,
 	"/audit/records": {"?limit=0", "?limit=x", "?limit=1e9", "?since=yesterday", "?before=-1", "?colour=red", "?action=a&action=b", "?action=" + strings.Repeat("a", 5000)},
-	"/{$}":           nil, "/v1/policies": nil, "/v1/policies/{path...}": nil, // oracle_test.go has their answers
+	"/{$}":           nil, "/v1/policies": nil, "/v1/policies/{path...}": nil, "/v1/status": nil, "/v1/config": nil, // oracle_test.go has their answers
 	"/.well-known/authzen-configuration": nil,
 	"/health/proof":                      {"", "?nonce=00&proof=00", "?nonce=x&proof=x"},
 	"/status":                            nil,

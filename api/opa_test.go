@@ -30,8 +30,6 @@ func TestWhereOPADiffersTheContractSaysWhy(t *testing.T) {
 		{"files are the only source", question{"DELETE", "/v1/policies/x.rego", "", nil}, 200, 405, "files of the policy directory are the only source"},
 		{"bodies are bounded", question{"POST", "/v1/data/users", `{"input":"` + strings.Repeat("x", 1<<20) + `"}`, nil}, 200, 413, "invalid_parameter"},
 		{"bodies are bounded", question{"POST", "/v1/data/users", gzipped(`{"input":"` + strings.Repeat("x", 1<<20) + `"}`), []string{"Content-Encoding: gzip"}}, 200, 413, "invalid_parameter"},
-		{"no configuration", question{"GET", "/v1/config", "", nil}, 200, 404, "no such route"},
-		{"the status is another", question{"GET", "/v1/status", "", nil}, 500, 404, "no such route"}, // 500: its plugin is off by default
 		{"readiness is /health/ready", question{"GET", "/health/live", "", nil}, 500, 404, "no such route"},
 		{"a path after the query", question{"GET", "/v1/query/x", "", nil}, 405, 404, "no such route"},
 		{"no index page", question{"GET", "/", "", nil}, 200, 405, ""},

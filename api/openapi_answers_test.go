@@ -90,6 +90,8 @@ var goodRequests = []question{
 	{"GET", "/v1/compile/filters/include", "", []string{"Accept: application/vnd.opa.ucast.prisma+json"}},
 	{"POST", "/v1/compile/filters/include", `{"unknowns":["input.rows"]}`, []string{"Accept: application/vnd.opa.sql.mysql+json"}},
 	{"GET", "/v1/policies", "", nil},
+	{"GET", "/v1/status", "", nil},
+	{"GET", "/v1/config", "", nil},
 	{"GET", "/v1/policies/p.rego", "", nil},
 	{"POST", "/v1/batch/data", `{"inputs":{"a":{"x":1}}}`, nil},
 	{"POST", "/v1/batch/data/p/x", `{"inputs":{"a":{"x":1},"b":{}},"common_input":{"y":1}}`, nil},
@@ -298,6 +300,7 @@ func answersOfOPA(t *testing.T, o *openAPI) {
 	o.ask(s, question{"POST", "/v0/data/fails/none", `{}`, nil}, http.StatusNotFound)
 	o.ask(s, question{"POST", "/", `{}`, nil}, http.StatusNotFound)
 	o.ask(s, question{"GET", "/v1/policies/none.rego", "", nil}, http.StatusNotFound)
+	o.ask(start(t, map[string]string{"p.rego": "package p"}, nil), question{"GET", "/v1/status", "", nil}, http.StatusInternalServerError)
 	o.ask(s, question{"GET", "/v1/query", "", nil}, http.StatusBadRequest, true)
 	const sql = "Accept: application/vnd.opa.sql.sqlite+json"
 	o.ask(s, question{"GET", "/v1/compile/filters/include", "", []string{"Accept: text/html"}}, http.StatusBadRequest, true)

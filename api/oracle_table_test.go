@@ -103,7 +103,7 @@ func questions() (all []question) {
 		add("POST", "/v1/compile?explain=full&metrics", body)
 	}
 	filterQuestions(add)
-	for _, target := range []string{"/v1/query", "/v1/query?q=", "/v1/query?q=1&q=2", "/v1/policies", "/v1/policies?pretty", "/v1/policies/", "/v1/policies/none.rego", "/v1/policies/a/authz.rego",
+	for _, target := range []string{"/v1/query", "/v1/query?q=", "/v1/query?q=1&q=2", "/v1/policies", "/v1/policies?pretty", "/v1/status", "/v1/policies/", "/v1/policies/none.rego", "/v1/policies/a/authz.rego",
 		"/v1/policies/a%2Fauthz.rego", "/v1/policies/a", "/v1/policies/conflict.rego/", "/v1/data?input=", "/v1/data?input=1&input=2", "/health", "/health?bundles", "/health?bundle=true&plugins", "/health?plugins&exclude-plugin=x"} {
 		add("GET", target, "")
 	}

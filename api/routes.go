@@ -29,11 +29,12 @@ type route struct {
 }
 
 var (
-	get    = []string{http.MethodGet, http.MethodHead}
-	post   = []string{http.MethodPost}
-	change = []string{http.MethodPost, http.MethodDelete}
-	patch  = []string{http.MethodGet, http.MethodHead, http.MethodPatch}
-	forget = []string{http.MethodGet, http.MethodHead, http.MethodDelete}
+	get     = []string{http.MethodGet, http.MethodHead}
+	getOnly = []string{http.MethodGet} // of OPA's, which have no HEAD
+	post    = []string{http.MethodPost}
+	change  = []string{http.MethodPost, http.MethodDelete}
+	patch   = []string{http.MethodGet, http.MethodHead, http.MethodPatch}
+	forget  = []string{http.MethodGet, http.MethodHead, http.MethodDelete}
 )
 
 // table is every route there is.
@@ -50,8 +51,8 @@ func (s *Server) table() []route {
 		{pattern: "/policy/approve", access: gate.Change, scope: gate.ScopeChange, methods: post, handle: s.approve},
 		{pattern: "/policy/reject", access: gate.Change, scope: gate.ScopeChange, methods: post, handle: s.reject},
 		{pattern: "/policy/status", access: gate.Read, scope: gate.ScopeRead, methods: get, handle: s.status},
-		{pattern: "/v1/status", access: gate.Read, scope: gate.ScopeRead, methods: get, handle: s.bundleStatus, opa: true},
-		{pattern: "/v1/config", access: gate.Read, scope: gate.ScopeRead, methods: get, handle: s.opaConfig, opa: true},
+		{pattern: "/v1/status", access: gate.Read, scope: gate.ScopeRead, methods: getOnly, handle: s.bundleStatus, opa: true},
+		{pattern: "/v1/config", access: gate.Read, scope: gate.ScopeRead, methods: getOnly, handle: s.opaConfig, opa: true},
 		{pattern: "/policy/review", access: gate.Read, scope: gate.ScopeRead, methods: get, handle: s.review},
 		{pattern: "/policy/diff", access: gate.Read, scope: gate.ScopeRead, methods: get, handle: s.diff},
 		{pattern: "/policy/replay", access: gate.Change, scope: gate.ScopeChange, methods: post, handle: s.replay}, // with inputs
