@@ -389,7 +389,7 @@ func answersOfEvents(t *testing.T, o *openAPI) {
 
 // answersWhileNothingServes are of a sidecar whose policy is broken and that has no other part.
 func answersWhileNothingServes(t *testing.T, o *openAPI) {
-	s := start(t, map[string]string{"p.rego": "package p\nx :="}, func(c *api.Config, _ *engine.Config) { c.PolicyDir = "" })
+	s := start(t, map[string]string{"p.rego": "package p\nx :="}, func(c *api.Config, _ *engine.Config) { c.PolicyDir, c.BundleStatus = "", bundlesOf })
 	unavailable := 0
 	for _, q := range append([]question{{"GET", "/policy/events", "", nil}}, goodRequests...) {
 		r, err := http.NewRequest(q.method, "http://x"+q.target, nil)

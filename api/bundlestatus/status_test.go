@@ -129,7 +129,7 @@ func TestWhatWasNotTakenIsSentAgainWithPauses(t *testing.T) {
 	})
 }
 
-func TestNobodyToTellIsNoFault(t *testing.T) {
+func TestNobodyToTellIsNoFault(*testing.T) {
 	var s *bundlestatus.Sender
 	s.Changed()
 }

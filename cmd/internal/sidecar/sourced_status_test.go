@@ -3,7 +3,9 @@ package sidecar_test
 import (
 	"encoding/json"
 	"errors"
+	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -67,14 +69,13 @@ keys: {k: {private_key: a secret that nobody may see}}
 	if err != nil {
 		t.Fatal(err)
 	}
-	me := one{url: "http://" + endpoint.Addr, token: token}
-	config := me.ask(t, "/v1/config", "")
+	config := textOf(t, "http://"+endpoint.Addr+"/v1/config")
 	for _, want := range []string{`"region":"north"`, `"default_decision":"/system/main"`, `"authz":{`, `"id":"` + whole.Labels["id"]} {
 		if !strings.Contains(config, want) || strings.Contains(config, "nobody may see") {
 			t.Errorf("%s; %s was expected", config, want)
 		}
 	}
-	metrics := metricsOf(t, me)
+	metrics := textOf(t, "http://"+endpoint.Addr+"/metrics")
 	for _, want := range []string{
 		`bundle_loaded_counter{name="authz"} 2`, `bundle_failed_load_counter{code="bundle_error",message="compile",name="authz"} 1`,
 		`last_success_bundle_activation{active_revision="a3",name="authz"} 1.`, `last_bundle_request{name="authz"} 1.`,
@@ -91,44 +92,31 @@ keys: {k: {private_key: a secret that nobody may see}}
 	eventually(t, "a rollback is told", func() bool { _, b := lastStatus(t, web, "authz"); return b.ActiveRevision == "a1" })
 }
 
-func metricsOf(t *testing.T, o one) string {
+func textOf(t *testing.T, url string) string {
 	t.Helper()
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, o.url+"/metrics", nil)
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.Header.Set("Authorization", "Bearer "+o.token)
+	r.Header.Set("Authorization", "Bearer "+token)
 	answer, err := http.DefaultClient.Do(r)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var text strings.Builder
-	buffer := make([]byte, 1<<20)
-	for {
-		n, readErr := answer.Body.Read(buffer)
-		text.Write(buffer[:n])
-		if readErr != nil {
-			break
-		}
-	}
-	if err := errors.Join(answer.Body.Close()); err != nil {
+	text, err := io.ReadAll(answer.Body)
+	if err := errors.Join(err, answer.Body.Close()); err != nil {
 		t.Fatal(err)
 	}
-	return text.String()
+	return string(text)
 }
 
 // TestAServiceThatHangsDelaysNothing never lets the service of the status answer.
 func TestAServiceThatHangsDelaysNothing(t *testing.T) {
 	web, release := newService(t), make(chan struct{})
 	web.publish(t, "/bundles/authz", `"1"`, policyOf("1"))
-	hang := newBundleServer(t)
+	hang := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-release }))
+	t.Cleanup(hang.Close)
 	t.Cleanup(func() { close(release) }) // before the server is closed, which waits for its requests
-	hang.Config.Handler = http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		select {
-		case <-release:
-		case <-r.Context().Done():
-		}
-	})
 	set, _, _, _ := startWith(t, configured(t, `
 services: {acme: {url: "`+web.URL+`"}, slow: {url: "`+hang.URL+`"}}
 bundles: {authz: {service: acme, `+fast+`}}

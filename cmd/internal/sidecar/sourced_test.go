@@ -169,7 +169,10 @@ func TestABundleIsFollowedAsADirectoryIs(t *testing.T) {
 	web.mu.Lock()
 	web.bundle, web.etag = []byte("no archive"), `"4"`
 	web.mu.Unlock()
-	eventually(t, "refused", func() bool { return status().Source.Bundles["bundle"].Refused != "" })
+	eventually(t, "refused", func() bool {
+		b := status().Source.Bundles["bundle"]
+		return b.ETag == `"4"` && b.Refused != ""
+	})
 	if _, err := client.Reload(t.Context()); err == nil || !strings.Contains(err.Error(), "bundle bundle: it is not gzipped: ") {
 		t.Error(err)
 	}

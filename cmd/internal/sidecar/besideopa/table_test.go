@@ -1,4 +1,4 @@
-package sidecar_test
+package besideopa_test
 
 import (
 	"testing"

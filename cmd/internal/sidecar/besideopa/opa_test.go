@@ -1,4 +1,4 @@
-package sidecar_test
+package besideopa_test
 
 import (
 	"bytes"
@@ -17,6 +17,8 @@ import (
 	"testing"
 	"time"
 
+	"defenseclaw/cmd/internal/settings"
+	"defenseclaw/cmd/internal/sidecar"
 	"defenseclaw/cmd/internal/testutil"
 
 	"github.com/open-policy-agent/opa/v1/logging"
@@ -24,6 +26,7 @@ import (
 	"github.com/open-policy-agent/opa/v1/plugins/discovery"
 	"github.com/open-policy-agent/opa/v1/server"
 	"github.com/open-policy-agent/opa/v1/storage/inmem"
+	"go.uber.org/zap"
 )
 
 // bundleServer serves both, and knows them apart by their tokens. It answers late where there is no news.
@@ -132,7 +135,7 @@ func (o one) ask(t *testing.T, path, input string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer answer.Body.Close() //nolint:errcheck // it was only read
+	defer answer.Body.Close()
 	var v struct {
 		Result any `json:"result"`
 	}
@@ -241,7 +244,32 @@ func stockProgram(t *testing.T, program, config string) one {
 // ours is a sidecar with a configuration.
 func ours(t *testing.T, config string) one {
 	t.Helper()
-	set, _, _, _ := startWith(t, configured(t, config))
+	file := filepath.Join(t.TempDir(), "opa.yaml")
+	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	const token = "a-token-that-is-long-enough-to-be-one"
+	environment := map[string]string{
+		"DEFENSECLAW_HOME": t.TempDir(), "DEFENSECLAW_API_PORT": "0", "DEFENSECLAW_GATEWAY_TOKEN": token, "DEFENSECLAW_OPA_CONFIG": file,
+	}
+	set, err := settings.Resolve(func(string) (string, bool) { return "", false }, func(name string) string { return environment[name] })
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := sidecar.New(sidecar.Config{Settings: set, Logger: zap.NewNop()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done, ready := make(chan error, 1), make(chan struct{})
+	go func() { done <- s.Run(ctx, func() { close(ready) }) }()
+	<-ready
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
 	endpoint, err := set.Endpoint()
 	if err != nil {
 		t.Fatal(err)
@@ -251,14 +279,7 @@ func ours(t *testing.T, config string) one {
 
 func bothOf(t *testing.T, web *bundleServer, config string) (mine, theirs one) {
 	t.Helper()
-	for name, start := range map[string]func(){
-		"ours":   func() { mine = ours(t, fmt.Sprintf(config, web.URL, "ours")) },
-		"theirs": func() { theirs = stock(t, fmt.Sprintf(config, web.URL, "theirs")) },
-	} {
-		_ = name
-		start()
-	}
-	return mine, theirs
+	return ours(t, fmt.Sprintf(config, web.URL, "ours")), stock(t, fmt.Sprintf(config, web.URL, "theirs"))
 }
 
 // agree waits until both say the same of their bundles, and compares what they answer.

@@ -1,0 +1,92 @@
+package besideopa_test
+
+import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"defenseclaw/cmd/internal/testutil"
+
+	opabundle "github.com/open-policy-agent/opa/v1/bundle"
+)
+
+type published struct {
+	etag    string
+	archive []byte
+}
+
+// packed is a bundle of files.
+func packed(t *testing.T, files ...[2]string) []byte {
+	t.Helper()
+	var out bytes.Buffer
+	gz := gzip.NewWriter(&out)
+	w := tar.NewWriter(gz)
+	for _, f := range files {
+		err := w.WriteHeader(&tar.Header{Name: f[0], Mode: 0o600, Size: int64(len(f[1])), Typeflag: tar.TypeReg})
+		if err == nil {
+			_, err = w.Write([]byte(f[1]))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := errors.Join(w.Close(), gz.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return out.Bytes()
+}
+
+func manifest(revision string, roots ...string) [2]string {
+	text, _ := json.Marshal(opabundle.Manifest{Revision: revision, Roots: &roots})
+	return [2]string{".manifest", string(text)}
+}
+
+func signedFiles(t *testing.T, scope string, files ...[2]string) [][2]string {
+	t.Helper()
+	claims := filepath.Join(t.TempDir(), "claims.json")
+	if err := os.WriteFile(claims, []byte(`{"scope": "`+scope+`"}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var infos []opabundle.FileInfo
+	for _, f := range files {
+		infos = append(infos, opabundle.NewFile(f[0], hashOf(t, f), "SHA-256"))
+	}
+	token, err := opabundle.GenerateSignedToken(infos, opabundle.NewSigningConfig("a secret that is long enough for this", "HS256", claims), "ours")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return append([][2]string{{".signatures.json", `{"signatures": ["` + token + `"]}`}}, files...)
+}
+
+// hashOf is a file's hash, by its value if it has one.
+func hashOf(t *testing.T, file [2]string) string {
+	t.Helper()
+	hasher, err := opabundle.NewSignatureHasher(opabundle.SHA256)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var value any = []byte(file[1])
+	if opabundle.IsStructuredDoc(file[0]) {
+		if err := json.Unmarshal([]byte(file[1]), &value); err != nil {
+			t.Fatal(err)
+		}
+	}
+	sum, err := hasher.HashFile(value)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return hex.EncodeToString(sum)
+}
+
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	if !testutil.Eventually(ok) {
+		t.Fatal("still not: ", what)
+	}
+}
