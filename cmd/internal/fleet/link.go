@@ -95,7 +95,7 @@ func Connect(ctx context.Context, cfg Config) (*Link, error) {
 			denied.Store(&err)
 		}
 	}))
-	nc, err := nats.Connect(servers, options...)
+	nc, err := dial(ctx, servers, options)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w: %w", servers, ErrUnreachable, err)
 	}
@@ -112,6 +112,17 @@ func Connect(ctx context.Context, cfg Config) (*Link, error) {
 		return nil, fmt.Errorf("%s: %w", servers, err)
 	}
 	return l, nil
+}
+
+// dial tries again where the connection breaks while it is made: a broker that takes up new users drops those who come just then.
+func dial(ctx context.Context, servers string, options []nats.Option) (nc *nats.Conn, err error) {
+	for range 3 {
+		nc, err = nats.Connect(servers, options...)
+		if err == nil || errors.Is(err, nats.ErrNoServers) || errors.Is(err, nats.ErrAuthorization) || ctx.Err() != nil {
+			break
+		}
+	}
+	return nc, err
 }
 
 // NewLink makes a Link of a connection, which it closes in the end.
