@@ -205,6 +205,40 @@ func TestTheBytesThatAreVerifiedAreThoseThatLoad(t *testing.T) {
 	}
 }
 
+// TestTheNextVersionSharesWhatIsTheSame so that a reload reads only what is not, also where the data of two bundles become one
+// file.
+func TestTheNextVersionSharesWhatIsTheSame(t *testing.T) {
+	version := func(revision, text string) map[string]*bundle.Bundle {
+		return map[string]*bundle.Bundle{
+			"one": read(t, packed(t, [2]string{".manifest", `{"revision": "` + revision + `", "roots": ["p", "c/one"]}`},
+				[2]string{"p/p.rego", "package p\n\nx := " + text}, [2]string{"p/q.rego", "package p.q"}, [2]string{"c/data.json", `{"one": 1}`})),
+			"two": read(t, packed(t, [2]string{".manifest", `{"roots": ["r", "c/two"]}`}, [2]string{"r/r.rego", "package r"}, [2]string{"c/data.json", `{"two": 2}`})),
+		}
+	}
+	before, err := bundle.Tree(version("a", "1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	after, err := bundle.TreeAfter(before, version("b", "2"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := after.ChangedSince(before); !slices.Equal(got, []string{"p/one.p.rego", "system/bundles/data.json"}) {
+		t.Error(got)
+	}
+	for _, p := range []string{"r", "c/data.json", "p/one.q.rego"} {
+		one, err := before.Stat(p)
+		other, otherErr := after.Stat(p)
+		if err != nil || otherErr != nil || one != other {
+			t.Error(p, "is not shared", err, otherErr)
+		}
+	}
+	anew, err := bundle.Tree(version("b", "2"))
+	if err != nil || len(anew.ChangedSince(after)) != 0 {
+		t.Error(err, anew.ChangedSince(after))
+	}
+}
+
 // FuzzRead holds that whatever is read stays inside of its directory and its limits.
 func FuzzRead(f *testing.F) {
 	f.Add(packed(f, [2]string{".manifest", `{"roots": ["p"]}`}, [2]string{"p/data.json", `{"a": 1}`}))

@@ -1,6 +1,6 @@
 // Package bundle reads policy bundles as OPA's users build them, makes a policy directory of them, and packs bundles.
 //
-// Most callers need [Read] and [Tree]; [Write] makes a bundle.
+// Most callers need [Read] and [Tree], or [TreeAfter] for the next version; [Write] makes a bundle.
 //
 // # What is promised
 //

@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"io/fs"
-	"iter"
 	"maps"
 	"path"
 	"slices"
@@ -32,7 +30,10 @@ func rootOf(bundles map[string]*Bundle) string {
 
 // Tree makes one policy directory of bundles, by their names. The data of each is where it is in OPA, and
 // data.system.bundles has the manifest of each. An error says which bundles do not go together.
-func Tree(bundles map[string]*Bundle) (fs.FS, error) {
+func Tree(bundles map[string]*Bundle) (*memfs.Tree, error) { return TreeAfter(nil, bundles) }
+
+// TreeAfter is [Tree], and shares with previous, which may be nil, all files that are the same.
+func TreeAfter(previous *memfs.Tree, bundles map[string]*Bundle) (*memfs.Tree, error) {
 	names := slices.Sorted(maps.Keys(bundles))
 	for i, name := range names {
 		for _, other := range names[i+1:] {
@@ -71,7 +72,7 @@ func Tree(bundles map[string]*Bundle) (fs.FS, error) {
 		// are meant so.
 		files[path.Join(below, "system", "bundles.rego")] = []byte("package system\n")
 	}
-	return memfs.New(sorted(files)), nil
+	return previous.Replace(files)
 }
 
 // fileName keeps the modules apart that two bundles have under one name.
@@ -162,14 +163,4 @@ func manifestsOf(bundles map[string]*Bundle) ([]byte, error) {
 		all[name] = map[string]any{"manifest": manifest}
 	}
 	return json.Marshal(all)
-}
-
-func sorted(files map[string][]byte) iter.Seq2[string, []byte] {
-	return func(yield func(string, []byte) bool) {
-		for _, p := range slices.Sorted(maps.Keys(files)) {
-			if !yield(p, files[p]) {
-				return
-			}
-		}
-	}
 }

@@ -37,8 +37,9 @@ type Config struct {
 
 	// Unpack reads one bundle, which the server calls etag. It is called from several goroutines. Required.
 	Unpack func(ctx context.Context, name, etag string, in io.Reader) (Unpacked, error)
-	// Tree makes one directory of what was unpacked, by the names of the bundles. Required.
-	Tree func(map[string]Unpacked) (fs.FS, error)
+	// Tree makes one directory of what was unpacked, by the names of the bundles, and names the paths in which it differs
+	// from previous, the directory that it made before; nil at first. Required.
+	Tree func(all map[string]Unpacked, previous fs.FS) (tree fs.FS, changed []string, err error)
 	// Changed is told when a bundle's [Health] has changed other than in its times. It must not block. Nil: nothing is told.
 	Changed func(name string, h Health)
 }
@@ -91,7 +92,8 @@ type Source struct {
 	mu      sync.Mutex // guards the fields below
 	bundles map[string]*followed
 	tree    fs.FS
-	err     error // why there is no newer tree
+	changed map[string]bool // paths that the last change did not name
+	err     error           // why there is no newer tree
 }
 
 // followed is one bundle.
@@ -118,7 +120,7 @@ func New(cfg Config) (*Source, error) {
 	if cfg.MaxBytes == 0 {
 		cfg.MaxBytes = DefaultMaxBytes
 	}
-	s := &Source{cfg: cfg, news: make(chan struct{}, 1), bundles: map[string]*followed{}}
+	s := &Source{cfg: cfg, news: make(chan struct{}, 1), bundles: map[string]*followed{}, changed: map[string]bool{}}
 	for name := range cfg.Bundles {
 		s.bundles[name] = &followed{}
 	}
@@ -233,7 +235,7 @@ func (s *Source) Run(ctx context.Context, out chan<- watcher.Change) error {
 		select {
 		case <-ctx.Done():
 			return nil
-		case out <- watcher.Change{Rescan: true, Reason: "a bundle was fetched", At: time.Now()}:
+		case out <- s.change():
 		}
 	}
 }
@@ -259,6 +261,15 @@ func (s *Source) Refused(versions map[string]Unpacked) {
 	}
 }
 
+// change names what has changed since the last call. It asks for a rescan, since what serves may be none of the trees between.
+func (s *Source) change() watcher.Change {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	paths := slices.Sorted(maps.Keys(s.changed))
+	clear(s.changed)
+	return watcher.Change{Paths: paths, Rescan: true, Reason: "a bundle was fetched", At: time.Now()}
+}
+
 // plant makes the tree anew if each bundle is there. s.mu is held.
 func (s *Source) plant() {
 	all := map[string]Unpacked{}
@@ -271,5 +282,12 @@ func (s *Source) plant() {
 			all[name] = b.served
 		}
 	}
-	s.tree, s.err = s.cfg.Tree(all)
+	tree, changed, err := s.cfg.Tree(all, s.tree)
+	if s.err = err; err != nil {
+		return
+	}
+	s.tree = tree
+	for _, p := range changed {
+		s.changed[p] = true
+	}
 }

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -29,15 +30,18 @@ func text(_ context.Context, _, _ string, in io.Reader) (bundle.Unpacked, error)
 }
 
 // folder has a file for each bundle.
-func folder(all map[string]bundle.Unpacked) (fs.FS, error) {
-	tree := fstest.MapFS{}
+func folder(all map[string]bundle.Unpacked, previous fs.FS) (fs.FS, []string, error) {
+	tree, changed := fstest.MapFS{}, []string(nil)
 	for name, content := range all {
 		if strings.HasPrefix(fmt.Sprint(content), "alone") && len(all) > 1 {
-			return nil, errors.New("it wants to be alone")
+			return nil, nil, errors.New("it wants to be alone")
 		}
 		tree[name] = &fstest.MapFile{Data: []byte(fmt.Sprint(content))}
+		if before, _ := previous.(fstest.MapFS); before[name] == nil || string(before[name].Data) != content {
+			changed = append(changed, name)
+		}
 	}
-	return tree, nil
+	return tree, changed, nil
 }
 
 func contentOf(t *testing.T, s *bundle.Source, name string) string {
@@ -226,6 +230,10 @@ func TestNothingServesBeforeEachBundleIsThere(t *testing.T) {
 	<-changes
 	if got := contentOf(t, s, "1") + contentOf(t, s, "2"); got != "onetwo" {
 		t.Error(got)
+	}
+	two.set("three")
+	if c := <-changes; !slices.Equal(c.Paths, []string{"2"}) || !c.Rescan {
+		t.Errorf("%+v", c)
 	}
 	two.set("alone")
 	<-changes

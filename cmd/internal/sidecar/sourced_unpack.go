@@ -12,6 +12,7 @@ import (
 	"defenseclaw/cmd/internal/signed"
 	"defenseclaw/engine"
 	opabundle "defenseclaw/engine/bundle"
+	"defenseclaw/engine/memfs"
 	"defenseclaw/watcher/bundle"
 
 	"go.uber.org/zap"
@@ -92,7 +93,8 @@ func (u *unpacker) kept(name string) (etag string, _ bundle.Unpacked) {
 
 // signedTree is what bundles hold that were verified when they were read.
 type signedTree struct {
-	fs.FS
+	*memfs.Tree
+
 	by      engine.Verified
 	bundles map[string]bundle.Unpacked
 }
@@ -100,22 +102,23 @@ type signedTree struct {
 // Verified makes it an [engine.VerifiedSource].
 func (t signedTree) Verified() engine.Verified { return t.by }
 
-// treeOf makes the policy directory of what [unpacker.unpack] read.
-func treeOf(all map[string]bundle.Unpacked) (fs.FS, error) {
+// treeOf makes the policy directory of what [unpacker.unpack] read. It shares with the one before what has not changed.
+func treeOf(all map[string]bundle.Unpacked, previous fs.FS) (tree fs.FS, changed []string, err error) {
 	bundles := map[string]*opabundle.Bundle{}
 	var by []engine.Verified
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		b, ok := all[name].(*unpackedBundle)
 		if !ok {
-			return nil, fmt.Errorf("bundle %s: %T was read", name, all[name])
+			return nil, nil, fmt.Errorf("bundle %s: %T was read", name, all[name])
 		}
 		bundles[name], by = b.Bundle, append(by, b.by)
 	}
-	tree, err := opabundle.Tree(bundles)
+	before, _ := previous.(signedTree)
+	now, err := opabundle.TreeAfter(before.Tree, bundles)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return signedTree{tree, signed.Join(by...), all}, nil
+	return signedTree{now, signed.Join(by...), all}, now.ChangedSince(before.Tree), nil
 }
 
 // revisionOf is the name that a bundle has for its version.
