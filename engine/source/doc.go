@@ -13,7 +13,7 @@
 //     reading began. Two writes within one tick of a file system's clock leave the same times; so a
 //     younger stat proves nothing.
 //  3. The earlier listing of a directory is used only if events watch it, none named it, its own stat
-//     passes the test of invariant 2, none of its files changed within the two seconds, and it holds no
+//     passes the test of invariant 2, all of its files pass that, too, and it holds no
 //     symbolic link: what a link leads to changes without it.
 //  4. The stat of a directory may be skipped in the first look only. The second look stats every directory,
 //     so a name that comes or goes is seen without an event. A write in place leaves the directory's stat

@@ -14,7 +14,39 @@ import (
 // leave the same times. FAT's clock ticks every two seconds, which is the longest.
 // A younger stat costs a read that may not have been needed, and never a wrong answer. Git calls entries of
 // its index racy for the same reason.
-const racy = 2 * time.Second
+//
+// racyFine is that age where the clock is this kernel's own and ticks at least every ten milliseconds. Without it, the first
+// edit after a start that follows a deployment would read all files.
+const racy, racyFine = 2 * time.Second, 100 * time.Millisecond
+
+// Ticking is a source with files whose times are this kernel's own.
+type Ticking interface {
+	fs.FS
+	// FineDevice is the number of the device that holds them; 0: there are none.
+	FineDevice() uint64
+}
+
+func fineDevice(src fs.FS) uint64 {
+	if t, ok := src.(Ticking); ok {
+		return t.FineDevice()
+	}
+	return 0
+}
+
+// provenFrom is when a stat begins to prove that its file is unchanged. The change time counts too: a program may set the
+// modification time back, as cp -p and tar do, but not the change time. fine is the source's device, if it has one. A file
+// system that ticks in seconds all the same, as old ones of ext4 do, has no digits behind the point.
+func provenFrom(info fs.FileInfo, fine uint64) time.Time {
+	changed := changeTime(info)
+	age := racy
+	if fine != 0 && deviceOf(info) == fine && changed.Nanosecond() != 0 {
+		age = racyFine
+	}
+	if m := info.ModTime(); m.After(changed) {
+		changed = m
+	}
+	return changed.Add(age)
+}
 
 // Earlier says what a reading may take from an earlier one instead of opening files. The zero value takes
 // nothing.
@@ -56,7 +88,7 @@ func (e Earlier) listing(dir string, info fs.FileInfo) *listing {
 	}
 	// A listing that is taken over takes its files over unseen, so each has to be old enough as well. The
 	// directory's own stat says nothing of a write into a file.
-	if !l.newest.Before(e.cutoff()) {
+	if !l.proven.Before(e.Reading.begun) {
 		return nil
 	}
 	return l
@@ -72,13 +104,9 @@ func (e Earlier) stat(src fs.FS, dir string) (fs.FileInfo, error) {
 	return fs.Stat(src, dir)
 }
 
-// cutoff is the time before which a stat proves that nothing changed; see racy.
-func (e Earlier) cutoff() time.Time { return e.Reading.begun.Add(-racy) }
-
-// settled reports whether a stat is old enough to prove that its file is unchanged. The change time counts too:
-// a program may set the modification time back, as cp -p and tar do, but not the change time.
+// settled reports whether a stat was old enough, when it was looked at, to prove that its file is unchanged.
 func (e Earlier) settled(info fs.FileInfo) bool {
-	return info.ModTime().Before(e.cutoff()) && changeTime(info).Before(e.cutoff())
+	return provenFrom(info, e.Reading.fine).Before(e.Reading.begun)
 }
 
 // file returns the file at p as it was read before; nil means that it has to be read. See invariant 2.

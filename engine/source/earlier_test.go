@@ -19,6 +19,15 @@ import (
 type opens struct {
 	*Dir
 	paths []string
+	fine  bool
+}
+
+// FineDevice is none unless a test is about that: when files were written, and when they are read, is up to the machine.
+func (o *opens) FineDevice() uint64 {
+	if !o.fine {
+		return 0
+	}
+	return o.Dir.FineDevice()
 }
 
 func (o *opens) Open(name string) (fs.File, error) {
@@ -32,6 +41,7 @@ func (o *opens) Open(name string) (fs.File, error) {
 type ask struct {
 	full, watched bool
 	paths         []string
+	fine          bool // see [Ticking]
 }
 
 var full = ask{full: true}
@@ -61,7 +71,7 @@ func diskRead(t tB, dir string, a ask, previous *Reading) (*Reading, []string) {
 		t.Fatalf("%v", err)
 	}
 	defer d.Close()
-	src := &opens{Dir: d}
+	src := &opens{Dir: d, fine: a.fine}
 	r, err := Read(context.Background(), src, Options{Earlier: a.earlier(previous)})
 	if err != nil {
 		t.Fatalf("%v", err)
@@ -244,6 +254,8 @@ func TestAWatchListsTheFoldersThatChanged(t *testing.T) {
 		}
 	}
 }
+
+func (l *listings) FineDevice() uint64 { return 0 } // as that of opens
 
 // listedBy returns the directories that a reading lists.
 func listedBy(t tB, dir string, a ask, previous *Reading) []string {

@@ -163,6 +163,7 @@ type Reading struct {
 	dirs     map[string]*listing // the directories that files was made from
 	revision func() string       // computed by the first call
 	begun    time.Time           // before the first file was looked at
+	fine     uint64              // see [Ticking]
 	ignored  Ignored             // within the policy
 	beside   Ignored             // outside its rego folder
 

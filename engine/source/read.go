@@ -101,7 +101,7 @@ func readOnce(ctx context.Context, src fs.FS, o Options) (*Reading, error) {
 	if err != nil {
 		return nil, err
 	}
-	r.begun = begun
+	r.begun, r.fine = begun, fineDevice(src)
 	if r.root == nestedRoot { // else all of the directory was walked
 		r.beside = beside(ctx, src, o)
 	}
@@ -141,7 +141,7 @@ func readOnce(ctx context.Context, src fs.FS, o Options) (*Reading, error) {
 		return nil, wrong.Sorted()
 	}
 	for _, l := range r.dirs {
-		l.setNewest()
+		l.setProven(r.fine)
 		l.setCost()
 	}
 	// Not computed here: a reading whose content turns out to be the previous one's never needs it.

@@ -77,27 +77,25 @@ type listing struct {
 
 	ignored Ignored // files; only what a first look lists has them
 
-	newest time.Time // the last change of any of the files
+	proven time.Time // when the stats of all files begin to prove something
 	cost   int64     // of the files, as they were read
 }
 
-// setNewest uses the stats of the open files, which read has set: they are the ones that the bytes belong to. It
+// setProven uses the stats of the open files, which read has set: they are the ones that the bytes belong to. It
 // is called when the files have been read. A listing of an earlier reading has it already, and is
 // shared, so it is left alone.
-func (l *listing) setNewest() {
-	if len(l.files) == 0 || !l.newest.IsZero() || isLasting(l.info) {
+func (l *listing) setProven(fine uint64) {
+	if len(l.files) == 0 || !l.proven.IsZero() || isLasting(l.info) {
 		return
 	}
 	for _, f := range l.files {
-		for _, t := range []time.Time{f.info.ModTime(), changeTime(f.info)} {
-			if t.After(l.newest) {
-				l.newest = t
-			}
+		if from := provenFrom(f.info, fine); from.After(l.proven) {
+			l.proven = from
 		}
 	}
 }
 
-// setCost is called with setNewest. A listing that has its cost is shared with an earlier reading, and is left alone.
+// setCost is called with setProven. A listing that has its cost is shared with an earlier reading, and is left alone.
 func (l *listing) setCost() {
 	if l.cost != 0 {
 		return
