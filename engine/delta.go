@@ -81,17 +81,7 @@ func (g *Generation) modulesOf(key unit.Key) []*ast.Module {
 // places of data, directly or through rules of others, sorted and without the given ones. Like the package graph, it may
 // name too many and never too few.
 func (d *Delta) Affected(packages, data []ast.Ref) []ast.Ref {
-	given := unit.Set{}
-	for _, ref := range packages {
-		given[unit.PathKey(ref)] = true
-	}
-	var found []ast.Ref
-	for _, key := range d.readers(packages, data).Sorted() {
-		if p := d.candidate.policy.Graph().Package(key); p != nil && !given[key] {
-			found = append(found, p.Modules[0].Path)
-		}
-	}
-	return found
+	return d.Reach(packages, data).Affected()
 }
 
 // readers are the packages whose rules can see one of the given packages or places.
@@ -115,25 +105,38 @@ func (d *Delta) readers(packages, data []ast.Ref) unit.Set {
 
 // Reach is what a difference between two generations can reach.
 type Reach struct {
-	graphs   []*unit.Graph
-	packages unit.Set
+	graphs   []*unit.Graph // the candidate's first
+	given    unit.Set
+	packages unit.Set // given and others
 	data     []unit.Key
 }
 
 // Reach is that of the given packages and places of data. Like [Delta.Affected], it may be too wide and never too narrow.
 func (d *Delta) Reach(packages, data []ast.Ref) *Reach {
-	r := &Reach{graphs: []*unit.Graph{d.candidate.policy.Graph()}, packages: unit.Set{}}
+	r := &Reach{graphs: []*unit.Graph{d.candidate.policy.Graph()}, given: unit.Set{}, packages: unit.Set{}}
 	if d.base != nil {
 		r.graphs = append(r.graphs, d.base.policy.Graph())
 	}
 	r.packages.Add(d.readers(packages, data))
 	for _, ref := range packages {
-		r.packages[unit.PathKey(ref)] = true
+		r.given[unit.PathKey(ref)] = true
 	}
+	r.packages.Add(r.given)
 	for _, ref := range data {
 		r.data = append(r.data, unit.PathKey(ref))
 	}
 	return r
+}
+
+// Affected is [Delta.Affected] of what it reaches.
+func (r *Reach) Affected() []ast.Ref {
+	var found []ast.Ref
+	for _, key := range r.packages.Sorted() {
+		if p := r.graphs[0].Package(key); p != nil && !r.given[key] {
+			found = append(found, p.Modules[0].Path)
+		}
+	}
+	return found
 }
 
 // Reaches reports whether the document at path can be another one in the two generations. The answer no is certain.

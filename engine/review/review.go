@@ -87,8 +87,8 @@ func Of(base, candidate *engine.Generation) *Review {
 	r.Files = filesOf(delta.Files)
 	changed := r.comparePackages(delta.Packages)
 	places := r.compareData(before, candidate.Data())
-	r.Packages.Affected = names(delta.Affected(changed, places))
 	r.reach = delta.Reach(changed, places)
+	r.Packages.Affected = names(r.reach.Affected())
 	r.Builtins = delta.NewBuiltins()
 	return r
 }

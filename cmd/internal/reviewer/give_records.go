@@ -2,6 +2,7 @@ package reviewer
 
 import (
 	"context"
+	"runtime"
 	"slices"
 	"time"
 
@@ -35,25 +36,53 @@ const (
 	maxGivingPause = 3 * time.Millisecond
 )
 
+// holdsRecords is what the process holds of records. A recorder gives them in one order, and few of them change from one
+// review to the next, so most are found where they were.
+type holdsRecords struct {
+	ids  map[recordKey]uint64
+	keys []recordKey // in the order of lot
+	lot  Lot         // the last one
+	at   int         // behind the key that find found last
+}
+
+// find is the number of a record; 0: the process lacks it.
+func (h *holdsRecords) find(key recordKey) uint64 {
+	const gap = 8 // records that went
+	for i := h.at; i < min(h.at+gap, len(h.keys)); i++ {
+		if h.keys[i] == key {
+			h.at = i + 1
+			return h.lot.IDs[i]
+		}
+	}
+	return h.ids[key]
+}
+
+// recordsAtOnce is how many records are looked at between two turns of other goroutines: some ten microseconds.
+const recordsAtOnce = 500
+
 // giveRecords has the process hold the records of the review. It is given those that it lacks, in parts with pauses, and then
 // what each weighs now.
 func (m *making) giveRecords(ctx context.Context) error {
-	who, all := m.suspect(doingRecords), m.work.Records
-	lot := Lot{IDs: make([]uint64, len(all)), Weights: make([]float64, len(all))}
-	held, lacking := make(map[recordKey]uint64, len(all)), []int{}
+	who, all, p := m.suspect(doingRecords), m.work.Records, m.p
+	next := holdsRecords{keys: make([]recordKey, len(all)), lot: Lot{IDs: make([]uint64, len(all)), Weights: make([]float64, len(all))}}
+	var lacking []int
+	p.records.at = 0
 	for i := range all {
-		key := keyOf(&all[i])
-		id, known := m.p.records[key]
-		if !known {
-			m.p.lastID++
-			id, lacking = m.p.lastID, append(lacking, i)
+		if i%recordsAtOnce == 0 {
+			runtime.Gosched()
 		}
-		held[key], lot.IDs[i], lot.Weights[i] = id, id, all[i].Weight
+		key := keyOf(&all[i])
+		id := p.records.find(key)
+		if id == 0 {
+			p.lastID++
+			id, lacking = p.lastID, append(lacking, i)
+		}
+		next.keys[i], next.lot.IDs[i], next.lot.Weights[i] = key, id, all[i].Weight
 	}
 	for part := range slices.Chunk(lacking, batchSize) {
 		var b Batch
 		for _, i := range part {
-			b.IDs, b.Records = append(b.IDs, lot.IDs[i]), append(b.Records, all[i])
+			b.IDs, b.Records = append(b.IDs, next.lot.IDs[i]), append(b.Records, all[i])
 		}
 		begun := time.Now()
 		if err := m.tellRecords(ctx, who, methodRecords, b); err != nil {
@@ -63,10 +92,33 @@ func (m *making) giveRecords(ctx context.Context) error {
 			return m.explain(ctx, err)
 		}
 	}
-	if err := m.tellRecords(ctx, who, methodLot, lot); err != nil {
+	return m.giveLot(ctx, who, next)
+}
+
+// giveLot tells which of the records are those of the review, or, where they are those of the one before, what has changed of
+// their weights.
+func (m *making) giveLot(ctx context.Context, who suspect, next holdsRecords) error {
+	had, told := m.p.records, next.lot
+	if same := len(next.keys) > 0 && slices.Equal(had.lot.IDs, next.lot.IDs); same {
+		if slices.Equal(had.lot.Weights, next.lot.Weights) {
+			return nil
+		}
+		next.ids, told.IDs = had.ids, nil
+	}
+	m.p.records = holdsRecords{} // until it has answered, nobody knows what it holds
+	if err := m.tellRecords(ctx, who, methodLot, told); err != nil {
 		return err
 	}
-	m.p.records = held
+	if next.ids == nil {
+		next.ids = make(map[recordKey]uint64, len(next.keys))
+		for i, key := range next.keys {
+			if i%recordsAtOnce == 0 {
+				runtime.Gosched()
+			}
+			next.ids[key] = next.lot.IDs[i]
+		}
+	}
+	m.p.records = next
 	return nil
 }
 

@@ -24,6 +24,7 @@ import (
 	"defenseclaw/cmd/internal/sidecar"
 	"defenseclaw/engine"
 	"defenseclaw/engine/corpus"
+	"defenseclaw/engine/review"
 	"defenseclaw/engine/review/records"
 
 	"go.uber.org/zap"
@@ -83,8 +84,9 @@ func benchPolicies(t testing.TB) (base, candidate *engine.Generation, recs []rec
 // one that has the policies and the records.
 func BenchmarkReview(b *testing.B) {
 	base, candidate, recs := benchPolicies(b)
+	change := review.Of(base, candidate) // as a sidecar knows it
 	review := func(b *testing.B, r *running) {
-		e := r.Review(b.Context(), base, candidate, reviewer.Ask{Steps: []string{reviewer.Replay}, Records: recs})
+		e := r.Review(b.Context(), base, candidate, reviewer.Ask{Change: change, Steps: []string{reviewer.Replay}, Records: recs})
 		if e.Replay == nil || e.Replay.Reached != benchRecords || e.Replay.Replayed != benchRecords {
 			b.Fatalf("%+v; %q", e.Replay, e.Incomplete)
 		}
@@ -131,7 +133,7 @@ func serverProcess(dir string) {
 	go func() { must(s.Run(context.Background(), func() { close(ready) })) }()
 	<-ready
 	base, candidate, recs := benchPolicies(t)
-	r := reviewer.New(reviewer.Config{Steps: reviewer.Steps()})
+	r, change := reviewer.New(reviewer.Config{Steps: reviewer.Steps()}), review.Of(base, candidate)
 	go func() { _ = r.Run(context.Background()) }()
 	var on atomic.Bool
 	var reviews atomic.Int64
@@ -141,7 +143,7 @@ func serverProcess(dir string) {
 				time.Sleep(10 * time.Millisecond)
 				continue
 			}
-			if e := r.Review(context.Background(), base, candidate, reviewer.Ask{Steps: []string{reviewer.Replay}, Records: recs}); e.Replay == nil {
+			if e := r.Review(context.Background(), base, candidate, reviewer.Ask{Change: change, Steps: []string{reviewer.Replay}, Records: recs}); e.Replay == nil {
 				must(fmt.Errorf("%q", e.Incomplete))
 			}
 			reviews.Add(1)

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"runtime"
 	"time"
 
 	"defenseclaw/engine"
@@ -38,11 +39,17 @@ func reached(w *Work, each, most int) (found []*records.Record) {
 	if len(w.Records) == 0 {
 		return nil
 	}
-	change := review.Of(w.Base, w.Candidate)
+	change := w.Change
+	if change == nil {
+		change = review.Of(w.Base, w.Candidate)
+	}
 	reaches, strata := map[string]bool{}, map[string]int{}
 	for i := range w.Records {
 		if len(found) == most {
 			break
+		}
+		if i%recordsAtOnce == 0 {
+			runtime.Gosched()
 		}
 		name := w.Records[i].Path
 		yes, known := reaches[name]

@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -125,6 +127,29 @@ func TestRecordsAreGivenOnceAndWeighedEachTime(t *testing.T) {
 	}
 	if e := r.Review(t.Context(), base.g, candidate.g, ask); e.Replay == nil || e.Replay.Replayed != 400 || e.Replay.Share.Of != 1200 {
 		t.Fatalf("%+v; %q", e.Replay, e.Incomplete)
+	}
+
+	// Any choice of them in any order, with any weights, or with the same once more.
+	random := rand.New(rand.NewPCG(1, 2))
+	for round := range 20 {
+		switch random.IntN(4) {
+		case 0: // as before
+		case 1:
+			ask.Records = slices.Clone(ask.Records)
+			ask.Records[random.IntN(len(ask.Records))].Weight++
+		case 2: // some went
+			ask.Records = slices.DeleteFunc(slices.Clone(all), func(records.Record) bool { return random.IntN(40) == 0 })
+		default:
+			ask.Records = slices.Clone(all)
+			random.Shuffle(300, func(i, j int) { ask.Records[i], ask.Records[j] = ask.Records[j], ask.Records[i] })
+		}
+		want := 0.0
+		for _, rec := range ask.Records {
+			want += rec.Weight
+		}
+		if e := r.Review(t.Context(), base.g, candidate.g, ask); e.Replay == nil || e.Replay.Replayed != len(ask.Records) || e.Replay.Share.Of != uint64(want) {
+			t.Fatalf("round %d: %+v; %q; want %d that stand for %v", round, e.Replay, e.Incomplete, len(ask.Records), want)
+		}
 	}
 }
 

@@ -21,7 +21,7 @@ const patience = time.Minute
 // tests alone.
 func (r *Reviewer) Review(ctx context.Context, base, candidate *engine.Generation, ask Ask) review.Evidence {
 	m := &making{r: r, asked: ask.Steps, work: Work{
-		Base: base, Candidate: candidate, Tests: ask.Tests, TestsBefore: ask.TestsBefore,
+		Base: base, Candidate: candidate, Change: ask.Change, Tests: ask.Tests, TestsBefore: ask.TestsBefore,
 		Records: ask.Records, ProbeTime: ask.ProbeTime, TestsTime: ask.TestsTime,
 	}}
 	if m.work.ProbeTime == 0 {

@@ -97,7 +97,7 @@ type process struct {
 	given  []given // what it holds; of the review that has it
 	lastID uint64  // of those that were given, so too
 
-	records map[recordKey]uint64 // that it holds, by their numbers; so too
+	records holdsRecords // so too
 
 	doing  suspect // guarded by the reviewer's mu; empty: nothing
 	useful bool    // it has answered something; guarded so too

@@ -90,6 +90,16 @@ func (s *service) Records(b Batch, _ *bool) error {
 func (s *service) Lot(l Lot, _ *bool) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if l.IDs == nil && len(l.Weights) > 0 {
+		if len(l.Weights) != len(s.records) {
+			return fmt.Errorf("it holds %d records, and %d were weighed", len(s.records), len(l.Weights))
+		}
+		s.records = slices.Clone(s.records)
+		for i, weight := range l.Weights {
+			s.records[i].Weight = weight
+		}
+		return nil
+	}
 	s.ids = l.IDs
 	s.records = make([]records.Record, len(l.IDs))
 	kept := make(map[uint64]records.Record, len(l.IDs))

@@ -21,6 +21,8 @@ const (
 type Ask struct {
 	// Steps are names of steps.
 	Steps []string
+	// Change is what differs between base and candidate, if that is known already; nil: it is found out.
+	Change *review.Review
 	// Tests are those beside the candidate and the base; nil: there are none.
 	Tests, TestsBefore *engine.Tests
 	// FailedLast are names of tests that failed and run first, in addition to those that failed in the review before.
@@ -34,6 +36,7 @@ type Ask struct {
 // Work is what a step has to go by.
 type Work struct {
 	Base, Candidate      *engine.Generation // Base is nil for the first policy
+	Change               *review.Review     // of them; nil: it is not known
 	Tests, TestsBefore   *engine.Tests      // beside them; nil: there are none
 	FailedLast           []string           // names of tests
 	Records              []records.Record

@@ -26,7 +26,7 @@ const batchSize = 100
 
 // Lot names the records of a review, in their order, with what they weigh now. The process forgets all others.
 type Lot struct {
-	IDs     []uint64
+	IDs     []uint64 // nil: those of the lot before
 	Weights []float64
 }
 

@@ -52,8 +52,8 @@ type reviews struct {
 	testing context.CancelFunc // of the tests that changed alone; nil: none are run
 }
 
-// evidence evaluates a step. What it could not do is in the Incomplete of its result.
-type evidence func(context.Context, engine.Step) review.Evidence
+// evidence evaluates a step, whose static review is known. What it could not do is in the Incomplete of its result.
+type evidence func(context.Context, engine.Step, *review.Review) review.Evidence
 
 // guards are the rules of the policy about its own changes.
 type guards interface {
@@ -101,7 +101,7 @@ func (v *reviews) review(ctx context.Context, s engine.Step, loss *engine.Loss) 
 		}
 	})
 	if v.evidence != nil && s.Base != nil {
-		v.step("evidence", func() { j.Evidence = v.evidence(ctx, s) })
+		v.step("evidence", func() { j.Evidence = v.evidence(ctx, s, j.Review) })
 		if v.compare != nil {
 			v.compare(s, j.Review)
 		}

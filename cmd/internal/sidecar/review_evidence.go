@@ -110,14 +110,14 @@ func (s *Sidecar) recorded(ctx context.Context) (all []records.Record, lost stri
 }
 
 // evidence evaluates a step. Without tests, records and a search there is nothing to evaluate, and no process is started.
-func (v *evaluations) evidence(ctx context.Context, s engine.Step) review.Evidence {
+func (v *evaluations) evidence(ctx context.Context, s engine.Step, change *review.Review) review.Evidence {
 	if _, bounded := ctx.Deadline(); !bounded {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, v.timeout)
 		defer cancel()
 	}
 	var incomplete []string
-	ask := reviewer.Ask{ProbeTime: v.search, TestsTime: v.testsTime, FailedLast: v.Standing().Names()}
+	ask := reviewer.Ask{Change: change, ProbeTime: v.search, TestsTime: v.testsTime, FailedLast: v.Standing().Names()}
 	tests, before, known, err := v.readTests(ctx, s)
 	switch {
 	case err != nil:

@@ -226,10 +226,12 @@ func (s *Store) Counts() Snapshot {
 func (s *Store) Snapshot() Snapshot {
 	all := s.Counts()
 	all.Records = make([]Record, 0, s.records)
-	names := slices.SortedFunc(maps.Keys(s.strata), strings.Compare)
+	strata := make([]*stratum, 0, len(s.strata))
+	for _, name := range slices.SortedFunc(maps.Keys(s.strata), strings.Compare) {
+		strata = append(strata, s.strata[name])
+	}
 	for round := range perStratum {
-		for _, name := range names {
-			st := s.strata[name]
+		for _, st := range strata {
 			at := len(st.records) - 1 - round
 			if at < 0 {
 				continue
