@@ -21,8 +21,8 @@ type Draft struct {
 	Dry     bool      // send nothing: [Published] says what would be sent
 
 	// Shape alters the record before it is signed: its state, its cohort and plan. It may be nil: then everybody is to serve
-	// the target.
-	Shape func(*record.Record)
+	// the target. Its error ends the publication.
+	Shape func(*record.Record) error
 }
 
 // Published says what [Link.Publish] did.
@@ -74,7 +74,9 @@ func (l *Link) Publish(ctx context.Context, d Draft, by *Signers) (Published, er
 		p.Changed = d.Files.Set.Since(delta.Set{}).Paths()
 	}
 	if d.Shape != nil {
-		d.Shape(r)
+		if err := d.Shape(r); err != nil {
+			return p, err
+		}
 	}
 	if r.Plan != nil { // whoever moves it on may have a stage key only
 		if r.Releases, err = releases(d.After, target, p.Base, by, l.clock()); err != nil {

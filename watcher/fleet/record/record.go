@@ -115,7 +115,7 @@ type Plan struct {
 	Since  time.Time     `json:"since"` // when the stage began
 	Soak   time.Duration `json:"soak"`  // of stages that have none of their own, in nanoseconds
 	Paused bool          `json:"paused,omitempty"`
-	Halted string        `json:"halted,omitempty"` // why it was taken back; the cohort is then nobody
+	Halted string        `json:"halted,omitempty"` // where and why it was taken back; the cohort is then nobody
 
 	MaxFlips     float64 `json:"max_flips"`               // the share of replayed decisions that may flip; below 0: any
 	MinDecisions int     `json:"min_decisions,omitempty"` // which a cohort has to make in a stage; 0: 200; below 0: none

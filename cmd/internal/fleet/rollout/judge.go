@@ -42,7 +42,7 @@ func Judge(s Situation) Verdict {
 	case p == nil:
 		return Verdict{Step: Nothing, Reason: "no plan was published"}
 	case p.Halted != "":
-		return Verdict{Step: Nothing, Stage: StageName(s.Record), Reason: p.Halted}
+		return Verdict{Step: Nothing, Stage: StageName(s.Record), Reason: "it was taken back " + p.Halted}
 	case !p.Runs():
 		return Verdict{Step: Nothing, Stage: StageName(s.Record), Reason: "all stages went well"}
 	}

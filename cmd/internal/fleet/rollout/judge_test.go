@@ -116,6 +116,10 @@ func TestGates(t *testing.T) {
 			},
 			step: rollout.Wait, reason: "2 of 10 agents were not heard of lately: agent-03, agent-04",
 		},
+		"one of ten is late": {
+			change: func(s *situation) { s.Agents[3].Heard = s.Now.Add(-30 * time.Second) },
+			step:   rollout.Wait, reason: "1 of 10 agents were not heard of lately: agent-03",
+		},
 		"two were lost before": {
 			change: func(s *situation) {
 				s.Agents[3].Heard, s.Agents[4].Heard = now.Add(-time.Hour), now.Add(-time.Hour)
@@ -159,7 +163,7 @@ func TestGates(t *testing.T) {
 		"flips without a bound": {change: canaries(func(a *rollout.Agent) { a.Counters.Flips = 100 }), step: rollout.GoOn},
 		"nothing to go back to": {change: func(s *situation) { refuse(&s.Agents[3]); s.Record.Base = record.Release{} }, step: rollout.Paused, reason: "there is no release to go back to"},
 		"it has ended":          {change: func(s *situation) { s.Record.Plan.Stage = 2; refuse(&s.Agents[3]) }, step: rollout.Nothing, reason: "all stages went well"},
-		"it was taken back":     {change: func(s *situation) { s.Record.Plan.Halted = "why" }, step: rollout.Nothing, reason: "why"},
+		"it was taken back":     {change: func(s *situation) { s.Record.Plan.Halted = "why" }, step: rollout.Nothing, reason: "it was taken back why"},
 		"there was no plan":     {change: func(s *situation) { s.Record.Plan = nil }, step: rollout.Nothing, reason: "no plan"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"defenseclaw/watcher/fleet/record"
@@ -118,7 +119,7 @@ func runs(r *record.Record) error {
 	case p == nil:
 		return fmt.Errorf("channel %s: %w: %s was published without a plan", r.Channel, ErrNoRollout, r.Target.Revision)
 	case p.Halted != "":
-		return fmt.Errorf("channel %s: %w: %s was taken back: %s", r.Channel, ErrNoRollout, r.Target.Revision, p.Halted)
+		return fmt.Errorf("channel %s: %w: %s was taken back %s", r.Channel, ErrNoRollout, r.Target.Revision, p.Halted)
 	default:
 		return fmt.Errorf("channel %s: %w: all stages of %s went well", r.Channel, ErrNoRollout, r.Target.Revision)
 	}
@@ -146,7 +147,8 @@ func back(r *record.Record, why, by string) *record.Record {
 	const long = 2000
 	next := following(r, by)
 	next.State, next.Cohort = record.Active, nobody(r.Plan)
-	next.Plan.Halted = why[:min(long, len(why))]
+	why = "at " + StageName(r) + ": " + why
+	next.Plan.Halted = strings.ToValidUTF8(why[:min(long, len(why))], "")
 	return next
 }
 

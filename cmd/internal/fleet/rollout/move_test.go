@@ -133,7 +133,7 @@ func TestWhatAPersonCanDo(t *testing.T) {
 		t.Fatal(resumed, err)
 	}
 	aborted, err := rollout.Abort(s.Record, "wrong day", "ada")
-	if err != nil || aborted.Plan.Halted != "aborted by ada: wrong day" {
+	if err != nil || aborted.Plan.Halted != "at ring=canary: aborted by ada: wrong day" {
 		t.Fatal(aborted, err)
 	}
 
@@ -146,7 +146,7 @@ func TestWhatAPersonCanDo(t *testing.T) {
 		"promote": second(rollout.Promote(s, "ada")), "pause": second(rollout.Pause(s.Record, "ada")),
 		"resume": second(rollout.Resume(s.Record, "ada")), "abort": second(rollout.Abort(s.Record, "", "ada")),
 	} {
-		if !errors.Is(err, rollout.ErrNoRollout) || !strings.Contains(err.Error(), "taken back: aborted by ada: wrong day") {
+		if !errors.Is(err, rollout.ErrNoRollout) || !strings.Contains(err.Error(), "taken back at ring=canary: aborted by ada: wrong day") {
 			t.Errorf("%s after an abort: %v", what, err)
 		}
 	}

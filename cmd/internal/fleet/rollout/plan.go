@@ -116,6 +116,9 @@ func ParseLabels(text string) (map[string]string, error) {
 
 // Select restricts a plan to agents that have the labels. The others keep the base.
 func Select(p *record.Plan, labels map[string]string) error {
+	if len(labels) == 0 {
+		return nil
+	}
 	for i := range p.Stages {
 		c := &p.Stages[i].Cohort
 		for name, value := range labels {

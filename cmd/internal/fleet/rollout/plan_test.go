@@ -96,6 +96,9 @@ func TestSelect(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if err := rollout.Select(p, nil); err != nil || describe(p) != "zone=a,10%,100%" {
+		t.Fatal(describe(p), err)
+	}
 	if err := rollout.Select(p, labels); err != nil {
 		t.Fatal(err)
 	}

@@ -13,8 +13,10 @@ import (
 // For how long an agent is silent until it counts as lost, and what a broker and an agent may take to be heard.
 const (
 	lostAfter        = 3 * record.Beat
-	watchedLostAfter = 2*record.WatchedBeat + slack
+	watchedLostAfter = 4*record.WatchedBeat + slack // after a broker's end, agents take up to 16 s to come back
 	slack            = 5 * time.Second
+
+	silentAfter = 2*record.WatchedBeat + slack // for a stage to go on
 )
 
 // Agent is the newest acknowledgement of an agent.
@@ -118,7 +120,7 @@ func (t *Tally) member(s Situation, a Agent) {
 		t.Ahead = append(t.Ahead, a.Agent)
 	case !does(r, a):
 		t.Behind = append(t.Behind, a.Agent)
-	case silent > limit:
+	case silent > silentAfter:
 		t.Silent = append(t.Silent, a.Agent)
 	default:
 		t.Done++
