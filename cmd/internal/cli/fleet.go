@@ -46,6 +46,7 @@ func fleetCommand(broker ...Broker) *cli.Command {
 		Usage: "publish policy to the sidecars that follow a broker, and see what they serve",
 		Subcommands: []*cli.Command{
 			fleetPublishCommand(), fleetRollbackCommand(), fleetStatusCommand(), fleetWaitCommand(), fleetAgentsCommand(), fleetForgetCommand(), fleetHistoryCommand(),
+			fleetPromoteCommand(), fleetPauseCommand(), fleetResumeCommand(), fleetAbortCommand(), fleetControllerCommand(),
 			fleetInitCommand(), fleetKeyCommand(), fleetUserCommand(), fleetServerCommand(broker...),
 		},
 		HideHelpCommand: true,

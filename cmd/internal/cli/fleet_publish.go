@@ -25,9 +25,9 @@ func fleetPublishCommand() *cli.Command {
 	return &cli.Command{
 		Name: "publish",
 		Usage: "check and test a policy directory, and have the agents of a channel serve it; exits with 0 if that is done, 1 if the policy is refused " +
-			"here and nothing was sent, 3 if agents refuse it or are lost, 4 if somebody else was first, 5 if time ran out, 6 if no broker answers",
+			"here and nothing was sent, 3 if agents refuse it, are lost, or a rollout was taken back, 4 if somebody else was first, 5 if time ran out, 6 if no broker answers",
 		ArgsUsage: "[DIR]",
-		Flags: fleetFlags(append(append(keyFlags(), settingFlags("policy-dir", "data-dir", "overlays")...),
+		Flags: fleetFlags(append(append(append(keyFlags(), settingFlags("policy-dir", "data-dir", "overlays")...),
 			channelFlag(), messageFlag(), byFlag(),
 			&cli.StringFlag{Name: "selector", Usage: "only agents with all of these `LABELS`, NAME=VALUE with commas between them, get it; the others stay where they are"},
 			&cli.DurationFlag{Name: "expires", Usage: "agents refuse the record after `DURATION` (default: never)"},
@@ -35,7 +35,7 @@ func fleetPublishCommand() *cli.Command {
 			&cli.BoolFlag{Name: "dry-run", Usage: "only tell what would be sent"},
 			&cli.BoolFlag{Name: "wait", Usage: "wait until the agents serve it, as fleet wait does"},
 			expectFlag(), lostAfterFlag(), timeoutFlag(),
-		)...),
+		), planFlags()...)...),
 		Action:       func(c *cli.Context) error { return fleetExit(fleetPublish(c)) },
 		OnUsageError: usageExit,
 	}
@@ -67,7 +67,7 @@ func fleetPublish(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	selector, err := labelsOf("--selector", c.String("selector"))
+	plan, err := readPlan(c)
 	if err != nil {
 		return err
 	}
@@ -98,50 +98,54 @@ func fleetPublish(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	draft, err := draftOf(c, now, fleet.FilesOf(g), selector)
+	draft, err := plan.draft(ctx, c, l, now, view, g)
 	if err != nil {
 		return err
-	}
-	draft.Agents = len(view.Names())
-	flips, err := flipsOf(ctx, c, l, now, g)
-	if err != nil {
-		return err
-	}
-	if flips != "" {
-		terminal.Fprintf(c.App.ErrWriter, "%s\n", flips)
-		draft.Message = strings.TrimPrefix(draft.Message+"; "+flips, "; ")
 	}
 	done, err := l.Publish(ctx, draft, by)
 	if err != nil {
 		return err
 	}
 	sayPublished(c, done, draft.Dry)
+	sayPlan(ctx, c, l, plan, done.Now.Record())
 	if draft.Dry {
 		return nil
 	}
 	if err := l.Purge(ctx); err != nil {
 		terminal.Fprintf(c.App.ErrWriter, "old releases were not removed: %s\n", terminal.Error(err))
 	}
-	if !c.Bool("wait") {
+	switch {
+	case !c.Bool("wait"):
 		return nil
+	case done.Now.Record().Plan != nil:
+		return followPlan(c, l, done.Now, keys, by)
+	default:
+		return waitFor(ctx, c, l, done.Now, plan.selector)
 	}
-	return waitFor(ctx, c, l, done.Now, selector)
 }
 
-// draftOf is what the flags say of a release.
-func draftOf(c *cli.Context, now fleet.Now, files fleet.Files, selector map[string]string) (fleet.Draft, error) {
-	if len(selector) > 0 && fleet.BaseOf(now.Record()).Revision == "" {
+// draft is what the flags say of a release.
+func (a *planAsked) draft(ctx context.Context, c *cli.Context, l *fleet.Link, now fleet.Now, v *fleet.View, g *engine.Generation) (fleet.Draft, error) {
+	if len(a.selector) > 0 && fleet.BaseOf(now.Record()).Revision == "" {
 		return fleet.Draft{}, fmt.Errorf("the channel %s has no release yet, so agents without the labels %s would have none to stay at: publish for all first",
 			now.Channel, c.String("selector"))
 	}
 	draft := fleet.Draft{
-		After: now, Files: files, By: author(c), Message: c.String("message"), Dry: c.Bool("dry-run"),
-		Shape: func(r *record.Record) { r.Cohort.Labels = selector },
+		After: now, Files: fleet.FilesOf(g), By: author(c), Message: c.String("message"), Agents: len(v.Names()), Dry: c.Bool("dry-run"),
+		Shape: func(r *record.Record) error { return a.shape(r, v) },
 	}
 	if d := c.Duration("expires"); d > 0 {
 		draft.Expires = time.Now().Add(d)
 	}
-	return draft, nil
+	flips, err := flipsOf(ctx, c, l, now, g)
+	if err != nil {
+		return draft, err
+	}
+	if flips != "" {
+		terminal.Fprintf(c.App.ErrWriter, "%s\n", flips)
+		draft.Message = strings.TrimPrefix(draft.Message+"; "+flips, "; ")
+	}
+	return draft, a.orDefault(c, counting(v, a.selector))
 }
 
 // publishedDirectory is the directory that the command names, or else the policy directory.
