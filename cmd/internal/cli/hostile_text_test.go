@@ -9,6 +9,7 @@ import (
 	"encoding/xml"
 	"errors"
 	"io"
+	"maps"
 	"net/http"
 	"os"
 	"os/exec"
@@ -191,6 +192,7 @@ func TestNoCommandPrintsControlCharactersOfOthers(t *testing.T) {
 		t.Fatal(err)
 	}
 	runs := runsOf(hostileDir(t, true), bad, input)
+	maps.Copy(runs, fleetRuns(good, bad, input))
 	for _, command := range leaves(newApp().Commands) {
 		all, ok := runs[strings.Join(command, " ")]
 		if !ok {
