@@ -62,7 +62,10 @@ func TestWhatAStageKeyCanDo(t *testing.T) {
 	if plain := mustPublish(t, l, by, policy("one")).Now.Record(); len(plain.Releases) != 0 {
 		t.Error("a record that nobody moves on carries notes for it")
 	}
-	plan := func(r *record.Record) { r.Plan = &record.Plan{Stages: []record.Stage{{Cohort: record.Everybody()}}} }
+	plan := func(r *record.Record) error {
+		r.Plan = &record.Plan{Stages: []record.Stage{{Cohort: record.Everybody()}}}
+		return nil
+	}
 	p, err := l.Publish(within(t), Draft{After: mustNow(t, l, by), Files: policy("two"), Shape: plan}, by)
 	if err != nil {
 		t.Fatal(err)
