@@ -67,6 +67,8 @@ func (c *Console) Mount(inside api.Inside) http.Handler {
 		"POST sign-out": c.signOut,
 		"POST reload":   c.reload,
 		"GET order":     c.ask,
+		"GET timeline":  c.timeline,
+		"GET compare":   c.compare,
 		"POST order":    c.order,
 	} {
 		at(pattern, c.signedIn(show))

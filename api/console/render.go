@@ -3,6 +3,7 @@ package console
 import (
 	"bytes"
 	"embed"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"html/template"
@@ -21,7 +22,7 @@ var content embed.FS
 func parsePages() (*template.Template, error) {
 	return template.New("").Funcs(template.FuncMap{
 		"short": short, "ago": ago, "when": when, "instant": instant, "plural": plural, "join": strings.Join,
-		"link": link, "caret": caret,
+		"link": link, "caret": caret, "raw": raw, "indented": indented,
 	}).ParseFS(content, "templates/*.html")
 }
 
@@ -176,6 +177,23 @@ func ago(t time.Time) string {
 	default:
 		return fmt.Sprintf("%d days ago", int(d.Hours()/24))
 	}
+}
+
+// raw is a JSON text as one line; what is left out is undefined.
+func raw(text json.RawMessage) string {
+	if len(text) == 0 {
+		return "undefined"
+	}
+	return string(text)
+}
+
+// indented is a JSON text on as many lines as it needs.
+func indented(text json.RawMessage) string {
+	var out bytes.Buffer
+	if json.Indent(&out, text, "", "  ") != nil {
+		return string(text)
+	}
+	return out.String()
 }
 
 func plural(n int, one, many string) string {

@@ -1,0 +1,182 @@
+package console
+
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"time"
+
+	"defenseclaw/api"
+	"defenseclaw/api/audit"
+)
+
+// timelinePage is what the page Timeline shows.
+type timelinePage struct {
+	frame
+
+	Attempts []attempt
+	Serving  string // the revision
+	Older    string // the query of the next page; empty: this is the last
+	NoAudit  bool   // refused attempts are not recorded
+}
+
+// attempt is one try to change what serves.
+type attempt struct {
+	At       time.Time
+	Outcome  string // applied, refused, held or unchanged
+	Level    level
+	By       string
+	Why      string // of an order
+	Trigger  string
+	Message  string
+	Changed  []string
+	More     int
+	Revision string
+	Phases   string
+	Entry    *api.HistoryEntry // nil: it never served, or is not kept
+	Until    *time.Time        // when it stopped to serve
+}
+
+// Served is for how long it served; empty while it does.
+func (a attempt) Served() string {
+	if a.Until == nil {
+		return ""
+	}
+	return a.Until.Sub(a.At).Round(time.Second).String()
+}
+
+// timelineSize is how many attempts a page has.
+const timelineSize = 50
+
+// timeline shows every attempt, the newest first: those that are in the history, and those that the audit log has.
+func (c *Console) timeline(v *visit) error {
+	p := timelinePage{frame: v.frame("Timeline")}
+	var status api.StatusAnswer
+	if err := v.get("/policy/status", nil, &status); err != nil {
+		return err
+	}
+	p.Serving = status.Revision
+	before := time.Time{}
+	if text := v.r.URL.Query().Get("before"); text != "" {
+		at, err := time.Parse(time.RFC3339Nano, text)
+		if err != nil {
+			return &answerError{Path: "before", Status: http.StatusBadRequest, Message: "before is " + strconv.Quote(text) + ": a time was expected"}
+		}
+		before = at
+	}
+	served, err := v.served(before)
+	if err != nil {
+		return err
+	}
+	refused, noAudit, err := v.refused(before)
+	if err != nil {
+		return err
+	}
+	p.NoAudit = noAudit
+	p.Attempts = append(served, refused...)
+	slices.SortStableFunc(p.Attempts, func(a, b attempt) int { return b.At.Compare(a.At) })
+	if len(p.Attempts) > timelineSize {
+		p.Attempts = p.Attempts[:timelineSize]
+		p.Older = url.Values{"before": {p.Attempts[timelineSize-1].At.UTC().Format(time.RFC3339Nano)}}.Encode()
+	}
+	return v.show("timeline", p)
+}
+
+// served are the attempts of the history before a moment; zero: now. There may be none, where nothing is kept.
+func (v *visit) served(before time.Time) ([]attempt, error) {
+	var entries []api.HistoryEntry
+	err := v.get("/policy/history", nil, &entries)
+	if answer := (&answerError{}); errors.As(err, &answer) && answer.Status == http.StatusServiceUnavailable {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var all []attempt
+	for i := range entries {
+		e := &entries[i]
+		if !before.IsZero() && !e.ServedFrom.Before(before) {
+			continue
+		}
+		a := attempt{
+			At: e.ServedFrom, Outcome: "applied", Level: well, By: e.Actor, Trigger: e.Trigger, Changed: e.Changed, More: e.ChangedMore,
+			Revision: e.Revision, Entry: e, Until: e.ServedUntil,
+		}
+		if e.Control != nil {
+			a.Outcome, a.By, a.Why = e.Control.Order, cmp.Or(e.Control.Actor, e.Actor), e.Control.Reason
+		}
+		if all = append(all, a); len(all) > timelineSize {
+			break
+		}
+	}
+	return all, nil
+}
+
+// refused are the attempts that came to nothing, by the audit log.
+func (v *visit) refused(before time.Time) (all []attempt, noAudit bool, err error) {
+	for _, outcome := range []string{audit.OutcomeFailed, "held"} {
+		query := url.Values{"action": {audit.ActionPolicyReload}, "outcome": {outcome}, "limit": {strconv.Itoa(timelineSize + 1)}}
+		if !before.IsZero() {
+			query.Set("until", before.UTC().Format(time.RFC3339Nano))
+		}
+		var answer api.RecordsAnswer
+		err := v.get("/audit/records", query, &answer)
+		if off := (&answerError{}); errors.As(err, &off) && off.Status == http.StatusServiceUnavailable {
+			return nil, true, nil
+		}
+		if err != nil {
+			return nil, false, err
+		}
+		for _, r := range answer.Records {
+			a := attempt{At: r.Time, Outcome: "refused", Level: wrong, By: r.Actor, Message: r.Message, Revision: r.RevisionTo}
+			if outcome != audit.OutcomeFailed {
+				a.Outcome, a.Level = "held", look
+			}
+			var details struct {
+				Trigger string   `json:"trigger"`
+				Changed []string `json:"changed"`
+				Error   string   `json:"error"`
+			}
+			if json.Unmarshal(r.Details, &details) == nil {
+				a.Trigger, a.Changed, a.Message = details.Trigger, details.Changed, cmp.Or(details.Error, a.Message)
+			}
+			all = append(all, a)
+		}
+	}
+	return all, false, nil
+}
+
+// comparePage is what the page that compares two sides shows.
+type comparePage struct {
+	frame
+
+	From, To string
+	Review   api.Review
+	Diff     []diffFile
+	Problem  string
+	Evidence bool // of replay and probe, which were asked for
+}
+
+// compare shows what differs between two sides: what is written in the files, what rules mean, and what decisions come to.
+func (c *Console) compare(v *visit) error {
+	query := v.r.URL.Query()
+	p := comparePage{frame: v.frame("Compare"), From: cmp.Or(query.Get("from"), "serving"), To: cmp.Or(query.Get("to"), "disk")}
+	p.Page = "timeline"
+	ask := url.Values{"from": {p.From}, "to": {p.To}, "text": {"true"}}
+	if p.Evidence = query.Get("part") == "evidence"; p.Evidence {
+		ask.Set("with", "replay,probe")
+		ask.Set("text", "false")
+	}
+	err := v.get("/policy/diff", ask, &p.Review)
+	if answer := (&answerError{}); errors.As(err, &answer) {
+		p.Problem = answer.Message
+	} else if err != nil {
+		return err
+	}
+	p.Diff = splitDiff(p.Review.Text)
+	return v.show("compare", p)
+}
