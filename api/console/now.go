@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 
 	"defenseclaw/api"
@@ -91,9 +92,17 @@ func sourceProblem(s *api.Source) string {
 	return ""
 }
 
-// offer is an order that fits what is going on.
+// offer is an order that fits what is going on, with the address of the page that says what it does.
 type offer struct {
-	Order, Label, Query string
+	Label, Address string
+}
+
+func offerOf(label, order string, fields ...string) offer {
+	query := url.Values{"order": {order}}
+	for i := 0; i < len(fields); i += 2 {
+		query.Set(fields[i], fields[i+1])
+	}
+	return offer{label, api.ConsolePrefix + "order?" + query.Encode()}
 }
 
 func offers(s api.StatusAnswer) []offer {
@@ -103,13 +112,13 @@ func offers(s api.StatusAnswer) []offer {
 	}
 	switch c.Mode {
 	case "confirming":
-		return []offer{{"confirm", "Confirm", "order=confirm&revision=" + c.Candidate}, {"rollback", "Roll back now", "order=rollback"}}
+		return []offer{offerOf("Confirm", "confirm", "revision", c.Candidate), offerOf("Roll back now", "rollback")}
 	case "held":
-		return []offer{{"approve", "Approve", "order=approve&digest=" + c.Digest}, {"reject", "Reject", "order=reject&digest=" + c.Digest}}
+		return []offer{offerOf("Approve", "approve", "digest", c.Digest), offerOf("Reject", "reject", "digest", c.Digest)}
 	case "pinned":
-		return []offer{{"resume", "Follow the files again", "order=resume"}}
+		return []offer{offerOf("Follow the files again", "resume")}
 	default:
-		return []offer{{"hold", "Hold what serves", "order=hold"}, {"rollback", "Roll back", "order=rollback"}}
+		return []offer{offerOf("Hold what serves", "hold"), offerOf("Roll back", "rollback")}
 	}
 }
 
@@ -214,7 +223,7 @@ func (c *Console) order(v *visit) error {
 	if _, err := v.post("/policy/"+name, body, nil); err != nil {
 		return v.showOrder(err.Error())
 	}
-	http.Redirect(v.w, v.r, v.frame("").Prefix, http.StatusSeeOther)
+	http.Redirect(v.w, v.r, api.ConsolePrefix, http.StatusSeeOther)
 	return nil
 }
 
@@ -224,7 +233,7 @@ func (c *Console) reload(v *visit) error {
 	if err != nil && status != http.StatusInternalServerError && status != http.StatusConflict { // which the page itself shows
 		return err
 	}
-	http.Redirect(v.w, v.r, v.frame("").Prefix, http.StatusSeeOther)
+	http.Redirect(v.w, v.r, api.ConsolePrefix, http.StatusSeeOther)
 	return nil
 }
 

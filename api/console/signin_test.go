@@ -165,7 +165,7 @@ func TestWhatBrowsersAreTold(t *testing.T) {
 				t.Errorf("%s: the policy is %q, and %s was expected in it", path, csp, part)
 			}
 		}
-		if strings.Contains(csp, "unsafe") || header.Get("Referrer-Policy") != "no-referrer" || header.Get("X-Content-Type-Options") != "nosniff" {
+		if strings.Contains(csp, "unsafe") || header.Get("Referrer-Policy") != "same-origin" || header.Get("X-Content-Type-Options") != "nosniff" {
 			t.Errorf("%s: %v", path, header)
 		}
 	}

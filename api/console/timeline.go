@@ -20,7 +20,7 @@ type timelinePage struct {
 
 	Attempts []attempt
 	Serving  string // the revision
-	Older    string // the query of the next page; empty: this is the last
+	Older    string // the address of the next page; empty: this is the last
 	NoAudit  bool   // refused attempts are not recorded
 }
 
@@ -81,7 +81,7 @@ func (c *Console) timeline(v *visit) error {
 	slices.SortStableFunc(p.Attempts, func(a, b attempt) int { return b.At.Compare(a.At) })
 	if len(p.Attempts) > timelineSize {
 		p.Attempts = p.Attempts[:timelineSize]
-		p.Older = url.Values{"before": {p.Attempts[timelineSize-1].At.UTC().Format(time.RFC3339Nano)}}.Encode()
+		p.Older = api.ConsolePrefix + "timeline?" + url.Values{"before": {p.Attempts[timelineSize-1].At.UTC().Format(time.RFC3339Nano)}}.Encode()
 	}
 	return v.show("timeline", p)
 }

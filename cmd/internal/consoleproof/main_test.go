@@ -1,0 +1,189 @@
+// Package consoleproof drives the console of the built program with a real browser.
+package consoleproof
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+
+	"defenseclaw/cmd/internal/testutil"
+
+	"github.com/chromedp/chromedp"
+	"go.uber.org/goleak"
+)
+
+var program string // built once
+
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "consoleproof")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	program = filepath.Join(dir, "defenseclaw-gateway")
+	if chromium() != "" { // else nothing runs it
+		build := exec.Command("go", "build", "-o", program, "defenseclaw/cmd/defenseclaw-gateway")
+		if out, err := build.CombinedOutput(); err != nil {
+			fmt.Fprintf(os.Stderr, "%v\n%s", err, out)
+			os.Exit(1)
+		}
+	}
+	code := m.Run()
+	_ = os.RemoveAll(dir)
+	if code == 0 {
+		if err := goleak.Find(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			code = 1
+		}
+	}
+	os.Exit(code)
+}
+
+// chromium is the browser; empty: there is none.
+func chromium() string {
+	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
+		if path, err := exec.LookPath(name); err == nil {
+			return path
+		}
+	}
+	return ""
+}
+
+// sidecar is the built program on a policy directory.
+type sidecar struct {
+	t    *testing.T
+	dir  string
+	data string
+}
+
+func start(t *testing.T, files map[string]string) *sidecar {
+	t.Helper()
+	if chromium() == "" {
+		t.Skip("SKIPPED: the console is not driven: there is no Chromium on this machine")
+	}
+	s := &sidecar{t: t, dir: t.TempDir(), data: t.TempDir()}
+	for name, text := range files {
+		s.write(name, text)
+	}
+	cmd := exec.CommandContext(t.Context(), program, "serve", "--policy-dir", s.dir, "--data-dir", s.data, "--api-port", "0")
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	cmd.WaitDelay = testutil.Patience
+	cmd.Env = ownEnvironment()
+	log := &strings.Builder{}
+	cmd.Stdout, cmd.Stderr = log, log
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Signal(os.Interrupt)
+		_ = cmd.Wait()
+		if t.Failed() {
+			t.Log(log)
+		}
+	})
+	if !testutil.Eventually(func() bool { _, err := s.try("policy", "status"); return err == nil }) {
+		t.Fatal("the sidecar does not answer")
+	}
+	return s
+}
+
+// ownEnvironment leaves out what would set up the sidecar otherwise.
+func ownEnvironment() (env []string) {
+	for _, line := range os.Environ() {
+		if !strings.HasPrefix(line, "DEFENSECLAW_") {
+			env = append(env, line)
+		}
+	}
+	return env
+}
+
+func (s *sidecar) write(name, text string) {
+	s.t.Helper()
+	if err := os.WriteFile(filepath.Join(s.dir, name), []byte(text), 0o600); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+func (s *sidecar) try(args ...string) (string, error) {
+	cmd := exec.CommandContext(s.t.Context(), program, append(args, "--data-dir", s.data)...)
+	cmd.Env = ownEnvironment()
+	out, err := cmd.CombinedOutput()
+	return string(out), err
+}
+
+func (s *sidecar) run(args ...string) string {
+	s.t.Helper()
+	out, err := s.try(args...)
+	if err != nil {
+		s.t.Fatalf("%v: %v\n%s", args, err, out)
+	}
+	return out
+}
+
+// page is a tab of a browser that has signed in by a link.
+type page struct {
+	t   *testing.T
+	ctx context.Context
+}
+
+func (s *sidecar) signIn() *page {
+	s.t.Helper()
+	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(chromium()), chromedp.WindowSize(1280, 900))
+	if runtime.GOOS == "linux" && os.Geteuid() == 0 {
+		options = append(options, chromedp.NoSandbox) // its sandbox refuses root
+	}
+	ctx, cancel := context.WithTimeout(s.t.Context(), 2*testutil.Patience)
+	s.t.Cleanup(cancel)
+	ctx, cancel = chromedp.NewExecAllocator(ctx, options...)
+	s.t.Cleanup(cancel)
+	ctx, cancel = chromedp.NewContext(ctx)
+	s.t.Cleanup(cancel)
+	p := &page{s.t, ctx}
+	p.do(chromedp.Navigate(strings.TrimSpace(s.run("console", "--print"))))
+	p.see(`h1`, "All is well")
+	return p
+}
+
+func (p *page) do(actions ...chromedp.Action[chromedp.Void]) {
+	p.t.Helper()
+	if err := chromedp.Do(p.ctx, actions...); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// see waits until an element has a text in it. Nobody loads the page.
+func (p *page) see(element, text string) {
+	p.t.Helper()
+	const script = `[...document.querySelectorAll(%q)].some(e => e.innerText.includes(%q))`
+	expression := fmt.Sprintf(script, element, text)
+	// An error is a page that goes to another one.
+	seen := testutil.Eventually(func() bool {
+		found, err := chromedp.Run(p.ctx, chromedp.Evaluate[bool](expression))
+		return err == nil && found
+	})
+	if !seen {
+		body, _ := chromedp.Run(p.ctx, chromedp.Evaluate[string](`document.body.innerText`))
+		p.t.Fatalf("%s never shows %q:\n%s", element, text, body)
+	}
+}
+
+// evaluate runs a script whose value is of no interest.
+func (p *page) evaluate(script string) {
+	p.t.Helper()
+	if _, err := chromedp.Run(p.ctx, chromedp.Evaluate[bool]("("+script+", true)")); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// click clicks on the first element with a text.
+func (p *page) click(element, text string) {
+	p.t.Helper()
+	p.see(element, text)
+	const script = `[...document.querySelectorAll(%q)].find(e => e.innerText.includes(%q)).click()`
+	p.evaluate(fmt.Sprintf(script, element, text))
+}
