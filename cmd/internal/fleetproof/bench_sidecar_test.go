@@ -44,7 +44,7 @@ func measureSidecar(t *testing.T, r *report, modules int) {
 		began = time.Now()
 		now, err := l.Now(ctx, "prod", by.Keys())
 		must(err)
-		p, err = l.Publish(ctx, fleet.Draft{After: now, Files: files, Shape: func(*record.Record) { signed = time.Now() }}, by)
+		p, err = l.Publish(ctx, fleet.Draft{After: now, Files: files, Shape: func(*record.Record) error { signed = time.Now(); return nil }}, by)
 		must(err)
 		return p, began, signed
 	}
