@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"defenseclaw/cmd/internal/fleet"
+	"defenseclaw/cmd/internal/fleet/controller"
+	"defenseclaw/cmd/internal/fleet/rollout"
 	"defenseclaw/cmd/internal/report"
 	"defenseclaw/cmd/internal/terminal"
 	"defenseclaw/watcher/fleet/record"
@@ -47,10 +49,18 @@ func fleetStatus(c *cli.Context) error {
 	}
 	defer l.Close()
 	s := fleet.StatusOf(now, v, c.Duration("lost-after"))
+	moving, err := controller.StatusOf(ctx, l, now, v)
+	if err != nil {
+		return err
+	}
 	if c.Bool("json") {
-		err = report.JSON(c.App.Writer, s)
+		err = report.JSON(c.App.Writer, struct {
+			fleet.Status
+			Rollout *controller.Status `json:"rollout,omitempty"`
+		}{s, moving})
 	} else {
 		printFleet(c.App.Writer, s)
+		printRollout(c.App.Writer, moving)
 	}
 	if err == nil && !s.Converged {
 		err = &exitError{code: exitNot}
@@ -96,6 +106,29 @@ func printFleet(w io.Writer, s fleet.Status) {
 	}
 	if len(s.Unkept) > 0 {
 		terminal.Fprintf(w, "what they serve is not on their disk: %s\n", fewOf(s.Unkept))
+	}
+}
+
+// printRollout says how a rollout stands, and who moves it. There may be none.
+func printRollout(w io.Writer, s *controller.Status) {
+	switch {
+	case s == nil:
+		return
+	case s.Step == rollout.Nothing:
+		terminal.Fprintf(w, "rollout: %s\n", s.Reason)
+		return
+	case s.Step == rollout.Inconclusive:
+		terminal.Fprintf(w, "rollout: %s is inconclusive: %s\n", s.Stage, s.Reason)
+	default:
+		terminal.Fprintf(w, "rollout: at %s, %s: %s\n", s.Stage, s.Step, s.Reason)
+	}
+	switch {
+	case !s.Away:
+		terminal.Fprintf(w, "  moved by %s\n", s.Controller)
+	case s.Seen.IsZero():
+		terminal.Fprintf(w, "  no controller has run\n")
+	default:
+		terminal.Fprintf(w, "  no controller since %s\n", s.Seen.Local().Format(time.DateTime))
 	}
 }
 

@@ -32,6 +32,7 @@ type fleetOrigin struct {
 	mu     sync.Mutex // guards the fields below
 	serves string     // a revision
 	since  metrics.Decisions
+	before metrics.Latency
 }
 
 func newFleetOrigin(s *Sidecar) (origin, error) {
@@ -146,9 +147,10 @@ func (o *fleetOrigin) announce(_ context.Context, r engine.Report) error {
 	if r.Trigger.Kind == engine.TriggerControl || r.Trigger.Source != nil {
 		why = o.orders()
 	}
+	before := o.latency() // which asks all of the sidecar, so without the lock
 	o.mu.Lock()
 	if o.serves != revision {
-		o.serves, o.since = revision, o.s.metrics.Decisions()
+		o.serves, o.since, o.before = revision, o.s.metrics.Decisions(), before
 	}
 	o.mu.Unlock()
 	o.agent.Serves(revision, why)
@@ -224,13 +226,23 @@ func (e *refusedError) Error() string {
 
 func (e *refusedError) Unwrap() error { return e.Refused }
 
+// latency is how long decisions took. Without it an acknowledgement lacks one number, which decides nothing.
+func (o *fleetOrigin) latency() metrics.Latency {
+	l, err := o.s.metrics.Latency()
+	if err != nil {
+		o.s.cfg.Logger.Warn("the latency of decisions is not acknowledged", zap.Error(err))
+	}
+	return l
+}
+
 // counters are of the time since what serves does.
 func (o *fleetOrigin) counters() record.Counters {
 	now := o.s.metrics.Decisions()
 	o.mu.Lock()
-	revision, since := o.serves, o.since
+	revision, since, before := o.serves, o.since, o.before
 	o.mu.Unlock()
 	c := record.Counters{Decisions: now.All - since.All, Errors: now.Errors - since.Errors, Denied: now.Denied - since.Denied}
+	c.P99 = o.latency().Since(before).P99()
 	if j := o.s.reviewer.lastOf(revision); j != nil && j.Evidence.Replay != nil {
 		for _, n := range j.Evidence.Replay.Flips {
 			c.Flips += uint64(max(n, 0)) //nolint:gosec // it is not negative
