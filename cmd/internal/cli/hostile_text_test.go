@@ -87,6 +87,7 @@ func runsOf(good, bad, input string) map[string][][]string {
 	return map[string][][]string{
 		"serve":                    {{"--policy-dir", bad, "--data-dir", hostile, "--api-port", hostile}},
 		"status":                   {{}, {"--json"}},
+		"console":                  {{"--print"}, {hostile}},
 		"policy reload":            {{}, {"--dry-run"}},
 		"policy status":            {{}, {"--json"}},
 		"policy diff":              {{}, {"--json"}, {good, bad}, {"--json", "--text", good, good}, {hostile}, {"serving", good}, {"1", hostile}, {good, hostile, hostile}},

@@ -358,7 +358,7 @@ func TestWhatHappensWithAChannelIsOnRecord(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, r := range page.Records {
-				got = append(got, r.Action+" "+r.Actor+" "+string(r.Outcome)+" "+r.RevisionTo)
+				got = append(got, r.Action+" "+r.Actor+" "+r.Outcome+" "+r.RevisionTo)
 			}
 		}
 		return len(got) == 3
