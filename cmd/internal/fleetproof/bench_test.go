@@ -30,7 +30,7 @@ func TestBench(t *testing.T) {
 		if err != nil || n < 1 {
 			t.Fatalf("-sizes: %q is no number of agents", size)
 		}
-		if err := allowFiles(2*n + 1000); err != nil {
+		if err := allowFiles(n + 1000); err != nil {
 			t.Errorf("%d agents are left out: %v", n, err)
 			continue
 		}
