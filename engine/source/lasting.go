@@ -14,6 +14,7 @@ type Lasting interface {
 	Content() []byte // of a file; not to be changed
 }
 
+// isLasting asks the stat and not the source: a tree in memory may stand within another source.
 func isLasting(info fs.FileInfo) bool {
 	_, ok := info.(Lasting)
 	return ok
@@ -22,7 +23,8 @@ func isLasting(info fs.FileInfo) bool {
 // sameLasting reports whether two stats are of one file or folder that never changes.
 func sameLasting(a, b fs.FileInfo) bool { return isLasting(a) && isLasting(b) && a == b }
 
-// readingOf is the reading from which a file or folder with this stat may be taken; nil: from none.
+// readingOf is the reading from which a file or folder with this stat may be taken; nil: from none. What lasts may be taken
+// even where the caller wants every file opened, since opening it could show nothing else.
 func (e Earlier) readingOf(info fs.FileInfo) *Reading {
 	if e.Previous != nil && isLasting(info) {
 		return e.Previous
@@ -40,6 +42,8 @@ func (w *walker) earlier(dir string, info fs.FileInfo) (l *listing, lasts bool) 
 	if r == nil || w.inLink > 0 || r.root != w.root || !slices.Equal(r.kinds, w.kinds) || !slices.Equal(r.overlays, w.overlays) {
 		return nil, false
 	}
+	// One pointer stands for all below it, so a tree costs what changed in it and not what it holds
+	// (BenchmarkReloadSharedTree).
 	if l := r.dirs[dir]; l != nil && !l.links && sameLasting(l.info, info) {
 		return l, true
 	}
