@@ -158,7 +158,8 @@ func TestAProcessThatCannotLoadThePolicySaysSo(t *testing.T) {
 	if _, ok := engine.RetryAfter(err); !ok || !strings.Contains(err.Error(), "ended while it loaded the policy") {
 		t.Errorf("%v", err)
 	}
-	if ends := p.ends(); len(ends) == 0 || ends[0].Reason != worker.Unready {
+	p.eventually("an end that is told", func() bool { return len(p.ends()) > 0 }) // the answer may come before it
+	if ends := p.ends(); ends[0].Reason != worker.Unready {
 		t.Errorf("ended %+v", ends)
 	}
 }
