@@ -12,11 +12,12 @@ import (
 	"sync"
 	"testing"
 
+	"defenseclaw/cmd/internal/testutil/opabundles"
+
 	"defenseclaw/api"
 	"defenseclaw/cmd/internal/settings"
 	"defenseclaw/cmd/internal/sidecar"
 
-	opabundle "github.com/open-policy-agent/opa/v1/bundle"
 	"go.uber.org/zap"
 )
 
@@ -88,7 +89,7 @@ func (s *service) keep(w http.ResponseWriter, r *http.Request) {
 
 func (s *service) publish(t *testing.T, path, etag string, files ...[2]string) {
 	t.Helper()
-	archive := packed(t, files...)
+	archive := opabundles.Packed(t, files...)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.bundles[path] = published{etag, archive}
@@ -98,11 +99,6 @@ func (s *service) got(path string) []any {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.posted[path]
-}
-
-func manifest(revision string, roots ...string) [2]string {
-	text, _ := json.Marshal(opabundle.Manifest{Revision: revision, Roots: &roots})
-	return [2]string{".manifest", string(text)}
 }
 
 // fast polls as often as a test may.
@@ -146,9 +142,9 @@ func askFor(t *testing.T, client *api.Client, path string) string {
 func TestOPAsConfigurationIsObeyed(t *testing.T) {
 	web := newService(t)
 	web.admit = func(r *http.Request) bool { return r.Header.Get("Authorization") == "Bearer sesame" }
-	web.publish(t, "/base/bundles/authz", `"1"`, manifest("a1", "http", "system/log"), [2]string{"a.rego", "package http.authz\n\nallow := data.roles.admin == input.user"},
+	web.publish(t, "/base/bundles/authz", `"1"`, opabundles.Manifest("a1", "http", "system/log"), [2]string{"a.rego", "package http.authz\n\nallow := data.roles.admin == input.user"},
 		[2]string{"m.rego", "package system.log\n\nmask contains \"/input/password\""})
-	web.publish(t, "/base/elsewhere/roles.tar.gz", `"1"`, manifest("r1", "roles"), [2]string{"roles/data.json", `{"admin": "alice"}`})
+	web.publish(t, "/base/elsewhere/roles.tar.gz", `"1"`, opabundles.Manifest("r1", "roles"), [2]string{"roles/data.json", `{"admin": "alice"}`})
 	set, _, _, _ := startWith(t, configured(t, `
 services: {acme: {url: "`+web.URL+`/base/", credentials: {bearer: {token: "${BUNDLE_TOKEN}"}}}}
 labels: {region: north}
@@ -179,7 +175,7 @@ default_decision: /http/authz/allow
 			t.Errorf("%s %v; %s was expected", text, err, want)
 		}
 	}
-	web.publish(t, "/base/elsewhere/roles.tar.gz", `"2"`, manifest("r2", "roles"), [2]string{"roles/data.json", `{"admin": "bob"}`})
+	web.publish(t, "/base/elsewhere/roles.tar.gz", `"2"`, opabundles.Manifest("r2", "roles"), [2]string{"roles/data.json", `{"admin": "bob"}`})
 	eventually(t, "the new roles serve", func() bool { return askFor(t, client, "roles/admin") == `"bob"` })
 	if web.refused > 0 {
 		t.Error(web.refused, "requests had no token")
@@ -197,7 +193,7 @@ func TestDataAloneIsServed(t *testing.T) {
 
 func TestABundleMayBeAFileOfThisMachine(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "bundle.tar.gz")
-	if err := os.WriteFile(file, packed(t, policyOf("1")), 0o600); err != nil {
+	if err := os.WriteFile(file, opabundles.Packed(t, policyOf("1")), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	set, _, _, _ := startWith(t, configured(t, `{bundles: {local: {resource: "file://`+file+`", `+fast+`}}}`))
@@ -205,7 +201,7 @@ func TestABundleMayBeAFileOfThisMachine(t *testing.T) {
 	if got := askFor(t, client, "p/x"); got != "1" {
 		t.Fatal(got)
 	}
-	if err := os.WriteFile(file, packed(t, policyOf("22")), 0o600); err != nil {
+	if err := os.WriteFile(file, opabundles.Packed(t, policyOf("22")), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "the new file serves", func() bool { return askFor(t, client, "p/x") == "22" })
@@ -216,7 +212,7 @@ func TestABundleMayBeAFileOfThisMachine(t *testing.T) {
 func TestKeysOfOPAsConfigurationJudgeBundles(t *testing.T) {
 	web, home := newService(t), t.TempDir()
 	web.publish(t, "/bundles/strict", `"1"`, signed(t, "authz", policyOf("1"))...)
-	web.publish(t, "/bundles/free", `"1"`, manifest("", "q"), [2]string{"q.rego", "package q\n\nx := 1"})
+	web.publish(t, "/bundles/free", `"1"`, opabundles.Manifest("", "q"), [2]string{"q.rego", "package q\n\nx := 1"})
 	config := func(key string) map[string]string {
 		return configured(t, `
 services: {acme: {url: "`+web.URL+`"}}
@@ -228,15 +224,15 @@ bundles:
 	}
 	t.Run("the key is ours", func(t *testing.T) {
 		web.publish(t, "/bundles/strict", `"1"`, append(signed(t, "authz", policyOf("1")), [2]string{"none.txt", ""})[:2]...)
-		set, _, _, _ := startWith(t, config("a secret that is long enough for this"))
+		set, _, _, _ := startWith(t, config(opabundles.Secret))
 		client := clientFor(t, set)
 		if s, err := client.Status(t.Context()); err != nil || s.State != "empty" { // both say they own everything
 			t.Fatal(s.State, err, askFor(t, client, "p/x"))
 		}
-		web.publish(t, "/bundles/strict", `"2"`, signedFiles(t, "authz", manifest("s2", "p"), policyOf("2"))...)
+		web.publish(t, "/bundles/strict", `"2"`, opabundles.Signed(t, "authz", opabundles.Manifest("s2", "p"), policyOf("2"))...)
 		eventually(t, "the signed one serves", func() bool { return askFor(t, client, "p/x") == "2" })
 		for etag, files := range map[string][][2]string{
-			`"unsigned"`: {manifest("s3", "p"), policyOf("3")}, `"for another scope"`: signedFiles(t, "other", manifest("s3", "p"), policyOf("3")),
+			`"unsigned"`: {opabundles.Manifest("s3", "p"), policyOf("3")}, `"for another scope"`: opabundles.Signed(t, "other", opabundles.Manifest("s3", "p"), policyOf("3")),
 		} {
 			web.publish(t, "/bundles/strict", etag, files...)
 			eventually(t, etag+" is refused", func() bool {
@@ -244,7 +240,7 @@ bundles:
 				return err == nil && s.Source.Bundles["strict"].ETag == etag && s.Source.Bundles["strict"].Refused != ""
 			})
 		}
-		web.publish(t, "/bundles/free", `"wrong"`, signedFiles(t, "authz", manifest("", "q"), [2]string{"q.rego", "package q\n\nx := 2"})...)
+		web.publish(t, "/bundles/free", `"wrong"`, opabundles.Signed(t, "authz", opabundles.Manifest("", "q"), [2]string{"q.rego", "package q\n\nx := 2"})...)
 		eventually(t, "what is signed wrongly is refused", func() bool {
 			s, err := client.Status(t.Context())
 			return err == nil && s.Source.Bundles["free"].Refused != ""

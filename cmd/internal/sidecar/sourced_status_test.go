@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"defenseclaw/cmd/internal/testutil/opabundles"
+
 	"defenseclaw/api"
 	"defenseclaw/api/bundlestatus"
 )
@@ -32,7 +34,7 @@ func lastStatus(t *testing.T, web *service, name string) (whole bundlestatus.Upd
 
 func TestTheServiceIsToldHowItGoesWithABundle(t *testing.T) {
 	web := newService(t)
-	web.publish(t, "/bundles/authz", `"1"`, manifest("a1", "p"), policyOf("1"))
+	web.publish(t, "/bundles/authz", `"1"`, opabundles.Manifest("a1", "p"), policyOf("1"))
 	set, _, _, _ := startWith(t, configured(t, `
 services: {acme: {url: "`+web.URL+`"}}
 labels: {region: north}
@@ -47,7 +49,7 @@ keys: {k: {private_key: a secret that nobody may see}}
 		t.Errorf("%+v", whole)
 	}
 
-	web.publish(t, "/bundles/authz", `"2"`, manifest("a2", "p"), policyOf("oops"))
+	web.publish(t, "/bundles/authz", `"2"`, opabundles.Manifest("a2", "p"), policyOf("oops"))
 	eventually(t, "its error is told with its place", func() bool {
 		_, b := lastStatus(t, web, "authz")
 		return b.Code == "bundle_error" && len(b.Errors) == 1 && b.Errors[0].Location.File == "p.rego" && b.Errors[0].Location.Row == 3
@@ -59,7 +61,7 @@ keys: {k: {private_key: a secret that nobody may see}}
 		t.Error(s.State, err)
 	}
 
-	web.publish(t, "/bundles/authz", `"3"`, manifest("a3", "p"), policyOf("3"))
+	web.publish(t, "/bundles/authz", `"3"`, opabundles.Manifest("a3", "p"), policyOf("3"))
 	eventually(t, "the next is active", func() bool {
 		_, b := lastStatus(t, web, "authz")
 		return b.ActiveRevision == "a3" && b.Code == "" && b.Errors == nil

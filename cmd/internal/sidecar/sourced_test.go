@@ -1,13 +1,7 @@
 package sidecar_test
 
 import (
-	"archive/tar"
-	"bytes"
-	"compress/gzip"
-	"encoding/hex"
-	"encoding/json"
 	"encoding/pem"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -19,8 +13,7 @@ import (
 
 	"defenseclaw/api"
 	"defenseclaw/cmd/internal/testutil"
-
-	opabundle "github.com/open-policy-agent/opa/v1/bundle"
+	"defenseclaw/cmd/internal/testutil/opabundles"
 )
 
 // registry serves one bundle, and asks for a token.
@@ -58,31 +51,10 @@ func (r *registry) ServeHTTP(w http.ResponseWriter, in *http.Request) {
 	_, _ = w.Write(r.bundle)
 }
 
-// packed is a bundle of files.
-func packed(t *testing.T, files ...[2]string) []byte {
-	t.Helper()
-	var out bytes.Buffer
-	gz := gzip.NewWriter(&out)
-	w := tar.NewWriter(gz)
-	for _, f := range files {
-		err := w.WriteHeader(&tar.Header{Name: f[0], Mode: 0o600, Size: int64(len(f[1])), Typeflag: tar.TypeReg})
-		if err == nil {
-			_, err = w.Write([]byte(f[1]))
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := errors.Join(w.Close(), gz.Close()); err != nil {
-		t.Fatal(err)
-	}
-	return out.Bytes()
-}
-
 // publish makes a bundle of files.
 func (r *registry) publish(t *testing.T, etag string, files ...[2]string) {
 	t.Helper()
-	archive := packed(t, files...)
+	archive := opabundles.Packed(t, files...)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.bundle, r.etag = archive, etag
@@ -225,7 +197,7 @@ func TestWhatWasFetchedServesWithoutTheServer(t *testing.T) {
 // TestOnlyABundleThatATrustedKeySignedServes signs as OPA does.
 func TestOnlyABundleThatATrustedKeySignedServes(t *testing.T) {
 	web, secret := newRegistry(t), filepath.Join(t.TempDir(), "secret")
-	if err := os.WriteFile(secret, []byte("a secret that is long enough for this"), 0o600); err != nil {
+	if err := os.WriteFile(secret, []byte(opabundles.Secret), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	environment := web.follow(t, t.TempDir())
@@ -270,42 +242,5 @@ func TestOnlyABundleThatATrustedKeySignedServes(t *testing.T) {
 // signed is a bundle of one file with its signature, as opa sign makes it.
 func signed(t *testing.T, scope string, file [2]string) [][2]string {
 	t.Helper()
-	return signedFiles(t, scope, file)
-}
-
-func signedFiles(t *testing.T, scope string, files ...[2]string) [][2]string {
-	t.Helper()
-	claims := filepath.Join(t.TempDir(), "claims.json")
-	if err := os.WriteFile(claims, []byte(`{"scope": "`+scope+`"}`), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	var infos []opabundle.FileInfo
-	for _, f := range files {
-		infos = append(infos, opabundle.NewFile(f[0], hashOf(t, f), "SHA-256"))
-	}
-	token, err := opabundle.GenerateSignedToken(infos, opabundle.NewSigningConfig("a secret that is long enough for this", "HS256", claims), "ours")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return append([][2]string{{".signatures.json", `{"signatures": ["` + token + `"]}`}}, files...)
-}
-
-// hashOf is a file's hash, by its value if it has one.
-func hashOf(t *testing.T, file [2]string) string {
-	t.Helper()
-	hasher, err := opabundle.NewSignatureHasher(opabundle.SHA256)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var value any = []byte(file[1])
-	if opabundle.IsStructuredDoc(file[0]) {
-		if err := json.Unmarshal([]byte(file[1]), &value); err != nil {
-			t.Fatal(err)
-		}
-	}
-	sum, err := hasher.HashFile(value)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return hex.EncodeToString(sum)
+	return opabundles.Signed(t, scope, file)
 }

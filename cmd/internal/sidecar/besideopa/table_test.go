@@ -2,6 +2,8 @@ package besideopa_test
 
 import (
 	"testing"
+
+	"defenseclaw/cmd/internal/testutil/opabundles"
 )
 
 // step publishes something, and says what both must come to know of their bundles.
@@ -14,20 +16,23 @@ type step struct {
 }
 
 func of(files ...[2]string) func(*testing.T) []byte {
-	return func(t *testing.T) []byte { t.Helper(); return packed(t, files...) }
+	return func(t *testing.T) []byte { t.Helper(); return opabundles.Packed(t, files...) }
 }
 
 // ofSigned is a bundle that is signed for a scope.
 func ofSigned(scope string, files ...[2]string) func(*testing.T) []byte {
-	return func(t *testing.T) []byte { t.Helper(); return packed(t, signedFiles(t, scope, files...)...) }
+	return func(t *testing.T) []byte {
+		t.Helper()
+		return opabundles.Packed(t, opabundles.Signed(t, scope, files...)...)
+	}
 }
 
 func authzBundle(revision, rule string) func(*testing.T) []byte {
-	return of(manifest(revision, "http"), [2]string{"a.rego", "package http.authz\n\nallow if " + rule})
+	return of(opabundles.Manifest(revision, "http"), [2]string{"a.rego", "package http.authz\n\nallow if " + rule})
 }
 
 func rolesBundle(revision, admin string) func(*testing.T) []byte {
-	return of(manifest(revision, "roles"), [2]string{"roles/data.json", `{"admin": "` + admin + `"}`})
+	return of(opabundles.Manifest(revision, "roles"), [2]string{"roles/data.json", `{"admin": "` + admin + `"}`})
 }
 
 const (
@@ -72,12 +77,12 @@ func TestTheSameBundlesGiveTheSameAnswersAsOPA(t *testing.T) {
 			step{"it is back", "roles", `"2"`, rolesBundle("r2", "bob"), `{"authz":"a2 ","roles":"r2 "}`},
 		)},
 		{"roots that overlap", twoBundles, append(two[:2:2],
-			step{"one claims the other's", "roles", `"2"`, of(manifest("r2", "http/authz"), [2]string{"http/authz/data.json", `{"x": 1}`}), `{"authz":"a1 ","roles":"r1 bundle_error"}`},
+			step{"one claims the other's", "roles", `"2"`, of(opabundles.Manifest("r2", "http/authz"), [2]string{"http/authz/data.json", `{"x": 1}`}), `{"authz":"a1 ","roles":"r1 bundle_error"}`},
 			step{"the other changes meanwhile", "authz", `"2"`, authzBundle("a2", "true"), `{"authz":"a2 ","roles":"r1 bundle_error"}`},
 			step{"it no longer does", "roles", `"3"`, rolesBundle("r3", "carol"), `{"authz":"a2 ","roles":"r3 "}`},
 		)},
 		{"files outside of the roots", twoBundles, append(two[:2:2],
-			step{"a module", "roles", `"2"`, of(manifest("r2", "roles"), [2]string{"x.rego", "package elsewhere\n\nx := 1"}), `{"authz":"a1 ","roles":"r1 bundle_error"}`},
+			step{"a module", "roles", `"2"`, of(opabundles.Manifest("r2", "roles"), [2]string{"x.rego", "package elsewhere\n\nx := 1"}), `{"authz":"a1 ","roles":"r1 bundle_error"}`},
 		)},
 		{"data only", polled + "bundles: {roles: {" + fastly + "}}", []step{
 			{"data alone", "roles", `"1"`, rolesBundle("r1", "alice"), `{"roles":"r1 "}`},
@@ -90,10 +95,10 @@ func TestTheSameBundlesGiveTheSameAnswersAsOPA(t *testing.T) {
 		{"signed", polled + `
 keys: {ours: {algorithm: HS256, key: a secret that is long enough for this}}
 bundles: {authz: {signing: {keyid: ours, scope: authz}, ` + fastly + `}}`, []step{
-			{"as it has to be", "authz", `"1"`, ofSigned("authz", manifest("a1", "http"), [2]string{"a.rego", "package http.authz\n\nallow := 1"}), `{"authz":"a1 "}`},
+			{"as it has to be", "authz", `"1"`, ofSigned("authz", opabundles.Manifest("a1", "http"), [2]string{"a.rego", "package http.authz\n\nallow := 1"}), `{"authz":"a1 "}`},
 			{"not at all", "authz", `"2"`, authzBundle("a2", "true"), `{"authz":"a1 bundle_error"}`},
-			{"for another scope", "authz", `"3"`, ofSigned("other", manifest("a3", "http"), [2]string{"a.rego", "package http.authz\n\nallow := 3"}), `{"authz":"a1 bundle_error"}`},
-			{"again as it has to be", "authz", `"4"`, ofSigned("authz", manifest("a4", "http"), [2]string{"a.rego", "package http.authz\n\nallow := 4"}), `{"authz":"a4 "}`},
+			{"for another scope", "authz", `"3"`, ofSigned("other", opabundles.Manifest("a3", "http"), [2]string{"a.rego", "package http.authz\n\nallow := 3"}), `{"authz":"a1 bundle_error"}`},
+			{"again as it has to be", "authz", `"4"`, ofSigned("authz", opabundles.Manifest("a4", "http"), [2]string{"a.rego", "package http.authz\n\nallow := 4"}), `{"authz":"a4 "}`},
 		}},
 	} {
 		t.Run(row.name, func(t *testing.T) {

@@ -1,4 +1,5 @@
-package besideopa_test
+// Package opabundles makes bundles as OPA's programs do, for tests.
+package opabundles
 
 import (
 	"archive/tar"
@@ -11,18 +12,14 @@ import (
 	"path/filepath"
 	"testing"
 
-	"defenseclaw/cmd/internal/testutil"
-
 	opabundle "github.com/open-policy-agent/opa/v1/bundle"
 )
 
-type published struct {
-	etag    string
-	archive []byte
-}
+// Secret is the key by which [Signed] signs, as HS256. Its name is "ours".
+const Secret = "a secret that is long enough for this"
 
-// packed is a bundle of files.
-func packed(t *testing.T, files ...[2]string) []byte {
+// Packed is the archive of a bundle of files, each a path and a content.
+func Packed(t testing.TB, files ...[2]string) []byte {
 	t.Helper()
 	var out bytes.Buffer
 	gz := gzip.NewWriter(&out)
@@ -42,12 +39,14 @@ func packed(t *testing.T, files ...[2]string) []byte {
 	return out.Bytes()
 }
 
-func manifest(revision string, roots ...string) [2]string {
+// Manifest is the file of a manifest.
+func Manifest(revision string, roots ...string) [2]string {
 	text, _ := json.Marshal(opabundle.Manifest{Revision: revision, Roots: &roots})
 	return [2]string{".manifest", string(text)}
 }
 
-func signedFiles(t *testing.T, scope string, files ...[2]string) [][2]string {
+// Signed are files, and before them the signature of all of them.
+func Signed(t testing.TB, scope string, files ...[2]string) [][2]string {
 	t.Helper()
 	claims := filepath.Join(t.TempDir(), "claims.json")
 	if err := os.WriteFile(claims, []byte(`{"scope": "`+scope+`"}`), 0o600); err != nil {
@@ -57,7 +56,7 @@ func signedFiles(t *testing.T, scope string, files ...[2]string) [][2]string {
 	for _, f := range files {
 		infos = append(infos, opabundle.NewFile(f[0], hashOf(t, f), "SHA-256"))
 	}
-	token, err := opabundle.GenerateSignedToken(infos, opabundle.NewSigningConfig("a secret that is long enough for this", "HS256", claims), "ours")
+	token, err := opabundle.GenerateSignedToken(infos, opabundle.NewSigningConfig(Secret, "HS256", claims), "ours")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,7 +64,7 @@ func signedFiles(t *testing.T, scope string, files ...[2]string) [][2]string {
 }
 
 // hashOf is a file's hash, by its value if it has one.
-func hashOf(t *testing.T, file [2]string) string {
+func hashOf(t testing.TB, file [2]string) string {
 	t.Helper()
 	hasher, err := opabundle.NewSignatureHasher(opabundle.SHA256)
 	if err != nil {
@@ -82,11 +81,4 @@ func hashOf(t *testing.T, file [2]string) string {
 		t.Fatal(err)
 	}
 	return hex.EncodeToString(sum)
-}
-
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	if !testutil.Eventually(ok) {
-		t.Fatal("still not: ", what)
-	}
 }
