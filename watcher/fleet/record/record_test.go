@@ -1,13 +1,13 @@
 package record_test
 
 import (
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"strings"
 	"testing"
 	"time"
 
+	"defenseclaw/watcher/fleet/fleettest"
 	"defenseclaw/watcher/fleet/record"
 
 	"go.uber.org/goleak"
@@ -15,20 +15,6 @@ import (
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-// key makes a key, and its line in a file of keys.
-func key(t testing.TB, name string, role record.Role) (note.Signer, string) {
-	t.Helper()
-	private, public, err := note.GenerateKey(rand.Reader, name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	signer, err := note.NewSigner(private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return signer, string(role) + " " + public + "\n"
-}
 
 func parse(t testing.TB, lines ...string) *record.Keys {
 	t.Helper()
@@ -52,10 +38,10 @@ func sample() *record.Record {
 
 func TestOpen(t *testing.T) {
 	t.Parallel()
-	release, releaseLine := key(t, "release", record.RoleRelease)
-	stage, stageLine := key(t, "stage", record.RoleStage)
-	stranger, _ := key(t, "stranger", record.RoleRelease)
-	imposter, _ := key(t, "release", record.RoleRelease)
+	release, releaseLine := fleettest.Key(t, "release", record.RoleRelease)
+	stage, stageLine := fleettest.Key(t, "stage", record.RoleStage)
+	stranger, _ := fleettest.Key(t, "stranger", record.RoleRelease)
+	imposter, _ := fleettest.Key(t, "release", record.RoleRelease)
 	keys := parse(t, "# of the team\n\n", releaseLine, stageLine)
 
 	released := func(r *record.Record) {
@@ -220,7 +206,7 @@ func TestSettledAndWatched(t *testing.T) {
 
 func TestParseKeysSaysWhatIsWrong(t *testing.T) {
 	t.Parallel()
-	_, line := key(t, "one", record.RoleRelease)
+	_, line := fleettest.Key(t, "one", record.RoleRelease)
 	for text, want := range map[string]string{
 		"":                           "no key",
 		"# nothing":                  "no key",
@@ -248,7 +234,7 @@ func TestEpochsGoUp(t *testing.T) {
 }
 
 func FuzzOpen(f *testing.F) {
-	release, line := key(f, "release", record.RoleRelease)
+	release, line := fleettest.Key(f, "release", record.RoleRelease)
 	keys := parse(f, line)
 	message, err := record.Seal(sample(), []byte("delta"), release)
 	if err != nil {
