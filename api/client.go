@@ -165,16 +165,17 @@ func (c *Client) Review(ctx context.Context) (answer ReviewAnswer, err error) {
 	return answer, c.get(ctx, "/policy/review", &answer)
 }
 
-// ConsoleCode asks for a code that signs a browser in to the console, once.
-func (c *Client) ConsoleCode(ctx context.Context) (code ConsoleCode, err error) {
+// ConsoleLink asks for a link that signs a browser in to the console, once. [Client].Addr is a host and a port.
+func (c *Client) ConsoleLink(ctx context.Context) (string, error) {
 	body, err := c.call(ctx, http.MethodPost, codesPattern, nil)
 	if err != nil {
-		return code, err
+		return "", err
 	}
+	var code ConsoleCode
 	if err := json.Unmarshal(body, &code); err != nil {
-		return code, fmt.Errorf("the answer of POST %s: %w", codesPattern, err)
+		return "", fmt.Errorf("the answer of POST %s: %w", codesPattern, err)
 	}
-	return code, nil
+	return c.url(code.Path), nil
 }
 
 // Status asks what serves.

@@ -181,13 +181,13 @@ func (b *browser) signIn(secret string) (int, string) {
 func (s *site) code(with string) string {
 	s.t.Helper()
 	client := &api.Client{Addr: strings.TrimPrefix(s.url, "http://"), Token: with, AnyListener: true}
-	code, err := client.ConsoleCode(s.t.Context())
+	link, err := client.ConsoleLink(s.t.Context())
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	path, secret, _ := strings.Cut(code.Path, "#")
-	if path != "/console/enter" {
-		s.t.Errorf("the code is for %s", path)
+	page, secret, _ := strings.Cut(link, "#")
+	if page != s.url+"/console/enter" {
+		s.t.Errorf("the code is for %s", page)
 	}
 	return secret
 }

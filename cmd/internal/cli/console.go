@@ -3,8 +3,6 @@ package cli
 import (
 	"errors"
 	"fmt"
-	"net"
-	"net/netip"
 	"os"
 	"os/exec"
 	"runtime"
@@ -32,15 +30,10 @@ func consoleCommand() *cli.Command {
 			if strings.HasPrefix(sidecar.Addr, "unix:") {
 				return errors.New("the sidecar listens on a Unix socket alone, which no browser opens: --api-bind and --api-port give it an address")
 			}
-			code, err := sidecar.ConsoleCode(c.Context)
+			link, err := sidecar.ConsoleLink(c.Context)
 			if err != nil {
 				return err
 			}
-			scheme := "http://"
-			if sidecar.TLS != nil {
-				scheme = "https://"
-			}
-			link := scheme + reachable(sidecar.Addr) + code.Path
 			terminal.Fprintf(c.App.Writer, "%s\n", link)
 			if c.Bool("print") || !hasDesktop() {
 				return nil
@@ -52,18 +45,6 @@ func consoleCommand() *cli.Command {
 		},
 		OnUsageError: usageError,
 	}
-}
-
-// reachable names an address that listens everywhere by one that can be called.
-func reachable(addr string) string {
-	host, port, err := net.SplitHostPort(addr)
-	if err != nil {
-		return addr
-	}
-	if ip, err := netip.ParseAddr(host); host == "" || err == nil && ip.IsUnspecified() {
-		host = "127.0.0.1"
-	}
-	return net.JoinHostPort(host, port)
 }
 
 // hasDesktop reports whether somebody sits before a screen of this machine.

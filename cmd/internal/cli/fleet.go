@@ -124,6 +124,18 @@ func channelLink(ctx context.Context, c *cli.Context) (*fleet.Link, string, erro
 	return l, channel, nil
 }
 
+// inChannel calls do with a connection to the broker of one channel, for as long as the flag timeout says.
+func inChannel(c *cli.Context, do func(ctx context.Context, l *fleet.Link, channel string) error) error {
+	ctx, cancel := within(c, c.Duration("timeout"))
+	defer cancel()
+	l, channel, err := channelLink(ctx, c)
+	if err != nil {
+		return err
+	}
+	defer l.Close()
+	return do(ctx, l, channel)
+}
+
 // signers reads the private keys; nil if none is given.
 func signers(c *cli.Context) (*fleet.Signers, error) {
 	var texts [][]byte
@@ -157,6 +169,16 @@ func needSigners(c *cli.Context) (*fleet.Signers, error) {
 		err = &exitError{exitUsage, errors.New("--key is missing, and $" + fleetKey + " is not set: a private key that fleet key new made was expected")}
 	}
 	return s, err
+}
+
+// signing are the keys of a command that signs: its own, and those whose records it trusts.
+func signing(c *cli.Context) (*fleet.Signers, *record.Keys, error) {
+	by, err := needSigners(c)
+	if err != nil {
+		return nil, nil, err
+	}
+	keys, err := trusted(c, by)
+	return by, keys, err
 }
 
 // trusted are the keys of --source-keys, and those of the signers.

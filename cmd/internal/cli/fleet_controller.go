@@ -38,11 +38,7 @@ func fleetControllerCommand() *cli.Command {
 }
 
 func runController(c *cli.Context) error {
-	by, err := needSigners(c)
-	if err != nil {
-		return err
-	}
-	keys, err := trusted(c, by)
+	by, keys, err := signing(c)
 	if err != nil {
 		return err
 	}

@@ -1,9 +1,11 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
+	"defenseclaw/cmd/internal/fleet"
 	"defenseclaw/cmd/internal/terminal"
 
 	"github.com/urfave/cli/v2"
@@ -24,24 +26,19 @@ func fleetForgetCommand() *cli.Command {
 			if err != nil {
 				return err
 			}
-			ctx, cancel := within(c, c.Duration("timeout"))
-			defer cancel()
-			l, channel, err := channelLink(ctx, c)
-			if err != nil {
-				return err
-			}
-			defer l.Close()
-			for _, agent := range agents {
-				known, err := l.Forget(ctx, channel, agent)
-				if err != nil {
-					return fleetExit(err)
+			return fleetExit(inChannel(c, func(ctx context.Context, l *fleet.Link, channel string) error {
+				for _, agent := range agents {
+					known, err := l.Forget(ctx, channel, agent)
+					if err != nil {
+						return err
+					}
+					if !known {
+						return fmt.Errorf("no agent %s is known in channel %s", agent, channel)
+					}
+					terminal.Fprintf(c.App.Writer, "%s is forgotten\n", agent)
 				}
-				if !known {
-					return fmt.Errorf("no agent %s is known in channel %s", agent, channel)
-				}
-				terminal.Fprintf(c.App.Writer, "%s is forgotten\n", agent)
-			}
-			return nil
+				return nil
+			}))
 		},
 	}
 }

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"slices"
@@ -42,41 +43,36 @@ func fleetHistory(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := within(c, c.Duration("timeout"))
-	defer cancel()
-	l, channel, err := channelLink(ctx, c)
-	if err != nil {
-		return err
-	}
-	defer l.Close()
-	all, err := l.History(ctx, channel, keys)
-	if err != nil {
-		return err
-	}
-	wrong := 0
-	said := make([]saidJSON, 0, len(all)) // never null
-	for _, n := range all {
-		one := saidJSON{Sequence: n.Sequence, Stored: n.Time}
-		switch {
-		case n.Err != nil:
-			one.Problem = n.Err.Error()
-			wrong++
-		case n.Record() == nil:
-			one.Problem = "the channel was deleted"
-		default:
-			one.Record = fleet.InShort(n)
+	return inChannel(c, func(ctx context.Context, l *fleet.Link, channel string) error {
+		all, err := l.History(ctx, channel, keys)
+		if err != nil {
+			return err
 		}
-		said = append(said, one)
-	}
-	if c.Bool("json") {
-		err = report.JSON(c.App.Writer, said)
-	} else {
-		printSaid(c, said)
-	}
-	if err == nil && wrong > 0 {
-		err = fmt.Errorf("%d of %d records are not trusted", wrong, len(all))
-	}
-	return err
+		wrong := 0
+		said := make([]saidJSON, 0, len(all)) // never null
+		for _, n := range all {
+			one := saidJSON{Sequence: n.Sequence, Stored: n.Time}
+			switch {
+			case n.Err != nil:
+				one.Problem = n.Err.Error()
+				wrong++
+			case n.Record() == nil:
+				one.Problem = "the channel was deleted"
+			default:
+				one.Record = fleet.InShort(n)
+			}
+			said = append(said, one)
+		}
+		if c.Bool("json") {
+			err = report.JSON(c.App.Writer, said)
+		} else {
+			printSaid(c, said)
+		}
+		if err == nil && wrong > 0 {
+			err = fmt.Errorf("%d of %d records are not trusted", wrong, len(all))
+		}
+		return err
+	})
 }
 
 func printSaid(c *cli.Context, said []saidJSON) {

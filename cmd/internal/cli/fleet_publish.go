@@ -71,11 +71,7 @@ func fleetPublish(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	by, err := needSigners(c)
-	if err != nil {
-		return err
-	}
-	keys, err := trusted(c, by)
+	by, keys, err := signing(c)
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 
 	"defenseclaw/cmd/internal/fleet"
@@ -30,48 +31,39 @@ func fleetRollbackCommand() *cli.Command {
 }
 
 func fleetRollback(c *cli.Context) error {
-	by, err := needSigners(c)
+	by, keys, err := signing(c)
 	if err != nil {
 		return err
 	}
-	keys, err := trusted(c, by)
-	if err != nil {
-		return err
-	}
-	ctx, cancel := within(c, c.Duration("timeout"))
-	defer cancel()
-	l, channel, err := channelLink(ctx, c)
-	if err != nil {
-		return err
-	}
-	defer l.Close()
-	now, err := l.Now(ctx, channel, keys)
-	if err != nil {
-		return err
-	}
-	history, err := l.History(ctx, channel, keys)
-	if err != nil {
-		return err
-	}
-	to, err := fleet.Earlier(history, c.String("to"))
-	if err != nil {
-		return fmt.Errorf("channel %s: %w", channel, err)
-	}
-	view, err := l.View(ctx, channel)
-	if err != nil {
-		return err
-	}
-	message := c.String("message")
-	if message == "" {
-		message = "rollback"
-	}
-	done, err := l.Rollback(ctx, fleet.Draft{After: now, By: author(c), Message: message, Agents: len(view.Names())}, to, by)
-	if err != nil {
-		return err
-	}
-	sayPublished(c, done, false)
-	if !c.Bool("wait") {
-		return nil
-	}
-	return waitFor(ctx, c, l, done.Now, nil)
+	return inChannel(c, func(ctx context.Context, l *fleet.Link, channel string) error {
+		now, err := l.Now(ctx, channel, keys)
+		if err != nil {
+			return err
+		}
+		history, err := l.History(ctx, channel, keys)
+		if err != nil {
+			return err
+		}
+		to, err := fleet.Earlier(history, c.String("to"))
+		if err != nil {
+			return fmt.Errorf("channel %s: %w", channel, err)
+		}
+		view, err := l.View(ctx, channel)
+		if err != nil {
+			return err
+		}
+		message := c.String("message")
+		if message == "" {
+			message = "rollback"
+		}
+		done, err := l.Rollback(ctx, fleet.Draft{After: now, By: author(c), Message: message, Agents: len(view.Names())}, to, by)
+		if err != nil {
+			return err
+		}
+		sayPublished(c, done, false)
+		if !c.Bool("wait") {
+			return nil
+		}
+		return waitFor(ctx, c, l, done.Now, nil)
+	})
 }

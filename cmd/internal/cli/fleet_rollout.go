@@ -62,32 +62,23 @@ func orderCommand(name, usage string, flags []cli.Flag, of func(*cli.Context) or
 }
 
 func fleetOrder(c *cli.Context, do order) error {
-	by, err := needSigners(c)
+	by, keys, err := signing(c)
 	if err != nil {
 		return err
 	}
-	keys, err := trusted(c, by)
-	if err != nil {
-		return err
-	}
-	ctx, cancel := within(c, c.Duration("timeout"))
-	defer cancel()
-	l, channel, err := channelLink(ctx, c)
-	if err != nil {
-		return err
-	}
-	defer l.Close()
-	was, is, err := controller.Order(ctx, l, channel, keys, by.Note(), func(s rollout.Situation) (*record.Record, error) {
-		return do(s, author(c))
+	return inChannel(c, func(ctx context.Context, l *fleet.Link, channel string) error {
+		was, is, err := controller.Order(ctx, l, channel, keys, by.Note(), func(s rollout.Situation) (*record.Record, error) {
+			return do(s, author(c))
+		})
+		if errors.As(err, new(*rollout.FailedError)) {
+			return &exitError{exitNot, fmt.Errorf("channel %s: %w: fleet abort takes it back", channel, err)}
+		}
+		if err != nil {
+			return err
+		}
+		sayOrder(c, was, is)
+		return nil
 	})
-	if errors.As(err, new(*rollout.FailedError)) {
-		return &exitError{exitNot, fmt.Errorf("channel %s: %w: fleet abort takes it back", channel, err)}
-	}
-	if err != nil {
-		return err
-	}
-	sayOrder(c, was, is)
-	return nil
 }
 
 // sayOrder says what the channel says after an order.
