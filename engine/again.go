@@ -56,7 +56,10 @@ func (g *Generation) NondeterministicBuiltins(path Path) []string {
 	return slices.Compact(found)
 }
 
-// RulesAt are the compiled rules that a reference may mean: those at its place, above it and below it. Not to be changed.
+// RulesAt are the compiled rules that a reference may mean: those at its place, above it and below it, by file and row. Not
+// to be changed.
 func (g *Generation) RulesAt(ref ast.Ref) []*ast.Rule {
-	return g.policy.Compiler().GetRulesDynamicWithOpts(ref, ast.RulesOptions{IncludeHiddenModules: true})
+	rules := g.policy.Compiler().GetRulesDynamicWithOpts(ref, ast.RulesOptions{IncludeHiddenModules: true}) // in any order
+	slices.SortFunc(rules, func(a, b *ast.Rule) int { return a.Location.Compare(b.Location) })
+	return rules
 }

@@ -125,3 +125,16 @@ actions := {"admin": {"read", "write"}, "viewer": {"read"}}
 		})
 	}
 }
+
+// Of several rules of a package that differ alike, the first of the file is the cause, for each record of each replay.
+func TestTheCauseIsTheSameEachTime(t *testing.T) {
+	base := load(t, files{"p.rego": "package p\n\nb := data.x\n\na := data.x\n\nd := data.x\n\nc := data.x\n", "data.json": `{"x": 1}`}, nil)
+	candidate := load(t, files{"p.rego": "package p\n\nb := data.x\n\na := data.x\n\nd := data.x\n\nc := data.x\n", "data.json": `{"x": 2}`}, base)
+	recs := decide(t, base, "p", "1", "2", "3", "4", "5", "6", "7", "8")
+	want := review.Cause{Rule: "data.p.b", File: "p.rego", Row: 3, Data: "data.x"}
+	for range 4 {
+		if r := run(t, base, candidate, recs, replay.Options{}); len(r.Groups) != 1 || r.Groups[0].Cause != want {
+			t.Fatalf("%+v, and %+v was expected", r.Groups, want)
+		}
+	}
+}
