@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -61,10 +62,21 @@ func canonical(t *testing.T, v any) string {
 // answers is a service that gives one after another, and then the last.
 type answers struct {
 	list []int
-	got  int
+
+	mu  sync.Mutex
+	got int
+}
+
+// count is how many messages it got.
+func (a *answers) count() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.got
 }
 
 func (a *answers) post(context.Context, []byte) (*http.Response, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	status := a.list[min(a.got, len(a.list)-1)]
 	a.got++
 	if status == 0 {
@@ -96,13 +108,13 @@ func TestChangesAreToldAndTheRestFromTimeToTime(t *testing.T) {
 			s.Changed() // one message says all
 		}
 		synctest.Wait()
-		if service.got < 1 || service.got > 2 {
-			t.Error(service.got, "messages for changes")
+		if service.count() < 1 || service.count() > 2 {
+			t.Error(service.count(), "messages for changes")
 		}
-		before := service.got
+		before := service.count()
 		time.Sleep(2 * bundlestatus.DefaultInterval)
 		synctest.Wait()
-		if service.got == before {
+		if service.count() == before {
 			t.Error("nothing was told while nothing changed")
 		}
 		stop()
@@ -117,13 +129,13 @@ func TestWhatWasNotTakenIsSentAgainWithPauses(t *testing.T) {
 			s.Changed()
 			time.Sleep(time.Millisecond)
 		}
-		if service.got > 4 {
-			t.Error(service.got, "messages in a second to a service that takes none")
+		if service.count() > 4 {
+			t.Error(service.count(), "messages in a second to a service that takes none")
 		}
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		if service.got < 4 {
-			t.Error(service.got, "messages")
+		if service.count() < 4 {
+			t.Error(service.count(), "messages")
 		}
 		stop()
 	})

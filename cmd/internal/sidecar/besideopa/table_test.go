@@ -37,7 +37,7 @@ func rolesBundle(revision, admin string) func(*testing.T) []byte {
 
 const (
 	polled = `
-services: {acme: {url: "%s", credentials: {bearer: {token: %q}}}}
+services: {acme: {url: "%s", headers: {X-Who: %q}}} # and no credentials: OPA's plugins share them without a lock
 status: {service: acme}
 default_decision: /http/authz/allow
 `
