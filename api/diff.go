@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"io/fs"
 	"net/http"
 	"regexp"
 	"strconv"
@@ -115,8 +116,6 @@ func (s *Server) side(ctx context.Context, name string) (*engine.Generation, err
 	switch name {
 	case SideServing:
 		return s.cfg.Engine.Current(), nil
-	case SideDisk:
-		return s.cfg.Engine.LoadAside(ctx, nil)
 	case SideHeld:
 		if s.cfg.Control != nil {
 			if held, _ := s.cfg.Control.Candidate(); held != nil {
@@ -125,20 +124,30 @@ func (s *Server) side(ctx context.Context, name string) (*engine.Generation, err
 		}
 		return nil, &decision.HTTPError{Status: http.StatusNotFound, Message: control.ErrNothingHeld.Error()}
 	}
+	src, err := s.source(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	return s.cfg.Engine.LoadAside(ctx, src)
+}
+
+// source holds the files of a side that is on disk: nil is the engine's own.
+func (s *Server) source(ctx context.Context, name string) (fs.FS, error) {
+	if name == SideDisk {
+		return nil, nil //nolint:nilnil // the engine's own
+	}
 	if s.cfg.Kept == nil {
 		return nil, &decision.HTTPError{Status: http.StatusNotFound, Message: "no earlier policy is kept"}
 	}
 	src, err := s.cfg.Kept(ctx, name)
 	switch {
-	case err == nil:
-	case ctx.Err() != nil:
-		return nil, err
+	case err == nil || ctx.Err() != nil:
+		return src, err
 	case errors.Is(err, ErrNoSide):
 		return nil, &decision.HTTPError{Status: http.StatusNotFound, Message: err.Error()}
 	default:
 		return nil, &decision.HTTPError{Status: http.StatusUnprocessableEntity, Message: err.Error()}
 	}
-	return s.cfg.Engine.LoadAside(ctx, src)
 }
 
 // writeSideError answers for a side that could not be had, with all diagnostics.

@@ -15,21 +15,26 @@ import (
 	"defenseclaw/engine/review"
 )
 
+// keptOf keeps a policy under the name abcd, and a damaged one as dead.
+func keptOf(c *api.Config, files map[string]string) {
+	c.Kept = func(_ context.Context, name string) (fs.FS, error) {
+		switch name {
+		case "abcd":
+			return policy(files), nil
+		case "dead":
+			return nil, errors.New("damaged")
+		default:
+			return nil, api.ErrNoSide
+		}
+	}
+}
+
 // answersToDiffs are those about two policies.
 func answersToDiffs(t *testing.T, o *openAPI) {
 	dry := question{"POST", "/policy/reload?dry_run=true", "", []string{clientHeader}}
 	before := map[string]string{"p.rego": "package p\ndefault x := 1\ny := 1\n# METADATA\n# entrypoint: true\nz := y", "data.json": `{"l": [1], "o": 1}`}
 	s := start(t, before, func(c *api.Config, _ *engine.Config) {
-		c.Kept = func(_ context.Context, name string) (fs.FS, error) {
-			switch name {
-			case "abcd":
-				return policy(map[string]string{"p.rego": "package p\nx := 2"}), nil
-			case "dead":
-				return nil, errors.New("damaged")
-			default:
-				return nil, api.ErrNoSide
-			}
-		}
+		keptOf(c, map[string]string{"p.rego": "package p\nx := 2"})
 	})
 	s.files = policy(map[string]string{"p.rego": "package p\ndefault x := 2\ny := count([2])", "q.rego": "package q", "data.json": `{"l": [2], "n": null}`})
 	for _, target := range []string{"/policy/diff?text=true", "/policy/diff?from=serving&to=serving", "/policy/diff?from=abcd&to=disk"} {

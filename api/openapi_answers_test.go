@@ -44,6 +44,7 @@ var goodRequests = []question{
 	{"GET", "/policy/review", "", nil},
 	{"POST", "/console/codes", "", clientHeaders},
 	{"GET", "/policy/diff", "", nil},
+	{"GET", "/policy/files/p.rego", "", nil},
 	{"POST", "/policy/replay", "", []string{clientHeader}},
 	{"GET", "/policy/history", "", nil},
 	{"GET", "/policy/blame?path=data.p.x", "", nil},
@@ -114,7 +115,7 @@ func TestEveryAnswerIsAsOpenAPISays(t *testing.T) {
 		t.Cleanup(func() { openapi3filter.UnregisterBodyDecoder(kind) })
 	}
 	for name, look := range map[string]func(*testing.T, *openAPI){
-		"good requests": answersToGoodRequests, "bad requests": answersToBadRequests, "OPA": answersOfOPA, "reloads": answersToReloads, "diffs": answersToDiffs, "replays": answersToReplays, "reviews": answersToReviews, "orders": answersToOrders,
+		"good requests": answersToGoodRequests, "bad requests": answersToBadRequests, "OPA": answersOfOPA, "reloads": answersToReloads, "diffs": answersToDiffs, "files": answersToFiles, "replays": answersToReplays, "reviews": answersToReviews, "orders": answersToOrders,
 		"challenge": answersToTheChallenge, "events": answersOfEvents, "nothing serves": answersWhileNothingServes, "gates": answersOfGates, "system.authz": answersOfThePolicy, "rate": answersToFloods,
 	} {
 		t.Run(name, func(t *testing.T) { look(t, o) })

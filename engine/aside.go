@@ -7,6 +7,7 @@ import (
 	"io/fs"
 
 	"defenseclaw/engine/internal/turns"
+	"defenseclaw/engine/source"
 )
 
 // DryRun does what a reload for the trigger would do up to the swap, checks included, and changes nothing: neither what
@@ -29,8 +30,34 @@ func (e *Engine) DryRun(ctx context.Context, trigger Trigger) (candidate, base *
 // changes nothing. What serves is shared with it; without a difference, the result is what serves. Errors, concurrency
 // and missing files are as with [Engine.DryRun].
 func (e *Engine) LoadAside(ctx context.Context, src fs.FS) (g *Generation, err error) {
-	err = e.aside(ctx, func(ctx context.Context) error {
+	err = e.asideOf(ctx, src, func(ctx context.Context, src fs.FS) error {
+		current := e.Current()
+		g, err = e.asideLoader(Trigger{Kind: TriggerAPI}, current).load(ctx, src, current)
+		return err
+	})
+	return g, err
+}
+
+// ReadAside reads a source, or the engine's own if it is nil, with its tests, and neither parses nor changes anything: so it
+// gives the text of what does not load, too. A file of what serves whose stat is the same is not opened again. Errors and
+// concurrency are as with [Engine.DryRun].
+func (e *Engine) ReadAside(ctx context.Context, src fs.FS) (reading *source.Reading, err error) {
+	err = e.asideOf(ctx, src, func(ctx context.Context, src fs.FS) error {
+		options := source.Options{Limits: e.cfg.Limits, Tests: true}
+		if current := e.Current(); current != nil {
+			options.Earlier = source.Earlier{Reading: current.reading, Previous: current.reading}
+		}
+		reading, err = read(ctx, src, options)
+		return err
+	})
+	return reading, err
+}
+
+// asideOf is aside for a source, or the engine's own if it is nil.
+func (e *Engine) asideOf(ctx context.Context, src fs.FS, do func(context.Context, fs.FS) error) error {
+	return e.aside(ctx, func(ctx context.Context) error {
 		if src == nil {
+			var err error
 			if src, err = e.cfg.Source(); err != nil {
 				return &Refused{Stage: StageRead, Err: err}
 			}
@@ -38,11 +65,8 @@ func (e *Engine) LoadAside(ctx context.Context, src fs.FS) (g *Generation, err e
 				defer closer.Close() //nolint:errcheck // it was only read
 			}
 		}
-		current := e.Current()
-		g, err = e.asideLoader(Trigger{Kind: TriggerAPI}, current).load(ctx, src, current)
-		return err
+		return do(ctx, src)
 	})
-	return g, err
 }
 
 // aside bounds what is loaded besides attempts: each load may take as much memory as what serves.

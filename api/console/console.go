@@ -69,6 +69,7 @@ func (c *Console) Mount(inside api.Inside) http.Handler {
 		"GET order":     c.ask,
 		"GET timeline":  c.timeline,
 		"GET compare":   c.compare,
+		"GET policy":    c.policy,
 		"POST order":    c.order,
 	} {
 		at(pattern, c.signedIn(show))

@@ -22,7 +22,7 @@ var content embed.FS
 func parsePages() (*template.Template, error) {
 	return template.New("").Funcs(template.FuncMap{
 		"short": short, "ago": ago, "when": when, "instant": instant, "plural": plural, "join": strings.Join,
-		"link": link, "caret": caret, "raw": raw, "indented": indented,
+		"link": link, "caret": caret, "raw": raw, "indented": indented, "fileAt": fileAt,
 	}).ParseFS(content, "templates/*.html")
 }
 
@@ -34,6 +34,7 @@ type frame struct {
 	Form    string // the session's value; empty: nobody is signed in
 	Who     string
 	Version string
+	Editor  bool // it has elements with data-editor, which a script turns into editors
 }
 
 // navigation is a link to one of the pages.
@@ -80,6 +81,13 @@ func (c *Console) frame(r *http.Request, title string, s *session) frame {
 
 // frame is that of a visit's page.
 func (v *visit) frame(title string) frame { return v.console.frame(v.r, title, v.session) }
+
+// frameWithEditor is that of a page that has elements with data-editor, or gets some later.
+func (v *visit) frameWithEditor(title string) frame {
+	f := v.frame(title)
+	f.Editor = true
+	return f
+}
 
 // show answers with a page, or with the part of it that a script asked for.
 func (v *visit) show(name string, data any) error {

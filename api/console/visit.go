@@ -33,6 +33,11 @@ func (e *answerError) Error() string {
 	return fmt.Sprintf("%s: %s", e.Path, e.Message)
 }
 
+// badRequest says what is wrong with a parameter of a page.
+func badRequest(parameter, message string) error {
+	return &answerError{Path: parameter, Status: http.StatusBadRequest, Message: message}
+}
+
 // get asks the API, with the rights of the session.
 func (v *visit) get(path string, query url.Values, into any) error {
 	if len(query) > 0 {

@@ -4,7 +4,7 @@ import { json } from "@codemirror/lang-json";
 import { bracketMatching, HighlightStyle, StreamLanguage, syntaxHighlighting } from "@codemirror/language";
 import { highlightSelectionMatches, search, searchKeymap } from "@codemirror/search";
 import { EditorState, RangeSetBuilder } from "@codemirror/state";
-import { Decoration, EditorView, keymap, lineNumbers } from "@codemirror/view";
+import { Decoration, EditorView, gutter, GutterMarker, keymap, lineNumbers } from "@codemirror/view";
 import { tags } from "@lezer/highlight";
 
 const keywords = new Set(("package import as default else not some every in if contains with true false null").split(" "));
@@ -52,6 +52,20 @@ const theme = EditorView.theme({
   ".cm-here": { backgroundColor: "var(--mark)" },
   ".cm-covered": { boxShadow: "inset 4px 0 var(--well)" },
   ".cm-missed": { boxShadow: "inset 4px 0 var(--wrong)" },
+  ".cm-signs": { minWidth: "1.25em", textAlign: "center" },
+  ".cm-signs .covered": { color: "var(--well)" },
+  ".cm-signs .missed": { color: "var(--wrong)", fontWeight: "700" },
+  // The search panel, in the colours of the page: those of the editor are for light pages.
+  ".cm-panels": { backgroundColor: "var(--sheet)", color: "var(--text)", borderColor: "var(--line)" },
+  ".cm-panel.cm-search": { fontSize: "1rem" },
+  ".cm-textfield": { color: "var(--text)", backgroundColor: "var(--ground)", border: "1px solid var(--quiet)" },
+  ".cm-panel.cm-search input, .cm-panel.cm-search button": { fontSize: ".9375rem", minHeight: "1.75rem", minWidth: "1.5rem" },
+  ".cm-panel.cm-search label": { fontSize: ".9375rem" },
+  ".cm-button": { color: "var(--text)", background: "var(--sheet)", border: "1px solid var(--quiet)" },
+  ".cm-panel.cm-search [name=close]": { color: "var(--text)" },
+  ".cm-selectionMatch, .cm-searchMatch": { backgroundColor: "var(--mark)" },
+  ".cm-searchMatch-selected": { outline: "2px solid var(--link)", backgroundColor: "var(--mark)" },
+  "&.cm-focused .cm-matchingBracket": { backgroundColor: "var(--mark)" },
 });
 
 // Lines that are marked: data-covered="1-3,7", data-missed="4", data-line="2".
@@ -66,10 +80,27 @@ function marks(element) {
   return kinds.sort((a, b) => a[0] - b[0]);
 }
 
+// A sign beside the number of a line, for who does not tell the colours apart.
+class Sign extends GutterMarker {
+  constructor(kind) { super(); this.kind = kind; }
+  eq(other) { return other.kind === this.kind; }
+  toDOM() {
+    const sign = document.createElement("span");
+    sign.className = this.kind;
+    sign.textContent = this.kind === "missed" ? "✗" : "✓";
+    return sign;
+  }
+}
+const signs = { covered: new Sign("covered"), missed: new Sign("missed") };
+
 function marked(element) {
   const all = marks(element);
   if (!all.length) return [];
-  return EditorView.decorations.of(view => {
+  const signOf = new Map(all.filter(([, kind]) => signs[kind]).map(([n, kind]) => [n, signs[kind]]));
+  const beside = signOf.size === 0 ? [] : gutter({
+    class: "cm-signs", lineMarker: (view, line) => signOf.get(view.state.doc.lineAt(line.from).number) || null,
+  });
+  return [beside, EditorView.decorations.of(view => {
     const builder = new RangeSetBuilder();
     for (const [n, kind] of all) {
       if (n >= 1 && n <= view.state.doc.lines) {
@@ -78,7 +109,13 @@ function marked(element) {
       }
     }
     return builder.finish();
-  });
+  })];
+}
+
+// The name of an editor is that of the element: labels do not reach into a shadow root.
+function nameOf(element) {
+  const label = element.labels && element.labels[0];
+  return element.getAttribute("aria-label") || (label && label.textContent.trim()) || "Text";
 }
 
 function edit(element) {
@@ -87,7 +124,7 @@ function edit(element) {
   const extensions = [
     lineNumbers(), history(), bracketMatching(), highlightSelectionMatches(), search({ top: true }), language, theme,
     syntaxHighlighting(style), marked(element), EditorView.lineWrapping,
-    EditorView.contentAttributes.of({ "aria-label": element.getAttribute("aria-label") || "Text" }),
+    EditorView.contentAttributes.of({ "aria-label": nameOf(element) }),
     // Tab leaves the editor, as on any other field; Escape and then Tab would be known to few.
     keymap.of([...defaultKeymap, ...historyKeymap, ...searchKeymap, ...(element.dataset.tabs ? [indentWithTab] : [])]),
   ];
@@ -103,6 +140,7 @@ function edit(element) {
   const root = host.attachShadow({ mode: "open" });
   const view = new EditorView({ doc: written ? element.value : element.textContent, extensions, root, parent: root });
   element.hidden = true;
+  for (const label of element.labels || []) label.addEventListener("click", () => view.focus());
   const line = Number(element.dataset.line);
   if (line >= 1 && line <= view.state.doc.lines) {
     view.dispatch({ effects: EditorView.scrollIntoView(view.state.doc.line(line).from, { y: "center" }) });
@@ -110,11 +148,12 @@ function edit(element) {
 }
 
 function all(within) {
-  for (const element of within.querySelectorAll("[data-editor]:not([data-edited])")) {
+  const inside = "[data-editor]:not([data-edited])";
+  for (const element of [...within.matches?.(inside) ? [within] : [], ...within.querySelectorAll(inside)]) {
     element.dataset.edited = "1";
     edit(element);
   }
 }
 
 all(document);
-document.addEventListener("htmx:afterSwap", event => all(event.target));
+document.addEventListener("htmx:load", event => all(event.target)); // what a swap brought

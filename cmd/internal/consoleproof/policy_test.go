@@ -1,0 +1,130 @@
+package consoleproof
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+
+	"defenseclaw/cmd/internal/testutil"
+
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/log"
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
+)
+
+// complaints are what the browser says of a page: what its security policy forbids, and scripts that fail.
+type complaints struct {
+	mu  sync.Mutex
+	all []string
+}
+
+func (c *complaints) add(text string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.all = append(c.all, text)
+}
+
+func (c *complaints) none(t *testing.T) {
+	t.Helper()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, text := range c.all {
+		t.Errorf("the browser says: %s", text)
+	}
+}
+
+func (p *page) complaints() *complaints {
+	p.t.Helper()
+	c := &complaints{}
+	err := chromedp.Listen(p.ctx, func(ev any) {
+		switch ev := ev.(type) {
+		case *log.EventEntryAdded:
+			c.add(fmt.Sprintf("%s: %s", ev.Entry.Source, ev.Entry.Text))
+		case *runtime.EventExceptionThrown:
+			c.add(ev.ExceptionDetails.Text)
+		}
+	})
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return c
+}
+
+// editor is a script whose value is what is within the first editor that follows an element.
+func editor(element, within string) string {
+	return fmt.Sprintf(`document.querySelector(%q).nextElementSibling.shadowRoot.querySelector(%q)`, element, within)
+}
+
+// hold waits until a script is true.
+func (p *page) hold(script string) {
+	p.t.Helper()
+	held := testutil.Eventually(func() bool {
+		ok, err := chromedp.Run(p.ctx, chromedp.Evaluate[bool]("!!("+script+")"))
+		return err == nil && ok
+	})
+	if !held {
+		body, _ := chromedp.Run(p.ctx, chromedp.Evaluate[string](`document.body.innerText`))
+		p.t.Fatalf("never true: %s\n%s", script, body)
+	}
+}
+
+func (p *page) colours(scheme string) {
+	p.t.Helper()
+	params := emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}}
+	if _, err := chromedp.Call(p.ctx, emulation.SetEmulatedMedia, params); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// A file that is broken is opened at the place, from the frame that shows what is wrong.
+func TestAFrameOpensTheFileAtThePlace(t *testing.T) {
+	t.Parallel()
+	s := start(t, map[string]string{"p.rego": "package p\n\nx := 1\n", "long.rego": "package long\n" + strings.Repeat("# a line\n", 300) + "x := 1\n"})
+	p := s.signIn()
+	said := p.complaints()
+	s.write("long.rego", "package long\n"+strings.Repeat("# a line\n", 300)+"x := := 1\n")
+	p.see("figure", "x := := 1")
+	p.hold(`!document.querySelector("script[src$='editor.js']")`) // nothing is edited there
+	p.click("figure a", "Open the file at the place")
+	p.see("h1", "long.rego")
+	p.see("#file", "As it is on disk")
+	const here = `.cm-here`
+	p.hold(editor("#file pre", here) + `?.innerText == "x := := 1"`)
+	p.hold(`(b => b.top > 0 && b.bottom < innerHeight)(` + editor("#file pre", here) + `.getBoundingClientRect())`)
+	content := editor("#file pre", ".cm-content")
+	p.hold(content + `.getAttribute("aria-label") == "long.rego"`)
+	p.hold(content + `.getAttribute("aria-readonly") == "true"`)
+	p.evaluate(content + `.focus()`)
+	p.do(chromedp.KeyEvent("zzz"))
+	p.hold(`!` + content + `.innerText.includes("zzz")`)
+	for scheme, least := range map[string]string{"light": "> 382", "dark": "< 382"} {
+		p.colours(scheme)
+		p.hold(`getComputedStyle(` + editor("#file pre", ".cm-editor") + `).backgroundColor.match(/\d+/g).slice(0, 3).reduce((a, b) => a + +b, 0) ` + least)
+	}
+	said.none(t)
+}
+
+// What a swap brings becomes an editor; by keyboard it is entered, written in and left; a form has what was written.
+func TestAnEditorIsAField(t *testing.T) {
+	t.Parallel()
+	s := start(t, map[string]string{"p.rego": "package p\n\nx := 1\n"})
+	p := s.signIn()
+	said := p.complaints()
+	p.click("nav a", "Policy")
+	p.see("h1", "Policy")
+	p.evaluate(`htmx.swap("#file", '<form id="f"><label for="i">The input</label><textarea id="i" name="input" data-editor="json">{}</textarea><button id="b">Go</button></form>', {swapStyle: "outerHTML"})`)
+	content := editor("#i", ".cm-content")
+	p.hold(`document.querySelector("#i").nextElementSibling.shadowRoot`)
+	p.hold(content + `.getAttribute("aria-label") == "The input"`)
+	p.click("label", "The input")
+	p.hold(`document.activeElement.shadowRoot?.activeElement == ` + content)
+	p.do(chromedp.KeyEvent(kb.Delete), chromedp.KeyEvent(kb.Delete), chromedp.KeyEvent(`[1, 2]`))
+	p.hold(`JSON.stringify(JSON.parse(new FormData(document.querySelector("#f")).get("input"))) == "[1,2]"`)
+	p.do(chromedp.KeyEvent(kb.Tab))
+	p.hold(`document.activeElement.id == "b"`)
+	p.hold(`document.querySelectorAll(".cm-editor, [data-edited] + div").length == 1`)
+	said.none(t)
+}
