@@ -19,6 +19,9 @@ func answersToFiles(t *testing.T, o *openAPI) {
 		o.ask(s, question{"GET", target, "", nil}, http.StatusOK)
 	}
 	o.ask(s, question{"GET", "/policy/files/p.rego?of=..", "", nil}, http.StatusBadRequest)
+	for _, target := range []string{"/policy/packages?limit=501", "/policy/search?q=x&limit=0"} {
+		o.ask(s, question{"GET", target, "", nil}, http.StatusBadRequest, true)
+	}
 	o.ask(s, question{"GET", "/policy/files/q.rego", "", nil}, http.StatusNotFound)
 	o.ask(s, question{"GET", "/policy/files/p.rego?of=held", "", nil}, http.StatusNotFound)
 	s = start(t, map[string]string{"p.rego": "package p\nx := 1"}, func(c *api.Config, _ *engine.Config) { keptOf(c, nil) })

@@ -57,6 +57,8 @@ func (s *Server) table() []route {
 		{pattern: "/policy/diff", access: gate.Read, scope: gate.ScopeRead, methods: get, handle: s.diff},
 		{pattern: "/policy/replay", access: gate.Change, scope: gate.ScopeChange, methods: post, handle: s.replay}, // with inputs
 		{pattern: "/policy/blame", access: gate.Read, scope: gate.ScopeRead, methods: get, handle: s.blame},
+		{pattern: "/policy/packages", access: gate.Read, scope: gate.ScopeRead, methods: get, handle: s.packages},
+		{pattern: "/policy/search", access: gate.Read, scope: gate.ScopeRead, methods: get, handle: s.search},
 		{pattern: "/policy/files/{path...}", access: gate.Read, scope: gate.ScopeRead, methods: get, handle: s.file}, // and ScopeQuery for data files
 		{pattern: "/policy/history", access: gate.Read, scope: gate.ScopeRead, methods: get, handle: s.history},
 		{pattern: "/policy/history/{ref}", access: gate.Read, scope: gate.ScopeRead, methods: get, handle: s.historyEntry},

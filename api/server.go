@@ -113,6 +113,8 @@ type Server struct {
 	handler http.Handler
 	leaving atomic.Bool
 	judge   atomic.Pointer[judge.Judge] // nil: off
+
+	outlines outlines
 }
 
 // Adjustment is the part of a [Config] that may change while the server runs.

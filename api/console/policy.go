@@ -14,18 +14,29 @@ import (
 type policyPage struct {
 	frame
 
+	Q       string // what is looked for
+	InText  bool   // in the text of modules, and not in the names of packages, rules and files
+	After   string // the package behind which the outline begins
+	Outline api.PackagesAnswer
+	Found   api.SearchAnswer
+
 	File    string // that is open; empty: none is
 	Line    int    // 0: none
 	Of      string // the side that it is read from
 	Open    api.FileAnswer
-	Problem string
+	Own     *api.PolicyPackage // that the open file belongs to; nil: none that serves
+	Problem string             // why the file is not shown
+
+	Since   string // the revision that the page was made of
+	Serving string // the revision that serves; empty: not known to be another
 }
 
-// policy shows a file as it is written, at a place.
+// policy shows what the policy declares, and a file as it is written.
 func (c *Console) policy(v *visit) error {
 	query := v.r.URL.Query()
 	p := policyPage{
-		frame: v.frameWithEditor("Policy"), File: query.Get("file"), Of: cmp.Or(query.Get("of"), api.SideServing),
+		frame: v.frameWithEditor("Policy"), Q: query.Get("q"), InText: query.Get("in") == "text", After: query.Get("after"),
+		File: query.Get("file"), Of: cmp.Or(query.Get("of"), api.SideServing), Since: query.Get("since"),
 	}
 	if text := query.Get("line"); text != "" {
 		line, err := strconv.Atoi(text)
@@ -34,37 +45,155 @@ func (c *Console) policy(v *visit) error {
 		}
 		p.Line = line
 	}
-	if p.File != "" {
-		p.Title = p.File
-		err := v.get(pathOf(p.File), url.Values{"of": {p.Of}}, &p.Open)
-		if answer := (&answerError{}); errors.As(err, &answer) {
-			p.Problem = answer.Message
-		} else if err != nil {
+	looks := []func(*visit) error{p.look, p.lookAtPackage, p.open}
+	if query.Get("part") == "news" {
+		looks = looks[:0]
+		var status api.StatusAnswer
+		if err := v.get("/policy/status", nil, &status); err != nil {
+			return err
+		}
+		p.Serving = status.Revision
+	}
+	for _, look := range looks {
+		if err := look(v); err != nil {
 			return err
 		}
 	}
-	return v.show("policy", p)
+	return v.show("policy", &p)
+}
+
+// look fills in the outline, or the lines that have the text.
+func (p *policyPage) look(v *visit) error {
+	var err error
+	if p.InText && p.Q != "" {
+		err = v.get("/policy/search", url.Values{"q": {p.Q}}, &p.Found)
+	} else {
+		q := api.PackagesQuery{Q: p.Q, After: p.After}
+		err = v.get("/policy/packages", q.Values(), &p.Outline)
+	}
+	p.Since = cmp.Or(p.Outline.Revision, p.Found.Revision)
+	return err
+}
+
+// lookAtPackage finds the package of the open file. A package that is asked for itself has its first file opened.
+func (p *policyPage) lookAtPackage(v *visit) error {
+	q := api.PackagesQuery{File: p.File, Package: v.r.URL.Query().Get("package")}
+	if q.File == "" && q.Package == "" {
+		return nil
+	}
+	var answer api.PackagesAnswer
+	if err := v.get("/policy/packages", q.Values(), &answer); err != nil {
+		return err
+	}
+	if len(answer.Packages) > 0 {
+		p.Own = &answer.Packages[0]
+		cut(&p.Own.Files, &p.Own.MoreFiles)
+		cut(&p.Own.RefersTo, &p.Own.MoreRefersTo)
+		cut(&p.Own.ReferredBy, &p.Own.MoreReferredBy)
+		p.File = cmp.Or(p.File, p.Own.Files[0])
+	} else if p.File == "" {
+		p.Problem = "no package of this name serves"
+	}
+	return nil
+}
+
+// shownNames bounds the names of a list on the page: ten thousand packages may refer to one.
+const shownNames = 200
+
+func cut(names *[]string, more *int) {
+	if n := len(*names); n > shownNames {
+		*names, *more = (*names)[:shownNames], *more+n-shownNames
+	}
+}
+
+// open fills in the file.
+func (p *policyPage) open(v *visit) error {
+	if p.File == "" {
+		return nil
+	}
+	p.Title = p.File
+	err := v.get(pathOf(p.File), url.Values{"of": {p.Of}}, &p.Open)
+	if answer := (&answerError{}); errors.As(err, &answer) {
+		p.Problem = answer.Message
+		return nil
+	}
+	return err
 }
 
 // EditorKind is the kind of editor that fits the open file.
-func (p policyPage) EditorKind() string {
+func (p *policyPage) EditorKind() string {
 	if p.Open.Kind == api.FileData && strings.HasSuffix(p.File, ".json") {
 		return "json"
 	}
 	return "rego"
 }
 
+// Changed reports whether another policy serves than when the page was made.
+func (p *policyPage) Changed() bool { return p.Serving != "" && p.Since != p.Serving }
+
+// Way says how the side of the open file came to be.
+func (p *policyPage) Way() string {
+	switch p.Of {
+	case api.SideServing:
+		return "As it serves"
+	case api.SideDisk:
+		return "As it is on disk"
+	case api.SideHeld:
+		return "As it waits for an approval"
+	default:
+		return "As it was kept, " + p.Of
+	}
+}
+
+// address is this page's with the values changed; "" removes one.
+func (p *policyPage) address(values ...string) string {
+	query := url.Values{}
+	set := func(name, value string) {
+		if query.Del(name); value != "" {
+			query.Set(name, value)
+		}
+	}
+	set("q", p.Q)
+	if p.InText {
+		set("in", "text")
+	}
+	set("after", p.After)
+	set("file", p.File)
+	if p.Line > 0 {
+		set("line", strconv.Itoa(p.Line))
+	}
+	if p.Of != api.SideServing {
+		set("of", p.Of)
+	}
+	for i := 0; i < len(values); i += 2 {
+		set(values[i], values[i+1])
+	}
+	return api.ConsolePrefix + "policy?" + query.Encode()
+}
+
+// At is the address of a place in a file that serves, beside what is found.
+func (p *policyPage) At(file string, line int) string {
+	return p.address("file", file, "line", strconv.Itoa(line), "of", "")
+}
+
+// PackageAt is the address of a package, beside what is found.
+func (p *policyPage) PackageAt(path string) string {
+	return p.address("package", path, "file", "", "line", "", "of", "")
+}
+
+// NextPage is the address of the next part of the outline.
+func (p *policyPage) NextPage() string { return p.address("after", p.Outline.Next) }
+
+// Here is the address of this page as what serves now makes it.
+func (p *policyPage) Here() string { return p.address() }
+
+// News is the address of the part that says whether another policy serves than when the page was made.
+func (p *policyPage) News() string { return p.address("part", "news", "since", p.Since) }
+
 // pathOf is that of the route which has the text of a file. Slashes are escaped as well, so that no name leads elsewhere.
 func pathOf(file string) string { return "/policy/files/" + url.PathEscape(file) }
 
 // fileAt is the address of a file at a line; 0: at its beginning. of is the side that it is read from.
 func fileAt(of, file string, line int) string {
-	query := url.Values{"file": {file}}
-	if of != api.SideServing {
-		query.Set("of", of)
-	}
-	if line > 0 {
-		query.Set("line", strconv.Itoa(line))
-	}
-	return api.ConsolePrefix + "policy?" + query.Encode()
+	return (&policyPage{Of: of, File: file, Line: line}).address()
 }

@@ -1,6 +1,7 @@
 package console_test
 
 import (
+	"fmt"
 	"html"
 	"net/http"
 	"net/url"
@@ -76,5 +77,89 @@ func TestAFileThatIsNotThere(t *testing.T) {
 		if status, _ := b.get("/console/policy?" + query); status != http.StatusBadRequest {
 			t.Errorf("%s: %d", query, status)
 		}
+	}
+}
+
+var outlined = map[string]string{
+	"app.rego": "package app\n\nimport data.lib\n\nallow if lib.is(input.x)\n", "lib.rego": "package lib\n\nis(x) if x\n",
+	"odd.rego": "package odd[\"<script>alert(1)</script>\"]\n\nx[\"<img src=x onerror=alert(1)>\"] := data.lib.is(1) # <script>alert(2)</script>\n",
+}
+
+func TestTheOutlineLeadsToRulesAndPackages(t *testing.T) {
+	t.Parallel()
+	b := open(t, outlined).signedIn()
+	for query, want := range map[string][]string{
+		"":                             {"3 packages", `href="/console/policy?file=app.rego&line=5">allow</a>`, "function, lib.rego:3"},
+		"q=LIB":                        {"1 package has", `href="/console/policy?file=lib.rego&line=3&q=LIB"`, `value="LIB"`},
+		"q=allow&file=lib.rego&line=3": {`<h1><code>lib.rego</code>`, `data-line="3"`, `href="/console/policy?package=data.app&q=allow">data.app</a>`, "Refers to</dt><dd>no other package"},
+		"package=data.app":             {`<h1><code>app.rego</code>`, `<a href="/console/policy?package=data.lib">data.lib</a>`},
+		"package=data.none":            {"no package of this name serves"},
+		"q=is(&in=text":                {"3 lines have", `href="/console/policy?file=app.rego&in=text&line=5&q=is%28">app.rego:5</a>`, "allow if lib.is(input.x)"},
+		"q=nothing":                    {"Nothing is found"},
+		"q=nothing&in=text":            {"0 lines have"},
+		"q=alert(1)":                   {`data.odd["<script>alert(1)</script>"]`, `>x["<img src=x onerror=alert(1)>"]</a>`},
+		"q=alert(2)&in=text":           {"1 line has", "<script>alert(2)</script>"},
+		"q=%22%3E%3Cscript%3Ealert":    {`value=""><script>alert"`},
+		"after=data.lib":               {"those behind", "data.odd"},
+	} {
+		status, page := b.get("/console/policy?" + query)
+		noMarkup(t, page)
+		text := html.UnescapeString(page)
+		for _, part := range want {
+			if status != http.StatusOK || !strings.Contains(text, part) {
+				t.Errorf("%s: %d, without %s\n%s", query, status, part, text)
+			}
+		}
+	}
+	if status, page := b.get("/console/policy?q=" + strings.Repeat("x", 300)); status != http.StatusBadRequest || !strings.Contains(page, "at most") {
+		t.Errorf("a text that is too long: %d\n%s", status, page)
+	}
+}
+
+func TestThePageSaysThatAnotherPolicyServes(t *testing.T) {
+	t.Parallel()
+	s := open(t, outlined)
+	b := s.signedIn()
+	_, page := b.get("/console/policy?file=app.rego&line=5")
+	_, news, _ := strings.Cut(html.UnescapeString(page), `hx-get="`)
+	news, _, _ = strings.Cut(news, `"`)
+	part := func() string {
+		t.Helper()
+		status, part, _ := b.do(http.MethodGet, news, nil, func(r *http.Request) { r.Header.Set("Hx-Request", "true") })
+		if status != http.StatusOK || strings.Contains(part, "<h1>") {
+			t.Fatalf("%s: %d %s", news, status, part)
+		}
+		return part
+	}
+	if text := part(); strings.Contains(text, "Another policy") {
+		t.Errorf("nothing has changed: %s", text)
+	}
+	s.write(sound)
+	b.post("/console/reload")
+	if text := part(); !strings.Contains(text, "Another policy serves now") || !strings.Contains(html.UnescapeString(text), `href="/console/policy?file=app.rego&line=5"`) {
+		t.Errorf("after an edit: %s", text)
+	}
+}
+
+// BenchmarkPolicyPage makes the page of a policy of 10,000 modules, over HTTP.
+func BenchmarkPolicyPage(b *testing.B) {
+	files := map[string]string{"lib.rego": "package lib\n\nis(x) if x == 1\n"}
+	for i := range 10_000 {
+		files[fmt.Sprintf("team%d/m%d.rego", i%100, i)] = fmt.Sprintf(
+			"package team%d.m%d\n\nimport data.lib\n\ndefault allow := false\n\nallow if {\n\tlib.is(input.x)\n\tinput.y == %d\n}\n", i%100, i, i)
+	}
+	s := open(b, files)
+	browser := s.browser()
+	if status, _ := browser.signIn(token); status != http.StatusOK {
+		b.Fatal(status)
+	}
+	for _, query := range []string{"", "file=lib.rego&line=3", "q=m77", "q=input.y&in=text", "q=nowhere&in=text"} {
+		b.Run("?"+query, func(b *testing.B) {
+			for b.Loop() {
+				if status, page := browser.get("/console/policy?" + query); status != http.StatusOK || len(page) > 200_000 {
+					b.Fatal(status, len(page))
+				}
+			}
+		})
 	}
 }

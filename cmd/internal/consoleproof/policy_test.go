@@ -128,3 +128,34 @@ func TestAnEditorIsAField(t *testing.T) {
 	p.hold(`document.querySelectorAll(".cm-editor, [data-edited] + div").length == 1`)
 	said.none(t)
 }
+
+// The author looks for a rule, opens its file at the line, and goes to who refers to its package.
+func TestAnAuthorFindsHisWay(t *testing.T) {
+	t.Parallel()
+	s := start(t, map[string]string{
+		"app.rego":  "package app\n\nimport data.lib\n\ndefault allow := false\n\nallow if {\n\tlib.is_admin(input.user)\n\tinput.size < 3\n}\n",
+		"lib.rego":  "package lib\n\nis_admin(u) if u.role == \"admin\"\n\nunused := 1\n",
+		"more.rego": "package more\n\nx := data.app.allow\n",
+	})
+	p := s.signIn()
+	said := p.complaints()
+	p.click("nav a", "Policy")
+	p.see(".outline", "3 packages")
+	p.do(chromedp.SendKeys("#q", "is_adm"), chromedp.SendKeys("#q", kb.Enter))
+	p.click(".outline a", "is_admin")
+	p.see("h1", "lib.rego")
+	p.hold(editor("#file pre", ".cm-here") + `?.innerText.startsWith("is_admin")`)
+	p.click("#file dd a", "data.app")
+	p.see("h1", "app.rego")
+	p.see("#file dl", "data.more")
+	p.do(chromedp.SetValue("#in", "text"), chromedp.SetValue("#q", "INPUT.SIZE"), chromedp.SendKeys("#q", kb.Enter))
+	p.click(".outline a", "app.rego:9")
+	p.hold(editor("#file pre", ".cm-here") + `?.innerText.includes("input.size")`)
+
+	s.write("lib.rego", "package lib\n\nis_admin(u) if u.role == \"root\"\n")
+	p.see("#news", "Another policy serves now")
+	p.click("#news a", "Show it")
+	p.hold(`!document.querySelector("#news").innerText.trim()`)
+	p.see("h1", "app.rego")
+	said.none(t)
+}

@@ -1,0 +1,71 @@
+package unit
+
+import "slices"
+
+// foundBy reports whether a reference to place can find something of the package, as [Graph.visitReached] has it.
+func (p *Package) foundBy(place Key) bool {
+	if place.Holds(p.Key) {
+		return true
+	}
+	return p.Key.Holds(place) && slices.ContainsFunc(p.Modules, func(m *Module) bool {
+		return slices.ContainsFunc(m.Rules, func(r Rule) bool { return r.Path.Overlaps(place) })
+	})
+}
+
+// RefersTo returns the other packages of which the one at key has references that can find something, sorted.
+func (g *Graph) RefersTo(key Key) []Key {
+	p, found := g.Package(key), Set{}
+	if p == nil {
+		return nil
+	}
+	for _, m := range p.Modules {
+		for _, ref := range m.Refs {
+			g.visitReached(ref, func(other Key) { found[other] = true })
+		}
+	}
+	delete(found, key)
+	return found.Sorted()
+}
+
+// ReferredBy returns for each of the packages at keys the others that refer to it, sorted: the inverse of
+// [Graph.RefersTo]. It looks at every reference of the graph once.
+func (g *Graph) ReferredBy(keys []Key) map[Key][]Key {
+	var asked []*Package
+	for _, key := range keys {
+		if p := g.Package(key); p != nil {
+			asked = append(asked, p)
+		}
+	}
+	cache := map[Key][]*Package{} // by reference: most references are to the same few libraries
+	finds := func(ref Key) []*Package {
+		found, cached := cache[ref]
+		if !cached {
+			for _, p := range asked {
+				if p.foundBy(ref) {
+					found = append(found, p)
+				}
+			}
+			cache[ref] = found
+		}
+		return found
+	}
+	by := make(map[Key]Set, len(asked))
+	for key, p := range g.packages.All() {
+		for _, m := range p.Modules {
+			for _, ref := range m.Refs {
+				for _, found := range finds(ref) {
+					if by[found.Key] == nil {
+						by[found.Key] = Set{}
+					}
+					by[found.Key][key] = true
+				}
+			}
+		}
+	}
+	all := make(map[Key][]Key, len(by))
+	for key, who := range by {
+		delete(who, key)
+		all[key] = who.Sorted()
+	}
+	return all
+}
