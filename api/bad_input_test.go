@@ -218,6 +218,7 @@ var others = map[string][]string{
 	"/status":                            nil,
 	"/policy/diff":                       {"?text=perhaps", "?with=all", "?with=replay,", "?with=", "?from=../other", "?to=/etc", "?from=HEAD", "?to=" + strings.Repeat("a", 5000), "?from=sha256:"},
 	"/policy/packages":                   {"?limit=0", "?limit=501", "?limit=x", "?limit=-1", "?limit=" + strings.Repeat("9", 5000), "?q=" + strings.Repeat("a", 5000)},
+	"/policy/coverage":                   {"?limit=0", "?limit=1001", "?missed=perhaps", "?limit=x"},
 	"/policy/search":                     {"", "?q=", "?q=a%0Ab", "?q=" + strings.Repeat("a", 5000), "?q=a&limit=0", "?q=a&limit=1001", "?q=a&limit=1e2"},
 	"/policy/files/{path...}":            {"?of=../other", "?of=/etc", "?of=HEAD", "?of=sha256:", "?of=" + strings.Repeat("a", 5000)},
 	"/alerts":                            {"?limit=0", "?limit=x", "?limit=-1"},

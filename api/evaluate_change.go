@@ -15,6 +15,9 @@ import (
 const (
 	StepReplay = "replay"
 	StepProbe  = "probe"
+
+	// StepCoverage is about the candidate alone, which is the base as well then.
+	StepCoverage = "coverage"
 )
 
 var changeSteps = []string{StepReplay, StepProbe}

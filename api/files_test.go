@@ -19,7 +19,10 @@ func answersToFiles(t *testing.T, o *openAPI) {
 		o.ask(s, question{"GET", target, "", nil}, http.StatusOK)
 	}
 	o.ask(s, question{"GET", "/policy/files/p.rego?of=..", "", nil}, http.StatusBadRequest)
-	for _, target := range []string{"/policy/packages?limit=501", "/policy/search?q=x&limit=0"} {
+	s = start(t, map[string]string{"p.rego": "package p\nx := 1"}, covering(t, nil))
+	o.ask(s, question{"GET", "/policy/coverage?missed=true", "", nil}, http.StatusOK)
+	o.ask(s, question{"GET", "/policy/coverage?file=q.rego", "", nil}, http.StatusNotFound)
+	for _, target := range []string{"/policy/coverage?limit=0", "/policy/packages?limit=501", "/policy/search?q=x&limit=0"} {
 		o.ask(s, question{"GET", target, "", nil}, http.StatusBadRequest, true)
 	}
 	o.ask(s, question{"GET", "/policy/files/q.rego", "", nil}, http.StatusNotFound)

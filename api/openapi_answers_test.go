@@ -47,6 +47,8 @@ var goodRequests = []question{
 	{"GET", "/policy/packages", "", nil},
 	{"GET", "/policy/packages?limit=1", "", nil},
 	{"GET", "/policy/search?q=package", "", nil},
+	{"GET", "/policy/coverage", "", nil},
+	{"GET", "/policy/coverage?file=p.rego", "", nil},
 	{"GET", "/policy/files/p.rego", "", nil},
 	{"POST", "/policy/replay", "", []string{clientHeader}},
 	{"GET", "/policy/history", "", nil},

@@ -22,6 +22,10 @@ func replaying(c *api.Config, _ *engine.Config) {
 			{Path: "p/x", Input: json.RawMessage(`{"n":1,"mark":"shown"}`), Result: json.RawMessage(`true`), Time: time.Unix(1, 0), DecisionID: "a"},
 			{Path: "p/x", Input: json.RawMessage(`{"n":9}`), Result: json.RawMessage(`false`), Time: time.Unix(2, 0), DecisionID: "b"},
 		}
+		if steps[0] == api.StepCoverage {
+			e.Coverage, _ = replay.Cover(ctx, candidate, recs, replay.Options{})
+			return e
+		}
 		if steps[0] != api.StepReplay {
 			return review.Evidence{Incomplete: []string{steps[0] + ": not here"}}
 		}

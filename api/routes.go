@@ -58,6 +58,7 @@ func (s *Server) table() []route {
 		{pattern: "/policy/replay", access: gate.Change, scope: gate.ScopeChange, methods: post, handle: s.replay}, // with inputs
 		{pattern: "/policy/blame", access: gate.Read, scope: gate.ScopeRead, methods: get, handle: s.blame},
 		{pattern: "/policy/packages", access: gate.Read, scope: gate.ScopeRead, methods: get, handle: s.packages},
+		{pattern: "/policy/coverage", access: gate.Read, scope: gate.ScopeRead, methods: get, handle: s.coverage},
 		{pattern: "/policy/search", access: gate.Read, scope: gate.ScopeRead, methods: get, handle: s.search},
 		{pattern: "/policy/files/{path...}", access: gate.Read, scope: gate.ScopeRead, methods: get, handle: s.file}, // and ScopeQuery for data files
 		{pattern: "/policy/history", access: gate.Read, scope: gate.ScopeRead, methods: get, handle: s.history},

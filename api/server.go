@@ -115,6 +115,7 @@ type Server struct {
 	judge   atomic.Pointer[judge.Judge] // nil: off
 
 	outlines outlines
+	covered  coverages
 }
 
 // Adjustment is the part of a [Config] that may change while the server runs.

@@ -27,6 +27,10 @@ type policyPage struct {
 	Own     *api.PolicyPackage // that the open file belongs to; nil: none that serves
 	Problem string             // why the file is not shown
 
+	Lines    bool               // it is asked which lines decisions reach
+	Coverage api.CoverageAnswer // of the open file, in the part that has it
+	NotKnown string             // why there is no coverage
+
 	Since   string // the revision that the page was made of
 	Serving string // the revision that serves; empty: not known to be another
 }
@@ -37,6 +41,7 @@ func (c *Console) policy(v *visit) error {
 	p := policyPage{
 		frame: v.frameWithEditor("Policy"), Q: query.Get("q"), InText: query.Get("in") == "text", After: query.Get("after"),
 		File: query.Get("file"), Of: cmp.Or(query.Get("of"), api.SideServing), Since: query.Get("since"),
+		Lines: query.Get("lines") == "reached",
 	}
 	if text := query.Get("line"); text != "" {
 		line, err := strconv.Atoi(text)
@@ -45,21 +50,31 @@ func (c *Console) policy(v *visit) error {
 		}
 		p.Line = line
 	}
-	looks := []func(*visit) error{p.look, p.lookAtPackage, p.open}
-	if query.Get("part") == "news" {
-		looks = looks[:0]
-		var status api.StatusAnswer
-		if err := v.get("/policy/status", nil, &status); err != nil {
-			return err
-		}
-		p.Serving = status.Revision
-	}
-	for _, look := range looks {
+	for _, look := range p.looks(query.Get("part")) {
 		if err := look(v); err != nil {
 			return err
 		}
 	}
 	return v.show("policy", &p)
+}
+
+// looks are what fills in a part of the page; "" is all of it.
+func (p *policyPage) looks(part string) []func(*visit) error {
+	switch part {
+	case "news":
+		return []func(*visit) error{p.lookAtServing}
+	case "file":
+		return []func(*visit) error{p.lookAtPackage, p.open, p.lookAtLines}
+	default:
+		return []func(*visit) error{p.look, p.lookAtPackage, p.open}
+	}
+}
+
+func (p *policyPage) lookAtServing(v *visit) error {
+	var status api.StatusAnswer
+	err := v.get("/policy/status", nil, &status)
+	p.Serving = status.Revision
+	return err
 }
 
 // look fills in the outline, or the lines that have the text.
@@ -143,57 +158,4 @@ func (p *policyPage) Way() string {
 	default:
 		return "As it was kept, " + p.Of
 	}
-}
-
-// address is this page's with the values changed; "" removes one.
-func (p *policyPage) address(values ...string) string {
-	query := url.Values{}
-	set := func(name, value string) {
-		if query.Del(name); value != "" {
-			query.Set(name, value)
-		}
-	}
-	set("q", p.Q)
-	if p.InText {
-		set("in", "text")
-	}
-	set("after", p.After)
-	set("file", p.File)
-	if p.Line > 0 {
-		set("line", strconv.Itoa(p.Line))
-	}
-	if p.Of != api.SideServing {
-		set("of", p.Of)
-	}
-	for i := 0; i < len(values); i += 2 {
-		set(values[i], values[i+1])
-	}
-	return api.ConsolePrefix + "policy?" + query.Encode()
-}
-
-// At is the address of a place in a file that serves, beside what is found.
-func (p *policyPage) At(file string, line int) string {
-	return p.address("file", file, "line", strconv.Itoa(line), "of", "")
-}
-
-// PackageAt is the address of a package, beside what is found.
-func (p *policyPage) PackageAt(path string) string {
-	return p.address("package", path, "file", "", "line", "", "of", "")
-}
-
-// NextPage is the address of the next part of the outline.
-func (p *policyPage) NextPage() string { return p.address("after", p.Outline.Next) }
-
-// Here is the address of this page as what serves now makes it.
-func (p *policyPage) Here() string { return p.address() }
-
-// News is the address of the part that says whether another policy serves than when the page was made.
-func (p *policyPage) News() string { return p.address("part", "news", "since", p.Since) }
-
-// pathOf is that of the route which has the text of a file. Slashes are escaped as well, so that no name leads elsewhere.
-func pathOf(file string) string { return "/policy/files/" + url.PathEscape(file) }
-
-// fileAt is the address of a file at a line; 0: at its beginning. of is the side that it is read from.
-func fileAt(of, file string, line int) string {
-	return (&policyPage{Of: of, File: file, Line: line}).address()
 }

@@ -163,3 +163,22 @@ func BenchmarkPolicyPage(b *testing.B) {
 		})
 	}
 }
+
+// What decisions reach comes in a part of its own, and where it cannot be had, the page says so beside the file.
+func TestThePageSaysWhyNoLinesAreMarked(t *testing.T) {
+	t.Parallel()
+	b := open(t, outlined).signedIn()
+	_, page := b.get("/console/policy?file=app.rego&line=5&lines=reached")
+	page = html.UnescapeString(page)
+	const part = "/console/policy?file=app.rego&line=5&lines=reached&part=file"
+	if !strings.Contains(page, `hx-get="`+part+`"`) || !strings.Contains(page, "are made again") {
+		t.Errorf("the part is not asked for\n%s", page)
+	}
+	status, text, _ := b.do(http.MethodGet, part, nil, func(r *http.Request) { r.Header.Set("Hx-Request", "true") })
+	if status != http.StatusOK || !strings.Contains(text, "decisions are not recorded") || strings.Contains(text, "hx-get") || !strings.Contains(text, "allow if lib.is") {
+		t.Errorf("%d\n%s", status, text)
+	}
+	if _, page := b.get("/console/policy?file=app.rego&of=disk&lines=reached"); strings.Contains(page, "recorded decision") {
+		t.Errorf("lines of the disk are marked\n%s", page)
+	}
+}

@@ -22,7 +22,7 @@ var content embed.FS
 func parsePages() (*template.Template, error) {
 	return template.New("").Funcs(template.FuncMap{
 		"short": short, "ago": ago, "when": when, "instant": instant, "plural": plural, "join": strings.Join,
-		"link": link, "caret": caret, "raw": raw, "indented": indented, "fileAt": fileAt,
+		"link": link, "caret": caret, "raw": raw, "indented": indented, "fileAt": fileAt, "stretch": stretch, "stretches": stretches,
 	}).ParseFS(content, "templates/*.html")
 }
 

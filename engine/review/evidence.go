@@ -11,6 +11,8 @@ type Evidence struct {
 	Tests  *TestRun
 	Replay *Replay
 	Probe  *Probe
+	// Coverage is of the candidate, whatever the base.
+	Coverage *Coverage
 	// Compared are the tests that came and went, which no test says that runs: nil where those of one side are not known.
 	Compared *Tests
 	// Lost is the member of Incomplete that says why recorded decisions are missing which there were: what is left of them is

@@ -1,7 +1,12 @@
 package consoleproof
 
 import (
+	"context"
 	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -157,5 +162,67 @@ func TestAnAuthorFindsHisWay(t *testing.T) {
 	p.click("#news a", "Show it")
 	p.hold(`!document.querySelector("#news").innerText.trim()`)
 	p.see("h1", "app.rego")
+	said.none(t)
+}
+
+// call sends a request over the socket of the sidecar, whose owner may do everything.
+func (s *sidecar) call(method, path, body string) string {
+	s.t.Helper()
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", filepath.Join(s.data, "sidecar.sock"))
+	}
+	transport := &http.Transport{DialContext: dial, DisableKeepAlives: true}
+	r, err := http.NewRequestWithContext(s.t.Context(), method, "http://localhost"+path, strings.NewReader(body))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", "application/json")
+	answer, err := (&http.Client{Transport: transport}).Do(r)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	text, err := io.ReadAll(answer.Body)
+	if err != nil || answer.StatusCode != http.StatusOK {
+		s.t.Fatalf("%s %s: %d %s, %v", method, path, answer.StatusCode, text, err)
+	}
+	return string(text)
+}
+
+// Lines that no recorded decision reached are marked, until a decision reaches them; a condition that an index excludes was reached.
+func TestLinesThatNoDecisionReachedAreMarked(t *testing.T) {
+	t.Parallel()
+	s := start(t, map[string]string{"app.rego": "package app\n\nallow if {\n\tinput.role == \"admin\"\n\tinput.size < 3\n}\n"})
+	p := s.signIn()
+	said := p.complaints()
+	decide := func(input string, seen int) {
+		s.call(http.MethodPost, "/v1/data/app/allow", `{"input":`+input+`}`)
+		if !testutil.Eventually(func() bool {
+			return strings.Contains(s.call(http.MethodGet, "/policy/recordings", ""), fmt.Sprintf(`"seen":%d`, seen))
+		}) {
+			t.Fatal("the decision is never recorded")
+		}
+	}
+	marked := func(kind string) string {
+		return `[...document.querySelector("#file pre").nextElementSibling.shadowRoot.querySelectorAll(".cm-line")].flatMap((l, i) => l.classList.contains("cm-` + kind + `") ? [i + 1] : []).join()`
+	}
+	decide(`{"role": "guest"}`, 1)
+	p.click("nav a", "Policy")
+	p.click(".outline summary", "data.app")
+	p.click(".outline a", "allow")
+	p.click("#file a", "Lines that no recorded decision reached")
+	p.see("#file", "1 of 1 recorded decision made again")
+	p.hold(marked("missed") + ` == "5" && ` + marked("covered") + ` == "3,4"`)
+	p.see("#file", "Rules that were tried and gave no value: 3")
+	p.hold(editor("#file pre", ".cm-signs .missed") + `?.textContent == "✗"`)
+
+	// What is new is made again for what serves then.
+	s.write("app.rego", "package app\n\nallow if {\n\tinput.role == \"guest\"\n\tinput.size < 3\n}\n")
+	p.see("#news", "Another policy serves now")
+	decide(`{"role": "guest", "size": 1}`, 2)
+	p.click("#news a", "Show it")
+	p.see("#file", "2 of 2 recorded decisions made again")
+	p.see("#file", "Every line was reached")
+	p.hold(marked("missed") + ` == ""`)
 	said.none(t)
 }

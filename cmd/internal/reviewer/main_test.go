@@ -47,7 +47,7 @@ const patience = 30 * time.Second
 // package p in it, they are those of the program.
 func steps() []reviewer.Step {
 	var all []reviewer.Step
-	for _, name := range []string{reviewer.Tests, reviewer.Replay, reviewer.Probe} {
+	for _, name := range []string{reviewer.Tests, reviewer.Replay, reviewer.Probe, reviewer.Coverage} {
 		all = append(all, reviewer.Step{Name: name, Run: func(ctx context.Context, w *reviewer.Work, e *review.Evidence) error {
 			if i := slices.IndexFunc(reviewer.Steps(), func(s reviewer.Step) bool { return s.Name == name }); i >= 0 && !w.Candidate.HasPackage(engine.Path{"p"}) {
 				return reviewer.Steps()[i].Run(ctx, w, e)

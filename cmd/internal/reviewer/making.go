@@ -23,6 +23,7 @@ func Steps() []Step {
 		{Name: Tests, Run: runTests, Small: func(w *Work, alone bool) bool { return alone && len(w.Tests.Files()) <= smallTests }},
 		{Name: Replay, Run: runReplay, Small: func(w *Work, alone bool) bool { return alone || len(reached(w, 0, smallReplay+1)) <= smallReplay }},
 		{Name: Probe, Run: runProbe},
+		{Name: Coverage, Run: runCoverage, Small: func(w *Work, alone bool) bool { return alone || len(w.Records) <= smallReplay }},
 	}
 }
 
@@ -127,6 +128,19 @@ func runProbe(ctx context.Context, w *Work, e *review.Evidence) error {
 		e.Incomplete = append(e.Incomplete, fmt.Sprintf("%s: the time was over after %d inputs", Probe, found.Inputs))
 	}
 	return nil
+}
+
+// coverTime bounds the coverage, for reviews of changes wait for it: ten thousand records took one second.
+const coverTime = 5 * time.Second
+
+func runCoverage(ctx context.Context, w *Work, e *review.Evidence) error {
+	o := replay.Options{Share: w.Share, Budget: coverTime}
+	if deadline, ok := ctx.Deadline(); ok {
+		o.Budget = min(o.Budget, time.Until(deadline))
+	}
+	c, err := replay.Cover(ctx, w.Candidate, w.Records, o)
+	e.Coverage = c
+	return err
 }
 
 // late is what a step says whose time was over before it had anything; nil if it was not.

@@ -91,6 +91,10 @@ func TestTheProgramsStepsAreMade(t *testing.T) {
 				if e.Replay.Replayed != n || e.Replay.Flips[review.AllowToDeny] != n/4 || e.Replay.Confidence != review.ConfidenceExact {
 					t.Errorf("replay %+v", e.Replay)
 				}
+				e = r.Review(ctx, candidate.g, candidate.g, reviewer.Ask{Steps: []string{reviewer.Coverage}, Records: decisions(n)})
+				if c := e.Coverage; c == nil || len(e.Incomplete) > 0 || c.Evaluated != n || len(c.Files) != 2 || len(c.Files[0].Reached) != 2 || len(c.Files[1].Missed) != 1 {
+					t.Errorf("coverage %+v; %q", c, e.Incomplete)
+				}
 			})
 		}
 	}

@@ -183,6 +183,9 @@ func with(all, one review.Evidence) review.Evidence {
 	if one.Probe != nil {
 		all.Probe = one.Probe
 	}
+	if one.Coverage != nil {
+		all.Coverage = one.Coverage
+	}
 	all.Incomplete = append(all.Incomplete, one.Incomplete...)
 	return all
 }

@@ -15,6 +15,8 @@ const (
 	Tests  = "tests"
 	Replay = "replay"
 	Probe  = "probe"
+	// Coverage is about the candidate alone: what recorded decisions reach of it.
+	Coverage = "coverage"
 )
 
 // Ask says what a review is made of.

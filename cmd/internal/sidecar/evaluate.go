@@ -35,7 +35,8 @@ func (s *Sidecar) newEvaluator() *evaluator {
 func (v *evaluator) evaluate(ctx context.Context, base, candidate *engine.Generation, steps []string) review.Evidence {
 	ask := reviewing.Ask{Steps: slices.Clone(steps)}
 	var incomplete []string
-	if slices.Contains(steps, api.StepReplay) {
+	ofRecords := func(name string) bool { return name == api.StepReplay || name == api.StepCoverage }
+	if i := slices.IndexFunc(steps, ofRecords); i >= 0 {
 		why := ""
 		if v.records == nil {
 			why = "decisions are not recorded"
@@ -43,12 +44,12 @@ func (v *evaluator) evaluate(ctx context.Context, base, candidate *engine.Genera
 			why = err.Error()
 		} else {
 			if ask.Records = kept; lost != "" {
-				incomplete = append(incomplete, api.StepReplay+": "+lost)
+				incomplete = append(incomplete, steps[i]+": "+lost)
 			}
 		}
 		if why != "" {
-			incomplete = append(incomplete, api.StepReplay+": "+why)
-			ask.Steps = slices.DeleteFunc(ask.Steps, func(name string) bool { return name == api.StepReplay })
+			incomplete = append(incomplete, steps[i]+": "+why)
+			ask.Steps = slices.DeleteFunc(ask.Steps, ofRecords)
 		}
 	}
 	e := v.process.Review(ctx, base, candidate, ask)

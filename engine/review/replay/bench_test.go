@@ -86,3 +86,19 @@ func processorTime(b *testing.B) time.Duration {
 	}
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
+
+// BenchmarkCover evaluates 10,000 records of 1,000 tenants with every clause.
+func BenchmarkCover(b *testing.B) {
+	const tenants, decisions = 1000, 10_000
+	g := load(b, corpus.Tenants(tenants), nil)
+	random := rand.New(rand.NewPCG(1, 2))
+	var recs []records.Record
+	for i := range decisions {
+		recs = append(recs, decide(b, g, fmt.Sprintf("tenants/t%d/%s", i%tenants, []string{"allow", "reasons"}[i/tenants%2]), request(random, i%tenants))...)
+	}
+	begun := processorTime(b)
+	for b.Loop() {
+		b.ReportMetric(float64(cover(b, g, recs, replay.Options{}).Evaluated), "evaluated")
+	}
+	b.ReportMetric(float64((processorTime(b)-begun).Microseconds())/1000/float64(b.N), "cpu-ms")
+}
