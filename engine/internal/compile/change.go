@@ -1,6 +1,7 @@
 package compile
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"maps"
@@ -37,7 +38,11 @@ func Build(ctx context.Context, previous *Policy, e Edit, all func() []*unit.Mod
 		c = initialChange(e)
 	case previous.whyWhole == "":
 		c = newChange(previous, e)
+	case previous.whyWhole == replacedRules:
+		e.Added = all() // nothing of a policy with such types is kept
+		c = initialChange(e)
 	}
+	why := ""
 	if c != nil {
 		// Asking about the changed packages is enough. Every reason of WhyWhole is one package alone, or a pair
 		// of which one lies below a rule of the other; the previous policy had no such package and no such pair,
@@ -45,13 +50,24 @@ func Build(ctx context.Context, previous *Policy, e Edit, all func() []*unit.Mod
 		// about references, hidden packages, it looks for in the whole graph, and only if there are any.
 		if c.graphs.after.WhyWhole(c.changed) == "" {
 			// A reason may also come to light in a compiled package; then the splice is not used.
-			if next, err := c.applyOrExplain(ctx); err != nil || next.whyWhole == "" {
+			next, err := c.applyOrExplain(ctx)
+			switch {
+			case doesNotFit(err) && len(c.graphs.after.Replaced()) > 0:
+				why = replacedRules
+			case errors.Is(err, errDoesNotFit): // no error can be found: one compiler has to say what it is
+			case err != nil || next.whyWhole == "":
 				return next, err
 			}
 		}
 	}
-	return CompileWhole(ctx, all(), e.Data, e.Missing)
+	return compileWhole(ctx, all(), e.Data, e.Missing, why)
 }
+
+// replacedRules is why a policy that compiles as a whole may not compile package by package, and then the next edit must be
+// compiled as a whole too. OPA's type checker takes the value of a rule that a with replaces anywhere for one of any type where
+// it is an empty collection. A compiler that has that rule, and not the package with the with, cannot know.
+// The other types are the same, so that a policy that does compile package by package means the same as a whole.
+const replacedRules = "a rule that a with replaces may have a value of another type"
 
 // change is an edit of a policy while it is compiled. Several goroutines compile for it; of its fields they
 // write recent alone.
@@ -94,14 +110,19 @@ func changeOf(e Edit, before *Policy, g graphs) *change {
 // errDoesNotFit means that packages do not compile, or conflict with the data.
 var errDoesNotFit = errors.New("the change does not compile")
 
-// applyOrExplain makes the next policy, or lists everything that is wrong as [ast.Errors].
+func doesNotFit(err error) bool {
+	return errors.As(err, new(ast.Errors)) || errors.Is(err, errDoesNotFit)
+}
+
+// applyOrExplain makes the next policy, or lists everything that is wrong as [ast.Errors]. The error is errDoesNotFit where
+// packages do not compile by themselves and do so together: see [replacedRules].
 func (c *change) applyOrExplain(ctx context.Context) (*Policy, error) {
 	if len(c.Missing) > 0 { // nothing can serve, so only the errors are wanted
 		return c.before, c.explain(ctx)
 	}
 	next, err := c.apply(ctx)
 	if errors.Is(err, errDoesNotFit) {
-		return c.before, c.explain(ctx)
+		return nil, cmp.Or(c.explain(ctx), errDoesNotFit)
 	}
 	return next, err
 }

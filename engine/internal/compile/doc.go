@@ -37,7 +37,8 @@
 //     is gone refer to a place whose signature changed. New data is compared with the whole rule tree.
 //  7. If it cannot be shown that splicing is safe (see [unit.Graph.WhyWhole] and [Policy.WhyWhole]),
 //     [CompileWhole] compiles everything as one. Few policies need it: their rules or packages have unusual
-//     names, or one below data.system is read together with all of data.
+//     names, or one below data.system is read together with all of data, or one compiles only because of a with
+//     that it does not refer to.
 //
 // # Example
 //

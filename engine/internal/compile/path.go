@@ -1,6 +1,8 @@
 package compile
 
 import (
+	"slices"
+
 	"defenseclaw/engine/internal/dialect"
 	"defenseclaw/engine/internal/unit"
 
@@ -35,7 +37,7 @@ func (p *Policy) CheckPath(ref ast.Ref) error {
 	if !found || at.tpe == nil || selects(at.tpe, tail) {
 		return nil
 	}
-	return compileQuery(compilerWithType(at), ref) // for the words of OPA's error
+	return compileQuery(compilerWithType(at, p.isReplaced(ref)), ref) // for the words of OPA's error
 }
 
 // checkByClosure is CheckPath where one place has the types of several rules: only the type checker joins
@@ -52,16 +54,31 @@ func compileQuery(compiler *ast.Compiler, ref ast.Ref) error {
 	return err
 }
 
-// compilerWithType makes a compiler that has one rule, of the type of e. The error about a path is then OPA's
-// own, word for word, though the policy's compiler has no types of rules (see [Policy.Compiler]).
-func compilerWithType(e export) *ast.Compiler {
+// isReplaced reports whether a with replaces a rule on the way to ref: see [replacedRules].
+func (p *Policy) isReplaced(ref ast.Ref) bool {
+	key := unit.PathKey(ref)
+	return slices.ContainsFunc(p.replaced(), func(place unit.Key) bool { return place.Overlaps(key) })
+}
+
+// compilerWithType makes a compiler that has one rule, of the type of e, and if replaced, another that replaces it. The error
+// about a path is then OPA's own, word for word, though the policy's compiler has no types of rules (see [Policy.Compiler]).
+func compilerWithType(e export, replaced bool) *ast.Compiler {
 	value := ast.VarTerm("$value") // no module can have this name
 	rule := &ast.Rule{
 		Head: ast.RefHead(ast.Ref{ast.VarTerm(dialect.NameOf(e.ref[len(e.ref)-1]))}, value),
 		Body: ast.NewBody(ast.NewExpr([]*ast.Term{ast.RefTerm(ast.VarTerm("type_at_place")), value})),
 	}
 	module := &ast.Module{Package: &ast.Package{Path: e.ref[:len(e.ref)-1]}, Rules: []*ast.Rule{rule}}
-	rule.Module = module
+	if _, isFunction := e.tpe.(*types.Function); replaced && !isFunction {
+		with := &ast.With{Target: ast.NewTerm(e.ref), Value: ast.NewTerm(ast.InputRootRef)}
+		module.Rules = append(module.Rules, &ast.Rule{
+			Head: ast.RefHead(ast.Ref{ast.VarTerm("$replaces")}, ast.BooleanTerm(true)),
+			Body: ast.NewBody(&ast.Expr{Terms: ast.BooleanTerm(true), With: []*ast.With{with}}),
+		})
+	}
+	for _, rule := range module.Rules {
+		rule.Module = module
+	}
 	compiler := dialect.NewCompiler().WithBuiltins(map[string]*ast.Builtin{ //nolint:staticcheck // capabilities would replace OPA's own builtins
 		"type_at_place": {Name: "type_at_place", Decl: types.NewFunction(nil, e.tpe)},
 	})

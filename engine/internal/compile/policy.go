@@ -3,6 +3,7 @@ package compile
 import (
 	"cmp"
 	"slices"
+	"sync"
 
 	"defenseclaw/engine/internal/dialect"
 	"defenseclaw/engine/internal/unit"
@@ -22,6 +23,9 @@ type Policy struct {
 	// an author goes on with the files that he just edited. Other modules are parsed again when needed.
 	// After a compilation as a whole it holds all, since the next edit compiles all.
 	recent map[string]*ast.Module
+
+	// replaced are the places whose rules some with replaces. The graph is only searched for them if somebody asks.
+	replaced func() []unit.Key
 
 	// whole is why nothing can be spliced into this policy; "" when it can.
 	whyWhole string
@@ -97,21 +101,20 @@ func (p *Policy) WithoutSyntax() *Policy {
 func emptyPolicy() *Policy {
 	empty := dialect.NewCompiler()
 	empty.Compile(nil)
-	return &Policy{compiler: dialect.Seal(empty), graph: unit.New(nil), packages: &unit.Table[compiledPackage]{}}
+	return &Policy{compiler: dialect.Seal(empty), graph: unit.New(nil), replaced: func() []unit.Key { return nil }, packages: &unit.Table[compiledPackage]{}}
 }
 
-// newPolicy makes the policy of a compiler that compiled all modules.
-func newPolicy(compiler *ast.Compiler, graph *unit.Graph) *Policy {
+// newPolicy makes the policy of a compiler that compiled all modules. whyWhole is why it had to; "" where only the modules
+// can tell.
+func newPolicy(compiler *ast.Compiler, graph *unit.Graph, whyWhole string) *Policy {
 	packages := make(map[unit.Key]*compiledPackage, len(graph.Keys()))
 	for _, key := range graph.Keys() {
 		packages[key] = packageOf(compiler, graph.Package(key))
 	}
 	// Both reasons to compile as a whole, for the edits that follow: names in the source, which the graph
 	// tells, and what only a compiled package tells. Build never asks about unchanged packages again.
-	p := &Policy{graph: graph, packages: (&unit.Table[compiledPackage]{}).With(packages)}
-	if p.whyWhole = graph.WhyWhole(unit.SetOf(graph.Keys()...)); p.whyWhole == "" {
-		p.whyWhole = firstWhyWhole(p.packages)
-	}
+	p := &Policy{graph: graph, replaced: sync.OnceValue(graph.Replaced), packages: (&unit.Table[compiledPackage]{}).With(packages)}
+	p.whyWhole = cmp.Or(whyWhole, graph.WhyWhole(unit.SetOf(graph.Keys()...)), firstWhyWhole(p.packages))
 	p.compiler = dialect.Seal(compiler)
 	if p.whyWhole == "" {
 		// What a spliced policy has: CheckPath answers alike after any history of edits.

@@ -2,6 +2,7 @@ package compile
 
 import (
 	"slices"
+	"sync"
 
 	"defenseclaw/engine/internal/dialect"
 	"defenseclaw/engine/internal/unit"
@@ -20,7 +21,7 @@ type recompiled struct {
 // splice returns the policy in which s.packages replace those of p. It shares everything else with p, which
 // stays as it was: decisions by p go on meanwhile (invariant 1).
 func (p *Policy) splice(s *recompiled) *Policy {
-	next := &Policy{graph: s.graph, packages: p.packages.With(s.packages)}
+	next := &Policy{graph: s.graph, replaced: sync.OnceValue(s.graph.Replaced), packages: p.packages.With(s.packages)}
 	indexesChanged, functionsChanged := false, false
 	// Only the spliced packages are asked. Those of p were when they were spliced, or by newPolicy.
 	for key, after := range s.packages {

@@ -16,6 +16,11 @@ import (
 // (invariant 7); the differential tests of package engine compare the two. Errors that what is missing explains
 // are left out. The error is [ast.Errors] or ctx's.
 func CompileWhole(ctx context.Context, all []*unit.Module, data *store.Store, missing []Missing) (*Policy, error) {
+	return compileWhole(ctx, all, data, missing, "")
+}
+
+// compileWhole is CompileWhole with why the next edit has to be compiled as a whole too; "" where only the modules can tell.
+func compileWhole(ctx context.Context, all []*unit.Module, data *store.Store, missing []Missing, why string) (*Policy, error) {
 	modules := make(map[string]*ast.Module, len(all))
 	for _, m := range all {
 		modules[m.File] = m.Syntax.Module()
@@ -24,7 +29,7 @@ func CompileWhole(ctx context.Context, all []*unit.Module, data *store.Store, mi
 	if err != nil {
 		return nil, err
 	}
-	next := newPolicy(compiler, unit.New(all))
+	next := newPolicy(compiler, unit.New(all), why)
 	next.recent = modules
 	return next, nil
 }

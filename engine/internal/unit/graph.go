@@ -106,6 +106,17 @@ func (p *Package) any(is func(*Module) bool) bool {
 	return p != nil && slices.ContainsFunc(p.Modules, is)
 }
 
+// Replaced are the places of which a with of some module replaces the rules, sorted, each once. It looks at every module.
+func (g *Graph) Replaced() (places []Key) {
+	for _, p := range g.packages.All() {
+		for _, m := range p.Modules {
+			places = append(places, m.Replaced...)
+		}
+	}
+	slices.Sort(places)
+	return slices.Compact(places)
+}
+
 func readsChain(m *Module) bool           { return m.ReadsChain }
 func describesSubpackages(m *Module) bool { return m.DescribesSubpackages }
 

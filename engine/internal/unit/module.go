@@ -82,6 +82,8 @@ type Module struct {
 	Rules   []Rule
 	Refs    []Key // what it may refer to under data, sorted, each once, without names of its own package
 
+	Replaced []Key // where a with of it may replace rules, of its own package too; each can be there more than once
+
 	Builtins []string // that it calls, or puts in the place of a function by with: sorted, each once, without operators
 
 	ReadsChain           bool // it calls rego.metadata.chain, which reads the metadata of packages above it
@@ -172,6 +174,7 @@ func (m *Module) scanRefs(parsed *ast.Module) {
 		switch x := x.(type) {
 		case *ast.With:
 			m.Replaces = true
+			m.addReplaced(x, imports)
 			m.addBuiltin(x.Value)
 		case *ast.Expr:
 			if terms, ok := x.Terms.([]*ast.Term); ok && len(terms) > 0 {
@@ -210,6 +213,25 @@ func (m *Module) scanRefs(parsed *ast.Module) {
 	slices.Sort(m.Builtins)
 }
 
+// addReplaced adds the place that a with replaces, unless that is the input. A builtin counts as a rule of its own package
+// that has the same name: a place too many, and never too few.
+func (m *Module) addReplaced(with *ast.With, imports map[ast.Var]Key) {
+	ref, ok := with.Target.Value.(ast.Ref)
+	if !ok {
+		ref = ast.Ref{with.Target}
+	}
+	head, ok := ref[0].Value.(ast.Var)
+	if !ok || head == inputVar {
+		return
+	}
+	base, imported := imports[head]
+	if !imported && head != dataVar {
+		base = m.Package + Key(string(head)+endMark)
+	}
+	tail, _ := KeyOf(ref[1:])
+	m.Replaced = append(m.Replaced, base+tail)
+}
+
 // addBuiltin adds the builtin that an operator names, if it names one. The name is OPA's own string, which takes no memory
 // for each module. A local function of that name counts as the builtin that it hides: a name too many, and never too few.
 func (m *Module) addBuiltin(operator *ast.Term) {
@@ -229,6 +251,7 @@ func (m *Module) addBuiltin(operator *ast.Term) {
 }
 
 var (
+	inputVar = ast.InputRootDocument.Value.(ast.Var)        //nolint:errcheck,forcetypeassert // OPA's constant
 	dataVar  = ast.DefaultRootDocument.Value.(ast.Var)      //nolint:errcheck,forcetypeassert // OPA's constant
 	chainRef = ast.MustParseRef(ast.RegoMetadataChain.Name) // rego.metadata.chain
 )
