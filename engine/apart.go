@@ -36,6 +36,17 @@ func (g *Generation) Apart(ctx context.Context, path Path, input ast.Value, trac
 	})
 }
 
+// Abandonable runs f, which works on the generation apart from decisions, such as to explain one. A panic of it is an error
+// for which [IsCrash] is true. It returns at ctx's end even where f does not, since a builtin may be at work that cannot be
+// interrupted: then the error wraps [ErrDecisionTimeout], nothing that f writes may be read, and f goes on until it ends.
+// end is called when f has ended.
+func (g *Generation) Abandonable(ctx context.Context, doing string, end func(), f func(context.Context) error) error {
+	_, err := abandonable(ctx, g.evaluator.AwaitsAbandoned(), doing, end, func(ctx context.Context) (struct{}, error) {
+		return struct{}{}, f(ctx)
+	})
+	return err
+}
+
 // IsCrash reports whether err is, or wraps, a crash that was contained: a fault of the program, not of the policy.
 func IsCrash(err error) bool { return errors.As(err, new(*contain.Error)) }
 

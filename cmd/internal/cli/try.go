@@ -9,6 +9,7 @@ import (
 	"defenseclaw/cmd/internal/explain"
 	"defenseclaw/cmd/internal/report"
 	"defenseclaw/engine"
+	engineexplain "defenseclaw/engine/explain"
 
 	"github.com/urfave/cli/v2"
 )
@@ -41,7 +42,7 @@ func try(c *cli.Context) error {
 	if c.NArg() != 1 {
 		return errors.New("expected one path after the flags, for example b/allow")
 	}
-	path, err := explain.ParsePath(c.Args().First())
+	path, err := engineexplain.ParsePath(c.Args().First())
 	if err != nil {
 		return err
 	}

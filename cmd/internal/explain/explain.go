@@ -1,5 +1,5 @@
-// Package explain evaluates one document of a policy and says why it has its value. Most callers need
-// [Evaluate] and [Answer.Write].
+// Package explain reads what a command is to explain, and prints the explanation that package engine/explain makes. Most
+// callers need [Evaluate] and [Answer.Write].
 package explain
 
 import (
@@ -15,10 +15,7 @@ import (
 	"defenseclaw/cmd/internal/report"
 	"defenseclaw/cmd/internal/terminal"
 	"defenseclaw/engine"
-
-	"github.com/open-policy-agent/opa/v1/ast"
-	"github.com/open-policy-agent/opa/v1/cover"
-	"github.com/open-policy-agent/opa/v1/topdown"
+	"defenseclaw/engine/explain"
 )
 
 // Options say how [Evaluate] evaluates, and what it returns in addition to the result.
@@ -38,6 +35,7 @@ type Answer struct {
 	Result      any              `json:"result,omitempty"`
 	Explanation []string         `json:"explanation,omitempty"`
 	NotCovered  map[string][]int `json:"not_covered,omitempty"` // lines by file, of the files that were reached
+	Incomplete  string           `json:"incomplete,omitempty"`  // why there is more to explain
 	Tiers       *Tiers           `json:"tiers,omitempty"`
 }
 
@@ -45,66 +43,61 @@ type Answer struct {
 // rule nor data exists at path.
 func Evaluate(ctx context.Context, g *engine.Generation, path engine.Path, input json.RawMessage, options Options) (Answer, error) {
 	answer := Answer{Path: path.String()}
-	var value ast.Value
-	if input != nil {
-		var err error
-		if value, err = ast.ValueFromReader(strings.NewReader(string(input))); err != nil {
-			return answer, fmt.Errorf("the input: %w", err)
-		}
+	found, err := explain.Evaluate(ctx, g, path, input, explain.Options{
+		Explain: options.Explain, Coverage: options.Coverage, Strict: options.Strict, At: options.At,
+	})
+	if err == nil {
+		err = found.Failed
 	}
-	o := engine.Observation{Lenient: !options.Strict, At: options.At}
-	if options.Explain || options.Coverage {
-		o.Tracer, o.EveryRule = topdown.NewBufferTracer(), options.Explain
-	}
-	result, err := g.Observe(ctx, path, value, o)
 	if err != nil {
 		return answer, err
 	}
-	if answer.Defined = result != nil; answer.Defined {
-		if answer.Result, err = ast.JSON(result); err != nil {
-			return answer, err
-		}
-	}
-	if !answer.Defined && !g.HasRules(path) {
-		return answer, fmt.Errorf("neither a rule nor data exists at %s", path)
+	if answer.Defined = found.Defined; answer.Defined {
+		answer.Result = found.Result
 	}
 	if options.Explain {
-		answer.Explanation = explainTrace(*o.Tracer, value)
+		answer.Explanation = lines(found)
 	}
 	if options.Coverage {
-		answer.NotCovered = notCovered(g, *o.Tracer)
+		answer.NotCovered = notCovered(found)
 	}
+	answer.Incomplete = found.Incomplete
 	if options.Tiers {
-		answer.Tiers, err = compareTiers(ctx, g, path, value, !options.Strict)
+		answer.Tiers, err = compareTiers(ctx, g, path, input, !options.Strict)
 	}
 	return answer, err
 }
 
-// notCovered returns the lines that the trace did not reach, of the files that it reached.
-func notCovered(g *engine.Generation, trace []*topdown.Event) map[string][]int {
-	coverage, modules := cover.New(), map[string]*ast.Module{}
-	for _, e := range trace {
-		coverage.TraceEvent(*e)
-	}
-	for _, f := range g.Files() {
-		if m := g.Module(f.Path); m != nil {
-			modules[f.Path] = m
-		}
-	}
-	found := map[string][]int{}
-	for name, f := range coverage.Report(modules).Files {
-		if f.CoveredLines == 0 {
-			continue
-		}
-		lines := []int{}
-		for _, r := range f.NotCovered {
-			for row := r.Start.Row; row <= r.End.Row; row++ {
-				lines = append(lines, row)
+// lines are the reasons, one a line.
+func lines(found explain.Answer) (lines []string) {
+	for _, r := range found.Reasons {
+		line := fmt.Sprintf("%-8s %s: %s", r.Kind, terminal.Sprintf("%s:%d", r.File, r.Line), r.Text)
+		var values []string
+		for _, v := range r.Values {
+			if v.Text == "" {
+				values = append(values, v.Name+" is undefined")
+			} else {
+				values = append(values, v.Name+" = "+v.Text)
 			}
 		}
-		found[name] = lines
+		if len(values) > 0 {
+			line += "   (" + strings.Join(values, ", ") + ")"
+		}
+		lines = append(lines, line)
 	}
-	return found
+	if found.MoreReasons {
+		lines = append(lines, "… and more")
+	}
+	return lines
+}
+
+// notCovered are the lines that the decision did not evaluate, of the files that it reached.
+func notCovered(found explain.Answer) map[string][]int {
+	all := map[string][]int{}
+	for name, l := range found.Lines {
+		all[name] = slices.Sorted(slices.Values(slices.Concat(l.Skipped, l.Missed)))
+	}
+	return all
 }
 
 // Write prints the answer for people.
@@ -131,6 +124,9 @@ func (a Answer) Write(w io.Writer) error {
 		} else {
 			terminal.Fprintf(w, "%s: every line was reached\n", name)
 		}
+	}
+	if a.Incomplete != "" {
+		terminal.Fprintf(w, "%s\n", a.Incomplete)
 	}
 	if a.Tiers != nil {
 		a.Tiers.write(w)

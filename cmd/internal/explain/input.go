@@ -7,15 +7,8 @@ import (
 	"os"
 	"strings"
 
-	"defenseclaw/engine"
-
 	"golang.org/x/term"
 )
-
-// ParsePath parses the path of a document as people write it: b/allow, b.allow or data.b.allow.
-func ParsePath(text string) (engine.Path, error) {
-	return engine.ParsePath(strings.ReplaceAll(strings.TrimPrefix(text, "data."), ".", "/"))
-}
 
 // ReadInput reads the JSON of file, or of stdin when file is empty and stdin is not a terminal. It returns
 // nil when stdin is a terminal or has no text.

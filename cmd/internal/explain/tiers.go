@@ -2,6 +2,7 @@ package explain
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"time"
@@ -26,8 +27,15 @@ type Tiers struct {
 	ByOPA     string `json:"by_opa,omitempty"`
 }
 
-func compareTiers(ctx context.Context, g *engine.Generation, path engine.Path, input ast.Value, lenient bool) (*Tiers, error) {
-	s, err := g.SideBySide(ctx, path, input, lenient)
+func compareTiers(ctx context.Context, g *engine.Generation, path engine.Path, input json.RawMessage, lenient bool) (*Tiers, error) {
+	var value ast.Value
+	if input != nil {
+		var err error
+		if value, err = engine.ParseJSON(input); err != nil {
+			return nil, fmt.Errorf("the input: %w", err)
+		}
+	}
+	s, err := g.SideBySide(ctx, path, value, lenient)
 	if err != nil {
 		return nil, err
 	}
