@@ -201,6 +201,8 @@ var takers = []taker{
 	{route: "/policy/resume", good: `{"reason":"r"}`, headers: clientHeaders, wrong: map[string]string{"reason": `1`, "to": `"1"`}},
 	{route: "/policy/approve", good: `{"digest":"sha256:0123456789"}`, headers: clientHeaders, status: http.StatusNotFound, required: []string{"digest"}, wrong: map[string]string{"digest": `1`, "reason": `[]`}},
 	{route: "/policy/reject", good: `{"digest":"sha256:0123456789"}`, headers: clientHeaders, status: http.StatusNotFound, required: []string{"digest"}, wrong: map[string]string{"digest": `1`, "reason": `[]`}},
+	{route: "/policy/try", good: `{"path":"p/x","input":{"x":1},"at":"serving","explain":true,"coverage":true,"source":true,"time":"2026-01-02T03:04:05Z"}`, headers: clientHeaders,
+		required: []string{"path"}, wrong: map[string]string{"path": `7`, "at": `"../x"`, "explain": `"yes"`, "coverage": `1`, "source": `[]`, "time": `"soon"`}},
 	{route: "/policy/confirm", good: `{"revision":""}`, headers: clientHeaders, status: http.StatusConflict, wrong: map[string]string{"reason": `1`, "revision": `[]`}},
 }
 

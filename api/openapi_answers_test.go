@@ -54,6 +54,8 @@ var goodRequests = []question{
 	{"GET", "/policy/history", "", nil},
 	{"GET", "/policy/blame?path=data.p.x", "", nil},
 	{"GET", "/policy/history/1", "", nil},
+	{"GET", "/policy/try?q=x", "", nil},
+	{"POST", "/policy/try", `{"path":"p/x","input":{"x":1},"explain":true,"coverage":true,"source":true,"time":"2026-01-02T03:04:05Z"}`, []string{clientHeader}},
 	{"GET", "/policy/recordings", "", nil},
 	{"GET", "/policy/recordings/events", "", nil},
 	{"DELETE", "/policy/recordings", "", []string{clientHeader}},
@@ -120,7 +122,7 @@ func TestEveryAnswerIsAsOpenAPISays(t *testing.T) {
 		t.Cleanup(func() { openapi3filter.UnregisterBodyDecoder(kind) })
 	}
 	for name, look := range map[string]func(*testing.T, *openAPI){
-		"good requests": answersToGoodRequests, "bad requests": answersToBadRequests, "OPA": answersOfOPA, "reloads": answersToReloads, "diffs": answersToDiffs, "files": answersToFiles, "replays": answersToReplays, "reviews": answersToReviews, "orders": answersToOrders,
+		"good requests": answersToGoodRequests, "bad requests": answersToBadRequests, "OPA": answersOfOPA, "reloads": answersToReloads, "diffs": answersToDiffs, "tries": answersToTries, "files": answersToFiles, "replays": answersToReplays, "reviews": answersToReviews, "orders": answersToOrders,
 		"challenge": answersToTheChallenge, "events": answersOfEvents, "nothing serves": answersWhileNothingServes, "gates": answersOfGates, "system.authz": answersOfThePolicy, "rate": answersToFloods,
 	} {
 		t.Run(name, func(t *testing.T) { look(t, o) })

@@ -34,6 +34,7 @@ var (
 	post    = []string{http.MethodPost}
 	change  = []string{http.MethodPost, http.MethodDelete}
 	patch   = []string{http.MethodGet, http.MethodHead, http.MethodPatch}
+	reading = []string{http.MethodGet, http.MethodHead, http.MethodPost}
 	forget  = []string{http.MethodGet, http.MethodHead, http.MethodDelete}
 )
 
@@ -56,6 +57,7 @@ func (s *Server) table() []route {
 		{pattern: "/policy/review", access: gate.Read, scope: gate.ScopeRead, methods: get, handle: s.review},
 		{pattern: "/policy/diff", access: gate.Read, scope: gate.ScopeRead, methods: get, handle: s.diff},
 		{pattern: "/policy/replay", access: gate.Change, scope: gate.ScopeChange, methods: post, handle: s.replay}, // with inputs
+		{pattern: "/policy/try", access: gate.Change, scope: gate.ScopeRead, writing: gate.ScopeRead | gate.ScopeQuery, methods: reading, handle: s.answerTry},
 		{pattern: "/policy/blame", access: gate.Read, scope: gate.ScopeRead, methods: get, handle: s.blame},
 		{pattern: "/policy/packages", access: gate.Read, scope: gate.ScopeRead, methods: get, handle: s.packages},
 		{pattern: "/policy/coverage", access: gate.Read, scope: gate.ScopeRead, methods: get, handle: s.coverage},

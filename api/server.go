@@ -113,6 +113,7 @@ type Server struct {
 	handler http.Handler
 	leaving atomic.Bool
 	judge   atomic.Pointer[judge.Judge] // nil: off
+	tries   chan struct{}               // one for each that runs
 
 	outlines outlines
 	covered  coverages
