@@ -70,6 +70,8 @@ func (c *Console) Mount(inside api.Inside) http.Handler {
 		"GET timeline":  c.timeline,
 		"GET compare":   c.compare,
 		"GET policy":    c.policy,
+		"GET try":       c.try,
+		"POST try":      c.try,
 		"POST order":    c.order,
 	} {
 		at(pattern, c.signedIn(show))

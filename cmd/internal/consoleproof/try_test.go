@@ -1,0 +1,72 @@
+package consoleproof
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
+)
+
+const rolePolicy = `package roles
+
+default allow := false
+
+allow if {
+	input.role == "admin"
+	input.size < 10
+}
+`
+
+// write puts a text into the editor of a field, as fingers do.
+func (p *page) write(field, text string) {
+	p.t.Helper()
+	p.hold(editor(field, ".cm-content"))
+	p.evaluate(editor(field, ".cm-content") + ".focus()")
+	p.do(chromedp.KeyEvent(text))
+	p.hold(`document.querySelector("` + field + `").value.includes(` + "`" + text + "`" + `)`)
+}
+
+func TestTry(t *testing.T) {
+	s := start(t, map[string]string{"roles.rego": rolePolicy})
+	p := s.signIn()
+	said := p.complaints()
+	p.click("nav a", "Try")
+	p.see("h1", "Try")
+	p.click("section a", "roles/allow")
+	p.hold(`document.querySelector("#path").value === "roles/allow"`)
+
+	// A condition that fails, with its value and its place.
+	p.write("#input", `{"role":"admin","size":30}`)
+	p.click("#go", "Try")
+	p.see(".result", "false")
+	p.see("tr.failed", "input.size < 10")
+	p.see("tr.failed", "= 30")
+	p.see("tr.failed", "roles.rego:7")
+	p.hold(editor(`pre[data-editor="rego"]`, ".cm-covered"))
+	p.hold(editor(`pre[data-editor="rego"]`, ".cm-missed"))
+
+	// The file changes on disk: what it would say stands beside what serves.
+	p.evaluate(`document.querySelector("#beside").value = "disk"`)
+	s.run("policy", "hold", "--reason", "a look before it serves")
+	s.write("roles.rego", strings.Replace(rolePolicy, "10", "50", 1))
+	p.click("#go", "Try")
+	p.see(".answer:nth-child(1) .result", "false")
+	p.see(".answer:nth-child(2) .result", "true")
+	p.see("section", "The two policies answer differently")
+	p.see(".answer:nth-child(2) tr.fired", "allow if {")
+
+	// The place of a condition is open on the page Policy.
+	p.click("tr.failed a", "roles.rego:7")
+	p.see("h1", "roles.rego")
+	said.none(t)
+}
+
+func TestTryFindsDocumentsAsOneTypes(t *testing.T) {
+	s := start(t, map[string]string{"roles.rego": rolePolicy, "other.rego": "package other\n\nx := 1\n"})
+	p := s.signIn()
+	p.click("nav a", "Try")
+	p.hold(`document.querySelectorAll("#documents option").length > 2`)
+	p.do(chromedp.Focus("#path"), chromedp.KeyEvent("oth"+kb.End))
+	p.hold(`[...document.querySelectorAll("#documents option")].every(o => o.value.startsWith("other")) && document.querySelectorAll("#documents option").length === 2`)
+}
