@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"defenseclaw/engine"
+	"defenseclaw/engine/internal/turns"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 )
@@ -138,6 +139,7 @@ func (e *evaluation) observe(ctx context.Context, t *trace, everyRule bool) (inc
 	defer cancel()
 	bounded, t.end = context.WithCancelCause(bounded)
 	defer t.end(nil)
+	t.turns = turns.With(bounded)
 	t.left = cmp.Or(e.options.MaxSteps, DefaultMaxSteps)
 	_, err := e.g.Observe(bounded, e.path, e.input, engine.Observation{
 		Lenient: !e.options.Strict, At: e.options.At, Steps: t, EveryRule: everyRule,

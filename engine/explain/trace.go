@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"defenseclaw/engine"
+	"defenseclaw/engine/internal/turns"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/topdown"
@@ -16,6 +17,9 @@ const (
 	MaxReasons = 200
 	maxOfPlace = 20
 )
+
+// stepsOfATurn is how many steps pass before another look at whether decisions should have the processor.
+const stepsOfATurn = 64
 
 // Kind is what became of a rule or a condition.
 type Kind string
@@ -62,6 +66,7 @@ type trace struct {
 	g     *engine.Generation
 	input ast.Value
 	end   context.CancelCauseFunc // of the evaluation
+	turns context.Context         //nolint:containedctx // whose turns it works in; a tracer is handed none
 	left  int                     // steps; below 0: it was ended
 
 	reached map[place]bool
@@ -88,6 +93,9 @@ func (t *trace) TraceEvent(e topdown.Event) {
 	if t.left--; t.left < 0 {
 		t.end(errSteps)
 		return
+	}
+	if t.left%stepsOfATurn == 0 {
+		_ = turns.Next(t.turns) // the evaluation itself ends with its context
 	}
 	switch node := e.Node.(type) {
 	case *ast.Rule:
