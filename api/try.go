@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"runtime"
 	"strconv"
 	"sync"
 	"time"
@@ -21,7 +22,6 @@ const SideCandidate = "candidate"
 
 // Bounds of tries. Decisions go on meanwhile: a try takes no slot of theirs, and one more waits for its turn.
 const (
-	triesAtOnce    = 2
 	tryPatience    = 2 * time.Second // for a turn
 	tryGrace       = time.Second     // beyond its evaluations, each of which has the timeout of a decision
 	maxTrySource   = 1 << 20
@@ -29,6 +29,9 @@ const (
 	maxListed      = 500
 	tryEvaluations = 4 // at most; see package explain
 )
+
+// triesAtOnce is one, and two where there are four processors or more: half of them stay with decisions.
+var triesAtOnce = max(1, min(2, runtime.GOMAXPROCS(0)/2))
 
 // answerTry is POST /policy/try, which evaluates one document and says why it has its value, and GET /policy/try, which lists
 // what there is to try. Neither is a decision: nothing is logged or recorded of it.
