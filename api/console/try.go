@@ -24,6 +24,7 @@ type tryPage struct {
 	At     string
 	Beside string // another side, whose answer is shown beside; empty: none
 	Record string // the recorded decision that path and input are of
+	Masked bool   // something of it is not what was asked
 
 	Documents api.DocumentsAnswer
 	Sides     []trySide
@@ -80,15 +81,16 @@ func messageOf(err error) string {
 // take reads a recorded decision, and reports whether it can be tried.
 func (p *tryPage) take(v *visit) bool {
 	var record struct {
-		Path  string          `json:"path"`
-		Input json.RawMessage `json:"input"`
-		Time  time.Time       `json:"time"`
+		Path   string          `json:"path"`
+		Input  json.RawMessage `json:"input"`
+		Time   time.Time       `json:"time"`
+		Masked bool            `json:"masked"`
 	}
 	if err := v.get("/policy/recordings/decisions/"+url.PathEscape(p.Record), nil, &record); err != nil {
 		p.Problem = "the recorded decision " + strconv.Quote(p.Record) + ": " + messageOf(err)
 		return false
 	}
-	p.Path = cmp.Or(p.Path, record.Path)
+	p.Path, p.Masked = cmp.Or(p.Path, record.Path), record.Masked
 	if p.Input = ""; len(record.Input) > 0 {
 		p.Input = indented(record.Input)
 	}
