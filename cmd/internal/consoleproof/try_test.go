@@ -5,7 +5,6 @@ import (
 	"testing"
 
 	"github.com/chromedp/chromedp"
-	"github.com/chromedp/chromedp/kb"
 )
 
 const rolePolicy = `package roles
@@ -66,7 +65,8 @@ func TestTryFindsDocumentsAsOneTypes(t *testing.T) {
 	s := start(t, map[string]string{"roles.rego": rolePolicy, "other.rego": "package other\n\nx := 1\n"})
 	p := s.signIn()
 	p.click("nav a", "Try")
-	p.hold(`document.querySelectorAll("#documents option").length > 2`)
-	p.do(chromedp.Focus("#path"), chromedp.KeyEvent("oth"+kb.End))
+	p.hold(`document.readyState === "complete" && window.htmx && document.querySelectorAll("#documents option").length > 2`)
+	p.do(chromedp.Focus("#path"), chromedp.KeyEvent("oth"))
+	p.hold(`document.querySelector("#path").value === "oth"`)
 	p.hold(`[...document.querySelectorAll("#documents option")].every(o => o.value.startsWith("other")) && document.querySelectorAll("#documents option").length === 2`)
 }
