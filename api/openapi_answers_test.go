@@ -58,6 +58,8 @@ var goodRequests = []question{
 	{"POST", "/policy/try", `{"path":"p/x","input":{"x":1},"explain":true,"coverage":true,"source":true,"time":"2026-01-02T03:04:05Z"}`, []string{clientHeader}},
 	{"GET", "/policy/recordings", "", nil},
 	{"GET", "/policy/recordings/events", "", nil},
+	{"GET", "/policy/recordings/decisions?path=&outcome=defined&text=x&limit=5", "", nil},
+	{"GET", "/policy/recordings/decisions/none", "", nil},
 	{"DELETE", "/policy/recordings", "", []string{clientHeader}},
 	{"POST", "/policy/lists/block", listed, []string{clientHeader}},
 	{"GET", "/policy/lists", "", nil},
@@ -123,6 +125,7 @@ func TestEveryAnswerIsAsOpenAPISays(t *testing.T) {
 	}
 	for name, look := range map[string]func(*testing.T, *openAPI){
 		"good requests": answersToGoodRequests, "bad requests": answersToBadRequests, "OPA": answersOfOPA, "reloads": answersToReloads, "diffs": answersToDiffs, "tries": answersToTries, "files": answersToFiles, "replays": answersToReplays, "reviews": answersToReviews, "orders": answersToOrders,
+		"recordings": answersToRecordings,
 		"challenge": answersToTheChallenge, "events": answersOfEvents, "nothing serves": answersWhileNothingServes, "gates": answersOfGates, "system.authz": answersOfThePolicy, "rate": answersToFloods,
 	} {
 		t.Run(name, func(t *testing.T) { look(t, o) })
@@ -178,6 +181,9 @@ func answersToGoodRequests(t *testing.T, o *openAPI) {
 		}
 		if q.target == "/policy/review" { // nothing is
 			status = http.StatusServiceUnavailable
+		}
+		if strings.HasPrefix(q.target, "/policy/recordings/decisions/none") { // there is none
+			status = http.StatusNotFound
 		}
 		if q.target == "/policy/approve" || q.target == "/policy/reject" { // nothing is held
 			status = http.StatusNotFound

@@ -117,6 +117,8 @@ type Server struct {
 
 	outlines outlines
 	covered  coverages
+	outcomes outcomesOf
+	readings readings
 }
 
 // Adjustment is the part of a [Config] that may change while the server runs.

@@ -214,6 +214,16 @@ func (r *Recorder) Snapshot(ctx context.Context) (records.Snapshot, error) {
 	return r.store.Snapshot(), nil
 }
 
+// Held is what is held, in no order, as clean as what Snapshot returns: it may leave the memory. No record is copied.
+func (r *Recorder) Held(ctx context.Context) ([]records.Held, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err := r.clean(ctx); err != nil {
+		return nil, err
+	}
+	return r.store.Held(), nil
+}
+
 // Counts is [Recorder.Snapshot] without the records.
 func (r *Recorder) Counts() records.Snapshot {
 	r.mu.Lock()

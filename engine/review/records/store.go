@@ -36,7 +36,7 @@ type Store struct {
 // stratum is what is kept of one kind of decision. The newest is the last of its records.
 type stratum struct {
 	path    string
-	records []Record
+	records []*Record // replaced, never changed: they are handed out
 	bytes   int
 	seen    float64 // decisions
 	others  float64 // decisions without the newest's
@@ -70,9 +70,9 @@ func (s *Store) Add(r Record) bool {
 	st.latest = s.clock
 	st.seen += r.weight()
 	if st.records == nil {
-		s.put(st, r)
+		s.put(st, &r)
 	} else {
-		s.replaceNewest(st, r)
+		s.replaceNewest(st, &r)
 	}
 	if s.records > s.bounds.Records || s.bytes > s.bounds.Bytes {
 		s.shrink()
@@ -80,7 +80,7 @@ func (s *Store) Add(r Record) bool {
 	return true
 }
 
-func (s *Store) put(st *stratum, r Record) {
+func (s *Store) put(st *stratum, r *Record) {
 	st.records = append(st.records, r)
 	s.account(st, 1, r.Bytes())
 }
@@ -91,7 +91,7 @@ func (s *Store) account(st *stratum, records, bytes int) {
 
 // replaceNewest makes r the newest, and has the one before it compete with the others: of weight w in W, it takes the place
 // of one of k with a chance of k times w/W, which makes every decision as likely.
-func (s *Store) replaceNewest(st *stratum, r Record) {
+func (s *Store) replaceNewest(st *stratum, r *Record) {
 	last := len(st.records) - 1
 	before := st.records[last]
 	st.others += before.weight()
@@ -236,9 +236,29 @@ func (s *Store) Snapshot() Snapshot {
 			if at < 0 {
 				continue
 			}
-			r := st.records[at]
-			r.Weight = st.seen / float64(len(st.records))
+			r := *st.records[at]
+			r.Weight = st.weightOfEach()
 			all.Records = append(all.Records, r)
+		}
+	}
+	return all
+}
+
+// weightOfEach is how many decisions each of the records stands for.
+func (st *stratum) weightOfEach() float64 { return st.seen / float64(len(st.records)) }
+
+// Held is one of the records of a [Store], which must not be changed, and the number of decisions it stands for.
+type Held struct {
+	*Record
+	Seen float64
+}
+
+// Held is all that the store holds, in no order. It copies no record, and holds afterwards what it holds now.
+func (s *Store) Held() []Held {
+	all := make([]Held, 0, s.records)
+	for _, st := range s.strata {
+		for _, r := range st.records {
+			all = append(all, Held{r, st.weightOfEach()})
 		}
 	}
 	return all
@@ -254,8 +274,8 @@ func (s *Store) Update(change func(Record) (_ Record, keep bool)) {
 		kept := st.records[:0]
 		s.account(st, -len(st.records), -st.bytes)
 		for _, r := range st.records {
-			if changed, keep := change(r); keep {
-				kept = append(kept, changed)
+			if changed, keep := change(*r); keep {
+				kept = append(kept, &changed)
 				s.account(st, 1, changed.Bytes())
 			}
 		}
