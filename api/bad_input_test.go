@@ -213,10 +213,11 @@ var others = map[string][]string{
 	"/health": nil, "/health/ready": nil, "/metrics": nil, "/policy/status": nil, "/console/codes": nil, "/policy/review": nil, "/policy/lists": nil, "/enforce/blocked": nil, "/enforce/allowed": nil, "/policy/reload": nil, "/policy/replay": nil, "/policy/events": nil,
 	"/policy/blame":   {"", "?path=", "?path=none.rego:3", "?path=data%5Bx%5D", "?path=data.", "?path=p.rego:99999999999999999999"},
 	"/policy/history": nil, "/policy/history/{ref}": nil, "/policy/recordings": nil, "/policy/recordings/events": nil,
-	"/policy/recordings/decisions":      {"?limit=0", "?limit=501", "?limit=x", "?before=yesterday", "?before=~x", "?path=%25zz", "?path=a%22b", "?outcome=maybe", "?revision=abc", "?revision=HEAD", "?revision=../x", "?colour=red", "?text=a&text=b", "?text=" + strings.Repeat("a", 5000)},
-	"/policy/recordings/decisions/{id}": nil,
-	"/audit/records":                    {"?limit=0", "?limit=x", "?limit=1e9", "?since=yesterday", "?before=-1", "?colour=red", "?action=a&action=b", "?action=" + strings.Repeat("a", 5000)},
-	"/{$}":                              nil, "/v1/policies": nil, "/v1/policies/{path...}": nil, "/v1/status": nil, "/v1/config": nil, // oracle_test.go has their answers
+	"/policy/recordings/decisions":           {"?limit=0", "?limit=501", "?limit=x", "?before=yesterday", "?before=~x", "?path=%25zz", "?path=a%22b", "?outcome=maybe", "?revision=abc", "?revision=HEAD", "?revision=../x", "?colour=red", "?text=a&text=b", "?text=" + strings.Repeat("a", 5000)},
+	"/policy/recordings/decisions/{id}/test": nil,
+	"/policy/recordings/decisions/{id}":      nil,
+	"/audit/records":                         {"?limit=0", "?limit=x", "?limit=1e9", "?since=yesterday", "?before=-1", "?colour=red", "?action=a&action=b", "?action=" + strings.Repeat("a", 5000)},
+	"/{$}":                                   nil, "/v1/policies": nil, "/v1/policies/{path...}": nil, "/v1/status": nil, "/v1/config": nil, // oracle_test.go has their answers
 	"/.well-known/authzen-configuration": nil,
 	"/health/proof":                      {"", "?nonce=00&proof=00", "?nonce=x&proof=x"},
 	"/status":                            nil,

@@ -60,6 +60,7 @@ var goodRequests = []question{
 	{"GET", "/policy/recordings/events", "", nil},
 	{"GET", "/policy/recordings/decisions?path=&outcome=defined&text=x&limit=5", "", nil},
 	{"GET", "/policy/recordings/decisions/none", "", nil},
+	{"GET", "/policy/recordings/decisions/none/test", "", nil},
 	{"DELETE", "/policy/recordings", "", []string{clientHeader}},
 	{"POST", "/policy/lists/block", listed, []string{clientHeader}},
 	{"GET", "/policy/lists", "", nil},
@@ -126,7 +127,7 @@ func TestEveryAnswerIsAsOpenAPISays(t *testing.T) {
 	for name, look := range map[string]func(*testing.T, *openAPI){
 		"good requests": answersToGoodRequests, "bad requests": answersToBadRequests, "OPA": answersOfOPA, "reloads": answersToReloads, "diffs": answersToDiffs, "tries": answersToTries, "files": answersToFiles, "replays": answersToReplays, "reviews": answersToReviews, "orders": answersToOrders,
 		"recordings": answersToRecordings,
-		"challenge": answersToTheChallenge, "events": answersOfEvents, "nothing serves": answersWhileNothingServes, "gates": answersOfGates, "system.authz": answersOfThePolicy, "rate": answersToFloods,
+		"challenge":  answersToTheChallenge, "events": answersOfEvents, "nothing serves": answersWhileNothingServes, "gates": answersOfGates, "system.authz": answersOfThePolicy, "rate": answersToFloods,
 	} {
 		t.Run(name, func(t *testing.T) { look(t, o) })
 	}

@@ -111,8 +111,9 @@ func (o *openAPI) route(t testing.TB, r *http.Request) (*routers.Route, map[stri
 		t.Fatalf("%s %s is not in openapi.yaml", r.Method, path)
 	}
 	values := map[string]string{}
-	if prefix, name, ok := strings.Cut(path, "{"); ok {
-		values[strings.TrimSuffix(name, "}")] = strings.TrimPrefix(r.URL.Path, prefix)
+	if prefix, rest, ok := strings.Cut(path, "{"); ok {
+		name, suffix, _ := strings.Cut(rest, "}")
+		values[name] = strings.TrimSuffix(strings.TrimPrefix(r.URL.Path, prefix), suffix)
 	}
 	return &routers.Route{Spec: o.doc, Path: path, PathItem: item, Method: r.Method, Operation: item.GetOperation(r.Method)}, values
 }

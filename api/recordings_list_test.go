@@ -35,7 +35,7 @@ deny contains "no" if input.user == "bob"
 
 level := input.level
 
-ratio := 1 / input.zero
+knows if input.password == "open sesame"
 
 text := input.text
 `}
@@ -204,10 +204,15 @@ func answersToRecordings(t *testing.T, o *openAPI) {
 	o.ask(s, question{"GET", "/policy/recordings/decisions?limit=1&outcome=", "", nil}, http.StatusOK)
 	for _, d := range asRecorded(t, s, api.RecordedQuery{}).Decisions {
 		o.ask(s, question{"GET", "/policy/recordings/decisions/" + d.DecisionID, "", nil}, http.StatusOK)
+		o.ask(s, question{"GET", "/policy/recordings/decisions/" + d.DecisionID + "/test", "", nil}, http.StatusOK)
 	}
 	o.ask(s, question{"GET", "/policy/recordings/decisions?outcome=deny&before=2100-01-01T00:00:00Z", "", nil}, http.StatusOK)
 	o.ask(s, question{"GET", "/policy/recordings/decisions?limit=0", "", nil}, http.StatusBadRequest, true)
 	o.ask(s, question{"GET", "/policy/recordings/decisions/none", "", nil}, http.StatusNotFound)
+	s.request("POST", "/v1/data/app/knows", `{"input":{"password":"open sesame"}}`)
+	recordingsUntil(t, s, "it is recorded", func(a api.RecordingsAnswer) bool { return a.Records == 4 })
+	masked := asRecorded(t, s, api.RecordedQuery{Path: "app/knows"}).Decisions[0].DecisionID
+	o.ask(s, question{"GET", "/policy/recordings/decisions/" + masked + "/test", "", nil}, http.StatusConflict)
 }
 
 // BenchmarkRecordedPage is a page of 50 over the whole route, of 10,000 records.

@@ -126,10 +126,12 @@ func (o *outcomesOf) of(s *Server) *review.Outcomes {
 	return made.Outcomes
 }
 
+var errNoID = errors.New("the identifier of a decision is empty")
+
 // RecordedDecision asks for one recorded decision, with its input.
 func (c *Client) RecordedDecision(ctx context.Context, id string) (answer RecordedDecision, err error) {
 	if id == "" {
-		return answer, errors.New("the identifier of a decision is empty")
+		return answer, errNoID
 	}
 	return answer, c.get(ctx, "/policy/recordings/decisions/"+url.PathEscape(id), &answer)
 }

@@ -68,7 +68,8 @@ func (s *Server) table() []route {
 		{pattern: "/policy/recordings", access: gate.Change, scope: gate.ScopeRead, writing: gate.ScopeChange, methods: forget, handle: s.answerRecordings},
 		{pattern: "/policy/recordings/events", access: gate.Read, scope: gate.ScopeChange, methods: get, handle: s.recordedEvents}, // with inputs
 		{pattern: "/policy/recordings/decisions", access: gate.Read, scope: gate.ScopeRead, methods: get, handle: s.recordedDecisions},
-		{pattern: "/policy/recordings/decisions/{id}", access: gate.Read, scope: gate.ScopeChange, methods: get, handle: s.recordedDecision}, // with its input
+		{pattern: "/policy/recordings/decisions/{id}", access: gate.Read, scope: gate.ScopeChange, methods: get, handle: s.recordedDecision},  // with its input
+		{pattern: "/policy/recordings/decisions/{id}/test", access: gate.Read, scope: gate.ScopeChange, methods: get, handle: s.recordedTest}, // the same
 		{pattern: "/policy/events", access: gate.Read, scope: gate.ScopeRead, methods: get, handle: s.events},
 		{pattern: "/policy/lists", access: gate.Read, scope: gate.ScopeRead, methods: get, handle: s.lists},
 		{pattern: "/policy/lists/{list}", access: gate.Change, scope: gate.ScopeChange, methods: change, handle: s.changeList},

@@ -6,12 +6,11 @@ import (
 	"fmt"
 	"strings"
 	"time"
-	"unicode"
 
 	"defenseclaw/engine"
 	"defenseclaw/engine/review"
+	"defenseclaw/engine/review/regotest"
 
-	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/format"
 )
 
@@ -22,12 +21,11 @@ func AsTest(ctx context.Context, from, to *engine.Generation, flips []review.Fli
 	used := map[string]int{}
 	clock := ""
 	if usesClock(from) || usesClock(to) {
-		clock = fmt.Sprintf(" with time.now_ns as %d", at.UnixNano())
+		clock = regotest.Clock(at)
 	}
 	for _, f := range flips {
-		body, err := conditionOf(ctx, from, f, at)
+		body, err := conditionOf(ctx, from, f, at, clock)
 		if err == nil {
-			body += clock
 			err = tried(ctx, from, to, body)
 		}
 		switch {
@@ -37,7 +35,7 @@ func AsTest(ctx context.Context, from, to *engine.Generation, flips []review.Fli
 			left = append(left, fmt.Sprintf("%s with %s: %v", f.Path, f.Input, err))
 			continue
 		}
-		name := testName(f.Path)
+		name := regotest.Name(f.Path)
 		used[name]++
 		fmt.Fprintf(&b, "\n# %s: %s.\ntest_%s_%d if {\n\t%s\n}\n", f.Path, said(f), name, used[name], body)
 	}
@@ -67,7 +65,7 @@ func said(f review.Flip) string {
 }
 
 // conditionOf is the expression that holds with the answer of the base.
-func conditionOf(ctx context.Context, from *engine.Generation, f review.Flip, at time.Time) (string, error) {
+func conditionOf(ctx context.Context, from *engine.Generation, f review.Flip, at time.Time, clock string) (string, error) {
 	if f.BeforeError != "" {
 		return "", fmt.Errorf("the base has no answer: %s", f.BeforeError)
 	}
@@ -80,30 +78,23 @@ func conditionOf(ctx context.Context, from *engine.Generation, f review.Flip, at
 		return "", err
 	}
 	v, err := from.Alone(timeLimit).Observe(ctx, path, input, engine.Observation{At: at})
-	switch {
-	case err != nil:
+	if err != nil {
 		return "", err
-	case v == nil:
-		return fmt.Sprintf("[v | v := %s] == [] with input as %s", path, input), nil
 	}
-	return fmt.Sprintf("%s == %s with input as %s", path, v, input), nil
+	return regotest.Condition(path, v, f.Input, clock), nil
 }
 
 // tried reports what is wrong with a test: it has to hold with the base, and not with the candidate.
 func tried(ctx context.Context, from, to *engine.Generation, body string) error {
-	parsed, err := ast.ParseBody(body)
-	if err != nil {
-		return fmt.Errorf("write it as Rego: %w", err)
-	}
 	for _, side := range []struct {
 		g    *engine.Generation
 		want bool
 	}{{from, true}, {to, false}} {
-		set, err := side.g.Alone(timeLimit).Query(ctx, parsed, nil, engine.Observation{})
+		holds, err := regotest.Holds(ctx, side.g.Alone(timeLimit), body)
 		if err != nil && side.want {
 			return err
 		}
-		if holds := err == nil && set.Allowed(); holds != side.want {
+		if err == nil && holds != side.want {
 			return errors.New("as a test it does not tell the two apart")
 		}
 	}
@@ -117,13 +108,4 @@ func usesClock(g *engine.Generation) bool {
 		}
 	}
 	return false
-}
-
-func testName(path string) string {
-	return strings.Trim(strings.Map(func(r rune) rune {
-		if r < unicode.MaxASCII && (unicode.IsLetter(r) || unicode.IsDigit(r)) {
-			return unicode.ToLower(r)
-		}
-		return '_'
-	}, path), "_")
 }

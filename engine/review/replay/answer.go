@@ -211,7 +211,7 @@ func inputOf(g *engine.Generation, p engine.Path, text json.RawMessage) (*engine
 func (r *run) again(
 	ctx context.Context, g *engine.Generation, rec *records.Record, p *path, input *engine.Input, tracer topdown.QueryTracer,
 ) (a answer) {
-	known := knownResults(rec)
+	known := rec.Known()
 	before := chances(known)
 	value, err := g.Again(ctx, p.Path, input, engine.Circumstances{
 		Time: rec.Time, ND: known, Lenient: !rec.Strict, Tracer: tracer, EveryClause: tracer != nil,
@@ -230,37 +230,6 @@ func chances(known builtins.NDBCache) (n int) {
 		}
 	}
 	return n
-}
-
-// knownResults are the results of builtins that the record has. In JSON the operands, which are the key of a result, are a
-// text: they are read as what they were.
-func knownResults(rec *records.Record) builtins.NDBCache {
-	known := builtins.NDBCache{}
-	value, err := engine.ParseJSON(rec.NDBuiltins)
-	if err != nil {
-		return known
-	}
-	all, ok := value.(ast.Object)
-	if !ok {
-		return known
-	}
-	all.Foreach(func(name, results *ast.Term) {
-		builtin, ok1 := name.Value.(ast.String)
-		of, ok2 := results.Value.(ast.Object)
-		if !ok1 || !ok2 {
-			return
-		}
-		of.Foreach(func(operands, result *ast.Term) {
-			text, ok := operands.Value.(ast.String)
-			if !ok {
-				return
-			}
-			if list, err := engine.ParseJSON([]byte(text)); err == nil {
-				known.Put(string(builtin), list, result.Value)
-			}
-		})
-	})
-	return known
 }
 
 // exampleOf is a flip as it is shown.

@@ -65,7 +65,7 @@ func (r *run) cover(ctx context.Context, rec *records.Record, all *lines) string
 	mine := newLines()
 	value, err := r.candidate.Again(ctx, p.Path, input, engine.Circumstances{
 		// A builtin that fails ends a decision that is strict, but which of the conditions came before it is chance.
-		Time: rec.Time, ND: knownResults(rec), Lenient: true, Tracer: mine, EveryClause: true,
+		Time: rec.Time, ND: rec.Known(), Lenient: true, Tracer: mine, EveryClause: true,
 	})
 	if ctx.Err() != nil {
 		return OverTime
