@@ -70,9 +70,12 @@ func (c *Console) Mount(inside api.Inside) http.Handler {
 		"GET timeline":  c.timeline,
 		"GET compare":   c.compare,
 		"GET policy":    c.policy,
+		"GET decisions": c.decisions,
 		"GET try":       c.try,
 		"POST try":      c.try,
 		"POST order":    c.order,
+
+		"GET decisions/{id}": c.decision,
 	} {
 		at(pattern, c.signedIn(show))
 	}

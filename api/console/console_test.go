@@ -42,7 +42,7 @@ type site struct {
 // other is a token beside the default one.
 const other = "another-token-for-tests"
 
-func open(t testing.TB, files map[string]string) *site {
+func open(t testing.TB, files map[string]string, change ...func(*api.Config)) *site {
 	t.Helper()
 	s := &site{t: t}
 	s.write(files)
@@ -61,12 +61,16 @@ func open(t testing.TB, files map[string]string) *site {
 	if _, err := s.engine.Reload(ctx, engine.Trigger{Kind: engine.TriggerStartup}); err != nil && !errors.As(err, &refused) {
 		t.Fatal(err)
 	}
-	server, err := api.New(api.Config{
+	cfg := api.Config{
 		Engine: s.engine, PolicyDir: "pol", Token: token, BindHost: "127.0.0.1", Console: pages, RequestsPerSecond: -1,
 		FindToken: func(d gate.Digest) (gate.Token, bool) {
 			return gate.Token{Name: "other", Scopes: gate.ScopeRead | gate.ScopeChange}, d == gate.DigestOf(other) && !s.revoked.Load()
 		},
-	})
+	}
+	for _, do := range change {
+		do(&cfg)
+	}
+	server, err := api.New(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}

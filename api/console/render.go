@@ -22,7 +22,7 @@ var content embed.FS
 func parsePages() (*template.Template, error) {
 	return template.New("").Funcs(template.FuncMap{
 		"short": short, "ago": ago, "when": when, "instant": instant, "plural": plural, "join": strings.Join,
-		"link": link, "caret": caret, "raw": raw, "indented": indented, "fileAt": fileAt, "stretch": stretch, "stretches": stretches,
+		"link": link, "caret": caret, "raw": raw, "indented": indented, "outcomeLevel": outcomeLevel, "fileAt": fileAt, "stretch": stretch, "stretches": stretches,
 	}).ParseFS(content, "templates/*.html")
 }
 
@@ -192,16 +192,19 @@ func raw(text json.RawMessage) string {
 	if len(text) == 0 {
 		return "undefined"
 	}
-	return string(text)
+	return unescaped.Replace(string(text))
 }
+
+// unescaped writes as themselves what the API escapes in JSON because of browsers: templates do that here.
+var unescaped = strings.NewReplacer(`\\`, `\\`, `\u003c`, "<", `\u003e`, ">", `\u0026`, "&")
 
 // indented is a JSON text on as many lines as it needs.
 func indented(text json.RawMessage) string {
 	var out bytes.Buffer
 	if json.Indent(&out, text, "", "  ") != nil {
-		return string(text)
+		return unescaped.Replace(string(text))
 	}
-	return out.String()
+	return unescaped.Replace(out.String())
 }
 
 func plural(n int, one, many string) string {

@@ -39,3 +39,13 @@ function count() {
 }
 count();
 setInterval(count, 1000);
+
+// A button copies the text of the element that it names.
+for (const button of document.querySelectorAll("button[data-copy]")) {
+  if (!navigator.clipboard) continue;
+  button.hidden = false;
+  button.addEventListener("click", async () => {
+    await navigator.clipboard.writeText(document.getElementById(button.dataset.copy).textContent);
+    button.textContent = "Copied";
+  });
+}
