@@ -3,6 +3,7 @@ package console
 import (
 	"cmp"
 	"errors"
+	"math"
 	"net/http"
 	"net/url"
 	"strings"
@@ -168,6 +169,11 @@ func (p *decisionPage) try(v *visit, at, name string) *tried {
 	}
 	t.At = at
 	return t
+}
+
+// StandsFor is how many decisions it stands for.
+func (p *decisionPage) StandsFor() string {
+	return plural(int(math.Round(p.Decision.Seen)), "decision", "decisions")
 }
 
 // Same reports whether a policy comes to what is on record.

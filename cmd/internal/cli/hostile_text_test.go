@@ -136,6 +136,8 @@ func runsOf(good, bad, input string) map[string][][]string {
 		"list import":              {{"--from", hostile}, {"--dry-run"}},
 		"policy record":            {{}, {"--json"}, {hostile}},
 		"policy record status":     {{}, {"--json"}, {hostile}},
+		"policy record list":       {{}, {"--json"}, {"--text", hostile}, {"--path", hostile}, {hostile}},
+		"policy record show":       {{hostile}, {"--test", hostile}, {}},
 		"policy record export":     {{}, {hostile}},
 		"policy record clear":      {{hostile}, {}},
 		"audit verify":             {{}, {"--json"}, {"--head", hostile}, {"--file", hostile}},

@@ -19,13 +19,14 @@ import (
 func recordCommand() *cli.Command {
 	asJSON := &cli.BoolFlag{Name: "json", Usage: "print JSON"}
 	return &cli.Command{
-		Name: "record", Usage: "show, export or forget the decisions that the sidecar has recorded",
+		Name: "record", Usage: "show, list, export or forget the decisions that the sidecar has recorded",
 		Flags: append(clientFlags(), asJSON), Action: recordStatus, OnUsageError: usageError, HideHelpCommand: true,
 		Subcommands: []*cli.Command{
 			{
 				Name: "status", Usage: "say how many decisions are recorded, of which paths, and what is not recorded and why",
 				Flags: append(clientFlags(), asJSON), Action: recordStatus, OnUsageError: usageError,
 			},
+			recordListCommand(), recordShowCommand(),
 			{
 				Name: "export", Usage: "print the recorded decisions, masked, in the format of OPA's decision log, one a line",
 				Flags: clientFlags(), Action: recordExport, OnUsageError: usageError,

@@ -61,7 +61,7 @@ type sidecar struct {
 	data string
 }
 
-func start(t *testing.T, files map[string]string) *sidecar {
+func start(t *testing.T, files map[string]string, flags ...string) *sidecar {
 	t.Helper()
 	if chromium() == "" {
 		t.Skip("SKIPPED: the console is not driven: there is no Chromium on this machine")
@@ -70,7 +70,8 @@ func start(t *testing.T, files map[string]string) *sidecar {
 	for name, text := range files {
 		s.write(name, text)
 	}
-	cmd := exec.CommandContext(t.Context(), program, "serve", "--policy-dir", s.dir, "--data-dir", s.data, "--api-port", "0")
+	flags = append([]string{"serve", "--policy-dir", s.dir, "--data-dir", s.data, "--api-port", "0"}, flags...)
+	cmd := exec.CommandContext(t.Context(), program, flags...)
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = testutil.Patience
 	cmd.Env = ownEnvironment()

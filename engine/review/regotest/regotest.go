@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -123,7 +122,7 @@ func write(rec *records.Record, value ast.Value, body string) (test Test, err er
 	}
 	fmt.Fprintf(&b, ".\n")
 	if rec.DecisionID != "" {
-		fmt.Fprintf(&b, "# Decision %s\n", strconv.Quote(rec.DecisionID))
+		fmt.Fprintf(&b, "# Decision %s\n", quoted(rec.DecisionID))
 	}
 	if rec.Masked {
 		test.Notes = append(test.Notes, "Something of the decision is masked: the test has the mask, and the answer is the same with it.")
@@ -150,13 +149,22 @@ const idLength = 8
 func Condition(path engine.Path, value ast.Value, input json.RawMessage, more string) string {
 	asked := reference(path)
 	if input != nil {
-		more = " with input as " + string(bytes.TrimSpace(input)) + more // JSON is Rego, too
+		more = " with input as " + inputText(input) + more
 	}
 	if value == nil {
 		return "[got | got := " + asked + "] == []" + more
 	}
 	// By itself, because OPA's compiler refuses some comparisons of a document with a value that it may well have, such as set().
 	return "got := " + asked + more + "\ngot == " + Text(value)
+}
+
+// inputText is JSON on one line, which is Rego, too.
+func inputText(input json.RawMessage) string {
+	var b bytes.Buffer
+	if json.Compact(&b, input) != nil {
+		return string(input)
+	}
+	return visible(b.String())
 }
 
 // Clock sets the time of a policy in a test.
@@ -202,7 +210,7 @@ func said(result json.RawMessage) string {
 	if len(text) > maxRunes {
 		text = append(text[:maxRunes], '…')
 	}
-	return string(text)
+	return visible(string(text))
 }
 
 // IsNoTest reports whether err says that there can be no test.

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"testing/fstest"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"defenseclaw/engine"
@@ -102,7 +103,7 @@ func record(path, input, result string) *records.Record {
 
 func TestATestOfADecisionPasses(t *testing.T) {
 	g := load(t, files)
-	hostile := "\x00\x1f\u200b\U0001f600 \"} with input as {} # \u2028 </script> {{.}} `x` \\u0000"
+	hostile := "\u202e\u2066\u0085\x7f\U000e0041\x00\x1f\u200b\U0001f600 \"} with input as {} # \u2028 </script> {{.}} `x` \\u0000"
 	quoted, err := json.Marshal(map[string]any{"k\n": hostile, "n": json.Number("12345678901234567890123"), "f": json.Number("1.50")})
 	if err != nil {
 		t.Fatal(err)
@@ -129,6 +130,9 @@ func TestATestOfADecisionPasses(t *testing.T) {
 		}
 		if !passes(t, files, test.Text) {
 			t.Errorf("%s does not pass:\n%s", r.Path, test.Text)
+		}
+		if strings.ContainsFunc(test.Text, func(r rune) bool { return !unicode.IsPrint(r) && r != '\n' && r != '\t' }) {
+			t.Errorf("something hidden in %q", test.Text)
 		}
 		if r.Masked != strings.Contains(test.Text, "masked") || r.Masked != (len(test.Notes) > 0 && strings.Contains(test.Notes[0], "masked")) {
 			t.Errorf("%q\n%s", test.Notes, test.Text)
@@ -177,6 +181,7 @@ func TestThereIsNoTestOfWhatCannotBeMadeAgain(t *testing.T) {
 func FuzzText(f *testing.F) {
 	g := load(f, files)
 	f.Add(`"plain"`)
+	f.Add("{ \"a\":\n1 }\n")
 	f.Add("{\"a\\u0000\":[1e2,\"\\ud83d\\ude00\",true,null]}")
 	f.Fuzz(func(t *testing.T, text string) {
 		if value, err := engine.ParseJSON([]byte(text)); err != nil || !utf8.ValidString(text) || len(text) > 10_000 || strings.ContainsAny(fmt.Sprint(value), "eE.") {
