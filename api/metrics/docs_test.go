@@ -74,37 +74,6 @@ func TestTheDocumentIsTheTable(t *testing.T) {
 	}
 }
 
-// Every series that an alert of the document uses is in a scrape.
-func TestAlertsUseExistingSeries(t *testing.T) {
-	b, err := os.ReadFile(document)
-	if err != nil {
-		t.Fatal(err)
-	}
-	m := create(t, Config{Routes: []string{"/policy/reload"}})
-	body, _ := scrape(t, m, "")
-	selector := regexp.MustCompile(`(defenseclaw_\w+)(?:\{(\w+)="([^"]*)"\})?`)
-	asked := 0
-	for line := range strings.Lines(string(b)) {
-		_, expr, ok := strings.Cut(line, "expr: ")
-		if !ok {
-			continue
-		}
-		for _, s := range selector.FindAllStringSubmatch(expr, -1) {
-			asked++
-			series := regexp.MustCompile(`(?m)^` + s[1] + `[{ ]`)
-			if s[2] != "" {
-				series = regexp.MustCompile(`(?m)^` + s[1] + `\{[^}]*\b` + s[2] + `="` + s[3] + `"`)
-			}
-			if !series.MatchString(body) {
-				t.Errorf("no series %s, which an alert asks for: %s", s[0], strings.TrimSpace(expr))
-			}
-		}
-	}
-	if asked < 12 {
-		t.Errorf("only %d series are asked for; are the alerts still there?", asked)
-	}
-}
-
 // Every metric that the document names is in the table, except those that it says are not offered.
 func TestTheDocumentNamesExistingMetricsOnly(t *testing.T) {
 	b, err := os.ReadFile(document)
