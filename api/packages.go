@@ -20,6 +20,10 @@ type PackagesAnswer struct {
 	Matching   int             `json:"matching"` // packages that the request asks for, on all pages
 	Packages   []PolicyPackage `json:"packages"` // of this page, by path
 	Next       string          `json:"next,omitempty"`
+
+	// Data are the data files whose names have the text, by path. Pages behind the first one have none.
+	Data     []string `json:"data_files"`
+	MoreData int      `json:"more_data_files,omitempty"`
 }
 
 // PolicyPackage is what one package of the policy declares, and who refers to whom.
@@ -112,8 +116,27 @@ func (s *Server) packages(w http.ResponseWriter, r *http.Request) error {
 	for i, refs := range g.References(page) {
 		answer.Packages = append(answer.Packages, packageOf(page[i], refs, most))
 	}
+	answer.Data, answer.MoreData = q.dataFiles(g)
 	decision.WriteJSON(w, http.StatusOK, answer)
 	return nil
+}
+
+// dataFiles are the names that an answer has.
+func (q PackagesQuery) dataFiles(g *engine.Generation) (names []string, more int) {
+	names = []string{}
+	if q.After != "" || q.Package != "" || q.File != "" {
+		return names, 0
+	}
+	for _, f := range g.Files() { // by path
+		switch {
+		case kindName(f.Kind()) != FileData || !strings.Contains(strings.ToLower(f.Path), strings.ToLower(q.Q)):
+		case len(names) == packageItems:
+			more++
+		default:
+			names = append(names, f.Path)
+		}
+	}
+	return names, more
 }
 
 func packageOf(p engine.Package, refs engine.References, most int) PolicyPackage {

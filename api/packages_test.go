@@ -60,6 +60,11 @@ func TestPackagesAreFoundByTheirNamesFilesAndRules(t *testing.T) {
 	if !reflect.DeepEqual(app, want) {
 		t.Errorf("%+v; want %+v", app, want)
 	}
+	for query, want := range map[string]string{"": "[data.json]", "q=DATA.js": "[data.json]", "q=lib": "[]", "after=data.lib": "[]", "package=data.lib": "[]"} {
+		if got := fmt.Sprint(packagesOf(t, s, query).Data); got != want {
+			t.Errorf("%s: data files %s; want %s", query, got, want)
+		}
+	}
 	if b := packagesOf(t, s, "package=data.other.teams").Packages[0]; !slices.Equal(b.RefersTo, []string{"data.teams.a"}) {
 		t.Errorf("a reference that varies: %v", b.RefersTo)
 	}

@@ -28,6 +28,7 @@ type policyPage struct {
 	Problem string             // why the file is not shown
 
 	Lines    bool               // it is asked which lines decisions reach
+	Behind   string             // without an open file: the module behind which the list of modules begins
 	Coverage api.CoverageAnswer // of the open file, in the part that has it
 	NotKnown string             // why there is no coverage
 
@@ -41,7 +42,7 @@ func (c *Console) policy(v *visit) error {
 	p := policyPage{
 		frame: v.frameWithEditor("Policy"), Q: query.Get("q"), InText: query.Get("in") == "text", After: query.Get("after"),
 		File: query.Get("file"), Of: cmp.Or(query.Get("of"), api.SideServing), Since: query.Get("since"),
-		Lines: query.Get("lines") == "reached",
+		Lines: query.Get("lines") == "reached", Behind: query.Get("behind"),
 	}
 	if text := query.Get("line"); text != "" {
 		line, err := strconv.Atoi(text)

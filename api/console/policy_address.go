@@ -27,6 +27,9 @@ func (p *policyPage) address(values ...string) string {
 	if p.Of != api.SideServing {
 		set("of", p.Of)
 	}
+	if p.File == "" {
+		set("behind", p.Behind)
+	}
 	if p.Lines {
 		set("lines", "reached")
 	}
@@ -38,12 +41,12 @@ func (p *policyPage) address(values ...string) string {
 
 // At is the address of a place in a file that serves, beside what is found.
 func (p *policyPage) At(file string, line int) string {
-	return p.address("file", file, "line", strconv.Itoa(line), "of", "")
+	return p.address("file", file, "line", strconv.Itoa(line), "of", "", "behind", "")
 }
 
 // PackageAt is the address of a package, beside what is found.
 func (p *policyPage) PackageAt(path string) string {
-	return p.address("package", path, "file", "", "line", "", "of", "")
+	return p.address("package", path, "file", "", "line", "", "of", "", "behind", "")
 }
 
 // NextPage is the address of the next part of the outline.
@@ -61,6 +64,9 @@ func (p *policyPage) WithoutLines() string { return p.address("lines", "") }
 
 // FilePart is explained at WithLines.
 func (p *policyPage) FilePart() string { return p.address("part", "file") }
+
+// NextMissed is the address of the next modules with lines that no decision reached.
+func (p *policyPage) NextMissed() string { return p.address("behind", p.Coverage.Next) }
 
 // News is the address of the part that says whether another policy serves than when the page was made.
 func (p *policyPage) News() string { return p.address("part", "news", "since", p.Since) }

@@ -13,12 +13,16 @@ func (p *policyPage) lookAtLines(v *visit) error {
 	if !p.Lines || p.Problem != "" {
 		return nil
 	}
-	err := v.get("/policy/coverage", api.CoverageQuery{File: p.File}.Values(), &p.Coverage)
+	q := api.CoverageQuery{File: p.File}
+	if p.File == "" {
+		q.Missed, q.After = true, p.Behind
+	}
+	err := v.get("/policy/coverage", q.Values(), &p.Coverage)
 	if answer := (&answerError{}); errors.As(err, &answer) {
 		p.NotKnown = answer.Message
 		return nil
 	}
-	if err == nil && (len(p.Coverage.Files) != 1 || p.Coverage.Revision != p.Open.Revision) {
+	if err == nil && p.File != "" && (len(p.Coverage.Files) != 1 || p.Coverage.Revision != p.Open.Revision) {
 		p.NotKnown = "another policy serves by now"
 	}
 	return err
@@ -31,12 +35,12 @@ func (p *policyPage) MayHaveLines() bool {
 
 // Awaits reports whether the part with the lines is to come.
 func (p *policyPage) Awaits() bool {
-	return p.Lines && p.MayHaveLines() && p.Problem == "" && p.NotKnown == "" && p.Coverage.Revision == ""
+	return p.Lines && (p.File == "" || p.MayHaveLines()) && p.Problem == "" && p.NotKnown == "" && p.Coverage.Revision == ""
 }
 
 // Marks are the lines of the open file that decisions reach; nil: that is not known.
 func (p *policyPage) Marks() *api.FileCoverage {
-	if p.NotKnown != "" || len(p.Coverage.Files) != 1 {
+	if p.NotKnown != "" || p.File == "" || len(p.Coverage.Files) != 1 {
 		return nil
 	}
 	return &p.Coverage.Files[0]

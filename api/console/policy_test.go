@@ -182,3 +182,21 @@ func TestThePageSaysWhyNoLinesAreMarked(t *testing.T) {
 		t.Errorf("lines of the disk are marked\n%s", page)
 	}
 }
+
+func TestARuleThatChangedOpensItsFile(t *testing.T) {
+	t.Parallel()
+	s := open(t, outlined)
+	b := s.signedIn()
+	s.write(map[string]string{"app.rego": "package app\n\n# more\n\nallow if input.y == \"<script>alert(1)</script>\"\n"})
+	_, page := b.get("/console/compare?from=serving&to=disk")
+	noMarkup(t, page)
+	page = html.UnescapeString(page)
+	for _, part := range []string{
+		`href="/console/policy?file=app.rego&line=5&of=disk"`, `href="/console/policy?file=lib.rego&line=3"`, `data-first="5"`, "static/editor.js",
+		"\nallow if input.y ==",
+	} {
+		if !strings.Contains(page, part) {
+			t.Errorf("there is no %s on\n%s", part, page)
+		}
+	}
+}

@@ -164,7 +164,7 @@ type comparePage struct {
 // compare shows what differs between two sides: what is written in the files, what rules mean, and what decisions come to.
 func (c *Console) compare(v *visit) error {
 	query := v.r.URL.Query()
-	p := comparePage{frame: v.frame("Compare"), From: cmp.Or(query.Get("from"), "serving"), To: cmp.Or(query.Get("to"), "disk")}
+	p := comparePage{frame: v.frameWithEditor("Compare"), From: cmp.Or(query.Get("from"), "serving"), To: cmp.Or(query.Get("to"), "disk")}
 	p.Page = "timeline"
 	ask := url.Values{"from": {p.From}, "to": {p.To}, "text": {"true"}}
 	if p.Evidence = query.Get("part") == "evidence"; p.Evidence {

@@ -1,4 +1,6 @@
-// Editors for Rego and JSON. An element with data-editor is one: a <textarea> that is edited, or a <pre> that is read.
+// Editors for Rego and JSON. An element with data-editor="rego" or "json" is one: a <textarea> that is edited, or a <pre> that
+// is read. Its name is that of its label or aria-label. data-line="2" is a line that is shown first; data-covered="1-3,7" and
+// data-missed="4" mark lines; data-first="12" is the number of the first line; with data-tabs, Tab indents.
 import { defaultKeymap, history, historyKeymap, indentWithTab } from "@codemirror/commands";
 import { json } from "@codemirror/lang-json";
 import { bracketMatching, HighlightStyle, StreamLanguage, syntaxHighlighting } from "@codemirror/language";
@@ -121,8 +123,9 @@ function nameOf(element) {
 function edit(element) {
   const written = element.tagName === "TEXTAREA";
   const language = element.dataset.editor === "json" ? json() : rego;
+  const first = Number(element.dataset.first) || 1;
   const extensions = [
-    lineNumbers(), history(), bracketMatching(), highlightSelectionMatches(), search({ top: true }), language, theme,
+    lineNumbers({ formatNumber: n => String(n + first - 1) }), history(), bracketMatching(), highlightSelectionMatches(), search({ top: true }), language, theme,
     syntaxHighlighting(style), marked(element), EditorView.lineWrapping,
     EditorView.contentAttributes.of({ "aria-label": nameOf(element) }),
     // Tab leaves the editor, as on any other field; Escape and then Tab would be known to few.
@@ -130,6 +133,7 @@ function edit(element) {
   ];
   if (!written) extensions.push(EditorState.readOnly.of(true));
   if (written) {
+    element.required = false; // nobody sees what the browser says of a field that is hidden
     extensions.push(EditorView.updateListener.of(update => {
       if (update.docChanged) element.value = update.state.doc.toString();
     }));
@@ -140,6 +144,11 @@ function edit(element) {
   const root = host.attachShadow({ mode: "open" });
   const view = new EditorView({ doc: written ? element.value : element.textContent, extensions, root, parent: root });
   element.hidden = true;
+  if (written && element.form) {
+    element.form.addEventListener("reset", () => setTimeout(() => {
+      view.dispatch({ changes: { from: 0, to: view.state.doc.length, insert: element.value } });
+    }));
+  }
   for (const label of element.labels || []) label.addEventListener("click", () => view.focus());
   const line = Number(element.dataset.line);
   if (line >= 1 && line <= view.state.doc.lines) {
@@ -151,7 +160,9 @@ function all(within) {
   const inside = "[data-editor]:not([data-edited])";
   for (const element of [...within.matches?.(inside) ? [within] : [], ...within.querySelectorAll(inside)]) {
     element.dataset.edited = "1";
-    edit(element);
+    const closed = element.closest("details:not([open])"); // there may be hundreds, and few are opened
+    if (closed) closed.addEventListener("toggle", () => edit(element), { once: true });
+    else edit(element);
   }
 }
 

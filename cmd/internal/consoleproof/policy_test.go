@@ -120,7 +120,7 @@ func TestAnEditorIsAField(t *testing.T) {
 	said := p.complaints()
 	p.click("nav a", "Policy")
 	p.see("h1", "Policy")
-	p.evaluate(`htmx.swap("#file", '<form id="f"><label for="i">The input</label><textarea id="i" name="input" data-editor="json">{}</textarea><button id="b">Go</button></form>', {swapStyle: "outerHTML"})`)
+	p.evaluate(`htmx.swap("#file", '<form id="f"><label for="i">The input</label><textarea id="i" name="input" data-editor="json" required>{}</textarea><button id="b">Go</button></form>', {swapStyle: "outerHTML"})`)
 	content := editor("#i", ".cm-content")
 	p.hold(`document.querySelector("#i").nextElementSibling.shadowRoot`)
 	p.hold(content + `.getAttribute("aria-label") == "The input"`)
@@ -130,7 +130,16 @@ func TestAnEditorIsAField(t *testing.T) {
 	p.hold(`JSON.stringify(JSON.parse(new FormData(document.querySelector("#f")).get("input"))) == "[1,2]"`)
 	p.do(chromedp.KeyEvent(kb.Tab))
 	p.hold(`document.activeElement.id == "b"`)
-	p.hold(`document.querySelectorAll(".cm-editor, [data-edited] + div").length == 1`)
+	p.evaluate(`document.querySelector("#f").reset()`)
+	p.hold(content + `.innerText == "{}" && document.querySelector("#i").value == "{}"`)
+	p.hold(`document.querySelector("#f").checkValidity()`)
+	p.hold(`document.querySelectorAll("[data-edited] + div").length == 1`)
+
+	// One in what is closed is made when it is opened.
+	p.evaluate(`htmx.swap("#f", '<details id="d"><summary>More</summary><pre data-editor="rego" data-first="12" aria-label="later">x := 1\ny := 2</pre></details>', {swapStyle: "outerHTML"})`)
+	p.hold(`document.querySelector("#d [data-edited]") && !document.querySelector("#d pre + div")`)
+	p.click("summary", "More")
+	p.hold(editor("#d pre", ".cm-lineNumbers") + `?.innerText.includes("13")`)
 	said.none(t)
 }
 
@@ -208,9 +217,10 @@ func TestLinesThatNoDecisionReachedAreMarked(t *testing.T) {
 	}
 	decide(`{"role": "guest"}`, 1)
 	p.click("nav a", "Policy")
-	p.click(".outline summary", "data.app")
-	p.click(".outline a", "allow")
 	p.click("#file a", "Lines that no recorded decision reached")
+	p.see("#file td", "5")
+	p.click("#file th a", "app.rego")
+	p.hold(editor("#file pre", ".cm-here") + `?.innerText.includes("input.size")`)
 	p.see("#file", "1 of 1 recorded decision made again")
 	p.hold(marked("missed") + ` == "5" && ` + marked("covered") + ` == "3,4"`)
 	p.see("#file", "Rules that were tried and gave no value: 3")
