@@ -56,6 +56,7 @@ var goodRequests = []question{
 	{"GET", "/policy/history/1", "", nil},
 	{"GET", "/policy/try?q=x", "", nil},
 	{"POST", "/policy/try", `{"path":"p/x","input":{"x":1},"explain":true,"coverage":true,"source":true,"time":"2026-01-02T03:04:05Z"}`, []string{clientHeader}},
+	{"GET", "/policy/activity?step=60", "", nil},
 	{"GET", "/policy/recordings", "", nil},
 	{"GET", "/policy/recordings/events", "", nil},
 	{"GET", "/policy/recordings/decisions?path=&outcome=defined&text=x&limit=5", "", nil},
@@ -258,6 +259,7 @@ func answersToBadRequests(t *testing.T, o *openAPI) {
 	o.ask(s, question{"POST", "/", `{"cut":`, nil}, http.StatusBadRequest, true)
 	o.ask(s, question{"GET", "/policy/blame?path=p/none", "", nil}, http.StatusNotFound)
 	o.ask(s, question{"GET", "/policy/blame?path=p.rego:0", "", nil}, http.StatusBadRequest)
+	o.ask(s, question{"GET", "/policy/activity?step=7", "", nil}, http.StatusBadRequest, true)
 	o.ask(s, question{"GET", "/policy/history/9", "", nil}, http.StatusNotFound)
 	o.ask(s, question{"GET", "/policy/history/" + alike, "", nil}, http.StatusConflict)
 	o.ask(s, question{"POST", "/policy/lists/grey", listed, []string{clientHeader}}, http.StatusBadRequest, true)

@@ -70,6 +70,7 @@ func (s *Server) table() []route {
 		{pattern: "/policy/recordings/decisions", access: gate.Read, scope: gate.ScopeRead, methods: get, handle: s.recordedDecisions},
 		{pattern: "/policy/recordings/decisions/{id}", access: gate.Read, scope: gate.ScopeChange, methods: get, handle: s.recordedDecision},  // with its input
 		{pattern: "/policy/recordings/decisions/{id}/test", access: gate.Read, scope: gate.ScopeChange, methods: get, handle: s.recordedTest}, // the same
+		{pattern: "/policy/activity", access: gate.Read, scope: gate.ScopeRead, methods: get, handle: s.activity},
 		{pattern: "/policy/events", access: gate.Read, scope: gate.ScopeRead, methods: get, handle: s.events},
 		{pattern: "/policy/lists", access: gate.Read, scope: gate.ScopeRead, methods: get, handle: s.lists},
 		{pattern: "/policy/lists/{list}", access: gate.Change, scope: gate.ScopeChange, methods: change, handle: s.changeList},

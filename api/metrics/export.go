@@ -53,6 +53,7 @@ func (m *Metrics) export(table []instrument) error {
 	if err != nil {
 		return fmt.Errorf("OTEL_RESOURCE_ATTRIBUTES: %w", err)
 	}
+	m.reader = scraped
 	options := []sdkmetric.Option{sdkmetric.WithReader(scraped), sdkmetric.WithResource(about)}
 
 	m.tracer = noop.NewTracerProvider().Tracer(scope)
@@ -142,11 +143,11 @@ func (l errorLog) Println(v ...any) {
 	}
 }
 
-// Run waits for ctx to end, then exports what is still pending, within five seconds, and stops the
-// exporters. Nothing is measured after that. Without exporters it only waits. Call it once. An error
+// Run keeps what [Metrics.Activity] tells until ctx ends, then exports what is still pending, within five seconds, and stops
+// the exporters. Nothing is measured after that. Call it once. An error
 // means that the last metrics could not be sent; traces that could not are reported to [Config.OnError].
 func (m *Metrics) Run(ctx context.Context) error {
-	<-ctx.Done()
+	m.activity.run(ctx)
 	return m.shutdown()
 }
 

@@ -1,10 +1,11 @@
 package metrics
 
 import (
+	"context"
 	"fmt"
 	"math"
 
-	dto "github.com/prometheus/client_model/go"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 )
 
 // Latency is how long the decisions since the start took, as the histogram has it. The zero value is of none.
@@ -17,24 +18,26 @@ type bucket struct {
 }
 
 // Latency reads the histogram. It takes about as long as a scrape, and no decision waits for it.
-func (m *Metrics) Latency() (l Latency, err error) {
-	name, err := prometheusName(m.latency.instrument)
-	if err != nil {
-		return l, err
+func (m *Metrics) Latency() (Latency, error) {
+	var all metricdata.ResourceMetrics
+	if err := m.reader.Collect(context.Background(), &all); err != nil {
+		return Latency{}, fmt.Errorf("read %s: %w", policyLatency, err)
 	}
-	families, err := m.registry.Gather()
-	if err != nil {
-		return l, fmt.Errorf("read %s: %w", name, err)
-	}
-	for _, family := range families {
-		if family.GetName() != name {
-			continue
+	return latencyIn(&all), nil
+}
+
+// latencyIn is the sum of the histogram's series.
+func latencyIn(all *metricdata.ResourceMetrics) (l Latency) {
+	for _, scoped := range all.ScopeMetrics {
+		for _, one := range scoped.Metrics {
+			if h, ok := one.Data.(metricdata.Histogram[float64]); ok && one.Name == policyLatency {
+				for _, series := range h.DataPoints {
+					l.add(series.Bounds, series.BucketCounts)
+				}
+			}
 		}
-		for _, series := range family.GetMetric() {
-			l.add(series.GetHistogram())
-		}
 	}
-	return l, nil
+	return l
 }
 
 // Since are the decisions of l without those of before.
@@ -48,13 +51,38 @@ func (l Latency) Since(before Latency) (d Latency) {
 	return d
 }
 
-// P99 is the 99th percentile in milliseconds, as near as the buckets tell: the highest bound where it is above that, 0 where
-// there was no decision.
-func (l Latency) P99() float64 {
-	if len(l.buckets) == 0 || l.buckets[len(l.buckets)-1].count == 0 {
+// plus are the decisions of both.
+func (l Latency) plus(other Latency) (sum Latency) {
+	if len(l.buckets) == 0 {
+		return other
+	}
+	for i, b := range l.buckets {
+		if i < len(other.buckets) {
+			b.count += other.buckets[i].count
+		}
+		sum.buckets = append(sum.buckets, b)
+	}
+	return sum
+}
+
+// Count is how many decisions there were.
+func (l Latency) Count() uint64 {
+	if len(l.buckets) == 0 {
 		return 0
 	}
-	rank := 0.99 * float64(l.buckets[len(l.buckets)-1].count)
+	return l.buckets[len(l.buckets)-1].count
+}
+
+// P99 is the 99th percentile; see [Latency.Percentile].
+func (l Latency) P99() float64 { return l.Percentile(0.99) }
+
+// Percentile is that below which a share of the decisions is, 0.99 for the 99th, in milliseconds, as near as the buckets tell:
+// the highest bound where it is above that, 0 where there was no decision.
+func (l Latency) Percentile(share float64) float64 {
+	if l.Count() == 0 {
+		return 0
+	}
+	rank := share * float64(l.Count())
 	low := bucket{}
 	for _, b := range l.buckets {
 		switch {
@@ -68,21 +96,18 @@ func (l Latency) P99() float64 {
 	return low.bound
 }
 
-// add adds a series. All have the same bounds.
-func (l *Latency) add(h *dto.Histogram) {
-	infinite := false
-	for i, b := range h.GetBucket() {
+// add adds a series. All have the same bounds; one more count than bounds is of what is above all.
+func (l *Latency) add(bounds []float64, counts []uint64) {
+	below := uint64(0)
+	for i, n := range counts {
 		if i == len(l.buckets) {
-			l.buckets = append(l.buckets, bucket{bound: b.GetUpperBound()})
+			bound := math.Inf(1)
+			if i < len(bounds) {
+				bound = bounds[i]
+			}
+			l.buckets = append(l.buckets, bucket{bound: bound})
 		}
-		l.buckets[i].count += b.GetCumulativeCount()
-		infinite = math.IsInf(b.GetUpperBound(), 1)
+		below += n
+		l.buckets[i].count += below
 	}
-	if infinite {
-		return
-	}
-	if i := len(h.GetBucket()); i == len(l.buckets) {
-		l.buckets = append(l.buckets, bucket{bound: math.Inf(1)})
-	}
-	l.buckets[len(l.buckets)-1].count += h.GetSampleCount()
 }

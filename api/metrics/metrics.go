@@ -67,6 +67,8 @@ type Metrics struct {
 	reloads  atomic.Pointer[lastReload]
 	registry *prometheus.Registry
 	gatherer prometheus.Gatherer
+	reader   sdkmetric.Reader // of the scrapes
+	activity *activity
 
 	meters  *sdkmetric.MeterProvider
 	spans   *sdktrace.TracerProvider // nil unless traces are exported
@@ -116,6 +118,7 @@ func New(cfg Config) (*Metrics, error) {
 		return nil, errors.Join(err, m.shutdown())
 	}
 	m.evaluations, m.latency = m.vecs[policyEvaluations], m.vecs[policyLatency]
+	m.activity = newActivity(m.reader, m.evaluations, time.Now())
 	return m, nil
 }
 

@@ -96,8 +96,16 @@ func (s *Sidecar) countReport(ctx context.Context, r engine.Report) error {
 		s.metrics.ReloadDone(ctx, done)
 	}
 	s.metrics.TraceReload(ctx, done)
+	if status, changed := marked[r.Result]; changed {
+		s.metrics.MarkReload(metrics.Mark{
+			At: r.StartedAt.Add(r.Duration), Status: status, Trigger: done.Trigger, Generation: done.Generation, Revision: done.Revision,
+		})
+	}
 	return nil
 }
+
+// marked are the results of attempts that GET /policy/activity shows, as an answer to POST /policy/reload names them.
+var marked = map[engine.Result]string{engine.Success: "reloaded", engine.Held: "held", engine.Failed: "failed"}
 
 // recordReport appends the attempt to the audit log.
 func (s *Sidecar) recordReport(ctx context.Context, r engine.Report) error {
