@@ -23,12 +23,9 @@ type Console struct {
 	sessions *sessions
 	pages    *template.Template
 	inside   api.Inside
-	room     chan struct{} // one for each page that is being made
-}
 
-// pagesAtOnce bounds how many pages are made at the same time. Most of the work of one is that of the API, which decisions
-// compete with.
-const pagesAtOnce = 4
+	made, work, streams room
+}
 
 // New makes a console.
 func New(cfg Config) (*Console, error) {
@@ -39,7 +36,8 @@ func New(cfg Config) (*Console, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Console{cfg: cfg, sessions: newSessions(cfg.Now), pages: pages, room: make(chan struct{}, pagesAtOnce)}, nil
+	return &Console{cfg: cfg, sessions: newSessions(cfg.Now), pages: pages,
+		made: make(room, pagesAtOnce), work: make(room, workAtOnce), streams: make(room, streamsAtOnce)}, nil
 }
 
 // NewCode makes a code that signs one browser in as the caller, once.

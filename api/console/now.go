@@ -28,6 +28,7 @@ type nowPage struct {
 	Status   api.StatusAnswer
 	Orders   []offer
 	Parts    []part
+	Activity hour
 }
 
 // part is one of the things that a sidecar consists of.
@@ -40,6 +41,14 @@ type part struct {
 // now shows what serves, and whether all is well.
 func (c *Console) now(v *visit) error {
 	p := nowPage{frame: v.frame("Now")}
+	p.Plots = true
+	if v.r.URL.Query().Get("part") == "activity" {
+		var err error
+		if p.Activity, err = v.activity(); err != nil {
+			return err
+		}
+		return v.show("now", p)
+	}
 	if err := v.get("/policy/status", nil, &p.Status); err != nil {
 		return err
 	}
@@ -49,6 +58,12 @@ func (c *Console) now(v *visit) error {
 	for _, one := range p.Parts {
 		if one.Level == wrong && p.Level == well {
 			p.Level, p.Headline = look, p.Headline+" "+one.Name+" needs a look."
+		}
+	}
+	if v.r.URL.Query().Get("part") == "" {
+		var err error
+		if p.Activity, err = v.activity(); err != nil {
+			return err
 		}
 	}
 	return v.show("now", p)
@@ -239,6 +254,11 @@ func (c *Console) reload(v *visit) error {
 
 // events passes the stream of events on, as long as the session lasts.
 func (c *Console) events(v *visit) error {
+	if !c.streams.tryToEnter() {
+		v.w.Header().Set("Retry-After", "30")
+		return &answerError{Path: "events", Status: http.StatusServiceUnavailable, Message: "too many pages are open that change by themselves: load this one again to see what is new"}
+	}
+	defer c.streams.leave()
 	r, err := v.request(http.MethodGet, "/policy/events", nil)
 	if err != nil {
 		return err

@@ -17,7 +17,7 @@ func (p *policyPage) lookAtLines(v *visit) error {
 	if p.File == "" {
 		q.Missed, q.After = true, p.Behind
 	}
-	err := v.get("/policy/coverage", q.Values(), &p.Coverage)
+	err := v.getLong("/policy/coverage", q.Values(), &p.Coverage)
 	if answer := (&answerError{}); errors.As(err, &answer) {
 		p.NotKnown = answer.Message
 		return nil

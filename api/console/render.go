@@ -35,6 +35,7 @@ type frame struct {
 	Who     string
 	Version string
 	Editor  bool // it has elements with data-editor, which a script turns into editors
+	Plots   bool // it has elements with data-plot, which a script turns into plots
 }
 
 // navigation is a link to one of the pages.

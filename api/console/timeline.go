@@ -171,7 +171,11 @@ func (c *Console) compare(v *visit) error {
 		ask.Set("with", "replay,probe")
 		ask.Set("text", "false")
 	}
-	err := v.get("/policy/diff", ask, &p.Review)
+	read := v.get
+	if p.Evidence {
+		read = v.getLong
+	}
+	err := read("/policy/diff", ask, &p.Review)
 	if answer := (&answerError{}); errors.As(err, &answer) {
 		p.Problem = answer.Message
 	} else if err != nil {

@@ -2,7 +2,6 @@ package console
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -53,10 +52,15 @@ func (v *visit) post(path string, body, into any) (status int, err error) {
 }
 
 func (v *visit) call(method, path string, body, into any) (status int, err error) {
-	if err := v.console.enterRoom(v.r.Context()); err != nil {
+	return v.callIn(v.console.made, method, path, body, into)
+}
+
+// callIn waits for a place in a room, and calls the API.
+func (v *visit) callIn(place room, method, path string, body, into any) (status int, err error) {
+	if err := place.enter(v.r.Context()); err != nil {
 		return 0, err
 	}
-	defer v.console.leaveRoom()
+	defer place.leave()
 	r, err := v.request(method, path, body)
 	if err != nil {
 		return 0, err
@@ -100,18 +104,6 @@ func (v *visit) request(method, path string, body any) (*http.Request, error) {
 	r.Header.Set(api.HeaderRequestID, v.w.Header().Get(api.HeaderRequestID))
 	return r, nil
 }
-
-// enterRoom waits until few enough pages are being made.
-func (c *Console) enterRoom(ctx context.Context) error {
-	select {
-	case c.room <- struct{}{}:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-func (c *Console) leaveRoom() { <-c.room }
 
 // memory keeps an answer.
 type memory struct {

@@ -13,7 +13,7 @@ function plot(element) {
   const reloads = (element.dataset.reloads || "").split(",").filter(Boolean).map(text => new Date(text) / 1000);
   const axis = { stroke: color("--quiet"), grid: { stroke: color("--line"), width: 1 }, ticks: { stroke: color("--line") } };
   const chart = new uPlot({
-    width: element.clientWidth, height: 180, cursor: { drag: { x: false, y: false } },
+    width: element.clientWidth, height: 180, tzDate: seconds => uPlot.tzDate(new Date(seconds * 1000), "Etc/UTC"), cursor: { drag: { x: false, y: false } },
     series: [{}, ...heads.map((label, i) => ({ label, stroke: color(lines[i % lines.length]), width: 2, dash: i ? [6, 3 + i] : undefined }))],
     axes: [axis, { ...axis, size: 60 }],
     hooks: {
