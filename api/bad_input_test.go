@@ -218,7 +218,7 @@ var others = map[string][]string{
 	"/policy/recordings/decisions/{id}":      nil,
 	"/audit/records":                         {"?limit=0", "?limit=x", "?limit=1e9", "?since=yesterday", "?before=-1", "?colour=red", "?action=a&action=b", "?action=" + strings.Repeat("a", 5000)},
 	"/{$}":                                   nil, "/v1/policies": nil, "/v1/policies/{path...}": nil, "/v1/status": nil, "/v1/config": nil, // oracle_test.go has their answers
-	"/policy/activity":                   {"?step=0", "?step=", "?step=7", "?step=-10", "?step=700", "?step=3600", "?step=1m", "?step=99999999999999999999", "?step=50"},
+	"/policy/activity":                   {"?step=0", "?step=", "?step=7", "?step=-10", "?step=700", "?step=3600", "?step=1m", "?step=99999999999999999999", "?step=70"},
 	"/.well-known/authzen-configuration": nil,
 	"/health/proof":                      {"", "?nonce=00&proof=00", "?nonce=x&proof=x"},
 	"/status":                            nil,
