@@ -198,13 +198,18 @@ func (e *Engine) loadAndCheck(ctx context.Context, trigger Trigger, l *loader, p
 	if closer, ok := src.(io.Closer); ok {
 		defer closer.Close() //nolint:errcheck // it was only read
 	}
+	meant := removals(src)
+	meant.All = meant.All || trigger.AcceptRemovals
+	if meant.some() && l.lastRefusal.takenAway() {
+		l.lastRefusal = nil // it may be meant now
+	}
 	candidate, err := l.load(ctx, src, previous)
 	if err != nil || candidate == previous {
 		return candidate, err
 	}
 	l.phase(phaseCheck)
-	if previous != nil && !trigger.AcceptRemovals {
-		if wrong := e.cfg.Keep.check(previous, candidate); len(wrong) > 0 {
+	if previous != nil && !meant.All {
+		if wrong := e.cfg.Keep.check(previous, candidate, meant, nil); len(wrong) > 0 {
 			return nil, &Refused{Stage: StageCheck, Diagnostics: wrong, revision: candidate.revision}
 		}
 	}

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"io/fs"
 	"slices"
 
 	"defenseclaw/engine/diagnostic"
@@ -18,9 +19,64 @@ type Keep struct {
 
 const acceptHint = "put it back, or accept that it is gone: policy reload --accept-removals"
 
-// check lists what the candidate lacks of it. The list is empty if it lacks nothing.
-func (k Keep) check(before, candidate *Generation) diagnostic.List {
-	wrong := k.lostPackages(before, candidate)
+// Removals name what is meant to be gone. The zero value names nothing.
+type Removals struct {
+	All      bool     // whatever is gone
+	Packages []Path   // of [Keep].Packages
+	Files    []string // of data, relative to the policy directory: see [Keep].DataOf
+}
+
+// A RemovingSource is a source that says what is meant to be gone from it. What it names is accepted as if the [Trigger]
+// accepted it.
+type RemovingSource interface {
+	fs.FS
+	Removals() Removals
+}
+
+// removals is what a source says of itself.
+func removals(src fs.FS) Removals {
+	if says, ok := src.(RemovingSource); ok {
+		return says.Removals()
+	}
+	return Removals{}
+}
+
+func (r *Removals) some() bool { return r.All || len(r.Packages) > 0 || len(r.Files) > 0 }
+
+func (r *Removals) hasPackage(path Path) bool {
+	return r.All || slices.ContainsFunc(r.Packages, func(p Path) bool { return slices.Equal(p, path) })
+}
+
+func (r *Removals) hasFile(file *source.File) bool {
+	return r.All || slices.Contains(r.Files, file.Rel())
+}
+
+// Lost is what a candidate lacks of it that before has and that is not meant to be gone, for programs and for people.
+func (k Keep) Lost(before, candidate *Generation, meant Removals) (lost Removals, said diagnostic.List) {
+	said = k.check(before, candidate, meant, &lost)
+	return lost, said
+}
+
+// Still is what of r a candidate lacks.
+func (r *Removals) Still(candidate *Generation) Removals {
+	var left Removals
+	for _, path := range r.Packages {
+		if len(candidate.policy.Graph().Package(unit.PathKey(path.ref())).Rules()) == 0 {
+			left.Packages = append(left.Packages, path)
+		}
+	}
+	for _, name := range r.Files {
+		if !slices.ContainsFunc(candidate.Files(), func(f *source.File) bool { return f.Rel() == name }) {
+			left.Files = append(left.Files, name)
+		}
+	}
+	return left
+}
+
+// check lists what the candidate lacks of it and is not meant to, and notes that in noted, which may be nil. The list is
+// empty if it lacks nothing.
+func (k Keep) check(before, candidate *Generation, meant Removals, noted *Removals) diagnostic.List {
+	wrong := k.lostPackages(before, candidate, meant, noted)
 	if len(k.DataOf) == 0 {
 		return wrong
 	}
@@ -31,21 +87,33 @@ func (k Keep) check(before, candidate *Generation) diagnostic.List {
 			byFile[p.file] = append(byFile[p.file], p)
 		}
 	}
-	for file, lost := range byFile {
-		if d, ok := k.lostData(file, lost, candidate.policy.Graph()); ok {
-			wrong = append(wrong, d)
+	for file, places := range byFile {
+		if meant.hasFile(file) {
+			continue
 		}
+		if d, ok := k.lostData(file, places, candidate.policy.Graph()); ok {
+			wrong = append(wrong, d)
+			if noted != nil {
+				noted.Files = append(noted.Files, file.Rel())
+			}
+		}
+	}
+	if noted != nil {
+		slices.Sort(noted.Files)
 	}
 	return wrong.Sorted()
 }
 
-func (k Keep) lostPackages(before, candidate *Generation) diagnostic.List {
+func (k Keep) lostPackages(before, candidate *Generation, meant Removals, noted *Removals) diagnostic.List {
 	var wrong diagnostic.List
 	for _, path := range k.Packages {
 		key := unit.PathKey(path.ref())
 		was := before.policy.Graph().Package(key)
-		if len(was.Rules()) == 0 || len(candidate.policy.Graph().Package(key).Rules()) > 0 {
+		if len(was.Rules()) == 0 || len(candidate.policy.Graph().Package(key).Rules()) > 0 || meant.hasPackage(path) {
 			continue
+		}
+		if noted != nil {
+			noted.Packages = append(noted.Packages, path)
 		}
 		wrong = append(wrong, diagnostic.Diagnostic{
 			File: was.Modules[0].File, Code: diagnostic.CodePackageRemoved, Hint: acceptHint,

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"errors"
+	"slices"
 
 	"defenseclaw/engine/diagnostic"
 	"defenseclaw/engine/internal/contain"
@@ -61,6 +62,13 @@ func (r *Refused) starved() bool { return r != nil && source.OutOfDescriptors(r.
 // maybeNoMore reports whether the same content may be sound by now, when that revision serves. r may be nil.
 func (r *Refused) maybeNoMore(serving string) bool {
 	return r != nil && (r.Stage == StageDeadline || r.Stage == StageReview && r.over != serving)
+}
+
+// takenAway reports whether it is about what a [Keep] names. r may be nil.
+func (r *Refused) takenAway() bool {
+	return r != nil && r.Stage == StageCheck && slices.ContainsFunc(r.Diagnostics, func(d diagnostic.Diagnostic) bool {
+		return d.Code == diagnostic.CodePackageRemoved || d.Code == diagnostic.CodeDataRemoved
+	})
 }
 
 // reviewed reports whether a review refused the candidate. r may be nil.

@@ -41,6 +41,7 @@ type Bundle struct {
 	Revision   string   // as its author called it, in the manifest; may be empty
 	Roots      []string // that it owns, as slash paths below data; one empty text is everything
 	Metadata   map[string]any
+	Removals   Removals
 	Manifest   []byte // nil if there is none
 	Signatures []byte // of [SignaturesName]; nil if there is none
 	Files      []File // policy and data, by path
@@ -165,7 +166,7 @@ func (b *Bundle) describe(text []byte) error {
 	}
 	b.Revision, b.Metadata, b.Manifest = m.Revision, m.Metadata, text
 	if m.Roots == nil {
-		return nil
+		return b.readRemovals()
 	}
 	b.Roots = nil
 	for _, root := range *m.Roots {
@@ -179,7 +180,7 @@ func (b *Bundle) describe(text []byte) error {
 			}
 		}
 	}
-	return nil
+	return b.readRemovals()
 }
 
 // v1Only refuses a bundle that says its modules are Rego v0.

@@ -182,6 +182,14 @@ func (u unprovenTree) Verified() engine.Verified {
 	return engine.Verified{}
 }
 
+// Removals makes it an [engine.RemovingSource], as what it wraps may be.
+func (u unprovenTree) Removals() engine.Removals {
+	if tree, ok := u.FS.(engine.RemovingSource); ok {
+		return tree.Removals()
+	}
+	return engine.Removals{}
+}
+
 // place names the policy for the mark.
 func (s *Sidecar) place() string {
 	if set := s.cfg.Settings; set.Source.URL != "" {

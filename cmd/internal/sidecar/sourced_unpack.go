@@ -97,28 +97,37 @@ type signedTree struct {
 
 	by      engine.Verified
 	bundles map[string]bundle.Unpacked
+	gone    engine.Removals
 }
 
 // Verified makes it an [engine.VerifiedSource].
 func (t signedTree) Verified() engine.Verified { return t.by }
 
+// Removals makes it an [engine.RemovingSource].
+func (t signedTree) Removals() engine.Removals { return t.gone }
+
 // treeOf makes the policy directory of what [unpacker.unpack] read. It shares with the one before what has not changed.
 func treeOf(all map[string]bundle.Unpacked, previous fs.FS) (tree fs.FS, changed []string, err error) {
 	bundles := map[string]*opabundle.Bundle{}
 	var by []engine.Verified
+	var gone engine.Removals
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		b, ok := all[name].(*unpackedBundle)
 		if !ok {
 			return nil, nil, fmt.Errorf("bundle %s: %T was read", name, all[name])
 		}
 		bundles[name], by = b.Bundle, append(by, b.by)
+		for _, path := range b.Removals.Packages {
+			gone.Packages = append(gone.Packages, path)
+		}
+		gone.Files = append(gone.Files, b.Removals.Files...)
 	}
 	before, _ := previous.(signedTree)
 	now, err := opabundle.TreeAfter(before.Tree, bundles)
 	if err != nil {
 		return nil, nil, err
 	}
-	return signedTree{now, signed.Join(by...), all}, now.ChangedSince(before.Tree), nil
+	return signedTree{now, signed.Join(by...), all, gone}, now.ChangedSince(before.Tree), nil
 }
 
 // revisionOf is the name that a bundle has for its version.
