@@ -80,6 +80,11 @@ func Packages() []engine.Path {
 	return packages
 }
 
+// Keep is what a reload must not take away: the packages that the domains ask for, and data that those or others of DefenseClaw read.
+func Keep() engine.Keep {
+	return engine.Keep{Packages: Packages(), DataOf: []engine.Path{{"defenseclaw"}}}
+}
+
 func (d domain) path() engine.Path { return engine.Path{"defenseclaw", d.name} }
 
 func text(name string) func(rules) string { return func(r rules) string { return r.text(name) } }

@@ -47,7 +47,7 @@ type Agent struct {
 
 	looked  uint64 // the epoch of the record whose release was made, or could not be
 	lookErr error
-	offered *held // what FS returns
+	offered *Offer // what FS returns
 	serves  string
 	before  string // what served when it was looked at last
 	unsure  bool   // a load was given up, and may have ended all the same
@@ -142,21 +142,27 @@ func (a *Agent) wake() {
 	}
 }
 
-// FS is the directory of what the channel asks of this agent. Until that is known, it is an error that wraps [ErrNoContact].
+// FS is the directory of [Agent.Offered].
 func (a *Agent) FS() (fs.FS, error) {
+	o, err := a.Offered()
+	return o.Tree, err
+}
+
+// Offered is what the channel asks of this agent. Until that is known, it is an error that wraps [ErrNoContact].
+func (a *Agent) Offered() (Offer, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	switch {
 	case a.offered != nil:
-		return a.offered.tree, nil
+		return *a.offered, nil
 	case a.rejected != nil:
-		return nil, fmt.Errorf("channel %s: %w", a.cfg.Channel, a.rejected.err)
+		return Offer{}, fmt.Errorf("channel %s: %w", a.cfg.Channel, a.rejected.err)
 	case a.lookErr != nil:
-		return nil, fmt.Errorf("channel %s: %w", a.cfg.Channel, a.lookErr)
+		return Offer{}, fmt.Errorf("channel %s: %w", a.cfg.Channel, a.lookErr)
 	case a.link.err != "":
-		return nil, fmt.Errorf("channel %s: %w: %s", a.cfg.Channel, ErrNoContact, a.link.err)
+		return Offer{}, fmt.Errorf("channel %s: %w: %s", a.cfg.Channel, ErrNoContact, a.link.err)
 	}
-	return nil, fmt.Errorf("channel %s: %w", a.cfg.Channel, ErrNoContact)
+	return Offer{}, fmt.Errorf("channel %s: %w", a.cfg.Channel, ErrNoContact)
 }
 
 // LastGood is what served last, as the disk has it from an earlier run, with its revision; nil: nothing did.

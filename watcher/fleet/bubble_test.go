@@ -141,7 +141,7 @@ func (b *bubble) start(dir string) {
 			}
 			return Outcome{Serves: b.agent.Health().Wanted}
 		},
-		Check: func(context.Context, fs.FS) error { return b.bad },
+		Check: func(context.Context, Offer) (record.Code, error) { return record.CodePolicy, b.bad },
 	})
 	if err != nil {
 		b.t.Fatal(err)

@@ -40,12 +40,21 @@ type Config struct {
 	// Apply has what [Agent.FS] offers loaded, and says what it came to. When ctx ends, a newer record is there, and the
 	// outcome is not asked for any more.
 	Apply func(ctx context.Context, change watcher.Change) Outcome
-	// Check loads a directory, checks it as Apply would, and serves it not.
-	Check func(ctx context.Context, tree fs.FS) error
+	// Check loads a release, checks it as Apply would, and serves it not. The code is that of the error.
+	Check func(ctx context.Context, release Offer) (record.Code, error)
 
 	Counters func() record.Counters // since what serves does; nil: none
 	Stale    func() record.Stale    // what is done about a source that is silent for too long; nil: nothing
 	Tell     func(Event)            // is told what happens. It must not block. Nil: nothing is told.
+}
+
+// Offer is a release that an agent is to serve.
+type Offer struct {
+	Tree fs.FS
+	Gone record.Gone // what it lacks on purpose
+
+	// Back says that it is what served before a rollout that brought what serves. What the rollout had added may go.
+	Back bool
 }
 
 // Outcome is what came of offering a release.

@@ -133,11 +133,11 @@ type engine struct {
 	held    string // why nothing new may serve; empty: it may
 }
 
-func (e *engine) check(_ context.Context, tree fs.FS) error {
-	if _, err := fs.Stat(tree, "bad"); err == nil {
-		return errors.New("bad: it does not compile")
+func (e *engine) check(_ context.Context, release fleet.Offer) (record.Code, error) {
+	if _, err := fs.Stat(release.Tree, "bad"); err == nil {
+		return record.CodePolicy, errors.New("bad: it does not compile")
 	}
-	return nil
+	return "", nil
 }
 
 func revisionOf(tree fs.FS) string {
@@ -154,7 +154,7 @@ func (e *engine) apply(ctx context.Context, change watcher.Change) fleet.Outcome
 	e.changes = append(e.changes, change)
 	tree, err := e.agent.FS()
 	if err == nil {
-		err = e.check(ctx, tree)
+		_, err = e.check(ctx, fleet.Offer{Tree: tree})
 	}
 	switch {
 	case err != nil:

@@ -71,7 +71,7 @@ func (a *Agent) handle(ctx context.Context, r *record.Opened, loaded <-chan stru
 		return
 	}
 	a.keep(r, next)
-	a.offer(r, next)
+	a.offer(r, want, next)
 	select {
 	case <-loaded:
 	case <-ctx.Done():
@@ -161,10 +161,11 @@ func (a *Agent) event(kind EventKind, r *record.Opened) Event {
 }
 
 // offer makes a release what FS returns.
-func (a *Agent) offer(r *record.Opened, h *held) {
+func (a *Agent) offer(r *record.Opened, want record.Release, h *held) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.offered, a.looked, a.lookErr = h, r.Epoch, nil
+	back := want.Revision == r.Base.Revision && a.serves == r.Target.Revision
+	a.offered, a.looked, a.lookErr = &Offer{h.tree, want.Gone, back}, r.Epoch, nil
 	a.signal()
 }
 
@@ -231,12 +232,12 @@ func (a *Agent) prepare(ctx context.Context, r *record.Opened) {
 	if h == nil {
 		return
 	}
-	err := a.cfg.Check(ctx, h.tree)
+	code, err := a.cfg.Check(ctx, Offer{Tree: h.tree, Gone: r.Target.Gone})
 	if ctx.Err() != nil {
 		return
 	}
 	if err != nil {
-		a.refuse(r, h.revision, record.CodePolicy, err)
+		a.refuse(r, h.revision, code, err)
 		return
 	}
 	a.mu.Lock()

@@ -36,6 +36,7 @@ type planAsked struct {
 	plan     *record.Plan // nil: none
 	stages   bool         // they were asked for
 	prepare  bool
+	accepted bool // what the release takes away is meant to be gone
 	selector map[string]string
 }
 

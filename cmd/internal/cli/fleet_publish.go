@@ -34,7 +34,7 @@ func fleetPublishCommand() *cli.Command {
 			&cli.StringFlag{Name: "from", Usage: "replay the decision log `FILE` on it and on what the channel serves, and say in the message how many decisions flip"},
 			&cli.BoolFlag{Name: "dry-run", Usage: "only tell what would be sent"},
 			&cli.BoolFlag{Name: "wait", Usage: "wait until the agents serve it, as fleet wait does"},
-			expectFlag(), lostAfterFlag(), timeoutFlag(),
+			acceptRemovalsFlag(), expectFlag(), lostAfterFlag(), timeoutFlag(),
 		), planFlags()...)...),
 		Action:       func(c *cli.Context) error { return fleetExit(fleetPublish(c)) },
 		OnUsageError: usageExit,
@@ -77,16 +77,16 @@ func fleetPublish(c *cli.Context) error {
 	}
 	ctx, cancel := within(c, c.Duration("timeout"))
 	defer cancel()
-	g, err := checked(ctx, c, dir)
-	if err != nil {
-		return err
-	}
 	l, channel, err := channelLink(ctx, c)
 	if err != nil {
 		return err
 	}
 	defer l.Close()
-	now, err := l.Now(ctx, channel, keys)
+	now, err := l.Now(ctx, channel, keys) // before the files are read: of two who publish at once, the second has to learn of the first
+	if err != nil {
+		return err
+	}
+	g, err := checked(ctx, c, dir)
 	if err != nil {
 		return err
 	}
@@ -94,7 +94,11 @@ func fleetPublish(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	plan.accepted = c.Bool("accept-removals")
 	draft, err := plan.draft(ctx, c, l, now, view, g)
+	if err == nil {
+		err = plan.orDefault(c, counting(view, plan.selector))
+	}
 	if err != nil {
 		return err
 	}
@@ -110,13 +114,20 @@ func fleetPublish(c *cli.Context) error {
 	if err := l.Purge(ctx); err != nil {
 		terminal.Fprintf(c.App.ErrWriter, "old releases were not removed: %s\n", terminal.Error(err))
 	}
+	return waitForPublished(ctx, c, l, done.Now, plan.selector, keys, by)
+}
+
+// waitForPublished does what --wait says.
+func waitForPublished(
+	ctx context.Context, c *cli.Context, l *fleet.Link, now fleet.Now, selector map[string]string, keys *record.Keys, by *fleet.Signers,
+) error {
 	switch {
 	case !c.Bool("wait"):
 		return nil
-	case done.Now.Record().Plan != nil:
-		return followPlan(c, l, done.Now, keys, by)
+	case now.Record().Plan != nil:
+		return followPlan(c, l, now, keys, by)
 	default:
-		return waitFor(ctx, c, l, done.Now, plan.selector)
+		return waitFor(ctx, c, l, now, selector)
 	}
 }
 
@@ -126,14 +137,19 @@ func (a *planAsked) draft(ctx context.Context, c *cli.Context, l *fleet.Link, no
 		return fleet.Draft{}, fmt.Errorf("the channel %s has no release yet, so agents without the labels %s would have none to stay at: publish for all first",
 			now.Channel, c.String("selector"))
 	}
+	removal, err := removalOf(ctx, c, l, now, g, a.accepted)
+	if err != nil {
+		return fleet.Draft{}, err
+	}
 	draft := fleet.Draft{
+		Base: removal.base, Gone: removal.gone,
 		After: now, Files: fleet.FilesOf(g), By: author(c), Message: c.String("message"), Agents: len(v.Names()), Dry: c.Bool("dry-run"),
 		Shape: func(r *record.Record) error { return a.shape(r, v) },
 	}
 	if d := c.Duration("expires"); d > 0 {
 		draft.Expires = time.Now().Add(d)
 	}
-	flips, err := flipsOf(ctx, c, l, now, g)
+	flips, err := flipsOf(ctx, c, removal.was, g)
 	if err != nil {
 		return draft, err
 	}
@@ -141,7 +157,7 @@ func (a *planAsked) draft(ctx context.Context, c *cli.Context, l *fleet.Link, no
 		terminal.Fprintf(c.App.ErrWriter, "%s\n", flips)
 		draft.Message = strings.TrimPrefix(draft.Message+"; "+flips, "; ")
 	}
-	return draft, a.orDefault(c, counting(v, a.selector))
+	return draft, nil
 }
 
 // publishedDirectory is the directory that the command names, or else the policy directory.

@@ -4,9 +4,7 @@ import (
 	"context"
 	"fmt"
 
-	"defenseclaw/cmd/internal/fleet"
 	"defenseclaw/engine"
-	"defenseclaw/engine/memfs"
 	"defenseclaw/engine/review/replay"
 
 	"github.com/urfave/cli/v2"
@@ -14,23 +12,13 @@ import (
 
 // flipsOf replays the log of --from on what the channel serves and on what is to be published, and says in a sentence what flips; empty if
 // no log is given. Without a release to compare with, the recorded answers are it.
-func flipsOf(ctx context.Context, c *cli.Context, l *fleet.Link, now fleet.Now, candidate *engine.Generation) (string, error) {
+func flipsOf(ctx context.Context, c *cli.Context, base, candidate *engine.Generation) (string, error) {
 	if c.String("from") == "" {
 		return "", nil
 	}
 	recorded, err := logOf(c)
 	if err != nil {
 		return "", err
-	}
-	var base *engine.Generation
-	if release := fleet.BaseOf(now.Record()); release.Revision != "" {
-		files, err := l.Fetch(ctx, release)
-		if err != nil {
-			return "", err
-		}
-		if base, err = engine.Load(ctx, memfs.New(files.All()), nil); err != nil {
-			return "", fmt.Errorf("the release %s: %w", release.Revision, err)
-		}
 	}
 	found, err := replay.Run(ctx, base, candidate, recorded, replay.Options{})
 	if err != nil {

@@ -19,6 +19,8 @@ type Draft struct {
 	Expires time.Time // zero: never
 	Agents  int       // how many agents there are, as far as is known
 	Dry     bool      // send nothing: [Published] says what would be sent
+	Base    Files     // those of [BaseOf] After, where they are at hand; else they are fetched
+	Gone    record.Gone
 
 	// Shape alters the record before it is signed: its state, its cohort and plan. It may be nil: then everybody is to serve
 	// the target. Its error ends the publication.
@@ -44,10 +46,13 @@ func (l *Link) Publish(ctx context.Context, d Draft, by *Signers) (Published, er
 	if d.After.Err != nil {
 		return Published{}, fmt.Errorf("what the channel %s says is not trusted: %w", d.After.Channel, d.After.Err)
 	}
-	var base Files
+	base := d.Base
 	var p Published
 	p.Base = BaseOf(d.After.Record())
-	if p.Base.Revision != "" && p.Base.Revision != d.Files.Revision {
+	switch {
+	case p.Base.Revision == "" || p.Base.Revision == d.Files.Revision:
+		base = Files{}
+	case base.Revision != p.Base.Revision:
 		var err error
 		if base, err = l.Fetch(ctx, p.Base); err != nil {
 			if ctx.Err() != nil {
@@ -60,6 +65,7 @@ func (l *Link) Publish(ctx context.Context, d Draft, by *Signers) (Published, er
 	if err != nil {
 		return p, err
 	}
+	target.Gone = d.Gone
 	r := &record.Record{
 		State: record.Active, Target: target, Base: p.Base, Cohort: record.Everybody(), Chain: chain(d.After.Record()),
 		Agents: d.Agents, Expires: d.Expires, By: d.By, Message: d.Message,
@@ -107,7 +113,7 @@ func chain(r *record.Record) []string {
 		return nil
 	}
 	before := r.Chain
-	if r.Settled() == r.Target {
+	if r.Settled().Revision == r.Target.Revision {
 		before = append([]string{r.Target.Revision}, before...)
 	}
 	return slices.Clone(before[:min(len(before), record.MaxChain)])
@@ -117,8 +123,8 @@ func chain(r *record.Record) []string {
 // bytes of a message that each agent gets, so only rollouts have them.
 func releases(after Now, target, base record.Release, by *Signers, now time.Time) ([]string, error) {
 	var notes []string
-	for _, one := range []record.Release{target, base} {
-		if one.Revision == "" || one == base && base == target && len(notes) > 0 {
+	for i, one := range []record.Release{target, base} {
+		if one.Revision == "" || i > 0 && base.Equal(target) {
 			continue
 		}
 		signed, err := record.SealRelease(after.Channel, one, now, by.Note()...)

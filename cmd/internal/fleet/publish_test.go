@@ -90,6 +90,11 @@ func TestWhatAStageKeyCanDo(t *testing.T) {
 	if _, err := l.Publish(within(t), Draft{After: now, Files: policy("four")}, stage); err == nil || !strings.Contains(err.Error(), "role release") {
 		t.Errorf("a stage key published: %v", err)
 	}
+	taken := *now.Record()
+	if now = move(now, func(r *record.Record) { r.Target.Gone.Packages = []string{"p"} }); !errors.Is(now.Err, record.ErrUnsigned) {
+		t.Errorf("with more gone than a release key signed: %v", now.Err)
+	}
+	now.Opened = &record.Opened{Record: taken}
 	if now = move(now, func(r *record.Record) { r.Target.Revision = policy("three").Revision }); !errors.Is(now.Err, record.ErrUnsigned) {
 		t.Errorf("to what no release key signed: %v", now.Err)
 	}

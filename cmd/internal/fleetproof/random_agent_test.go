@@ -57,7 +57,7 @@ func revisionOf(tree fs.FS) (string, error) {
 
 // serve takes a tree as an engine does.
 func (f *follower) serve(tree fs.FS) error {
-	if err := check(context.Background(), tree); err != nil {
+	if _, err := check(context.Background(), fleet.Offer{Tree: tree}); err != nil {
 		return err
 	}
 	revision, err := revisionOf(tree)
@@ -69,11 +69,11 @@ func (f *follower) serve(tree fs.FS) error {
 	return nil
 }
 
-func check(_ context.Context, tree fs.FS) error {
-	if _, err := fs.Stat(tree, badFile); err == nil {
-		return errors.New(badFile + ": it does not compile")
+func check(_ context.Context, release fleet.Offer) (record.Code, error) {
+	if _, err := fs.Stat(release.Tree, badFile); err == nil {
+		return record.CodePolicy, errors.New(badFile + ": it does not compile")
 	}
-	return nil
+	return "", nil
 }
 
 func (f *follower) apply(context.Context, watcher.Change) fleet.Outcome {

@@ -72,7 +72,13 @@ func hostName() string {
 }
 
 // FS is an [origin]'s.
-func (o *fleetOrigin) FS() (fs.FS, error) { return o.agent.FS() }
+func (o *fleetOrigin) FS() (fs.FS, error) {
+	offer, err := o.agent.Offered()
+	if err != nil {
+		return nil, err
+	}
+	return releaseOf(offer), nil
+}
 
 // Run is an [origin]'s. What a load comes to is acknowledged, so the agent has it made itself, and out gets nothing.
 func (o *fleetOrigin) Run(ctx context.Context, _ chan<- watcher.Change) error {
@@ -113,7 +119,7 @@ func (o *fleetOrigin) apply(ctx context.Context, change watcher.Change) fleet.Ou
 	case errors.As(err, &unsigned):
 		outcome.Code = record.CodeHash
 	case report.Refused != nil:
-		outcome.Err = &refusedError{report.Refused}
+		outcome.Err, outcome.Code = &refusedError{report.Refused}, codeOf(report.Refused)
 	case report.Result == engine.Held:
 		outcome.Waiting = o.orders()
 	}
@@ -121,13 +127,13 @@ func (o *fleetOrigin) apply(ctx context.Context, change watcher.Change) fleet.Ou
 }
 
 // check loads a release that may serve later.
-func (o *fleetOrigin) check(ctx context.Context, tree fs.FS) error {
-	_, _, err := o.s.engine.DryRun(ctx, engine.Trigger{Kind: engine.TriggerWatch, Source: tree})
+func (o *fleetOrigin) check(ctx context.Context, release fleet.Offer) (record.Code, error) {
+	_, _, err := o.s.engine.DryRun(ctx, engine.Trigger{Kind: engine.TriggerWatch, Source: releaseOf(release)})
 	var refused *engine.Refused
 	if errors.As(err, &refused) {
-		return &refusedError{refused}
+		return codeOf(refused), &refusedError{refused}
 	}
-	return err
+	return record.CodePolicy, err
 }
 
 // serving is the revision that serves.
@@ -206,25 +212,6 @@ func (o *fleetOrigin) signedOnly(_ context.Context, candidate, _ *engine.Generat
 	}
 	return nil
 }
-
-// refusedError is a refusal with its first diagnostics, for people elsewhere.
-type refusedError struct{ *engine.Refused }
-
-func (e *refusedError) Error() string {
-	const shown = 3
-	text := e.Refused.Error()
-	for i, d := range e.Diagnostics {
-		if i == shown {
-			break
-		}
-		if line := d.String(); !strings.Contains(text, line) {
-			text += "; " + line
-		}
-	}
-	return text
-}
-
-func (e *refusedError) Unwrap() error { return e.Refused }
 
 // latency is how long decisions took. Without it an acknowledgement lacks one number, which decides nothing.
 func (o *fleetOrigin) latency() metrics.Latency {

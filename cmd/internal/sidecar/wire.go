@@ -107,7 +107,7 @@ func (s *Sidecar) makeEngine() (err error) {
 		Checks: s.checks(), Whole: s.origin != nil,
 		Limits:          s.limits(),
 		RemovalWait:     set.RemovalWait,
-		Keep:            engine.Keep{Packages: domains.Packages(), DataOf: []engine.Path{{"defenseclaw"}}},
+		Keep:            domains.Keep(),
 		DecisionTimeout: set.DecisionTimeout, MaxDecisions: set.MaxDecisions, MaxAnswerBytes: set.MaxAnswerBytes,
 		NoPrograms: !set.Programs, MaxDecisionBytes: set.MaxDecisionBytes, Shadow: set.Shadow, OnDifference: s.logDifference,
 		Elsewhere: s.decideElsewhere(),

@@ -158,7 +158,7 @@ func (l *Light) follow(ctx context.Context, o *record.Opened, wanted record.Rele
 		return "it refuses this one"
 	}
 	from, fromName, packed := l.files, l.serves(), o.Delta
-	if fromName != o.Base.Revision || fromName == "" || wanted != o.Target || len(packed) == 0 {
+	if fromName != o.Base.Revision || fromName == "" || !wanted.Equal(o.Target) || len(packed) == 0 {
 		from, fromName = delta.Set{}, ""
 		var err error
 		if packed, err = l.snapshot(ctx, o, wanted); err != nil {

@@ -183,7 +183,7 @@ func (k *Keys) released(notes []string, channel string, release Release) bool {
 	return slices.ContainsFunc(notes, func(text string) bool {
 		var said releaseNote
 		by, err := k.open([]byte(text), &said)
-		return err == nil && said.V == Version && said.Channel == channel && said.Release == release &&
+		return err == nil && said.V == Version && said.Channel == channel && said.Release.Equal(release) &&
 			slices.ContainsFunc(by, func(s Signer) bool { return s.Role == RoleRelease })
 	})
 }

@@ -51,6 +51,23 @@ type Release struct {
 	Files    int    `json:"files"`
 	Bytes    int64  `json:"bytes"`  // of the files
 	Chunks   int    `json:"chunks"` // of the snapshot
+	Gone     Gone   `json:"gone,omitzero"`
+}
+
+// Gone names what a release lacks on purpose, which agents would else not let go of. A release has it from the one before, for
+// as long as it lacks it: an agent may have missed that one.
+type Gone struct {
+	Packages []string `json:"packages,omitempty"` // a/b for data.a.b
+	Files    []string `json:"files,omitempty"`    // of data
+}
+
+// IsZero reports whether it names nothing.
+func (g Gone) IsZero() bool { return len(g.Packages) == 0 && len(g.Files) == 0 }
+
+// Equal reports whether two releases are one, also in what they lack on purpose.
+func (r Release) Equal(other Release) bool {
+	return r.Revision == other.Revision && r.Files == other.Files && r.Bytes == other.Bytes && r.Chunks == other.Chunks &&
+		slices.Equal(r.Gone.Packages, other.Gone.Packages) && slices.Equal(r.Gone.Files, other.Gone.Files)
 }
 
 // Cohort selects agents: those of the percentage that have all the labels, and those of the other cohorts.

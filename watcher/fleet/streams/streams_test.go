@@ -51,7 +51,7 @@ func TestARecordIsAnnouncedAndKept(t *testing.T) {
 	}
 	for how, m := range map[string]*nats.Msg{"announced": announced, "asked": asked} {
 		opened, err := record.Open(m.Data, "prod", keys, time.Now())
-		if err != nil || opened.Target != release {
+		if err != nil || !opened.Target.Equal(release) {
 			t.Errorf("%s: %v, %v", how, opened, err)
 		}
 	}

@@ -177,5 +177,5 @@ func clonePlan(p *record.Plan) *record.Plan {
 
 // Same reports whether two records are of one rollout.
 func Same(a, b *record.Record) bool {
-	return a.Plan != nil && b.Plan != nil && first(a) == first(b) && a.Target == b.Target
+	return a.Plan != nil && b.Plan != nil && first(a) == first(b) && a.Target.Equal(b.Target)
 }
