@@ -32,6 +32,7 @@ func fleetPublishCommand() *cli.Command {
 			&cli.StringFlag{Name: "selector", Usage: "only agents with all of these `LABELS`, NAME=VALUE with commas between them, get it; the others stay where they are"},
 			&cli.DurationFlag{Name: "expires", Usage: "agents refuse the record after `DURATION` (default: never)"},
 			&cli.StringFlag{Name: "from", Usage: "replay the decision log `FILE` on it and on what the channel serves, and say in the message how many decisions flip"},
+			&cli.StringFlag{Name: "after", Usage: "only if the channel asks for `REVISION` now, or for one that begins so; else somebody else was first"},
 			&cli.BoolFlag{Name: "dry-run", Usage: "only tell what would be sent"},
 			&cli.BoolFlag{Name: "wait", Usage: "wait until the agents serve it, as fleet wait does"},
 			acceptRemovalsFlag(), expectFlag(), lostAfterFlag(), timeoutFlag(),
@@ -85,6 +86,9 @@ func fleetPublish(c *cli.Context) error {
 	now, err := l.Now(ctx, channel, keys) // before the files are read: of two who publish at once, the second has to learn of the first
 	if err != nil {
 		return err
+	}
+	if after := c.String("after"); after != "" && (now.Record() == nil || !sameRevision(now.Record().Target.Revision, after)) {
+		return &fleet.Beaten{Now: now}
 	}
 	g, err := checked(ctx, c, dir)
 	if err != nil {

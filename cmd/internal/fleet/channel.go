@@ -42,6 +42,9 @@ type Beaten struct{ Now Now }
 
 func (e *Beaten) Error() string {
 	r := e.Now.Record()
+	if r == nil && e.Now.Err == nil {
+		return fmt.Sprintf("the channel %s has no release", e.Now.Channel)
+	}
 	if r == nil {
 		return fmt.Sprintf("somebody else moved the channel %s first: %v", e.Now.Channel, e.Now.Err)
 	}
