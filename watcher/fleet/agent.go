@@ -34,6 +34,7 @@ type Agent struct {
 	swept     map[string]bool // what was needed when the disk was swept last; of the goroutine that applies
 	unkeptErr string          // why the disk could not be written last; empty if it could
 	delay     func(n int) time.Duration
+	ping      time.Duration // between two pings of the connection
 
 	link          linkHealth
 	everConnected bool
@@ -96,7 +97,7 @@ func New(cfg Config) (*Agent, error) {
 	}
 	a := &Agent{
 		cfg: cfg, keys: keyring{path: cfg.Keys}, instance: rand.Text(),
-		look: make(chan struct{}, 1), changed: make(chan struct{}), delay: reconnectDelay,
+		look: make(chan struct{}, 1), changed: make(chan struct{}), delay: reconnectDelay, ping: pingEvery,
 		counted: counted{map[string]uint64{}, map[string]uint64{}, map[string]uint64{}},
 	}
 	if err := a.keys.read(); err != nil {

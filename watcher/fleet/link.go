@@ -48,9 +48,9 @@ func (a *Agent) dial(ctx context.Context) (*link, error) {
 	options := []nats.Option{
 		nats.Name("defenseclaw agent " + a.cfg.Agent), nats.CustomInboxPrefix("_INBOX." + a.cfg.Agent),
 		nats.RetryOnFailedConnect(true), nats.MaxReconnects(-1), nats.CustomReconnectDelay(reconnectDelay),
-		nats.IgnoreAuthErrorAbort(),  // credentials are repaired while the agent runs
-		nats.ReconnectBufSize(-1),    // an acknowledgement that waited for a connection is an old one
-		nats.PingInterval(pingEvery), //
+		nats.IgnoreAuthErrorAbort(), // credentials are repaired while the agent runs
+		nats.ReconnectBufSize(-1),   // an acknowledgement that waited for a connection is an old one
+		nats.PingInterval(a.ping),
 		nats.SetCustomDialer(dialer{ctx}),
 		nats.ConnectHandler(a.connected), nats.ReconnectHandler(a.connected), nats.DisconnectErrHandler(a.disconnected),
 		nats.ReconnectErrHandler(a.disconnected), nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { a.noteLink(err) }),
