@@ -2,6 +2,7 @@ package rollout_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -49,6 +50,15 @@ func started(t testing.TB, change func(*record.Plan)) rollout.Situation {
 
 func refuse(a *rollout.Agent) {
 	a.State, a.Code, a.Error, a.Serves = record.Refused, record.CodePolicy, "a.rego:3: no", base
+}
+
+// hear has all agents but some heard of now.
+func hear(s *rollout.Situation, but ...int) {
+	for i := range s.Agents {
+		if !slices.Contains(but, i) {
+			s.Agents[i].Heard = s.Now
+		}
+	}
 }
 
 func TestGates(t *testing.T) {
@@ -119,6 +129,25 @@ func TestGates(t *testing.T) {
 		"one of ten is late": {
 			change: func(s *situation) { s.Agents[3].Heard = s.Now.Add(-30 * time.Second) },
 			step:   rollout.Wait, reason: "1 of 10 agents were not heard of lately: agent-03",
+		},
+		"one may have died just before the end": {
+			change: func(s *situation) { s.Now = s.Now.Add(time.Second); s.Agents[3].Heard = s.Now.Add(-2 * time.Second); hear(s, 3) },
+			step:   rollout.Wait, reason: "1 of 10 agents were not heard of lately: agent-03",
+		},
+		"one has died just before the end": {
+			change: func(s *situation) {
+				s.Now = s.Now.Add(50 * time.Second)
+				for _, dead := range []int{3, 4} {
+					s.Agents[dead].Heard = s.Now.Add(-51 * time.Second)
+				}
+				hear(s, 3, 4)
+			},
+			step: rollout.TakeBack, reason: "2 of 10 lost (agent-03, agent-04)",
+		},
+		"a stage shorter than a heartbeat waits for none": {
+			plan:   func(p *record.Plan) { p.Soak = 5 * time.Second },
+			change: func(s *situation) { s.Now = now.Add(6 * time.Second); hear(s); s.Agents[3].Heard = now.Add(time.Second) },
+			step:   rollout.GoOn,
 		},
 		"two were lost before": {
 			change: func(s *situation) {

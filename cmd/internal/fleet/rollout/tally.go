@@ -120,7 +120,7 @@ func (t *Tally) member(s Situation, a Agent) {
 		t.Ahead = append(t.Ahead, a.Agent)
 	case !does(r, a):
 		t.Behind = append(t.Behind, a.Agent)
-	case silent > silentAfter:
+	case silent > silentAfter || diedLate(s, a):
 		t.Silent = append(t.Silent, a.Agent)
 	default:
 		t.Done++
@@ -128,6 +128,17 @@ func (t *Tally) member(s Situation, a Agent) {
 	if a.Serves == r.Target.Revision && a.Epoch >= first(r) {
 		t.Of.add(a.Counters)
 	}
+}
+
+// diedLate reports whether nothing was heard of an agent since the stage had gone well for long enough. It may have died before that: its
+// next heartbeat says that it has not. A stage that is shorter than a heartbeat does not wait for one.
+func diedLate(s Situation, a Agent) bool {
+	p := s.Record.Plan
+	if s.Record.State == record.Prepare || soak(p) < record.WatchedBeat {
+		return false
+	}
+	end := p.Since.Add(soak(p))
+	return !s.Now.Before(end) && a.Heard.Before(end)
 }
 
 // does reports whether an agent has done what the record asks of its cohort. To repeat a revision is not enough: it has to
