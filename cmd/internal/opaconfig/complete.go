@@ -93,6 +93,14 @@ func (c *Config) optional(name string, elsewhere bool) (string, error) {
 	return c.service(name)
 }
 
+// noRegistry refuses a registry where something is to be sent.
+func (c *Config) noRegistry(key, service string) error {
+	if c.Registry(service) {
+		return fmt.Errorf("%s is %s, which is a registry: an HTTP server was expected", key, service)
+	}
+	return nil
+}
+
 func (c *Config) completeStatus() (err error) {
 	if c.Status == nil {
 		return nil
@@ -100,7 +108,7 @@ func (c *Config) completeStatus() (err error) {
 	if c.Status.Service, err = c.optional(c.Status.Service, c.Status.Console || c.Status.Prometheus); err != nil {
 		return fmt.Errorf("status.service: %w", err)
 	}
-	return nil
+	return c.noRegistry("status.service", c.Status.Service)
 }
 
 func (c *Config) completeLogs() (err error) {
@@ -110,6 +118,9 @@ func (c *Config) completeLogs() (err error) {
 	}
 	if l.Service, err = c.optional(l.Service, l.Console); err != nil {
 		return fmt.Errorf("decision_logs.service: %w", err)
+	}
+	if err := c.noRegistry("decision_logs.service", l.Service); err != nil {
+		return err
 	}
 	switch {
 	case l.Partition != "":
@@ -129,6 +140,28 @@ func (s *Status) StatusResource() string {
 		return "/status/" + s.Partition
 	}
 	return "/status"
+}
+
+// TypeOCI is the type of a service that is a registry.
+const TypeOCI = "oci"
+
+// Registry reports whether a service is a registry, in which the resource of a bundle is a reference: HOST/REPOSITORY:TAG.
+func (c *Config) Registry(service string) bool {
+	var s struct {
+		Type string `json:"type"`
+	}
+	_ = json.Unmarshal(c.Services[service], &s) // Parse wrote it
+	return s.Type == TypeOCI
+}
+
+// Keeps reports whether all that serves may be on disk: what serves is made of all bundles.
+func (c *Config) Keeps() bool {
+	for _, b := range c.Bundles {
+		if !b.Kept() {
+			return false
+		}
+	}
+	return true
 }
 
 // URL is that of a service, without a slash at its end.

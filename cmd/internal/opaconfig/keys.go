@@ -33,7 +33,7 @@ var top = section(map[string]rule{
 			"bearer": taken, "oauth2": taken, "client_tls": taken, "s3_signing": taken, "gcp_metadata": taken, "azure_managed_identity": taken,
 			"plugin": refused(noPlugins),
 		}),
-		"type": only("a registry is followed by --source oci://…", ""),
+		"type": only("a registry (oci) was expected, or no type", "", TypeOCI),
 	}),
 	"labels": taken,
 	"bundles": eachOf(map[string]rule{

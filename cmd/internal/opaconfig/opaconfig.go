@@ -52,9 +52,12 @@ type Bundle struct {
 	Signing  *Signing `json:"signing"` // nil: signatures are verified where there are any and keys are set
 	// SizeLimit is that of each file, in bytes.
 	SizeLimit int64  `json:"size_limit_bytes"`
-	Persist   bool   `json:"persist"` // every bundle is kept
+	Persist   *bool  `json:"persist"` // nil: it is kept, unlike in OPA
 	Trigger   string `json:"trigger"`
 }
+
+// Kept reports whether a bundle may be on disk.
+func (b Bundle) Kept() bool { return b.Persist == nil || *b.Persist }
 
 // Polling says when a bundle is asked for.
 type Polling struct {

@@ -117,7 +117,7 @@ func TestEachKeyThatIsNotTakenIsNamed(t *testing.T) {
 		"bundle: {name: b}":                                  "bundle is not taken: this is the old form",
 		"servces: {}":                                        "servces is not taken: OPA's configuration has no such key",
 		"storage: {disk: {}}":                                "storage is not taken: data is kept in memory",
-		"services: {s: {url: u, type: oci}}":                 "services.s.type is oci: a registry is followed by --source oci://",
+		"services: {s: {url: u, type: git}}":                 "services.s.type is git: a registry (oci) was expected, or no type",
 		"services: [{name: s, url: u, tpye: x}]":             "services[0].tpye is not taken",
 		"services: [{url: u}]":                               "the 1. of the list has no name",
 		"services: {s: {credentials: {plugin: p}}}":          "services.s.credentials.plugin is not taken",

@@ -174,6 +174,10 @@ func (s *Sidecar) openHistory() (err error) {
 	if place == "" || set.ValidateOnly {
 		return nil
 	}
+	if opa := set.Source.OPA; opa != nil && !opa.Keeps() {
+		s.cfg.Logger.Info("a bundle must not be on disk: no policy is kept for the next start, and none can be rolled back to or held")
+		return nil
+	}
 	s.history, err = history.New(history.Config{
 		Dir: set.HistoryDir(place), Version: s.cfg.Version, Keep: set.HistoryKeep, MaxTotalBytes: set.HistoryBytes,
 		Notice: func(err error) { s.cfg.Logger.Warn("the index of the history was made anew", zap.Error(err)) },

@@ -32,12 +32,17 @@ func newConfiguredOrigin(s *Sidecar) (origin, error) {
 			return nil, fmt.Errorf("bundle %s: %w", name, err)
 		}
 		shortest, longest := b.Polling.Delays()
-		cfg.Bundles[name], cfg.Pace[name] = get, bundle.Pace{Min: shortest, Max: max(longest, time.Millisecond), LongPoll: b.Polling.LongPoll()}
+		pace := bundle.Pace{Min: shortest, Max: max(longest, time.Millisecond), LongPoll: b.Polling.LongPoll()}
+		if config.Registry(b.Service) {
+			pace.LongPoll = -1 // no registry can wait for news
+		}
+		cfg.Bundles[name], cfg.Pace[name] = get, pace
 		unpack[name] = s.newUnpacker(clients.address(b))
 		unpack[name].store.dir = s.cfg.Settings.SourceDir(s.cfg.Settings.Source.URL)
 		if config.PersistenceDir != "" {
 			unpack[name].store.dir = config.PersistenceDir
 		}
+		unpack[name].unkept = !b.Kept()
 		unpack[name].limits.FileBytes = b.SizeLimit
 		if b.SizeLimit > 1<<30 {
 			unpack[name].limits.Bytes = b.SizeLimit
@@ -80,6 +85,9 @@ func (s *services) get(b opaconfig.Bundle) (bundle.Get, error) {
 	if err != nil {
 		return nil, err
 	}
+	if s.config.Registry(b.Service) {
+		return getFromRegistry(client, b.Resource)
+	}
 	if wait := int64(b.Polling.LongPoll() / time.Second); wait > 0 {
 		headers := wait + int64(time.Minute/time.Second)
 		client = client.SetResponseHeaderTimeout(&headers)
@@ -91,6 +99,9 @@ func (s *services) get(b opaconfig.Bundle) (bundle.Get, error) {
 func (s *services) address(b opaconfig.Bundle) string {
 	if b.Service == "" {
 		return b.Resource
+	}
+	if s.config.Registry(b.Service) {
+		return "oci://" + b.Resource
 	}
 	return s.config.URL(b.Service) + "/" + strings.Trim(b.Resource, "/")
 }

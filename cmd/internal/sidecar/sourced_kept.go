@@ -26,6 +26,15 @@ func (k keptBundles) path(name string) string {
 	return filepath.Join(k.dir, url.PathEscape(name)+".bundle")
 }
 
+// remove removes what is kept of a bundle, if anything is.
+func (k keptBundles) remove(name string) error {
+	err := os.Remove(k.path(name))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
 // open returns what is kept of a bundle.
 func (k keptBundles) open(name string) (of keptBundle, in io.ReadCloser, err error) {
 	f, err := os.Open(k.path(name))

@@ -14,6 +14,8 @@ import (
 	"defenseclaw/watcher/bundle"
 	"defenseclaw/watcher/bundle/oci"
 
+	"github.com/open-policy-agent/opa/v1/plugins/rest"
+	"oras.land/oras-go/v2/registry"
 	"oras.land/oras-go/v2/registry/remote/auth"
 	"oras.land/oras-go/v2/registry/remote/credentials"
 )
@@ -51,6 +53,39 @@ func ociRepository(set settings.Source) (*oci.Repository, error) {
 		}
 	}
 	return oci.New(cfg)
+}
+
+// getFromRegistry asks for a bundle as OPA does of a service of the type oci: the service says which registry is asked, and who asks; the reference has
+// the repository and the version.
+func getFromRegistry(client rest.Client, reference string) (bundle.Get, error) {
+	parsed, err := registry.ParseReference(reference)
+	if err != nil {
+		return nil, fmt.Errorf("resource: %w: a reference like HOST/REPOSITORY:TAG was expected", err)
+	}
+	config := client.Config()
+	u, err := url.Parse(config.URL)
+	if err != nil {
+		return nil, err
+	}
+	if u.Scheme != "https" && !settings.Loopback(u.Hostname()) {
+		return nil, fmt.Errorf("service %s: its URL is %s: https:// was expected", client.Service(), config.URL)
+	}
+	plugin, err := config.AuthPlugin(nil)
+	if err != nil {
+		return nil, err
+	}
+	sender, err := plugin.NewClient(*config)
+	if err != nil {
+		return nil, err
+	}
+	parsed.Registry = u.Host
+	repository, err := oci.New(oci.Config{
+		Reference: parsed.String(), PlainHTTP: u.Scheme == "http", MaxBytes: bundle.DefaultMaxBytes, Transport: sender.Transport, Sign: plugin.Prepare,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return repository.Get, nil
 }
 
 // registryAccount reads what a registry is told anew for each time that it asks, so that a file may be replaced. Without a

@@ -14,6 +14,8 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"defenseclaw/cmd/internal/settings"
+	"defenseclaw/cmd/internal/sidecar"
 	"defenseclaw/engine/bundle"
 
 	opabundle "github.com/open-policy-agent/opa/v1/bundle"
@@ -26,6 +28,8 @@ import (
 	"oras.land/oras-go/v2"
 	"oras.land/oras-go/v2/registry/remote"
 	"oras.land/oras-go/v2/registry/remote/auth"
+
+	"go.uber.org/zap"
 )
 
 // harbor is a registry that asks for a password.
@@ -209,5 +213,52 @@ func TestTheConfigurationOfDockerLoginIsUsed(t *testing.T) {
 	set, _, _, _ := startWith(t, map[string]string{"DEFENSECLAW_SOURCE": "oci://" + h.host() + "/team/authz:v1"})
 	if client, err := clientOf(set); err != nil || answerOf(t, client) != "1" {
 		t.Error(err)
+	}
+}
+
+func TestARegistryInOPAsConfigurationIsFollowed(t *testing.T) {
+	h := newHarbor(t)
+	h.push(t, "prod", file("p.rego", "package p\n\nx := 1"))
+	set, _, _, _ := startWith(t, configured(t, `
+services: {hub: {url: "`+h.URL+`", type: oci, credentials: {bearer: {scheme: Basic, token: "ann:ses:ame"}}}}
+bundles: {authz: {resource: "registry.example.com/team/authz:prod", `+fast+`}}
+`))
+	client := clientFor(t, set)
+	eventually(t, "the first serves", func() bool { return askFor(t, client, "p/x") == "1" })
+	if one := statusOf(t, client).Source.Bundles["authz"]; !strings.HasPrefix(one.ETag, "sha256:") || h.blobs.Load() != 1 {
+		t.Errorf("%+v; %d layers were sent", one, h.blobs.Load())
+	}
+	h.push(t, "prod", file("p.rego", "package p\n\nx := 2"))
+	eventually(t, "the second serves", func() bool { return askFor(t, client, "p/x") == "2" })
+	if n := h.blobs.Load(); n != 2 {
+		t.Errorf("%d layers were sent, of two versions", n)
+	}
+}
+
+func TestARegistryThatCannotBeAskedRefusesTheStart(t *testing.T) {
+	for text, want := range map[string]string{
+		`services: {hub: {url: "http://registry.example.com", type: oci}}
+bundles: {b: {resource: "registry.example.com/a/b:prod"}}`: "https:// was expected",
+		`services: {hub: {url: "https://registry.example.com", type: oci}}
+bundles: {b: {}}`: "names no version",
+		`services: {hub: {url: "https://registry.example.com", type: oci}}
+bundles: {b: {resource: "b.tar.gz"}}`: "a reference like HOST/REPOSITORY:TAG was expected",
+		`services: {hub: {url: "https://registry.example.com", type: oci}}
+bundles: {b: {resource: "registry.example.com/a/b"}}`: "names no version",
+		`services: {hub: {url: "https://registry.example.com", type: oci}}
+bundles: {b: {resource: "registry.example.com/a/b:1"}}
+status: {service: hub}`: "status.service is hub, which is a registry",
+		`services: {hub: {url: "https://registry.example.com", type: oci}}
+bundles: {b: {resource: "registry.example.com/a/b:1"}}
+decision_logs: {service: hub}`: "decision_logs.service is hub, which is a registry",
+	} {
+		environment := configured(t, text, "DEFENSECLAW_HOME", t.TempDir(), "DEFENSECLAW_API_PORT", "0", "DEFENSECLAW_GATEWAY_TOKEN", token)
+		set, err := settings.Resolve(func(string) (string, bool) { return "", false }, func(name string) string { return environment[name] })
+		if err == nil {
+			_, err = sidecar.New(sidecar.Config{Settings: set, Logger: zap.NewNop()})
+		}
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v; %q was expected", text, err, want)
+		}
 	}
 }

@@ -25,6 +25,7 @@ type unpacker struct {
 	limits opabundle.Limits
 	signed *signed.Sources
 	logger *zap.Logger
+	unkept bool // nothing of it may be on disk
 }
 
 // newUnpacker reads the bundles that are at a URL.
@@ -37,7 +38,10 @@ func (s *Sidecar) newUnpacker(url string) *unpacker {
 
 // unpack is for [bundle.Config].
 func (u *unpacker) unpack(ctx context.Context, name, etag string, in io.Reader) (bundle.Unpacked, error) {
-	keep, err := u.store.begin(name, keptBundle{URL: u.url, ETag: etag})
+	keep, err := &keptFile{}, error(nil)
+	if !u.unkept {
+		keep, err = u.store.begin(name, keptBundle{URL: u.url, ETag: etag})
+	}
 	if err != nil {
 		u.logger.Warn("the bundle is not kept for the next start", zap.String("bundle", name), zap.Error(err))
 	}
@@ -73,6 +77,12 @@ func (u *unpacker) read(ctx context.Context, name string, in io.Reader) (*unpack
 
 // kept is the bundle that an earlier run kept, with its ETag; nil if there is none.
 func (u *unpacker) kept(name string) (etag string, _ bundle.Unpacked) {
+	if u.unkept {
+		if err := u.store.remove(name); err != nil {
+			u.logger.Error("the bundle of an earlier run is still on disk, and should not be", zap.String("bundle", name), zap.Error(err))
+		}
+		return "", nil
+	}
 	from, in, err := u.store.open(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return "", nil

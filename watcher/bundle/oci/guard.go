@@ -11,12 +11,20 @@ import (
 type guard struct {
 	next      http.RoundTripper
 	plainHTTP bool
+	host      string                    // of the registry
+	sign      func(*http.Request) error // may be nil
 }
 
 // RoundTrip refuses plain HTTP, over which anybody on the way could send another policy or read a password.
 func (g *guard) RoundTrip(request *http.Request) (*http.Response, error) {
 	if request.URL.Scheme != "https" && (!g.plainHTTP || !loopback(request.URL.Hostname())) {
 		return nil, fmt.Errorf("the registry leads to %s://%s: https:// was expected", request.URL.Scheme, request.URL.Host)
+	}
+	if g.sign != nil && request.URL.Host == g.host && request.Header.Get("Authorization") == "" {
+		request = request.Clone(request.Context()) // a transport must not alter what it is given
+		if err := g.sign(request); err != nil {
+			return nil, err
+		}
 	}
 	response, err := g.next.RoundTrip(request)
 	if err == nil {

@@ -27,6 +27,11 @@ type Config struct {
 	CAs       *x509.CertPool      // that sign the certificates of the registry; nil: the system's
 	Account   auth.CredentialFunc // whose the requests are, asked for by host; nil: nobody's
 	MaxBytes  int64               // of a layer. Required.
+
+	// Transport sends the requests; nil: one that trusts CAs does.
+	Transport http.RoundTripper
+	// Sign says whose a request is, in its header: each one to the registry itself that does not say so yet. Nil: see Account.
+	Sign func(*http.Request) error
 }
 
 // Repository is one reference in a registry. Safe for concurrent use.
@@ -53,12 +58,15 @@ func New(cfg Config) (*Repository, error) {
 	if reference.Reference == "" {
 		return nil, fmt.Errorf("%q names no version: :TAG or @DIGEST was expected at its end", cfg.Reference)
 	}
-	transport := defaultTransport()
-	transport.TLSClientConfig = &tls.Config{RootCAs: cfg.CAs, MinVersion: tls.VersionTLS12}
+	if cfg.Transport == nil {
+		transport := defaultTransport()
+		transport.TLSClientConfig = &tls.Config{RootCAs: cfg.CAs, MinVersion: tls.VersionTLS12}
+		cfg.Transport = transport
+	}
 	return &Repository{
 		remote: &remote.Repository{
 			Client: &auth.Client{
-				Client: &http.Client{Transport: &guard{next: transport, plainHTTP: cfg.PlainHTTP}},
+				Client: &http.Client{Transport: &guard{next: cfg.Transport, plainHTTP: cfg.PlainHTTP, host: reference.Host(), sign: cfg.Sign}},
 				Header: http.Header{"User-Agent": {"defenseclaw"}}, Cache: auth.NewCache(), Credential: cfg.Account,
 			},
 			Reference: reference, PlainHTTP: cfg.PlainHTTP,

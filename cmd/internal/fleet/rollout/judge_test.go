@@ -131,8 +131,12 @@ func TestGates(t *testing.T) {
 			step:   rollout.Wait, reason: "1 of 10 agents were not heard of lately: agent-03",
 		},
 		"one may have died just before the end": {
-			change: func(s *situation) { s.Now = s.Now.Add(time.Second); s.Agents[3].Heard = s.Now.Add(-2 * time.Second); hear(s, 3) },
-			step:   rollout.Wait, reason: "1 of 10 agents were not heard of lately: agent-03",
+			change: func(s *situation) {
+				s.Now = s.Now.Add(time.Second)
+				s.Agents[3].Heard = s.Now.Add(-2 * time.Second)
+				hear(s, 3)
+			},
+			step: rollout.Wait, reason: "1 of 10 agents were not heard of lately: agent-03",
 		},
 		"one has died just before the end": {
 			change: func(s *situation) {
@@ -145,9 +149,13 @@ func TestGates(t *testing.T) {
 			step: rollout.TakeBack, reason: "2 of 10 lost (agent-03, agent-04)",
 		},
 		"a stage shorter than a heartbeat waits for none": {
-			plan:   func(p *record.Plan) { p.Soak = 5 * time.Second },
-			change: func(s *situation) { s.Now = now.Add(6 * time.Second); hear(s); s.Agents[3].Heard = now.Add(time.Second) },
-			step:   rollout.GoOn,
+			plan: func(p *record.Plan) { p.Soak = 5 * time.Second },
+			change: func(s *situation) {
+				s.Now = now.Add(6 * time.Second)
+				hear(s)
+				s.Agents[3].Heard = now.Add(time.Second)
+			},
+			step: rollout.GoOn,
 		},
 		"two were lost before": {
 			change: func(s *situation) {
