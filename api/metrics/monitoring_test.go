@@ -91,7 +91,7 @@ func queries(t *testing.T) map[string]string {
 
 var (
 	namedSeries = regexp.MustCompile(`\b((?:defenseclaw|process|go)_\w+)(?:\{([^}]*)\})?`)
-	matcher  = regexp.MustCompile(`(\w+)(=~|!~|!=|=)"([^"]*)"`)
+	matcher     = regexp.MustCompile(`(\w+)(=~|!~|!=|=)"([^"]*)"`)
 )
 
 // Every series that an alert or the dashboard asks for is in a scrape of a sidecar that has just begun.
