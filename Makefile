@@ -93,6 +93,10 @@ docs: ## write docs/CLI.md from the command tree, docs/SETTINGS.md from the tabl
 console-assets: ## bundle the scripts of the console anew into api/console/static (needs node and npm)
 	cd api/console/assets && npm ci --no-audit --no-fund && node build.mjs
 
+console-shots: ## pictures of every page of the console, in each state, light, dark and narrow, into SHOTS=bin/console-shots
+	mkdir -p $(abspath $(or $(SHOTS),bin/console-shots))
+	go test ./cmd/internal/consoleproof -run=PagesHaveNoBarriers -count=1 -v -args -shots=$(abspath $(or $(SHOTS),bin/console-shots))
+
 fmt: ## format the Go files
 	$(GOLANGCI) fmt ./...
 
@@ -140,4 +144,4 @@ readme:
 	.ci/readme.sh
 
 .NOTPARALLEL:
-.PHONY: console-assets bench-review bench-fleet fleet-long attack hostile comments docs help build run test race clients fuzz bench bench-peers sameness safety probe soak fmt vet lint ci hooks clean formatted tidy paths cross readme
+.PHONY: console-assets console-shots bench-review bench-fleet fleet-long attack hostile comments docs help build run test race clients fuzz bench bench-peers sameness safety probe soak fmt vet lint ci hooks clean formatted tidy paths cross readme

@@ -70,8 +70,8 @@ func start(t *testing.T, files map[string]string, flags ...string) *sidecar {
 	for name, text := range files {
 		s.write(name, text)
 	}
-	flags = append([]string{"serve", "--policy-dir", s.dir, "--data-dir", s.data, "--api-port", "0"}, flags...)
-	cmd := exec.CommandContext(t.Context(), program, flags...)
+	args := append([]string{"serve", "--policy-dir", s.dir, "--data-dir", s.data, "--api-port", "0"}, flags...)
+	cmd := exec.CommandContext(t.Context(), program, args...)
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = testutil.Patience
 	cmd.Env = ownEnvironment()
@@ -87,7 +87,10 @@ func start(t *testing.T, files map[string]string, flags ...string) *sidecar {
 			t.Log(log)
 		}
 	})
-	if !testutil.Eventually(func() bool { _, err := s.try("policy", "status"); return err == nil }) {
+	if !testutil.Eventually(func() bool {
+		out, err := s.try("policy", "status") // which is no success either where no policy is loaded
+		return err == nil || strings.HasPrefix(out, "state ")
+	}) {
 		t.Fatal("the sidecar does not answer")
 	}
 	return s
@@ -126,7 +129,7 @@ func (s *sidecar) run(args ...string) string {
 	return out
 }
 
-// page is a tab of a browser that has signed in by a link.
+// page is a tab of a browser.
 type page struct {
 	t   *testing.T
 	ctx context.Context
@@ -134,20 +137,32 @@ type page struct {
 
 func (s *sidecar) signIn() *page {
 	s.t.Helper()
+	p := s.browse()
+	p.do(chromedp.Navigate(s.link()))
+	p.see(`h1`, "All is well")
+	return p
+}
+
+// link is an address that signs a browser in, once.
+func (s *sidecar) link() string {
+	s.t.Helper()
+	return strings.TrimSpace(s.run("console", "--print"))
+}
+
+// browse begins a browser that nobody has signed in.
+func (s *sidecar) browse() *page {
+	s.t.Helper()
 	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(chromium()), chromedp.WindowSize(1280, 900))
 	if runtime.GOOS == "linux" && os.Geteuid() == 0 {
 		options = append(options, chromedp.NoSandbox) // its sandbox refuses root
 	}
-	ctx, cancel := context.WithTimeout(s.t.Context(), 2*testutil.Patience)
+	ctx, cancel := context.WithTimeout(s.t.Context(), 5*testutil.Patience)
 	s.t.Cleanup(cancel)
 	ctx, cancel = chromedp.NewExecAllocator(ctx, options...)
 	s.t.Cleanup(cancel)
 	ctx, cancel = chromedp.NewContext(ctx)
 	s.t.Cleanup(cancel)
-	p := &page{s.t, ctx}
-	p.do(chromedp.Navigate(strings.TrimSpace(s.run("console", "--print"))))
-	p.see(`h1`, "All is well")
-	return p
+	return &page{s.t, ctx}
 }
 
 func (p *page) do(actions ...chromedp.Action[chromedp.Void]) {
