@@ -167,8 +167,16 @@ func (s *sidecar) browse() *page {
 
 func (p *page) do(actions ...chromedp.Action[chromedp.Void]) {
 	p.t.Helper()
-	if err := chromedp.Do(p.ctx, actions...); err != nil {
-		p.t.Fatal(err)
+	for _, action := range actions {
+		var err error
+		// An element that the page replaces while it is being found is looked for again.
+		testutil.Eventually(func() bool {
+			err = chromedp.Do(p.ctx, action)
+			return err == nil || !strings.Contains(err.Error(), "Could not find node")
+		})
+		if err != nil {
+			p.t.Fatal(err)
+		}
 	}
 }
 
