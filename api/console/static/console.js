@@ -25,9 +25,8 @@ if (address && window.EventSource) {
   const names = ["lifecycle", "gap"];
   const stream = new EventSource(address);
   for (const name of names) stream.addEventListener(name, changed);
-  let broken = false;
-  stream.onerror = () => { broken = true; };
-  stream.onopen = () => { if (broken) changed(); broken = false; };
+  // What happened between the page and the stream, or while the stream was broken, no event tells.
+  stream.onopen = changed;
 }
 
 // What a time is away.
