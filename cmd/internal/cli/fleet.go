@@ -94,6 +94,11 @@ func orEnv(c *cli.Context, name, variable string) string {
 
 // link connects to the broker, and says which channel is meant; empty if none is.
 func link(ctx context.Context, c *cli.Context) (*fleet.Link, string, error) {
+	return linkBy(ctx, c, fleet.Config{})
+}
+
+// linkBy is link with a configuration, of which it fills in what the flags say.
+func linkBy(ctx context.Context, c *cli.Context, cfg fleet.Config) (*fleet.Link, string, error) {
 	url := orEnv(c, "url", fleetURL)
 	if url == "" {
 		return nil, "", &exitError{exitUsage, errors.New("--url is missing, and $" + fleetURL + " is not set: nats://HOST:PORT was expected")}
@@ -105,15 +110,19 @@ func link(ctx context.Context, c *cli.Context) (*fleet.Link, string, error) {
 	if given := c.String("channel"); given != "" {
 		channel = given
 	}
-	l, err := fleet.Connect(ctx, fleet.Config{
-		URL: url, Creds: orEnv(c, "creds", fleetCreds), CA: orEnv(c, "ca", fleetCA), Domain: orEnv(c, "domain", fleetDomain),
-	})
+	cfg.URL, cfg.Creds, cfg.CA, cfg.Domain = url, orEnv(c, "creds", fleetCreds), orEnv(c, "ca", fleetCA), orEnv(c, "domain", fleetDomain)
+	l, err := fleet.Connect(ctx, cfg)
 	return l, channel, fleetExit(err)
 }
 
 // channelLink is [link] for commands that are about one channel.
 func channelLink(ctx context.Context, c *cli.Context) (*fleet.Link, string, error) {
-	l, channel, err := link(ctx, c)
+	return channelLinkBy(ctx, c, fleet.Config{})
+}
+
+// channelLinkBy is [linkBy] for commands that are about one channel.
+func channelLinkBy(ctx context.Context, c *cli.Context, cfg fleet.Config) (*fleet.Link, string, error) {
+	l, channel, err := linkBy(ctx, c, cfg)
 	if err != nil {
 		return nil, "", err
 	}

@@ -50,18 +50,22 @@ func fleetAgentsCommand() *cli.Command {
 	}
 }
 
-// seen reads what a channel says, trusted or not, and its agents.
+// seen reads what a channel says, trusted or not, and its agents. An observer's rights are enough for it.
 func seen(ctx context.Context, c *cli.Context) (*fleet.Link, fleet.Now, *fleet.View, error) {
 	keys, err := trusted(c, nil)
 	if err != nil {
 		return nil, fleet.Now{}, nil, err
 	}
-	l, channel, err := channelLink(ctx, c)
+	l, channel, err := channelLinkBy(ctx, c, fleet.Config{Observe: true})
 	if err != nil {
 		return nil, fleet.Now{}, nil, err
 	}
-	v, err := l.View(ctx, channel) // before the record: an agent is not ahead of what it saw
+	var v *fleet.View
 	var now fleet.Now
+	reader, err := l.Reader(channel)
+	if err == nil {
+		v, err = reader.Read(ctx) // before the record: an agent is not ahead of what it saw
+	}
 	if err == nil {
 		now, err = l.Now(ctx, channel, keys)
 	}

@@ -13,7 +13,7 @@ import (
 func fleetInitCommand() *cli.Command {
 	return &cli.Command{
 		Name: "init",
-		Usage: "make the streams of a fleet on its broker, and print what agents, publishers and controllers have to be permitted there; " +
+		Usage: "make the streams of a fleet on its broker, and print what agents, publishers, controllers and observers have to be permitted there; " +
 			"what exists stays as it is",
 		Flags: fleetFlags(
 			channelFlag(),
@@ -48,6 +48,7 @@ func fleetInitCommand() *cli.Command {
 			}
 			for _, u := range []access.User{
 				{Role: access.Agent, Name: "AGENT", Channel: channel}, {Role: access.Publisher, Name: "publisher"}, {Role: access.Controller, Name: "controller"},
+				{Role: access.Observer, Name: "observer"},
 			} {
 				if _, err := terminal.Fprintf(c.App.Writer, "%s", terminal.Text(u.Block(orEnv(c, "domain", fleetDomain)))); err != nil {
 					return err

@@ -18,7 +18,7 @@ func fleetUserCommand() *cli.Command {
 			"and prints it for the configuration of a NATS server",
 		ArgsUsage: "NAME",
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "role", Value: string(access.Agent), Usage: "agent, publisher or controller: what the user may do, `ROLE`"},
+			&cli.StringFlag{Name: "role", Value: string(access.Agent), Usage: "agent, publisher, controller or observer: what the user may do, `ROLE`"},
 			&cli.StringFlag{Name: "channel", Aliases: []string{"C"}, Usage: "the `CHANNEL` that the agent follows"},
 			&cli.StringFlag{Name: "out", Usage: "write the credentials to `FILE`, which must not exist; only its owner can read it"},
 			&cli.StringFlag{Name: "store", Usage: "add the user to those of the fleet server with this `DIR`"},

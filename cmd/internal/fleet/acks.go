@@ -69,6 +69,16 @@ type heard struct {
 	last           bool      // it was the last that the broker had
 }
 
+// hear reads an acknowledgement.
+func hear(subject string, data []byte) *heard {
+	h := &heard{}
+	if words := strings.Split(subject, "."); len(words) > 1 {
+		h.channel, h.agent = words[len(words)-2], words[len(words)-1]
+	}
+	h.valid = json.Unmarshal(data, &h.ack) == nil && h.ack.Agent == h.agent && h.ack.Channel == h.channel
+	return h
+}
+
 func (l *Link) feed(ctx context.Context, channel string) (*feed, error) {
 	if err := record.CheckName("the channel", channel); err != nil {
 		return nil, err
@@ -125,14 +135,10 @@ func (f *feed) read(ctx context.Context, fail context.CancelCauseFunc) {
 			}
 			return
 		}
-		h := &heard{}
-		if words := strings.Split(m.Subject(), "."); len(words) > 1 {
-			h.channel, h.agent = words[len(words)-2], words[len(words)-1]
-		}
+		h := hear(m.Subject(), m.Data())
 		if meta, err := m.Metadata(); err == nil {
 			h.at, h.last = meta.Timestamp, meta.NumPending == 0
 		}
-		h.valid = json.Unmarshal(m.Data(), &h.ack) == nil && h.ack.Agent == h.agent && h.ack.Channel == h.channel
 		select {
 		case f.heard <- h:
 		case <-ctx.Done():

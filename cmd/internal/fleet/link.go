@@ -27,6 +27,8 @@ type Config struct {
 	CA     string // a file with the certificates that sign the broker's; empty: the system's
 	Domain string // the JetStream domain; empty: the broker's own
 	Name   string // of the connection, as the broker shows it
+
+	Observe bool // it only reads, by [Link.Reader], [Link.Now] and [Link.JetStream]: an observer's rights are enough
 }
 
 // Link is a connection to the broker. Close it after use. Safe for concurrent use.
@@ -88,6 +90,9 @@ func Connect(ctx context.Context, cfg Config) (*Link, error) {
 	}
 	options = append(options, nats.Name(cmp.Or(cfg.Name, "defenseclaw publisher")), nats.Timeout(dialTimeout), nats.MaxReconnects(-1),
 		nats.ReconnectWait(pause), nats.ReconnectJitter(pause, pause), nats.ReconnectBufSize(-1), nats.PingInterval(pingEvery))
+	if cfg.Observe {
+		options = append(options, nats.CustomInboxPrefix(record.ObserverInbox))
+	}
 	denied := &atomic.Pointer[error]{}
 	options = append(options, nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
 		if errors.Is(err, nats.ErrPermissionViolation) {

@@ -49,6 +49,18 @@ type Count struct {
 	Agents   int    `json:"agents"`
 }
 
+// Counts lists how many agents serve each revision, the most frequent first. It is never nil.
+func Counts(serve map[string]int) []Count {
+	all := make([]Count, 0, len(serve))
+	for revision, n := range serve {
+		all = append(all, Count{revision, n})
+	}
+	slices.SortFunc(all, func(a, b Count) int {
+		return cmp.Or(cmp.Compare(b.Agents, a.Agents), cmp.Compare(a.Revision, b.Revision))
+	})
+	return all
+}
+
 // Refusal is a reason, and who has it.
 type Refusal struct {
 	Code   record.Code `json:"code"`
@@ -66,10 +78,14 @@ type Contact struct {
 // StatusOf makes a status of what a channel says and what its agents say.
 func StatusOf(now Now, v *View, lostAfter time.Duration) Status {
 	lostAfter = cmp.Or(lostAfter, LostAfter)
-	verdict := Judge(v, Question{Record: now.Record(), LostAfter: lostAfter})
+	return Judge(v, Question{Record: now.Record(), LostAfter: lostAfter}).Status(now, v, lostAfter)
+}
+
+// Status is [StatusOf] for who has judged the view by the record and the same time.
+func (verdict Verdict) Status(now Now, v *View, lostAfter time.Duration) Status {
 	s := Status{
 		Channel: now.Channel, Time: v.Now(), Agents: len(verdict.Agents), Converged: now.Record() != nil && verdict.Converged(0),
-		States: verdict.Counts, Refusals: []Refusal{}, Serve: []Count{}, Invalid: v.Invalid,
+		States: verdict.Counts, Refusals: []Refusal{}, Invalid: v.Invalid,
 	}
 	switch {
 	case now.Err != nil:
@@ -88,12 +104,7 @@ func StatusOf(now Now, v *View, lostAfter time.Duration) Status {
 		}
 		s.add(j, lostAfter)
 	}
-	for revision, n := range serve {
-		s.Serve = append(s.Serve, Count{revision, n})
-	}
-	slices.SortFunc(s.Serve, func(a, b Count) int {
-		return cmp.Or(cmp.Compare(b.Agents, a.Agents), cmp.Compare(a.Revision, b.Revision))
-	})
+	s.Serve = Counts(serve)
 	for why, who := range reasons {
 		s.Refusals = append(s.Refusals, Refusal{why.code, why.text, who})
 	}

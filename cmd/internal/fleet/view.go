@@ -28,6 +28,7 @@ type Agent struct {
 type View struct {
 	Channel string
 	Invalid int // acknowledgements that are none
+	More    int // agents that a [Reader] left out, for there are too many
 
 	agents map[string]*Agent
 	skew   time.Duration

@@ -23,6 +23,9 @@ const (
 	deltas    = "fleet.v1.obj.delta."
 )
 
+// ObserverInbox is where those who only look get their answers, which are what all of them may read. No agent can have this name.
+const ObserverInbox = "_INBOX.~observe"
+
 // Limits of messages, in bytes.
 const (
 	MaxInline = 64 << 10  // of a delta in a record's message

@@ -18,10 +18,11 @@ const (
 	Agent      Role = "agent"      // follows one channel, and acknowledges under one name
 	Publisher  Role = "publisher"  // makes streams, publishes, reads acknowledgements
 	Controller Role = "controller" // moves records between releases, reads acknowledgements
+	Observer   Role = "observer"   // reads records and acknowledgements, and writes nothing
 )
 
 // Roles are all roles.
-func Roles() []Role { return []Role{Agent, Publisher, Controller} }
+func Roles() []Role { return []Role{Agent, Publisher, Controller, Observer} }
 
 // User is who connects.
 type User struct {
@@ -34,7 +35,7 @@ type User struct {
 // Check says what is wrong with a user.
 func (u User) Check() error {
 	if !slices.Contains(Roles(), u.Role) {
-		return fmt.Errorf("the role is %q: agent, publisher or controller was expected", u.Role)
+		return fmt.Errorf("the role is %q: agent, publisher, controller or observer was expected", u.Role)
 	}
 	if err := record.CheckName("the user", u.Name); err != nil {
 		return err
@@ -67,9 +68,19 @@ func (u User) Rules(domain string) Rules {
 			Subscribe: []string{"_INBOX." + u.Name + ".>", record.AnnounceSubject(u.Channel)},
 		}
 	}
+	if u.Role == Observer {
+		return Rules{
+			// No consumer: one that delivers could be told to deliver to any subject.
+			Publish: []string{
+				api + "STREAM.INFO." + record.Acks, api + "STREAM.MSG.GET." + record.Stream,
+				api + "DIRECT.GET." + record.Acks, api + "DIRECT.GET." + record.Acks + ".>",
+			},
+			Subscribe: []string{record.ObserverInbox + ".>"},
+		}
+	}
 	r := Rules{Publish: []string{buckets + record.Subject(">"), record.ControllerSubject(">"), api + "INFO"}, Subscribe: []string{"_INBOX.>", record.AnnounceSubject(">")}}
 	for _, stream := range []string{record.Stream, record.Objects, record.Acks} {
-		r.Publish = append(r.Publish, api+"STREAM.INFO."+stream, api+"STREAM.MSG.GET."+stream, api+"DIRECT.GET."+stream+".>")
+		r.Publish = append(r.Publish, api+"STREAM.INFO."+stream, api+"STREAM.MSG.GET."+stream, api+"DIRECT.GET."+stream, api+"DIRECT.GET."+stream+".>")
 		for _, verb := range []string{"CREATE", "INFO", "DELETE", "MSG.NEXT"} {
 			r.Publish = append(r.Publish, api+"CONSUMER."+verb+"."+stream+".>")
 		}

@@ -221,7 +221,7 @@ func TestTheBlocksAreWhatANATSServerReads(t *testing.T) {
 		var all []access.User
 		text := "authorization { users: [\n"
 		for _, u := range []access.User{
-			{Role: access.Agent, Name: "a1", Channel: "prod"}, {Role: access.Publisher, Name: "p"}, {Role: access.Controller, Name: "c"},
+			{Role: access.Agent, Name: "a1", Channel: "prod"}, {Role: access.Publisher, Name: "p"}, {Role: access.Controller, Name: "c"}, {Role: access.Observer, Name: "o"},
 		} {
 			u, _, err := access.NewUser(u)
 			if err != nil {

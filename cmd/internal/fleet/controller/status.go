@@ -11,9 +11,10 @@ import (
 // Status is how the rollout of a channel stands.
 type Status struct {
 	rollout.Verdict
-	Controller string    `json:"controller,omitempty"` // the newest; empty: there has been none
-	Seen       time.Time `json:"controller_seen,omitzero"`
-	Away       bool      `json:"controller_away"` // nobody moves the rollout on
+	Gates      []rollout.Gate `json:"gates,omitempty"`      // none while no rollout runs
+	Controller string         `json:"controller,omitempty"` // the newest; empty: there has been none
+	Seen       time.Time      `json:"controller_seen,omitzero"`
+	Away       bool           `json:"controller_away"` // nobody moves the rollout on
 }
 
 // StatusOf says how the rollout stands, nil if none runs and none was taken back. Whose silence counts is judged as by a
@@ -27,7 +28,9 @@ func StatusOf(ctx context.Context, l *fleet.Link, now fleet.Now, v *fleet.View) 
 	if err != nil {
 		return nil, err
 	}
-	s := &Status{Verdict: rollout.Judge(Situation(now, v)), Away: mark.Away()}
+	situation := Situation(now, v)
+	s := &Status{Verdict: rollout.Judge(situation), Away: mark.Away()}
+	s.Gates = s.Tally.Gates(situation)
 	if mark != nil {
 		s.Controller, s.Seen = mark.Controller, mark.At
 	}

@@ -92,23 +92,28 @@ func (t *Tally) lostBefore() string {
 // failed says which gate the stage did not pass. Errors are compared as if the decisions that are still needed had gone
 // well, so that few decisions halt nothing by chance, and a cohort where all go wrong does not have to make 200.
 func (t *Tally) failed(p *record.Plan) string {
-	need := minDecisions(p)
 	switch {
 	case len(t.Refused) > 0:
 		return fmt.Sprintf("%d refused (%s)", len(t.Refused), reasons(t.Refused))
-	case float64(len(t.Lost)) > maxLost*float64(t.Cohort):
+	case t.tooManyLost():
 		return fmt.Sprintf("%d of %d lost (%s)", len(t.Lost), t.Cohort, names(t.Lost))
-	}
-	if t.Of.Errors > 0 {
-		of, than := share(t.Of.Errors, max(t.Of.Decisions, need)), t.baseline(p)
-		if of > than+maxErrors {
-			return fmt.Sprintf("%d of %d decisions ended in an error, and %.2g %% elsewhere", t.Of.Errors, t.Of.Decisions, 100*than)
-		}
-	}
-	if flips := share(t.Of.Flips, t.Of.Replayed); p.MaxFlips >= 0 && flips > p.MaxFlips {
+	case t.tooManyErrors(p):
+		return fmt.Sprintf("%d of %d decisions ended in an error, and %.2g %% elsewhere", t.Of.Errors, t.Of.Decisions, 100*t.baseline(p))
+	case t.tooManyFlips(p):
 		return fmt.Sprintf("%d of %d replayed decisions flipped, and %.2g %% may", t.Of.Flips, t.Of.Replayed, 100*p.MaxFlips)
+	default:
+		return ""
 	}
-	return ""
+}
+
+func (t *Tally) tooManyLost() bool { return float64(len(t.Lost)) > maxLost*float64(t.Cohort) }
+
+func (t *Tally) tooManyErrors(p *record.Plan) bool {
+	return t.Of.Errors > 0 && share(t.Of.Errors, max(t.Of.Decisions, minDecisions(p))) > t.baseline(p)+maxErrors
+}
+
+func (t *Tally) tooManyFlips(p *record.Plan) bool {
+	return p.MaxFlips >= 0 && share(t.Of.Flips, t.Of.Replayed) > p.MaxFlips
 }
 
 // baseline is the share of errors that the cohort is compared with.
