@@ -72,6 +72,7 @@ func fullOf(t testing.TB, files map[string]string) *sidecar {
 		c.Guardrail = func() api.GuardrailConfig { return guardrailConfig }
 		c.ChangeGuardrail = changeGuardrail
 		c.Console = consoleOf(t)
+		c.Fleet = fleetOf
 		c.BundleStatus, c.OPAConfig = bundlesOf, func() map[string]any { return map[string]any{"labels": map[string]any{"id": "x"}} }
 	})
 }
@@ -226,6 +227,7 @@ var others = map[string][]string{
 	"/policy/packages":                   {"?limit=0", "?limit=501", "?limit=x", "?limit=-1", "?limit=" + strings.Repeat("9", 5000), "?q=" + strings.Repeat("a", 5000)},
 	"/policy/coverage":                   {"?limit=0", "?limit=1001", "?missed=perhaps", "?limit=x"},
 	"/policy/search":                     {"", "?q=", "?q=a%0Ab", "?q=" + strings.Repeat("a", 5000), "?q=a&limit=0", "?q=a&limit=1001", "?q=a&limit=1e2"},
+	"/policy/fleet":                      {"?limit=0", "?limit=501", "?limit=x", "?limit=1e2", "?state=perhaps", "?state=serves,lost", "?state=" + strings.Repeat("a", 5000), "?q=" + strings.Repeat("a", 5000), "?revision=" + strings.Repeat("a", 201), "?after=" + strings.Repeat("a", 201)},
 	"/policy/files/{path...}":            {"?of=../other", "?of=/etc", "?of=HEAD", "?of=sha256:", "?of=" + strings.Repeat("a", 5000)},
 	"/alerts":                            {"?limit=0", "?limit=x", "?limit=-1"},
 	"/audit/verify":                      {"?head=1", "?head=x:y", "?head=:", "?head=-1:00"},

@@ -49,6 +49,8 @@ var goodRequests = []question{
 	{"GET", "/policy/search?q=package", "", nil},
 	{"GET", "/policy/coverage", "", nil},
 	{"GET", "/policy/coverage?file=p.rego", "", nil},
+	{"GET", "/policy/fleet", "", nil},
+	{"GET", "/policy/fleet?q=a&state=refused&revision=sha256:01&after=a&limit=7", "", nil},
 	{"GET", "/policy/files/p.rego", "", nil},
 	{"POST", "/policy/replay", "", []string{clientHeader}},
 	{"GET", "/policy/history", "", nil},
@@ -269,6 +271,7 @@ func answersToBadRequests(t *testing.T, o *openAPI) {
 	o.ask(s, question{"POST", "/policy/reload", "", nil}, http.StatusForbidden, true)
 	o.ask(s, question{"GET", "/audit/records?limit=1001", "", nil}, http.StatusBadRequest, true)
 	o.ask(s, question{"GET", "/audit/records?colour=red", "", nil}, http.StatusBadRequest) // OpenAPI cannot forbid a parameter
+	o.ask(s, question{"GET", "/policy/fleet?state=perhaps", "", nil}, http.StatusBadRequest, true)
 	o.ask(s, question{"GET", "/alerts?limit=0", "", nil}, http.StatusBadRequest, true)
 	o.ask(s, question{"GET", "/audit/verify?head=x", "", nil}, http.StatusBadRequest, true)
 	o.ask(s, question{"POST", "/policy/evaluate", `{"domain":"other","input":{"target_type":"a","target_name":"b"}}`, nil}, http.StatusBadRequest, true)

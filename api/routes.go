@@ -62,6 +62,7 @@ func (s *Server) table() []route {
 		{pattern: "/policy/packages", access: gate.Read, scope: gate.ScopeRead, methods: get, handle: s.packages},
 		{pattern: "/policy/coverage", access: gate.Read, scope: gate.ScopeRead, methods: get, handle: s.coverage},
 		{pattern: "/policy/search", access: gate.Read, scope: gate.ScopeRead, methods: get, handle: s.search},
+		{pattern: "/policy/fleet", access: gate.Read, scope: gate.ScopeRead, methods: get, handle: s.fleet},
 		{pattern: "/policy/files/{path...}", access: gate.Read, scope: gate.ScopeRead, methods: get, handle: s.file}, // and ScopeQuery for data files
 		{pattern: "/policy/history", access: gate.Read, scope: gate.ScopeRead, methods: get, handle: s.history},
 		{pattern: "/policy/history/{ref}", access: gate.Read, scope: gate.ScopeRead, methods: get, handle: s.historyEntry},

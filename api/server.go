@@ -46,6 +46,8 @@ type Config struct {
 	Settings       func() *SettingsStatus      // how config.yaml was taken; nil: it is not read again
 	LastGood       func() *LastGood            // the policy kept for the next start; nil when none is kept
 	Control        *control.Governor           // what is ordered about the policy that serves; nil when there is no directory
+	// Fleet tells who follows the channel that is observed; nil: none is.
+	Fleet func(context.Context, FleetQuery) (FleetAnswer, error)
 	// Past is what served before; nil: nothing is kept.
 	Past *Past
 	// Actor names who caused a reload; nil: the trigger's actor.

@@ -35,7 +35,7 @@ var errDataDirIsPolicyDir = errors.New("the policy directory must not be the dat
 func (s *Settings) choosePolicy() error {
 	elsewhere, err := s.chooseSource()
 	if err == nil {
-		err = s.checkStale()
+		err = errors.Join(s.checkStale(), s.checkObserve())
 	}
 	if elsewhere || err != nil {
 		return err

@@ -37,7 +37,7 @@ func Table() []Setting { return table(new(Settings)) }
 // table makes the rows, which store what they read in s.
 func table(s *Settings) []Setting {
 	return slices.Concat(
-		places(s), sourcing(s), following(s), staling(s), listening(s), bounding(s), reconfiguring(s), admitting(s), watching(s), loading(s), evaluating(s), deciding(s), guarding(s),
+		places(s), sourcing(s), following(s), observing(s), staling(s), listening(s), bounding(s), reconfiguring(s), admitting(s), watching(s), loading(s), evaluating(s), deciding(s), guarding(s),
 		decisionLog(&s.Decisions), decisionLogSecrets(&s.Decisions), recording(&s.Record), keeping(s), approving(s), signing(&s.Signature), judging(&s.Judge), originalJudging(&s.originalJudge), logging(s),
 	)
 }

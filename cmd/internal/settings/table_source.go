@@ -28,6 +28,7 @@ type Source struct {
 	Domain  string            // of a channel: of its JetStream; empty: the server's own
 	Agent   string            // of a channel: this sidecar's name there; empty: the host's
 	Labels  map[string]string // of a channel: this sidecar's
+	Observe Observe
 
 	place   string // as it was given
 	foundIn string // the flag, variable or key that sets it; empty: none does

@@ -56,6 +56,7 @@ func (s *Sidecar) parts(ready func()) []part {
 		{serving, "config", s.live.watcher != nil, s.followConfig},
 		{serving, "leaving", s.cfg.Settings.ShutdownDelay > 0, s.leave},
 		{serving, "tokens", true, s.tokens.Run},
+		{serving, "observer", s.observer != nil, s.observer.Run},
 		{serving, "systemd", true, func(ctx context.Context) error { return s.notifySystemd(ctx, loaded) }},
 
 		{deciding, "engine", s.engine != nil, s.engine.Run},

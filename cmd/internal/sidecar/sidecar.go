@@ -26,6 +26,7 @@ import (
 	"defenseclaw/api/judge"
 	"defenseclaw/api/metrics"
 	"defenseclaw/api/recorder"
+	"defenseclaw/cmd/internal/fleet/observe"
 	"defenseclaw/cmd/internal/schema"
 	"defenseclaw/cmd/internal/settings"
 	"defenseclaw/cmd/internal/signed"
@@ -91,6 +92,8 @@ type Sidecar struct {
 	who       *who
 	schema    schema.Guard // checks data before it serves
 	reviewer  *reviews     // nil when nothing is reviewed
+
+	observer *observe.Observer // nil where no channel is observed
 
 	statusSender *bundlestatus.Sender // nil unless OPA's configuration asks for it
 

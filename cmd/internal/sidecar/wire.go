@@ -47,7 +47,7 @@ func (s *Sidecar) wire(token string, byHand bool) (err error) {
 		return err
 	}
 	authzen, byDefault, err := s.decisionPaths()
-	if err := errors.Join(err, s.makeWatcher(), s.makeConfigWatcher(), s.makeConsole()); err != nil {
+	if err := errors.Join(err, s.makeWatcher(), s.makeConfigWatcher(), s.makeConsole(), s.makeObserver()); err != nil {
 		return err
 	}
 	cfg := s.apiConfig(token)
@@ -74,6 +74,7 @@ func (s *Sidecar) apiConfig(token string) api.Config {
 		Watch:        s.watchHealth,
 		LastGood:     s.lastGood, Kept: s.kept(), Past: s.past(), Actor: s.who.actor, Inspect: s.schema.Refuse, Verify: s.signed.Func(), Reviews: s.reviewer.forAPI(),
 		Evaluate: s.newEvaluator().evaluate,
+		Fleet:    s.fleetFunc(),
 		Control:  s.control,
 		Metrics:  s.metrics,
 		Audit:    s.audit,
