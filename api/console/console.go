@@ -71,6 +71,7 @@ func (c *Console) Mount(inside api.Inside) http.Handler {
 		"GET decisions": c.decisions,
 		"GET try":       c.try,
 		"POST try":      c.try,
+		"GET fleet":     c.fleet,
 		"POST order":    c.order,
 
 		"GET decisions/{id}": c.decision,
