@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"defenseclaw/api"
@@ -133,7 +134,7 @@ func (p *fleetPage) Every() string {
 	if p.Observed && (!p.Fleet.Converged || p.Fleet.Rollout != nil && p.Fleet.Rollout.Running) {
 		return "every 5s"
 	}
-	return "every 30s"
+	return "every 10s"
 }
 
 // Moment is when what the page tells was so.
@@ -146,7 +147,13 @@ func (p *fleetPage) Moment() time.Time {
 
 // Lasting is a time in seconds, for people.
 func (p *fleetPage) Lasting(seconds float64) string {
-	return time.Duration(seconds * float64(time.Second)).Round(time.Second).String()
+	text := time.Duration(seconds * float64(time.Second)).Round(time.Second).String()
+	for _, nothing := range []string{"0s", "0m"} { // 2m0s, 1h0m
+		if short, ok := strings.CutSuffix(text, nothing); ok && strings.HasSuffix(short, map[string]string{"0s": "m", "0m": "h"}[nothing]) {
+			text = short
+		}
+	}
+	return text
 }
 
 // Said is what an agent gave as its reason, or "".
