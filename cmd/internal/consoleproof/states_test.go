@@ -29,6 +29,7 @@ var everyPage = []string{
 	"/console/try?path=p/allow&at=disk",
 	"/console/policy",
 	"/console/policy?file=p.rego&lines=reached",
+	"/console/fleet",
 	"/console/order?order=hold",
 	noPage,
 }
