@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"strings"
 	"time"
 
 	"defenseclaw/cmd/internal/fleet/access"
@@ -14,7 +15,7 @@ func fleetInitCommand() *cli.Command {
 	return &cli.Command{
 		Name: "init",
 		Usage: "make the streams of a fleet on its broker, and print what agents, publishers, controllers and observers have to be permitted there; " +
-			"what exists stays as it is",
+			"what exists stays as it is, but for what a fleet needs and an older version made without",
 		Flags: fleetFlags(
 			channelFlag(),
 			&cli.IntFlag{Name: "replicas", Value: 1, Usage: "keep everything on `N` servers of a cluster: 1, 3 or 5"},
@@ -35,7 +36,10 @@ func fleetInitCommand() *cli.Command {
 			made, err := streams.Create(ctx, l.JetStream(), streams.Options{Replicas: c.Int("replicas")})
 			for _, one := range made {
 				what := "made"
-				if one.Existed {
+				switch {
+				case len(one.Changed) > 0:
+					what = "was there, and has now " + strings.Join(one.Changed, ", ")
+				case one.Existed:
 					what = "was there, and stays as it is"
 				}
 				terminal.Fprintf(c.App.ErrWriter, "%s: %s\n", one.Name, what)

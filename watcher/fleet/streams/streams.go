@@ -6,6 +6,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"defenseclaw/watcher/fleet/record"
@@ -27,40 +29,75 @@ const ackAge = 7 * 24 * time.Hour
 // Made tells what [Create] did with a bucket or stream.
 type Made struct {
 	Name    string
-	Existed bool // it was left as it was
+	Existed bool     // it was there already
+	Changed []string // what it lacked of what a fleet needs, and has now; a clause each
 }
 
-// Create makes what is not there. What is there stays as it is.
+// Create makes what is not there. What is there stays as it is, but for what a fleet cannot do without: an older version of
+// this program made it without that.
 func Create(ctx context.Context, js jetstream.JetStream, o Options) (all []Made, err error) {
 	o.Replicas = max(o.Replicas, 1)
 	for _, one := range []struct {
 		name   string
 		create func() error
+		needs  jetstream.StreamConfig
 	}{
 		{record.Stream, func() error {
 			_, err := js.CreateKeyValue(ctx, bucket(o))
 			return err
-		}},
+		}, jetstream.StreamConfig{AllowDirect: true, RePublish: bucket(o).RePublish}},
 		{record.Objects, func() error {
 			_, err := js.CreateStream(ctx, objects(o))
 			return err
-		}},
+		}, objects(o)},
 		{record.Acks, func() error {
 			_, err := js.CreateStream(ctx, acks(o))
 			return err
-		}},
+		}, acks(o)},
 	} {
-		_, err := js.Stream(ctx, one.name)
-		existed := err == nil
-		if errors.Is(err, jetstream.ErrStreamNotFound) {
+		made := Made{Name: one.name}
+		s, err := js.Stream(ctx, one.name)
+		switch made.Existed = err == nil; {
+		case errors.Is(err, jetstream.ErrStreamNotFound):
 			err = one.create()
+		case err == nil:
+			made.Changed, err = mend(ctx, js, s.CachedInfo().Config, one.needs)
 		}
 		if err != nil {
 			return all, fmt.Errorf("stream %s: %w", one.name, err)
 		}
-		all = append(all, Made{one.name, existed})
+		all = append(all, made)
 	}
 	return all, nil
+}
+
+// mend gives a stream what it lacks, and nothing else.
+func mend(ctx context.Context, js jetstream.JetStream, has, needs jetstream.StreamConfig) (changed []string, err error) {
+	for _, subject := range needs.Subjects {
+		if !slices.Contains(has.Subjects, subject) {
+			has.Subjects = append(has.Subjects, subject)
+			changed = append(changed, "the subject "+subject)
+		}
+	}
+	if needs.AllowDirect && !has.AllowDirect {
+		has.AllowDirect = true
+		changed = append(changed, "direct gets")
+	}
+	if needs.RePublish != nil && (has.RePublish == nil || *has.RePublish != *needs.RePublish) {
+		has.RePublish = needs.RePublish
+		changed = append(changed, "the republication of "+needs.RePublish.Source+" as "+needs.RePublish.Destination)
+	}
+	if len(changed) == 0 {
+		return nil, nil
+	}
+	const patience = 5 * time.Second // what is not permitted is not answered
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	if _, err := js.UpdateStream(ctx, has); err != nil {
+		return nil, fmt.Errorf("it lacks %s, and cannot be changed: %w; this needs the permission to publish $JS.API.STREAM.UPDATE.%s, or nats stream edit by somebody who has it",
+			strings.Join(changed, ", "), err, has.Name)
+	}
+	return changed, nil
 }
 
 func bucket(o Options) jetstream.KeyValueConfig {

@@ -1,6 +1,7 @@
 package streams_test
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -10,6 +11,7 @@ import (
 	"defenseclaw/watcher/fleet/streams"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/goleak"
 )
 
@@ -73,8 +75,46 @@ func TestCreateLeavesWhatIsThere(t *testing.T) {
 		t.Fatal(made, err)
 	}
 	for _, one := range made {
-		if !one.Existed {
-			t.Errorf("%s was made twice", one.Name)
+		if !one.Existed || len(one.Changed) > 0 {
+			t.Errorf("%s was made twice, or changed: %+v", one.Name, one)
 		}
+	}
+}
+
+// Older versions made streams without what came later. An operator may have changed others of their settings, which stay.
+func TestCreateMendsWhatAnOlderVersionMade(t *testing.T) {
+	t.Parallel()
+	js := fleettest.JetStream(t, fleettest.StartBroker(t).Connect())
+	config := func(name string) jetstream.StreamConfig {
+		t.Helper()
+		s, err := js.Stream(t.Context(), name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s.CachedInfo().Config
+	}
+	acks, bucket, objects := config(record.Acks), config(record.Stream), config(record.Objects)
+	acks.Subjects, acks.MaxAge, acks.Description = []string{record.AckSubject("*", "*")}, time.Hour, "ours"
+	bucket.RePublish = nil
+	objects.AllowDirect = false
+	for _, old := range []jetstream.StreamConfig{acks, bucket, objects} {
+		if _, err := js.UpdateStream(t.Context(), old); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, want := range []string{
+		"[{KV_fleet true [the republication of $KV.fleet.> as fleet.v1.announce.>]} {FLEET_OBJ true [direct gets]} {FLEET_ACK true [the subject fleet.v1.controller.*]}]",
+		"[{KV_fleet true []} {FLEET_OBJ true []} {FLEET_ACK true []}]",
+	} {
+		made, err := streams.Create(t.Context(), js, streams.Options{})
+		if err != nil || fmt.Sprint(made) != want {
+			t.Fatalf("%v %v; %s was expected", made, err, want)
+		}
+	}
+	if got := config(record.Acks); got.MaxAge != time.Hour || got.Description != "ours" {
+		t.Errorf("%+v", got)
+	}
+	if _, err := js.Publish(t.Context(), record.ControllerSubject("prod"), nil); err != nil {
+		t.Error(err)
 	}
 }

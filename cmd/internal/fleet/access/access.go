@@ -88,7 +88,7 @@ func (u User) Rules(domain string) Rules {
 	if u.Role == Publisher {
 		r.Publish = append(r.Publish, record.ObjectSubjects, api+"STREAM.PURGE."+record.Objects, api+"STREAM.PURGE."+record.Acks)
 		for _, stream := range []string{record.Stream, record.Objects, record.Acks} {
-			r.Publish = append(r.Publish, api+"STREAM.CREATE."+stream)
+			r.Publish = append(r.Publish, api+"STREAM.CREATE."+stream, api+"STREAM.UPDATE."+stream)
 		}
 	}
 	return r
