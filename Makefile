@@ -79,6 +79,9 @@ fleet-long: ## SEQUENCES=1000 random sequences of publishes, kills, partitions a
 probe: ## search for the differences of every edit of the corpus, and of mutants of the default pack, minutes
 	go test ./engine/review/probe -run="ToldApart|Closed" -count=1 -timeout=0 -v -all
 
+upgrade: ## start this version on the data directory of an older one, and that one on this one's; another: FROM=COMMIT
+	.ci/upgrade.sh $(FROM)
+
 soak: ## edit for SOAK=10m, and see that no goroutine, descriptor or memory is lost
 	SOAK=$(or $(SOAK),10m) go test ./cmd/internal/sidecar -count=1 -timeout=0 -run=ALongLife -v
 
@@ -144,4 +147,4 @@ readme:
 	.ci/readme.sh
 
 .NOTPARALLEL:
-.PHONY: console-assets console-shots bench-review bench-fleet fleet-long attack hostile comments docs help build run test race clients fuzz bench bench-peers sameness safety probe soak fmt vet lint ci hooks clean formatted tidy paths cross readme
+.PHONY: console-assets console-shots bench-review bench-fleet fleet-long attack hostile comments docs help build run test race clients fuzz bench bench-peers sameness safety probe soak fmt vet lint ci hooks clean formatted tidy paths cross readme upgrade

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"runtime/debug"
 	"slices"
 
 	"defenseclaw/api"
@@ -186,14 +185,6 @@ func needsCommand(c *cli.Context) error {
 }
 
 func usageError(_ *cli.Context, err error, _ bool) error { return err }
-
-// version returns the version that the build recorded.
-func version() string {
-	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
-		return info.Main.Version
-	}
-	return "(devel)"
-}
 
 // received converts diagnostics from an answer of the sidecar.
 func received(ds []api.Diagnostic) diagnostic.List {

@@ -87,6 +87,7 @@ func runsOf(good, bad, input string) map[string][][]string {
 	return map[string][][]string{
 		"serve":                    {{"--policy-dir", bad, "--data-dir", hostile, "--api-port", hostile}},
 		"status":                   {{}, {"--json"}},
+		"version":                  {{}, {"--json"}, {hostile}},
 		"console":                  {{"--print"}, {hostile}},
 		"policy reload":            {{}, {"--dry-run"}},
 		"policy status":            {{}, {"--json"}},

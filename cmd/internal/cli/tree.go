@@ -67,11 +67,11 @@ func newApp(broker ...Broker) *cli.App {
 	return &cli.App{
 		Name:    "defenseclaw-gateway",
 		Usage:   "the policy sidecar: serves decisions, and reloads policy while it serves",
-		Version: version(),
+		Version: thisBuild().String(),
 		Flags:   settingFlags(),
 		Action:  serve,
 		Commands: []*cli.Command{
-			serveCommand(), overviewCommand(), policyCommand(), consoleCommand(), listCommand(), auditCommand(), tokenCommand(), migrateCommand(), fleetCommand(broker...), completionCommand(),
+			serveCommand(), overviewCommand(), policyCommand(), consoleCommand(), listCommand(), auditCommand(), tokenCommand(), migrateCommand(), fleetCommand(broker...), completionCommand(), versionCommand(),
 		},
 		HideHelpCommand:        true,
 		EnableBashCompletion:   true,
