@@ -79,6 +79,15 @@ fleet-long: ## SEQUENCES=1000 random sequences of publishes, kills, partitions a
 probe: ## search for the differences of every edit of the corpus, and of mutants of the default pack, minutes
 	go test ./engine/review/probe -run="ToldApart|Closed" -count=1 -timeout=0 -v -all
 
+image: ## the container image of HEAD for linux/amd64 and arm64, an OCI archive: dist/image.tar
+	.ci/image.sh dist/image.tar
+
+image-test: image ## run the sidecar of the image, unpacked (needs root; says so where it skips this), and make the image once more
+	.ci/image-test.sh dist/image.tar
+	.ci/image.sh dist/again.tar
+	cmp dist/image.tar dist/again.tar
+	rm dist/again.tar
+
 upgrade: ## start this version on the data directory of an older one, and that one on this one's; another: FROM=COMMIT
 	.ci/upgrade.sh $(FROM)
 
@@ -118,7 +127,7 @@ hooks: ## check what is committed, before each commit (git config core.hooksPath
 	git config core.hooksPath .ci/hooks
 
 clean: ## remove what was built here
-	rm -rf bin
+	rm -rf bin dist
 
 # The parts of ci that are of little use alone.
 
@@ -147,4 +156,4 @@ readme:
 	.ci/readme.sh
 
 .NOTPARALLEL:
-.PHONY: console-assets console-shots bench-review bench-fleet fleet-long attack hostile comments docs help build run test race clients fuzz bench bench-peers sameness safety probe soak fmt vet lint ci hooks clean formatted tidy paths cross readme upgrade
+.PHONY: console-assets console-shots bench-review bench-fleet fleet-long attack hostile comments docs help build run test race clients fuzz bench bench-peers sameness safety probe soak fmt vet lint ci hooks clean formatted tidy paths cross readme upgrade image image-test
