@@ -263,7 +263,7 @@ func (c *Console) events(v *visit) error {
 	if err != nil {
 		return err
 	}
-	ctx, stop := until(r.Context(), v.session.ended)
+	ctx, stop := until(r.Context(), v.session.ended, v.session.expires.Sub(c.cfg.Now()))
 	defer stop()
 	c.inside.API.ServeHTTP(v.w, r.WithContext(ctx))
 	return nil

@@ -18,6 +18,10 @@ const (
 	sessionLife = 8 * time.Hour
 	maxCodes    = 100  // that wait to be used
 	maxSessions = 1000 // far more than there are operators
+
+	// What one token may have of them. Its next one ends its oldest, so that nobody takes the places of all others.
+	codesOfOne    = 10
+	sessionsOfOne = 50
 )
 
 // session is a browser that was let in.
@@ -57,6 +61,9 @@ func (s *sessions) newCode(caller gate.Caller) (secret string, expires time.Time
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.sweep()
+	if first, n := oldest(s.codes, caller); n >= codesOfOne {
+		delete(s.codes, first)
+	}
 	if len(s.codes) >= maxCodes {
 		return "", time.Time{}, errTooMany
 	}
@@ -79,6 +86,9 @@ func (s *sessions) begin(caller gate.Caller) (secret string, _ *session, err err
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.sweep()
+	if first, n := oldest(s.all, caller); n >= sessionsOfOne {
+		s.endOf(first)
+	}
 	if len(s.all) >= maxSessions {
 		return "", nil, errTooMany
 	}
@@ -103,11 +113,36 @@ func (s *sessions) find(secret string) *session {
 func (s *sessions) end(secret string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if one := s.all[keyOf(secret)]; one != nil {
+	s.endOf(keyOf(secret))
+}
+
+// endOf needs the lock.
+func (s *sessions) endOf(k key) {
+	if one := s.all[k]; one != nil {
 		close(one.ended)
-		delete(s.all, keyOf(secret))
+		delete(s.all, k)
 	}
 }
+
+// oldest finds the one of a caller that expires first, and how many he has.
+func oldest[T interface {
+	of() (gate.Caller, time.Time)
+}](all map[key]T, caller gate.Caller) (first key, n int) {
+	var soonest time.Time
+	for k, one := range all {
+		owner, expires := one.of()
+		if owner.Name != caller.Name || owner.User != caller.User {
+			continue
+		}
+		if n++; n == 1 || expires.Before(soonest) {
+			first, soonest = k, expires
+		}
+	}
+	return first, n
+}
+
+func (s *session) of() (gate.Caller, time.Time) { return s.caller, s.expires }
+func (c code) of() (gate.Caller, time.Time)     { return c.caller, c.expires }
 
 // sweep forgets what has expired.
 func (s *sessions) sweep() {
@@ -127,9 +162,9 @@ func (s *session) sent(value string) bool {
 	return subtle.ConstantTimeCompare([]byte(value), []byte(s.form)) == 1
 }
 
-// until returns a context that ends when ended is closed, too.
-func until(ctx context.Context, ended <-chan struct{}) (context.Context, func()) {
-	ctx, cancel := context.WithCancel(ctx)
+// until returns a context that ends with a session, too, which lasts for at most left.
+func until(ctx context.Context, ended <-chan struct{}, left time.Duration) (context.Context, func()) {
+	ctx, cancel := context.WithTimeout(ctx, left)
 	go func() {
 		select {
 		case <-ended:

@@ -1,7 +1,11 @@
 package console
 
 import (
+	"errors"
+	"fmt"
 	"net/http"
+	"net/url"
+	"path"
 	"strings"
 
 	"defenseclaw/api"
@@ -33,7 +37,13 @@ func (c *Console) showSignIn(w http.ResponseWriter, r *http.Request, status int,
 
 // ownPage is the address of a page of the console: nobody can have a sign-in lead elsewhere.
 func ownPage(address string) string {
-	if !strings.HasPrefix(address, api.ConsolePrefix) || strings.HasPrefix(address, api.ConsolePrefix+"enter") || strings.ContainsAny(address, "\\\r\n") {
+	u, err := url.Parse(address)
+	if err != nil || u.Scheme != "" || u.Host != "" || strings.Contains(u.Path, "\\") || !strings.HasPrefix(address, api.ConsolePrefix) {
+		return api.ConsolePrefix
+	}
+	// Browsers go up at .. before they ask, also where its dots are escaped.
+	to := path.Clean(u.Path) + "/"
+	if !strings.HasPrefix(to, api.ConsolePrefix) || strings.HasPrefix(to, api.ConsolePrefix+"enter/") {
 		return api.ConsolePrefix
 	}
 	return address
@@ -44,6 +54,9 @@ func (c *Console) signIn(w http.ResponseWriter, r *http.Request) {
 	if !ownOrigin(r) {
 		c.inside.Refused(r, "a sign-in to the console from another page")
 		c.fail(w, r, http.StatusForbidden, "a sign-in comes from the console's own page")
+		return
+	}
+	if c.tooLarge(w, r) {
 		return
 	}
 	caller, denial := c.callerOf(r)
@@ -57,14 +70,17 @@ func (c *Console) signIn(w http.ResponseWriter, r *http.Request) {
 		c.showSignIn(w, r, http.StatusServiceUnavailable, err.Error())
 		return
 	}
+	if old, err := r.Cookie(cookieName); err == nil { // a browser has one session
+		c.sessions.end(old.Value)
+	}
 	c.inside.SignedIn(r, caller)
-	http.SetCookie(w, c.cookie(secret, int(sessionLife.Seconds())))
+	http.SetCookie(w, c.cookie(r, secret, int(sessionLife.Seconds())))
 	http.Redirect(w, r, ownPage(r.PostFormValue("next")), http.StatusSeeOther)
 }
 
 func (c *Console) callerOf(r *http.Request) (gate.Caller, *gate.Denial) {
 	secret := strings.TrimSpace(r.PostFormValue("secret"))
-	if caller, ok := c.sessions.useCode(secret); ok {
+	if caller, ok := c.sessions.useCode(secret); ok && c.inside.StillValid(caller) {
 		return caller, nil
 	}
 	caller, denial := c.inside.SignIn(r, secret)
@@ -77,11 +93,22 @@ func (c *Console) callerOf(r *http.Request) (gate.Caller, *gate.Denial) {
 	return caller, denial
 }
 
-// cookie holds the secret of a session; a maxAge below 0 removes it.
-func (c *Console) cookie(secret string, maxAge int) *http.Cookie {
+// tooLarge answers a form that is larger than what is read of one.
+func (c *Console) tooLarge(w http.ResponseWriter, r *http.Request) bool {
+	var limit *http.MaxBytesError
+	if !errors.As(r.ParseForm(), &limit) {
+		return false
+	}
+	c.fail(w, r, http.StatusRequestEntityTooLarge, fmt.Sprintf("the form is too large: %d bytes at most", limit.Limit))
+	return true
+}
+
+// cookie holds the secret of a session; a maxAge below 0 removes it. It is for TLS alone where the browser uses TLS, which it
+// says in Origin if a proxy ends it.
+func (c *Console) cookie(r *http.Request, secret string, maxAge int) *http.Cookie {
 	return &http.Cookie{
 		Name: cookieName, Value: secret, Path: api.ConsolePrefix, MaxAge: maxAge,
-		HttpOnly: true, SameSite: http.SameSiteStrictMode, Secure: c.cfg.TLS,
+		HttpOnly: true, SameSite: http.SameSiteStrictMode, Secure: c.cfg.TLS || strings.HasPrefix(r.Header.Get("Origin"), "https://"),
 	}
 }
 
@@ -110,7 +137,11 @@ func (c *Console) signedIn(show page) http.HandlerFunc {
 			return
 		}
 		v := &visit{console: c, w: w, r: r, session: s, secret: secret}
-		if r.Method != http.MethodGet && r.Method != http.MethodHead && (!ownOrigin(r) || !s.sent(r.PostFormValue("form"))) {
+		changes := r.Method != http.MethodGet && r.Method != http.MethodHead
+		if changes && ownOrigin(r) && c.tooLarge(w, r) {
+			return
+		}
+		if changes && (!ownOrigin(r) || !s.sent(r.PostFormValue("form"))) {
 			c.inside.Refused(r, "a form that is not of the console's own page")
 			c.fail(w, r, http.StatusForbidden, "a change comes from the console's own page: load it anew, and try again")
 			return
@@ -138,7 +169,7 @@ func (c *Console) turnAway(w http.ResponseWriter, r *http.Request) {
 // signOut ends the session at once, with what it streams.
 func (c *Console) signOut(v *visit) error {
 	c.sessions.end(v.secret)
-	http.SetCookie(v.w, c.cookie("", -1))
+	http.SetCookie(v.w, c.cookie(v.r, "", -1))
 	http.Redirect(v.w, v.r, api.ConsolePrefix+"enter", http.StatusSeeOther)
 	return nil
 }

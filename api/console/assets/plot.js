@@ -35,6 +35,7 @@ function plot(element) {
   chart.root.setAttribute("role", "img");
   chart.root.setAttribute("aria-label", element.dataset.plot);
   table.classList.add("unseen");
+  table.parentElement.removeAttribute("tabindex"); // nothing is left there to scroll: a stop for keys that nobody sees
   new ResizeObserver(() => chart.setSize({ width: element.clientWidth, height: 180 })).observe(element);
 }
 

@@ -27,6 +27,8 @@ if (address && window.EventSource) {
   for (const name of names) stream.addEventListener(name, changed);
   // What happened between the page and the stream, or while the stream was broken, no event tells.
   stream.onopen = changed;
+  // A stream that is refused for good may be that of a session which ended: the next question leads to the page to sign in on.
+  stream.onerror = () => { if (stream.readyState === EventSource.CLOSED) changed(); };
 }
 
 // What a time is away.
