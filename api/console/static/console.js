@@ -31,6 +31,25 @@ if (address && window.EventSource) {
   stream.onerror = () => { if (stream.readyState === EventSource.CLOSED) changed(); };
 }
 
+// What a person has opened and chosen stays so when a part of the page is replaced, and the keyboard stays where it was.
+const nameOf = e => [e.tagName, e.id, e.name, e.type === "radio" && e.value, e.getAttribute("href"), e.getAttribute("aria-label") || (e.matches("a, button, summary") && e.textContent)].join("\n");
+const among = (root, names, selector) => [...root.querySelectorAll(selector)].filter(e => names.has(nameOf(e)));
+let kept = null;
+document.addEventListener("htmx:beforeSwap", event => {
+  const root = event.detail.target;
+  const names = selector => new Set([...root.querySelectorAll(selector)].map(nameOf));
+  const here = document.activeElement;
+  kept = { root, open: names("details[open] > summary"), chosen: names("input:checked"), here: root.contains(here) && here !== root ? nameOf(here) : null };
+});
+document.addEventListener("htmx:afterSwap", event => {
+  if (!kept || event.detail.target !== kept.root) return;
+  const { root, open, chosen, here } = kept;
+  kept = null;
+  for (const summary of among(root, open, "details > summary")) summary.parentElement.open = true;
+  for (const input of among(root, chosen, "input")) input.checked = true;
+  if (here && document.activeElement === document.body) among(root, new Set([here]), "*")[0]?.focus({ preventScroll: true });
+});
+
 // What a time is away.
 function count() {
   for (const time of document.querySelectorAll("time[data-countdown]")) {

@@ -67,6 +67,7 @@ func TestTextsOfOthersAreTextOnEveryPage(t *testing.T) {
 
 	p := s.browse()
 	p.watchViolations()
+	p.countChanges()
 	p.do(chromedp.Navigate(s.link()))
 	p.see("h1", "All is well")
 	q := url.QueryEscape(hurtful)

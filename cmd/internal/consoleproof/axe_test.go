@@ -123,11 +123,16 @@ func (s *sidecar) origin() string {
 func (p *page) watchViolations() {
 	p.t.Helper()
 	const source = `window.refusedHere = []; addEventListener("securitypolicyviolation", e => refusedHere.push(e.violatedDirective + " " + e.blockedURI))`
-	p.do(chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
-		params := protocol.AddScriptToEvaluateOnNewDocumentParams{Source: source}
-		_, err := cdp.Call(ctx, t, protocol.AddScriptToEvaluateOnNewDocument, params)
-		return err
-	}))
+	p.onEveryPage(source)
+}
+
+// onEveryPage has a script run in each page that is loaded from now on, before its own.
+func (p *page) onEveryPage(source string) {
+	p.t.Helper()
+	params := protocol.AddScriptToEvaluateOnNewDocumentParams{Source: source}
+	if _, err := chromedp.Call(p.ctx, protocol.AddScriptToEvaluateOnNewDocument, params); err != nil {
+		p.t.Fatal(err)
+	}
 }
 
 // look has the window be as wide, and the system prefer the colours.

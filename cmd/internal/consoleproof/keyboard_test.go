@@ -66,8 +66,26 @@ func ask[T any](p *page, script string) (value T) {
 	return value
 }
 
-// tabThrough goes through the page that is loaded, to its end and back, by Tab alone.
+// tabThrough goes through the page that is loaded, to its end, by Tab alone. It begins anew if the page changes meanwhile.
 func (p *page) tabThrough(address string) {
+	p.t.Helper()
+	for range 20 {
+		p.settled()
+		const changes = `JSON.stringify(window.changes)`
+		before := ask[int](p, changes)
+		wrong := p.walk()
+		if ask[int](p, changes) != before {
+			continue
+		}
+		for _, text := range wrong {
+			p.t.Errorf("%s: %s", address, text)
+		}
+		return
+	}
+	p.t.Errorf("%s changes all the time", address)
+}
+
+func (p *page) walk() (wrong []string) {
 	p.t.Helper()
 	p.evaluate(walking)
 	wanted := ask[[]stop](p, `walk.wanted()`)
@@ -88,30 +106,39 @@ func (p *page) tabThrough(address string) {
 			break // past the last
 		}
 		if !now.Seen {
-			p.t.Errorf("%s: the keyboard is where nobody sees it: %s", address, now.What)
+			wrong = append(wrong, "the keyboard is where nobody sees it: "+now.What)
 		}
 		if !now.Focused {
-			p.t.Errorf("%s: %s does not show that the keyboard is on it", address, now.What)
+			wrong = append(wrong, now.What+" does not show that the keyboard is on it")
 		}
 		if now.Number <= before.Number {
-			p.t.Fatalf("%s: after %s comes %s, which is before it on the page, or a trap", address, before.What, now.What)
+			return append(wrong, "after "+before.What+" comes "+now.What+", which is before it on the page, or a trap")
 		}
 		delete(missed, now.Number)
 		before = now
 	}
 	for _, what := range missed {
-		p.t.Errorf("%s: no key reaches %s", address, what)
+		wrong = append(wrong, "no key reaches "+what)
 	}
 	if len(wanted) < 2 || before.Number < 0 {
-		p.t.Errorf("%s: only %d stops", address, len(wanted))
+		wrong = append(wrong, fmt.Sprintf("there are only %d stops", len(wanted)))
 	}
+	return wrong
 }
 
-// settled waits until plots, editors and what a page loads later are there.
+// countChanges has each page that is loaded from now on count how often a part of it was replaced.
+func (p *page) countChanges() {
+	p.t.Helper()
+	const source = `window.changes = 0; window.news = 0; addEventListener("htmx:afterSettle", e => { changes++; if (e.target.matches?.("[hx-trigger*='changed']")) news++; })`
+	p.onEveryPage(source)
+}
+
+// settled waits until plots, editors and what a page loads later are there, and it has asked for what was new since it was made.
 func (p *page) settled() {
 	p.t.Helper()
 	p.hold(`document.readyState === "complete" && !document.querySelector(".htmx-request, .htmx-swapping, .htmx-settling") &&
-		[...document.querySelectorAll("[data-plot]")].every(e => e.dataset.plotted) && !document.querySelector("[data-editor]:not([data-edited])")?.checkVisibility()`)
+		[...document.querySelectorAll("[data-plot]")].every(e => e.dataset.plotted) && !document.querySelector("[data-editor]:not([data-edited])")?.checkVisibility() &&
+		(news > 0 || !document.querySelector("[hx-trigger*='changed from:body']"))`)
 }
 
 // Every link, button and field of each page is reached by Tab, in the order of the page, with a focus that shows, and left again.
@@ -121,16 +148,37 @@ func TestEveryPageIsWalkedByKeys(t *testing.T) {
 	edited("p.rego", soundEdit, "generation   2")(t, s)
 	s.recorded(1, [2]string{"p/allow", `{"user":"ann"}`})
 	p := s.signIn()
+	p.countChanges()
 	for _, address := range append([]string{"/console/compare?from=1&to=2", "/console/enter", "/console/policy?file=p.rego&line=3"}, everyPage...) {
 		p.do(chromedp.Navigate(s.origin() + address))
-		p.settled()
 		p.tabThrough(address)
 	}
 	p.do(chromedp.Navigate(s.origin() + "/console/decisions"))
 	p.click("tbody a", "UTC")
 	p.see("h1", "p/allow")
-	p.settled()
 	p.tabThrough("a decision")
+}
+
+// What the operator opened, chose and stands on stays when the page changes by itself.
+func TestAChangeLeavesThePersonWhereHeIs(t *testing.T) {
+	t.Parallel()
+	s := start(t, soundFiles)
+	edited("p.rego", soundEdit, "generation   2")(t, s)
+	p := s.signIn()
+	p.countChanges()
+	p.do(chromedp.Navigate(s.origin() + "/console/timeline"))
+	p.settled()
+	p.evaluate(`document.querySelector("input[name=from][value='1']").click(), document.querySelector("a[href$='to=1']").focus()`)
+	s.write("p.rego", "package p\n\nx := 3\n")
+	p.hold(`document.querySelector("input[name=to][value='3']")`)
+	p.hold(`document.querySelector("input[name=from][value='1']").checked && document.activeElement.matches("a[href$='to=1']")`)
+
+	p.do(chromedp.Navigate(s.origin() + "/console/"))
+	p.settled()
+	p.evaluate(`document.querySelector("#activity summary").click(), document.querySelector("#activity summary").focus()`)
+	s.write("p.rego", "package p\n\nx := 4\n")
+	p.see(".generation", "4")
+	p.hold(`document.querySelectorAll("#activity details[open] tbody tr").length === 4 && document.activeElement.matches("summary")`)
 }
 
 // tabTo presses Tab until the keyboard is on what has a text.
