@@ -88,6 +88,9 @@ image-test: image ## run the sidecar of the image, unpacked (needs root; says so
 	cmp dist/image.tar dist/again.tar
 	rm dist/again.tar
 
+size: ## the stripped sidecar has at most 60,000,000 bytes
+	.ci/size.sh $(ARGS)
+
 upgrade: ## start this version on the data directory of an older one, and that one on this one's; another: FROM=COMMIT
 	.ci/upgrade.sh $(FROM)
 
@@ -121,7 +124,7 @@ lint: ## the house rules, .golangci.yml
 ci: FUZZTIME = 2000x
 ci: DECISIONS = 100000
 ci: SEED = 1
-ci: formatted vet lint tidy paths comments build cross readme clients fuzz hostile sameness race ## all that a change must pass, tests last
+ci: formatted vet lint tidy paths comments build size cross readme clients fuzz hostile sameness race ## all that a change must pass, tests last
 
 hooks: ## check what is committed, before each commit (git config core.hooksPath)
 	git config core.hooksPath .ci/hooks
@@ -156,4 +159,4 @@ readme:
 	.ci/readme.sh
 
 .NOTPARALLEL:
-.PHONY: console-assets console-shots bench-review bench-fleet fleet-long attack hostile comments docs help build run test race clients fuzz bench bench-peers sameness safety probe soak fmt vet lint ci hooks clean formatted tidy paths cross readme upgrade image image-test
+.PHONY: console-assets console-shots bench-review bench-fleet fleet-long attack hostile comments docs help build run test race clients fuzz bench bench-peers sameness safety probe soak fmt vet lint ci hooks clean formatted tidy paths cross readme upgrade image image-test size

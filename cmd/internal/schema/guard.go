@@ -2,7 +2,6 @@ package schema
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -10,7 +9,6 @@ import (
 	"defenseclaw/engine"
 
 	"github.com/open-policy-agent/opa/v1/ast"
-	"github.com/santhosh-tekuri/jsonschema/v6"
 )
 
 // Guard refuses a candidate whose data is not as the schema of the default pack says, where that schema applies. A section
@@ -54,7 +52,7 @@ func (g *Guard) Refuse(candidate *engine.Generation) error {
 	return nil
 }
 
-func compareWith(compiled *jsonschema.Schema, candidate *engine.Generation, good ast.Object) (err error) {
+func compareWith(compiled *rules, candidate *engine.Generation, good ast.Object) (err error) {
 	part := map[string]any{}
 	for section := range compiled.Properties {
 		if v := candidate.Data().Get(ast.StringTerm(section)); v != nil {
@@ -68,8 +66,7 @@ func compareWith(compiled *jsonschema.Schema, candidate *engine.Generation, good
 		}
 	}
 	needed := func(section string) bool { return candidate.Refers(engine.Path{section}) }
-	var invalid *jsonschema.ValidationError
-	if !errors.As(compiled.Validate(part), &invalid) || len(diagnose(candidate, invalid, needed)) == 0 {
+	if len(diagnose(candidate, compiled.mistakes(part), needed)) == 0 {
 		return nil
 	}
 	// What is wrong is reported with its place in the whole.
@@ -77,10 +74,7 @@ func compareWith(compiled *jsonschema.Schema, candidate *engine.Generation, good
 	if err != nil {
 		return fmt.Errorf("compare the data with the schema: %w", err)
 	}
-	if err := compiled.Validate(whole); !errors.As(err, &invalid) {
-		return err
-	}
-	return &engine.Refused{Stage: engine.StageCheck, Diagnostics: diagnose(candidate, invalid, needed)}
+	return &engine.Refused{Stage: engine.StageCheck, Diagnostics: diagnose(candidate, compiled.mistakes(whole), needed)}
 }
 
 // changed is a value as JSON, without the elements of lists that are as they were in a value that passed: the schema says

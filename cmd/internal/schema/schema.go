@@ -3,7 +3,6 @@
 package schema
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -18,10 +17,6 @@ import (
 	"defenseclaw/policies"
 
 	"github.com/open-policy-agent/opa/v1/ast"
-	"github.com/santhosh-tekuri/jsonschema/v6"
-	"github.com/santhosh-tekuri/jsonschema/v6/kind"
-	"golang.org/x/text/language"
-	"golang.org/x/text/message"
 )
 
 // Code is the code of every diagnostic of this package.
@@ -68,59 +63,34 @@ func Check(dir Content) (diagnostic.List, error) {
 	if err != nil {
 		return nil, fmt.Errorf("compare the data with the schema: %w", err)
 	}
-	err = compiled.Validate(data)
-	var invalid *jsonschema.ValidationError
-	if !errors.As(err, &invalid) {
-		return nil, err
-	}
-	return diagnose(dir, invalid, func(string) bool { return true }), nil
+	return diagnose(dir, compiled.mistakes(data), func(string) bool { return true }), nil
 }
 
-// diagnose lists what is wrong, each with its place. Of the sections that are missing, it lists those that are needed.
-func diagnose(dir Content, invalid *jsonschema.ValidationError, needed func(section string) bool) diagnostic.List {
+// diagnose lists mistakes, each with its place. Of the sections that are missing, it lists those that are needed.
+func diagnose(dir Content, mistakes []mistake, needed func(section string) bool) diagnostic.List {
 	var found diagnostic.List
-	printer := message.NewPrinter(language.English)
-	eachCause(invalid, func(e *jsonschema.ValidationError) {
-		if missing, ok := e.ErrorKind.(*kind.Required); ok && len(e.InstanceLocation) == 0 {
-			left := slices.DeleteFunc(slices.Clone(missing.Missing), func(section string) bool { return !needed(section) })
-			if len(left) == 0 {
-				return
+	for _, m := range mistakes {
+		if len(m.missing) > 0 && len(m.at) == 0 {
+			m.missing = slices.DeleteFunc(slices.Clone(m.missing), func(section string) bool { return !needed(section) })
+			if len(m.missing) == 0 {
+				continue
 			}
-			e.ErrorKind = &kind.Required{Missing: left}
 		}
-		d := diagnostic.Diagnostic{Code: Code, Message: e.ErrorKind.LocalizedString(printer)}
-		if where := strings.Join(e.InstanceLocation, "."); where != "" {
+		d := diagnostic.Diagnostic{Code: Code, Message: m.String()}
+		if where := strings.Join(m.at, "."); where != "" {
 			d.Message = where + ": " + d.Message
 		}
-		d.File, d.Line, d.Column, d.Text = placeInData(dir, e.InstanceLocation)
+		d.File, d.Line, d.Column, d.Text = placeInData(dir, m.at)
 		found = append(found, d)
-	})
+	}
 	return found.Sorted()
 }
 
 // compiledSchema is the schema of the default pack, compiled once.
-var compiledSchema = sync.OnceValues(func() (*jsonschema.Schema, error) {
-	schema, err := jsonschema.UnmarshalJSON(bytes.NewReader(policies.DataSchema()))
+var compiledSchema = sync.OnceValues(func() (*rules, error) {
+	compiled, err := compile(policies.DataSchema())
 	if err != nil {
 		return nil, fmt.Errorf("read the schema of the default pack: %w", err)
-	}
-	compiler := jsonschema.NewCompiler()
-	if err := compiler.AddResource("data.schema.json", schema); err != nil {
-		return nil, fmt.Errorf("read the schema of the default pack: %w", err)
-	}
-	compiled, err := compiler.Compile("data.schema.json")
-	if err != nil {
-		return nil, fmt.Errorf("compile the schema of the default pack: %w", err)
 	}
 	return compiled, nil
 })
-
-// eachCause calls f with the errors that have no causes of their own.
-func eachCause(e *jsonschema.ValidationError, f func(*jsonschema.ValidationError)) {
-	for _, cause := range e.Causes {
-		eachCause(cause, f)
-	}
-	if len(e.Causes) == 0 {
-		f(e)
-	}
-}
