@@ -15,7 +15,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/prometheus/otlptranslator"
-	"go.opentelemetry.io/contrib/exporters/autoexport"
 	"go.opentelemetry.io/otel/attribute"
 	otelprom "go.opentelemetry.io/otel/exporters/prometheus"
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
@@ -62,7 +61,7 @@ func (m *Metrics) export(table []instrument) error {
 		return err
 	}
 	if traced {
-		exporter, err := autoexport.NewSpanExporter(context.Background())
+		exporter, err := newSpanExporter(context.Background())
 		if err != nil {
 			return fmt.Errorf("export traces as the OTEL_ variables say (%s): %w", environment("TRACES"), err)
 		}
@@ -77,7 +76,7 @@ func (m *Metrics) export(table []instrument) error {
 		return errors.Join(err, m.shutdown())
 	}
 	if pushed {
-		reader, err := autoexport.NewMetricReader(context.Background())
+		reader, err := newMetricReader(context.Background())
 		if err != nil {
 			err = fmt.Errorf("export metrics as the OTEL_ variables say (%s): %w", environment("METRICS"), err)
 			return errors.Join(err, m.shutdown())
