@@ -47,8 +47,9 @@ const style = HighlightStyle.define([
 const theme = EditorView.theme({
   "&": { color: "var(--text)", backgroundColor: "var(--sheet)", border: "1px solid var(--line)", borderRadius: "4px", maxHeight: "70vh" },
   "&.cm-focused": { outline: "3px solid var(--link)", outlineOffset: "2px" },
-  ".cm-scroller": { overflow: "auto", fontFamily: "ui-monospace, monospace" },
-  ".cm-content": { caretColor: "var(--text)" },
+  // As large as the text that it takes the place of, so that nothing below moves.
+  ".cm-scroller": { overflow: "auto", fontFamily: "ui-monospace, monospace", fontSize: ".9375rem", lineHeight: "1.5" },
+  ".cm-content": { caretColor: "var(--text)", padding: ".5rem 0" },
   ".cm-gutters": { backgroundColor: "var(--sheet)", color: "var(--quiet)", border: "none" },
   ".cm-cursor": { borderLeftColor: "var(--text)" },
   ".cm-here": { backgroundColor: "var(--mark)" },
@@ -132,6 +133,8 @@ function edit(element) {
     keymap.of([...defaultKeymap, ...historyKeymap, ...searchKeymap, ...(element.dataset.tabs ? [indentWithTab] : [])]),
   ];
   if (!written) extensions.push(EditorState.readOnly.of(true));
+  const height = Math.min(element.offsetHeight, innerHeight * 0.7) - 2; // without the border
+  if (height > 0) extensions.push(EditorView.theme({ ".cm-content, .cm-gutter": { minHeight: height + "px" } }));
   if (written) {
     element.required = false; // nobody sees what the browser says of a field that is hidden
     extensions.push(EditorView.updateListener.of(update => {
@@ -142,7 +145,7 @@ function edit(element) {
   const host = document.createElement("div");
   element.after(host);
   const root = host.attachShadow({ mode: "open" });
-  const view = new EditorView({ doc: written ? element.value : element.textContent, extensions, root, parent: root });
+  const view = new EditorView({ doc: written ? element.value : element.textContent.replace(/\n$/, ""), extensions, root, parent: root });
   element.hidden = true;
   if (written && element.form) {
     element.form.addEventListener("reset", () => setTimeout(() => {
