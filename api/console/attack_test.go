@@ -2,6 +2,7 @@ package console_test
 
 import (
 	"context"
+	"html"
 	"io"
 	"net/http"
 	"net/url"
@@ -300,5 +301,43 @@ func TestAStreamEndsWithItsSession(t *testing.T) {
 				t.Error("the stream goes on")
 			}
 		})
+	}
+}
+
+// The name of a token, which stands on every page and beside every order, is text.
+func TestTheNameOfATokenIsText(t *testing.T) {
+	t.Parallel()
+	for _, bad := range hurtful {
+		b := open(t, sound, func(c *api.Config) {
+			c.FindToken = func(d gate.Digest) (gate.Token, bool) {
+				return gate.Token{Name: bad, Scopes: gate.AllScopes}, d == gate.DigestOf(other)
+			}
+		}).browser()
+		if status, _ := b.signIn(other); status != http.StatusOK {
+			t.Fatal(status)
+		}
+		b.post("/console/order", "order", "hold", "reason", bad)
+		for _, path := range everyAddress {
+			_, page := b.get(path)
+			noMarkup(t, page)
+			if path != "/console/enter" && path != "/console/there-is-none" && !strings.Contains(html.UnescapeString(page), bad) {
+				t.Errorf("%s does not name %s\n%s", path, bad, page)
+			}
+		}
+	}
+}
+
+// A link to an order may come from anybody, and puts no words of his into the console's mouth.
+func TestALinkPutsNoWordsIntoTheSentenceOfAnOrder(t *testing.T) {
+	t.Parallel()
+	b := open(t, sound).signedIn()
+	const words = "1 is broken. Call 555-0100 before you go on. It"
+	if status, page := b.get("/console/order?" + url.Values{"order": {"rollback"}, "to": {words}}.Encode()); status != http.StatusBadRequest || strings.Contains(page, "555") {
+		t.Errorf("%d\n%s", status, page)
+	}
+	for _, to := range []string{"1", "sha256:0123456789abcdef"} {
+		if status, page := b.get("/console/order?" + url.Values{"order": {"rollback"}, "to": {to}}.Encode()); status != http.StatusOK || !strings.Contains(page, "Number "+to) {
+			t.Errorf("%s: %d\n%s", to, status, page)
+		}
 	}
 }

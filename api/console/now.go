@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
 
 	"defenseclaw/api"
@@ -199,6 +200,9 @@ var orders = map[string]struct{ sentence, button string }{
 	"reject":   {"The change that waits does not serve. The files stay as they are, and the next edit is looked at anew.", "Reject"},
 }
 
+// historySide is a number of the history or a revision.
+var historySide = regexp.MustCompile(`^[0-9a-z:]{1,80}$`)
+
 // orderFields are those of api.ControlRequest that come with a form.
 var orderFields = []string{"to", "revision", "digest"}
 
@@ -217,8 +221,11 @@ func (v *visit) showOrder(problem string) error {
 			p.Fields = append(p.Fields, [2]string{field, value})
 		}
 	}
-	if name == "rollback" && v.r.FormValue("to") != "" {
-		p.Sentence = "Number " + v.r.FormValue("to") + " of the history serves from this moment on, and goes on serving whatever the files hold, until somebody resumes. The files stay as they are."
+	if to := v.r.FormValue("to"); name == "rollback" && to != "" {
+		if !historySide.MatchString(to) { // a link may come from anybody: the sentence is the console's own
+			return badRequest("to", "to is a number of the history, or a revision")
+		}
+		p.Sentence = "Number " + to + " of the history serves from this moment on, and goes on serving whatever the files hold, until somebody resumes. The files stay as they are."
 	}
 	return v.show("order", p)
 }

@@ -2,6 +2,8 @@ package console
 
 import (
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"testing"
 	"time"
 
@@ -74,5 +76,23 @@ func TestSessionsAreBounded(t *testing.T) {
 	now = now.Add(sessionLife)
 	if sessions, codes := fill(); sessions != maxSessions || codes != maxCodes {
 		t.Errorf("after they expired: %d sessions, %d codes", sessions, codes)
+	}
+}
+
+// Over TLS the cookie is for TLS alone, also when it is taken back.
+func TestTheCookieOfASidecarWithTLS(t *testing.T) {
+	t.Parallel()
+	for _, tls := range []bool{true, false} {
+		c, err := New(Config{TLS: tls})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/console/enter", nil)
+		for _, maxAge := range []int{1, -1} {
+			one := c.cookie(r, "x", maxAge)
+			if one.Secure != tls || !one.HttpOnly || one.SameSite != http.SameSiteStrictMode || one.Domain != "" || one.Path != "/console/" {
+				t.Errorf("TLS %v: %s", tls, one)
+			}
+		}
 	}
 }
