@@ -71,6 +71,7 @@ func (s *Server) compare(
 			return decision.BadRequest("a side is %q: expected serving, disk, held, a number of the history or the beginning of a revision", name[:min(len(name), 100)])
 		}
 	}
+	review.InStep(r.Context(), stepLoad)
 	base, err := s.side(r.Context(), from)
 	if err != nil {
 		return s.writeSideError(w, from, err)

@@ -55,12 +55,12 @@ func (s *Server) table() []route {
 		{pattern: "/v1/status", access: gate.Read, scope: gate.ScopeRead, methods: getOnly, handle: s.bundleStatus, opa: true},
 		{pattern: "/v1/config", access: gate.Read, scope: gate.ScopeRead, methods: getOnly, handle: s.opaConfig, opa: true},
 		{pattern: "/policy/review", access: gate.Read, scope: gate.ScopeRead, methods: get, handle: s.review},
-		{pattern: "/policy/diff", access: gate.Read, scope: gate.ScopeRead, methods: get, handle: s.diff},
-		{pattern: "/policy/replay", access: gate.Change, scope: gate.ScopeChange, methods: post, handle: s.replay}, // with inputs
+		{pattern: "/policy/diff", access: gate.Read, scope: gate.ScopeRead, methods: get, handle: s.long(s.diff)},
+		{pattern: "/policy/replay", access: gate.Change, scope: gate.ScopeChange, methods: post, handle: s.long(s.replay)}, // with inputs
 		{pattern: "/policy/try", access: gate.Change, scope: gate.ScopeRead, writing: gate.ScopeRead | gate.ScopeQuery, methods: reading, handle: s.answerTry},
 		{pattern: "/policy/blame", access: gate.Read, scope: gate.ScopeRead, methods: get, handle: s.blame},
 		{pattern: "/policy/packages", access: gate.Read, scope: gate.ScopeRead, methods: get, handle: s.packages},
-		{pattern: "/policy/coverage", access: gate.Read, scope: gate.ScopeRead, methods: get, handle: s.coverage},
+		{pattern: "/policy/coverage", access: gate.Read, scope: gate.ScopeRead, methods: get, handle: s.long(s.coverage)},
 		{pattern: "/policy/search", access: gate.Read, scope: gate.ScopeRead, methods: get, handle: s.search},
 		{pattern: "/policy/fleet", access: gate.Read, scope: gate.ScopeRead, methods: get, handle: s.fleet},
 		{pattern: "/policy/files/{path...}", access: gate.Read, scope: gate.ScopeRead, methods: get, handle: s.file}, // and ScopeQuery for data files

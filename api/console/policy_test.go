@@ -171,12 +171,19 @@ func TestThePageSaysWhyNoLinesAreMarked(t *testing.T) {
 	_, page := b.get("/console/policy?file=app.rego&line=5&lines=reached")
 	page = html.UnescapeString(page)
 	const part = "/console/policy?file=app.rego&line=5&lines=reached&part=file"
-	if !strings.Contains(page, `hx-get="`+part+`"`) || !strings.Contains(page, "are made again") {
+	if !strings.Contains(page, `data-work="`+part+`"`) || !strings.Contains(page, "are made again") {
 		t.Errorf("the part is not asked for\n%s", page)
 	}
 	status, text, _ := b.do(http.MethodGet, part, nil, func(r *http.Request) { r.Header.Set("Hx-Request", "true") })
-	if status != http.StatusOK || !strings.Contains(text, "decisions are not recorded") || strings.Contains(text, "hx-get") || !strings.Contains(text, "allow if lib.is") {
+	if status != http.StatusOK || !strings.Contains(text, "decisions are not recorded") || strings.Contains(text, "data-work") || !strings.Contains(text, "allow if lib.is") {
 		t.Errorf("%d\n%s", status, text)
+	}
+	// A page with a script is told how far it is, and gets the part as an event.
+	status, stream, h := b.do(http.MethodGet, part, nil, func(r *http.Request) { r.Header.Set("Accept", "text/event-stream") })
+	progress, result, _ := strings.Cut(stream, "event: result\n")
+	if result = strings.ReplaceAll(strings.TrimPrefix(result, "data: "), "\ndata: ", "\n"); status != http.StatusOK || h.Get("Content-Type") != "text/event-stream" ||
+		!strings.HasPrefix(progress, "event: progress\n"+`data: {"text":"`) || strings.TrimSpace(result) != strings.TrimSpace(text) {
+		t.Errorf("%d\n%s", status, stream)
 	}
 	if _, page := b.get("/console/policy?file=app.rego&of=disk&lines=reached"); strings.Contains(page, "recorded decision") {
 		t.Errorf("lines of the disk are marked\n%s", page)

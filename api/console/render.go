@@ -92,13 +92,21 @@ func (v *visit) frameWithEditor(title string) frame {
 
 // show answers with a page, or with the part of it that a script asked for.
 func (v *visit) show(name string, data any) error {
-	if part := v.r.URL.Query().Get("part"); part != "" && v.r.Header.Get("Hx-Request") != "" {
+	if part := v.r.URL.Query().Get("part"); part != "" && (v.r.Header.Get("Hx-Request") != "" || v.stream != nil) {
 		name += "-" + part
 	}
 	if v.console.pages.Lookup(name) == nil {
 		return &answerError{Path: name, Status: http.StatusNotFound, Message: "there is no such part"}
 	}
-	v.console.render(v.w, http.StatusOK, name, data)
+	if v.stream == nil {
+		v.console.render(v.w, http.StatusOK, name, data)
+		return nil
+	}
+	var part bytes.Buffer
+	if err := v.console.pages.ExecuteTemplate(&part, name, data); err != nil {
+		return err
+	}
+	v.stream.Send("result", part.Bytes())
 	return nil
 }
 
@@ -135,6 +143,11 @@ func (v *visit) failed(err error) {
 	status, message := http.StatusInternalServerError, err.Error()
 	if answer := (&answerError{}); errors.As(err, &answer) {
 		status, message = answer.Status, answer.Message
+	}
+	if v.stream != nil {
+		text, _ := json.Marshal(progress{Text: message}) // of strings and numbers
+		v.stream.Send("failed", text)
+		return
 	}
 	v.console.failFor(v.w, v.r, v.session, status, message)
 }

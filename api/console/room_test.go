@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"defenseclaw/api"
 )
@@ -30,7 +31,7 @@ func TestLongWorkHasAPlaceOfItsOwn(t *testing.T) {
 	visitOf := func() (*visit, context.CancelFunc) {
 		ctx, cancel := context.WithCancel(t.Context())
 		r := httptest.NewRequestWithContext(ctx, http.MethodGet, "/console/", nil)
-		return &visit{console: c, w: httptest.NewRecorder(), r: r, session: &session{}}, cancel
+		return &visit{console: c, w: httptest.NewRecorder(), r: r, session: &session{expires: time.Now().Add(time.Hour)}}, cancel
 	}
 	first, closeFirst := visitOf()
 	done := make(chan error, 2)

@@ -19,6 +19,7 @@ type visit struct {
 	r       *http.Request
 	session *session
 	secret  string
+	stream  *api.WorkStream // that answers; nil: a page does
 }
 
 // answerError is an answer of the API that is no success.

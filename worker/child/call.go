@@ -54,6 +54,29 @@ func (p *Process) Call(ctx context.Context, method string, args func(call uint64
 // outcome is how a call ended.
 type outcome struct{ err error }
 
+// Watch calls a method, which must answer at once, every so often beside the call that is made, until done is closed or the
+// process has ended. told gets what it answers, perhaps once more after done was closed.
+func Watch[T any](p *Process, every time.Duration, done <-chan struct{}, method string, told func(T)) {
+	p.begin(func() {
+		tick := time.NewTicker(every)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+			case <-done:
+				return
+			case <-p.gone:
+				return
+			}
+			var answer T
+			if p.Client.Call(method, false, &answer) != nil {
+				return
+			}
+			told(answer)
+		}
+	})
+}
+
 // end has the process end a call, and kills it if it does not.
 func (p *Process) end(number uint64, answer <-chan outcome) {
 	p.begin(func() { _ = p.Client.Call(methodEnd, number, new(bool)) }) // by the next lines, it matters little

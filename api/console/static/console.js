@@ -69,3 +69,36 @@ for (const button of document.querySelectorAll("button[data-copy]")) {
     button.textContent = "Copied";
   });
 }
+
+// Work that takes long tells how far it is, and ends when it is cancelled or the page is left. Its result is a part of the page.
+for (const part of document.querySelectorAll("[data-work]")) {
+  const [text, bar, count, button] = [".work p", ".work progress", ".work span", ".work button"].map((s) => part.querySelector(s));
+  if (!window.EventSource || !window.htmx) continue;
+  let stream = null;
+  const say = (now) => {
+    if (text.textContent !== now.text) text.textContent = now.text; // a reader is told of each change
+    count.textContent = now.count;
+    bar.hidden = !stream;
+    if (now.total) [bar.max, bar.value] = [now.total, now.done];
+    else bar.removeAttribute("value");
+    button.textContent = stream ? "Cancel" : "Start again";
+  };
+  const end = (why) => {
+    stream.close();
+    stream = null;
+    say({ text: why, count: "" });
+  };
+  const begin = () => {
+    stream = new EventSource(part.dataset.work);
+    stream.addEventListener("progress", (e) => say(JSON.parse(e.data)));
+    stream.addEventListener("failed", (e) => end(JSON.parse(e.data).text));
+    stream.addEventListener("result", (e) => {
+      stream.close();
+      htmx.swap(part, e.data, { swapStyle: "outerHTML" });
+    });
+    stream.onerror = () => end("The connection broke.");
+  };
+  button.addEventListener("click", () => (stream ? end("Cancelled.") : begin()));
+  part.querySelector(".working").classList.add("on");
+  begin();
+}

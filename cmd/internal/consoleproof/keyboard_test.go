@@ -136,7 +136,7 @@ func (p *page) countChanges() {
 // settled waits until plots, editors and what a page loads later are there, and it has asked for what was new since it was made.
 func (p *page) settled() {
 	p.t.Helper()
-	p.hold(`document.readyState === "complete" && !document.querySelector(".htmx-request, .htmx-swapping, .htmx-settling") &&
+	p.hold(`document.readyState === "complete" && !document.querySelector(".htmx-request, .htmx-swapping, .htmx-settling, [data-work]") &&
 		[...document.querySelectorAll("[data-plot]")].every(e => e.dataset.plotted) && !document.querySelector("[data-editor]:not([data-edited])")?.checkVisibility() &&
 		(news > 0 || !document.querySelector("[hx-trigger*='changed from:body']"))`)
 }

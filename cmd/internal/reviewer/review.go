@@ -36,6 +36,7 @@ func (r *Reviewer) Review(ctx context.Context, base, candidate *engine.Generatio
 		defer cancel()
 	}
 	m.began = time.Now()
+	review.InStep(ctx, Waiting)
 	select {
 	case r.turn <- struct{}{}:
 		m.work.FailedLast = slices.Concat(ask.FailedLast, r.failedLast)
@@ -60,6 +61,9 @@ func (r *Reviewer) Review(ctx context.Context, base, candidate *engine.Generatio
 	}
 	return m.evidence
 }
+
+// lookEvery is how often the process is asked how far it is, if somebody wants to know.
+const lookEvery = 200 * time.Millisecond
 
 // making is one review under way.
 type making struct {
@@ -90,6 +94,7 @@ func (m *making) step(ctx context.Context, s Step) error {
 	if err := m.over(ctx); err != nil {
 		return err
 	}
+	ctx = review.InStep(ctx, s.Name)
 	if s.Small != nil && s.Small(&m.work, m.r.cfg.Off) {
 		return m.here(ctx, s)
 	}
@@ -155,6 +160,15 @@ func (m *making) lost(who suspect) (blamed bool, why error) {
 // ask has the process make a step.
 func (m *making) ask(ctx context.Context, s Step, who suspect) error {
 	answer, p, o := new(Answer), m.p, m.order // the call may begin after it was given up here
+	if told := review.ProgressOf(ctx); told != nil {
+		done := make(chan struct{})
+		defer close(done)
+		child.Watch(p.Process, lookEvery, done, methodNow, func(now review.Progress) {
+			if now.Step == s.Name { // else it has not begun, or is over
+				told(now)
+			}
+		})
+	}
 	o.Step, o.ProbeTime, o.TestsTime, o.FailedLast = s.Name, m.work.ProbeTime, m.work.TestsTime, m.work.FailedLast
 	err := p.Call(ctx, methodStep, func(call uint64) any {
 		m.r.begin(p, who)

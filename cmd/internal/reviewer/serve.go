@@ -70,7 +70,8 @@ type service struct {
 	records []records.Record
 	ids     []uint64 // of records, in their order
 	given   map[uint64]records.Record
-	known   []*answers // of the policies of the newest replay
+	known   []*answers      // of the policies of the newest replay
+	now     review.Progress // of the step that is made
 }
 
 // Records takes records.
@@ -115,12 +116,28 @@ func (s *service) Lot(l Lot, _ *bool) error {
 	return nil
 }
 
+// Now says how far the step is that is made.
+func (s *service) Now(_ bool, p *review.Progress) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	*p = s.now
+	return nil
+}
+
+func (s *service) is(p review.Progress) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.now = p
+}
+
 // Step makes a step.
 func (s *service) Step(o Order, a *Answer) error {
 	ctx, done := s.holder.Begin(o.Call)
 	defer done()
 	ctx, cancel := context.WithTimeout(ctx, o.Time)
 	defer cancel()
+	s.is(review.Progress{Step: o.Step})
+	ctx = review.InStep(review.WithProgress(ctx, s.is), o.Step)
 	w := &Work{ProbeTime: o.ProbeTime, TestsTime: o.TestsTime, FailedLast: o.FailedLast}
 	for _, part := range []struct {
 		id     uint64

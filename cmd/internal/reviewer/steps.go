@@ -19,6 +19,9 @@ const (
 	Coverage = "coverage"
 )
 
+// Waiting is the step of progress, of [review.WithProgress], while another review is made.
+const Waiting = "wait"
+
 // Ask says what a review is made of.
 type Ask struct {
 	// Steps are names of steps.

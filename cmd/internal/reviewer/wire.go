@@ -13,6 +13,7 @@ const (
 	methodRecords = serviceName + ".Records"
 	methodLot     = serviceName + ".Lot"
 	methodStep    = serviceName + ".Step"
+	methodNow     = serviceName + ".Now"
 )
 
 // Batch is records on their way to the process, under numbers.

@@ -32,8 +32,11 @@ func Cover(ctx context.Context, g *engine.Generation, recs []records.Record, o O
 	r := newRun(nil, g, recs, o)
 	c := &review.Coverage{Records: len(recs), LeftOut: map[string]int{}}
 	all := newLines()
-	order := r.order()
+	order, told := r.order(), review.ProgressOf(ctx)
 	for done, i := range order {
+		if told != nil {
+			told(review.Progress{Done: done, Total: len(order)})
+		}
 		if r.ended(ctx) {
 			c.LeftOut[OverTime] += len(order) - done
 			break

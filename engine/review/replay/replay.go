@@ -55,7 +55,7 @@ type Answer struct {
 
 // Run replays. Without a base, which is nil then, the recorded answers speak for it: every record counts as reached, and
 // of a flip only the clause of the candidate is known that gave the answer. A context that ends, or a budget that is used up, is no error: the result says how
-// much was done. The error is that there is no candidate. Neither generation is changed. Run uses one
+// much was done. It tells the progress of ctx how many records are done. The error is that there is no candidate. Neither generation is changed. Run uses one
 // goroutine; several may run at the same time.
 func Run(
 	ctx context.Context, base, candidate *engine.Generation, recs []records.Record, o Options,
@@ -64,9 +64,13 @@ func Run(
 		return nil, errors.New("replay: there is no policy to replay with")
 	}
 	r := newRun(base, candidate, recs, o)
-	for _, i := range r.order() {
+	order, told := r.order(), review.ProgressOf(ctx)
+	for done, i := range order {
 		if r.over(ctx) {
 			break
+		}
+		if told != nil {
+			told(review.Progress{Done: done, Total: len(order)})
 		}
 		r.replay(ctx, i)
 		r.pace(ctx)
