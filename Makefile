@@ -67,6 +67,11 @@ bench-peers: build ## measure this sidecar beside opa, about 40 minutes; more: A
 	go build $(STAMP) -trimpath -o bin/ ./cmd/policybench
 	bin/policybench $(ARGS)
 
+bench-start: build ## start to first answer on the default pack, this sidecar's and opa's in turn, ROUNDS=20 each, and their ratio
+	GOBIN=$(CURDIR)/bin/peers go install github.com/open-policy-agent/opa@$(OPA)
+	go build $(STAMP) -trimpath -o bin/ ./cmd/policybench
+	bin/policybench -only default -rounds $(or $(ROUNDS),20) -budget 10m $(ARGS)
+
 sameness: ## compare DECISIONS=1000000 decisions by generated policies with OPA's, minutes; once more: SEED=N
 	go test ./engine -run=SamenessOf -count=1 -timeout=0 -v -decisions=$(DECISIONS) -seed=$(SEED)
 
@@ -159,4 +164,4 @@ readme:
 	.ci/readme.sh
 
 .NOTPARALLEL:
-.PHONY: console-assets console-shots bench-review bench-fleet fleet-long attack hostile comments docs help build run test race clients fuzz bench bench-peers sameness safety probe soak fmt vet lint ci hooks clean formatted tidy paths cross readme upgrade image image-test size
+.PHONY: console-assets console-shots bench-start bench-review bench-fleet fleet-long attack hostile comments docs help build run test race clients fuzz bench bench-peers sameness safety probe soak fmt vet lint ci hooks clean formatted tidy paths cross readme upgrade image image-test size

@@ -65,6 +65,11 @@ func (b *bench) run(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(b.dir)) }()
+	if b.selects("default") {
+		if err := b.measurePack(ctx); err != nil {
+			return fmt.Errorf("the default pack: %w", err)
+		}
+	}
 	for _, n := range b.sizes {
 		if b.selects("start", "edit", "storm", "memory") {
 			if err := b.measureEdits(ctx, tenants(n)); err != nil {

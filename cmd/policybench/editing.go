@@ -43,6 +43,24 @@ func (b *bench) measureEdits(ctx context.Context, sc scenario) error {
 	return nil
 }
 
+// measurePack measures starts alone.
+func (b *bench) measurePack(ctx context.Context) error {
+	sc, err := pack()
+	if err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp(b.dir, "pack-")
+	if err != nil {
+		return err
+	}
+	run := &editRun{bench: b, scenario: sc, dir: dir}
+	defer run.close()
+	if err := run.start(ctx); err != nil {
+		return err
+	}
+	return run.memory(atStart, run.sessions)
+}
+
 // An editRun is the measurement of one scenario.
 type editRun struct {
 	*bench

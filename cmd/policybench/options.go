@@ -52,7 +52,7 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 	f.IntVar(&o.connections, "connections", 4, "measure throughput with `N` connections")
 	f.IntVar(&o.edits, "edits", 0, "measure the sidecar's memory again after `N` edits")
 	f.StringVar(&only, "only", "",
-		"run only the measures that match `REGEXP`: start, edit, storm, memory, data, throughput,\n\"decide KIND\"")
+		"run only the measures that match `REGEXP`: default, start, edit, storm, memory, data, throughput,\n\"decide KIND\"")
 	f.StringVar(&o.json, "json", "", "write the results with all samples to `FILE` as JSON")
 	f.BoolVar(&full, "full", false,
 		"add 10,000 tenants, 120 MB of data and 1,000 edits, and run at least three rounds;\ntakes more than an hour")

@@ -284,3 +284,15 @@ func TestLoadRefusesAWrongAnswer(t *testing.T) {
 		t.Errorf("a wrong answer is counted: %v", err)
 	}
 }
+
+func TestThePackIsStartedAlone(t *testing.T) {
+	r, output := runSmall(t, "-opa", "", "-only", "default")
+	if len(r.Rows) == 0 || r.Rows[0].Measure != "start to first answer" || r.Rows[0].Programs[sidecarName].Count != 2 {
+		t.Errorf("%+v\n%s", r.Rows, output)
+	}
+	for _, row := range r.Rows {
+		if row.Corpus != "the default pack" {
+			t.Errorf("%s of %s is measured too", row.Measure, row.Corpus)
+		}
+	}
+}

@@ -2,9 +2,11 @@ package main
 
 import (
 	"fmt"
+	"io/fs"
 	"path/filepath"
 
 	"defenseclaw/engine/corpus"
+	"defenseclaw/policies"
 )
 
 // A scenario is a corpus and what is measured on it.
@@ -100,6 +102,24 @@ func users(mb int) scenario {
 		corpus.Question{Path: "regions"})
 	s.storm = false
 	return s
+}
+
+// pack returns the scenario of the default pack, which is started and not edited.
+func pack() (scenario, error) {
+	s := scenario{corpus: "the default pack", files: map[string]string{}, steady: corpus.Question{
+		Path:   "defenseclaw/admission/verdict",
+		Input:  `{"target_type":"skill","target_name":"a","path":"/a","block_list":[],"allow_list":[]}`,
+		Result: `"scan"`,
+	}}
+	err := fs.WalkDir(policies.FS(), ".", func(name string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		text, err := fs.ReadFile(policies.FS(), name)
+		s.files[name] = string(text)
+		return err
+	})
+	return s, err
 }
 
 func steadyDecision() corpus.Question {
