@@ -20,6 +20,8 @@ import (
 	"runtime/metrics"
 	"sync"
 	"time"
+
+	"defenseclaw/cmd/internal/earlyheap"
 )
 
 const (
@@ -90,7 +92,7 @@ func New(getenv func(string) string) *Pacer {
 		return p
 	}
 	p.percent = p.target(0)
-	p.before = debug.SetGCPercent(p.percent)
+	p.before = earlyheap.Take(debug.SetGCPercent(p.percent))
 	p.follow()
 	return p
 }
