@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 // eraser erases secrets from an event, which it recognizes by the names of fields and by what texts look like. What the
@@ -119,7 +120,7 @@ func (r *eraser) isSecret(of secrecy, v any) bool {
 
 func textOf(v any) string { text, _ := v.(string); return text }
 
-var literal = regexp.MustCompile("\"(?:[^\"\\\\]|\\\\.)*\"|`[^`]*`")
+var literal = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile("\"(?:[^\"\\\\]|\\\\.)*\"|`[^`]*`") })
 
 const erased = `"[erased]"`
 
@@ -129,8 +130,8 @@ func (r *eraser) query() {
 	if text == "" {
 		return
 	}
-	named := slices.ContainsFunc(identifier.FindAllString(text, -1), func(name string) bool { return r.of(name) != plain })
-	shown := literal.ReplaceAllStringFunc(text, func(quoted string) string {
+	named := slices.ContainsFunc(identifier().FindAllString(text, -1), func(name string) bool { return r.of(name) != plain })
+	shown := literal().ReplaceAllStringFunc(text, func(quoted string) string {
 		if named || r.holdsSecret(strings.Trim(quoted, "\"`")) {
 			return erased
 		}
@@ -141,7 +142,7 @@ func (r *eraser) query() {
 	}
 }
 
-var identifier = regexp.MustCompile(`[\pL_][\pL\pN_-]*`)
+var identifier = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`[\pL_][\pL\pN_-]*`) })
 
 // err erases texts of an error that quote a secret; its code stays.
 func (r *eraser) err() {

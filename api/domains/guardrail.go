@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"defenseclaw/api/internal/decision"
 
@@ -43,7 +44,7 @@ type ScannerResult struct {
 }
 
 // evaluationID is the form of an evaluation's identifier, which logs repeat.
-var evaluationID = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._:/-]{0,255}$`)
+var evaluationID = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._:/-]{0,255}$`) })
 
 // normalize takes names in any spelling: a caller that is refused for one may let the text pass.
 func (g *GuardrailRequest) normalize() {
@@ -71,7 +72,7 @@ func (g *GuardrailRequest) validate() error {
 			return decision.BadRequest("%s is %q; one of %s was expected", field.name, field.value, strings.Join(field.allowed, ", "))
 		}
 	}
-	if !evaluationID.MatchString(g.EvaluationID) {
+	if !evaluationID().MatchString(g.EvaluationID) {
 		return decision.BadRequest("evaluation_id is %.300q; at most 256 letters, digits and . _ : / - were expected, the first a letter or digit",
 			g.EvaluationID)
 	}

@@ -19,6 +19,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"defenseclaw/api/gate"
@@ -67,14 +68,14 @@ func (e Entry) token() (gate.Digest, gate.Token, error) {
 	return digest, gate.Token{Name: e.Name, Scopes: scopes, Expires: e.Expires}, err
 }
 
-var nameForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
+var nameForm = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`) })
 
 // reservedNames are actors of records that are not tokens of the file.
 var reservedNames = []string{gate.DefaultName, "defenseclaw", "startup", "watch", "poll", "api", "signal", "sighup"}
 
 func checkName(name string) error {
 	switch {
-	case !nameForm.MatchString(name):
+	case !nameForm().MatchString(name):
 		return fmt.Errorf("the name is %q: 1 to 63 letters, digits, dots, dashes and underscores were expected", name)
 	case slices.Contains(reservedNames, strings.ToLower(name)):
 		return fmt.Errorf("the name %q stands for something else in records: choose another", name)
