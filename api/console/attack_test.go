@@ -4,6 +4,7 @@ import (
 	"context"
 	"html"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -175,8 +176,10 @@ func TestASessionCannotBeGivenToABrowser(t *testing.T) {
 	t.Parallel()
 	s := open(t, sound)
 	const chosen = "CHOSENBYSOMEBODYELSE"
+	_, port, _ := net.SplitHostPort(strings.TrimPrefix(s.url, "http://"))
+	name := "defenseclaw_console_" + port + "=" // two sidecars on one host do not end each other's sessions
 	plant := func(value string) func(*http.Request) {
-		return func(r *http.Request) { r.Header.Set("Cookie", "defenseclaw_console="+value) }
+		return func(r *http.Request) { r.Header.Set("Cookie", name+value) }
 	}
 	b := asItComes(s.browser())
 	_, _, header := b.do(http.MethodPost, "/console/enter", url.Values{"secret": {token}}, plant(chosen))
@@ -187,7 +190,7 @@ func TestASessionCannotBeGivenToABrowser(t *testing.T) {
 	if status, _, _ := s.browser().do(http.MethodGet, "/console/", nil, plant(chosen)); status != http.StatusUnauthorized {
 		t.Errorf("with the value that was chosen: %d", status)
 	}
-	value, _, _ := strings.Cut(strings.TrimPrefix(first, "defenseclaw_console="), ";")
+	value, _, _ := strings.Cut(strings.TrimPrefix(first, name), ";")
 	if status, _, _ := s.browser().do(http.MethodGet, "/console/", nil, plant(value)); status != http.StatusOK {
 		t.Errorf("with the session's value: %d", status)
 	}

@@ -3,6 +3,7 @@ package console
 import (
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/url"
 	"path"
@@ -12,7 +13,19 @@ import (
 	"defenseclaw/api/gate"
 )
 
-const cookieName = "defenseclaw_console"
+// cookieName is that of the cookie. Browsers send cookies to every port of a host, and two sidecars may be on one.
+func cookieName(r *http.Request) string {
+	const name = "defenseclaw_console"
+	if _, port, err := net.SplitHostPort(r.Host); err == nil && isNumber(port) {
+		return name + "_" + port
+	}
+	return name
+}
+
+// isNumber reports whether text has digits alone: who writes Host writes nothing else into a header.
+func isNumber(text string) bool {
+	return text != "" && strings.Trim(text, "0123456789") == ""
+}
 
 // enter is the page to sign in on. A code follows # in its address, so that it gets into no log; the page's script sends it.
 func (c *Console) enter(w http.ResponseWriter, r *http.Request) {
@@ -70,7 +83,7 @@ func (c *Console) signIn(w http.ResponseWriter, r *http.Request) {
 		c.showSignIn(w, r, http.StatusServiceUnavailable, err.Error())
 		return
 	}
-	if old, err := r.Cookie(cookieName); err == nil { // a browser has one session
+	if old, err := r.Cookie(cookieName(r)); err == nil { // a browser has one session
 		c.sessions.end(old.Value)
 	}
 	c.inside.SignedIn(r, caller)
@@ -107,7 +120,7 @@ func (c *Console) tooLarge(w http.ResponseWriter, r *http.Request) bool {
 // says in Origin if a proxy ends it.
 func (c *Console) cookie(r *http.Request, secret string, maxAge int) *http.Cookie {
 	return &http.Cookie{
-		Name: cookieName, Value: secret, Path: api.ConsolePrefix, MaxAge: maxAge,
+		Name: cookieName(r), Value: secret, Path: api.ConsolePrefix, MaxAge: maxAge,
 		HttpOnly: true, SameSite: http.SameSiteStrictMode, Secure: c.cfg.TLS || strings.HasPrefix(r.Header.Get("Origin"), "https://"),
 	}
 }
@@ -124,7 +137,7 @@ func ownOrigin(r *http.Request) bool {
 func (c *Console) signedIn(show page) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		secret := ""
-		if cookie, err := r.Cookie(cookieName); err == nil {
+		if cookie, err := r.Cookie(cookieName(r)); err == nil {
 			secret = cookie.Value
 		}
 		s := c.sessions.find(secret)
