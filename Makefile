@@ -50,6 +50,11 @@ race: ## every test, afresh, under the race detector (needs a C compiler)
 clients: ## OPA's clients for JavaScript against the sidecar (needs node and npm; says so where it skips them)
 	go test ./cmd/internal/cli -run=ClientsForJavaScript -count=1 -v
 
+chart: ## render the Helm chart for each set of values, decode it as Kubernetes does, and roll a ConfigMap
+	go vet -modfile=.ci/chart.mod -tags chart ./.ci/chart
+	go test -modfile=.ci/chart.mod -tags chart -count=1 ./.ci/chart
+.PHONY: chart
+
 fuzz: ## every fuzz target FUZZTIME=100000x times each
 	.ci/fuzz.sh $(FUZZTIME)
 
@@ -129,7 +134,7 @@ lint: ## the house rules, .golangci.yml
 ci: FUZZTIME = 2000x
 ci: DECISIONS = 100000
 ci: SEED = 1
-ci: formatted vet lint tidy paths comments build size cross readme clients fuzz hostile sameness race ## all that a change must pass, tests last
+ci: formatted vet lint tidy paths comments build size cross readme chart clients fuzz hostile sameness race ## all that a change must pass, tests last
 
 hooks: ## check what is committed, before each commit (git config core.hooksPath)
 	git config core.hooksPath .ci/hooks
