@@ -101,6 +101,12 @@ image-test: image ## run the sidecar of the image, unpacked (needs root; says so
 size: ## the stripped sidecar has at most 60,000,000 bytes
 	.ci/size.sh $(ARGS)
 
+packages: ## the Debian and RPM packages of HEAD for amd64 and arm64, into dist
+	.ci/packages.sh dist
+
+packages-test: ## install, run, upgrade, remove and purge the packages in a throw-away root (needs root on Debian; says so where it skips this)
+	.ci/packages-test.sh
+
 upgrade: ## start this version on the data directory of an older one, and that one on this one's; another: FROM=COMMIT
 	.ci/upgrade.sh $(FROM)
 
@@ -169,4 +175,4 @@ readme:
 	.ci/readme.sh
 
 .NOTPARALLEL:
-.PHONY: console-assets console-shots bench-start bench-review bench-fleet fleet-long attack hostile comments docs help build run test race clients fuzz bench bench-peers sameness safety probe soak fmt vet lint ci hooks clean formatted tidy paths cross readme upgrade image image-test size
+.PHONY: console-assets console-shots bench-start bench-review bench-fleet fleet-long attack hostile comments docs help build run test race clients fuzz bench bench-peers sameness safety probe soak fmt vet lint ci hooks clean formatted tidy paths cross readme upgrade image image-test size packages packages-test
