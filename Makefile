@@ -128,6 +128,10 @@ console-shots: ## pictures of every page of the console, in each state, light, d
 	mkdir -p $(abspath $(or $(SHOTS),bin/console-shots))
 	go test ./cmd/internal/consoleproof -run=PagesHaveNoBarriers -count=1 -v -args -shots=$(abspath $(or $(SHOTS),bin/console-shots))
 
+console-pictures: ## the pictures of docs/CONSOLE.md, into docs/images (needs Chromium)
+	mkdir -p docs/images
+	go test ./cmd/internal/consoleproof -run=PicturesOfTheDocuments -count=1 -args -shots=$(abspath docs/images)
+
 fmt: ## format the Go files
 	$(GOLANGCI) fmt ./...
 
@@ -175,4 +179,4 @@ readme:
 	.ci/readme.sh
 
 .NOTPARALLEL:
-.PHONY: console-assets console-shots bench-start bench-review bench-fleet fleet-long attack hostile comments docs help build run test race clients fuzz bench bench-peers sameness safety probe soak fmt vet lint ci hooks clean formatted tidy paths cross readme upgrade image image-test size packages packages-test
+.PHONY: console-assets console-shots bench-start bench-review bench-fleet fleet-long attack hostile comments docs help build run test race clients fuzz bench bench-peers sameness safety probe soak fmt vet lint ci hooks clean formatted tidy paths cross readme upgrade image image-test size packages packages-test console-pictures
