@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"defenseclaw/api/audit"
-	"defenseclaw/api/gate"
 	"defenseclaw/api/internal/decision"
 )
 
@@ -203,8 +202,8 @@ func (c *Client) Lists(ctx context.Context) (answer ListsAnswer, err error) {
 	return answer, c.get(ctx, "/policy/lists", &answer)
 }
 
-// AddToList puts a target on a list, block or allow, and reports whether that changed anything.
-func (c *Client) AddToList(ctx context.Context, list string, entry ListRequest) (changed bool, err error) {
+// AddToList puts a target on a list, block or allow, and returns the entry as it is now.
+func (c *Client) AddToList(ctx context.Context, list string, entry ListRequest) (ListAnswer, error) {
 	return c.changeList(ctx, http.MethodPost, list, entry)
 }
 
@@ -214,18 +213,17 @@ func (c *Client) RemoveFromList(ctx context.Context, list string, entry ListRequ
 	return err
 }
 
-func (c *Client) changeList(ctx context.Context, method, list string, entry ListRequest) (bool, error) {
+func (c *Client) changeList(ctx context.Context, method, list string, entry ListRequest) (answer ListAnswer, err error) {
 	path := "/policy/lists/" + url.PathEscape(list)
 	body, err := json.Marshal(entry)
 	if err != nil {
-		return false, err
+		return answer, err
 	}
-	var answer ListAnswer
 	text, err := c.call(ctx, method, path, body)
 	if err == nil {
 		err = c.read(path, text, &answer)
 	}
-	return answer.Changed, err
+	return answer, err
 }
 
 // ImportLists takes over entries of the original gateway's lists.
@@ -318,11 +316,7 @@ func (c *Client) call(ctx context.Context, method, path string, body []byte) ([]
 	if err != nil {
 		return nil, fmt.Errorf("address %s: %w", c.Addr, err)
 	}
-	if to.token != "" {
-		request.Header.Set("Authorization", "Bearer "+to.token)
-		request.Header.Set(gate.HeaderToken, to.token)
-	}
-	request.Header.Set(gate.HeaderClient, "cli")
+	to.identify(request)
 	if method != http.MethodGet { // the original gateway asks for it where there is no body, too
 		request.Header.Set("Content-Type", "application/json")
 	}

@@ -96,7 +96,7 @@ func (s *Server) enforceAdd(w http.ResponseWriter, r *http.Request, entry audit.
 	if err := entry.Validate(); err != nil {
 		return decision.BadRequest("%s", err)
 	}
-	if _, err := s.cfg.Audit.AddEntry(r.Context(), entry, r.Header.Get(HeaderRequestID)); err != nil {
+	if _, _, err := s.cfg.Audit.AddEntry(r.Context(), entry, r.Header.Get(HeaderRequestID)); err != nil {
 		return err
 	}
 	decision.WriteJSON(w, http.StatusOK, enforceAnswer{status})

@@ -2,7 +2,11 @@ package api
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
+	"slices"
+	"strings"
+	"time"
 
 	"defenseclaw/api/audit"
 	"defenseclaw/api/internal/decision"
@@ -16,7 +20,9 @@ type ListsAnswer struct {
 
 // ListAnswer is the body of the answer to a change of a list.
 type ListAnswer struct {
-	Changed bool `json:"changed"` // false: it was so before
+	Changed bool         `json:"changed"`           // false: it was so before
+	Entry   *audit.Entry `json:"entry,omitempty"`   // as it is on the list now; none after a removal
+	Warning string       `json:"warning,omitempty"` // why the entry may not do what is meant by it
 }
 
 // lists is GET /policy/lists.
@@ -32,13 +38,38 @@ func (s *Server) lists(w http.ResponseWriter, _ *http.Request) error {
 	return nil
 }
 
-// ListRequest is the body of POST /policy/lists/{list}, and of DELETE, which needs the first two.
+// ListRequest is the body of POST /policy/lists/{list}, and of DELETE, which needs the first two. What else it lacks stays as
+// an entry that the target has on the list has it.
 type ListRequest struct {
 	TargetType string `json:"target_type"`
 	TargetName string `json:"target_name"`
 	Reason     string `json:"reason"`
 	SourcePath string `json:"source_path,omitempty"`
+	ExpiresAt  string `json:"expires_at,omitempty"` // RFC 3339, or never
 }
+
+// entry is the entry that the request asks for.
+func (in *ListRequest) entry() (audit.Entry, error) {
+	e := audit.Entry{
+		TargetType: in.TargetType, TargetName: in.TargetName, Reason: in.Reason, SourcePath: in.SourcePath, ExpiresAt: audit.KeepExpiry,
+	}
+	switch in.ExpiresAt {
+	case "":
+	case "never":
+		e.ExpiresAt = time.Time{}
+	default:
+		at, err := time.Parse(time.RFC3339Nano, in.ExpiresAt)
+		if err != nil || at.Before(time.Now()) {
+			return e, decision.BadRequest("expires_at is %.100q: expected a moment to come, such as %s, or never",
+				in.ExpiresAt, time.Now().Add(24*time.Hour).UTC().Format(time.RFC3339))
+		}
+		e.ExpiresAt = at.UTC()
+	}
+	return e, nil
+}
+
+// TargetTypes are the types of targets that the clients of this gateway ask admission about.
+var TargetTypes = []string{"skill", "mcp", "plugin"}
 
 // changeList is POST and DELETE /policy/lists/{list}: it puts a target on a list, or takes it off.
 func (s *Server) changeList(w http.ResponseWriter, r *http.Request) error {
@@ -49,10 +80,11 @@ func (s *Server) changeList(w http.ResponseWriter, r *http.Request) error {
 	if err := decision.Decode(r, &in); err != nil {
 		return err
 	}
-	entry := audit.Entry{
-		List: r.PathValue("list"), TargetType: in.TargetType, TargetName: in.TargetName,
-		Reason: in.Reason, SourcePath: in.SourcePath, Actor: callerName(r.Context()),
+	entry, err := in.entry()
+	if err != nil {
+		return err
 	}
+	entry.List, entry.Actor = r.PathValue("list"), callerName(r.Context())
 	check := entry.Validate
 	if r.Method == http.MethodDelete {
 		check = entry.ValidateRemoval
@@ -62,11 +94,16 @@ func (s *Server) changeList(w http.ResponseWriter, r *http.Request) error {
 	}
 	id := r.Header.Get(HeaderRequestID)
 	answer := ListAnswer{Changed: true}
-	var err error
 	if r.Method == http.MethodDelete {
 		err = s.cfg.Audit.RemoveEntry(r.Context(), entry, id)
 	} else {
-		answer.Changed, err = s.cfg.Audit.AddEntry(r.Context(), entry, id)
+		var now audit.Entry
+		now, answer.Changed, err = s.cfg.Audit.AddEntry(r.Context(), entry, id)
+		answer.Entry = &now
+		if !slices.Contains(TargetTypes, entry.TargetType) {
+			answer.Warning = fmt.Sprintf("target_type is %q: the entry counts only for callers that name this type; known are %s",
+				entry.TargetType, strings.Join(TargetTypes, ", "))
+		}
 	}
 	if errors.Is(err, audit.ErrNotListed) {
 		return &decision.HTTPError{Status: http.StatusNotFound, Message: err.Error()}

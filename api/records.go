@@ -30,6 +30,9 @@ func (s *Server) records(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return decision.BadRequest("%s", err)
 	}
+	if err := filter.Known(); err != nil {
+		return decision.BadRequest("%s", err)
+	}
 	found, err := s.cfg.Audit.Query(r.Context(), filter)
 	if err != nil {
 		return err

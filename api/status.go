@@ -179,7 +179,7 @@ func (s *Server) describe(answer *StatusAnswer, now *engine.Status) {
 	answer.NotLoaded, answer.MoreOfThem = NotLoadedOf(last.Ignored), last.Ignored.More
 	answer.LastReload = LastReload{
 		Status: string(last.Result), Trigger: string(last.Trigger.Kind), StartedAt: OptionalTime(last.StartedAt),
-		DurationMS: milliseconds(last.Duration), Changed: last.Changed(), Diagnostics: []Diagnostic{},
+		DurationMS: milliseconds(last.Duration), Changed: last.Changed(), Added: last.Edit().Added, Gone: last.Edit().Removed, Diagnostics: []Diagnostic{},
 	}
 	if answer.LastReload.Actor = last.Trigger.Actor; s.cfg.Actor != nil && !last.StartedAt.IsZero() {
 		answer.LastReload.Actor = s.cfg.Actor(last)

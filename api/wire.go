@@ -30,6 +30,8 @@ type ReloadAnswer struct {
 	Generation  uint64       `json:"generation,omitempty"`
 	Revision    string       `json:"revision,omitempty"`
 	Changed     []string     `json:"changed,omitzero"`
+	Added       []string     `json:"added_files,omitempty"`   // of those that changed: new
+	Gone        []string     `json:"removed_files,omitempty"` // of those that changed: gone
 	Removed     *Removed     `json:"removed,omitempty"`
 	Findings    []Finding    `json:"findings,omitempty"`
 	DurationMS  float64      `json:"duration_ms,omitempty"`
@@ -202,7 +204,9 @@ type LastReload struct {
 	Actor       string       `json:"actor"`   // who caused it, the best that is known
 	StartedAt   *time.Time   `json:"started_at"`
 	DurationMS  float64      `json:"duration_ms"`
-	Changed     []string     `json:"changed"`
+	Changed     []string     `json:"changed"`                 // all that were added, altered or removed
+	Added       []string     `json:"added_files,omitempty"`   // of those
+	Gone        []string     `json:"removed_files,omitempty"` // of those
 	Error       string       `json:"error"`
 	Stage       string       `json:"stage,omitempty"` // at which it failed: read, signature, parse, compile, check, review, deadline or panic
 	Diagnostics []Diagnostic `json:"diagnostics"`

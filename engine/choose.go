@@ -161,7 +161,7 @@ func (e *Engine) keepFormer(previous, next *Generation) {
 	former := *previous
 	former.evaluator = nil // its plans and programs are the larger part
 	kept := []Former{{Revision: previous.revision, ServedFrom: previous.loadedAt, Until: time.Now(), Generation: &former}}
-	for _, path := range next.changed {
+	for _, path := range next.changed.All {
 		if f := previous.reading.Find(path); f != nil {
 			kept[0].bytes += int64(len(f.Bytes))
 		}

@@ -26,7 +26,7 @@ type Generation struct {
 	policy    *compile.Policy
 	data      *store.Store
 	evaluator *eval.Evaluator
-	changed   []string
+	changed   source.Changed
 	verified  Verified
 	elsewhere Elsewhere // evaluates decisions; nil: the evaluator does
 	reads     *inputReads
@@ -68,7 +68,10 @@ func (g *Generation) Timeout() time.Duration { return g.evaluator.Timeout() }
 
 // Changed lists the files that were added, altered or removed since the generation before, as slash paths
 // relative to the policy directory, sorted. Not to be changed.
-func (g *Generation) Changed() []string { return g.changed }
+func (g *Generation) Changed() []string { return g.changed.All }
+
+// Edit is Changed with what was added and what was removed. Not to be changed.
+func (g *Generation) Edit() source.Changed { return g.changed }
 
 // Root is the folder of the policy directory that holds the policy: "." or "rego".
 func (g *Generation) Root() string { return g.reading.Root() }

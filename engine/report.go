@@ -48,6 +48,14 @@ func (r *Report) Changed() []string {
 	return r.Generation.Changed()
 }
 
+// Edit is Changed with what was added and what was removed; zero unless a new generation serves.
+func (r *Report) Edit() source.Changed {
+	if r.Result != Success || r.Generation == nil {
+		return source.Changed{}
+	}
+	return r.Generation.Edit()
+}
+
 // Outcome returns the error of the announcement of that name, nil when it went well or was not made.
 func (r *Report) Outcome(name string) error {
 	for _, o := range r.Outcomes {

@@ -84,7 +84,7 @@ func TestALogOfAnEarlierVersionMovesToItsOwnFile(t *testing.T) {
 	h := newHome(t)
 	l := start(t, audit.Config{Path: h.original})
 	l.add(t, "a", "b")
-	if _, err := l.AddEntry(t.Context(), audit.Entry{List: audit.ListBlock, TargetType: "skill", TargetName: "evil"}, ""); err != nil {
+	if _, _, err := l.AddEntry(t.Context(), audit.Entry{List: audit.ListBlock, TargetType: "skill", TargetName: "evil"}, ""); err != nil {
 		t.Fatal(err)
 	}
 	// As after a crash: what was written last is only in SQLite's second file.
@@ -207,7 +207,7 @@ func TestTwoLogsOfOursAreNotMixed(t *testing.T) {
 func TestADatabaseRemovedBeforeTheMoveIsNoticed(t *testing.T) {
 	h := newHome(t)
 	l := start(t, audit.Config{Path: h.original})
-	if _, err := l.AddEntry(t.Context(), audit.Entry{List: audit.ListBlock, TargetType: "skill", TargetName: "evil"}, ""); err != nil {
+	if _, _, err := l.AddEntry(t.Context(), audit.Entry{List: audit.ListBlock, TargetType: "skill", TargetName: "evil"}, ""); err != nil {
 		t.Fatal(err)
 	}
 	if err := l.stop(); err != nil {

@@ -22,7 +22,7 @@ func TestAnOlderDatabaseVerifiesAndContinues(t *testing.T) {
 	}
 	l := start(t, audit.Config{Path: path, MaxAge: -1})
 	l.add(t, audit.ActionStart)
-	if _, err := l.AddEntry(t.Context(), audit.Entry{List: audit.ListBlock, TargetType: "skill", TargetName: "x"}, ""); err != nil {
+	if _, _, err := l.AddEntry(t.Context(), audit.Entry{List: audit.ListBlock, TargetType: "skill", TargetName: "x"}, ""); err != nil {
 		t.Fatal(err)
 	}
 	if err := l.stop(); err != nil {

@@ -62,7 +62,7 @@ func TestALockedDatabaseDelaysRecordsAndLosesNone(t *testing.T) {
 	if got := actions(all(t, l)); !slices.Equal(got, []string{"before"}) {
 		t.Errorf("reading does not work while writing does not: %v", got)
 	}
-	if _, err := l.AddEntry(t.Context(), audit.Entry{List: audit.ListBlock, TargetType: "skill", TargetName: "x"},
+	if _, _, err := l.AddEntry(t.Context(), audit.Entry{List: audit.ListBlock, TargetType: "skill", TargetName: "x"},
 		""); err == nil || !strings.Contains(err.Error(), "add skill/x to the block list: nothing was changed: ") {
 		t.Errorf("%v", err)
 	}
@@ -127,7 +127,7 @@ func TestAppendKeepsItsDeadlineWhileTheDiskHangs(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
-	_, err := l.AddEntry(ctx, audit.Entry{List: audit.ListAllow, TargetType: "skill", TargetName: "x"}, "")
+	_, _, err := l.AddEntry(ctx, audit.Entry{List: audit.ListAllow, TargetType: "skill", TargetName: "x"}, "")
 	if !errors.Is(err, context.DeadlineExceeded) || strings.Contains(err.Error(), "not known") {
 		t.Errorf("a change that waits behind a hanging disk: %v; want it taken back", err)
 	}
@@ -146,7 +146,7 @@ func TestATimeoutOfAChangeInProgressIsUnknown(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	result := make(chan error)
 	go func() {
-		_, err := l.AddEntry(ctx, audit.Entry{List: audit.ListAllow, TargetType: "skill", TargetName: "x"}, "")
+		_, _, err := l.AddEntry(ctx, audit.Entry{List: audit.ListAllow, TargetType: "skill", TargetName: "x"}, "")
 		result <- err
 	}()
 	eventually(t, "Run has taken the change", l.Busy)
@@ -229,7 +229,7 @@ func copyDatabase(t *testing.T, from, to string) {
 func TestADatabaseRemovedWhileInUseIsReplaced(t *testing.T) {
 	l := start(t, audit.Config{})
 	l.add(t, "before")
-	if _, err := l.AddEntry(t.Context(), audit.Entry{List: audit.ListBlock, TargetType: "skill", TargetName: "bad", Reason: "why"}, ""); err != nil {
+	if _, _, err := l.AddEntry(t.Context(), audit.Entry{List: audit.ListBlock, TargetType: "skill", TargetName: "bad", Reason: "why"}, ""); err != nil {
 		t.Fatal(err)
 	}
 	gone := l.Health()
@@ -294,7 +294,7 @@ func TestAnOlderCopyPutInPlaceIsContinued(t *testing.T) {
 	backup := filepath.Join(t.TempDir(), "backup.db")
 	copyDatabase(t, l.path, backup)
 	l.add(t, "two")
-	if _, err := l.AddEntry(t.Context(), audit.Entry{List: audit.ListBlock, TargetType: "skill", TargetName: "bad"}, ""); err != nil {
+	if _, _, err := l.AddEntry(t.Context(), audit.Entry{List: audit.ListBlock, TargetType: "skill", TargetName: "bad"}, ""); err != nil {
 		t.Fatal(err)
 	}
 	gone := l.Health()
@@ -349,7 +349,7 @@ func TestALogStartsOnALockedDatabaseAndHeals(t *testing.T) {
 func TestListsThatCannotBeReadAreAnErrorAndNotEmpty(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "audit.db")
 	first := start(t, audit.Config{Path: path})
-	if _, err := first.AddEntry(t.Context(), audit.Entry{List: audit.ListBlock, TargetType: "skill", TargetName: "bad"}, ""); err != nil {
+	if _, _, err := first.AddEntry(t.Context(), audit.Entry{List: audit.ListBlock, TargetType: "skill", TargetName: "bad"}, ""); err != nil {
 		t.Fatal(err)
 	}
 	if err := first.stop(); err != nil {

@@ -32,7 +32,7 @@ func appendUntilKilled(path string) error {
 			for i := 0; ; i++ {
 				name := fmt.Sprintf("%d-%d-%d", os.Getpid(), w, i)
 				if i%10 == 9 {
-					_, err = l.AddEntry(context.Background(), audit.Entry{List: audit.ListBlock, TargetType: "skill", TargetName: fmt.Sprint(w), Reason: name}, name)
+					_, _, err = l.AddEntry(context.Background(), audit.Entry{List: audit.ListBlock, TargetType: "skill", TargetName: fmt.Sprint(w), Reason: name}, name)
 				} else {
 					err = l.Append(context.Background(), audit.Record{Action: "x", RequestID: name})
 				}

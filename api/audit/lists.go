@@ -3,7 +3,6 @@ package audit
 import (
 	"cmp"
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"slices"
@@ -28,18 +27,21 @@ type Entry struct {
 	SourcePath string    `json:"source_path,omitempty"` // an allow entry holds only for targets from this path; empty: for all
 	Actor      string    `json:"actor"`
 	CreatedAt  time.Time `json:"created_at"`
+	ExpiresAt  time.Time `json:"expires_at,omitzero"` // from then on the entry counts no more; zero: it stays
 }
+
+func (e *Entry) expired(now time.Time) bool { return !e.ExpiresAt.IsZero() && !now.Before(e.ExpiresAt) }
 
 // Lists are both lists at one moment, sorted by type and name. They are shared: do not modify them.
 type Lists struct {
 	Block, Allow []Entry
 }
 
-// For returns the entries of one target, at most one of each list.
+// For returns the entries of one target that have not expired, at most one of each list.
 func (l *Lists) For(targetType, targetName string) (block, allow []Entry) {
 	find := func(entries []Entry) []Entry {
 		i, found := slices.BinarySearchFunc(entries, Entry{TargetType: targetType, TargetName: targetName}, byTarget)
-		if !found {
+		if !found || entries[i].expired(time.Now()) {
 			return nil
 		}
 		return entries[i : i+1 : i+1]
@@ -65,23 +67,30 @@ func (l *Log) Lists() (*Lists, error) {
 	return nil, fmt.Errorf("the block and allow lists could not be read: %w", l.err)
 }
 
-// AddEntry puts e on its list, takes its target off the other one, and reports whether that changed anything. The change and
-// its record are one transaction. e replaces an entry of the same target; if the two are equal, nothing changes. After an
-// error nothing has changed, unless the error says that the outcome is unknown.
-func (l *Log) AddEntry(ctx context.Context, e Entry, requestID string) (changed bool, err error) {
+// KeepExpiry as the expiry of an entry that [Log.AddEntry] is given leaves the expiry of its target's entry as it is.
+var KeepExpiry = time.Unix(0, 0).UTC()
+
+// AddEntry puts e on its list, takes its target off the other one, and returns the entry as it is now and whether that changed
+// anything. The change and its record are one transaction. e replaces an entry of the same target on the same list; of that
+// stay the reason and the source path where e has none, and the expiry where that of e is [KeepExpiry]. After an error nothing
+// has changed, unless the error says that the outcome is unknown.
+func (l *Log) AddEntry(ctx context.Context, e Entry, requestID string) (now Entry, changed bool, err error) {
 	if err := e.Validate(); err != nil {
-		return false, err
+		return Entry{}, false, err
 	}
 	e.Actor = cmp.Or(e.Actor, DefaultActor)
 	e.CreatedAt = parseTime(timeText(time.Now()))
 	err = l.change(ctx, "add "+e.name()+" to", e.List, func(ctx context.Context, a *appender) error {
+		now = e
 		before, other, err := findBoth(ctx, a.tx, e)
 		if err != nil {
 			return err
 		}
-		details := map[string]any{"list": e.List, "target_type": e.TargetType, "target_name": e.TargetName, "reason": e.Reason, "source_path": e.SourcePath}
+		now.keep(before)
+		details := now.details()
 		if before != nil {
-			if before.Reason == e.Reason && before.SourcePath == e.SourcePath && other == nil {
+			if now.same(before) && other == nil {
+				now = *before
 				return &declined{errUnchanged}
 			}
 			details["replaced"] = before
@@ -92,16 +101,51 @@ func (l *Log) AddEntry(ctx context.Context, e Entry, requestID string) (changed 
 				return err
 			}
 		}
-		if err := insertEntry(ctx, a.tx, e); err != nil {
+		if err := insertEntry(ctx, a.tx, now); err != nil {
 			return err
 		}
-		r := Record{Action: listAction(e.List), Actor: e.Actor, Target: e.name(), Message: e.Reason, RequestID: requestID}
+		r := Record{Action: listAction(e.List), Actor: e.Actor, Target: e.name(), Message: now.message(), RequestID: requestID}
 		return l.recordChange(ctx, a, r, details)
 	})
 	if errors.Is(err, errUnchanged) {
-		return false, nil
+		return now, false, nil
 	}
-	return err == nil, err
+	return now, err == nil, err
+}
+
+// keep takes from the entry that e replaces what e does not say.
+func (e *Entry) keep(before *Entry) {
+	kept := Entry{}
+	if before != nil && !before.expired(e.CreatedAt) {
+		kept = *before
+	}
+	e.Reason, e.SourcePath = cmp.Or(e.Reason, kept.Reason), cmp.Or(e.SourcePath, kept.SourcePath)
+	if e.ExpiresAt.Equal(KeepExpiry) {
+		e.ExpiresAt = kept.ExpiresAt
+	}
+	e.ExpiresAt = parseTime(timeText(e.ExpiresAt)) // as it will be read
+}
+
+func (e *Entry) same(other *Entry) bool {
+	return e.Reason == other.Reason && e.SourcePath == other.SourcePath && e.ExpiresAt.Equal(other.ExpiresAt)
+}
+
+func (e *Entry) details() map[string]any {
+	details := map[string]any{
+		"list": e.List, "target_type": e.TargetType, "target_name": e.TargetName, "reason": e.Reason, "source_path": e.SourcePath,
+	}
+	if !e.ExpiresAt.IsZero() {
+		details["expires_at"] = e.ExpiresAt
+	}
+	return details
+}
+
+// message is the reason of the entry and, where it expires, when.
+func (e *Entry) message() string {
+	if e.ExpiresAt.IsZero() {
+		return e.Reason
+	}
+	return strings.TrimSpace(e.Reason + " (until " + e.ExpiresAt.Format(time.RFC3339) + ")")
 }
 
 // RemoveEntry removes the target of e from e.List, by e.Actor and for e.Reason. The change and its record
@@ -173,7 +217,22 @@ func (l *Log) recordChange(ctx context.Context, a *appender, r Record, details m
 func (e *Entry) name() string { return e.TargetType + "/" + e.TargetName }
 
 // Validate returns what is wrong with an entry that shall be added, or nil.
-func (e *Entry) Validate() error { return e.validate(64, 512, false) }
+//
+// Names are exact: one with * or ? would be taken for a pattern, and block nothing.
+func (e *Entry) Validate() error {
+	if err := e.validate(64, 512, false); err != nil {
+		return err
+	}
+	for _, part := range []struct{ name, value string }{{"target_type", e.TargetType}, {"target_name", e.TargetName}} {
+		if strings.ContainsAny(part.value, "*?") {
+			return fmt.Errorf("%s is %q: the lists hold exact names, no patterns; write a rule of the policy for many targets", part.name, part.value)
+		}
+	}
+	if !e.ExpiresAt.IsZero() && !e.ExpiresAt.Equal(KeepExpiry) && e.expired(time.Now()) {
+		return fmt.Errorf("expires_at is %s: expected a moment to come", e.ExpiresAt.Format(time.RFC3339))
+	}
+	return nil
+}
 
 // ValidateRemoval returns what is wrong with an entry that shall be removed, or nil. Its target may have a name that Validate
 // refuses: one that was taken over from the original gateway may.
@@ -204,115 +263,4 @@ func (e *Entry) validate(maxType, maxName int, anyName bool) error {
 		}
 	}
 	return nil
-}
-
-const entryColumns = "list, target_type, target_name, reason, source_path, actor, created_at"
-
-func insertEntry(ctx context.Context, tx *sql.Tx, e Entry) error {
-	_, err := tx.ExecContext(ctx, "INSERT OR REPLACE INTO list_entries ("+entryColumns+") VALUES (?, ?, ?, ?, ?, ?, ?)",
-		e.List, e.TargetType, e.TargetName, e.Reason, e.SourcePath, e.Actor, timeText(e.CreatedAt))
-	return err
-}
-
-func deleteEntry(ctx context.Context, tx *sql.Tx, e Entry) error {
-	const remove = "DELETE FROM list_entries WHERE list = ? AND target_type = ? AND target_name = ?"
-	_, err := tx.ExecContext(ctx, remove, e.List, e.TargetType, e.TargetName)
-	return err
-}
-
-// findBoth returns the entries of the target of e on its list and on the other one; nil if there is none. Both may be there in
-// a database of an earlier version, where one did not replace the other.
-func findBoth(ctx context.Context, db querier, e Entry) (own, other *Entry, err error) {
-	if own, err = findEntry(ctx, db, e); err != nil {
-		return nil, nil, err
-	}
-	e.List = otherList(e.List)
-	other, err = findEntry(ctx, db, e)
-	return own, other, err
-}
-
-func otherList(list string) string {
-	if list == ListBlock {
-		return ListAllow
-	}
-	return ListBlock
-}
-
-// listAction is the action of the record of an entry that was added.
-func listAction(list string) string {
-	if list == ListBlock {
-		return ActionListBlock
-	}
-	return ActionListAllow
-}
-
-// findEntry returns nil if the target of e is not on its list.
-func findEntry(ctx context.Context, db querier, e Entry) (*Entry, error) {
-	found, err := entries(ctx, db, "WHERE list = ? AND target_type = ? AND target_name = ?", e.List, e.TargetType, e.TargetName)
-	if err != nil || len(found) == 0 {
-		return nil, err
-	}
-	return &found[0], nil
-}
-
-func entries(ctx context.Context, db querier, where string, args ...any) (all []Entry, err error) {
-	rows, err := db.QueryContext(ctx, "SELECT "+entryColumns+" FROM list_entries "+where, args...)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, rows.Close()) }()
-	for rows.Next() {
-		var e Entry
-		var createdAt string
-		if err := rows.Scan(&e.List, &e.TargetType, &e.TargetName, &e.Reason, &e.SourcePath, &e.Actor, &createdAt); err != nil {
-			return nil, err
-		}
-		e.CreatedAt = parseTime(createdAt)
-		all = append(all, e)
-	}
-	return all, rows.Err()
-}
-
-func readLists(ctx context.Context, db querier) (*Lists, error) {
-	all, err := entries(ctx, db, "")
-	if err != nil {
-		return nil, err
-	}
-	lists := &Lists{Block: []Entry{}, Allow: []Entry{}}
-	for _, e := range all {
-		if e.List == ListBlock {
-			lists.Block = append(lists.Block, e)
-		} else {
-			lists.Allow = append(lists.Allow, e)
-		}
-	}
-	slices.SortFunc(lists.Block, byTarget)
-	slices.SortFunc(lists.Allow, byTarget)
-	return lists, nil
-}
-
-// listsHashKey is the key of the result of listsHash in a record's details.
-const listsHashKey = "lists_sha256"
-
-// emptyLists is the result of listsHash for empty lists.
-func emptyLists() string { return digest(domainLists) }
-
-// listsHash is a hash of all entries of both lists.
-func listsHash(ctx context.Context, db querier) (hash string, err error) {
-	rows, err := db.QueryContext(ctx, "SELECT "+entryColumns+" FROM list_entries ORDER BY list, target_type, target_name")
-	if err != nil {
-		return "", err
-	}
-	defer func() { err = errors.Join(err, rows.Close()) }()
-	b := []byte(domainLists)
-	for rows.Next() {
-		var v [7]any // one for each column
-		if err := rows.Scan(&v[0], &v[1], &v[2], &v[3], &v[4], &v[5], &v[6]); err != nil {
-			return "", err
-		}
-		for _, column := range v {
-			b = appendValue(b, column)
-		}
-	}
-	return digest(string(b)), rows.Err()
 }

@@ -62,6 +62,7 @@ type Log struct {
 	previous    *chain // of a database that was moved away, until its successor has a record of that
 	stopped     string // how the database was changed before the start, until a record says so
 	unsure      bool   // the last write failed, but may have been committed
+	expiring    *item  // takes expired entries off the lists, until its answer was read
 	witnessed   Head   // as the witness has it
 	witnessedAt time.Time
 

@@ -4,9 +4,12 @@ import (
 	"context"
 	"fmt"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/agnivade/levenshtein"
 )
 
 // Filter selects the records that match all of its fields. Zero fields match every record; texts must be
@@ -40,8 +43,8 @@ func (f *Filter) texts() []struct {
 }
 
 // ParseFilter reads a query string as [Filter.Values] writes it: action, actor, target, outcome,
-// severity, request_id, since and until (RFC 3339, or a date), after, before and limit. The error
-// names the parameter.
+// severity, request_id, since and until (RFC 3339, a date, or a span before now such as 90m or 7d), after, before and limit. The
+// error names the parameter.
 func ParseFilter(q url.Values) (Filter, error) {
 	var f Filter
 	read := map[string]func(string) error{
@@ -81,12 +84,58 @@ func ParseFilter(q url.Values) (Filter, error) {
 }
 
 func parseMoment(s string) (time.Time, error) {
+	if ago, ok := parseSpan(s); ok {
+		return time.Now().Add(-ago).UTC(), nil
+	}
 	for _, layout := range []string{time.RFC3339Nano, time.DateOnly} {
 		if t, err := time.Parse(layout, s); err == nil {
 			return t.UTC(), nil
 		}
 	}
-	return time.Time{}, fmt.Errorf("%q is not a time such as 2026-11-23T09:30:00Z, nor a date such as 2026-11-23", cut(s, 64))
+	return time.Time{}, fmt.Errorf("%q is not a time such as 2026-11-23T09:30:00Z, a date such as 2026-11-23, nor a span before now such as 90m or 7d", cut(s, 64))
+}
+
+// parseSpan reads a duration of Go, or a number of days.
+func parseSpan(s string) (d time.Duration, ok bool) {
+	if days, ok := strings.CutSuffix(s, "d"); ok {
+		n, err := strconv.ParseUint(days, 10, 16)
+		return time.Duration(n) * 24 * time.Hour, err == nil //nolint:gosec // 16 bits
+	}
+	d, err := time.ParseDuration(s)
+	return d, err == nil && d >= 0
+}
+
+// Known returns what is wrong with a filter of the records of this program: a value that none of them ever has, which a
+// mistyped one is. Another program's records may have it.
+func (f *Filter) Known() error {
+	for _, t := range []struct {
+		name, value string
+		known       []string
+	}{
+		{"outcome", f.Outcome, []string{OutcomeApplied, OutcomeUnchanged, OutcomeRefused, OutcomeFailed, OutcomeHeld}},
+		{"severity", f.Severity, []string{SeverityInfo, SeverityWarn, SeverityHigh}},
+		{"action", f.Action, Actions()},
+	} {
+		if t.value == "" || slices.Contains(t.known, t.value) {
+			continue
+		}
+		if near := nearest(t.value, t.known); near != "" {
+			return fmt.Errorf("%s is %q, which no record has; did you mean %s?", t.name, cut(t.value, 64), near)
+		}
+		return fmt.Errorf("%s is %q, which no record has: expected %s", t.name, cut(t.value, 64), strings.Join(t.known, ", "))
+	}
+	return nil
+}
+
+// nearest is the known value that a mistyped one most likely stands for; empty when none is near.
+func nearest(typed string, known []string) string {
+	best, at := "", len(typed)/3+2
+	for _, k := range known {
+		if d := levenshtein.ComputeDistance(strings.ToLower(typed), strings.ToLower(k)); d < at {
+			best, at = k, d
+		}
+	}
+	return best
 }
 
 func parseCount(s string) (int64, error) {

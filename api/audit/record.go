@@ -54,6 +54,9 @@ const (
 // DefaultActor is the actor of a record without one.
 const DefaultActor = "defenseclaw"
 
+// ActorExpiry is the actor of the removal of an entry whose time on its list ended.
+const ActorExpiry = "expiry"
+
 // Record is one recorded event. Append requires Action; other fields have the defaults given. A text longer
 // than 4 KiB is cut, and ends with an ellipsis then; details longer than 16 KiB are replaced by an object
 // with their length, their SHA-256 and their beginning.

@@ -31,6 +31,7 @@ func (l *Log) Run(ctx context.Context) error {
 		case <-retry.C: // fires at once the first time, to open the database
 			l.flush(working)
 			l.retryImport(working)
+			l.expire()
 			retry.Reset(l.cfg.RetryEvery)
 		case <-prune.C:
 			prune.Reset(l.retain(working))

@@ -24,8 +24,11 @@ var migrations = []func(context.Context, *sql.Tx) error{
 func migrate(ctx context.Context, db *sql.DB, path string) error {
 	for {
 		version, err := versionOf(ctx, db, path)
-		if err != nil || version == len(migrations) {
+		if err != nil {
 			return err
+		}
+		if version == len(migrations) {
+			return addExpiry(ctx, db)
 		}
 		err = inTx(ctx, db, func(tx *sql.Tx) error {
 			if err := migrations[version](ctx, tx); err != nil {

@@ -152,7 +152,7 @@ func TestAnImportOnlyTightens(t *testing.T) {
 	for _, e := range []audit.Entry{
 		{List: audit.ListAllow, TargetType: "skill", TargetName: "a"}, {List: audit.ListBlock, TargetType: "skill", TargetName: "b"},
 	} {
-		if _, err := l.AddEntry(t.Context(), e, ""); err != nil {
+		if _, _, err := l.AddEntry(t.Context(), e, ""); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -381,7 +381,7 @@ func TestALinkedOriginalIsFollowed(t *testing.T) {
 func TestAnEntryReplacesOneOnTheOtherList(t *testing.T) {
 	l := start(t, audit.Config{})
 	for _, list := range []string{audit.ListBlock, audit.ListAllow, audit.ListBlock} {
-		if changed, err := l.AddEntry(t.Context(), audit.Entry{List: list, TargetType: "skill", TargetName: "x", Reason: "r"}, ""); err != nil || !changed {
+		if _, changed, err := l.AddEntry(t.Context(), audit.Entry{List: list, TargetType: "skill", TargetName: "x", Reason: "r"}, ""); err != nil || !changed {
 			t.Fatal(changed, err)
 		}
 		block, allow := listsOf(t, l)
@@ -393,8 +393,8 @@ func TestAnEntryReplacesOneOnTheOtherList(t *testing.T) {
 		t.Error(string(last.Details))
 	}
 	// A database of an earlier version may hold both: the same entry again ends that.
-	sqlExec(t, raw(t, l.path), "INSERT INTO list_entries VALUES ('allow', 'skill', 'x', '', '', '', '')")
-	if changed, err := l.AddEntry(t.Context(), audit.Entry{List: audit.ListBlock, TargetType: "skill", TargetName: "x", Reason: "r"}, ""); err != nil || !changed {
+	sqlExec(t, raw(t, l.path), "INSERT INTO list_entries VALUES ('allow', 'skill', 'x', '', '', '', '', NULL)")
+	if _, changed, err := l.AddEntry(t.Context(), audit.Entry{List: audit.ListBlock, TargetType: "skill", TargetName: "x", Reason: "r"}, ""); err != nil || !changed {
 		t.Fatal(changed, err)
 	}
 	if block, allow := listsOf(t, l); block != "skill/x" || allow != "" {
@@ -457,7 +457,7 @@ func TestAnOriginalThatIsStartedMeanwhileIsReadAgain(t *testing.T) {
 func TestTheListsOfALogOfOursCanBeImported(t *testing.T) {
 	h := newHome(t)
 	l := start(t, audit.Config{Path: h.original})
-	if _, err := l.AddEntry(t.Context(), audit.Entry{List: audit.ListBlock, TargetType: "skill", TargetName: "x"}, ""); err != nil {
+	if _, _, err := l.AddEntry(t.Context(), audit.Entry{List: audit.ListBlock, TargetType: "skill", TargetName: "x"}, ""); err != nil {
 		t.Fatal(err)
 	}
 	if err := l.stop(); err != nil {

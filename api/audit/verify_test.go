@@ -58,14 +58,14 @@ func TestVerifyFindsTamperingAndNamesTheRecord(t *testing.T) {
 		{"the noted head altered", "UPDATE audit_chain SET head_hash = '00'", []string{"head 10 0"}},
 		{"the noted head moved back", "UPDATE audit_chain SET (head_seq, head_hash) = (SELECT seq, hash FROM audit_events WHERE seq = 8)", []string{"inserted 9 2"}},
 		{"the chain given another id", "UPDATE audit_chain SET id = 'x'", []string{"anchor 0 0"}},
-		{"an entry put on a list", "INSERT INTO list_entries VALUES ('allow', 'skill', 'evil', '', '', 'defenseclaw', '2026-01-01')", []string{"lists 0 0"}},
+		{"an entry put on a list", "INSERT INTO list_entries VALUES ('allow', 'skill', 'evil', '', '', 'defenseclaw', '2026-01-01', NULL)", []string{"lists 0 0"}},
 		{"an entry taken off a list", "DELETE FROM list_entries", []string{"lists 0 0"}},
 		{"an entry altered", "UPDATE list_entries SET target_name = target_name || char(0)", []string{"lists 0 0"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			l := start(t, audit.Config{})
 			l.add(t, "a", "b", "c")
-			if _, err := l.AddEntry(t.Context(), audit.Entry{List: audit.ListBlock, TargetType: "skill", TargetName: "bad"}, ""); err != nil {
+			if _, _, err := l.AddEntry(t.Context(), audit.Entry{List: audit.ListBlock, TargetType: "skill", TargetName: "bad"}, ""); err != nil {
 				t.Fatal(err)
 			}
 			for i := range 6 {

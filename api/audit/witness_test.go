@@ -29,7 +29,7 @@ func forget(t testing.TB, path string) {
 
 func block(t testing.TB, l *running, name string) {
 	t.Helper()
-	if _, err := l.AddEntry(t.Context(), audit.Entry{List: audit.ListBlock, TargetType: "skill", TargetName: name}, ""); err != nil {
+	if _, _, err := l.AddEntry(t.Context(), audit.Entry{List: audit.ListBlock, TargetType: "skill", TargetName: name}, ""); err != nil {
 		t.Fatal(err)
 	}
 }

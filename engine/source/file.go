@@ -223,22 +223,30 @@ func (r *Reading) SameContent(other *Reading) bool {
 
 // ChangedSince lists the paths that were added, altered or removed since previous, sorted. previous may be
 // nil: then these are all paths.
-func (r *Reading) ChangedSince(previous *Reading) []string {
+func (r *Reading) ChangedSince(previous *Reading) Changed {
 	var before []*File
 	if previous != nil {
 		before = previous.files
 	}
-	var changed []string
+	var c Changed
 	EachPair(before, r.files, (*File).path, func(old, now *File) {
 		switch {
 		case old == now:
 		case now == nil:
-			changed = append(changed, old.Path)
-		case old == nil || old.hash != now.hash:
-			changed = append(changed, now.Path)
+			c.All, c.Removed = append(c.All, old.Path), append(c.Removed, old.Path)
+		case old == nil:
+			c.All, c.Added = append(c.All, now.Path), append(c.Added, now.Path)
+		case old.hash != now.hash:
+			c.All = append(c.All, now.Path)
 		}
 	})
-	return changed
+	return c
+}
+
+// Changed are paths of files that differ between two readings, each list sorted. What neither Added nor Removed has was altered.
+// Not to be changed.
+type Changed struct {
+	All, Added, Removed []string
 }
 
 // Missing lists the files of previous that are not in r, sorted by path. Their place within the policy counts, so that a

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"fmt"
 	"path/filepath"
 
 	"defenseclaw/api"
@@ -23,6 +24,10 @@ func auditCommand() *cli.Command {
 			{
 				Name: "list", Usage: "list records, newest first", OnUsageError: usageError, Action: listRecords,
 				Flags: append(append(filterFlags(), flags...), original),
+			},
+			{
+				Name: "follow", Usage: "print records as they are written, the newest ten first, until it is interrupted", OnUsageError: usageError,
+				Action: followRecords, Flags: append(followFlags(), append(clientFlags(), &cli.BoolFlag{Name: "json", Usage: "print lines of JSON"})...),
 			},
 			{
 				Name: "export", Usage: "write records as lines of JSON, oldest first", OnUsageError: usageError, Action: exportRecords,
@@ -59,7 +64,7 @@ func openRecords(c *cli.Context) (recordSource, error) {
 			return recordSource{}, err
 		}
 		return recordSource{
-			func(f audit.Filter) (api.RecordsAnswer, error) { return running.Records(c.Context, f) },
+			func(f audit.Filter) (api.RecordsAnswer, error) { return running.Records(c.Context, f) }, // which knows the values, too
 			func(noted ...audit.Head) (audit.VerifyReport, error) { return running.Verify(c.Context, noted...) },
 			func() error { return nil },
 		}, nil
@@ -70,6 +75,9 @@ func openRecords(c *cli.Context) (recordSource, error) {
 	}
 	return recordSource{
 		func(f audit.Filter) (api.RecordsAnswer, error) {
+			if err := f.Known(); err != nil {
+				return api.RecordsAnswer{}, fmt.Errorf("--%w", err)
+			}
 			found, err := reader.Query(c.Context, f)
 			return api.NewRecordsAnswer(found, f), err
 		},

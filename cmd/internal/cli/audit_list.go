@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"io"
 	"net/url"
 	"strings"
 	"text/tabwriter"
@@ -21,7 +22,7 @@ var filters = []struct{ name, usage string }{
 	{"outcome", "only records with `OUTCOME`: applied, unchanged, refused or failed"},
 	{"severity", "only records of `SEVERITY`: INFO, WARN or HIGH"},
 	{"request-id", "only records that the request with `ID` caused"},
-	{"since", "only records at or after `TIME`: RFC 3339, or a date"},
+	{"since", "only records at or after `TIME`: RFC 3339, a date, or a span before now such as 90m or 7d"},
 	{"until", "only records before `TIME`"},
 	{"before", "only records with a number below `SEQ`, for the next page"},
 	{"after", "only records with a number above `SEQ`"},
@@ -49,6 +50,14 @@ func filterOf(c *cli.Context) (audit.Filter, error) {
 	return filter, nil
 }
 
+// recordHead is the head of a table of records.
+const recordHead = "SEQ\tTIME\tACTION\tOUTCOME\tACTOR\tTARGET\tMESSAGE"
+
+func printRecord(table io.Writer, r audit.Record) {
+	when := r.Time.Local().Format("2006-01-02 15:04:05.000")
+	terminal.Fprintf(table, "%d\t%s\t%s\t%s\t%s\t%s\t%s\n", r.Seq, when, r.Action, r.Outcome, r.Actor, r.Target, report.FirstLine(r.Message))
+}
+
 func listRecords(c *cli.Context) error {
 	filter, err := filterOf(c)
 	if err != nil {
@@ -67,10 +76,9 @@ func listRecords(c *cli.Context) error {
 		return report.JSON(c.App.Writer, answer)
 	}
 	table := tabwriter.NewWriter(c.App.Writer, 0, 8, 2, ' ', 0)
-	fmt.Fprintln(table, "SEQ\tTIME\tACTION\tOUTCOME\tACTOR\tTARGET\tMESSAGE")
+	fmt.Fprintln(table, recordHead)
 	for _, r := range answer.Records {
-		when := r.Time.Local().Format("2006-01-02 15:04:05.000")
-		terminal.Fprintf(table, "%d\t%s\t%s\t%s\t%s\t%s\t%s\n", r.Seq, when, r.Action, r.Outcome, r.Actor, r.Target, report.FirstLine(r.Message))
+		printRecord(table, r)
 	}
 	if err := table.Flush(); err != nil || answer.Next == 0 {
 		return err

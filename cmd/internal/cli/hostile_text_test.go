@@ -133,6 +133,8 @@ func runsOf(good, bad, input string) map[string][][]string {
 		"list show":                {{}, {"--json"}, {hostile}},
 		"list remove":              {slices.Concat(forList, []string{"block", hostile}), {"block", hostile}},
 		"audit list":               {{}, {"--json"}, {"--actor", hostile}, {"--since", hostile}, {"--file", hostile}},
+		"audit follow":             {{hostile}, {"--action", hostile}},
+		"policy watch":             {{hostile}},
 		"audit export":             {{}, {"--output", "no/such/" + hostile}, {"--original", "--file", hostile}},
 		"list import":              {{"--from", hostile}, {"--dry-run"}},
 		"policy record":            {{}, {"--json"}, {hostile}},

@@ -10,7 +10,8 @@ import (
 
 func listCommand() *cli.Command {
 	target := []cli.Flag{
-		&cli.StringFlag{Name: "type", Value: "skill", Usage: "target `TYPE`: skill, mcp, plugin…"},
+		&cli.StringFlag{Name: "type", Value: "skill", Usage: "target `TYPE`: skill, mcp or plugin"},
+		&cli.BoolFlag{Name: "any-type", Usage: "take another --type, which callers of your own name"},
 		&cli.StringFlag{Name: "reason", Usage: "`TEXT` for the audit log and for callers that are refused"},
 	}
 	return &cli.Command{
@@ -22,7 +23,9 @@ func listCommand() *cli.Command {
 		Subcommands: []*cli.Command{
 			{
 				Name: "add", Usage: "add a target to a list", ArgsUsage: "block|allow NAME", OnUsageError: usageError,
-				Flags:  append(append(clientFlags(), target...), &cli.StringFlag{Name: "source-path", Usage: "allow the target only from `PATH`"}),
+				Flags: append(append(clientFlags(), target...),
+					&cli.StringFlag{Name: "source-path", Usage: "allow the target only from `PATH`"},
+					&cli.StringFlag{Name: "for", Usage: "take it off by itself after `TIME`: 24h or 7d; or forever"}),
 				Action: func(c *cli.Context) error { return changeList(c, false) },
 			},
 			{

@@ -2,10 +2,14 @@ package cli
 
 import (
 	"fmt"
+	"slices"
+	"strings"
+	"time"
 
 	"defenseclaw/api"
 	"defenseclaw/cmd/internal/terminal"
 
+	"github.com/agnivade/levenshtein"
 	"github.com/urfave/cli/v2"
 )
 
@@ -20,22 +24,74 @@ func changeList(c *cli.Context, remove bool) error {
 	entry := api.ListRequest{
 		TargetType: c.String("type"), TargetName: c.Args().Get(1), Reason: c.String("reason"), SourcePath: c.String("source-path"),
 	}
+	if !c.Bool("any-type") {
+		if entry.TargetType, err = knownType(entry.TargetType); err != nil {
+			return err
+		}
+	}
+	if entry.ExpiresAt, err = expiryOf(c.String("for")); err != nil {
+		return err
+	}
 	running, err := client(c)
 	if err != nil {
 		return err
 	}
-	result := "is on the"
 	if remove {
-		result, err = "is off the", running.RemoveFromList(c.Context, list, entry)
-	} else {
-		var changed bool
-		if changed, err = running.AddToList(c.Context, list, entry); !changed {
-			result = "was already on the"
+		if err := running.RemoveFromList(c.Context, list, entry); err != nil {
+			return err
 		}
+		_, err = terminal.Fprintf(c.App.Writer, "%s/%s is off the %s list\n", entry.TargetType, entry.TargetName, list)
+		return err
 	}
+	answer, err := running.AddToList(c.Context, list, entry)
 	if err != nil {
 		return err
 	}
-	_, err = terminal.Fprintf(c.App.Writer, "%s/%s %s %s list\n", entry.TargetType, entry.TargetName, result, list)
+	return printAdded(c, list, entry, answer)
+}
+
+func printAdded(c *cli.Context, list string, entry api.ListRequest, answer api.ListAnswer) error {
+	result, rest := "was already on", ""
+	if answer.Changed {
+		result = "is on"
+	}
+	if now := answer.Entry; now != nil {
+		if !now.ExpiresAt.IsZero() {
+			rest = " until " + now.ExpiresAt.Local().Format(time.DateTime)
+		}
+		if now.Reason != "" {
+			rest += ": " + now.Reason
+		}
+	}
+	_, err := terminal.Fprintf(c.App.Writer, "%s/%s %s the %s list%s\n", entry.TargetType, entry.TargetName, result, list, rest)
 	return err
+}
+
+// knownType returns the type that text means. A mistyped one would block nothing.
+func knownType(text string) (string, error) {
+	if known := strings.ToLower(text); slices.Contains(api.TargetTypes, known) {
+		return known, nil
+	}
+	near := ""
+	for _, known := range api.TargetTypes {
+		if levenshtein.ComputeDistance(strings.ToLower(text), known) <= 2 {
+			near = "; did you mean " + known + "?"
+		}
+	}
+	return "", fmt.Errorf("--type is %q: expected %s, or --any-type for one that callers of your own name%s", text, strings.Join(api.TargetTypes, ", "), near)
+}
+
+// expiryOf converts --for to the expires_at of a request.
+func expiryOf(text string) (string, error) {
+	switch text {
+	case "":
+		return "", nil
+	case "forever":
+		return "never", nil
+	}
+	d, err := parseDays("for", text)
+	if err != nil {
+		return "", fmt.Errorf("%w, or forever", err)
+	}
+	return time.Now().Add(d).UTC().Format(time.RFC3339Nano), nil
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -67,8 +68,9 @@ func printReload(c *cli.Context, sidecar *api.Client, answer []byte, err error) 
 		printIndented(c.App.Writer, refused.Body)
 		sayWhyNoDirectory(c, sidecar, refused)
 		var body api.ReloadAnswer
-		if json.Unmarshal(refused.Body, &body) == nil {
+		if json.Unmarshal(refused.Body, &body) == nil && len(body.Diagnostics) > 0 {
 			report.Write(c.App.ErrWriter, received(body.Diagnostics))
+			return &refusedReload{refused, len(body.Diagnostics)}
 		}
 		return err
 	}
@@ -77,6 +79,23 @@ func printReload(c *cli.Context, sidecar *api.Client, answer []byte, err error) 
 	}
 	return err
 }
+
+// refusedReload is the error of a refusal whose diagnostics were shown: it does not say them again.
+type refusedReload struct {
+	answer      *api.AnswerError
+	diagnostics int
+}
+
+func (e *refusedReload) Error() string {
+	errors := "the error"
+	if e.diagnostics > 1 {
+		errors = fmt.Sprintf("the %d errors", e.diagnostics)
+	}
+	return fmt.Sprintf("%s answered %d %s: the reload is refused for %s above; what served before still serves",
+		e.answer.URL, e.answer.StatusCode, http.StatusText(e.answer.StatusCode), errors)
+}
+
+func (e *refusedReload) Unwrap() error { return e.answer }
 
 // sayWhetherItWaits keeps a caller who asked for a way back from thinking that there is one.
 func sayWhetherItWaits(c *cli.Context, answer []byte) {

@@ -5,7 +5,6 @@ import (
 	"io"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"defenseclaw/api"
@@ -125,16 +124,9 @@ func printLastReload(line func(name, format string, args ...any), last api.LastR
 		return
 	}
 	line("last reload", "%s by %s at %s, %.1f ms", last.Status, causeOf(last), last.StartedAt.Local().Format(time.DateTime), last.DurationMS)
-	if len(last.Changed) == 0 {
-		return
+	if len(last.Changed) > 0 {
+		line("files", "%s", api.EditText(last.Changed, last.Added, last.Gone))
 	}
-	const maxShown = 10
-	shown := last.Changed[:min(maxShown, len(last.Changed))]
-	more := ""
-	if len(shown) < len(last.Changed) {
-		more = fmt.Sprintf(" and %d more", len(last.Changed)-len(shown))
-	}
-	line("changed", "%s%s", strings.Join(shown, ", "), more)
 }
 
 // causeOf is the trigger of a reload, and who is behind it.

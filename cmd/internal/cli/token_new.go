@@ -34,7 +34,7 @@ func tokenNewCommand() *cli.Command {
 			if err != nil {
 				return fmt.Errorf("--scope: %w", err)
 			}
-			lasts, err := parseDays(c.String("expires"))
+			lasts, err := parseDays("expires", c.String("expires"))
 			if err != nil {
 				return err
 			}
@@ -51,8 +51,8 @@ func tokenNewCommand() *cli.Command {
 	}
 }
 
-// parseDays reads a duration of Go, or a number of days. An empty text is 0.
-func parseDays(text string) (d time.Duration, err error) {
+// parseDays reads the value of a flag: a duration of Go, or a number of days. An empty text is 0.
+func parseDays(flag, text string) (d time.Duration, err error) {
 	if text == "" {
 		return 0, nil
 	}
@@ -64,7 +64,7 @@ func parseDays(text string) (d time.Duration, err error) {
 		d, err = time.ParseDuration(text)
 	}
 	if err != nil || d < time.Second {
-		return 0, fmt.Errorf("--expires is %q: a duration such as 12h or 90d was expected", text)
+		return 0, fmt.Errorf("--%s is %q: a duration such as 12h or 90d was expected", flag, text)
 	}
 	return d, nil
 }

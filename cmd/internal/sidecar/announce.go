@@ -3,6 +3,7 @@ package sidecar
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"defenseclaw/api"
 	"defenseclaw/api/audit"
@@ -116,9 +117,11 @@ func (s *Sidecar) recordReport(ctx context.Context, r engine.Report) error {
 	details := s.lifecycle(r).Details
 	switch r.Result {
 	case engine.Unchanged:
-		record.Outcome = audit.OutcomeUnchanged
+		record.Outcome, record.Message = audit.OutcomeUnchanged, "the files are as they were"
 	case engine.Held:
-		record.Outcome, record.Severity = audit.OutcomeHeld, audit.SeverityWarn
+		record.Outcome, record.Severity, record.Message = audit.OutcomeHeld, audit.SeverityWarn, "not taken: "+editText(r.Held)
+	case engine.Success:
+		record.Message = editText(r.Generation)
 	case engine.Failed:
 		details["event"] = "policy.reload.rejected" // as the original gateway's records have it
 		record.Outcome, record.Severity, record.Message = audit.OutcomeFailed, audit.SeverityHigh, r.Refused.Error()
@@ -131,6 +134,19 @@ func (s *Sidecar) recordReport(ctx context.Context, r engine.Report) error {
 		record.Generation, record.RevisionTo = r.Generation.Number(), r.Generation.Revision()
 	}
 	return s.audit.Append(ctx, record)
+}
+
+// editText says in a line what a generation brought.
+func editText(g *engine.Generation) string {
+	if g == nil {
+		return ""
+	}
+	edit := g.Edit()
+	modules, data := g.Counts()
+	if len(edit.Added) == len(edit.All) && len(edit.All) >= modules+data { // the first, or another directory
+		return fmt.Sprintf("loaded %d modules and %d data files", modules, data)
+	}
+	return api.EditText(edit.All, edit.Added, edit.Removed)
 }
 
 // publishReport sends the attempt to the readers of GET /policy/events.
@@ -182,6 +198,9 @@ func (s *Sidecar) lifecycle(r engine.Report) events.Event {
 	}
 	if r.Result == engine.Success {
 		e.Details["changed"] = r.Changed()
+		if edit := r.Edit(); r.Previous != nil && len(edit.Added)+len(edit.Removed) > 0 {
+			e.Details["added_files"], e.Details["removed_files"] = edit.Added, edit.Removed
+		}
 	}
 	if r.Held != nil {
 		e.Details["held"] = map[string]any{"revision": r.Held.Revision(), "changed": r.Held.Changed()}
@@ -308,7 +327,10 @@ func (s *Sidecar) logRefused(r engine.Report, fields []zap.Field) {
 	if r.Generation == nil {
 		message = "policy refused; no decisions are served until it is repaired"
 	}
-	fields = append(fields, zap.String("stage", string(r.Refused.Stage)), zap.Error(r.Refused), zap.Strings("diagnostics", lines))
+	fields = append(fields, zap.String("stage", string(r.Refused.Stage)), zap.Error(r.Refused))
+	if len(lines) > 1 || len(lines) == 1 && lines[0] != r.Refused.Error() { // else the error says it
+		fields = append(fields, zap.Strings("diagnostics", lines))
+	}
 	s.cfg.Logger.Error(message, fields...)
 	if stack := r.Refused.Stack(); stack != nil {
 		s.cfg.Logger.Error(crashed, zap.String("version", s.cfg.Version), zap.ByteString("stack", stack))
