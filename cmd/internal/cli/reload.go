@@ -70,7 +70,7 @@ func printReload(c *cli.Context, sidecar *api.Client, answer []byte, err error) 
 		var body api.ReloadAnswer
 		if json.Unmarshal(refused.Body, &body) == nil && len(body.Diagnostics) > 0 {
 			report.Write(c.App.ErrWriter, received(body.Diagnostics))
-			return &refusedReload{refused, len(body.Diagnostics)}
+			return &refusedReload{refused, body.Diagnostics}
 		}
 		return err
 	}
@@ -83,16 +83,19 @@ func printReload(c *cli.Context, sidecar *api.Client, answer []byte, err error) 
 // refusedReload is the error of a refusal whose diagnostics were shown: it does not say them again.
 type refusedReload struct {
 	answer      *api.AnswerError
-	diagnostics int
+	diagnostics []api.Diagnostic
 }
 
 func (e *refusedReload) Error() string {
-	errors := "the error"
-	if e.diagnostics > 1 {
-		errors = fmt.Sprintf("the %d errors", e.diagnostics)
+	place, more := "", ""
+	if d := e.diagnostics[0]; d.File != "" {
+		place = fmt.Sprintf("%s:%d:%d, ", d.File, d.Line, d.Column)
 	}
-	return fmt.Sprintf("%s answered %d %s: the reload is refused for %s above; what served before still serves",
-		e.answer.URL, e.answer.StatusCode, http.StatusText(e.answer.StatusCode), errors)
+	if n := len(e.diagnostics) - 1; n > 0 {
+		more = fmt.Sprintf(" with %d more", n)
+	}
+	return fmt.Sprintf("%s answered %d %s: reload failed: %sas shown above%s; what served before still serves",
+		e.answer.URL, e.answer.StatusCode, http.StatusText(e.answer.StatusCode), place, more)
 }
 
 func (e *refusedReload) Unwrap() error { return e.answer }
