@@ -247,6 +247,6 @@ allow := false if { some part in input.path; contains(part, "block") }`,
 	filter := []string{"Accept: application/vnd.opa.sql.postgresql+json"}
 	s.expect("POST", "/v1/compile/f/secre%2574", body, http.StatusOK, `{}`, filter...) // there is no such rule
 	s.expect("POST", "/v1/compile/f/secre%74", body, http.StatusUnauthorized, "", filter...)
-	s.expect("POST", "/v1/compile/f%2Fopen", body, http.StatusOK, `{}`, filter...) // an encoded slash does not separate
+	s.expect("POST", "/v1/compile/f%2Fopen", body, http.StatusOK, `WHERE`, filter...) // it separates, for the policy too
 	s.expect("POST", "/v1/compile/f/open", body, http.StatusOK, `WHERE`, filter...)
 }

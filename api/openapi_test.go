@@ -213,6 +213,40 @@ func TestTheOpenAPIDocumentIsValid(t *testing.T) {
 	}
 }
 
+// TestOpenAPIIsReadAlikeByOthers: an unquoted comma ends a text and begins a key without a value, which our reader of the
+// document lets pass; and a client that is generated from the document takes an object of which nothing is said for an empty one.
+func TestOpenAPIIsReadAlikeByOthers(t *testing.T) {
+	text, err := os.ReadFile("openapi.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var tree any
+	if err := yaml.Unmarshal(text, &tree); err != nil {
+		t.Fatal(err)
+	}
+	var look func(node any, at string)
+	look = func(node any, at string) {
+		switch node := node.(type) {
+		case []any:
+			for i, n := range node {
+				look(n, fmt.Sprintf("%s[%d]", at, i))
+			}
+		case map[string]any:
+			kinds, _ := node["type"].([]any)
+			if isObject := node["type"] == "object" || slices.Contains(kinds, any("object")); isObject && node["properties"] == nil && node["additionalProperties"] == nil {
+				t.Errorf("%s is an object, and says neither properties nor additionalProperties", at)
+			}
+			for key, n := range node {
+				if n == nil && !strings.HasSuffix(at, ".example") {
+					t.Errorf("%s.%s has no value: is a comma to be quoted?", at, key)
+				}
+				look(n, at+"."+key)
+			}
+		}
+	}
+	look(tree, "")
+}
+
 // TestOpenAPIHasEveryRouteAndNoOther asks the server which methods each route has.
 func TestOpenAPIHasEveryRouteAndNoOther(t *testing.T) {
 	o, s := readOpenAPI(t, false), full(t)

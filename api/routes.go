@@ -10,6 +10,7 @@ import (
 	"defenseclaw/api/gate"
 	"defenseclaw/api/internal/decision"
 	"defenseclaw/api/opa"
+	"defenseclaw/engine"
 
 	"github.com/open-policy-agent/opa/v1/server/types"
 	"github.com/open-policy-agent/opa/v1/server/writer"
@@ -144,6 +145,7 @@ func (s *Server) opaRoutes() []route {
 		Elsewhere: s.cfg.Elsewhere, DecisionsElsewhere: s.cfg.DecisionsElsewhere, Logged: s.cfg.Decisions != nil,
 
 		DefaultDecision: s.cfg.DefaultDecision, BundlesMissing: s.cfg.BundlesMissing,
+		Suggests: func(g *engine.Generation) bool { return !decidesCallers(g) }, // who may not ask for a rule is not told of it
 	}
 	routes := []route{{pattern: "/health", access: gate.Open, methods: get, handle: plain(a.Health(s.health))}}
 	for _, r := range []struct {
@@ -199,6 +201,7 @@ func (s *Server) routes() http.Handler {
 	}
 	mux.Handle("/", s.guard(z, route{access: gate.Read, handle: noRoute}))
 	return withRequestID(s.withRecovery(s.withConsole(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r = s.separated(r)
 		if isDataDecision(r) {
 			data.ServeHTTP(w, r)
 			return

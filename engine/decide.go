@@ -16,9 +16,10 @@ const DecisionTimeout = eval.DefaultTimeout
 
 // Errors that a decision's error may wrap.
 var (
-	ErrDecisionTimeout = eval.ErrTimeout // the decision's deadline passed, or its caller went away
-	ErrBusy            = eval.ErrBusy    // too many decisions are being made; this one was not begun
-	ErrPath            = eval.ErrPath    // the path names nothing that Rego could refer to, such as one that is not UTF-8
+	ErrDecisionTimeout = eval.ErrTimeout   // the decision's deadline passed, or its caller went away
+	ErrBusy            = eval.ErrBusy      // too many decisions are being made; this one was not begun
+	ErrPathTypes       = eval.ErrPathTypes // the types of the rules rule out a document at the path, such as one below a boolean; wraps OPA's errors
+	ErrPath            = eval.ErrPath      // the path names nothing that Rego could refer to, such as one that is not UTF-8
 )
 
 // Unavailable is the error of an evaluation that could not be made for a reason outside of policy and input, such

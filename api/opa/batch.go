@@ -45,6 +45,7 @@ type batchAnswer struct {
 	ID        string                     `json:"batch_decision_id"`
 	Metrics   types.MetricsV1            `json:"metrics,omitempty"`
 	Responses map[string]json.RawMessage `json:"responses"`
+	Warning   *types.Warning             `json:"warning,omitempty"`
 }
 
 type batchError struct {
@@ -62,6 +63,7 @@ type batch struct {
 	answerBytes int // of the responses until now
 	responses   []batchResponse
 	failures    int
+	invalidPath error // of the first decision
 }
 
 // batchResponse is encoded as soon as it is made, so that its bytes count. Its text has no status yet: it gets one
@@ -111,6 +113,10 @@ func (x *exchange) batch() {
 			return // nobody reads the answer
 		}
 		b.add(b.decideOne(ctx, name, inputs[name]))
+		if b.invalidPath != nil { // for every input
+			x.failDecision(b.invalidPath)
+			return
+		}
 	}
 	o.metrics.Timer(metrics.ServerHandler).Stop()
 	b.write(o.measured())
@@ -182,6 +188,9 @@ func (b *batch) decideOne(ctx context.Context, name string, d document) batchRes
 	if errors.Is(err, engine.ErrAnswerTooLong) || err == nil && b.answerBytes+len(r.text) > b.g.MaxAnswerBytes() {
 		err = b.g.AnswerTooLong()
 	}
+	if isInvalidPath(err) {
+		b.invalidPath = err
+	}
 	if err != nil {
 		r.failed = true
 		r.text = b.encodeError(one.id, err)
@@ -204,7 +213,7 @@ func (b *batch) respond(ctx context.Context, one *exchange, d document, r *batch
 	one.r = b.r.WithContext(ctx)
 	o := b.observation()
 	if b.params == nil {
-		r.text, err = one.appendPlain(nil, b.path, input, o.Lenient)
+		r.text, _, err = one.appendPlain(nil, b.path, input, o.Lenient)
 		return err
 	}
 	value, err := one.decide(b.path, input, o)
@@ -265,7 +274,7 @@ func (b *batch) write(measured types.MetricsV1) {
 		b.writePlain(status)
 		return
 	}
-	answer := batchAnswer{ID: b.batchID, Metrics: measured, Responses: make(map[string]json.RawMessage, len(b.responses))}
+	answer := batchAnswer{ID: b.batchID, Metrics: measured, Warning: b.absent(b.path), Responses: make(map[string]json.RawMessage, len(b.responses))}
 	for _, r := range b.responses {
 		answer.Responses[r.name] = r.text
 	}
@@ -285,7 +294,7 @@ func (b *batch) writePlain(status int) {
 		name, _ := json.Marshal(r.name) //nolint:errchkjson // a text
 		text = append(append(append(text, name...), ':'), r.text...)
 	}
-	text = append(text, "}}\n"...)
+	text = append(b.appendAbsent(append(text, '}'), b.path), "}\n"...)
 	if len(text) > b.g.MaxAnswerBytes() {
 		b.failDecision(b.g.AnswerTooLong())
 		return

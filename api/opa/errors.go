@@ -20,10 +20,11 @@ func evaluationError(err error) *types.ErrorV1 {
 	var compile ast.Errors
 	switch {
 	case errors.Is(err, engine.ErrPath):
-		// OPA reports an invalid path as an internal error, so its message contains two codes.
-		return types.NewErrorV1(types.CodeInternal, "%s: invalid path: failed to parse query", types.CodeInvalidParameter)
+		return types.NewErrorV1(types.CodeInvalidParameter, "invalid path: %s", shortened(err.Error()))
 	case errors.As(err, &evaluation):
 		return types.NewErrorV1(types.CodeInternal, types.MsgEvaluationError).WithError(evaluation)
+	case errors.Is(err, engine.ErrPathTypes) && errors.As(err, &compile):
+		return types.NewErrorV1(types.CodeInvalidParameter, "invalid path: %s", compile.Error())
 	case errors.As(err, &compile):
 		return types.NewErrorV1(types.CodeInternal, "%s", compile.Error())
 	default:
@@ -42,7 +43,16 @@ func (x *exchange) failDecision(err error) {
 		writer.ErrorString(x.w, http.StatusServiceUnavailable, code, err)
 		return
 	}
-	writer.Error(x.w, http.StatusInternalServerError, evaluationError(err))
+	status := http.StatusInternalServerError
+	if isInvalidPath(err) { // where OPA's server says that the fault is its own
+		status = http.StatusBadRequest
+	}
+	writer.Error(x.w, status, evaluationError(err))
+}
+
+// isInvalidPath reports whether no input gives the path a document.
+func isInvalidPath(err error) bool {
+	return errors.Is(err, engine.ErrPath) || errors.Is(err, engine.ErrPathTypes)
 }
 
 // failQuery answers a query that failed: with 400 if it does not compile.
@@ -67,9 +77,4 @@ func (x *exchange) failRequest(err error) {
 // failInputV0 is failRequest with the message of the older API.
 func (x *exchange) failInputV0(err error) {
 	x.failRequest(fmt.Errorf("unexpected parse error for input: %w", err))
-}
-
-// invalidPath is OPA's error for an invalid part of a path.
-func invalidPath(part string) error {
-	return fmt.Errorf("%s: invalid path: invalid ref term '%s'", types.CodeInvalidParameter, part)
 }

@@ -144,7 +144,7 @@ func (x *exchange) filterRequest(body filtersRequest) (f engine.FilterRequest, e
 func (x *exchange) rulePath() (engine.Path, error) {
 	path, err := x.path(2)
 	if err != nil {
-		return nil, errors.New(strings.TrimPrefix(err.Error(), types.CodeInvalidParameter+": ")) // without the code, as OPA
+		return nil, err
 	}
 	if len(path) == 0 {
 		return nil, errors.New("missing required 'path' parameter")

@@ -32,7 +32,7 @@ func (x *exchange) path(segments int) (engine.Path, error) {
 	if err != nil {
 		for part := range strings.SplitSeq(rest, "/") {
 			if name, err := url.PathUnescape(part); err == nil && strings.Contains(name, `"`) {
-				return nil, invalidPath(name)
+				return nil, fmt.Errorf("invalid path: invalid ref term '%s'", name) // OPA's words
 			}
 		}
 	}

@@ -57,6 +57,9 @@ type API struct {
 	// explanation. Nil: everyone may have everything.
 	MayRead func(r *http.Request, g *engine.Generation, path engine.Path, explained bool) error
 
+	// Suggests reports whether the warning that nothing is at a path may name rules of a generation. Nil: it may.
+	Suggests func(g *engine.Generation) bool
+
 	DefaultDecision engine.Path // that POST of / makes; empty: system/main
 
 	BundlesMissing func() bool // a bundle that is followed has no part in what serves; nil: never

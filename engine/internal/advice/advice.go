@@ -96,7 +96,7 @@ var statements = []string{"package", "import", "default", "else"}
 
 func (a *advisor) misspeltKeyword(d *diagnostic.Diagnostic, _ []string) {
 	word, _, _ := strings.Cut(strings.TrimSpace(d.Text), " ")
-	if near := nearest(word, statements); near != "" && near != word {
+	if near := Nearest(word, statements); near != "" && near != word {
 		d.Hint = didYouMean(near)
 	} else if d.Message == "package expected" {
 		d.Hint = "a module begins with its package, such as `package example`"
@@ -136,7 +136,7 @@ func (a *advisor) undefinedFunction(d *diagnostic.Diagnostic, m []string) {
 			}
 		}
 	}
-	if near := nearest(m[1], names); near != "" && near != m[1] {
+	if near := Nearest(m[1], names); near != "" && near != m[1] {
 		d.Hint = didYouMean(near)
 	}
 }
@@ -168,7 +168,7 @@ func (a *advisor) unsafeVar(d *diagnostic.Diagnostic, m []string) {
 	for _, i := range own.Module().Imports {
 		names = append(names, string(i.Name()))
 	}
-	if near := nearest(m[1], names); near != "" && near != m[1] {
+	if near := Nearest(m[1], names); near != "" && near != m[1] {
 		d.Hint = didYouMean(near)
 		return
 	}
@@ -219,8 +219,8 @@ func jsonHint(d *diagnostic.Diagnostic) string {
 	}
 }
 
-// nearest is the candidate that a misspelt name most likely stands for; empty when none is near.
-func nearest(name string, candidates []string) string {
+// Nearest is the candidate that a misspelt name most likely stands for; empty when none is near.
+func Nearest(name string, candidates []string) string {
 	best, least := "", 1+max(1, min(3, len(name)/3))
 	slices.Sort(candidates)
 	for _, c := range candidates {

@@ -30,7 +30,10 @@ const DefaultTimeout = time.Second
 var (
 	ErrTimeout = errors.New("the decision took too long")
 	ErrPath    = errors.New("the path is no Rego reference")
-	ErrTooLong = jsonast.ErrTooLong
+
+	// ErrPathTypes is wrapped where the types of the rules rule out that there ever is a document at the path.
+	ErrPathTypes = errors.New("the rules can have no such document")
+	ErrTooLong   = jsonast.ErrTooLong
 )
 
 // Path names a document under data: {"a", "b"} is data.a.b.

@@ -87,8 +87,8 @@ func (e *Evaluator) plan(path Path) (*plan, error) {
 	return p, nil
 }
 
-// newPlan checks and prepares a path. Its error wraps [ErrPath] if the path is no reference, or is OPA's about
-// a path that the types of the rules rule out.
+// newPlan checks and prepares a path. Its error wraps [ErrPath] if the path is no reference, or
+// [ErrPathTypes] and OPA's.
 func (e *Evaluator) newPlan(path Path) (*plan, error) {
 	// Its text is needed for traces and errors only, and parsing it takes a third of the time of a plan. Names of letters
 	// are a reference whatever the parser says.
@@ -107,7 +107,7 @@ func (e *Evaluator) newPlan(path Path) (*plan, error) {
 	ref := path.Ref()
 	if err := e.policy.CheckPath(ref); err != nil {
 		query, _ := parse()
-		return nil, fmt.Errorf("prepare %s: %w", path, locate(err, query))
+		return nil, fmt.Errorf("prepare %s: %w: %w", path, ErrPathTypes, locate(err, query))
 	}
 	p := &plan{path: path, quota: e.cfg.Limiter.newQuota()}
 	for mode := range modes {
@@ -123,6 +123,10 @@ func (e *Evaluator) newPlan(path Path) (*plan, error) {
 	if p.query, err = prepare(e.policy.Compiler(), ref); err != nil {
 		if _, watchedErr := p.observed[Strict](); watchedErr != nil { // its text is about the path alone, without the "= value" of ours
 			err = watchedErr
+		}
+		var wrong ast.Errors
+		if errors.As(err, &wrong) && !slices.ContainsFunc(wrong, func(e *ast.Error) bool { return e.Code != ast.TypeErr }) {
+			err = fmt.Errorf("%w: %w", ErrPathTypes, err)
 		}
 		return nil, err
 	}
