@@ -47,7 +47,7 @@ test: ## every test; some: PKG=./engine ARGS='-run Storm -v'
 race: ## every test, afresh, under the race detector (needs a C compiler)
 	CGO_ENABLED=1 go test -race -count=1 -timeout=20m $(ARGS) $(PKG)
 
-clients: ## OPA's clients for JavaScript against the sidecar (needs node and npm; says so where it skips them)
+clients: ## OPA's clients for JavaScript, and one made from openapi.yaml, against the sidecar (needs node and npm; says so where it skips them)
 	go test ./cmd/internal/cli -run=ClientsForJavaScript -count=1 -v
 
 chart: ## render the Helm chart for each set of values, decode it as Kubernetes does, and roll a ConfigMap

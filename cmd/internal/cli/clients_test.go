@@ -18,23 +18,42 @@ var unreachable = regexp.MustCompile(`\b(ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ECONNR
 // packages are not available.
 func TestOPAsClientsForJavaScript(t *testing.T) {
 	const from = "testdata/clients"
+	dir := installed(t, from, "clients.mjs")
+	runScripts(t, from, "CLIENTS="+dir)
+}
+
+// TestClientsForJavaScriptFromTheOpenAPIDocument has a validator of npm read openapi.yaml, generates a client from it, has
+// the TypeScript compiler check a program that uses the client, and runs the program. It is skipped as the above.
+func TestClientsForJavaScriptFromTheOpenAPIDocument(t *testing.T) {
+	const from, document = "testdata/typescript", "../../../api/openapi.yaml"
+	dir := installed(t, from, "client.ts", "tsconfig.json")
+	copyInto(t, dir, document)
+	for _, command := range [][]string{
+		{"validate-api", "openapi.yaml"}, {"openapi-typescript", "openapi.yaml", "--output", "api.d.ts"}, {"tsc"},
+	} {
+		program := exec.CommandContext(t.Context(), filepath.Join("node_modules", ".bin", command[0]), command[1:]...)
+		program.Dir = dir
+		if output, err := program.CombinedOutput(); err != nil || bytes.Contains(output, []byte(`"valid": false`)) {
+			t.Fatalf("%s: %v\n%s", command, err, output)
+		}
+	}
+	runScripts(t, from, "CLIENTS="+dir)
+}
+
+// installed is a directory with files of from and the packages that its lock names.
+func installed(t *testing.T, from string, files ...string) string {
+	t.Helper()
 	if lock, err := os.ReadFile(from + "/package-lock.json"); err != nil || bytes.Contains(lock, []byte(`"resolved"`)) {
-		t.Errorf("package-lock.json must not name a registry, which is up to the person who installs: %v", err)
+		t.Errorf("%s/package-lock.json must not name a registry, which is up to the person who installs: %v", from, err)
 	}
 	for _, program := range []string{"node", "npm"} {
 		if _, err := exec.LookPath(program); err != nil {
-			t.Skipf("SKIPPED: OPA's clients for JavaScript are not tested: %v", err)
+			t.Skipf("SKIPPED: clients for JavaScript are not tested: %v", err)
 		}
 	}
 	dir := t.TempDir()
-	for _, name := range []string{"package.json", "package-lock.json", ".npmrc", "clients.mjs"} {
-		text, err := os.ReadFile(filepath.Join(from, name))
-		if err == nil {
-			err = os.WriteFile(filepath.Join(dir, name), text, 0o600)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
+	for _, name := range append(files, "package.json", "package-lock.json", ".npmrc") {
+		copyInto(t, dir, filepath.Join(from, name))
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
@@ -42,9 +61,21 @@ func TestOPAsClientsForJavaScript(t *testing.T) {
 	npm.Dir = dir
 	if output, err := npm.CombinedOutput(); err != nil {
 		if unreachable.Match(output) || ctx.Err() != nil {
-			t.Skipf("SKIPPED: OPA's clients for JavaScript are not tested: npm ci: %v\n%s", err, output)
+			t.Skipf("SKIPPED: clients for JavaScript are not tested: npm ci: %v\n%s", err, output)
 		}
 		t.Fatalf("npm ci: %v\n%s", err, output)
 	}
-	runScripts(t, from, "CLIENTS="+dir)
+	return dir
+}
+
+// copyInto copies a file into a directory.
+func copyInto(t *testing.T, dir, file string) {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err == nil {
+		err = os.WriteFile(filepath.Join(dir, filepath.Base(file)), text, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 }

@@ -107,7 +107,7 @@ func (e *Evaluator) newPlan(path Path) (*plan, error) {
 	ref := path.Ref()
 	if err := e.policy.CheckPath(ref); err != nil {
 		query, _ := parse()
-		return nil, fmt.Errorf("prepare %s: %w: %w", path, ErrPathTypes, locate(err, query))
+		return nil, fmt.Errorf("prepare %s: %w", path, impossible{locate(err, query)})
 	}
 	p := &plan{path: path, quota: e.cfg.Limiter.newQuota()}
 	for mode := range modes {
@@ -126,12 +126,21 @@ func (e *Evaluator) newPlan(path Path) (*plan, error) {
 		}
 		var wrong ast.Errors
 		if errors.As(err, &wrong) && !slices.ContainsFunc(wrong, func(e *ast.Error) bool { return e.Code != ast.TypeErr }) {
-			err = fmt.Errorf("%w: %w", ErrPathTypes, err)
+			err = impossible{err}
 		}
 		return nil, err
 	}
 	return p, nil
 }
+
+// impossible is an [ErrPathTypes] with the text of its cause.
+type impossible struct{ error }
+
+// Is makes it an [ErrPathTypes].
+func (impossible) Is(target error) bool { return target == ErrPathTypes }
+
+// Unwrap returns OPA's error.
+func (e impossible) Unwrap() error { return e.error }
 
 // isUnusual reports whether a part of a path is more than letters, digits and underscores.
 func isUnusual(part string) bool {
