@@ -21,9 +21,10 @@ type hour struct {
 
 // plotted is a table of numbers that a script draws.
 type plotted struct {
-	Title string
-	Heads []string
-	Rows  []plotRow
+	Title   string
+	Heads   []string
+	Rows    []plotRow
+	Nothing bool // no decision was made, so that there is nothing to draw
 }
 
 // plotRow is the minute up to a time. A value that is not there is empty.
@@ -66,6 +67,9 @@ func hourOf(a api.ActivityAnswer) hour {
 		shares.Rows = append(shares.Rows, plotRow{end, sharesOf(b, names)})
 	}
 	h.Plots = []plotted{rate, latency, shares}
+	for i := range h.Plots {
+		h.Plots[i].Nothing = h.Decisions == 0
+	}
 	return h
 }
 

@@ -62,6 +62,7 @@ func (c *Console) Mount(inside api.Inside) http.Handler {
 	for pattern, show := range map[string]page{
 		"GET {$}":       c.now,
 		"GET events":    c.events,
+		"GET session":   c.goesOn,
 		"POST sign-out": c.signOut,
 		"POST reload":   c.reload,
 		"GET order":     c.ask,

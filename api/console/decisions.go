@@ -78,18 +78,6 @@ func (p *decisionsPage) Address(id string) string { return decisionAddress(id) }
 
 func decisionAddress(id string) string { return api.ConsolePrefix + "decisions/" + url.PathEscape(id) }
 
-// outcomeLevel shows an outcome by shape and colour; the word is beside it.
-func outcomeLevel(outcome string) level {
-	switch outcome {
-	case "allow":
-		return well
-	case "error":
-		return wrong
-	default:
-		return look
-	}
-}
-
 // decisionPage is one decision, opened.
 type decisionPage struct {
 	frame
@@ -112,6 +100,7 @@ func (c *Console) decision(v *visit) error {
 	if err := v.get("/policy/recordings/decisions/"+url.PathEscape(id), nil, &p.Decision); err != nil {
 		return err
 	}
+	p.Title = p.Decision.Path
 	var status api.StatusAnswer
 	if err := v.get("/policy/status", nil, &status); err != nil {
 		return err

@@ -209,9 +209,9 @@ func TestWhatIsPlottedIsATable(t *testing.T) {
 	_, page := b.get("/console/fleet")
 	for _, text := range []string{
 		`<th scope="col">Until</th><th scope="col">010101010101</th><th scope="col">nothing</th><th scope="col">r3</th><th scope="col">others</th></tr>`,
-		`<time datetime="2026-11-27T10:01:00Z">10:01</time></td><td>3</td><td>0</td><td>1</td><td>7</td></tr>`,
-		`<time datetime="2026-11-27T10:02:00Z">10:02</time></td><td></td><td></td><td></td><td></td></tr>`,
-		`<time datetime="2026-11-27T10:03:30Z">10:03</time></td><td>1</td><td>2</td><td>0</td><td>0</td></tr>`, // the minute lasts still
+		`<time datetime="2026-11-27T10:01:00Z" data-clock>10:01</time></td><td>3</td><td>0</td><td>1</td><td>7</td></tr>`,
+		`<time datetime="2026-11-27T10:02:00Z" data-clock>10:02</time></td><td></td><td></td><td></td><td></td></tr>`,
+		`<time datetime="2026-11-27T10:03:30Z" data-clock>10:03</time></td><td>1</td><td>2</td><td>0</td><td>0</td></tr>`, // the minute lasts still
 		`data-plot="`, "static/plot.js", "static/plot.css",
 	} {
 		if !strings.Contains(page, text) {

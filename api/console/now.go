@@ -111,16 +111,22 @@ func sourceProblem(s *api.Source) string {
 // offer is an order that fits what is going on, with the address of the page that says what it does.
 type offer struct {
 	Label, Address string
+	Style          string // main, danger, or neither
+	Says           string // what the order will do
 }
 
-func offerOf(label, order string, fields ...string) offer {
+func offerOf(label, style, order string, fields ...string) offer {
 	query := url.Values{"order": {order}}
 	for i := 0; i < len(fields); i += 2 {
 		query.Set(fields[i], fields[i+1])
 	}
-	return offer{label, api.ConsolePrefix + "order?" + query.Encode()}
+	return offer{label, api.ConsolePrefix + "order?" + query.Encode(), style, orders[order].sentence}
 }
 
+// Ordered reports whether an order is in force, which says how it goes on.
+func (p nowPage) Ordered() bool { return p.Status.Control != nil && p.Status.Control.Mode != "follow" }
+
+// offers are in the order of every page: what is wanted most first, what takes something back last.
 func offers(s api.StatusAnswer) []offer {
 	c := s.Control
 	if c == nil {
@@ -128,13 +134,13 @@ func offers(s api.StatusAnswer) []offer {
 	}
 	switch c.Mode {
 	case "confirming":
-		return []offer{offerOf("Confirm", "confirm", "revision", c.Candidate), offerOf("Roll back now", "rollback")}
+		return []offer{offerOf("Confirm", "main", "confirm", "revision", c.Candidate), offerOf("Roll back now", "danger", "rollback")}
 	case "held":
-		return []offer{offerOf("Approve", "approve", "digest", c.Digest), offerOf("Reject", "reject", "digest", c.Digest)}
+		return []offer{offerOf("Approve", "main", "approve", "digest", c.Digest), offerOf("Reject", "danger", "reject", "digest", c.Digest)}
 	case "pinned":
-		return []offer{offerOf("Follow the files again", "resume")}
+		return []offer{offerOf("Follow the files again", "main", "resume")}
 	default:
-		return []offer{offerOf("Hold what serves", "hold"), offerOf("Roll back", "rollback")}
+		return []offer{offerOf("Hold what serves", "", "hold"), offerOf("Roll back", "danger", "rollback")}
 	}
 }
 
@@ -186,18 +192,20 @@ type orderPage struct {
 	Order    string
 	Sentence string
 	Button   string
+	Style    string      // of the button, beside main
 	Fields   [][2]string // that go on with the form
+	Reason   string      // as it was typed
 	Problem  string
 }
 
 // orders are what can be ordered, with what each does.
-var orders = map[string]struct{ sentence, button string }{
-	"hold":     {"What serves now goes on serving, whatever the files hold, until somebody resumes.", "Hold what serves"},
-	"resume":   {"The files are read, and serve if they are sound.", "Follow the files again"},
-	"rollback": {"An earlier policy serves from this moment on, and goes on serving whatever the files hold, until somebody resumes. The files stay as they are.", "Roll back"},
-	"confirm":  {"The change that serves on trial goes on serving.", "Confirm"},
-	"approve":  {"The change that waits serves from this moment on, as it was reviewed. Nothing is read again.", "Approve"},
-	"reject":   {"The change that waits does not serve. The files stay as they are, and the next edit is looked at anew.", "Reject"},
+var orders = map[string]struct{ sentence, button, style string }{
+	"hold":     {"What serves now goes on serving, whatever the files hold, until somebody resumes.", "Hold what serves", ""},
+	"resume":   {"The files are read, and serve if they are sound.", "Follow the files again", ""},
+	"rollback": {"An earlier policy serves from this moment on, and goes on serving whatever the files hold, until somebody resumes. The files stay as they are.", "Roll back", "danger"},
+	"confirm":  {"The change that serves on trial goes on serving.", "Confirm", ""},
+	"approve":  {"The change that waits serves from this moment on, as it was reviewed. Nothing is read again.", "Approve", ""},
+	"reject":   {"The change that waits does not serve. The files stay as they are, and the next edit is looked at anew.", "Reject", "danger"},
 }
 
 // historySide is a number of the history or a revision.
@@ -215,7 +223,7 @@ func (v *visit) showOrder(problem string) error {
 	if !ok {
 		return &answerError{Path: "order", Status: http.StatusNotFound, Message: "there is no such order"}
 	}
-	p := orderPage{frame: v.frame(order.button), Order: name, Sentence: order.sentence, Button: order.button, Problem: problem}
+	p := orderPage{frame: v.frame(order.button), Order: name, Sentence: order.sentence, Button: order.button, Style: order.style, Problem: problem, Reason: v.r.PostFormValue("reason")}
 	for _, field := range orderFields {
 		if value := v.r.FormValue(field); value != "" {
 			p.Fields = append(p.Fields, [2]string{field, value})

@@ -21,14 +21,15 @@ var content embed.FS
 // parsePages reads all templates.
 func parsePages() (*template.Template, error) {
 	return template.New("").Funcs(template.FuncMap{
-		"short": short, "ago": ago, "when": when, "instant": instant, "plural": plural, "join": strings.Join,
+		"short": short, "ago": ago, "when": when, "instant": instant, "plural": plural[int], "join": strings.Join,
 		"link": link, "caret": caret, "raw": raw, "indented": indented, "outcomeLevel": outcomeLevel, "fileAt": fileAt, "stretch": stretch, "stretches": stretches,
+		"mark": mark, "reloadLevel": reloadLevel, "flipLevel": flipLevel, "flipWord": flipWord, "clock": clock, "plural64": plural[uint64],
 	}).ParseFS(content, "templates/*.html")
 }
 
 // frame is what each page has around it.
 type frame struct {
-	Title   string
+	Title   string // the subject of the page, or the name of one that has no other
 	Page    string // the first part of its address, which the navigation marks
 	Prefix  string
 	Form    string // the session's value; empty: nobody is signed in
@@ -55,6 +56,19 @@ func link(page any, to, text string) (navigation, error) {
 }
 
 func (f frame) around() frame { return f }
+
+// pageNames are those of the navigation, by the first part of an address.
+var pageNames = map[string]string{
+	"": "Now", "order": "Now", "timeline": "Timeline", "compare": "Timeline", "decisions": "Decisions", "try": "Try", "policy": "Policy", "fleet": "Fleet",
+}
+
+// PageName is the page that the title's subject is on; empty: the title is the page's name.
+func (f frame) PageName() string {
+	if name := pageNames[f.Page]; f.Form != "" && name != f.Title {
+		return name
+	}
+	return ""
+}
 
 // caret marks a column of a line, whose tabs stay as wide as they are.
 func caret(column int, line string) string {
@@ -184,6 +198,9 @@ func instant(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) }
 // when is a time for people, in one place of the world for all who read it.
 func when(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }
 
+// clock is the hour and minute of a time, in the same place.
+func clock(t time.Time) string { return t.UTC().Format("15:04") }
+
 // ago is how long ago a time was.
 func ago(t time.Time) string {
 	d := time.Since(t)
@@ -221,7 +238,8 @@ func indented(text json.RawMessage) string {
 	return unescaped.Replace(out.String())
 }
 
-func plural(n int, one, many string) string {
+// plural says how many there are.
+func plural[N int | uint64](n N, one, many string) string {
 	if n == 1 {
 		return "1 " + one
 	}

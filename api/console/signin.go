@@ -1,6 +1,7 @@
 package console
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -172,11 +173,27 @@ func (c *Console) turnAway(w http.ResponseWriter, r *http.Request) {
 		// The cookie is kept from navigation that begins on another site. What this page loads begins here.
 		c.render(w, http.StatusOK, "again", c.frame(r, "One moment", nil))
 	case r.Header.Get("Hx-Request") != "":
-		w.Header().Set("Hx-Redirect", api.ConsolePrefix+"enter")
+		w.Header().Set("Hx-Redirect", enterThen(r.Header.Get("Hx-Current-Url")))
 		w.WriteHeader(http.StatusUnauthorized)
 	default:
 		c.showSignIn(w, r, http.StatusUnauthorized, "")
 	}
+}
+
+// enterThen is the page to sign in on that leads back to the page of an address.
+func enterThen(current string) string {
+	enter := api.ConsolePrefix + "enter"
+	if u, err := url.Parse(current); err == nil && ownPage(u.RequestURI()) == u.RequestURI() && u.RequestURI() != api.ConsolePrefix {
+		enter += "?" + url.Values{"next": {u.RequestURI()}}.Encode()
+	}
+	return enter
+}
+
+// goesOn tells a page's script that the session lasts, and the value that forms need: what was typed on a page of an earlier
+// session can be sent by this one, after another sign-in.
+func (c *Console) goesOn(v *visit) error {
+	v.w.Header().Set("Content-Type", "application/json")
+	return json.NewEncoder(v.w).Encode(map[string]string{"form": v.session.form})
 }
 
 // signOut ends the session at once, with what it streams.

@@ -165,7 +165,7 @@ type comparePage struct {
 func (c *Console) compare(v *visit) error {
 	query := v.r.URL.Query()
 	p := comparePage{frame: v.frameWithEditor("Compare"), From: cmp.Or(query.Get("from"), "serving"), To: cmp.Or(query.Get("to"), "disk")}
-	p.Page = "timeline"
+	p.Title = "From " + p.From + " to " + p.To
 	ask := url.Values{"from": {p.From}, "to": {p.To}, "text": {"true"}}
 	if p.Evidence = query.Get("part") == "evidence"; p.Evidence {
 		ask.Set("with", "replay,probe")
@@ -181,6 +181,6 @@ func (c *Console) compare(v *visit) error {
 	} else if err != nil {
 		return err
 	}
-	p.Diff = splitDiff(p.Review.Text)
+	p.Diff = splitDiff(p.Review.Text, p.From, p.To)
 	return v.show("compare", p)
 }

@@ -52,6 +52,7 @@ func (c *Console) try(v *visit) error {
 	if p.Record != "" && !evaluate {
 		evaluate = p.take(v)
 	}
+	p.Title = cmp.Or(p.Path, p.Title)
 	p.look(v)
 	p.offerSides(v)
 	if p.Path != "" && p.Problem == "" && evaluate {
@@ -59,6 +60,9 @@ func (c *Console) try(v *visit) error {
 	}
 	return v.show("try", &p)
 }
+
+// Rows are the lines of the field for the input: as many as it has, so that there is no gap below a short one.
+func (p *tryPage) Rows() int { return min(max(strings.Count(p.Input, "\n")+2, 5), 20) }
 
 // look lists the documents whose path is like the one in the form.
 func (p *tryPage) look(v *visit) {

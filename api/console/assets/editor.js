@@ -1,6 +1,6 @@
 // Editors for Rego and JSON. An element with data-editor="rego" or "json" is one: a <textarea> that is edited, or a <pre> that
 // is read. Its name is that of its label or aria-label. data-line="2" is a line that is shown first; data-covered="1-3,7" and
-// data-missed="4" mark lines; data-first="12" is the number of the first line; with data-tabs, Tab indents.
+// data-missed="4" mark lines; data-first="12" is the number of the first line, 0: lines have none; with data-tabs, Tab indents.
 import { defaultKeymap, history, historyKeymap, indentWithTab } from "@codemirror/commands";
 import { json } from "@codemirror/lang-json";
 import { bracketMatching, HighlightStyle, StreamLanguage, syntaxHighlighting } from "@codemirror/language";
@@ -124,9 +124,9 @@ function nameOf(element) {
 function edit(element) {
   const written = element.tagName === "TEXTAREA";
   const language = element.dataset.editor === "json" ? json() : rego;
-  const first = Number(element.dataset.first) || 1;
+  const first = Number(element.dataset.first ?? 1);
   const extensions = [
-    lineNumbers({ formatNumber: n => String(n + first - 1) }), history(), bracketMatching(), highlightSelectionMatches(), search({ top: true }), language, theme,
+    first ? lineNumbers({ formatNumber: n => String(n + first - 1) }) : [], history(), bracketMatching(), highlightSelectionMatches(), search({ top: true }), language, theme,
     syntaxHighlighting(style), marked(element), EditorView.lineWrapping,
     EditorView.contentAttributes.of({ "aria-label": nameOf(element) }),
     // Tab leaves the editor, as on any other field; Escape and then Tab would be known to few.

@@ -2,6 +2,21 @@
 import uPlot from "uplot";
 
 const lines = ["--link", "--wrong", "--well", "--look"];
+const hour = 3600;
+
+// Times are those of the viewer's clock, as in the texts of the page: 2026-01-31 17:05, and 17:05 where the day is no question.
+const two = n => String(n).padStart(2, "0");
+const clock = seconds => { const t = new Date(seconds * 1000); return two(t.getHours()) + ":" + two(t.getMinutes()); };
+const day = seconds => { const t = new Date(seconds * 1000); return t.getFullYear() + "-" + two(t.getMonth() + 1) + "-" + two(t.getDate()); };
+
+// Numbers on an axis are as short as they can be; the axis is as wide as the widest.
+const numbers = (u, all) => all.map(v => v === null ? "" : v >= 1e6 ? v / 1e6 + "M" : v >= 1e4 ? v / 1e3 + "k" : String(+v.toPrecision(6)));
+function room(u, values, axis) {
+  const a = u.axes[axis];
+  if (!values) return 50;
+  u.ctx.font = a.font[0];
+  return Math.ceil(Math.max(0, ...values.map(v => u.ctx.measureText(v).width)) / devicePixelRatio) + a.gap + a.ticks.size + 2;
+}
 
 function plot(element) {
   const table = element.querySelector("table");
@@ -11,11 +26,22 @@ function plot(element) {
   for (let i = 0; i < heads.length; i++) data.push(rows.map(row => row.cells[i + 1].textContent === "" ? null : Number(row.cells[i + 1].textContent)));
   const color = name => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   const reloads = (element.dataset.reloads || "").split(",").filter(Boolean).map(text => new Date(text) / 1000);
-  const axis = { stroke: color("--quiet"), grid: { stroke: color("--line"), width: 1 }, ticks: { stroke: color("--line") } };
+  const [quiet, line] = [() => color("--quiet"), () => color("--line")]; // asked for at each drawing: the system may turn dark meanwhile
+  const axis = { stroke: quiet, grid: { stroke: line, width: 1 }, ticks: { stroke: line, size: 6 } };
+  const to = data[0].length ? data[0][data[0].length - 1] : Date.now() / 1000;
+  const nothing = element.querySelector(".nothing") !== null;
   const chart = new uPlot({
-    width: element.clientWidth, height: 180, tzDate: seconds => uPlot.tzDate(new Date(seconds * 1000), "Etc/UTC"), cursor: { drag: { x: false, y: false } },
-    series: [{}, ...heads.map((label, i) => ({ label, stroke: color(lines[i % lines.length]), width: 2, dash: i ? [6, 3 + i] : undefined }))],
-    axes: [axis, { ...axis, size: 60 }],
+    width: element.clientWidth, height: 180, cursor: { drag: { x: false, y: false } },
+    padding: [10, 24, 0, null], // a label at the end of the axis has room for its second half
+    scales: { x: { range: [to - hour, to] }, y: { range: (u, min, max) => [0, max > 0 ? uPlot.rangeNum(0, max, 0.1, true)[1] : 1] } },
+    series: [
+      { value: (u, v) => v === null ? "--" : day(v) + " " + clock(v) },
+      ...heads.map((label, i) => ({ label, stroke: () => color(lines[i % lines.length]), width: 2, dash: i ? [6, 3 + i] : undefined })),
+    ],
+    axes: [
+      { ...axis, space: 60, size: 32, incrs: [300, 600, 900, 1200, 1800], values: (u, all) => all.map(clock) },
+      { ...axis, size: room, values: nothing ? (u, all) => all.map(() => "") : numbers },
+    ],
     hooks: {
       draw: [u => {
         u.ctx.save();
@@ -36,6 +62,7 @@ function plot(element) {
   chart.root.setAttribute("aria-label", element.dataset.plot);
   table.classList.add("unseen");
   table.parentElement.removeAttribute("tabindex"); // nothing is left there to scroll: a stop for keys that nobody sees
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { if (element.isConnected) chart.redraw(); });
   new ResizeObserver(() => chart.setSize({ width: element.clientWidth, height: 180 })).observe(element);
 }
 

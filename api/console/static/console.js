@@ -20,15 +20,89 @@ function changed() {
   }, 100);
 }
 
+// What is wrong with the page itself is said above it, each for as long as it lasts. Nothing that was typed is lost by it.
+const notices = new Map();
+function notice(kind, text, link) {
+  const box = document.getElementById("notice");
+  if (!box || text === null && !notices.has(kind)) return;
+  if (text === null) notices.delete(kind);
+  else if (notices.get(kind)?.text !== text) notices.set(kind, { text, link });
+  else return; // a reader is told once
+  box.replaceChildren(...[...notices.values()].map(n => {
+    const p = document.createElement("p");
+    p.append(n.text);
+    if (n.link) p.append(" ", Object.assign(document.createElement("a"), { href: n.link, target: "_blank", rel: "noopener", textContent: "Sign in in another window" }));
+    return p;
+  }));
+}
+
+// Whether something was typed that the page would take with it.
+const typed = () => [...document.querySelectorAll("main :is(input:not([type=hidden], [type=radio]), textarea)")].some(e => e.value !== e.defaultValue);
+
+// Asks whether the session lasts, and says so where it does not. Forms get the value of the session that there is: after another
+// sign-in what was typed can be sent as it stands.
+async function ask() {
+  let answer;
+  try {
+    answer = await fetch(document.body.dataset.session, { cache: "no-store" });
+  } catch {
+    notice("gone", "The sidecar does not answer. The page goes on when it does; what you typed stays.");
+    return false;
+  }
+  notice("gone", null);
+  if (answer.ok) {
+    const { form } = await answer.json();
+    for (const field of document.querySelectorAll("input[name=form]")) field.value = form;
+    notice("ended", null);
+    return true;
+  }
+  if (answer.status !== 401) {
+    notice("gone", `The sidecar answers ${answer.status}: try again in a moment. What you typed stays.`);
+  } else if (typed()) {
+    notice("ended", "The session ended. What you typed stays here.", document.body.dataset.session.replace(/session$/, "enter"));
+  } else {
+    changed(); // which leads to the page to sign in on, where a part of this one is asked for
+  }
+  return false;
+}
+
+// A form with a change is sent once it is known that it arrives.
+let sure = null;
+document.addEventListener("submit", event => {
+  const form = event.target;
+  if (!document.body.dataset.session || form.method !== "post" || !form.closest("main") || form === sure) return;
+  event.preventDefault();
+  ask().then(good => {
+    if (!good && !notices.size) { location.assign(location.href); return; } // nothing was typed: sign in
+    if (!good) return;
+    sure = form;
+    form.requestSubmit(event.submitter);
+    sure = null;
+  });
+});
+
+// A part that cannot be renewed says so, and keeps what it shows. Where something was typed, no page to sign in on takes its place.
+document.addEventListener("htmx:beforeOnLoad", event => {
+  if (event.detail.xhr.status !== 401 || !typed()) return;
+  event.preventDefault();
+  ask();
+});
+document.addEventListener("htmx:sendError", () => notice("gone", "The sidecar does not answer. The page goes on when it does; what it shows may be old."));
+document.addEventListener("htmx:responseError", event => {
+  if (event.detail.xhr.status !== 401) notice("part", `A part of this page cannot be renewed (${event.detail.xhr.status}): what it shows may be old.`);
+});
+document.addEventListener("htmx:afterSwap", () => { notice("part", null); notice("gone", null); });
+addEventListener("focus", () => { if (notices.has("ended")) ask(); });
+
 const address = document.body.dataset.events;
 if (address && window.EventSource) {
   const names = ["lifecycle", "gap"];
   const stream = new EventSource(address);
   for (const name of names) stream.addEventListener(name, changed);
   // What happened between the page and the stream, or while the stream was broken, no event tells.
-  stream.onopen = changed;
-  // A stream that is refused for good may be that of a session which ended: the next question leads to the page to sign in on.
-  stream.onerror = () => { if (stream.readyState === EventSource.CLOSED) changed(); };
+  stream.onopen = () => { notice("gone", null); changed(); };
+  // A stream that is refused for good may be that of a session which ended: the next question tells. One that breaks comes back.
+  stream.onerror = () => { changed(); if (stream.readyState === EventSource.CLOSED) ask(); };
 }
 
 // What a person has opened and chosen stays so when a part of the page is replaced, and the keyboard stays where it was.
@@ -49,6 +123,26 @@ document.addEventListener("htmx:afterSwap", event => {
   for (const input of among(root, chosen, "input")) input.checked = true;
   if (here && document.activeElement === document.body) among(root, new Set([here]), "*")[0]?.focus({ preventScroll: true });
 });
+
+// Times are those of the viewer's clock, with its zone; without a script they are UTC. The text before is what a pointer shows.
+const two = n => String(n).padStart(2, "0");
+function zoneOf(t) {
+  const east = -t.getTimezoneOffset();
+  return east === 0 ? "UTC" : (east < 0 ? "-" : "+") + two(Math.floor(Math.abs(east) / 60)) + ":" + two(Math.abs(east) % 60);
+}
+function local(within) {
+  if (zoneOf(new Date()) === "UTC") return;
+  for (const time of within.querySelectorAll("time[datetime]:not([title])")) {
+    const t = new Date(time.dateTime);
+    const clock = two(t.getHours()) + ":" + two(t.getMinutes());
+    time.title = time.dataset.clock === undefined ? time.textContent : time.textContent + " UTC";
+    time.textContent = time.dataset.clock !== undefined ? clock : `${t.getFullYear()}-${two(t.getMonth() + 1)}-${two(t.getDate())} ${clock}:${two(t.getSeconds())} ${zoneOf(t)}`;
+  }
+  const zone = document.getElementById("zone");
+  if (zone) zone.textContent = `times are those of your clock, ${zoneOf(new Date())}`;
+}
+local(document);
+for (const when of ["htmx:afterSwap", "htmx:load"]) document.addEventListener(when, () => local(document)); // before anybody sees the part
 
 // What a time is away.
 function count() {

@@ -183,9 +183,27 @@ func (p *page) inspect(address, script string) {
 		}
 		p.keepShot(address + ", " + l.name)
 	}
+	p.named(address)
 	refused, err := chromedp.Run(p.ctx, chromedp.Evaluate[string](`refusedHere.join("; ") + (document.title.includes("hurt") ? " a text ran" : "")`))
 	if err != nil || refused != "" {
 		p.t.Errorf("%s: the security policy refused %q: %v", address, refused, err)
+	}
+}
+
+// named fails where the page's title says only what every page says, or a table has no caption, or a button or field is too small to hit.
+func (p *page) named(address string) {
+	p.t.Helper()
+	const nameless = `JSON.stringify([...document.querySelectorAll("table:not(.u-legend)")].filter(t => !t.caption?.textContent.trim()).map(t => "a table without a caption: " + t.outerHTML.slice(0, 200)))`
+	const small = `JSON.stringify([...document.querySelectorAll("button, .button, input:not([type=hidden]), select, textarea, summary, nav a")]
+		.filter(e => e.checkVisibility()).map(e => [e, e.getBoundingClientRect()]).filter(([e, b]) => b.height < 23.9 || b.width < (e.type === "radio" ? 12 : 23.9))
+		.map(([e, b]) => b.width + " by " + b.height + " px: " + e.outerHTML.slice(0, 200)))`
+	for _, script := range []string{nameless, small} {
+		for _, what := range ask[[]string](p, script) {
+			p.t.Errorf("%s: %s", address, what)
+		}
+	}
+	if title := ask[string](p, `JSON.stringify(document.title)`); !strings.HasSuffix(title, " · DefenseClaw") || len(title) < len("Now · DefenseClaw") {
+		p.t.Errorf("%s: the title is %q", address, title)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 
 	"defenseclaw/cmd/internal/testutil"
@@ -59,6 +60,7 @@ type sidecar struct {
 	t    *testing.T
 	dir  string
 	data string
+	stop func() // at once, as if its machine were gone
 }
 
 func start(t *testing.T, files map[string]string, flags ...string) *sidecar {
@@ -80,9 +82,12 @@ func start(t *testing.T, files map[string]string, flags ...string) *sidecar {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
+	s.stop = sync.OnceFunc(func() {
 		_ = cmd.Process.Signal(os.Interrupt)
 		_ = cmd.Wait()
+	})
+	t.Cleanup(func() {
+		s.stop()
 		if t.Failed() {
 			t.Log(log)
 		}
@@ -183,7 +188,7 @@ func (p *page) do(actions ...chromedp.Action[chromedp.Void]) {
 // see waits until an element has a text in it. Nobody loads the page.
 func (p *page) see(element, text string) {
 	p.t.Helper()
-	const script = `[...document.querySelectorAll(%q)].some(e => e.innerText.includes(%q))`
+	const script = `document.readyState !== "loading" && [...document.querySelectorAll(%q)].some(e => e.innerText.includes(%q))` // all of it has come
 	expression := fmt.Sprintf(script, element, text)
 	// An error is a page that goes to another one.
 	seen := testutil.Eventually(func() bool {

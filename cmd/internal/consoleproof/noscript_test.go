@@ -44,7 +44,7 @@ func TestWithoutScripts(t *testing.T) {
 	}
 	p.click("nav a", "Decisions")
 	p.click("tbody a", "UTC")
-	p.see("main", "✓ fired")
+	p.see("tr.fired .level", "fired")
 	p.click("a", "Make a test of it")
 	p.see("#test-text", "package")
 

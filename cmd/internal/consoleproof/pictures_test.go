@@ -83,7 +83,7 @@ func TestPicturesOfTheDocuments(t *testing.T) {
 	p.see("tbody", "refused")
 	p.picture("timeline")
 	p.goTo(s, "/console/compare?from=1&to=2", "#evidence", "flips")
-	p.evaluate(`document.querySelectorAll("details").forEach(d => d.open = true)`)
+	p.evaluate(`document.querySelector("details").open = true`)
 	p.picture("compare")
 	p.goTo(s, "/console/decisions?outcome=deny", "tbody", "UTC")
 	p.click("tbody a", "UTC")
