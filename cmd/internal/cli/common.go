@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"slices"
 
 	"defenseclaw/api"
@@ -73,8 +72,23 @@ func clientFlags() []cli.Flag {
 
 // resolve finds the settings of a command: its own flags and those before its name, the environment
 // and config.yaml.
+//
+// What nobody reads ends a start, and is a warning here: whoever wants to know what a sidecar does, or to roll back, must not have to
+// correct a file first.
 func resolve(c *cli.Context) (settings.Settings, error) {
-	return settings.Resolve(flagValues(c), os.Getenv)
+	snapshot, err := reader(flagValues(c)).Read()
+	if unread, usable := snapshot.Unread(); usable && len(unread) > 0 {
+		for _, one := range unread {
+			terminal.Fprintf(c.App.ErrWriter, "warning: %s\n", one.Error())
+		}
+		return snapshot.Settings, nil
+	}
+	return snapshot.Settings, err
+}
+
+// reader reads the settings of this process.
+func reader(flag func(name string) (value string, given bool)) *settings.Reader {
+	return settings.ForProcess(flag, fleetURL, fleetCreds, fleetCA, fleetDomain, fleetKey, fleetSourceKeys)
 }
 
 // flagValues looks up a flag among a command's own and those before its name.

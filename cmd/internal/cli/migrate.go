@@ -4,12 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 
 	"defenseclaw/cmd/internal/migrate"
 	"defenseclaw/cmd/internal/report"
-	"defenseclaw/cmd/internal/settings"
 	"defenseclaw/cmd/internal/terminal"
 
 	"github.com/urfave/cli/v2"
@@ -45,13 +43,13 @@ func migrateCheck(c *cli.Context) error {
 			"migrate --check tells what it would find")}
 	}
 	given, home := flagValues(c), c.Args().First()
-	s, wrong := settings.Resolve(func(name string) (string, bool) {
+	snapshot, wrong := reader(func(name string) (string, bool) {
 		if name == "data-dir" && home != "" {
 			return home, true
 		}
 		return given(name)
-	}, os.Getenv)
-	found, err := migrate.Check(c.Context, s, wrong)
+	}).Read()
+	found, err := migrate.Check(c.Context, snapshot.Settings, wrong)
 	if err != nil {
 		return err
 	}

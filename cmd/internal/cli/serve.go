@@ -9,7 +9,6 @@ import (
 
 	"defenseclaw/cmd/internal/earlysignal"
 	"defenseclaw/cmd/internal/gcpacer"
-	"defenseclaw/cmd/internal/settings"
 	"defenseclaw/cmd/internal/sidecar"
 
 	"github.com/urfave/cli/v2"
@@ -30,7 +29,7 @@ func serve(c *cli.Context) error {
 	if err := noArguments(c); err != nil {
 		return err
 	}
-	snapshot, err := settings.NewReader(flagValues(c), os.Getenv).Read()
+	snapshot, err := reader(flagValues(c)).Read()
 	if err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -37,6 +38,11 @@ func readConfig(path string) (c configFile, err error) {
 func parseConfig(path string, text []byte) (configFile, error) {
 	c := configFile{text: text}
 	err := yaml.Unmarshal(c.text, &c.root)
+	if err == nil {
+		if err := c.checkText(path); err != nil {
+			return c, err
+		}
+	}
 	if err == nil && !c.root.IsZero() {
 		err = c.root.Decode(&c.values)
 	}
@@ -79,43 +85,60 @@ func readRegular(path string) ([]byte, error) {
 	return text, err
 }
 
+// hasShape reports whether the value of a setting is a scalar, or a list where one may be: what is neither is no text.
+func (c configFile) hasShape(s Setting) bool {
+	switch v := c.value(s.Key).(type) {
+	case map[string]any:
+		return false
+	case []any:
+		return s.value.isList && !slices.ContainsFunc(v, func(one any) bool {
+			switch one.(type) {
+			case map[string]any, []any:
+				return true
+			}
+			return false
+		})
+	}
+	return true
+}
+
 // lookUp returns the value at a.b in nested maps as text; empty when there is none.
 func (c configFile) lookUp(key string) string {
-	var v any = c.values
-	for part := range strings.SplitSeq(key, ".") {
-		m, ok := v.(map[string]any)
-		if !ok {
-			return ""
-		}
-		v = m[part]
-	}
+	v := c.value(key)
 	if v == nil {
 		return ""
 	}
 	return fmt.Sprint(v)
 }
 
-func (c configFile) place(dir, key string) string {
-	return fmt.Sprintf("%s:%d", filepath.Join(dir, configName), c.line(key))
+func (c configFile) value(key string) any {
+	var v any = c.values
+	for part := range strings.SplitSeq(key, ".") {
+		m, ok := v.(map[string]any)
+		if !ok {
+			return nil
+		}
+		v = m[part]
+	}
+	return v
 }
 
-// line is the line of the value at a.b; that of the innermost part which is there itself, where an alias or a merge
+// place is FILE:LINE:COLUMN of the value at a.b; that of the innermost part which is there itself, where an alias or a merge
 // brings the rest.
-func (c configFile) line(key string) int {
-	if len(c.root.Content) == 0 {
-		return 0
-	}
-	node, line := c.root.Content[0], 1
-	for part := range strings.SplitSeq(key, ".") {
-		if node = child(node, part); node == nil {
-			break
+func (c configFile) place(dir, key string) string {
+	line, column := 0, 0
+	if len(c.root.Content) > 0 {
+		line, column = 1, 1
+		node := c.root.Content[0]
+		for part := range strings.SplitSeq(key, ".") {
+			if node = child(node, part); node == nil {
+				break
+			}
+			line, column = node.Line, node.Column
+			node = followed(node)
 		}
-		line = node.Line
-		if node.Kind == yaml.AliasNode {
-			node = node.Alias
-		}
 	}
-	return line
+	return fmt.Sprintf("%s:%d:%d", filepath.Join(dir, configName), line, column)
 }
 
 // child returns the value of a key of a mapping; nil when there is none.

@@ -31,13 +31,13 @@ func TestAnEditKeepsWhatItIsNotAbout(t *testing.T) {
 	for before, after := range map[string]string{
 		"":       "guardrail:\n  mode: \"action\"\n  hilt:\n    enabled: true\n",
 		"# mine": "# mine\nguardrail:\n  mode: \"action\"\n  hilt:\n    enabled: true\n",
-		"# top\nother: [1, two] # here\nguardrail:\n  # how\n  mode: observe # for now\n  x: {y: 'z'}\n# end\n": "# top\nother: [1, two] # here\nguardrail:\n  # how\n  mode: \"action\" # for now\n  x: {y: 'z'}\n  hilt:\n    enabled: true\n# end\n",
+		"# top\nx-other: [1, two] # here\nguardrail:\n  # how\n  mode: observe # for now\n  x-x: {y: 'z'}\n# end\n": "# top\nx-other: [1, two] # here\nguardrail:\n  # how\n  mode: \"action\" # for now\n  x-x: {y: 'z'}\n  hilt:\n    enabled: true\n# end\n",
 		"guardrail:\nlog: {level: warn}\n":                                          "guardrail:\n  mode: \"action\"\n  hilt:\n    enabled: true\nlog: {level: warn}\n",
 		"guardrail: {mode: observe, hilt: {enabled: false, min_severity: LOW}}\n":   "guardrail: {mode: \"action\", hilt: {enabled: true, min_severity: LOW}}\n",
 		"guardrail: {hitl: {enabled: false, min_severity: LOW}}\n":                  "guardrail: {hitl: {enabled: true, min_severity: LOW}, mode: \"action\"}\n",
-		"a: &a {b: 1}\nc:\n  <<: *a\n":                                              "a: &a {b: 1}\nc:\n  <<: *a\nguardrail:\n  mode: \"action\"\n  hilt:\n    enabled: true\n",
+		"a: &a {b: 1}\nx-c:\n  <<: *a\n":                                            "a: &a {b: 1}\nx-c:\n  <<: *a\nguardrail:\n  mode: \"action\"\n  hilt:\n    enabled: true\n",
 		"log:\r\n  level: warn # loud\r\n":                                          "log:\r\n  level: warn # loud\r\nguardrail:\r\n  mode: \"action\"\r\n  hilt:\r\n    enabled: true\r\n",
-		"---\nx: 2026-01-02\ny: 0x1F\nz: 1.50\nguardrail: {mode: observe}\n":        "x: 2026-01-02\ny: 0x1F\nz: 1.50\nguardrail: {mode: \"action\", hilt: {enabled: true}}\n",
+		"---\nx-x: 2026-01-02\nx-y: 0x1F\nx-z: 1.50\nguardrail: {mode: observe}\n":  "x-x: 2026-01-02\nx-y: 0x1F\nx-z: 1.50\nguardrail: {mode: \"action\", hilt: {enabled: true}}\n",
 		"guardrail:\n  mode: action\n  hilt:\n        enabled: true\n\n\nlog: {}\n": "guardrail:\n  mode: action\n  hilt:\n        enabled: true\n\n\nlog: {}\n", // nothing to change
 		"guardrail:\n  connectors:\n    a: {mode: observe}\n  mode: observe\n":      "guardrail:\n  connectors:\n    a: {mode: observe}\n  mode: \"action\"\n  hilt:\n    enabled: true\n",
 	} {
@@ -65,12 +65,10 @@ func TestAnEditKeepsWhatItIsNotAbout(t *testing.T) {
 
 func TestAFileThatAProgramMustNotChangeStaysAsItIs(t *testing.T) {
 	for before, why := range map[string]string{
-		"guardrail: {mode: observe}\n---\nother: 1\n":                "more than one document",
-		"a: &a {mode: observe}\n\nguardrail: *a\n":                   "config.yaml:3: what holds mode is no plain mapping",
-		"guardrail: &a {mode: observe}\nother: *a\n":                 "without another change",
-		"guardrail: {mode: observe}\nx: &a observe\ny: {mode: *a}\n": "", // none of ours
-		"guardrail: 7\n": "config.yaml:1: what holds mode is no plain mapping",
-		"a: &a {hilt: {min_severity: LOW}}\nguardrail: {<<: *a}\n": "without another change",
+		"a: &a {mode: observe}\n\nguardrail: *a\n":                       "config.yaml:3: what holds mode is no plain mapping",
+		"guardrail: &a {mode: observe}\nx-other: *a\n":                   "without another change",
+		"guardrail: {mode: observe}\nx-x: &a observe\nx-y: {mode: *a}\n": "", // none of ours
+		"a: &a {hilt: {min_severity: LOW}}\nguardrail: {<<: *a}\n":       "without another change",
 	} {
 		h := newHome(t, before)
 		_, err := h.read().Edit([]settings.ConfigKey{toAction, askHILT})

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 )
 
 // Resolve finds the value of every setting: by its flag, else in the environment, else in
@@ -18,8 +19,18 @@ func Resolve(flag func(name string) (string, bool), getenv func(string) string) 
 
 // A Reader reads the settings, as often as it is asked to. Safe for concurrent use.
 type Reader struct {
-	flag   func(string) (string, bool)
-	getenv func(string) string
+	flag    func(string) (string, bool)
+	getenv  func(string) string
+	environ []string // NAME=VALUE: whose names are checked
+	more    []string // variables that are no settings and not another's
+}
+
+// ForProcess makes a reader of the environment of this process. It refuses variables that begin as this program's do, and
+// are neither settings nor among more nor known to be another program's.
+func ForProcess(flag func(name string) (string, bool), more ...string) *Reader {
+	r := NewReader(flag, os.Getenv)
+	r.environ, r.more = os.Environ(), more
+	return r
 }
 
 // NewReader makes a reader. The flags keep the values that they have now.
@@ -30,7 +41,7 @@ func NewReader(flag func(name string) (string, bool), getenv func(string) string
 			given[s.Flag] = v
 		}
 	}
-	return &Reader{func(name string) (string, bool) { v, ok := given[name]; return v, ok }, getenv}
+	return &Reader{flag: func(name string) (string, bool) { v, ok := given[name]; return v, ok }, getenv: getenv}
 }
 
 // Read resolves the settings as [Resolve] does. The snapshot holds what could be resolved also when there is an error.
@@ -53,10 +64,11 @@ func (r *Reader) read(config func(path string) (configFile, error)) (*Snapshot, 
 	set.credentials, set.legacyToken = r.getenv("CREDENTIALS_DIRECTORY"), r.getenv(legacyTokenVariable)
 	from.dotEnv, _ = os.ReadFile(set.envFile()) // Token says what is wrong with it
 	snapshot.dotEnv = from.dotEnv
-	if from.opa, err = set.readOPA(from); err != nil {
-		return snapshot, err
-	}
 	var wrong []error
+	snapshot.unread = from.config.unknownKeys(set.DataDir)
+	if from.opa, err = set.readOPA(&from); err != nil {
+		wrong = append(wrong, err)
+	}
 	for _, setting := range table(set) {
 		f := from.find(setting)
 		snapshot.found[setting.name()] = f
@@ -64,7 +76,11 @@ func (r *Reader) read(config func(path string) (configFile, error)) (*Snapshot, 
 	}
 	snapshot.adoptJudge()
 	wrong = append(wrong, set.choosePolicy())
-	return snapshot, errors.Join(wrong...)
+	known := slices.Concat(snapshot.variablesOf(), from.asked, r.more)
+	foreign, unknown := variableCheck{set, known, set.OtherVariables}.foreign(r.environ)
+	snapshot.foreign, snapshot.unread = foreign, append(snapshot.unread, unknown...)
+	snapshot.usable = errors.Join(wrong...) == nil
+	return snapshot, errors.Join(append(snapshot.unread, wrong...)...)
 }
 
 // ConfigFile is the path of config.yaml.
@@ -80,10 +96,12 @@ type sources struct {
 	configDir string
 	dotEnv    []byte            // .env in the data directory
 	opa       map[string]string // of settings in OPA's configuration, by their keys
+	asked     []string          // the variables that OPA's configuration names
 }
 
 // lookUp finds a variable. One that is empty is as one that is not set: the two cannot be told apart here.
-func (from sources) lookUp(name string) (string, bool) {
+func (from *sources) lookUp(name string) (string, bool) {
+	from.asked = append(from.asked, name)
 	value := from.getenv(name)
 	return value, value != ""
 }
@@ -121,13 +139,13 @@ func (from sources) find(s Setting) found {
 		}
 	}
 	if s.Env != "" {
-		if v := from.getenv(s.Env); v != "" {
+		if v := from.getenv(s.Env); v != "" && !isServiceLink(s.Env, v) {
 			f.text, f.source = v, s.Env
 			return f
 		}
 	}
 	if s.Key != "" {
-		if v := from.config.lookUp(s.Key); v != "" {
+		if v := from.config.lookUp(s.Key); v != "" && from.config.hasShape(s) {
 			f.text, f.source, f.configDir = v, s.Key+" in config.yaml", from.configDir
 			f.named = from.config.place(from.configDir, s.Key) + ": " + s.Key
 			return f

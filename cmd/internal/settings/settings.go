@@ -97,6 +97,8 @@ type Settings struct {
 	LogFormat    string        // auto, console or json
 	LogLevel     string        // debug, info, warn or error
 
+	OtherVariables []string // that begin as this program's do and are another's; NAME* is all that begin with NAME
+
 	consoleSetBy string // the flag, variable or key that sets Console; empty: none does
 	policySource string // the flag, variable or key that sets PolicyDir; empty: none does
 

@@ -85,7 +85,7 @@ func TestTheSettingOfAPersonsConfirmationIsTakenAsTheOriginalTakesIt(t *testing.
 		}
 		set, err := resolve(map[string]string{"DEFENSECLAW_HOME": home})
 		if strings.Contains(config, "SEVERE") {
-			const message = `config.yaml:1: guardrail.hilt.min_severity is "SEVERE": LOW, MEDIUM, HIGH or CRITICAL was expected`
+			const message = `config.yaml:1:49: guardrail.hilt.min_severity is "SEVERE": LOW, MEDIUM, HIGH or CRITICAL was expected`
 			if err == nil || !strings.HasSuffix(err.Error(), message) {
 				t.Errorf("%s: %v; want %s", config, err, message)
 			}

@@ -2,6 +2,7 @@ package settings
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"net/url"
 	"strings"
@@ -11,10 +12,13 @@ import (
 type Snapshot struct {
 	Settings Settings
 
-	reader *Reader
-	found  map[string]found // by the names of the rows
-	config configFile
-	dotEnv []byte // .env in the data directory
+	reader  *Reader
+	found   map[string]found // by the names of the rows
+	config  configFile
+	foreign []Foreign
+	unread  []error // what nobody reads, or nobody can
+	usable  bool
+	dotEnv  []byte // .env in the data directory
 }
 
 // Change is a setting that is not what it was. A secret is shown as a row of asterisks.
@@ -100,7 +104,7 @@ func (s Setting) IsSecret() bool {
 	return false
 }
 
-// Place is where config.yaml has a key, or what the key is in: FILE:LINE.
+// Place is where config.yaml has a key, or what the key is in: FILE:LINE:COLUMN.
 func (s *Snapshot) Place(key string) string { return s.config.place(s.Settings.DataDir, key) }
 
 // A Value is a setting in force.
@@ -108,6 +112,55 @@ type Value struct {
 	Text   string
 	Source string // the flag, the variable, or the place in config.yaml; empty: the default
 }
+
+// An InForce is a setting in force, and where it is from.
+type InForce struct {
+	Key    string `json:"key,omitempty"`  // in config.yaml
+	Flag   string `json:"flag,omitempty"` // with its dashes
+	Env    string `json:"env,omitempty"`
+	Value  string `json:"value"`  // a secret is shown as a row of asterisks
+	Source string `json:"source"` // the flag, the variable, FILE:LINE:COLUMN, or default
+}
+
+// SourceDefault is the source of a setting that nothing sets.
+const SourceDefault = "default"
+
+// All lists every setting in the order of the table.
+func (s *Snapshot) All() []InForce {
+	var all []InForce
+	for _, row := range Table() {
+		f, ok := s.found[row.name()]
+		if row.Flag == "data-dir" && s.Settings.DataDir != "" {
+			f.text = s.Settings.DataDir
+		}
+		if !ok {
+			continue
+		}
+		one := InForce{Key: row.Key, Env: row.Env, Value: row.shown(f.text), Source: f.source}
+		if row.Flag != "" {
+			one.Flag = "--" + row.Flag
+		}
+		switch {
+		case f.named != "":
+			one.Source = s.Place(row.Key)
+		case f.source == "":
+			one.Source = SourceDefault
+		}
+		all = append(all, one)
+	}
+	return all
+}
+
+// Name is how a person would call the setting: its key, else its flag, else its variable.
+func (i InForce) Name() string { return cmp.Or(i.Key, i.Flag, i.Env) }
+
+// Foreign lists the environment variables that begin as this program's do and are another's. It is empty unless the reader is of
+// [ForProcess].
+func (s *Snapshot) Foreign() []Foreign { return s.foreign }
+
+// Unread lists keys and variables that no setting has. ok reports whether nothing else is wrong: then a command that only
+// asks a running sidecar can go on.
+func (s *Snapshot) Unread() (problems []error, ok bool) { return s.unread, s.usable }
 
 // Value returns what is in force for a key of config.yaml. The secrets are hidden.
 func (s *Snapshot) Value(key string) Value {

@@ -120,10 +120,10 @@ func TestADefaultThatIsWrittenDownIsChosen(t *testing.T) {
 
 func TestAWrongValueIsNamedWithItsFileAndLine(t *testing.T) {
 	for config, want := range map[string]string{
-		"# one\nlog:\n  level: loud\n":                            "config.yaml:3: log.level is \"loud\"",
-		"log: {level: info}\n\ngateway: {rate_limit: many}\n":     "config.yaml:3: gateway.rate_limit is \"many\"",
-		"a: &a\n  timeout: never\njudge:\n  <<: *a\n  model: m\n": "config.yaml:4: judge.timeout is \"never\"",
-		"log:\n  level: info\n  level: warn\n":                    "line 3",
+		"# one\nlog:\n  level: loud\n":                            "config.yaml:3:10: log.level is \"loud\"",
+		"log: {level: info}\n\ngateway: {rate_limit: many}\n":     "config.yaml:3:23: gateway.rate_limit is \"many\"",
+		"a: &a\n  timeout: never\njudge:\n  <<: *a\n  model: m\n": "config.yaml:4:3: judge.timeout is \"never\"",
+		"log:\n  level: info\n  level: warn\n":                    "config.yaml:3:3: the key log.level is given twice; the first one is on line 2",
 		"log: [\n":                                                "line",
 		"- log\n":                                                 "config.yaml: yaml:",
 	} {

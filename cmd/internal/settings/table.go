@@ -49,6 +49,10 @@ func places(s *Settings) []Setting {
 			Help: "serve and watch the policy in `DIR`; without it policies in the data directory if that holds Rego, else the embedded default pack",
 		},
 		dataDir(s),
+		{
+			Env: "DEFENSECLAW_OTHER_VARIABLES", Key: "other_variables", value: list(&s.OtherVariables),
+			Help: "variables of other programs that begin with DEFENSECLAW_, with commas between them, where NAME* is all that begin with NAME; any other that is no setting refuses the start",
+		},
 	}
 }
 

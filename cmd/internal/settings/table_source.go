@@ -122,7 +122,7 @@ func (s *Settings) chooseBundles() error {
 }
 
 // readOPA reads OPA's configuration, if a setting names one.
-func (s *Settings) readOPA(from sources) (map[string]string, error) {
+func (s *Settings) readOPA(from *sources) (map[string]string, error) {
 	for _, row := range sourcing(s) {
 		if row.Flag != "opa-config" {
 			continue

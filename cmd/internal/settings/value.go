@@ -19,6 +19,7 @@ const UnixScheme = "unix:"
 // A value parses the text of one setting and stores the result in a field of [Settings].
 type value struct {
 	isBool   bool
+	isList   bool   // config.yaml may have a list
 	expected string // ends the error "… is …: … was expected"; empty: an error of set speaks for itself
 	example  bool   // expected is followed by "such as" and the default
 	set      func(found) error
@@ -28,7 +29,7 @@ type value struct {
 type found struct {
 	text      string
 	source    string // as messages name it; empty: the default
-	named     string // FILE:LINE: KEY, as errors name it; empty unless the text is from config.yaml
+	named     string // FILE:LINE:COLUMN: KEY, as errors name it; empty unless the text is from config.yaml
 	configDir string // the directory of config.yaml; empty unless the text is from there
 	getenv    func(string) string
 	dotEnv    []byte // the text of .env in the data directory
@@ -271,7 +272,7 @@ func spelled(v value) value {
 
 // list takes YAML's text of a list, or names with commas between them.
 func list(field *[]string) value {
-	return value{set: func(f found) error {
+	return value{isList: true, set: func(f found) error {
 		*field = strings.FieldsFunc(f.text, func(c rune) bool { return strings.ContainsRune("[], ", c) })
 		return nil
 	}}

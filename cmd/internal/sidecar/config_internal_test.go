@@ -201,8 +201,8 @@ func TestEachSettingThatAppliesAtOnceDoes(t *testing.T) {
 func TestABrokenConfigChangesNothingAndSaysWhy(t *testing.T) {
 	c := startConfigured(t, "log: {level: warn}\n", nil)
 	for broken, why := range map[string]string{
-		"log:\n  level: error\ngateway:\n  rate_limit: many\n":                           "config.yaml:4: gateway.rate_limit is \"many\": a number was expected",
-		"log: {level: error}\njudge: {base_url: 'http://h', model: m, fail_mode: maybe}": "config.yaml:2: judge: judge.fail_mode is \"maybe\"",
+		"log:\n  level: error\ngateway:\n  rate_limit: many\n":                           "config.yaml:4:15: gateway.rate_limit is \"many\": a number was expected",
+		"log: {level: error}\njudge: {base_url: 'http://h', model: m, fail_mode: maybe}": "config.yaml:2:8: judge: judge.fail_mode is \"maybe\"",
 		"log: {level: error\n": "config.yaml: yaml: line ",
 	} {
 		c.file("config.yaml", broken)

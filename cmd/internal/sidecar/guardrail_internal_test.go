@@ -82,11 +82,11 @@ func TestAChangeOfTheGuardrailThatCannotBeTrueIsRefused(t *testing.T) {
 	expect(`{}`, 400, `at least one of`)
 	expect(`{"mode":"action","connector":"Claw"}`, 409, `"restart_required":["guardrail.connector"],"changed":["mode=action","connector=claw"]`)
 	c.file("config.yaml", "guardrail:\n  mode: observe\n  hilt: {enabled: perhaps}\n")
-	expect(`{"mode":"action"}`, 409, `config.yaml:3: guardrail.hilt.enabled is \"perhaps\"`)
+	expect(`{"mode":"action"}`, 409, `config.yaml:3:19: guardrail.hilt.enabled is \"perhaps\"`)
 	c.file("config.yaml", "guardrail: [\n")
 	expect(`{"mode":"action"}`, 409, `line `)
 	c.file("config.yaml", "guardrail: {mode: observe}\n---\n{}\n")
-	expect(`{"mode":"action"}`, 409, `more than one document`)
+	expect(`{"mode":"action"}`, 409, `a second document`)
 }
 
 // Another's edit is taken before the caller's, and is not recorded as the caller's.

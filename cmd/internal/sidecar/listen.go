@@ -61,6 +61,8 @@ func (s *Sidecar) listenLocally() {
 	s.local = l
 }
 
+var errEnvoyValidates = errors.New("--ext-authz-addr answers by decisions, and --validate-only makes none: leave one of them out")
+
 // listenForEnvoy takes the address for Envoy, if the settings name one.
 func (s *Sidecar) listenForEnvoy() (err error) {
 	addr := s.cfg.Settings.ExtAuthz.Addr
@@ -69,7 +71,7 @@ func (s *Sidecar) listenForEnvoy() (err error) {
 	case addr == "":
 		return nil
 	case s.cfg.Settings.ValidateOnly:
-		return errors.New("--ext-authz-addr answers by decisions, and --validate-only makes none: leave one of them out")
+		return errEnvoyValidates
 	case unix:
 		s.envoyListener, err = listenUnix(path)
 	default:

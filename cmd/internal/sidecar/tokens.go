@@ -31,13 +31,11 @@ func (s *Sidecar) findToken() (token string, byHand bool, err error) {
 		net.Listener
 		name, what string
 	}{{s.listener, s.bindHost, "the API"}, {s.envoyListener, "--ext-authz-addr " + s.cfg.Settings.ExtAuthz.Addr, "it"}} {
-		switch {
-		case l.Listener == nil || OnlyLocal(l.Listener):
-		case !byHand:
-			return "", false, fmt.Errorf("%s is not a loopback address: set %s before %s is opened to others", l.name, settings.TokenVariable, l.what)
-		case s.certificates == nil && !s.cfg.Settings.Insecure:
-			return "", false, fmt.Errorf("%s is not a loopback address, and without TLS the token can be read on the way: "+
-				"set --tls-cert and --tls-key, or --insecure where the network is trusted", l.name)
+		if l.Listener == nil || OnlyLocal(l.Listener) {
+			continue
+		}
+		if err := exposed(l.name, l.what, byHand, s.certificates != nil || s.cfg.Settings.Insecure); err != nil {
+			return "", false, err
 		}
 	}
 	if err != nil {
@@ -47,17 +45,37 @@ func (s *Sidecar) findToken() (token string, byHand bool, err error) {
 		token, err = s.cfg.Settings.MakeToken()
 		return token, byHand, err
 	}
-	if why := Weakness(token); why != "" {
-		return "", false, fmt.Errorf("the token from %s is weak: %s. Set a random one, such as openssl rand -hex 32 prints, or none: "+
-			"then the next start makes one", s.cfg.Settings.TokenSource(), why)
-	}
-	if named, ok := s.tokens.Find(gate.DigestOf(token)); ok {
-		return "", false, fmt.Errorf("the token from %s is the one named %s, and would get all scopes by that: set another", s.cfg.Settings.TokenSource(), named.Name)
+	if err := takesToken(s.cfg.Settings, token, s.tokens.Find); err != nil {
+		return "", false, err
 	}
 	if source := s.cfg.Settings.TokenSource(); private.ReadByOthers(source) {
 		s.cfg.Logger.Warn("other users of this machine can read the token: run chmod 600", zap.String("file", source))
 	}
 	return token, byHand, nil
+}
+
+// exposed says what an address that others reach lacks.
+func exposed(name, what string, byHand, private bool) error {
+	switch {
+	case !byHand:
+		return fmt.Errorf("%s is not a loopback address: set %s before %s is opened to others", name, settings.TokenVariable, what)
+	case !private:
+		return fmt.Errorf("%s is not a loopback address, and without TLS the token can be read on the way: "+
+			"set --tls-cert and --tls-key, or --insecure where the network is trusted", name)
+	}
+	return nil
+}
+
+// takesToken refuses a token that can be guessed, and one that has a name and fewer scopes.
+func takesToken(set settings.Settings, token string, find func(gate.Digest) (gate.Token, bool)) error {
+	if why := Weakness(token); why != "" {
+		return fmt.Errorf("the token from %s is weak: %s. Set a random one, such as openssl rand -hex 32 prints, or none: "+
+			"then the next start makes one", set.TokenSource(), why)
+	}
+	if named, ok := find(gate.DigestOf(token)); ok {
+		return fmt.Errorf("the token from %s is the one named %s, and would get all scopes by that: set another", set.TokenSource(), named.Name)
+	}
+	return nil
 }
 
 // reportTokens logs that the file of tokens, or a line of it, cannot be read.
