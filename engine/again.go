@@ -16,14 +16,15 @@ import (
 type Circumstances = eval.Circumstances
 
 // Alone is the same generation for evaluations that must not be seen: they take no slot, are counted nowhere, have plans
-// and programs of their own, and are made in this process. Each has the timeout, unless its context has a deadline.
+// and programs of their own, and are made in this process. Each ends after the timeout, of
+// processor time where the system tells it, also if its context has a later deadline.
 func (g *Generation) Alone(timeout time.Duration) *Generation {
 	alone, most := *g, 0
 	if g.evaluator != nil { // that of a former generation is gone
 		most = g.evaluator.MaxAnswerBytes()
 	}
 	alone.elsewhere = nil
-	alone.evaluator = eval.New(g.policy, g.data, eval.Config{Timeout: timeout, MaxAnswerBytes: most})
+	alone.evaluator = eval.New(g.policy, g.data, eval.Config{Timeout: timeout, Capped: true, MaxAnswerBytes: most})
 	return &alone
 }
 

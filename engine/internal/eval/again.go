@@ -39,7 +39,7 @@ func (e *Evaluator) Again(ctx context.Context, path Path, input *Input, c Circum
 	if err != nil {
 		return nil, err
 	}
-	limit := newDeadline(ctx, e.Timeout())
+	limit := e.newDeadline(ctx)
 	if c.Time.IsZero() {
 		c.Time = limit.begun
 	}

@@ -78,6 +78,9 @@ type Config struct {
 	Limiter *Limiter      // shared by generations; nil: any number of decisions at once
 	Timeout time.Duration // bounds a decision whose context has no deadline; 0: [DefaultTimeout]
 
+	// Capped makes Timeout bound decisions whose context has a later deadline, too. It counts while the process has a processor.
+	Capped bool
+
 	// TimeoutNow holds, in nanoseconds, what replaces Timeout. Generations share it, so that a setting can change
 	// without a new one. nil: Timeout stays.
 	TimeoutNow *atomic.Int64
@@ -248,7 +251,7 @@ func (e *Evaluator) decide(ctx context.Context, path Path, d decision) (r compil
 	}
 	defer e.cfg.Limiter.leave(share)
 	// The timeout begins now. The limiter has bounded the time that was spent waiting for a slot.
-	d.limit = newDeadline(ctx, e.Timeout())
+	d.limit = e.newDeadline(ctx)
 	r, ok, err := e.byProgram(ctx, plan, &d)
 	if !ok {
 		r, err = e.byOPA(ctx, plan, &d)
@@ -299,7 +302,9 @@ func (p *plan) explainError(
 func (e *Evaluator) EnterAdHoc(ctx context.Context) (_ context.Context, end func(), err error) {
 	// What has no plan is evaluated by package rego, which knows no deadline of ours but the context's.
 	cancel := func() {}
-	if _, ok := ctx.Deadline(); !ok {
+	if e.cfg.Capped {
+		ctx, cancel = e.capped(ctx)
+	} else if _, ok := ctx.Deadline(); !ok {
 		ctx, cancel = context.WithTimeout(ctx, e.Timeout())
 	}
 	quota := e.cfg.Limiter.adHocQuota()

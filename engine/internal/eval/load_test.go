@@ -23,6 +23,11 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // load makes an evaluator of files as package engine does.
 func load(tb testing.TB, files map[string]string) *Evaluator {
 	tb.Helper()
+	return loadWith(tb, files, Config{})
+}
+
+func loadWith(tb testing.TB, files map[string]string, cfg Config) *Evaluator {
+	tb.Helper()
 	src := fstest.MapFS{}
 	for name, text := range files {
 		src[name] = &fstest.MapFile{Data: []byte(text)}
@@ -53,7 +58,7 @@ func load(tb testing.TB, files map[string]string) *Evaluator {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	return New(policy, data, Config{})
+	return New(policy, data, cfg)
 }
 
 // answerOf is a value, or the code of an error.

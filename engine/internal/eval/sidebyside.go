@@ -56,7 +56,7 @@ func (e *Evaluator) SideBySide(ctx context.Context, path Path, input ast.Value, 
 	// OPA's evaluator comes first. Its answer is what counts, and a path that cannot be planned has one all the same.
 	s.OPA, err = medianOf(ctx, func() error {
 		// A deadline of its own for each call: all of them together may take longer than one decision.
-		limit := newDeadline(ctx, e.Timeout())
+		limit := e.newDeadline(ctx)
 		s.ByOPA, s.Err = p.query.evaluate(ctx, e, term, limit, mode)
 		return endedBy(s.Err, limit)
 	})
@@ -84,7 +84,7 @@ func (e *Evaluator) programBeside(ctx context.Context, t *program, input *ast.Te
 	// the first call makes. So the last call says why.
 	var asks error
 	took, err := medianOf(ctx, func() error {
-		limit := newDeadline(ctx, e.Timeout())
+		limit := e.newDeadline(ctx)
 		s.ByProgram, _, asks = t.run.Evaluate(compiled.Call{
 			Context: ctx, Input: input, Cancel: limit, Time: limit.begun, Strict: mode == Strict, Budget: e.cfg.maxDecisionBytes(),
 		})

@@ -226,3 +226,25 @@ func TestNothingOfAReplayIsSeenByDecisions(t *testing.T) {
 		}
 	}
 }
+
+// TestADecisionThatTakesTooLongIsLeftOutAndTheOthersAreCompared under a deadline of the whole replay, which is far.
+func TestADecisionThatTakesTooLongIsLeftOutAndTheOthersAreCompared(t *testing.T) {
+	const loops = "package p\nallow if count([1 | some i in numbers.range(1, input.n); some j in numbers.range(1, input.n); i == j; i > %d]) > 0\n"
+	base, candidate := load(t, files{"p.rego": fmt.Sprintf(loops, 0)}, nil), load(t, files{"p.rego": fmt.Sprintf(loops, 2)}, nil)
+	recs := decide(t, base, "p/allow", `{"n":1}`, `{"n":2}`, `{"n":3}`)
+	slow := recs[0]
+	slow.Input = json.RawMessage(`{"n":100000}`)
+	recs = append(recs, slow)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+	defer cancel()
+	for _, base := range []*engine.Generation{nil, base} {
+		r, err := replay.Run(ctx, base, candidate, recs, replay.Options{Timeout: 50 * time.Millisecond})
+		if err != nil || r.NotReplayable[replay.Timeout] != 1 || r.Replayed != 3 || r.Total() != 2 || r.Flips[review.AllowToDeny] != 2 {
+			t.Errorf("%+v, %v", r, err)
+		}
+	}
+	c, err := replay.Cover(ctx, candidate, recs, replay.Options{Timeout: 50 * time.Millisecond})
+	if err != nil || c.LeftOut[replay.Timeout] != 1 || c.Evaluated != 3 {
+		t.Errorf("coverage: %+v, %v", c, err)
+	}
+}
