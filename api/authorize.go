@@ -62,7 +62,7 @@ func (a *authz) authorize(r *http.Request, caller gate.Caller) (*http.Request, *
 	}
 	seen, input, err := authzInput(r, caller)
 	if err != nil {
-		return nil, &refusal{statusOfBody(err), types.CodeInvalidParameter, err.Error()}
+		return nil, refusalOfBody(err)
 	}
 	result, defined, err := g.Decide(r.Context(), authzDecision, input)
 	if _, unavailable := engine.RetryAfter(err); unavailable {
@@ -121,11 +121,12 @@ func readAuthz(result any, defined bool) *refusal {
 	return refused
 }
 
-func statusOfBody(err error) int {
-	if errors.As(err, new(*http.MaxBytesError)) {
-		return http.StatusRequestEntityTooLarge
+// refusalOfBody answers a body that the policy cannot see.
+func refusalOfBody(err error) *refusal {
+	if tooLarge := decision.TooLarge(err); tooLarge != nil {
+		return &refusal{http.StatusRequestEntityTooLarge, types.CodeInvalidParameter, tooLarge.Error()}
 	}
-	return http.StatusBadRequest
+	return &refusal{http.StatusBadRequest, types.CodeInvalidParameter, err.Error()}
 }
 
 // authzInput returns the input of system.authz, as OPA makes it from a request, and the request to serve.

@@ -201,7 +201,7 @@ func TestEveryProtocolLogsItsDecisions(t *testing.T) {
 		status     int
 	}{
 		{"/policy/evaluate/firewall", `{"destination":"example.com"}`, []string{`defenseclaw/firewall {"action":"deny","rule_name":"all"}`}, 200},
-		{"/policy/evaluate/sandbox", `{"skill_name":"x"}`, []string{`defenseclaw/sandbox error package defenseclaw.sandbox is not in the policy`}, 500},
+		{"/policy/evaluate/sandbox", `{"skill_name":"x"}`, []string{`defenseclaw/sandbox error package defenseclaw.sandbox is not in the policy`}, 404},
 		{"/policy/evaluate", `{"input":{"target_type":"skill","target_name":"x"}}`, []string{`defenseclaw/admission error package defenseclaw.admission is not in the policy`}, 200},
 		{"/v1/guardrail/evaluate", `{"evaluation_id":"1","direction":"prompt","mode":"action","content":"s3cret words"}`, []string{`defenseclaw/guardrail {"action":"allow","severity":"NONE"}`}, 200},
 		{"/access/v1/evaluation", `{` + subject + `,` + rest + `}`, []string{`authzen/allow true`}, 200},

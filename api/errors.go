@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 
+	"defenseclaw/api/domains"
 	"defenseclaw/api/internal/decision"
 	"defenseclaw/engine"
 
@@ -16,7 +17,7 @@ func (s *Server) writeError(w http.ResponseWriter, r *http.Request, err error) {
 	status, message := http.StatusInternalServerError, err.Error()
 	after, unavailable := engine.RetryAfter(err)
 	var answered *decision.HTTPError
-	var tooLarge *http.MaxBytesError
+	var missing *domains.MissingPackage
 	var conflict *GuardrailConflict
 	switch {
 	case errors.As(err, &answered):
@@ -24,13 +25,16 @@ func (s *Server) writeError(w http.ResponseWriter, r *http.Request, err error) {
 	case errors.As(err, &conflict):
 		decision.WriteJSON(w, http.StatusConflict, conflict)
 		return
-	case errors.As(err, &tooLarge):
-		status, message = http.StatusRequestEntityTooLarge, fmt.Sprintf("the body is larger than %d bytes", tooLarge.Limit)
+	case decision.TooLarge(err) != nil:
+		status, message = http.StatusRequestEntityTooLarge, decision.TooLarge(err).Error()
+	case errors.As(err, &missing):
+		status, message = http.StatusNotFound, fmt.Sprintf("the policy has no package %s, which decides this: ask for another route, or add the package", missing.Path)
 	case unavailable:
 		status = http.StatusServiceUnavailable
 		decision.SetRetryAfter(w.Header(), after)
 	case errors.Is(err, decision.ErrNoPolicy), errors.Is(err, decision.ErrExpired), errors.Is(err, decision.ErrSourceStale), errors.Is(err, engine.ErrStopped):
 		status = http.StatusServiceUnavailable
+		w.Header().Set("Retry-After", decision.RetryAfter)
 	case errors.Is(err, engine.ErrDecisionTimeout):
 		s.cfg.Logger.Warn("a decision took too long", zap.String("path", r.URL.Path), zap.Error(err))
 	default:

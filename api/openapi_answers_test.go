@@ -129,8 +129,8 @@ func TestEveryAnswerIsAsOpenAPISays(t *testing.T) {
 	}
 	for name, look := range map[string]func(*testing.T, *openAPI){
 		"good requests": answersToGoodRequests, "bad requests": answersToBadRequests, "OPA": answersOfOPA, "reloads": answersToReloads, "diffs": answersToDiffs, "tries": answersToTries, "files": answersToFiles, "replays": answersToReplays, "reviews": answersToReviews, "orders": answersToOrders,
-		"recordings": answersToRecordings,
-		"challenge":  answersToTheChallenge, "events": answersOfEvents, "nothing serves": answersWhileNothingServes, "gates": answersOfGates, "system.authz": answersOfThePolicy, "rate": answersToFloods,
+		"recordings": answersToRecordings, "no domains": answersWithoutDomains,
+		"challenge": answersToTheChallenge, "events": answersOfEvents, "nothing serves": answersWhileNothingServes, "gates": answersOfGates, "system.authz": answersOfThePolicy, "rate": answersToFloods,
 	} {
 		t.Run(name, func(t *testing.T) { look(t, o) })
 	}

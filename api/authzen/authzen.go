@@ -97,6 +97,7 @@ func (a *API) handler(answer func(x *exchange, body map[string]any)) http.Handle
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		g, err := a.Serving()
 		if err != nil {
+			w.Header().Set("Retry-After", decision.RetryAfter)
 			decision.WriteError(w, http.StatusServiceUnavailable, err.Error())
 			return
 		}
@@ -196,14 +197,16 @@ func (x *exchange) fail(err error) {
 	if after, ok := engine.RetryAfter(err); ok {
 		decision.SetRetryAfter(x.w.Header(), after)
 	}
+	if tooLarge := decision.TooLarge(err); tooLarge != nil {
+		decision.WriteError(x.w, http.StatusRequestEntityTooLarge, tooLarge.Error())
+		return
+	}
 	decision.WriteError(x.w, statusOf(err), err.Error())
 }
 
 func statusOf(err error) int {
 	_, unavailable := engine.RetryAfter(err)
 	switch {
-	case errors.As(err, new(*http.MaxBytesError)):
-		return http.StatusRequestEntityTooLarge
 	case errors.As(err, new(*requestError)):
 		return http.StatusBadRequest
 	case unavailable:

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"strings"
 
+	"defenseclaw/api/internal/decision"
 	"defenseclaw/engine"
 )
 
@@ -214,16 +215,16 @@ func decode(r *http.Request) (map[string]any, error) {
 		err = engine.CheckNumbers(text)
 	}
 	if err != nil {
-		return nil, malformed(err)
+		return nil, malformed(text, err)
 	}
 	decoder := json.NewDecoder(bytes.NewReader(text))
 	decoder.UseNumber()
 	var body any
 	if err := decoder.Decode(&body); err != nil {
-		return nil, malformed(err)
+		return nil, malformed(text, err)
 	}
 	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
-		return nil, malformed(cmp.Or(err, errors.New("more text after the first value")))
+		return nil, malformed(text, cmp.Or(err, errors.New("more text after the first value")))
 	}
 	fields, ok := body.(map[string]any)
 	if !ok {
@@ -241,9 +242,9 @@ func mayBeJSON(contentType string) bool {
 	return err == nil && (mediaType == "application/json" || strings.HasSuffix(mediaType, "+json"))
 }
 
-func malformed(err error) error {
+func malformed(text []byte, err error) error {
 	if errors.As(err, new(*http.MaxBytesError)) {
 		return err
 	}
-	return wrong("invalid JSON body: %s", err)
+	return wrong("invalid JSON body: %s", decision.Placed(text, err))
 }

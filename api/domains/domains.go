@@ -132,13 +132,19 @@ func decide(ctx context.Context, g *engine.Generation, d domain, input any, begi
 	return got, err
 }
 
+// MissingPackage is the error that the policy has no rules of a domain.
+type MissingPackage struct{ Path string }
+
+// Error describes it in one line.
+func (e *MissingPackage) Error() string { return "package " + e.Path + " is not in the policy" }
+
 // readRules reads a package's rules out of its evaluation.
 func readRules(name string, result any, defined bool, err error) (rules, error) {
 	if err != nil {
 		return nil, err
 	}
 	if !defined {
-		return nil, fmt.Errorf("package defenseclaw.%s is not in the policy", name)
+		return nil, &MissingPackage{"defenseclaw." + name}
 	}
 	object, ok := result.(map[string]any)
 	if !ok {

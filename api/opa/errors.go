@@ -68,8 +68,8 @@ func (x *exchange) failQuery(err error, message string) {
 // failRequest answers an invalid request.
 func (x *exchange) failRequest(err error) {
 	status := http.StatusBadRequest
-	if errors.As(err, new(*http.MaxBytesError)) {
-		status = http.StatusRequestEntityTooLarge
+	if tooLarge := decision.TooLarge(err); tooLarge != nil {
+		status, err = http.StatusRequestEntityTooLarge, tooLarge
 	}
 	writer.Error(x.w, status, types.NewErrorV1(types.CodeInvalidParameter, "%s", err.Error()))
 }

@@ -97,6 +97,7 @@ func (a *API) handler(answer func(*exchange), methods ...string) http.Handler {
 			case errors.Is(err, decision.ErrSourceStale):
 				code = codeSourceStale
 			}
+			w.Header().Set("Retry-After", decision.RetryAfter)
 			writer.Error(w, http.StatusServiceUnavailable, types.NewErrorV1(code, "%s", err))
 			return
 		}

@@ -56,7 +56,7 @@ func Decode(r *http.Request, v any) error {
 	case errors.As(err, &wrongType) && wrongType.Field != "":
 		return BadRequest("%s: a JSON %s was found; %s was expected", wrongType.Field, wrongType.Value, wrongType.Type)
 	case err != nil:
-		return BadRequest("invalid JSON body: %s", err)
+		return BadRequest("invalid JSON body: %s", Placed(body, err))
 	}
 	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
 		return BadRequest("invalid JSON body: more text after the first value")
