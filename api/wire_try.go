@@ -58,8 +58,10 @@ type TryValue struct {
 // TryLines are lines of a file, as "3" or "5-7".
 type TryLines struct {
 	Covered []string `json:"covered"`
-	Skipped []string `json:"skipped,omitempty"` // the decision needs not evaluate them: see [explain.Lines]
-	Missed  []string `json:"missed"`
+	// Excluded were reached and false, as the rule index found without evaluating them: see [explain.Lines].
+	Excluded []string `json:"excluded,omitempty"`
+	Skipped  []string `json:"skipped,omitempty"` // the decision needs not evaluate them: see [explain.Lines]
+	Missed   []string `json:"missed"`
 }
 
 // DocumentsAnswer is the body of GET /policy/try: what there is to try.
@@ -96,7 +98,7 @@ func (a *TryAnswer) add(found explain.Answer) {
 		if a.Coverage == nil {
 			a.Coverage = map[string]TryLines{}
 		}
-		a.Coverage[file] = TryLines{Covered: spans(l.Covered), Skipped: spans(l.Skipped), Missed: spans(l.Missed)}
+		a.Coverage[file] = TryLines{Covered: spans(l.Covered), Excluded: spans(l.Excluded), Skipped: spans(l.Skipped), Missed: spans(l.Missed)}
 	}
 }
 

@@ -31,7 +31,8 @@ type Observation struct {
 	Tracer     *topdown.BufferTracer         // every step; nil: none
 	Steps      topdown.QueryTracer           // for Observe: told of every step as it happens, instead of Tracer; nil: nobody
 	MaxEvents  int                           // of Tracer; one more is an error that wraps [ErrAnswerTooLong]; 0: unbounded
-	EveryRule  bool                          // for Observe: evaluate rules that an index would exclude, too
+	EveryRule  bool                          // for Observe: evaluate rules that an index would exclude, too, and those after one that gave the value
+	NoIndex    bool                          // for Observe: evaluate rules that an index would exclude, too
 	At         time.Time                     // for Observe: what the clock of the policy says; zero: now
 	Labels     *topdown.EvaluatedRuleTracker // labels of the rules that were evaluated; nil: none
 }
@@ -74,7 +75,7 @@ func (g *Generation) Observe(ctx context.Context, path Path, input ast.Value, o 
 	}
 	options := []rego.EvalOption{
 		rego.EvalInstrument(o.Instrument), rego.EvalEvaluatedRuleTracker(o.Labels),
-		rego.EvalRuleIndexing(!o.EveryRule), rego.EvalEarlyExit(!o.EveryRule),
+		rego.EvalRuleIndexing(!o.EveryRule && !o.NoIndex), rego.EvalEarlyExit(!o.EveryRule),
 	}
 	if !o.At.IsZero() {
 		options = append(options, rego.EvalTime(o.At))

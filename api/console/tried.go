@@ -84,6 +84,9 @@ func (t *tried) Files() (files []triedFile) {
 // Covered, Skipped and Missed are lines as an editor takes them.
 func (f triedFile) Covered() string { return strings.Join(f.Lines.Covered, ",") }
 
+// Excluded are those that the rule index found to be false.
+func (f triedFile) Excluded() string { return strings.Join(f.Lines.Excluded, ",") }
+
 // Skipped are those that the decision needed not evaluate.
 func (f triedFile) Skipped() string { return strings.Join(f.Lines.Skipped, ",") }
 
@@ -99,7 +102,7 @@ type signedLine struct {
 // Signed are the lines of the file for who has no editor.
 func (f triedFile) Signed() (lines []signedLine) {
 	signs := map[int]string{}
-	for sign, spans := range map[string][]string{"+": f.Lines.Covered, "~": f.Lines.Skipped, "-": f.Lines.Missed} {
+	for sign, spans := range map[string][]string{"+": f.Lines.Covered, "~": f.Lines.Skipped, "×": f.Lines.Excluded, "-": f.Lines.Missed} {
 		for _, span := range spans {
 			from, to, several := strings.Cut(span, "-")
 			first, _ := strconv.Atoi(from) // the API writes numbers

@@ -7,7 +7,8 @@
 //     more often than not, give the same.
 //   - An explanation is made by a second evaluation, which tries every rule: a decision leaves out the rules that its index
 //     excludes, and the rest once one has given the value, and so would say nothing about them.
-//   - A line is covered only where the decision evaluated it. What the second evaluation alone reached is told apart: see [Lines].
+//   - A line is covered only where the decision evaluated it. What the rule index found to be false, and what was not needed,
+//     is told apart by evaluations without them: see [Lines].
 //   - What is kept of an evaluation is bounded by the text of the policy and by [MaxReasons], not by how long it takes.
 //
 // Nothing here counts as a decision, and everything is safe for concurrent use.
@@ -40,7 +41,7 @@ type Options struct {
 	Strict   bool // an error of a builtin is an error; without it, what called the builtin is undefined
 
 	At       time.Time     // what the clock of the policy says; zero: now
-	Timeout  time.Duration // of each of at most four evaluations; 0: the generation's
+	Timeout  time.Duration // of each of at most five evaluations; 0: the generation's
 	MaxSteps int           // of an evaluation that is explained; 0: [DefaultMaxSteps]
 }
 
@@ -73,14 +74,15 @@ func Evaluate(ctx context.Context, g *engine.Generation, path engine.Path, input
 		return answer, err
 	}
 	every := newTrace(g, value, options.Explain)
-	answer.Incomplete = e.observe(ctx, every, true)
+	answer.Incomplete = e.observe(ctx, every, engine.Observation{EveryRule: true})
 	if options.Explain {
 		answer.Reasons, answer.MoreReasons = every.explained()
 	}
 	if options.Coverage {
-		decision := newTrace(g, value, false)
-		answer.Incomplete = cmp.Or(answer.Incomplete, e.observe(ctx, decision, false))
-		answer.Lines = linesOf(g, decision.reached, every.reached)
+		decision, noIndex := newTrace(g, value, false), newTrace(g, value, false)
+		answer.Incomplete = cmp.Or(answer.Incomplete, e.observe(ctx, decision, engine.Observation{}))
+		answer.Incomplete = cmp.Or(answer.Incomplete, e.observe(ctx, noIndex, engine.Observation{NoIndex: true}))
+		answer.Lines = linesOf(g, reaches{decision.reached, noIndex.reached, every.reached})
 	}
 	return answer, ctx.Err()
 }
@@ -134,16 +136,15 @@ func (e *evaluation) decide(ctx context.Context) (Answer, error) {
 var errSteps = errors.New("too many steps")
 
 // observe evaluates for a trace, and says why the trace does not have all: empty where it does.
-func (e *evaluation) observe(ctx context.Context, t *trace, everyRule bool) (incomplete string) {
+func (e *evaluation) observe(ctx context.Context, t *trace, how engine.Observation) (incomplete string) {
 	bounded, cancel := context.WithTimeout(ctx, e.timeout())
 	defer cancel()
 	bounded, t.end = context.WithCancelCause(bounded)
 	defer t.end(nil)
 	t.turns = turns.With(bounded)
 	t.left = cmp.Or(e.options.MaxSteps, DefaultMaxSteps)
-	_, err := e.g.Observe(bounded, e.path, e.input, engine.Observation{
-		Lenient: !e.options.Strict, At: e.options.At, Steps: t, EveryRule: everyRule,
-	})
+	how.Lenient, how.At, how.Steps = !e.options.Strict, e.options.At, t
+	_, err := e.g.Observe(bounded, e.path, e.input, how)
 	switch {
 	case t.left < 0:
 		return fmt.Sprintf("the explanation ends after %d steps of the evaluation", cmp.Or(e.options.MaxSteps, DefaultMaxSteps))

@@ -82,9 +82,9 @@ func TestALineIsCoveredWhereTheDecisionEvaluatedIt(t *testing.T) {
 	for input, want := range map[string]explain.Lines{
 		// The index excludes the second rule, which early exit would leave out too.
 		`{"role":"admin","size":3}`:  {Covered: []int{3, 5, 6, 7, 8}, Skipped: []int{11}, Missed: []int{13, 15, 16, 17, 18}},
-		`{"role":"admin","size":30}`: {Covered: []int{3, 6, 7, 8}, Skipped: []int{11}, Missed: []int{5, 13, 15, 16, 17, 18}},
-		// The index excludes both, by the role: the decision evaluates no line at all.
-		`{"role":"guest"}`: {Skipped: []int{6, 11}, Missed: []int{3, 5, 7, 8, 13, 15, 16, 17, 18}},
+		`{"role":"admin","size":30}`: {Covered: []int{3, 6, 7, 8}, Excluded: []int{11}, Missed: []int{5, 13, 15, 16, 17, 18}},
+		// The index excludes both, by the role: the decision evaluates no line at all, and the roles are false.
+		`{"role":"guest"}`: {Excluded: []int{6, 11}, Missed: []int{3, 5, 7, 8, 13, 15, 16, 17, 18}},
 	} {
 		answer := evaluate(t, g, "p/allow", input, explain.Options{Coverage: true})
 		if got := answer.Lines["p.rego"]; fmt.Sprint(got) != fmt.Sprint(want) {

@@ -11,8 +11,10 @@ import (
 // of a condition over several lines, the conditions within it count by themselves.
 type Lines struct {
 	Covered []int // the decision evaluated it
-	// Skipped were evaluated only because every rule was tried. The decision left them out: the rule index excludes the rule,
-	// by comparing a part of the input with what the rule wants there, or a rule before it gave the value already.
+	// Excluded were reached, and what they belong to did not hold, as the rule index found without evaluating them: it compares
+	// a part of the input with what the rule wants there. They are those that the decision evaluates without an index.
+	Excluded []int
+	// Skipped were evaluated only because every rule was tried: a rule before them gave the value already.
 	Skipped []int
 	Missed  []int // nothing evaluated it: what comes before it did not hold, or the document does not need it
 }
@@ -23,6 +25,7 @@ type state int
 const (
 	missed state = iota
 	skipped
+	excluded
 	covered
 )
 
@@ -32,26 +35,30 @@ type claim struct {
 	state state
 }
 
-// linesOf tells of the files that an evaluation reached: the decision, or one that tries every rule.
+// reaches are the places that the evaluations of one decision reached: the decision itself, it without the rule index, and
+// one that tries every rule.
+type reaches struct{ decision, noIndex, every map[place]bool }
+
+// linesOf tells of the files that one of the evaluations reached.
 //
 // Package cover of OPA counts what is within a condition that was evaluated as evaluated, such as the body of an `every`
 // over nothing; so it is not asked.
-func linesOf(g *engine.Generation, decision, every map[place]bool) map[string]Lines {
+func linesOf(g *engine.Generation, r reaches) map[string]Lines {
 	files := map[string]Lines{}
-	for _, reached := range []map[place]bool{decision, every} {
+	for _, reached := range []map[place]bool{r.decision, r.noIndex, r.every} {
 		for at := range reached {
 			if _, known := files[at.file]; known {
 				continue
 			}
 			if m := g.Module(at.file); m != nil {
-				files[at.file] = linesIn(m, decision, every)
+				files[at.file] = linesIn(m, r)
 			}
 		}
 	}
 	return files
 }
 
-func linesIn(m *ast.Module, decision, every map[place]bool) (lines Lines) {
+func linesIn(m *ast.Module, r reaches) (lines Lines) {
 	claims, last := map[int]claim{}, 0
 	note := func(l *ast.Location) {
 		at, ok := placeOf(l)
@@ -61,9 +68,11 @@ func linesIn(m *ast.Module, decision, every map[place]bool) (lines Lines) {
 		end, _ := l.End()
 		c := claim{rows: end - l.Row}
 		switch {
-		case decision[at]:
+		case r.decision[at]:
 			c.state = covered
-		case every[at]:
+		case r.noIndex[at]:
+			c.state = excluded
+		case r.every[at]:
 			c.state = skipped
 		}
 		for row := l.Row; row <= end; row++ {
@@ -73,8 +82,8 @@ func linesIn(m *ast.Module, decision, every map[place]bool) (lines Lines) {
 		}
 		last = max(last, end)
 	}
-	ast.WalkRules(m, func(r *ast.Rule) bool {
-		note(r.Head.Location)
+	ast.WalkRules(m, func(rule *ast.Rule) bool {
+		note(rule.Head.Location)
 		return false
 	})
 	ast.WalkExprs(m, func(x *ast.Expr) bool {
@@ -88,6 +97,8 @@ func linesIn(m *ast.Module, decision, every map[place]bool) (lines Lines) {
 		case !ok:
 		case c.state == covered:
 			lines.Covered = append(lines.Covered, row)
+		case c.state == excluded:
+			lines.Excluded = append(lines.Excluded, row)
 		case c.state == skipped:
 			lines.Skipped = append(lines.Skipped, row)
 		default:

@@ -3,6 +3,7 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"defenseclaw/cmd/internal/regofmt"
 	"defenseclaw/cmd/internal/report"
@@ -15,11 +16,12 @@ func fmtCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "fmt",
 		Usage:     "list the Rego files that OPA's formatter would change; changes them with --write only",
-		ArgsUsage: "[FILE or DIR…]",
+		ArgsUsage: "[FILE or DIR…, or - for standard input]",
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "check", Usage: "exit with 1 when a file is listed"},
 			&cli.BoolFlag{Name: "diff", Usage: "print the changes, not only the names"},
 			&cli.BoolFlag{Name: "write", Aliases: []string{"w"}, Usage: "change the files"},
+			&cli.StringFlag{Name: "stdin-filename", Usage: "with -: what problems and --diff call standard input, as `NAME` (default: stdin.rego)"},
 		},
 		Action:       formatFiles,
 		OnUsageError: usageError,
@@ -27,15 +29,21 @@ func fmtCommand() *cli.Command {
 }
 
 func formatFiles(c *cli.Context) error {
-	roots := c.Args().Slice()
+	roots, err := arguments(c)
+	if err != nil {
+		return err
+	}
 	if len(roots) == 0 {
 		roots = []string{"."}
 	}
 	if c.Bool("write") && c.Bool("check") {
 		return errors.New("--check and --write cannot be combined")
 	}
+	if slices.Contains(roots, "-") || c.IsSet("stdin-filename") {
+		return formatStdin(c, roots)
+	}
 	unformatted, broken := 0, 0
-	err := regofmt.Walk(roots, func(f regofmt.File) error {
+	err = regofmt.Walk(roots, func(f regofmt.File) error {
 		switch {
 		case len(f.Problems) > 0:
 			broken++

@@ -71,7 +71,7 @@ func runsOf(good, bad, input string) map[string][][]string {
 		}
 		return runs
 	}
-	validate, test := dirs("--format", "pretty"), slices.Concat(dirs("-v"), dirs("--coverage"), dirs("--coverage-format", "json"),
+	validate, test := dirs("--format", "pretty"), slices.Concat(dirs("-v"), dirs("--coverage"), dirs("--threshold", "100"), dirs("--coverage-format", "json"),
 		dirs("--coverage-format", "lcov"), dirs("--format", "json"), dirs("--format", "junit"), dirs("--bench"))
 	for _, format := range report.Formats() {
 		validate = append(validate, dirs("--format", format)...)
@@ -125,7 +125,7 @@ func runsOf(good, bad, input string) map[string][][]string {
 		"policy history export":    {{"--policy-dir", good, "1", filepath.Join(good, hostile)}, {"--policy-dir", bad, hostile, hostile}},
 		"policy blame":             {{hostile}, {"--json", "data.p"}, {"--policy-dir", good, "data"}},
 		"policy why":               {{hostile}, {"--policy-dir", good, "--decision-log-file", input, hostile}},
-		"policy fmt":               {{good}, {"--diff", good}, {"--check", bad}, {hostile}},
+		"policy fmt":               {{good}, {"--diff", good}, {"--check", bad}, {hostile}, {"--diff", "--stdin-filename", hostile, "-"}},
 		"policy lint":              {{good}, {hostile}},
 		"policy evaluate":          dirs("--target-name", hostile),
 		"policy evaluate-firewall": dirs("--destination", hostile),

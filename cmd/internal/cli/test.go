@@ -24,6 +24,7 @@ func testCommand() *cli.Command {
 				Name: "coverage-format", Value: "pretty",
 				Usage: "print the coverage as `FORMAT`: pretty, json or lcov; with json and lcov the results go to standard error",
 			},
+			&cli.Float64Flag{Name: "threshold", Usage: "fail if the tests reach less than `PERCENT` of the policy's lines; implies --coverage"},
 			strictFlag(),
 			&cli.BoolFlag{Name: "bench", Usage: "repeat each test and show how long it takes"},
 			&cli.BoolFlag{Name: "exit-zero-on-skipped", Usage: "do not fail if tests are skipped (those whose names begin with todo_)"},
@@ -52,6 +53,9 @@ func checkTestFlags(c *cli.Context) error {
 	if _, err := regexp.Compile(c.String("run")); err != nil {
 		return fmt.Errorf("--run: %w", err)
 	}
+	if n := c.Float64("threshold"); !(n >= 0 && n <= 100) {
+		return fmt.Errorf("--threshold is %v: expected a number from 0 to 100", n)
+	}
 	if c.Bool("bench") && withCoverage(c) {
 		return errors.New("--bench and --coverage cannot be combined: counting lines takes time")
 	}
@@ -66,4 +70,6 @@ func testOutput(c *cli.Context) testrun.Output {
 	}
 }
 
-func withCoverage(c *cli.Context) bool { return c.Bool("coverage") || c.IsSet("coverage-format") }
+func withCoverage(c *cli.Context) bool {
+	return c.Bool("coverage") || c.IsSet("coverage-format") || c.IsSet("threshold")
+}

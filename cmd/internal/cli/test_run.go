@@ -13,6 +13,7 @@ import (
 	"defenseclaw/cmd/internal/testrun"
 	"defenseclaw/engine"
 
+	"github.com/open-policy-agent/opa/v1/cover"
 	"github.com/urfave/cli/v2"
 )
 
@@ -45,6 +46,16 @@ func runTests(ctx context.Context, c *cli.Context) error {
 		return errTestsFailed
 	case outcome.Skipped() > 0 && !c.Bool("exit-zero-on-skipped"):
 		return errors.New("tests were skipped: their names begin with todo_")
+	case c.IsSet("threshold"):
+		return checkThreshold(outcome.Coverage, c.Float64("threshold"))
+	}
+	return nil
+}
+
+func checkThreshold(coverage *cover.Report, threshold float64) error {
+	share, covered, lines := testrun.Share(coverage)
+	if lines > 0 && share < threshold {
+		return fmt.Errorf("the tests reach %.1f%% of the policy's lines, %d of %d, which is less than --threshold %v", share, covered, lines, threshold)
 	}
 	return nil
 }

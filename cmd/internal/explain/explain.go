@@ -34,8 +34,9 @@ type Answer struct {
 	Defined     bool             `json:"defined"`
 	Result      any              `json:"result,omitempty"`
 	Explanation []string         `json:"explanation,omitempty"`
-	NotCovered  map[string][]int `json:"not_covered,omitempty"` // lines by file, of the files that were reached
-	Incomplete  string           `json:"incomplete,omitempty"`  // why there is more to explain
+	NotCovered  map[string][]int `json:"not_covered,omitempty"`    // lines by file, of the files that were reached
+	Excluded    map[string][]int `json:"index_excluded,omitempty"` // lines that were reached and false, as the rule index found
+	Incomplete  string           `json:"incomplete,omitempty"`     // why there is more to explain
 	Tiers       *Tiers           `json:"tiers,omitempty"`
 }
 
@@ -59,7 +60,7 @@ func Evaluate(ctx context.Context, g *engine.Generation, path engine.Path, input
 		answer.Explanation = lines(found)
 	}
 	if options.Coverage {
-		answer.NotCovered = notCovered(found)
+		answer.NotCovered, answer.Excluded = notCovered(found)
 	}
 	answer.Incomplete = found.Incomplete
 	if options.Tiers {
@@ -91,13 +92,17 @@ func lines(found explain.Answer) (lines []string) {
 	return lines
 }
 
-// notCovered are the lines that the decision did not evaluate, of the files that it reached.
-func notCovered(found explain.Answer) map[string][]int {
-	all := map[string][]int{}
+// notCovered are the lines that the decision did not reach, of the files that it reached, and those that it found to be false
+// by the rule index.
+func notCovered(found explain.Answer) (missed, excluded map[string][]int) {
+	missed, excluded = map[string][]int{}, map[string][]int{}
 	for name, l := range found.Lines {
-		all[name] = slices.Sorted(slices.Values(slices.Concat(l.Skipped, l.Missed)))
+		missed[name] = slices.Sorted(slices.Values(slices.Concat(l.Skipped, l.Missed)))
+		if len(l.Excluded) > 0 {
+			excluded[name] = l.Excluded
+		}
 	}
-	return all
+	return missed, excluded
 }
 
 // Write prints the answer for people.
@@ -123,6 +128,9 @@ func (a Answer) Write(w io.Writer) error {
 			terminal.Fprintf(w, "%s: lines not reached: %s\n", name, strings.Trim(fmt.Sprint(lines), "[]"))
 		} else {
 			terminal.Fprintf(w, "%s: every line was reached\n", name)
+		}
+		if lines := a.Excluded[name]; len(lines) > 0 {
+			terminal.Fprintf(w, "%s: lines reached and false, as the rule index found without evaluating them: %s\n", name, strings.Trim(fmt.Sprint(lines), "[]"))
 		}
 	}
 	if a.Incomplete != "" {

@@ -73,7 +73,13 @@ func read(path string) File {
 	if err != nil {
 		return File{Path: path, Problems: unreadable(path, err)}
 	}
+	return Source(path, text)
+}
+
+// Source formats a text that need not be in a file; path is what its problems name.
+func Source(path string, text []byte) File {
 	f := File{Path: path, Text: text}
+	var err error
 	f.Formatted, err = format.SourceWithOpts(path, text, format.Opts{
 		RegoVersion: ast.RegoV1, ParserOptions: &ast.ParserOptions{RegoVersion: ast.RegoV1},
 	})

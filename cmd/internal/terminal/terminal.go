@@ -11,9 +11,12 @@ package terminal
 
 import (
 	"io"
+	"os"
 	"strings"
 	"sync"
 	"unicode/utf8"
+
+	"golang.org/x/term"
 )
 
 // Writer escapes what is written to it; see the package comment. Safe for concurrent use.
@@ -39,6 +42,28 @@ func (t *Writer) Commands(lines string) error {
 	defer t.mu.Unlock()
 	_, err := io.WriteString(t.out, escape(lines, "\n\t"))
 	return err
+}
+
+// Exact writes text that the user passes through the program to a file or another program, as it is: nothing looks at it
+// there. What a terminal or the log of a job of GitHub shows is escaped all the same.
+func (t *Writer) Exact(p []byte) error {
+	f, isFile := t.out.(*os.File)
+	if isFile && term.IsTerminal(int(f.Fd())) || t.guard && !regular(f) {
+		_, err := t.Write(p)
+		return err
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	_, err := t.out.Write(p)
+	return err
+}
+
+func regular(f *os.File) bool {
+	if f == nil {
+		return false
+	}
+	info, err := f.Stat()
+	return err == nil && info.Mode().IsRegular()
 }
 
 // Write escapes p. A character may be split between two calls.

@@ -13,27 +13,37 @@ import (
 	"github.com/open-policy-agent/opa/v1/cover"
 )
 
-// PrettyCoverage lists the lines that no test reached, without those of test files.
+// PrettyCoverage lists the lines that no test reached, and those that the rule index found to be false, without test files.
 func PrettyCoverage(w io.Writer, coverage *cover.Report) error {
-	covered, all := 0, 0
 	for _, name := range policyFiles(coverage) {
 		f := coverage.Files[name]
-		covered += f.CoveredLines
-		all += f.CoveredLines + f.NotCoveredLines
 		terminal.Fprintf(w, "%6.1f%%  %s", f.Coverage, name)
-		for _, r := range f.NotCovered {
-			if r.Start.Row == r.End.Row {
-				terminal.Fprintf(w, " %d", r.Start.Row)
-			} else {
-				terminal.Fprintf(w, " %d-%d", r.Start.Row, r.End.Row)
-			}
+		fmt.Fprint(w, stretches(slices.Sorted(maps.Keys(rowsOf(f.NotCovered)))))
+		if excluded := excludedRows(f); len(excluded) > 0 {
+			fmt.Fprintf(w, "  (false by the rule index:%s)", stretches(excluded))
 		}
 		fmt.Fprintln(w)
 	}
-	if all > 0 {
-		terminal.Fprintf(w, "%6.1f%%  of %d lines\n", 100*float64(covered)/float64(all), all)
+	if share, _, lines := Share(coverage); lines > 0 {
+		terminal.Fprintf(w, "%6.1f%%  of %d lines\n", share, lines)
 	}
 	return nil
+}
+
+// stretches are ascending lines as text, those that follow one another together; each has a space before it.
+func stretches(rows []int) string {
+	var text strings.Builder
+	for i := 0; i < len(rows); {
+		first := rows[i]
+		for i++; i < len(rows) && rows[i] == rows[i-1]+1; i++ {
+			continue
+		}
+		fmt.Fprintf(&text, " %d", first)
+		if last := rows[i-1]; last > first {
+			fmt.Fprintf(&text, "-%d", last)
+		}
+	}
+	return text.String()
 }
 
 // JSONCoverage prints coverage as opa test --coverage does.

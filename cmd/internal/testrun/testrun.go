@@ -34,8 +34,10 @@ type Options struct {
 
 // Outcome is the result of a run.
 type Outcome struct {
-	Results  []*tester.Result // by file and line
-	Coverage *cover.Report    // nil unless Options.Cover is set
+	Results []*tester.Result // by file and line
+	// Coverage is nil unless Options.Cover is set. What the rule index excludes was reached and false: it is covered, and has
+	// the kind [cover.KindIndexExcluded].
+	Coverage *cover.Report
 }
 
 // Failed lists the results of tests that failed or could not be evaluated.
@@ -68,7 +70,7 @@ func Run(ctx context.Context, suite *engine.Suite, options Options) (*Outcome, e
 	runner := gate.NewRunner(suite, compiler).RaiseBuiltinErrors(options.Strict).SetParallel(runtime.GOMAXPROCS(0)).
 		EnableTracing(options.Trace || options.Values).Filter(options.Filter)
 	if options.Cover {
-		runner = runner.SetCoverageRuns(nil).SetCoverageQueryTracer(coverage)
+		runner = runner.SetCoverageRuns([]cover.Kind{cover.KindIndexExcluded}).SetCoverageQueryTracer(coverage)
 	}
 	txn, err := suite.Store.NewTransaction(ctx)
 	if err != nil {
@@ -98,6 +100,7 @@ func Run(ctx context.Context, suite *engine.Suite, options Options) (*Outcome, e
 	encodable(ctx, compiler, suite, txn, outcome.Results)
 	if options.Cover {
 		report := coverage.Report(suite.Modules)
+		countExcluded(&report)
 		outcome.Coverage = &report
 	}
 	return outcome, ctx.Err()
