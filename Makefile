@@ -28,6 +28,9 @@ export CGO_ENABLED := 0
 # once, at the first use, and keeps them in its build cache.
 GOLANGCI = go tool -modfile=.ci/tools/go.mod golangci-lint
 
+# The workflows that actionlint checks. It has a module of its own, since it needs another version of a library than the linters.
+WORKFLOWS = $(wildcard .github/workflows/*.yml .github/workflows/*.yaml docs/examples/*.yml docs/examples/github/*.yaml)
+
 # Go stamps the version that git knows into the programs. Where git cannot answer (an unpacked archive,
 # a checkout owned by somebody else) the build would fail, so it does without.
 STAMP = $(if $(shell git log -1 --format=%H 2>/dev/null),-buildvcs=auto,-buildvcs=false)
@@ -49,6 +52,9 @@ race: ## every test, afresh, under the race detector (needs a C compiler)
 
 clients: ## OPA's clients for JavaScript, and one made from openapi.yaml, against the sidecar (needs node and npm; says so where it skips them)
 	go test ./cmd/internal/cli -run=ClientsForJavaScript -count=1 -v
+
+examples: ## run docs/examples against the program (each needs its own: node, python3, envoy; says so where it skips one)
+	go test ./cmd/internal/examples -count=1 -v $(ARGS)
 
 chart: ## render the Helm chart for each set of values, decode it as Kubernetes does, and roll a ConfigMap
 	go vet -modfile=.ci/chart.mod -tags chart ./.ci/chart
@@ -138,8 +144,9 @@ fmt: ## format the Go files
 vet: ## what the compiler lets pass and go vet does not
 	go vet $(PKG)
 
-lint: ## the house rules, .golangci.yml
+lint: ## the house rules, .golangci.yml; and GitHub's, for its workflows
 	$(GOLANGCI) run $(PKG)
+	go tool -modfile=.ci/actions/go.mod actionlint $(WORKFLOWS)
 
 ci: FUZZTIME = 2000x
 ci: DECISIONS = 100000
@@ -161,6 +168,7 @@ formatted:
 tidy:
 	go mod tidy -diff
 	go -C .ci/tools mod tidy -diff
+	go -C .ci/actions mod tidy -diff
 
 paths:
 	.ci/paths.sh
@@ -179,4 +187,4 @@ readme:
 	.ci/readme.sh
 
 .NOTPARALLEL:
-.PHONY: console-assets console-shots bench-start bench-review bench-fleet fleet-long attack hostile comments docs help build run test race clients fuzz bench bench-peers sameness safety probe soak fmt vet lint ci hooks clean formatted tidy paths cross readme upgrade image image-test size packages packages-test console-pictures
+.PHONY: examples console-assets console-shots bench-start bench-review bench-fleet fleet-long attack hostile comments docs help build run test race clients fuzz bench bench-peers sameness safety probe soak fmt vet lint ci hooks clean formatted tidy paths cross readme upgrade image image-test size packages packages-test console-pictures
