@@ -18,6 +18,9 @@ function room(u, values, axis) {
   return Math.ceil(Math.max(0, ...values.map(v => u.ctx.measureText(v).width)) / devicePixelRatio) + a.gap + a.ticks.size + 2;
 }
 
+// A number with none on either side is no part of a line: it is a point, however close the others are.
+const alone = (u, series, show) => show ? null : u.data[series].flatMap((v, i, all) => v !== null && (all[i - 1] ?? null) === null && (all[i + 1] ?? null) === null ? [i] : []);
+
 function plot(element) {
   const table = element.querySelector("table");
   const heads = [...table.tHead.rows[0].cells].slice(1).map(cell => cell.textContent);
@@ -36,7 +39,7 @@ function plot(element) {
     scales: { x: { range: [to - hour, to] }, y: { range: (u, min, max) => [0, max > 0 ? uPlot.rangeNum(0, max, 0.1, true)[1] : 1] } },
     series: [
       { value: (u, v) => v === null ? "--" : day(v) + " " + clock(v) },
-      ...heads.map((label, i) => ({ label, stroke: () => color(lines[i % lines.length]), width: 2, dash: i ? [6, 3 + i] : undefined })),
+      ...heads.map((label, i) => ({ label, stroke: () => color(lines[i % lines.length]), width: 2, dash: i ? [6, 3 + i] : undefined, points: { filter: alone } })),
     ],
     axes: [
       { ...axis, space: 60, size: 32, incrs: [300, 600, 900, 1200, 1800], values: (u, all) => all.map(clock) },

@@ -24,6 +24,16 @@ type label struct {
 	Left, Right, Room float64
 }
 
+// coloured is true where each plot has something in the colour of its first line, also where there is one number alone.
+const coloured = `(() => {
+	const probe = document.body.appendChild(document.createElement("a")); probe.href = "/"; const [r, g, b] = getComputedStyle(probe).color.match(/\d+/g).map(Number); probe.remove();
+	return [...document.querySelectorAll("[data-plotted] canvas")].every(c => {
+		const all = c.getContext("2d").getImageData(0, 0, c.width, c.height).data;
+		for (let i = 0; i < all.length; i += 4) if (all[i] === r && all[i + 1] === g && all[i + 2] === b && all[i + 3] > 200) return true;
+		return false;
+	});
+})()`
+
 // Who looks at the console from India reads times of India, on plots, too, on a clock of 24 hours; no label is cut off.
 func TestTimesAreThoseOfTheViewer(t *testing.T) {
 	t.Parallel()
@@ -55,6 +65,7 @@ func TestTimesAreThoseOfTheViewer(t *testing.T) {
 			p.hold(`!document.querySelector(".nothing") && drawn.some(d => /^[0-9.]+$/.test(d.Text))`)
 			p.labels(t, `^(\d\d:[0-5][05]|[0-9.]+[kM]?)$`)
 			p.settledPlots()
+			p.hold(coloured)
 			p.steady("Now, in another zone")
 		})
 	}

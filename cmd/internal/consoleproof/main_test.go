@@ -35,6 +35,7 @@ func TestMain(m *testing.M) {
 		}
 	}
 	code := m.Run()
+	closeBrowser()
 	_ = os.RemoveAll(dir)
 	if code == 0 {
 		if err := goleak.Find(); err != nil {
@@ -154,18 +155,30 @@ func (s *sidecar) link() string {
 	return strings.TrimSpace(s.run("console", "--print"))
 }
 
-// browse begins a browser that nobody has signed in.
-func (s *sidecar) browse() *page {
-	s.t.Helper()
+// browser is the one that all tests share. Starting one takes longer than many a test.
+var browser = sync.OnceValues(func() (context.Context, error) {
 	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(chromium()), chromedp.WindowSize(1280, 900))
 	if runtime.GOOS == "linux" && os.Geteuid() == 0 {
 		options = append(options, chromedp.NoSandbox) // its sandbox refuses root
 	}
-	ctx, cancel := context.WithTimeout(s.t.Context(), 5*testutil.Patience)
+	ctx, cancel := chromedp.NewExecAllocator(context.Background(), options...)
+	ctx, closeTab := chromedp.NewContext(ctx)
+	closeBrowser = func() { closeTab(); cancel() }
+	return ctx, chromedp.Do(ctx) // which begins it
+})
+
+var closeBrowser = func() {} // once all tests are done
+
+// browse begins a window that nobody has signed in, with cookies and storage of its own.
+func (s *sidecar) browse() *page {
+	s.t.Helper()
+	ctx, err := browser()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	ctx, cancel := chromedp.NewContext(ctx, chromedp.WithNewBrowserContext())
 	s.t.Cleanup(cancel)
-	ctx, cancel = chromedp.NewExecAllocator(ctx, options...)
-	s.t.Cleanup(cancel)
-	ctx, cancel = chromedp.NewContext(ctx)
+	ctx, cancel = context.WithTimeout(ctx, 5*testutil.Patience)
 	s.t.Cleanup(cancel)
 	return &page{s.t, ctx}
 }
