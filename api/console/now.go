@@ -126,7 +126,8 @@ func offerOf(label, style, order string, fields ...string) offer {
 // Ordered reports whether an order is in force, which says how it goes on.
 func (p nowPage) Ordered() bool { return p.Status.Control != nil && p.Status.Control.Mode != "follow" }
 
-// offers are in the order of every page: what is wanted most first, what takes something back last.
+// offers are in the order of every page: what is wanted most first, what takes something back last. Where something waits for
+// one of them, they are filled and red.
 func offers(s api.StatusAnswer) []offer {
 	c := s.Control
 	if c == nil {
@@ -140,7 +141,7 @@ func offers(s api.StatusAnswer) []offer {
 	case "pinned":
 		return []offer{offerOf("Follow the files again", "main", "resume")}
 	default:
-		return []offer{offerOf("Hold what serves", "", "hold"), offerOf("Roll back", "danger", "rollback")}
+		return []offer{offerOf("Hold what serves", "", "hold"), offerOf("Roll back", "", "rollback")}
 	}
 }
 

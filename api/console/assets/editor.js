@@ -1,6 +1,6 @@
 // Editors for Rego and JSON. An element with data-editor="rego" or "json" is one: a <textarea> that is edited, or a <pre> that
-// is read. Its name is that of its label or aria-label. data-line="2" is a line that is shown first; data-covered="1-3,7" and
-// data-missed="4" mark lines; data-first="12" is the number of the first line, 0: lines have none; with data-tabs, Tab indents.
+// is read. Its name is that of its label or aria-label. data-line="2" is a line that is shown first; data-covered="1-3,7",
+// data-excluded="6", data-skipped="5" and data-missed="4" mark lines; data-first="12" is the number of the first line, 0: lines have none; with data-tabs, Tab indents.
 import { defaultKeymap, history, historyKeymap, indentWithTab } from "@codemirror/commands";
 import { json } from "@codemirror/lang-json";
 import { bracketMatching, HighlightStyle, StreamLanguage, syntaxHighlighting } from "@codemirror/language";
@@ -54,9 +54,11 @@ const theme = EditorView.theme({
   ".cm-cursor": { borderLeftColor: "var(--text)" },
   ".cm-here": { backgroundColor: "var(--mark)" },
   ".cm-covered": { boxShadow: "inset 4px 0 var(--well)" },
+  ".cm-excluded, .cm-skipped": { boxShadow: "inset 4px 0 var(--look)" },
   ".cm-missed": { boxShadow: "inset 4px 0 var(--wrong)" },
   ".cm-signs": { minWidth: "1.25em", textAlign: "center" },
   ".cm-signs .covered": { color: "var(--well)" },
+  ".cm-signs .excluded, .cm-signs .skipped": { color: "var(--look)", fontWeight: "700" },
   ".cm-signs .missed": { color: "var(--wrong)", fontWeight: "700" },
   // The search panel, in the colours of the page: those of the editor are for light pages.
   ".cm-panels": { backgroundColor: "var(--sheet)", color: "var(--text)", borderColor: "var(--line)" },
@@ -71,10 +73,10 @@ const theme = EditorView.theme({
   "&.cm-focused .cm-matchingBracket": { backgroundColor: "var(--mark)" },
 });
 
-// Lines that are marked: data-covered="1-3,7", data-missed="4", data-line="2".
+// Lines that are marked: data-covered="1-3,7", data-excluded="6", data-skipped="5", data-missed="4", data-line="2".
 function marks(element) {
   const kinds = [];
-  for (const kind of ["covered", "missed", "line"]) {
+  for (const kind of ["covered", "excluded", "skipped", "missed", "line"]) {
     for (const part of (element.dataset[kind] || "").split(",").filter(Boolean)) {
       const [from, to = from] = part.split("-").map(Number);
       for (let n = from; n <= to; n++) kinds.push([n, kind === "line" ? "here" : kind]);
@@ -83,18 +85,19 @@ function marks(element) {
   return kinds.sort((a, b) => a[0] - b[0]);
 }
 
-// A sign beside the number of a line, for who does not tell the colours apart.
+// A sign beside the number of a line, for who does not tell the colours apart: those of the commands.
+const texts = { covered: "+", excluded: "×", skipped: "~", missed: "-" };
 class Sign extends GutterMarker {
   constructor(kind) { super(); this.kind = kind; }
   eq(other) { return other.kind === this.kind; }
   toDOM() {
     const sign = document.createElement("span");
     sign.className = this.kind;
-    sign.textContent = this.kind === "missed" ? "✗" : "✓";
+    sign.textContent = texts[this.kind];
     return sign;
   }
 }
-const signs = { covered: new Sign("covered"), missed: new Sign("missed") };
+const signs = Object.fromEntries(Object.keys(texts).map(kind => [kind, new Sign(kind)]));
 
 function marked(element) {
   const all = marks(element);

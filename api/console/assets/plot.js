@@ -9,13 +9,13 @@ const two = n => String(n).padStart(2, "0");
 const clock = seconds => { const t = new Date(seconds * 1000); return two(t.getHours()) + ":" + two(t.getMinutes()); };
 const day = seconds => { const t = new Date(seconds * 1000); return t.getFullYear() + "-" + two(t.getMonth() + 1) + "-" + two(t.getDate()); };
 
-// Numbers on an axis are as short as they can be; the axis is as wide as the widest.
+// Numbers on an axis are as short as they can be; the axis is as wide as the widest, and half a time at least.
 const numbers = (u, all) => all.map(v => v === null ? "" : v >= 1e6 ? v / 1e6 + "M" : v >= 1e4 ? v / 1e3 + "k" : String(+v.toPrecision(6)));
 function room(u, values, axis) {
   const a = u.axes[axis];
   if (!values) return 50;
   u.ctx.font = a.font[0];
-  return Math.ceil(Math.max(0, ...values.map(v => u.ctx.measureText(v).width)) / devicePixelRatio) + a.gap + a.ticks.size + 2;
+  return Math.ceil(Math.max(14, ...values.map(v => u.ctx.measureText(v).width)) / devicePixelRatio) + a.gap + a.ticks.size + 2;
 }
 
 // A number with none on either side is no part of a line: it is a point, however close the others are.
