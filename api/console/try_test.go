@@ -28,7 +28,7 @@ func TestTryShowsTheResultAndWhy(t *testing.T) {
 	_, page := b.post("/console/try", "path", "b/allow", "at", "serving", "input", `{"role":"admin","size":30}`)
 	for _, want := range []string{
 		"false</pre>", "failed</span>", "input.size &lt; 10", `= <code>30</code>`, `href="/console/policy?file=b.rego&amp;line=7">b.rego:7</a>`,
-		"default</span>", `data-covered="3,6-7" data-skipped="" data-missed="5" data-line="7"`, `<span class="row" data-n="7"></span> &#43; `, `<span class="row" data-n="5"></span> - `,
+		"default</span>", `data-covered="3,6-7" data-excluded="" data-skipped="" data-missed="5" data-line="7"`, `<span class="row" data-n="7"></span> &#43; `, `<span class="row" data-n="5"></span> - `,
 	} {
 		if !strings.Contains(page, want) {
 			t.Errorf("want %s in\n%s", want, page)
