@@ -1,6 +1,7 @@
 package console_test
 
 import (
+	"encoding/json"
 	"net/http"
 	"net/url"
 	"strings"
@@ -74,24 +75,25 @@ func TestAttacks(t *testing.T) {
 		change func(*http.Request)
 		want   int
 	}{
-		"a form of another site":             {"POST", "/console/reload", url.Values{"form": {good}}, func(r *http.Request) { r.Header.Set("Origin", "https://evil.example") }, 403},
-		"a form of another port":             {"POST", "/console/reload", url.Values{"form": {good}}, func(r *http.Request) { r.Header.Set("Origin", "http://127.0.0.1:1") }, 403},
-		"a form without an origin":           {"POST", "/console/reload", url.Values{"form": {good}}, func(r *http.Request) { r.Header.Del("Origin") }, 403},
-		"a form of nowhere":                  {"POST", "/console/reload", url.Values{"form": {good}}, func(r *http.Request) { r.Header.Set("Origin", "null") }, 403},
-		"a form without its value":           {"POST", "/console/reload", url.Values{}, nil, 403},
-		"a form with another value":          {"POST", "/console/reload", url.Values{"form": {"x"}}, nil, 403},
-		"a form that another site sends":     {"POST", "/console/reload", url.Values{"form": {good}}, func(r *http.Request) { r.Header.Set("Sec-Fetch-Site", "cross-site") }, 403},
-		"an order of another site":           {"POST", "/console/order", url.Values{"order": {"hold"}}, func(r *http.Request) { r.Header.Set("Origin", "https://evil.example") }, 403},
-		"an order by a link":                 {"GET", "/console/reload", nil, nil, 404},
-		"a picture on another site":          {"GET", "/console/", nil, func(r *http.Request) { r.Header.Set("Sec-Fetch-Site", "cross-site") }, 403},
-		"a frame on another site":            {"GET", "/console/", nil, navigates("iframe"), 403},
-		"a name that resolves to here":       {"GET", "/console/", nil, func(r *http.Request) { r.Host = "evil.example" }, 403},
-		"a sign-in that another site sends":  {"POST", "/console/enter", url.Values{"secret": {token}}, func(r *http.Request) { r.Header.Set("Origin", "https://evil.example") }, 403},
-		"the API with the session's cookie":  {"GET", "/policy/status", nil, nil, 401},
-		"a file outside of the static ones":  {"GET", "/console/static/..%2ftemplates%2fnow.html", nil, nil, 404},
-		"an order that there is not":         {"POST", "/console/order", url.Values{"form": {good}, "order": {"reload?x=1"}}, nil, 404},
-		"a page that there is not":           {"GET", "/console/x", nil, nil, 404},
-		"a part of a page that there is not": {"GET", "/console/?part=x", nil, func(r *http.Request) { r.Header.Set("Hx-Request", "true") }, 404},
+		"a form of another site":               {"POST", "/console/reload", url.Values{"form": {good}}, func(r *http.Request) { r.Header.Set("Origin", "https://evil.example") }, 403},
+		"a form of another port":               {"POST", "/console/reload", url.Values{"form": {good}}, func(r *http.Request) { r.Header.Set("Origin", "http://127.0.0.1:1") }, 403},
+		"a form without an origin":             {"POST", "/console/reload", url.Values{"form": {good}}, func(r *http.Request) { r.Header.Del("Origin") }, 403},
+		"a form of nowhere":                    {"POST", "/console/reload", url.Values{"form": {good}}, func(r *http.Request) { r.Header.Set("Origin", "null") }, 403},
+		"a form without its value":             {"POST", "/console/reload", url.Values{}, nil, 403},
+		"a form with another value":            {"POST", "/console/reload", url.Values{"form": {"x"}}, nil, 403},
+		"a form that another site sends":       {"POST", "/console/reload", url.Values{"form": {good}}, func(r *http.Request) { r.Header.Set("Sec-Fetch-Site", "cross-site") }, 403},
+		"an order of another site":             {"POST", "/console/order", url.Values{"order": {"hold"}}, func(r *http.Request) { r.Header.Set("Origin", "https://evil.example") }, 403},
+		"an order by a link":                   {"GET", "/console/reload", nil, nil, 404},
+		"a picture on another site":            {"GET", "/console/", nil, func(r *http.Request) { r.Header.Set("Sec-Fetch-Site", "cross-site") }, 403},
+		"a frame on another site":              {"GET", "/console/", nil, navigates("iframe"), 403},
+		"a name that resolves to here":         {"GET", "/console/", nil, func(r *http.Request) { r.Host = "evil.example" }, 403},
+		"a sign-in that another site sends":    {"POST", "/console/enter", url.Values{"secret": {token}}, func(r *http.Request) { r.Header.Set("Origin", "https://evil.example") }, 403},
+		"the API with the session's cookie":    {"GET", "/policy/status", nil, nil, 401},
+		"the session's value for another site": {"GET", "/console/session", nil, func(r *http.Request) { r.Header.Set("Sec-Fetch-Site", "cross-site") }, 403},
+		"a file outside of the static ones":    {"GET", "/console/static/..%2ftemplates%2fnow.html", nil, nil, 404},
+		"an order that there is not":           {"POST", "/console/order", url.Values{"form": {good}, "order": {"reload?x=1"}}, nil, 404},
+		"a page that there is not":             {"GET", "/console/x", nil, nil, 404},
+		"a part of a page that there is not":   {"GET", "/console/?part=x", nil, func(r *http.Request) { r.Header.Set("Hx-Request", "true") }, 404},
 	} {
 		t.Run(name, func(t *testing.T) {
 			before := s.engine.Status().Last.StartedAt
@@ -167,6 +169,52 @@ func TestWhatBrowsersAreTold(t *testing.T) {
 		}
 		if strings.Contains(csp, "unsafe") || header.Get("Referrer-Policy") != "same-origin" || header.Get("X-Content-Type-Options") != "nosniff" {
 			t.Errorf("%s: %v", path, header)
+		}
+	}
+}
+
+// A script of a page asks whether its session lasts, and gets the value of the one that there is; nobody else gets it.
+func TestAPageAsksWhetherItsSessionLasts(t *testing.T) {
+	t.Parallel()
+	s := open(t, sound)
+	b := s.signedIn()
+	status, page, header := b.do(http.MethodGet, "/console/session", nil, nil)
+	var said struct{ Form string }
+	if err := json.Unmarshal([]byte(page), &said); err != nil || status != http.StatusOK || said.Form != b.form {
+		t.Errorf("%d %s: %v", status, page, err)
+	}
+	if header.Get("Cache-Control") != "no-store" || header.Get("Content-Type") != "application/json" || header.Get("Access-Control-Allow-Origin") != "" {
+		t.Error(header)
+	}
+	b.post("/console/sign-out")
+	if status, page, _ := b.do(http.MethodGet, "/console/session", nil, nil); status != http.StatusUnauthorized || strings.Contains(page, said.Form) {
+		t.Errorf("after signing out: %d %s", status, page)
+	}
+}
+
+// A part of a page that asks without a session leads to the page to sign in on, which leads back, and nowhere else.
+func TestASessionThatEndedLeadsBack(t *testing.T) {
+	t.Parallel()
+	s := open(t, sound)
+	b := s.signedIn()
+	b.post("/console/sign-out")
+	for current, want := range map[string]string{
+		s.url + "/console/decisions?outcome=deny": "/console/enter?next=%2Fconsole%2Fdecisions%3Foutcome%3Ddeny",
+		s.url + "/console/":                       "/console/enter",
+		s.url + "/console/enter":                  "/console/enter",
+		s.url + "/console/../policy/status":       "/console/enter",
+		"https://evil.example/":                   "/console/enter",
+		"https://evil.example//console/":          "/console/enter",
+		"javascript:alert(1)":                     "/console/enter",
+		"":                                        "/console/enter",
+		"%":                                       "/console/enter",
+	} {
+		_, _, header := b.do(http.MethodGet, "/console/?part=body", nil, func(r *http.Request) {
+			r.Header.Set("Hx-Request", "true")
+			r.Header.Set("Hx-Current-Url", current)
+		})
+		if got := header.Get("Hx-Redirect"); got != want {
+			t.Errorf("%q leads to %q, want %q", current, got, want)
 		}
 	}
 }

@@ -140,6 +140,19 @@ func TestAPageSaysThatTheSidecarIsGone(t *testing.T) {
 	p.hold(`document.querySelector("#reason").value === "before it is too late"`)
 }
 
+// A part of a page that the sidecar refuses to renew says so, keeps what it shows, and says it no more once it is renewed.
+func TestAPartThatIsNotRenewedSaysSo(t *testing.T) {
+	t.Parallel()
+	s := start(t, soundFiles)
+	p := s.signIn()
+	p.evaluate(`htmx.ajax("GET", "/console/?part=there-is-none", "#now")`)
+	p.see("#notice", "A part of this page cannot be renewed (404)")
+	p.see("#now h1", "All is well")
+	s.write("p.rego", soundEdit)
+	p.see(".generation", "2")
+	p.hold(`document.querySelector("#notice").childElementCount === 0`)
+}
+
 // An order that the sidecar refuses keeps the reason that was typed.
 func TestARefusedOrderKeepsItsReason(t *testing.T) {
 	t.Parallel()
