@@ -66,8 +66,12 @@ func (a *allowance) plain(v ast.Value) (any, error) {
 
 // rows makes the rows of a query's result. Each row takes memory in addition to its values.
 func (g *Generation) rows() func(*ast.Term, *rego.EvalContext) (any, error) {
+	return g.rowsOf(&allowance{g: g, left: g.MaxAnswerBytes()})
+}
+
+// rowsOf are rows within an allowance.
+func (g *Generation) rowsOf(a *allowance) func(*ast.Term, *rego.EvalContext) (any, error) {
 	const bytesOfARow = 256
-	a := &allowance{g: g, left: g.MaxAnswerBytes()}
 	return func(t *ast.Term, _ *rego.EvalContext) (any, error) {
 		a.left -= bytesOfARow
 		return a.plain(t.Value)

@@ -73,6 +73,12 @@ func (g *Generation) Observe(ctx context.Context, path Path, input ast.Value, o 
 			hits.Incr()
 		}
 	}
+	value, err := g.evaluator.Observe(ctx, eval.Path(path), input, o.mode(), o.options(tracer)...)
+	return value, asEnded(ctx, err)
+}
+
+// options are those of an evaluation of what is prepared.
+func (o Observation) options(tracer topdown.QueryTracer) []rego.EvalOption {
 	options := []rego.EvalOption{
 		rego.EvalInstrument(o.Instrument), rego.EvalEvaluatedRuleTracker(o.Labels),
 		rego.EvalRuleIndexing(!o.EveryRule && !o.NoIndex), rego.EvalEarlyExit(!o.EveryRule),
@@ -86,8 +92,7 @@ func (g *Generation) Observe(ctx context.Context, path Path, input ast.Value, o 
 	if tracer != nil {
 		options = append(options, rego.EvalQueryTracer(tracer))
 	}
-	value, err := g.evaluator.Observe(ctx, eval.Path(path), input, o.mode(), options...)
-	return value, asEnded(ctx, err)
+	return options
 }
 
 // Within runs f, which makes an input whose size a caller chose, in a slot of those for evaluations. The error is
@@ -131,6 +136,8 @@ func (g *Generation) Query(ctx context.Context, query ast.Body, input ast.Value,
 // Partial is what [Generation.Partial] evaluates.
 type Partial struct {
 	Query                    ast.Body
+	Package                  *ast.Package // that it stands in; nil: none
+	Imports                  []*ast.Import
 	Input                    ast.Value   // nil: none
 	Unknowns                 []*ast.Term // nil: the input
 	DisableInlining          []string    // references to rules that stay as they are
@@ -148,7 +155,7 @@ func (g *Generation) Partial(ctx context.Context, p Partial, o Observation) (*re
 	return runAdHoc(ctx, g, "partially evaluate the query", func(ctx context.Context) (*rego.PartialQueries, error) {
 		ctx, tracer := o.tracer(ctx)
 		left, err := rego.New(append(g.adHoc(o, tracer),
-			rego.ParsedQuery(p.Query), rego.ParsedInput(p.Input), rego.ParsedUnknowns(p.Unknowns),
+			rego.ParsedQuery(p.Query), rego.ParsedPackage(p.Package), rego.ParsedImports(g.importsIn(p.Package, p.Imports)), rego.ParsedInput(p.Input), rego.ParsedUnknowns(p.Unknowns),
 			rego.DisableInlining(p.DisableInlining), rego.NondeterministicBuiltins(p.NondeterministicBuiltins),
 		)...).Partial(ctx)
 		if err != nil {

@@ -69,10 +69,33 @@ func Evaluate(ctx context.Context, g *engine.Generation, path engine.Path, input
 		}
 	}
 	e := evaluation{g: g, path: path, input: value, options: options}
+	e.run = func(ctx context.Context, o engine.Observation) error {
+		_, err := g.Observe(ctx, path, value, o)
+		return err
+	}
 	answer, err := e.decide(ctx)
 	if err != nil || !options.Explain && !options.Coverage {
 		return answer, err
 	}
+	e.explain(ctx, &answer)
+	return answer, ctx.Err()
+}
+
+// Query says of a query, which p is, what [Evaluate] says of a document: reasons and lines, no result. Conditions of the query
+// itself have no place in a file, and are left out. Strict of the options is what the query was prepared with.
+func Query(ctx context.Context, g *engine.Generation, p *engine.Prepared, input ast.Value, options Options) (answer Answer, err error) {
+	e := evaluation{g: g, input: input, options: options}
+	e.run = func(ctx context.Context, o engine.Observation) error {
+		_, err := p.Eval(ctx, input, o)
+		return err
+	}
+	e.explain(ctx, &answer)
+	return answer, ctx.Err()
+}
+
+// explain fills in what the options ask for besides the result.
+func (e *evaluation) explain(ctx context.Context, answer *Answer) {
+	g, value, options := e.g, e.input, e.options
 	every := newTrace(g, value, options.Explain)
 	answer.Incomplete = e.observe(ctx, every, engine.Observation{EveryRule: true})
 	if options.Explain {
@@ -84,7 +107,6 @@ func Evaluate(ctx context.Context, g *engine.Generation, path engine.Path, input
 		answer.Incomplete = cmp.Or(answer.Incomplete, e.observe(ctx, noIndex, engine.Observation{NoIndex: true}))
 		answer.Lines = linesOf(g, reaches{decision.reached, noIndex.reached, every.reached})
 	}
-	return answer, ctx.Err()
 }
 
 // evaluation is what all evaluations of one [Evaluate] have in common.
@@ -93,6 +115,7 @@ type evaluation struct {
 	path    engine.Path
 	input   ast.Value
 	options Options
+	run     func(ctx context.Context, o engine.Observation) error
 }
 
 func (e *evaluation) timeout() time.Duration { return cmp.Or(e.options.Timeout, e.g.Timeout()) }
@@ -144,7 +167,7 @@ func (e *evaluation) observe(ctx context.Context, t *trace, how engine.Observati
 	t.turns = turns.With(bounded)
 	t.left = cmp.Or(e.options.MaxSteps, DefaultMaxSteps)
 	how.Lenient, how.At, how.Steps = !e.options.Strict, e.options.At, t
-	_, err := e.g.Observe(bounded, e.path, e.input, how)
+	err := e.run(bounded, how)
 	switch {
 	case t.left < 0:
 		return fmt.Sprintf("the explanation ends after %d steps of the evaluation", cmp.Or(e.options.MaxSteps, DefaultMaxSteps))

@@ -37,7 +37,11 @@ func arguments(c *cli.Context) ([]string, error) {
 			}
 			value, rest = rest[0], rest[1:]
 		}
-		for _, name := range c.Command.Flags[at].Names() {
+		names := c.Command.Flags[at].Names()
+		if _, isList := c.Command.Flags[at].(*cli.StringSliceFlag); isList {
+			names = names[:1] // its names share one list
+		}
+		for _, name := range names {
 			if err := c.Set(name, value); err != nil {
 				return nil, &exitError{exitUsage, fmt.Errorf("invalid value %q for %s: %w", value, arg, err)}
 			}

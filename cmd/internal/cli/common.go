@@ -182,13 +182,28 @@ func generationOf(c *cli.Context) (*engine.Generation, error) {
 	if err != nil {
 		return nil, err
 	}
+	return generationIn(c, dir, src)
+}
+
+// generationIn loads a source, and prints the problems of one that cannot be loaded; dir is what it is called.
+func generationIn(c *cli.Context, dir string, src fs.FS) (*engine.Generation, error) {
 	g, err := engine.Load(c.Context, src, nil)
 	if refused := new(engine.Refused); errors.As(err, &refused) && len(refused.Diagnostics) > 0 {
 		report.Write(c.App.ErrWriter, refused.Diagnostics)
-		return nil, fmt.Errorf("%s: %d problems", dir, len(refused.Diagnostics))
+		return nil, &shownError{fmt.Sprintf("%s: %d problems", dir, len(refused.Diagnostics)), refused}
 	}
 	return g, err
 }
+
+// shownError is the error of a policy whose problems were printed.
+type shownError struct {
+	text    string
+	refused *engine.Refused
+}
+
+func (e *shownError) Error() string { return e.text }
+
+func (e *shownError) Unwrap() error { return e.refused }
 
 // needsCommand is the action of commands that only have subcommands.
 func needsCommand(c *cli.Context) error {

@@ -35,7 +35,7 @@ func tryLive(c *cli.Context, path engine.Path, input json.RawMessage) (explain.A
 	if err != nil {
 		return explain.Answer{}, err
 	}
-	answer := explain.Answer{Path: path.String(), Explanation: live.Explanation}
+	answer := explain.Answer{Path: path.String(), Why: explain.Why{Explanation: live.Explanation}}
 	if live.Result != nil {
 		answer.Defined, answer.Result = true, *live.Result
 	}

@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -30,14 +29,11 @@ type Options struct {
 
 // Answer is the value of a document and the reasons for it.
 type Answer struct {
-	Path        string           `json:"path"`
-	Defined     bool             `json:"defined"`
-	Result      any              `json:"result,omitempty"`
-	Explanation []string         `json:"explanation,omitempty"`
-	NotCovered  map[string][]int `json:"not_covered,omitempty"`    // lines by file, of the files that were reached
-	Excluded    map[string][]int `json:"index_excluded,omitempty"` // lines that were reached and false, as the rule index found
-	Incomplete  string           `json:"incomplete,omitempty"`     // why there is more to explain
-	Tiers       *Tiers           `json:"tiers,omitempty"`
+	Path    string `json:"path"`
+	Defined bool   `json:"defined"`
+	Result  any    `json:"result,omitempty"`
+	Why
+	Tiers *Tiers `json:"tiers,omitempty"`
 }
 
 // Evaluate evaluates the document at path. input is JSON, or nil for none. It is an error when neither a
@@ -56,13 +52,7 @@ func Evaluate(ctx context.Context, g *engine.Generation, path engine.Path, input
 	if answer.Defined = found.Defined; answer.Defined {
 		answer.Result = found.Result
 	}
-	if options.Explain {
-		answer.Explanation = lines(found)
-	}
-	if options.Coverage {
-		answer.NotCovered, answer.Excluded = notCovered(found)
-	}
-	answer.Incomplete = found.Incomplete
+	answer.Why = WhyOf(found, options.Explain, options.Coverage)
 	if options.Tiers {
 		answer.Tiers, err = compareTiers(ctx, g, path, input, !options.Strict)
 	}
@@ -114,27 +104,8 @@ func (a Answer) Write(w io.Writer) error {
 	} else {
 		fmt.Fprintln(w, "undefined")
 	}
-	if len(a.Explanation) > 0 {
-		fmt.Fprintln(w)
-	}
-	for _, line := range a.Explanation {
-		terminal.Fprintf(w, "%s\n", line)
-	}
-	if a.NotCovered != nil {
-		fmt.Fprintln(w)
-	}
-	for _, name := range slices.Sorted(maps.Keys(a.NotCovered)) {
-		if lines := a.NotCovered[name]; len(lines) > 0 {
-			terminal.Fprintf(w, "%s: lines not reached: %s\n", name, strings.Trim(fmt.Sprint(lines), "[]"))
-		} else {
-			terminal.Fprintf(w, "%s: every line was reached\n", name)
-		}
-		if lines := a.Excluded[name]; len(lines) > 0 {
-			terminal.Fprintf(w, "%s: lines reached and false, as the rule index found without evaluating them: %s\n", name, strings.Trim(fmt.Sprint(lines), "[]"))
-		}
-	}
-	if a.Incomplete != "" {
-		terminal.Fprintf(w, "%s\n", a.Incomplete)
+	if err := a.Why.Write(w); err != nil {
+		return err
 	}
 	if a.Tiers != nil {
 		a.Tiers.write(w)
