@@ -41,6 +41,18 @@ func start(t *testing.T, program, values, root string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	address := "http://127.0.0.1:" + launch(t, program, r, root)
+	c := sidecarOf(t, r)
+	until(t, "ready", func() bool { code, _ := ask(c.ReadinessProbe.HTTPGet.Path, address); return code == http.StatusOK })
+	if code, _ := ask(c.LivenessProbe.HTTPGet.Path, address); code != http.StatusOK {
+		t.Errorf("the liveness probe gets %d", code)
+	}
+	return address
+}
+
+// launch runs the program with the arguments of the container, with its volumes below root, and returns its port.
+func launch(t *testing.T, program string, r rendered, root string) string {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -94,12 +106,7 @@ func start(t *testing.T, program, values, root string) string {
 			t.Logf("%v:\n%s", args, lines.String())
 		}
 	})
-	address := "http://127.0.0.1:" + port
-	until(t, "ready", func() bool { code, _ := ask(c.ReadinessProbe.HTTPGet.Path, address); return code == http.StatusOK })
-	if code, _ := ask(c.LivenessProbe.HTTPGet.Path, address); code != http.StatusOK {
-		t.Errorf("the liveness probe gets %d", code)
-	}
-	return address
+	return port
 }
 
 func ask(path, address string) (int, string) {

@@ -116,29 +116,31 @@ def ask(path, given):
     return result is True
 
 
-def give_up():
-    print("deny", flush=True)
-    print("not decided: it took too long", file=sys.stderr, flush=True)
-    os._exit(2)
-
-
 def main():
     if len(sys.argv) != 3:
         print("usage: ask.py PATH INPUT, such as: ask.py orders/allow '{\"role\": \"clerk\", \"amount\": 40}'", file=sys.stderr)
         return 2
-    # The connection's timeout is one of each read; this is one of all of them.
+    # The connection's timeout is one of each read; this is one of all of them. Only who has the right to speak prints.
+    speaking = threading.Lock()
+
+    def give_up():
+        if speaking.acquire(blocking=False):
+            print("deny", flush=True)
+            print("not decided: it took too long", file=sys.stderr, flush=True)
+            os._exit(2)
+
     late = threading.Timer(PATIENCE, give_up)
     late.daemon = True
     late.start()
     try:
-        allowed = ask(sys.argv[1], json.loads(sys.argv[2]))
+        allowed, why = ask(sys.argv[1], json.loads(sys.argv[2])), ""
     except Exception as err:  # whatever it is, it is no decision
-        late.cancel()
-        print("deny")
-        print(f"not decided: {err}", file=sys.stderr)
-        return 2
-    late.cancel()
+        allowed, why = False, f"not decided: {err}"
+    speaking.acquire()
     print("allow" if allowed else "deny")
+    if why:
+        print(why, file=sys.stderr)
+        return 2
     return 0 if allowed else 1
 
 

@@ -2,8 +2,12 @@ package agent.guard_test
 
 import data.agent.guard
 
-answer(tool, arguments) := guard.decision.decision with input as {"tool": tool, "input": arguments, "cwd": "/home/you/project"}
-	with data.firewall as {"default_action": "deny", "allowed_domains": ["api.github.com"], "allowed_ports": [443], "blocked_destinations": []}
+firewall := {"default_action": "deny", "allowed_domains": ["api.github.com"], "allowed_ports": [443], "blocked_destinations": []}
+
+answer(tool, arguments) := given if {
+	call := {"tool": tool, "input": arguments, "cwd": "/home/you/project"}
+	given := guard.decision.decision with input as call with data.firewall as firewall
+}
 
 test_files if {
 	answer("Read", {"file_path": "/home/you/project/main.go"}) == "allow"

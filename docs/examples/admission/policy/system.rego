@@ -1,0 +1,4 @@
+# What POST / answers, for webhooks that were made for OPA and name no path.
+package system
+
+main := data.kubernetes.admission.review
