@@ -46,6 +46,7 @@ run: build ## serve policies/rego and watch it; more flags: ARGS='--api-port 0'
 
 test: ## every test; some: PKG=./engine ARGS='-run Storm -v'
 	go test $(ARGS) $(PKG)
+	$(if $(findstring ./...,$(PKG)),go -C client test $(ARGS) ./...)
 
 race: ## every test, afresh, under the race detector (needs a C compiler)
 	CGO_ENABLED=1 go test -race -count=1 -timeout=20m $(ARGS) $(PKG)
@@ -55,6 +56,14 @@ clients: ## OPA's clients for JavaScript, and one made from openapi.yaml, agains
 
 examples: ## run docs/examples against the program (each needs its own: node, python3, envoy; says so where it skips one)
 	go test ./cmd/internal/examples -count=1 -v $(ARGS)
+
+client: ## the Go module client: formatted, tidy, by the house rules, and its tests against the built sidecar
+	test -z "$$(gofmt -l client)"
+	go -C client mod tidy -diff
+	go -C client vet ./...
+	cd client && $(subst -modfile=.ci,-modfile=../.ci,$(GOLANGCI)) run -c ../.golangci.yml ./...
+	go -C client test -count=1 ./...
+.PHONY: client
 
 chart: ## render the Helm chart for each set of values, decode it as Kubernetes does, and roll a ConfigMap
 	go vet -modfile=.ci/chart.mod -tags chart ./.ci/chart
@@ -151,7 +160,7 @@ lint: ## the house rules, .golangci.yml; and GitHub's, for its workflows
 ci: FUZZTIME = 2000x
 ci: DECISIONS = 100000
 ci: SEED = 1
-ci: formatted vet lint tidy paths comments build size cross readme chart clients fuzz hostile sameness race ## all that a change must pass, tests last
+ci: formatted vet lint tidy paths comments build size cross readme chart client clients fuzz hostile sameness race ## all that a change must pass, tests last
 
 hooks: ## check what is committed, before each commit (git config core.hooksPath)
 	git config core.hooksPath .ci/hooks
@@ -181,7 +190,7 @@ hostile: # what the race detector leaves out: see underRaceDetector
 	go test ./cmd/internal/attack -count=1
 
 cross:
-	for os in darwin windows; do GOOS=$$os go vet ./... || exit 1; done
+	for os in darwin windows; do GOOS=$$os go vet ./... && GOOS=$$os go -C client vet ./... || exit 1; done
 
 readme:
 	.ci/readme.sh

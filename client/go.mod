@@ -1,0 +1,3 @@
+module defenseclaw/client
+
+go 1.24.0
