@@ -25,6 +25,9 @@ func FuzzOPAAnswersTheSame(f *testing.F) {
 		if u, err := url.ParseRequestURI(target); err != nil || strings.ContainsAny(target, "#\x00\r\n ") || u.Fragment != "" {
 			t.Skip("net/http refuses to send this")
 		}
+		if hasEncodedSlash(path) {
+			t.Skip("it may separate: TestAnEncodedSlashSeparatesWhereNoNameHasOne")
+		}
 		if r.method == "GET" && parameters == "" {
 			target += "input=" + url.QueryEscape(body)
 			body = ""
@@ -52,6 +55,9 @@ func FuzzOPAMakesTheSameFilters(f *testing.F) {
 		if u, err := url.ParseRequestURI(q.target); err != nil || strings.ContainsAny(q.target, "?#\x00\r\n ") || u.Fragment != "" {
 			t.Skip("net/http refuses to send this")
 		}
+		if hasEncodedSlash(rule) {
+			t.Skip("as above")
+		}
 		defer func() {
 			if v := recover(); v != nil {
 				t.Skipf("OPA's server crashes: %v", v) // ours answers: FuzzBodies
@@ -68,3 +74,5 @@ func FuzzOPAMakesTheSameFilters(f *testing.F) {
 		}
 	})
 }
+
+func hasEncodedSlash(path string) bool { return strings.Contains(strings.ToLower(path), "%2f") }

@@ -154,7 +154,7 @@ func FuzzNoPathIsAFaultOfTheServer(f *testing.F) {
 		if status, _, answer := ask(t, o.ours, q); status >= http.StatusInternalServerError && !strings.Contains(answer, "evaluation") && !strings.Contains(answer, "internal_error") {
 			t.Errorf("%s: %d %s", q.target, status, answer)
 		}
-		if encoded { // else an encoded slash may separate
+		if encoded && !hasEncodedSlash(q.target) { // else it may separate
 			if opa, ours := o.compare(t, q); opa != ours {
 				t.Errorf("%q\nOPA:  %.2000s\nours: %.2000s", q.target, opa, ours)
 			}
