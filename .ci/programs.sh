@@ -3,7 +3,7 @@
 # Elsewhere the tests that need one skip, and say so.
 set -uo pipefail
 missing() { ! command -v "$1" >/dev/null; }
-missing chromium || missing promtool || missing node || missing python3 || exit 0
+missing chromium || missing promtool || missing node || missing python3 || missing javac || exit 0
 if [ "$(id -u)" != 0 ] || missing apt-get; then
   echo "programs: tests that drive a program which is not here will be skipped"
   exit 0
@@ -20,8 +20,4 @@ if missing promtool; then # the package would start a service, and only its tool
     install usr/bin/promtool /usr/local/bin/promtool) || echo "programs: no promtool: alerts will not be tried"
   rm -rf "$dir"
 fi
-for program in node:nodejs python3:python3; do # for docs/examples
-  if missing "${program%:*}"; then
-    apt install -y --no-install-recommends "${program#*:}" || echo "programs: no ${program%:*}: an example will not be run"
-  fi
-done
+missing chromium || missing promtool || missing node || missing python3 || missing javac || exit 0

@@ -182,7 +182,7 @@ func (p Pending) End(a decision.Answer) {
 // saysNothing reports whether an error is of the load, the caller or the path, and not of policy and input.
 func saysNothing(err error) bool {
 	_, unavailable := engine.RetryAfter(err)
-	return unavailable || errors.Is(err, engine.ErrDecisionTimeout) || errors.Is(err, engine.ErrPath) || errors.Is(err, context.Canceled)
+	return unavailable || errors.Is(err, engine.ErrDecisionTimeout) || errors.Is(err, engine.ErrPath) || errors.Is(err, engine.ErrPathTypes) || errors.Is(err, context.Canceled)
 }
 
 func (r *Recorder) take(p Pending, a decision.Answer, weight float64) {
