@@ -105,7 +105,7 @@ func (c *Client) Allowed(ctx context.Context, path string, input any) (bool, err
 	}
 	yes, isBool := allowed.(bool)
 	if !isBool {
-		return false, fmt.Errorf("the result of %s is %s; true or false was expected", path, shortened(d.Result))
+		return false, fmt.Errorf("the result of %s is neither true nor false: %s", path, shortened(d.Result))
 	}
 	return yes, nil
 }

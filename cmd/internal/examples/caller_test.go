@@ -21,7 +21,8 @@ func callers(t *testing.T) map[string]func(t *testing.T) []string {
 		t.Fatal(err)
 	}
 	bin := filepath.Join(t.TempDir(), "ask")
-	build := exec.CommandContext(t.Context(), "go", "build", "-buildvcs=false", "-o", bin, filepath.Join(dir, "go"))
+	build := exec.CommandContext(t.Context(), "go", "build", "-buildvcs=false", "-o", bin, ".")
+	build.Dir = filepath.Join(dir, "go") // a module of its own
 	if out := run(t, build); out.code != 0 {
 		t.Fatal(out)
 	}
