@@ -45,6 +45,7 @@ type Config struct {
 	Metrics        *metrics.Metrics            // nil: the server's own
 	Settings       func() *SettingsStatus      // how config.yaml was taken; nil: it is not read again
 	LastGood       func() *LastGood            // the policy kept for the next start; nil when none is kept
+	Parts          func() Parts                // those that the server does not know itself; may be nil
 	Control        *control.Governor           // what is ordered about the policy that serves; nil when there is no directory
 	// Fleet tells who follows the channel that is observed; nil: none is.
 	Fleet func(context.Context, FleetQuery) (FleetAnswer, error)

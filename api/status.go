@@ -133,6 +133,7 @@ func (s *Server) status(w http.ResponseWriter, _ *http.Request) error {
 		now := s.recordings()
 		answer.Recordings = &now
 	}
+	answer.Parts = s.parts()
 	if s.cfg.Engine != nil {
 		s.describe(&answer, s.cfg.Engine.Status())
 	}

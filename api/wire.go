@@ -106,6 +106,7 @@ type StatusAnswer struct {
 	// Recordings is left out when decisions are not recorded.
 	Recordings *Recordings `json:"recordings,omitempty"`
 	Warnings   []string    `json:"warnings,omitempty"` // about what the policy does not read, or the settings overrule
+	Parts
 }
 
 // Finding is what an operator should know of a policy that serves, or would.

@@ -7,6 +7,8 @@ import (
 	"net/url"
 	"regexp"
 	"slices"
+	"strings"
+	"time"
 
 	"defenseclaw/api"
 )
@@ -57,8 +59,11 @@ func (c *Console) now(v *visit) error {
 	p.Orders = offers(p.Status)
 	p.Parts = parts(p.Status)
 	for _, one := range p.Parts {
-		if one.Level == wrong && p.Level == well {
-			p.Level, p.Headline = look, p.Headline+" "+one.Name+" needs a look."
+		if one.Level == wrong {
+			p.Headline += " " + one.Name + " does not work."
+			if p.Level == well {
+				p.Level = look
+			}
 		}
 	}
 	if v.r.URL.Query().Get("part") == "" {
@@ -169,8 +174,44 @@ func parts(s api.StatusAnswer) []part {
 		}
 		all = append(all, p)
 	}
+	for _, one := range s.Tell(time.Now()) {
+		all = append(all, part{one.Name, level(one.Level), one.Text})
+	}
+	all = append(all, evidenceParts(s)...)
 	for _, text := range s.Warnings {
 		all = append(all, part{"Warning", look, text})
+	}
+	return all
+}
+
+// evidenceParts are the recorder, the process that evaluates changes, and the file of the settings.
+func evidenceParts(s api.StatusAnswer) (all []part) {
+	if r := s.Recordings; r != nil {
+		p := part{"Recorder", well, plural(r.Records, "decision is", "decisions are") + " recorded"}
+		if problem := cmp.Or(r.Error, r.Damaged); problem != "" {
+			p = part{"Recorder", wrong, problem}
+		}
+		all = append(all, p)
+	}
+	if r := s.Reviewer; r != nil {
+		p := part{"Reviewer", well, "evaluates changes in a process of its own"}
+		if r.Fault != nil {
+			p = part{"Reviewer", look, "it ended at " + instant(r.Fault.At) + ": " + r.Fault.Reason}
+			if !r.Running {
+				p.Level = wrong
+			}
+		}
+		all = append(all, p)
+	}
+	if set := s.Settings; set != nil {
+		p := part{"Settings", well, "what config.yaml says is in force"}
+		switch {
+		case set.State == api.SettingsRefused:
+			p = part{"Settings", wrong, "config.yaml is refused, and the settings before it stay in force: " + set.Error}
+		case len(set.AfterRestart) > 0:
+			p = part{"Settings", look, "these take effect after a restart: " + strings.Join(set.AfterRestart, ", ")}
+		}
+		all = append(all, p)
 	}
 	return all
 }

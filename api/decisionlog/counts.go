@@ -34,6 +34,9 @@ const (
 type Health struct {
 	Written map[string]uint64 // by sink; the service counts accepted events
 	Dropped map[string]uint64 // by reason
+	Failing map[string]bool   // sinks that did not take what was sent to them last
+	Err     error             // the last one: of a sink, or why an event was lost; nil if there was none
+	ErrorAt time.Time         // its time
 }
 
 // quiet is the minimum time between two log lines for the same reason.
@@ -46,6 +49,9 @@ type counts struct {
 	mu      sync.Mutex
 	written map[string]uint64
 	dropped map[string]uint64
+	failing map[string]bool
+	err     error
+	errAt   time.Time
 	logged  map[string]time.Time
 }
 
@@ -53,7 +59,7 @@ type counts struct {
 func (c *counts) Health() Health {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return Health{Written: maps.Clone(c.written), Dropped: maps.Clone(c.dropped)}
+	return Health{Written: maps.Clone(c.written), Dropped: maps.Clone(c.dropped), Failing: maps.Clone(c.failing), Err: c.err, ErrorAt: c.errAt}
 }
 
 // write counts n events written to the sink.
@@ -64,6 +70,40 @@ func (c *counts) write(sink string, n int) {
 		c.written = map[string]uint64{}
 	}
 	c.written[sink] += uint64(n)
+	delete(c.failing, sink)
+}
+
+// sinkOf is the sink that lost an event for a reason; empty: none.
+func sinkOf(reason string) string {
+	switch reason {
+	case DroppedConsole:
+		return SinkConsole
+	case DroppedFile:
+		return SinkFile
+	case DroppedRefused:
+		return SinkService
+	default:
+		return ""
+	}
+}
+
+// fail notes an error of a sink; an empty one is of none. It must be called with mu.
+func (c *counts) fail(sink string, err error) {
+	c.err, c.errAt = err, time.Now()
+	if sink == "" {
+		return
+	}
+	if c.failing == nil {
+		c.failing = map[string]bool{}
+	}
+	c.failing[sink] = true
+}
+
+// failed notes that a sink took nothing, and will be sent the same again.
+func (c *counts) failed(sink string, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.fail(sink, err)
 }
 
 // drop counts n dropped events, and logs err unless it is nil: dropping by policy is not a loss.
@@ -74,6 +114,9 @@ func (c *counts) drop(reason string, n int, err error) {
 	}
 	c.dropped[reason] += uint64(n)
 	total := c.dropped[reason]
+	if err != nil {
+		c.fail(sinkOf(reason), err)
+	}
 	c.mu.Unlock()
 	if err != nil {
 		c.warn("decision log events are dropped", err, zap.String("reason", reason), zap.Uint64("so_far", total))

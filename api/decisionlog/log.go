@@ -147,6 +147,21 @@ func New(cfg Config) (*Log, error) {
 	return l, nil
 }
 
+// Sinks are where events go.
+func (l *Log) Sinks() []string {
+	sinks := []string{}
+	if l.cfg.Console != nil {
+		sinks = append(sinks, SinkConsole)
+	}
+	if l.file != nil {
+		sinks = append(sinks, SinkFile)
+	}
+	if l.upload != nil {
+		sinks = append(sinks, SinkService)
+	}
+	return sinks
+}
+
 // openFile creates the file, so that New fails if it cannot be written.
 func (l *Log) openFile() error {
 	const private = 0o600

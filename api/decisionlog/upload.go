@@ -129,6 +129,7 @@ func (u *uploader) run(ctx context.Context, stop <-chan struct{}) {
 		if err == nil {
 			failures = 0
 		} else {
+			u.counts.failed(SinkService, err)
 			u.counts.warn("decision log events could not be uploaded; they are kept and sent again", err)
 		}
 	}

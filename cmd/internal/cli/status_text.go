@@ -1,10 +1,12 @@
 package cli
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"defenseclaw/api"
@@ -95,12 +97,25 @@ func printStatus(w io.Writer, _ string, s api.StatusAnswer) {
 	if s.LastGood != nil && s.LastGood.Error != "" {
 		line("last good", "not kept for the next start: %s", s.LastGood.Error)
 	}
+	printParts(line, s)
 	if s.LastReload.Error != "" {
 		fmt.Fprintln(w)
 		if len(s.LastReload.Diagnostics) == 0 {
 			terminal.Fprintf(w, "%s\n", "error: "+s.LastReload.Error)
 		}
 		report.Write(w, received(s.LastReload.Diagnostics))
+	}
+}
+
+// printParts shows those that ail.
+func printParts(line func(name, format string, args ...any), s api.StatusAnswer) {
+	for _, p := range s.Tell(time.Now()) {
+		if p.Level != api.PartWell {
+			line(strings.ToLower(p.Name), "%s", p.Text)
+		}
+	}
+	if r := s.Recordings; r != nil && (r.Error != "" || r.Damaged != "") {
+		line("recorder", "%s", cmp.Or(r.Error, r.Damaged))
 	}
 }
 

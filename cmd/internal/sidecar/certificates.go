@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"defenseclaw/api"
 	"defenseclaw/cmd/internal/settings"
 
 	"go.uber.org/zap"
@@ -31,6 +32,7 @@ type certificates struct {
 	serving *tls.Config
 	seen    stamps // of the files when they were last read, fitting or not
 	looked  time.Time
+	unfit   error // why the files are not in use as they are now; nil: they are
 }
 
 // stamps identify one version of the files, in the order certificate, key, CAs; nil for a missing file.
@@ -95,6 +97,7 @@ func (c *certificates) current() *tls.Config {
 	}
 	c.seen = seen
 	config, err := c.load()
+	c.unfit = err
 	if err != nil {
 		c.logger.Error("the TLS files changed and do not fit together; the previous ones stay in use", zap.Error(err))
 		return c.serving
@@ -102,6 +105,21 @@ func (c *certificates) current() *tls.Config {
 	c.logger.Info("the TLS files changed and are in use")
 	c.serving = config
 	return config
+}
+
+// status is of the certificate in use, after a look at the files; nil without TLS.
+func (c *certificates) status() *api.CertificateStatus {
+	if c == nil {
+		return nil
+	}
+	leaf := c.current().Certificates[0].Leaf // which LoadX509KeyPair fills in
+	now := &api.CertificateStatus{File: c.cert, NotBefore: leaf.NotBefore, NotAfter: leaf.NotAfter}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.unfit != nil {
+		now.Error = c.unfit.Error()
+	}
+	return now
 }
 
 // stamps follows links: mounted secrets are links.

@@ -83,6 +83,15 @@ func (s *Sidecar) snapshot() metrics.Snapshot {
 	return now
 }
 
+// partStates are of the parts that only the sidecar knows.
+func (s *Sidecar) partStates() api.Parts {
+	p := api.Parts{Workers: s.workersStatus(), Certificate: s.certificates.status()}
+	if s.envoyListener != nil {
+		p.ExtAuthz = &api.ExtAuthzStatus{Address: s.EnvoyAddr()}
+	}
+	return p
+}
+
 // lastGood is what is kept for the next start; nil when nothing is.
 func (s *Sidecar) lastGood() *api.LastGood {
 	if s.keeper == nil {

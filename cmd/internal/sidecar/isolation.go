@@ -8,7 +8,9 @@ import (
 	"os"
 	"runtime"
 	"sync"
+	"time"
 
+	"defenseclaw/api"
 	"defenseclaw/api/metrics"
 	"defenseclaw/api/opa"
 	"defenseclaw/cmd/internal/gcpacer"
@@ -118,8 +120,22 @@ func (s *Sidecar) prepareWorkers(_ context.Context, r engine.Report) error {
 
 // reportWorker logs the end of a worker with what it was evaluating, by its hash: an input may hold secrets.
 func (s *Sidecar) reportWorker(e worker.Ended) {
+	s.workerEnd.Store(&api.WorkerEnd{At: time.Now(), Reason: string(e.Reason), Detail: e.Detail})
 	s.cfg.Logger.Error("a worker ended and is replaced",
 		zap.String("reason", string(e.Reason)), zap.String("detail", e.Detail), zap.Any("evaluating", e.Inputs))
+}
+
+// workersStatus is nil without isolation.
+func (s *Sidecar) workersStatus() *api.WorkersStatus {
+	if s.workers == nil {
+		return nil
+	}
+	evaluate := "queries"
+	if s.isolation() == isolateAll {
+		evaluate = "everything"
+	}
+	now := s.workers.Health()
+	return &api.WorkersStatus{Evaluate: evaluate, Running: now.Processes, Ended: now.Ended, Refused: now.Refused, Last: s.workerEnd.Load()}
 }
 
 func (s *Sidecar) workerHealth() (h metrics.Workers) {

@@ -78,7 +78,8 @@ type Sidecar struct {
 	origin    origin            // nil unless the source is no directory
 	staleness *staleness        // nil unless a source may be stale
 	workers   *worker.Pool      // nil without isolation
-	pages     api.Console       // nil: they are not served
+	workerEnd atomic.Pointer[api.WorkerEnd]
+	pages     api.Console // nil: they are not served
 	server    *api.Server
 	metrics   *metrics.Metrics
 	audit     *audit.Log

@@ -80,6 +80,7 @@ func (s *Sidecar) apiConfig(token string) api.Config {
 		Audit:    s.audit,
 		Judge:    s.judge.Load(),
 		Settings: s.configStatus,
+		Parts:    s.partStates,
 		HILT:     s.hilt, Guardrail: s.guardrail, ChangeGuardrail: s.changeGuardrail,
 		Events:    s.events,
 		Decisions: s.decisions,
