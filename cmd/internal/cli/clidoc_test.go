@@ -31,7 +31,7 @@ func TestTheCommandsAreDocumented(t *testing.T) {
 func document(app *cli.App) string {
 	var b strings.Builder
 	b.WriteString("# Commands\n\nWritten by `make docs` from the command tree. Results go to standard output, everything else to standard error.\n" +
-		"`defenseclaw` and `defenseclaw-gateway` are the same tree. Flags go before arguments.\n")
+		"`defenseclaw` and `defenseclaw-gateway` are the same tree. Flags and arguments go in any order; what follows `--` is an argument.\n")
 	section(&b, "", app.Usage, "", app.Flags)
 	for _, c := range app.Commands {
 		commands(&b, c.Name, c)

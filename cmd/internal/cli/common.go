@@ -12,8 +12,6 @@ import (
 	"defenseclaw/cmd/internal/terminal"
 	"defenseclaw/engine"
 	"defenseclaw/engine/diagnostic"
-	"defenseclaw/engine/source"
-	"defenseclaw/policies"
 
 	"github.com/urfave/cli/v2"
 )
@@ -127,58 +125,14 @@ func noArguments(c *cli.Context) error {
 	return nil
 }
 
-// embeddedPack is the name of the embedded default pack, where others have a directory.
-const embeddedPack = "(embedded)"
-
-// dirFlags choose the policy directory of a command that does not need a running sidecar.
-func dirFlags() []cli.Flag {
-	return append(settingFlags("policy-dir", "data-dir", "overlays"),
-		&cli.StringFlag{Name: "rego-dir", Usage: "read the policy from `DIR` (default: the one that serve would use)"})
-}
-
-// openSource opens the directory that dirFlags chose. It stays open until the process exits.
-func openSource(c *cli.Context) (dir string, src fs.FS, err error) {
-	s, err := resolve(c)
-	if dir = c.String("rego-dir"); dir == "" {
-		if err != nil {
-			return "", nil, err
-		}
-		dir = s.PolicyDir
-		sayWhich(c, s)
-	} else if err != nil && c.IsSet("overlays") {
-		return "", nil, err // a directory that is named needs no other setting
-	}
-	if dir == "" {
-		return embeddedPack, policies.FS(), nil
-	}
-	opened, err := source.Open(dir, source.Config{Overlays: s.Overlays})
-	if err != nil {
-		return dir, nil, err
-	}
-	return dir, opened, nil
-}
-
-// sayWhich names the policy that a command uses, and why, unless a flag of it says so.
-func sayWhich(c *cli.Context, s settings.Settings) {
-	switch {
-	case s.PolicyDir == "":
-		terminal.Fprintf(c.App.ErrWriter, "using the embedded default pack: %s\n", s.PolicyWhy)
-	case s.PolicyWhy != "set by --policy-dir":
-		terminal.Fprintf(c.App.ErrWriter, "using %s: %s\n", s.PolicyDir, s.PolicyWhy)
-	}
-}
-
-// generation loads the directory that dirFlags chose. It prints the problems of one that cannot be loaded.
+// generation loads the policy that dirFlags and the argument DIR choose. It prints the problems of one that cannot be loaded.
 func generation(c *cli.Context) (*engine.Generation, error) {
-	if err := noArguments(c); err != nil {
-		return nil, err
-	}
-	return generationOf(c)
+	return generationOf(c, c.Args().Slice()...)
 }
 
-// generationOf is [generation] for commands that have arguments.
-func generationOf(c *cli.Context) (*engine.Generation, error) {
-	dir, src, err := openSource(c)
+// generationOf is [generation] for commands that have other arguments, too; args are those that name a directory.
+func generationOf(c *cli.Context, args ...string) (*engine.Generation, error) {
+	dir, src, err := openSource(c, args...)
 	if err != nil {
 		return nil, err
 	}

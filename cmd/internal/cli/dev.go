@@ -2,7 +2,7 @@ package cli
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"os"
 	"os/signal"
 	"syscall"
@@ -24,7 +24,7 @@ func devCommand() *cli.Command {
 		Name:      "dev",
 		Usage:     "watch a policy directory while you edit: compile, run the affected tests, show decisions for saved inputs, and find others that differ",
 		ArgsUsage: "[DIR]",
-		Flags: append(settingFlags(),
+		Flags: append(settingFlags(), regoDirFlag(),
 			&cli.BoolFlag{Name: "plain", Usage: "print lines, do not use the whole terminal"},
 			&cli.DurationFlag{
 				Name: "probe-time", Value: probe.DefaultCPU,
@@ -38,18 +38,21 @@ func devCommand() *cli.Command {
 }
 
 func runDev(c *cli.Context) error {
-	if c.NArg() > 1 {
-		return fmt.Errorf("unexpected argument %q: expected one directory", c.Args().Get(1))
-	}
 	s, err := resolve(c)
 	if err != nil {
 		return err
 	}
+	found, err := choose(c, c.Args().Slice())
 	switch {
-	case c.Args().Present():
-		s.PolicyDir = c.Args().First()
-	case s.PolicyFrom != settings.PolicySet: // the author works here, not in the data directory
-		s.PolicyDir = "."
+	case errors.As(err, new(*noPolicy)), err == nil && found.why == s.PolicyWhy && s.PolicyFrom != settings.PolicySet:
+		s.PolicyDir = "." // the author begins here, and does not work in the data directory
+	case err != nil:
+		return err
+	case found.dir == "":
+		return errors.New("expected a directory: the embedded default pack cannot be edited")
+	default:
+		s.PolicyDir = found.dir
+		found.sayWhich(c)
 	}
 	s.PolicyFrom, s.PolicyWhy = settings.PolicySet, "the directory of policy dev"
 	loop, err := dev.New(dev.Config{Dir: s.PolicyDir, Mode: watcher.Mode(s.WatchMode), Overlays: s.Overlays, ProbeTime: c.Duration("probe-time")})

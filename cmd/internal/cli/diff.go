@@ -4,8 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
-	"strings"
 
 	"defenseclaw/api"
 	"defenseclaw/cmd/internal/report"
@@ -54,9 +52,6 @@ func diffCommand() *cli.Command {
 func diff(c *cli.Context) (same bool, err error) {
 	from, to := api.SideServing, api.SideDisk
 	args := c.Args().Slice()
-	if i := slices.IndexFunc(args, func(arg string) bool { return strings.HasPrefix(arg, "-") }); i >= 0 {
-		return false, fmt.Errorf("unexpected argument %q: flags stand before the sides", args[i])
-	}
 	switch len(args) {
 	case 0:
 	case 1:

@@ -15,6 +15,7 @@ func domainsCommand() *cli.Command {
 	return &cli.Command{
 		Name:         "domains",
 		Usage:        "print what the firewall data of a directory allows and blocks",
+		ArgsUsage:    "[DIR]",
 		Flags:        append(dirFlags(), &cli.BoolFlag{Name: "json", Usage: "print JSON"}),
 		OnUsageError: usageError,
 		Action: func(c *cli.Context) error {

@@ -109,14 +109,14 @@ func evaluated(c *cli.Context) (answer query.Answer, err error) {
 
 // queryArgument is the query, and takes the directory that may follow it as --rego-dir.
 func queryArgument(c *cli.Context) (string, error) {
-	args, err := arguments(c)
-	switch {
-	case err != nil:
-		return "", err
-	case len(args) == 0 || len(args) > 2:
+	args := c.Args().Slice()
+	if len(args) == 0 || len(args) > 2 {
 		return "", errors.New("expected one query, such as 'data.app.allow', and a directory, or none")
-	case len(args) == 2:
-		if err := c.Set("rego-dir", args[1]); err != nil {
+	}
+	if dir, err := namedDirectory(c, args[1:]); err != nil {
+		return "", err
+	} else if dir != "" {
+		if err := c.Set("rego-dir", dir); err != nil {
 			return "", err
 		}
 	}

@@ -12,8 +12,9 @@ import (
 
 func evaluateCommand() *cli.Command {
 	return &cli.Command{
-		Name:  "evaluate",
-		Usage: "evaluate the admission policy of a directory, without a sidecar and its block and allow lists",
+		Name:      "evaluate",
+		Usage:     "evaluate the admission policy of a directory, without a sidecar and its block and allow lists",
+		ArgsUsage: "[DIR]",
 		Flags: append(dirFlags(),
 			&cli.StringFlag{Name: "target-type", Value: "skill", Usage: "target `TYPE`: skill, mcp or plugin"},
 			&cli.StringFlag{Name: "target-name", Usage: "target `NAME` (required)"},

@@ -11,8 +11,9 @@ import (
 
 func evaluateFirewallCommand() *cli.Command {
 	return &cli.Command{
-		Name:  "evaluate-firewall",
-		Usage: "evaluate the firewall policy of a directory, without a sidecar",
+		Name:      "evaluate-firewall",
+		Usage:     "evaluate the firewall policy of a directory, without a sidecar",
+		ArgsUsage: "[DIR]",
 		Flags: append(dirFlags(),
 			&cli.StringFlag{Name: "destination", Usage: "destination `HOST` (required)"},
 			&cli.IntFlag{Name: "port", Value: 443, Usage: "destination `PORT`"},

@@ -3,12 +3,9 @@ package cli
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
-	"io"
 	"os"
 	"os/signal"
-	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -236,52 +233,6 @@ func fleetExit(err error) error {
 	default:
 		return err
 	}
-}
-
-// flagsAfterArguments takes flags that stand after the arguments, and returns the arguments.
-func flagsAfterArguments(c *cli.Context) ([]string, error) {
-	var arguments []string
-	rest := c.Args().Slice()
-	for len(rest) > 0 {
-		if !strings.HasPrefix(rest[0], "-") || rest[0] == "-" {
-			arguments, rest = append(arguments, rest[0]), rest[1:]
-			continue
-		}
-		set := flag.NewFlagSet(c.Command.Name, flag.ContinueOnError)
-		set.Usage = func() {}
-		set.SetOutput(io.Discard) // the error says it
-		for _, f := range c.Command.Flags {
-			if err := f.Apply(set); err != nil {
-				return nil, err
-			}
-		}
-		if err := set.Parse(rest); err != nil {
-			return nil, &exitError{exitUsage, err}
-		}
-		var wrong error
-		set.Visit(func(f *flag.Flag) {
-			for _, name := range namesOfFlag(c.Command.Flags, f.Name) {
-				if err := c.Set(name, f.Value.String()); err != nil {
-					wrong = &exitError{exitUsage, err}
-				}
-			}
-		})
-		if wrong != nil {
-			return nil, wrong
-		}
-		rest = set.Args()
-	}
-	return arguments, nil
-}
-
-// namesOfFlag are all names of the flag that has this one.
-func namesOfFlag(flags []cli.Flag, name string) []string {
-	for _, f := range flags {
-		if slices.Contains(f.Names(), name) {
-			return f.Names()
-		}
-	}
-	return nil
 }
 
 // sameRevision reports whether a revision is the one that somebody means, who may leave out sha256: and its end.

@@ -19,12 +19,9 @@ func fleetForgetCommand() *cli.Command {
 		Flags:        fleetFlags(channelFlag(), askTimeoutFlag()),
 		OnUsageError: usageExit,
 		Action: func(c *cli.Context) error {
-			agents, err := flagsAfterArguments(c)
-			if err == nil && len(agents) == 0 {
-				err = &exitError{exitUsage, errors.New("the names of agents were expected: fleet forget AGENT…")}
-			}
-			if err != nil {
-				return err
+			agents := c.Args().Slice()
+			if len(agents) == 0 {
+				return &exitError{exitUsage, errors.New("the names of agents were expected: fleet forget AGENT…")}
 			}
 			return fleetExit(inChannel(c, func(ctx context.Context, l *fleet.Link, channel string) error {
 				for _, agent := range agents {

@@ -24,11 +24,8 @@ func fleetKeyNewCommand() *cli.Command {
 		},
 		OnUsageError: usageExit,
 		Action: func(c *cli.Context) error {
-			names, err := flagsAfterArguments(c)
-			switch {
-			case err != nil:
-				return err
-			case len(names) != 1 || c.String("out") == "":
+			names := c.Args().Slice()
+			if len(names) != 1 || c.String("out") == "" {
 				return &exitError{exitUsage, errors.New("a name and a file were expected: fleet key new NAME --role release --out FILE")}
 			}
 			secret, verifier, err := fleet.NewKey(names[0], record.Role(c.String("role")))

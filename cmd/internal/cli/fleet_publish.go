@@ -28,7 +28,7 @@ func fleetPublishCommand() *cli.Command {
 			"here and nothing was sent, 3 if agents refuse it, are lost, or a rollout was taken back, 4 if somebody else was first, 5 if time ran out, 6 if no broker answers",
 		ArgsUsage: "[DIR]",
 		Flags: fleetFlags(append(append(append(keyFlags(), settingFlags("policy-dir", "data-dir", "overlays")...),
-			channelFlag(), messageFlag(), byFlag(),
+			regoDirFlag(), channelFlag(), messageFlag(), byFlag(),
 			&cli.StringFlag{Name: "selector", Usage: "only agents with all of these `LABELS`, NAME=VALUE with commas between them, get it; the others stay where they are"},
 			&cli.DurationFlag{Name: "expires", Usage: "agents refuse the record after `DURATION` (default: never)"},
 			&cli.StringFlag{Name: "from", Usage: "replay the decision log `FILE` on it and on what the channel serves, and say in the message how many decisions flip"},
@@ -166,15 +166,12 @@ func (a *planAsked) draft(ctx context.Context, c *cli.Context, l *fleet.Link, no
 
 // publishedDirectory is the directory that the command names, or else the policy directory.
 func publishedDirectory(c *cli.Context) (string, error) {
-	arguments, err := flagsAfterArguments(c)
-	if err != nil {
-		return "", err
-	}
-	if len(arguments) > 1 {
-		return "", &exitError{exitUsage, fmt.Errorf("unexpected argument %q: one directory was expected", arguments[1])}
-	}
-	if len(arguments) == 1 {
-		return arguments[0], nil
+	named, err := namedDirectory(c, c.Args().Slice())
+	switch {
+	case err != nil:
+		return "", &exitError{exitUsage, err}
+	case named != "":
+		return named, nil
 	}
 	s, err := resolve(c)
 	if err == nil && s.PolicyDir == "" {

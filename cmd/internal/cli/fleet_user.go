@@ -26,11 +26,8 @@ func fleetUserCommand() *cli.Command {
 		},
 		OnUsageError: usageExit,
 		Action: func(c *cli.Context) error {
-			names, err := flagsAfterArguments(c)
-			switch {
-			case err != nil:
-				return err
-			case len(names) != 1 || c.String("out") == "":
+			names := c.Args().Slice()
+			if len(names) != 1 || c.String("out") == "" {
 				return &exitError{exitUsage, errors.New("a name and a file were expected: fleet user NAME --role agent --channel CHANNEL --out FILE")}
 			}
 			u, seed, err := access.NewUser(access.User{Role: access.Role(c.String("role")), Name: names[0], Channel: c.String("channel")})

@@ -22,6 +22,7 @@ func fmtCommand() *cli.Command {
 			&cli.BoolFlag{Name: "diff", Usage: "print the changes, not only the names"},
 			&cli.BoolFlag{Name: "write", Aliases: []string{"w"}, Usage: "change the files"},
 			&cli.StringFlag{Name: "stdin-filename", Usage: "with -: what problems and --diff call standard input, as `NAME` (default: stdin.rego)"},
+			regoDirFlag(),
 		},
 		Action:       formatFiles,
 		OnUsageError: usageError,
@@ -29,12 +30,9 @@ func fmtCommand() *cli.Command {
 }
 
 func formatFiles(c *cli.Context) error {
-	roots, err := arguments(c)
+	roots, err := pathsHere(c)
 	if err != nil {
 		return err
-	}
-	if len(roots) == 0 {
-		roots = []string{"."}
 	}
 	if c.Bool("write") && c.Bool("check") {
 		return errors.New("--check and --write cannot be combined")

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"embed"
 	"errors"
 	"io/fs"
@@ -8,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"defenseclaw/cmd/internal/pack"
 	"defenseclaw/cmd/internal/terminal"
 
 	"github.com/urfave/cli/v2"
@@ -24,7 +26,7 @@ func initCommand() *cli.Command {
 		Name:      "init",
 		Usage:     "write a starter policy with a test, data, an input, an editor task, pre-commit and CI files; overwrites nothing",
 		ArgsUsage: "[DIR]",
-		Flags: []cli.Flag{&cli.BoolFlag{
+		Flags: []cli.Flag{regoDirFlag(), &cli.BoolFlag{
 			Name: "guards", Usage: "write only guards of changes, with their tests, into the policy directory DIR: rules that judge each change of it",
 		}},
 		Action:       initPack,
@@ -33,18 +35,23 @@ func initCommand() *cli.Command {
 }
 
 func initPack(c *cli.Context) error {
-	if c.NArg() > 1 {
-		return errors.New("expected at most one directory")
-	}
-	dir := "."
-	if c.NArg() == 1 {
-		dir = c.Args().First()
+	dir, err := namedDirectory(c, c.Args().Slice())
+	if err != nil {
+		return err
 	}
 	if c.Bool("guards") {
-		return initGuards(c, dir)
+		if here, err := pack.Find("."); dir == "" && err == nil {
+			dir = here.Dir
+		}
+		return initGuards(c, cmp.Or(dir, "."))
 	}
+	dir = cmp.Or(dir, ".")
+	hadConfig := pack.HasConfig(dir)
 	if err := writePack(c, starter, "starter", dir); err != nil {
 		return err
+	}
+	if hadConfig != "" && len(pack.Recorded(dir)) == 0 {
+		terminal.Fprintf(c.App.Writer, "note     %s records no root of policy: add project: {roots: [policy]}\n", filepath.Join(dir, hadConfig))
 	}
 	terminal.Fprintf(c.App.Writer, "\nNext:    defenseclaw policy dev %s\n", filepath.Join(dir, "policy"))
 	return nil
@@ -52,15 +59,18 @@ func initPack(c *cli.Context) error {
 
 // writePack writes the files below root into dir, without those that exist.
 func writePack(c *cli.Context, files fs.FS, root, dir string) error {
-	pack, err := fs.Sub(files, root)
+	files, err := fs.Sub(files, root)
 	if err != nil {
 		return err
 	}
-	return fs.WalkDir(pack, ".", func(name string, d fs.DirEntry, err error) error {
+	return fs.WalkDir(files, ".", func(name string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
 		}
-		text, err := fs.ReadFile(pack, name)
+		if name == "dot_regal.yaml" && pack.HasConfig(dir) != "" {
+			return nil // Regal reads one configuration
+		}
+		text, err := fs.ReadFile(files, name)
 		if err != nil {
 			return err
 		}

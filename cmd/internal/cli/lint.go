@@ -17,15 +17,16 @@ func lintCommand() *cli.Command {
 		Name:         "lint",
 		Usage:        "name conditions that a missing field may leave open, and run regal, the linter for Rego; exits with its exit code, or with 127 if it is not installed",
 		ArgsUsage:    "[FILE or DIR…]",
+		Flags:        []cli.Flag{regoDirFlag()},
 		Action:       lint,
 		OnUsageError: usageError,
 	}
 }
 
 func lint(c *cli.Context) error {
-	paths := c.Args().Slice()
-	if len(paths) == 0 {
-		paths = []string{"."}
+	paths, err := pathsHere(c)
+	if err != nil {
+		return err
 	}
 	printHints(c.Context, c.App.Writer, paths)
 	regal, err := exec.LookPath("regal")

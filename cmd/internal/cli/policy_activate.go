@@ -41,7 +41,7 @@ func activate(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	sayWhich(c, s)
+	sayServed(c, s)
 	if s.PolicyDir == "" {
 		return errEmbedded
 	}

@@ -30,7 +30,7 @@ func bundleCommand() *cli.Command {
 			{
 				Name: "build", ArgsUsage: "[DIR]", Action: buildBundle, OnUsageError: usageExit,
 				Usage: "build a bundle of a policy directory that loads; the same files give the same bytes; tests are left out",
-				Flags: append(append(settingFlags("policy-dir", "data-dir", "overlays", "allow-outside-links"), output,
+				Flags: append(append(settingFlags("policy-dir", "data-dir", "overlays", "allow-outside-links"), output, regoDirFlag(),
 					&cli.StringFlag{Name: "revision", Usage: "call the bundle's version `TEXT` (default: that of the file .manifest, else the revision that a sidecar shows for the directory)"},
 					&cli.StringSliceFlag{Name: "root", Usage: "the bundle owns `PATH` below data, such as authz/payments, and nothing else; may be repeated (default: those of the file .manifest, else everything)"},
 				), signingFlags()...),
@@ -101,15 +101,11 @@ func bundleSigner(c *cli.Context, scope string) (func([]bundle.File) ([]byte, er
 }
 
 func buildBundle(c *cli.Context) error {
-	args, err := arguments(c)
-	if err != nil {
-		return err
-	}
 	set, err := resolve(c)
 	if err != nil {
 		return err
 	}
-	dir, err := oneDirectory(args, set.PolicyDir)
+	dir, err := oneDirectory(c, set.PolicyDir)
 	if err != nil {
 		return err
 	}

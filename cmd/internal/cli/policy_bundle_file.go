@@ -22,10 +22,7 @@ import (
 
 // openBundle reads the file that the command names.
 func openBundle(c *cli.Context) (file string, archive []byte, set settings.Settings, err error) {
-	args, err := arguments(c)
-	if err != nil {
-		return "", nil, set, err
-	}
+	args := c.Args().Slice()
 	if len(args) != 1 {
 		return "", nil, set, &exitError{exitUsage, errors.New("expected one file: a bundle, such as bundle.tar.gz")}
 	}

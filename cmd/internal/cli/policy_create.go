@@ -48,7 +48,7 @@ func createPolicy(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	sayWhich(c, s)
+	sayServed(c, s)
 	dir := presetDir(s)
 	if s.PolicyDir == "" { // the data directory's own folder; one that an operator names has to be there
 		if err := os.MkdirAll(dir, 0o700); err != nil {

@@ -73,7 +73,7 @@ func edit(c *cli.Context, list []preset.Edit) error {
 	if err != nil {
 		return err
 	}
-	sayWhich(c, s)
+	sayServed(c, s)
 	if s.PolicyDir == "" {
 		return errEmbedded
 	}

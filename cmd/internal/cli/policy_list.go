@@ -39,7 +39,7 @@ func listPolicies(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	sayWhich(c, s)
+	sayServed(c, s)
 	all, err := preset.List(presetDir(s))
 	if err != nil {
 		return err

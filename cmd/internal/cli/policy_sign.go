@@ -19,7 +19,7 @@ func signCommand() *cli.Command {
 		Name:      "sign",
 		Usage:     "sign the files of a policy directory: writes .signatures.json, as opa sign does; to be run last, when all files are there",
 		ArgsUsage: "[DIR]",
-		Flags: append(settingFlags("policy-dir", "data-dir", "overlays", "signature-scope"),
+		Flags: append(settingFlags("policy-dir", "data-dir", "overlays", "signature-scope"), regoDirFlag(),
 			&cli.StringFlag{Name: "key", Usage: "sign with the private key in `FILE`, PEM, or with the secret in it for HS256, HS384 or HS512"},
 			&cli.StringFlag{Name: "key-id", Usage: "`NAME` of the key, by which signature.keys knows its public half"},
 			&cli.StringFlag{Name: "algorithm", Usage: "`NAME` of OPA's algorithm (default: RS256 for RSA, that of the curve for ECDSA)"},
@@ -35,7 +35,7 @@ func signPolicy(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	dir, err := dirArgument(c, set.PolicyDir)
+	dir, err := oneDirectory(c, set.PolicyDir)
 	if err != nil {
 		return err
 	}
@@ -72,19 +72,6 @@ func signPolicy(c *cli.Context) error {
 	_, err = terminal.Fprintf(c.App.Writer, "signed %d files with the key %s (%s), scope %s: %s\n",
 		len(names), c.String("key-id"), signer.Algorithm, set.Signature.Scope, path)
 	return err
-}
-
-// dirArgument is the directory that the command names, or else the policy directory.
-func dirArgument(c *cli.Context, policyDir string) (string, error) {
-	switch {
-	case c.NArg() > 1:
-		return "", &exitError{exitUsage, errors.New("expected one directory, after the flags")}
-	case c.NArg() == 1:
-		return c.Args().First(), nil
-	case policyDir == "":
-		return "", &exitError{exitUsage, errors.New("expected a directory: no policy directory is set or found")}
-	}
-	return policyDir, nil
 }
 
 // writeWhole has the file appear whole: a sidecar may look at any moment. Everybody may read it.

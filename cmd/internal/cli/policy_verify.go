@@ -19,8 +19,8 @@ func verifyCommand() *cli.Command {
 		Name:      "verify",
 		Usage:     "say who signed a policy directory, by the settings signature.*, as a sidecar would before it loads it",
 		ArgsUsage: "[DIR]",
-		Flags: settingFlags("policy-dir", "data-dir", "overlays", "allow-outside-links", "signature-keys", "signature-scope",
-			"signature-git", "signature-allowed-signers", "signature-keyring", "signature-monotonic"),
+		Flags: append(settingFlags("policy-dir", "data-dir", "overlays", "allow-outside-links", "signature-keys", "signature-scope",
+			"signature-git", "signature-allowed-signers", "signature-keyring", "signature-monotonic"), regoDirFlag()),
 		Action:       verifyPolicy,
 		OnUsageError: usageExit,
 	}
@@ -31,7 +31,7 @@ func verifyPolicy(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	if set.PolicyDir, err = dirArgument(c, set.PolicyDir); err != nil {
+	if set.PolicyDir, err = oneDirectory(c, set.PolicyDir); err != nil {
 		return err
 	}
 	if !signed.Asked(set.Signature) {

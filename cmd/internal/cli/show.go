@@ -11,6 +11,7 @@ func showCommand() *cli.Command {
 	return &cli.Command{
 		Name:         "show",
 		Usage:        "print the merged data of a directory as JSON",
+		ArgsUsage:    "[DIR]",
 		Flags:        dirFlags(),
 		OnUsageError: usageError,
 		Action: func(c *cli.Context) error {

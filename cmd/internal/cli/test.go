@@ -13,8 +13,9 @@ import (
 
 func testCommand() *cli.Command {
 	return &cli.Command{
-		Name:  "test",
-		Usage: "run the Rego tests of a policy directory",
+		Name:      "test",
+		Usage:     "run the Rego tests of a policy directory",
+		ArgsUsage: "[DIR]",
 		Flags: append(dirFlags(),
 			&cli.BoolFlag{Name: "verbose", Aliases: []string{"v"}, Usage: "show passed tests, and the trace of failed ones"},
 			&cli.StringFlag{Name: "run", Usage: "run only tests whose name matches `REGEXP`"},
@@ -47,7 +48,7 @@ func testCommand() *cli.Command {
 }
 
 func checkTestFlags(c *cli.Context) error {
-	if err := noArguments(c); err != nil {
+	if _, err := namedDirectory(c, c.Args().Slice()); err != nil {
 		return err
 	}
 	if _, err := regexp.Compile(c.String("run")); err != nil {

@@ -89,7 +89,7 @@ func superviseTests(ctx context.Context, c *cli.Context) error {
 
 // outcomeOfTests returns the outcome, with an error if it is not complete. It is nil if no test ran.
 func outcomeOfTests(ctx context.Context, c *cli.Context) (*testrun.Outcome, error) {
-	_, src, err := openSource(c)
+	_, src, err := openSource(c, c.Args().Slice()...)
 	if err != nil {
 		return nil, err
 	}

@@ -14,7 +14,7 @@ import (
 
 // watchTests runs the tests at once and after each change. Its exit code is that of the last run.
 func watchTests(c *cli.Context) error {
-	dir, _, err := openSource(c)
+	dir, _, err := openSource(c, c.Args().Slice()...)
 	if err != nil {
 		return err
 	}

@@ -29,7 +29,7 @@ func Main(args []string, broker ...Broker) int {
 	}
 	app := newApp(broker...)
 	app.Writer, app.ErrWriter = stdout, stderr
-	return exitCode(app.Run(args), stderr)
+	return exitCode(app.Run(flagsFirst(app, args)), stderr)
 }
 
 // exitCode returns the exit code of an error, and prints the error.

@@ -18,7 +18,7 @@ func tryCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "try",
 		Usage:     "evaluate one document, for example b/allow, against a directory or the running sidecar, and say why",
-		ArgsUsage: "PATH",
+		ArgsUsage: "PATH [DIR]",
 		Flags: append(append(dirFlags(), settingFlags("api-bind", "api-port", "api-socket", "tls-cert", "client-cert", "client-key")...),
 			&cli.StringFlag{Name: "at", Usage: "evaluate a policy that served, `N` of the history: its number, or the beginning of its revision"},
 			&cli.BoolFlag{Name: "live", Usage: "ask the running sidecar, not a directory"},
@@ -39,8 +39,8 @@ func strictFlag() cli.Flag {
 }
 
 func try(c *cli.Context) error {
-	if c.NArg() != 1 {
-		return errors.New("expected one path after the flags, for example b/allow")
+	if c.NArg() < 1 || c.NArg() > 2 {
+		return errors.New("expected a path, for example b/allow, and at most one directory")
 	}
 	path, err := engineexplain.ParsePath(c.Args().First())
 	if err != nil {
@@ -71,8 +71,8 @@ func try(c *cli.Context) error {
 
 // tryPast evaluates a policy of the history, which is read in the data directory whether or not the sidecar runs.
 func tryPast(c *cli.Context, path engine.Path, input json.RawMessage) (explain.Answer, error) {
-	if c.IsSet("rego-dir") {
-		return explain.Answer{}, errors.New("--at cannot be combined with --rego-dir: the history is that of --policy-dir")
+	if c.IsSet("rego-dir") || c.Bool("embedded") || c.NArg() > 1 {
+		return explain.Answer{}, errors.New("--at cannot be combined with DIR, --rego-dir or --embedded: the history is that of --policy-dir")
 	}
 	store, err := localPast(c)
 	if err != nil {
@@ -94,7 +94,7 @@ func explainOptions(c *cli.Context) explain.Options {
 }
 
 func tryDirectory(c *cli.Context, path engine.Path, input json.RawMessage) (explain.Answer, error) {
-	g, err := generationOf(c)
+	g, err := generationOf(c, c.Args().Tail()...)
 	if err != nil {
 		return explain.Answer{}, err
 	}

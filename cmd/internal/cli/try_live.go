@@ -13,8 +13,8 @@ import (
 
 // tryLive asks the running sidecar.
 func tryLive(c *cli.Context, path engine.Path, input json.RawMessage) (explain.Answer, error) {
-	if c.Bool("coverage") || c.IsSet("rego-dir") || c.IsSet("at") {
-		return explain.Answer{}, errors.New("--live cannot be combined with --at, --coverage or --rego-dir: the sidecar evaluates the policy that it serves")
+	if c.Bool("coverage") || c.IsSet("rego-dir") || c.Bool("embedded") || c.NArg() > 1 || c.IsSet("at") {
+		return explain.Answer{}, errors.New("--live cannot be combined with --at, --coverage, --embedded, --rego-dir or DIR: the sidecar evaluates the policy that it serves")
 	}
 	if c.Bool("tier") {
 		return explain.Answer{}, errors.New("--live cannot be combined with --tier: `policy status --json` tells how the sidecar decides a path, in `decided`")

@@ -23,8 +23,9 @@ import (
 
 func validateCommand() *cli.Command {
 	return &cli.Command{
-		Name:  "validate",
-		Usage: "parse, compile and check a policy directory; reports all problems at once",
+		Name:      "validate",
+		Usage:     "parse, compile and check a policy directory; reports all problems at once",
+		ArgsUsage: "[DIR]",
 		Flags: append(dirFlags(),
 			&cli.StringFlag{Name: "format", Value: "pretty", Usage: "print problems as `FORMAT`: " + oneOf(report.Formats())},
 			&cli.StringFlag{Name: "schema", Usage: "check by the JSON Schemas at `PATH`, as opa check does: a file is the schema of input, " +
@@ -38,9 +39,6 @@ func validateCommand() *cli.Command {
 }
 
 func validate(c *cli.Context) error {
-	if err := noArguments(c); err != nil {
-		return err
-	}
 	format := c.String("format")
 	if !slices.Contains(report.Formats(), format) {
 		return fmt.Errorf("--format is %q: expected %s", format, oneOf(report.Formats()))
@@ -49,7 +47,7 @@ func validate(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	dir, src, err := openSource(c)
+	dir, src, err := openSource(c, c.Args().Slice()...)
 	if err != nil {
 		return err
 	}

@@ -55,6 +55,12 @@ func (s *Settings) choosePolicy() error {
 // EmbeddedChosen reports whether an operator asked for the embedded pack, by an empty --policy-dir.
 func (s Settings) EmbeddedChosen() bool { return s.PolicyDir == "" && s.policySource != "" }
 
+// PolicyDirVariable names the policy directory in the environment.
+const PolicyDirVariable = "DEFENSECLAW_POLICY_DIR"
+
+// PolicyNamedBy is the flag, the variable or the key of config.yaml that sets PolicyDir, maybe to nothing; empty if none does.
+func (s Settings) PolicyNamedBy() string { return s.policySource }
+
 // CheckPolicyDir refuses a policy directory that is the data directory.
 func (s Settings) CheckPolicyDir() error {
 	if s.PolicyDir == "" || s.DataDir == "" {

@@ -45,7 +45,7 @@ func table(s *Settings) []Setting {
 func places(s *Settings) []Setting {
 	return []Setting{
 		{
-			Flag: "policy-dir", Env: "DEFENSECLAW_POLICY_DIR", Key: "policy_dir", value: sourced(&s.policySource, path(&s.PolicyDir)),
+			Flag: "policy-dir", Env: PolicyDirVariable, Key: "policy_dir", value: sourced(&s.policySource, path(&s.PolicyDir)),
 			Help: "serve and watch the policy in `DIR`; without it policies in the data directory if that holds Rego, else the embedded default pack",
 		},
 		dataDir(s),
