@@ -3,7 +3,7 @@
 # Elsewhere the tests that need one skip, and say so.
 set -uo pipefail
 missing() { ! command -v "$1" >/dev/null; }
-missing chromium || missing promtool || missing node || missing python3 || missing javac || exit 0
+missing chromium || missing promtool || missing node || missing python3 || missing javac || missing nvim || exit 0
 if [ "$(id -u)" != 0 ] || missing apt-get; then
   echo "programs: tests that drive a program which is not here will be skipped"
   exit 0
@@ -13,6 +13,9 @@ apt() { timeout 300 apt-get -qq -o Acquire::Retries=2 -o DPkg::Lock::Timeout=60 
 apt update || echo "programs: the lists of packages cannot be had"
 if missing chromium; then
   apt install -y --no-install-recommends chromium || echo "programs: no chromium: the console will not be driven"
+fi
+if missing nvim; then
+  apt install -y --no-install-recommends neovim || echo "programs: no nvim: the language server will not be tried with an editor"
 fi
 if missing promtool; then # the package would start a service, and only its tool is wanted
   dir=$(mktemp -d) && chmod 755 "$dir"

@@ -153,6 +153,7 @@ func runsOf(good, bad, input string) map[string][][]string {
 		"token list":               {{}, {"--json"}, {hostile}},
 		"token revoke":             {{hostile}, {"good"}, {}},
 		"migrate":                  {{"--check"}, {"--check", good}, {"--check", "--json", "--policy-dir", bad}, {"--check", "--policy-dir", bad, "--api-bind", hostile}, {hostile}},
+		"lsp":                      {{hostile, hostile}},
 		"completion":               {{"bash"}, {hostile}},
 	}
 }

@@ -71,7 +71,10 @@ func newApp(broker ...Broker) *cli.App {
 		Flags:   settingFlags(),
 		Action:  serve,
 		Commands: []*cli.Command{
-			serveCommand(), overviewCommand(), policyCommand(), consoleCommand(), listCommand(), auditCommand(), tokenCommand(), migrateCommand(), fleetCommand(broker...), configCommand(), completionCommand(), versionCommand(),
+			serveCommand(), overviewCommand(), policyCommand(), consoleCommand(), listCommand(), auditCommand(), tokenCommand(),
+			migrateCommand(), fleetCommand(broker...), configCommand(),
+			lspCommand(),
+			completionCommand(), versionCommand(),
 		},
 		HideHelpCommand:        true,
 		EnableBashCompletion:   true,

@@ -247,3 +247,15 @@ func compact(v any) string {
 	}
 	return string(terminal.Text(string(text)))
 }
+
+// InputsOf lists the saved inputs, as [Decision] has them, that are for the policy in a file. Both are slash paths relative to dir.
+func InputsOf(dir string, g *engine.Generation, file string) (found []string) {
+	in := inputs{dir: dir}
+	in.find(watcher.Change{Rescan: true})
+	for _, p := range in.paths {
+		if slices.Contains(policiesOf(g, p), file) {
+			found = append(found, p)
+		}
+	}
+	return found
+}

@@ -49,10 +49,10 @@ func dataFiles(dir Content) []dataFile {
 	return all
 }
 
-// placeInData finds the file and the position of the value at location, or of the innermost value around
+// PlaceInData finds the file and the position of the value at location, or of the innermost value around
 // it that a file has. A top-level key of an overlay replaces that of earlier files, so the last overlay
 // that has the key wins.
-func placeInData(dir Content, location []string) (file string, line, column int, text string) {
+func PlaceInData(dir Content, location []string) (file string, line, column int, text string) {
 	deepest := -1
 	for _, f := range dataFiles(dir) {
 		shared := min(len(f.folders), len(location))

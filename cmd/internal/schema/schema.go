@@ -80,7 +80,7 @@ func diagnose(dir Content, mistakes []mistake, needed func(section string) bool)
 		if where := strings.Join(m.at, "."); where != "" {
 			d.Message = where + ": " + d.Message
 		}
-		d.File, d.Line, d.Column, d.Text = placeInData(dir, m.at)
+		d.File, d.Line, d.Column, d.Text = PlaceInData(dir, m.at)
 		found = append(found, d)
 	}
 	return found.Sorted()

@@ -1,0 +1,50 @@
+package cli
+
+import (
+	"errors"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"defenseclaw/cmd/internal/lsp"
+
+	"github.com/urfave/cli/v2"
+)
+
+func lspCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "lsp",
+		Usage:     "be a language server for the policy in DIR, or in the folder of the editor, over standard input and output; docs/EDITORS.md says how editors start it",
+		ArgsUsage: "[DIR]",
+		Flags: []cli.Flag{&cli.BoolFlag{
+			Name: "stdio", Usage: "talk over standard input and output; that is what it does, and editors say so", Hidden: true,
+		}},
+		Action:       serveEditor,
+		OnUsageError: usageError,
+	}
+}
+
+func serveEditor(c *cli.Context) error {
+	if c.Args().Len() > 1 {
+		return errors.New("expected at most one directory")
+	}
+	s, err := resolve(c)
+	if err != nil {
+		return err
+	}
+	ctx, stop := signal.NotifyContext(c.Context, syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	named := c.Args().First()
+	return lsp.Serve(ctx, os.Stdin, os.Stdout, lsp.Config{ //nolint:forbidigo // messages of a protocol, not text for a terminal
+		Root: func(folder string) (string, error) {
+			switch {
+			case named != "":
+				return named, nil
+			case folder != "":
+				return folder, nil
+			}
+			return os.Getwd()
+		},
+		Overlays: s.Overlays, Version: version(),
+	})
+}
