@@ -17,7 +17,7 @@ func lspCommand() *cli.Command {
 		Usage:     "be a language server for the policy in DIR, or in the folder of the editor, over standard input and output; docs/EDITORS.md says how editors start it",
 		ArgsUsage: "[DIR]",
 		Flags: []cli.Flag{&cli.BoolFlag{
-			Name: "stdio", Usage: "talk over standard input and output; that is what it does, and editors say so", Hidden: true,
+			Name: "stdio", Usage: "talk over standard input and output; that is what it does, and editors say so",
 		}},
 		Action:       serveEditor,
 		OnUsageError: usageError,
