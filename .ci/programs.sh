@@ -23,4 +23,8 @@ if missing promtool; then # the package would start a service, and only its tool
     install usr/bin/promtool /usr/local/bin/promtool) || echo "programs: no promtool: alerts will not be tried"
   rm -rf "$dir"
 fi
-missing chromium || missing promtool || missing node || missing python3 || missing javac || exit 0
+for program in node:nodejs python3:python3 javac:default-jdk-headless; do # for docs/examples
+  if missing "${program%:*}"; then
+    apt install -y --no-install-recommends "${program#*:}" || echo "programs: no ${program%:*}: an example will not be run"
+  fi
+done
