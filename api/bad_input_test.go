@@ -213,7 +213,7 @@ var clientHeaders = []string{gate.HeaderClient + ": test"}
 var others = map[string][]string{
 	"/health": nil, "/health/ready": nil, "/metrics": nil, "/policy/status": nil, "/console/codes": nil, "/policy/review": nil, "/policy/lists": nil, "/enforce/blocked": nil, "/enforce/allowed": nil, "/policy/reload": nil, "/policy/replay": nil, "/policy/events": nil,
 	"/policy/blame":   {"", "?path=", "?path=none.rego:3", "?path=data%5Bx%5D", "?path=data.", "?path=p.rego:99999999999999999999"},
-	"/policy/history": nil, "/policy/history/{ref}": nil, "/policy/recordings": nil, "/policy/recordings/events": nil,
+	"/policy/history": {"?limit=0", "?limit=1001", "?limit=x", "?limit=", "?before=yesterday", "?before=", "?before=7"}, "/policy/history/{ref}": nil, "/policy/recordings": nil, "/policy/recordings/events": nil,
 	"/policy/recordings/decisions":           {"?limit=0", "?limit=501", "?limit=x", "?before=yesterday", "?before=~x", "?path=%25zz", "?path=a%22b", "?outcome=maybe", "?revision=abc", "?revision=HEAD", "?revision=../x", "?colour=red", "?text=a&text=b", "?text=" + strings.Repeat("a", 5000)},
 	"/policy/recordings/decisions/{id}/test": nil,
 	"/policy/recordings/decisions/{id}":      nil,

@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
 	"time"
 
 	"defenseclaw/api/internal/decision"
@@ -105,12 +108,56 @@ func (s *Server) history(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	page, err := historyPageOf(r.URL.Query())
+	if err != nil {
+		return err
+	}
 	records, err := past.Records()
 	if err != nil {
 		return err
 	}
-	decision.WriteJSON(w, http.StatusOK, HistoryOf(records))
+	decision.WriteJSON(w, http.StatusOK, HistoryOf(page.of(records)))
 	return nil
+}
+
+// historyPage is a part of the history.
+type historyPage struct {
+	limit  int       // 0: all
+	before time.Time // zero: from the newest on
+}
+
+const maxHistoryPage = 1000
+
+// historyPageOf reads ?limit= and ?before=.
+func historyPageOf(query url.Values) (page historyPage, err error) {
+	if query.Has("limit") {
+		text := query.Get("limit")
+		if page.limit, err = strconv.Atoi(text); err != nil || page.limit < 1 || page.limit > maxHistoryPage {
+			return page, decision.BadRequest("limit is %q: expected a number from 1 to %d", text[:min(len(text), 100)], maxHistoryPage)
+		}
+	}
+	if query.Has("before") {
+		text := query.Get("before")
+		if page.before, err = time.Parse(time.RFC3339Nano, text); err != nil {
+			return page, decision.BadRequest("before is %q: expected a time such as 2026-01-02T03:04:05Z", text[:min(len(text), 100)])
+		}
+	}
+	return page, nil
+}
+
+// of are the records of the page, of all, the newest first.
+func (p historyPage) of(all []history.Record) []history.Record {
+	if !p.before.IsZero() {
+		first := slices.IndexFunc(all, func(r history.Record) bool { return r.ServedFrom.Before(p.before) })
+		if first < 0 {
+			return nil
+		}
+		all = all[first:]
+	}
+	if p.limit > 0 && len(all) > p.limit {
+		all = all[:p.limit]
+	}
+	return all
 }
 
 // historyEntry is GET /policy/history/{ref}: one of them, by its number or the beginning of its revision.

@@ -54,6 +54,7 @@ var goodRequests = []question{
 	{"GET", "/policy/files/p.rego", "", nil},
 	{"POST", "/policy/replay", "", []string{clientHeader}},
 	{"GET", "/policy/history", "", nil},
+	{"GET", "/policy/history?limit=1&before=2126-01-02T03:04:05Z", "", nil},
 	{"GET", "/policy/blame?path=data.p.x", "", nil},
 	{"GET", "/policy/history/1", "", nil},
 	{"GET", "/policy/try?q=x", "", nil},
@@ -262,6 +263,7 @@ func answersToBadRequests(t *testing.T, o *openAPI) {
 	o.ask(s, question{"GET", "/policy/blame?path=p/none", "", nil}, http.StatusNotFound)
 	o.ask(s, question{"GET", "/policy/blame?path=p.rego:0", "", nil}, http.StatusBadRequest)
 	o.ask(s, question{"GET", "/policy/activity?step=7", "", nil}, http.StatusBadRequest, true)
+	o.ask(s, question{"GET", "/policy/history?limit=0", "", nil}, http.StatusBadRequest, true)
 	o.ask(s, question{"GET", "/policy/history/9", "", nil}, http.StatusNotFound)
 	o.ask(s, question{"GET", "/policy/history/" + alike, "", nil}, http.StatusConflict)
 	o.ask(s, question{"POST", "/policy/lists/grey", listed, []string{clientHeader}}, http.StatusBadRequest, true)

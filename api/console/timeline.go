@@ -88,8 +88,12 @@ func (c *Console) timeline(v *visit) error {
 
 // served are the attempts of the history before a moment; zero: now. There may be none, where nothing is kept.
 func (v *visit) served(before time.Time) ([]attempt, error) {
+	query := url.Values{"limit": {strconv.Itoa(timelineSize + 1)}} // one more tells whether there is a next page
+	if !before.IsZero() {
+		query.Set("before", before.UTC().Format(time.RFC3339Nano))
+	}
 	var entries []api.HistoryEntry
-	err := v.get("/policy/history", nil, &entries)
+	err := v.get("/policy/history", query, &entries)
 	if answer := (&answerError{}); errors.As(err, &answer) && answer.Status == http.StatusServiceUnavailable {
 		return nil, nil
 	}
@@ -99,9 +103,6 @@ func (v *visit) served(before time.Time) ([]attempt, error) {
 	var all []attempt
 	for i := range entries {
 		e := &entries[i]
-		if !before.IsZero() && !e.ServedFrom.Before(before) {
-			continue
-		}
 		a := attempt{
 			At: e.ServedFrom, Outcome: "applied", Level: well, By: e.Actor, Trigger: e.Trigger, Changed: e.Changed, More: e.ChangedMore,
 			Revision: e.Revision, Entry: e, Until: e.ServedUntil,
@@ -109,9 +110,7 @@ func (v *visit) served(before time.Time) ([]attempt, error) {
 		if e.Control != nil {
 			a.Outcome, a.By, a.Why = e.Control.Order, cmp.Or(e.Control.Actor, e.Actor), e.Control.Reason
 		}
-		if all = append(all, a); len(all) > timelineSize {
-			break
-		}
+		all = append(all, a)
 	}
 	return all, nil
 }
