@@ -72,7 +72,7 @@ func try(c *cli.Context) error {
 // tryPast evaluates a policy of the history, which is read in the data directory whether or not the sidecar runs.
 func tryPast(c *cli.Context, path engine.Path, input json.RawMessage) (explain.Answer, error) {
 	if c.IsSet("rego-dir") || c.Bool("embedded") || c.NArg() > 1 {
-		return explain.Answer{}, errors.New("--at cannot be combined with DIR, --rego-dir or --embedded: the history is that of --policy-dir")
+		return explain.Answer{}, errors.New("--at cannot be combined with --rego-dir, DIR or --embedded: the history is that of --policy-dir")
 	}
 	store, err := localPast(c)
 	if err != nil {
