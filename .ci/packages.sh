@@ -25,15 +25,13 @@ if [ -z "$VERSION" ]; then
 fi
 export SOURCE_DATE_EPOCH VERSION
 
-# The units are those of docs/systemd, but for paths, a user with a name, and the type, which Debian 12's systemd 252 knows no other of:
-# there, SIGHUP has config.yaml read, and policy reload waits for the end of the reload and says what came of it.
+# The units are those of docs/systemd, but for paths and a user with a name.
 service=$files/unit/defenseclaw-gateway.service
-sed -e '1,2d' -e '/^# Before systemd 253/,/^# ExecReload=/d' \
+sed -e '1,2d' -e 's|^ExecReload=/usr/local/bin/|ExecReload=/usr/bin/|' \
 	-e 's|^Documentation=.*|Documentation=man:defenseclaw-gateway(8) file:///usr/share/doc/defenseclaw/OPERATIONS.md|' \
-	-e 's|^Type=notify-reload$|Type=notify|' \
-	-e 's|^ExecStart=.*|ExecStart=/usr/bin/defenseclaw-gateway serve --data-dir /var/lib/defenseclaw\nExecReload=/bin/kill -HUP $MAINPID\nExecReload=/usr/bin/defenseclaw-gateway policy reload --data-dir /var/lib/defenseclaw|' \
+	-e 's|^ExecStart=.*|ExecStart=/usr/bin/defenseclaw-gateway serve --data-dir /var/lib/defenseclaw|' \
 	-e 's|^DynamicUser=yes$|User=defenseclaw\nGroup=defenseclaw\nRemoveIPC=yes|' docs/systemd/defenseclaw-gateway.service >"$service"
-for line in '[Unit]' Type=notify User=defenseclaw NoNewPrivileges=yes 'ExecStart=/usr/bin/defenseclaw-gateway serve --data-dir /var/lib/defenseclaw'; do
+for line in '[Unit]' Type=notify 'ExecReload=/usr/bin/defenseclaw-gateway policy reload --data-dir /var/lib/defenseclaw' User=defenseclaw NoNewPrivileges=yes 'ExecStart=/usr/bin/defenseclaw-gateway serve --data-dir /var/lib/defenseclaw'; do
 	grep -qxF "$line" "$service" || { echo "packages.sh: the service has no line $line: docs/systemd changed" >&2; exit 1; }
 done
 sed 1d docs/systemd/defenseclaw-gateway.socket >"$files/unit/defenseclaw-gateway.socket"

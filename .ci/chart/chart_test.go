@@ -4,6 +4,7 @@ package chart_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
@@ -70,12 +71,30 @@ func sidecarOf(t *testing.T, r rendered) core.Container {
 	return all[i]
 }
 
+// checkExecProbes: the commands ask the data directory that the sidecar has.
+func checkExecProbes(t *testing.T, c core.Container) {
+	t.Helper()
+	for _, p := range []*core.Probe{c.StartupProbe, c.LivenessProbe, c.ReadinessProbe} {
+		if p.Exec == nil || p.HTTPGet != nil {
+			t.Fatalf("%+v", p)
+		}
+		live := slices.Contains(p.Exec.Command, "--live")
+		if !slices.Contains(p.Exec.Command, "healthcheck") || live == (p == c.ReadinessProbe) || !slices.Contains(c.Args, p.Exec.Command[2]) || p.TimeoutSeconds < 5 {
+			t.Errorf("%+v asks %q; the sidecar has %q", p, p.Exec.Command, c.Args)
+		}
+	}
+}
+
 func TestPartsAgree(t *testing.T) {
 	eachValues(t, func(t *testing.T, r rendered, values chartutil.Values) {
 		c, pod := sidecarOf(t, r), r.deployments[0].Spec.Template
 		port := c.Ports[0].ContainerPort
-		if want := "--api-port=" + c.LivenessProbe.HTTPGet.Port.String(); !slices.Contains(c.Args, want) || c.LivenessProbe.HTTPGet.Port.IntVal != port {
+		if want := fmt.Sprintf("--api-port=%d", port); !slices.Contains(c.Args, want) {
 			t.Errorf("the port is %d, and the flags %v", port, c.Args)
+		}
+		if values["probes"] == "exec" {
+			checkExecProbes(t, c)
+			return
 		}
 		scheme := core.URISchemeHTTP
 		if text(t, values, "tls.secret") != "" {

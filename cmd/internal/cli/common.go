@@ -118,13 +118,6 @@ func client(c *cli.Context) (*api.Client, error) {
 	return &api.Client{Addr: at.Addr, TLS: at.TLS, Token: token, Socket: at.Socket, TokenIsOptional: !explicit, AnyListener: s.AnyListener}, nil
 }
 
-func noArguments(c *cli.Context) error {
-	if c.Args().Present() {
-		return fmt.Errorf("unexpected argument %q; see %s --help", c.Args().First(), c.App.Name)
-	}
-	return nil
-}
-
 // generation loads the policy that dirFlags and the argument DIR choose. It prints the problems of one that cannot be loaded.
 func generation(c *cli.Context) (*engine.Generation, error) {
 	return generationOf(c, c.Args().Slice()...)
@@ -158,16 +151,6 @@ type shownError struct {
 func (e *shownError) Error() string { return e.text }
 
 func (e *shownError) Unwrap() error { return e.refused }
-
-// needsCommand is the action of commands that only have subcommands.
-func needsCommand(c *cli.Context) error {
-	if c.Args().Present() {
-		return fmt.Errorf("%[1]s has no command %[2]q; see %[1]s --help", c.Command.Name, c.Args().First())
-	}
-	return cli.ShowSubcommandHelp(c)
-}
-
-func usageError(_ *cli.Context, err error, _ bool) error { return err }
 
 // received converts diagnostics from an answer of the sidecar.
 func received(ds []api.Diagnostic) diagnostic.List {

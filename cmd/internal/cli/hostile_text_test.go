@@ -88,6 +88,8 @@ func runsOf(good, bad, input string) map[string][][]string {
 		"serve":                    {{"--policy-dir", bad, "--data-dir", hostile, "--api-port", hostile}},
 		"status":                   {{}, {"--json"}},
 		"version":                  {{}, {"--json"}, {hostile}},
+		"healthcheck":              {{"--data-dir", hostile}, {"--api-port", hostile}, {hostile}},
+		"help":                     {{}, {hostile}},
 		"config check":             {{"--policy-dir", bad, "--data-dir", hostile}, {"--watch-mode", hostile}, {"--json", "--policy-dir", hostile}},
 		"config show":              {{"--policy-dir", bad, "--data-dir", hostile}, {"--json", "--agent-id", hostile}, {"--given", "--agent-id", hostile}},
 		"console":                  {{"--print"}, {hostile}},

@@ -50,7 +50,7 @@ func reloadCommand() *cli.Command {
 				AcceptRemovals: c.Bool("accept-removals"), Confirm: c.Duration("confirm"), DryRun: c.Bool("dry-run"), Override: c.String("override"),
 			})
 			if err := printReload(c, sidecar, answer, err); err != nil {
-				return err
+				return asFailure(err)
 			}
 			if c.Duration("confirm") > 0 {
 				sayWhetherItWaits(c, answer)

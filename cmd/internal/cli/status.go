@@ -36,7 +36,7 @@ func showStatus(c *cli.Context, print func(w io.Writer, addr string, s api.Statu
 	sidecar.Timeout = 10 * time.Second
 	status, err := sidecar.Status(c.Context)
 	if err != nil {
-		return err
+		return asFailure(err)
 	}
 	if c.Bool("json") {
 		if err := report.JSON(c.App.Writer, status); err != nil {

@@ -64,6 +64,10 @@ func TestTheUnitFitsTheProgram(t *testing.T) {
 			t.Errorf("there is no flag --%s", name)
 		}
 	}
+	is("Type", "notify") // Debian 12 has systemd 252, which ignores notify-reload
+	if reload := options["ExecReload"]; len(reload) != 2 || !strings.HasSuffix(reload[1], " policy reload --data-dir "+flags["data-dir"]) {
+		t.Errorf("a reload is %q", reload)
+	}
 	is("StateDirectory", strings.TrimPrefix(flags["data-dir"], "/var/lib/"))
 	is("StateDirectoryMode", "0700")
 	is("ProtectSystem", "strict")

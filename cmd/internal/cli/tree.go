@@ -29,7 +29,8 @@ func Main(args []string, broker ...Broker) int {
 	}
 	app := newApp(broker...)
 	app.Writer, app.ErrWriter = stdout, stderr
-	return exitCode(app.Run(flagsFirst(app, args)), stderr)
+	app.Name = programName(args[0])
+	return exitCode(app.Run(flagsFirst(app, withHelp(args, app.Commands))), stderr)
 }
 
 // exitCode returns the exit code of an error, and prints the error.
@@ -37,15 +38,10 @@ func exitCode(err error, stderr io.Writer) int {
 	if err == nil {
 		return 0
 	}
-	code := exitFailure
-	var own *exitError
-	if errors.As(err, &own) {
-		code = own.code
-	}
 	if err.Error() != "" {
 		printError(stderr, err)
 	}
-	return code
+	return codeOf(err)
 }
 
 // newTerminal returns the only way by which a command writes to out: see package terminal.
@@ -64,17 +60,17 @@ func printError(w io.Writer, err error) {
 }
 
 func newApp(broker ...Broker) *cli.App {
-	return &cli.App{
+	app := &cli.App{
 		Name:    "defenseclaw-gateway",
 		Usage:   "the policy sidecar: serves decisions, and reloads policy while it serves",
 		Version: thisBuild().String(),
-		Flags:   settingFlags(),
-		Action:  serve,
+		Flags:   append(settingFlags(), cli.HelpFlag), // which urfave/cli leaves out where there is a command help
+		Action:  serveByDefault,
 		Commands: []*cli.Command{
 			serveCommand(), overviewCommand(), policyCommand(), consoleCommand(), listCommand(), auditCommand(), tokenCommand(),
-			migrateCommand(), fleetCommand(broker...), configCommand(),
+			migrateCommand(), fleetCommand(broker...), configCommand(), healthcheckCommand(),
 			lspCommand(),
-			completionCommand(), versionCommand(),
+			completionCommand(), helpCommand(), versionCommand(),
 		},
 		HideHelpCommand:        true,
 		EnableBashCompletion:   true,
@@ -82,6 +78,9 @@ func newApp(broker ...Broker) *cli.App {
 		ExitErrHandler:         func(*cli.Context, error) {}, // Main prints and decides
 		OnUsageError:           usageError,
 	}
+	showDefaultsOnce(app.Flags)
+	tidy(app.Commands)
+	return app
 }
 
 func policyCommand() *cli.Command {

@@ -8,6 +8,12 @@ import (
 	"github.com/agnivade/levenshtein"
 )
 
+// Nearest is the one of the names that was probably meant; empty if none is near.
+func Nearest(name string, names []string) string {
+	near, _ := nearest(name, names)
+	return near
+}
+
 // nearest is the one of the names that was probably meant; empty if none is near. Names have parts with dots between them.
 func nearest(name string, names []string) (_ string, distance int) {
 	name = strings.ReplaceAll(strings.ToLower(name), "-", "_")

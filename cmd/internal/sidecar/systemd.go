@@ -12,7 +12,7 @@ import (
 	"go.uber.org/zap"
 )
 
-// The states sent to systemd for Type=notify-reload. Without NOTIFY_SOCKET nothing is sent.
+// The states sent to systemd for Type=notify, and for notify-reload. Without NOTIFY_SOCKET nothing is sent.
 const (
 	notifyReady     = daemon.SdNotifyReady
 	notifyReloading = daemon.SdNotifyReloading

@@ -22,6 +22,15 @@ capabilities: {drop: [ALL]}
 seccompProfile: {type: RuntimeDefault}
 {{- end -}}
 
+{{/* How the kubelet asks: from the node over HTTP, or by a command in the container, which asks over the socket in the data directory. */}}
+{{- define "defenseclaw.probe" -}}
+{{- if eq .values.Values.probes "exec" -}}
+exec: {command: [/defenseclaw-gateway, healthcheck, --data-dir=/var/lib/defenseclaw/home, --timeout=4s{{ with .flag }}, {{ . }}{{ end }}]}
+{{- else -}}
+httpGet: {path: {{ .path }}, port: {{ .values.Values.port }}, scheme: {{ include "defenseclaw.scheme" .values }}}
+{{- end -}}
+{{- end }}
+
 {{- define "defenseclaw.image" -}}
 {{- $repository := required "image.repository is required: where the image of `make image` was pushed to" .Values.image.repository -}}
 {{- if .Values.image.digest -}}
@@ -93,17 +102,23 @@ seccompProfile: {type: RuntimeDefault}
     - {name: policy, containerPort: {{ .Values.port }}, protocol: TCP}
   # The start may load a large policy. Readiness tells callers; a process that lives is not ended for a policy that does not.
   startupProbe:
-    httpGet: {path: /health, port: {{ .Values.port }}, scheme: {{ include "defenseclaw.scheme" . }}}
+    {{- include "defenseclaw.probe" (dict "values" . "path" "/health" "flag" "--live") | nindent 4 }}
     periodSeconds: 1
+    {{- if eq .Values.probes "exec" }}
+    timeoutSeconds: 5
+    {{- end }}
     failureThreshold: 180
   livenessProbe:
-    httpGet: {path: /health, port: {{ .Values.port }}, scheme: {{ include "defenseclaw.scheme" . }}}
+    {{- include "defenseclaw.probe" (dict "values" . "path" "/health" "flag" "--live") | nindent 4 }}
     periodSeconds: 10
     timeoutSeconds: 5
     failureThreshold: 6
   readinessProbe:
-    httpGet: {path: /health/ready, port: {{ .Values.port }}, scheme: {{ include "defenseclaw.scheme" . }}}
+    {{- include "defenseclaw.probe" (dict "values" . "path" "/health/ready" "flag" "") | nindent 4 }}
     periodSeconds: 2
+    {{- if eq .Values.probes "exec" }}
+    timeoutSeconds: 5
+    {{- end }}
   securityContext:
     {{- include "defenseclaw.securityContext" . | nindent 4 }}
   resources:
