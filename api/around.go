@@ -19,8 +19,14 @@ type countingWriter struct {
 // WriteHeader passes the status on.
 func (w *countingWriter) WriteHeader(status int) {
 	w.status = status
+	if status == http.StatusUnauthorized {
+		Challenge(w.Header())
+	}
 	w.ResponseWriter.WriteHeader(status)
 }
+
+// Challenge names in the header of an answer 401 how a caller can say who it is, as HTTP asks for.
+func Challenge(h http.Header) { h.Set("WWW-Authenticate", `Bearer realm="defenseclaw"`) }
 
 // Write passes an answer on. A large one goes in parts, each of which the reader must take within
 // [stallTimeout]: the whole answer is in memory until it has been taken. It bounds HTTP/2 too, where a reader

@@ -22,7 +22,11 @@ func (s *Server) begin(
 	ctx, measured := s.cfg.Metrics.StartDecision(ctx, label, g.Number(), q.Started)
 	d := started{measured: measured}
 	if s.cfg.Decisions != nil {
-		d.logged = s.cfg.Decisions.Begin(ctx, g, identified(ctx, g, q))
+		q = identified(ctx, g, q)
+		s.noteDecision(ctx, cmp.Or(q.BatchID, q.ID))
+		d.logged = s.cfg.Decisions.Begin(ctx, g, q)
+	} else if q.ID != "" {
+		s.noteDecision(ctx, q.ID)
 	}
 	return ctx, d
 }

@@ -200,14 +200,14 @@ func (s *Server) routes() http.Handler {
 		}
 	}
 	mux.Handle("/", s.guard(z, route{access: gate.Read, handle: noRoute}))
-	return withRequestID(s.withRecovery(s.withConsole(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return s.withAccessLog(withRequestID(s.withRecovery(s.withConsole(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		r = s.separated(r)
 		if isDataDecision(r) {
 			data.ServeHTTP(w, r)
 			return
 		}
 		mux.ServeHTTP(w, r)
-	}))))
+	})))))
 }
 
 // dataPattern is the route of nearly all requests.
@@ -230,6 +230,7 @@ func (s *Server) guard(z *authz, rt route) http.Handler {
 			r = r.WithContext(ctx)
 		}
 		defer func() { s.cfg.Metrics.Request(rt.pattern, w.status) }()
+		s.noteRoute(r.Context(), rt.pattern)
 		if s.leaving.Load() && rt.pattern != proofPattern { // after the proof, the request comes on the same connection
 			w.Header().Set("Connection", "close") // the caller's next connection can go elsewhere
 		}
@@ -260,6 +261,7 @@ func (s *Server) admit(z *authz, w http.ResponseWriter, r *http.Request, rt rout
 		return nil
 	}
 	gate.Trust(r.Context())
+	s.noteCaller(r.Context(), caller)
 	if !caller.Scopes.Has(rt.needs(r.Method)) {
 		s.denyScope(w, r, rt, caller)
 		return nil

@@ -42,6 +42,9 @@ type signInPage struct {
 }
 
 func (c *Console) showSignIn(w http.ResponseWriter, r *http.Request, status int, problem string) {
+	if status == http.StatusUnauthorized {
+		api.Challenge(w.Header())
+	}
 	next := r.FormValue("next")
 	if r.Method == http.MethodGet && !strings.HasPrefix(r.URL.Path, api.ConsolePrefix+"enter") {
 		next = r.URL.RequestURI()
@@ -174,6 +177,7 @@ func (c *Console) turnAway(w http.ResponseWriter, r *http.Request) {
 		c.render(w, http.StatusOK, "again", c.frame(r, "One moment", nil))
 	case r.Header.Get("Hx-Request") != "":
 		w.Header().Set("Hx-Redirect", enterThen(r.Header.Get("Hx-Current-Url")))
+		api.Challenge(w.Header())
 		w.WriteHeader(http.StatusUnauthorized)
 	default:
 		c.showSignIn(w, r, http.StatusUnauthorized, "")

@@ -71,6 +71,7 @@ type Settings struct {
 	AuthZENPolicy string // path of the document that decides AuthZEN's evaluations
 	ExtAuthz      ExtAuthz
 	Decisions     DecisionLog
+	Access        AccessLog
 	Record        Record
 	Judge         Judge
 	HILT          HILT

@@ -38,7 +38,7 @@ func Table() []Setting { return table(new(Settings)) }
 func table(s *Settings) []Setting {
 	return slices.Concat(
 		places(s), sourcing(s), following(s), observing(s), staling(s), listening(s), bounding(s), reconfiguring(s), admitting(s), watching(s), loading(s), evaluating(s), deciding(s), guarding(s),
-		decisionLog(&s.Decisions), decisionLogSecrets(&s.Decisions), recording(&s.Record), keeping(s), approving(s), signing(&s.Signature), judging(&s.Judge), originalJudging(&s.originalJudge), logging(s),
+		accessLog(&s.Access), decisionLog(&s.Decisions), decisionLogSecrets(&s.Decisions), recording(&s.Record), keeping(s), approving(s), signing(&s.Signature), judging(&s.Judge), originalJudging(&s.originalJudge), logging(s),
 	)
 }
 

@@ -253,7 +253,7 @@ func (s *Sidecar) logReport(_ context.Context, r engine.Report) error {
 	e := s.lifecycle(r)
 	fields := []zap.Field{
 		zap.String("subsystem", e.Subsystem), zap.String("transition", e.Transition),
-		zap.String("trigger", string(r.Trigger.Kind)), zap.Duration("duration", r.Duration),
+		zap.String("trigger", string(r.Trigger.Kind)), zap.Float64("duration_ms", float64(r.Duration.Microseconds())/1000),
 	}
 	if r.Generation != nil {
 		fields = append(fields, zap.Uint64("generation", r.Generation.Number()), zap.String("revision", r.Generation.Revision()))

@@ -64,6 +64,7 @@ func (s *Sidecar) parts(ready func()) []part {
 		{keeping, "metrics", true, s.metrics.Run},
 		{keeping, "audit", true, s.runAudit},
 		{keeping, "decision log", s.decisions != nil, s.decisions.Run},
+		{keeping, "access log", s.access != nil, s.access.Run},
 		{keeping, "recorder", s.recorder != nil, s.recorder.Run},
 		{keeping, "review", s.engine != nil && s.reviewer != nil, s.reviewer.run},
 		{keeping, "history", s.keeper != nil, s.keeper.Run},
@@ -126,7 +127,7 @@ func (s *Sidecar) leave(ctx context.Context) error {
 		s.envoy.Leave()
 	}
 	delay := s.cfg.Settings.ShutdownDelay
-	s.cfg.Logger.Info("shutting down: not ready, and still serving until the delay is over", zap.Duration("delay", delay))
+	s.cfg.Logger.Info("shutting down: not ready, and still serving until the delay is over", zap.Float64("delay_seconds", delay.Seconds()))
 	s.notify(notifyStopping, "still serving for "+delay.String())
 	return nil
 }

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"defenseclaw/api"
+	"defenseclaw/api/accesslog"
 	"defenseclaw/api/audit"
 	"defenseclaw/api/bundlestatus"
 	"defenseclaw/api/decisionlog"
@@ -86,6 +87,7 @@ type Sidecar struct {
 	events    *events.Hub
 	judge     atomic.Pointer[judge.Judge] // nil when it is off
 	decisions *decisionlog.Log            // nil when it is off
+	access    *accesslog.Log              // the same
 	recorder  *recorder.Recorder          // the same
 	tokens    *tokens.Follower
 	unlimited bool // no rate limit unless the settings give one; see rateLimit

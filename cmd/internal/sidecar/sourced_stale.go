@@ -191,7 +191,7 @@ func (s *Sidecar) tellStale(stale, first bool, age time.Duration) {
 	s.events.Publish(events.Event{Subsystem: "source", Transition: transition, Details: details})
 	_, _ = daemon.SdNotify(false, "STATUS="+s.doing()) // systemd may be away
 	s.cfg.Logger.Log(level, message, zap.String("subsystem", "source"), zap.String("transition", transition),
-		zap.String("url", set.URL), zap.String("action", set.Stale.Action), zap.Duration("after", set.Stale.After))
+		zap.String("url", set.URL), zap.String("action", set.Stale.Action), zap.Float64("after_seconds", set.Stale.After.Seconds()))
 	s.record(context.Background(), audit.Record{
 		Action: transition, Actor: s.sourceActor(), Target: set.URL, Severity: severity, Message: message, Details: audit.JSON(details),
 	})

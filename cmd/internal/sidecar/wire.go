@@ -5,8 +5,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 
 	"defenseclaw/api"
+	"defenseclaw/api/accesslog"
 	"defenseclaw/api/decisionlog"
 	"defenseclaw/api/domains"
 	"defenseclaw/api/events"
@@ -36,7 +38,7 @@ func (s *Sidecar) wire(token string, byHand bool) (err error) {
 		return err
 	}
 	j, err := s.makeJudge(set.Judge)
-	if err := errors.Join(err, s.makeDecisionLog(), s.makeRecorder(), s.makeStatusSender()); err != nil {
+	if err := errors.Join(err, s.makeDecisionLog(), s.makeAccessLog(), s.makeRecorder(), s.makeStatusSender()); err != nil {
 		return err
 	}
 	s.judge.Store(j)
@@ -83,7 +85,7 @@ func (s *Sidecar) apiConfig(token string) api.Config {
 		Parts:    s.partStates,
 		HILT:     s.hilt, Guardrail: s.guardrail, ChangeGuardrail: s.changeGuardrail,
 		Events:    s.events,
-		Decisions: s.decisions,
+		Decisions: s.decisions, Access: s.access,
 		Recorder:  s.recorder,
 		Elsewhere: s.elsewhere(), DecisionsElsewhere: s.isolation() == isolateAll, Unready: s.unready, StaleSource: &s.staleSource,
 		Validated: s.announceValidated,
@@ -196,6 +198,22 @@ func (s *Sidecar) makeJudge(set settings.Judge) (*judge.Judge, error) {
 		return nil, fmt.Errorf("judge: %w", err)
 	}
 	return j, nil
+}
+
+// makeAccessLog makes the access log if the settings name a place for it.
+func (s *Sidecar) makeAccessLog() (err error) {
+	set := s.cfg.Settings.Access
+	if set.File == "" || set.Sample == 0 {
+		return nil
+	}
+	cfg := accesslog.Config{File: set.File, Megabytes: set.Megabytes, Backups: set.Backups, Sample: set.Sample, Lost: func(err error) {
+		s.cfg.Logger.Error("lines of the access log are lost", zap.Error(err))
+	}}
+	if set.File == settings.AccessToStdout {
+		cfg.File, cfg.Writer = "", cmp.Or[io.Writer](s.cfg.Stdout, io.Discard)
+	}
+	s.access, err = accesslog.New(cfg)
+	return err
 }
 
 // makeDecisionLog makes the decision log if the settings name a place for it.
