@@ -2,6 +2,8 @@ package gcpacer
 
 import (
 	"cmp"
+	"math"
+	"runtime/debug"
 
 	"github.com/KimMachineGun/automemlimit/memlimit"
 )
@@ -24,4 +26,17 @@ func limit() uint64 {
 		return own
 	}
 	return container
+}
+
+// ForPolicy returns how much memory a policy may take once it is loaded: half of [Memory], or of GOMEMLIMIT where that is less.
+// 0 means unknown.
+func ForPolicy(getenv func(string) string) int64 {
+	memory := Memory()
+	if getenv("GOMEMLIMIT") != "" {
+		const ask = -1
+		if limit := debug.SetMemoryLimit(ask); limit > 0 && limit < math.MaxInt64 && (memory == 0 || uint64(limit) < memory) {
+			memory = uint64(limit)
+		}
+	}
+	return int64(min(memory/2, math.MaxInt64)) //nolint:gosec // it is bounded
 }

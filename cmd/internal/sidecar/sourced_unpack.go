@@ -13,6 +13,7 @@ import (
 	"defenseclaw/engine"
 	opabundle "defenseclaw/engine/bundle"
 	"defenseclaw/engine/memfs"
+	"defenseclaw/engine/source"
 	"defenseclaw/watcher/bundle"
 
 	"go.uber.org/zap"
@@ -31,9 +32,20 @@ type unpacker struct {
 // newUnpacker reads the bundles that are at a URL.
 func (s *Sidecar) newUnpacker(url string) *unpacker {
 	return &unpacker{
-		url: url, store: keptBundles{dir: s.cfg.Settings.SourceDir(url)}, limits: opabundle.Limits{Files: s.limits().Files},
+		url: url, store: keptBundles{dir: s.cfg.Settings.SourceDir(url)}, limits: unpackLimits(s.limits()),
 		signed: s.signed, logger: s.cfg.Logger,
 	}
+}
+
+// unpackLimits are those of a bundle. It is read into memory whole, so one with a file that no policy here may have is refused by the
+// size that the bundle says of the file, before that is read.
+func unpackLimits(l source.Limits) opabundle.Limits {
+	limits := opabundle.Limits{Files: l.Files}
+	const most = 1 << 30
+	if l.Memory > 0 && l.Memory < most {
+		limits.Bytes = l.Memory
+	}
+	return limits
 }
 
 // unpack is for [bundle.Config].

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 
 	"defenseclaw/api"
 	"defenseclaw/api/accesslog"
@@ -130,7 +131,7 @@ func (s *Sidecar) limits() source.Limits {
 	set := s.cfg.Settings
 	return source.Limits{
 		FileBytes: set.MaxFileBytes, Files: set.MaxFiles, Depth: set.MaxDepth,
-		Memory: cmp.Or(set.MaxPolicyMemory, int64(gcpacer.Memory()/2)),
+		Memory: cmp.Or(set.MaxPolicyMemory, gcpacer.ForPolicy(os.Getenv)),
 	}
 }
 
