@@ -25,6 +25,7 @@ func printOverview(w io.Writer, addr string, s api.StatusAnswer) {
 	line := func(name, format string, args ...any) {
 		terminal.Fprintf(w, "%-8s %s\n", name, terminal.Sprintf(format, args...))
 	}
+	line("now", "%s", verdict(s, time.Now()))
 	line("sidecar", "%s, pid %d, version %s, up %s", addr, s.Process.PID, s.Process.Version, time.Since(s.Process.StartedAt).Round(time.Second))
 	line("policy", "%s: %s", s.State, meaningOf(s))
 	if s.LastReload.Error != "" {

@@ -13,7 +13,7 @@ import (
 func statusCommand() *cli.Command {
 	return &cli.Command{
 		Name:         "status",
-		Usage:        "show what the running sidecar serves; exits with 0 if it is current, 3 if the last good policy or one that an order keeps serves, 1 otherwise",
+		Usage:        "show what the running sidecar serves; exits by the worst part: 0 if all is well, 4 if a part such as the audit log does not work, 3 if the last good policy or one that an order keeps serves, 1 if nothing serves or nothing answers",
 		Flags:        statusFlags(),
 		OnUsageError: usageError,
 		Action:       func(c *cli.Context) error { return showStatus(c, printStatus) },
@@ -45,17 +45,8 @@ func showStatus(c *cli.Context, print func(w io.Writer, addr string, s api.Statu
 	} else {
 		print(c.App.Writer, sidecar.Addr, status)
 	}
-	switch status.State {
-	case "stale", "restored":
-		return &exitError{code: exitStale}
-	case "empty":
-		return &exitError{code: exitFailure}
-	}
-	if from := status.Source; from != nil && from.Stale != nil && from.Stale.Now {
-		return &exitError{code: exitStale}
-	}
-	if c := status.Control; c != nil && (c.Revision != "" || c.Digest != "") {
-		return &exitError{code: exitStale}
+	if code := statusCode(status); code != 0 {
+		return &exitError{code: code}
 	}
 	return nil
 }

@@ -50,6 +50,7 @@ func printStatus(w io.Writer, _ string, s api.StatusAnswer) {
 	line := func(name, format string, args ...any) {
 		terminal.Fprintf(w, "%-12s %s\n", name, terminal.Sprintf(format, args...))
 	}
+	line("now", "%s", verdict(s, time.Now()))
 	if text := controlLine(s); text != "" {
 		line("control", "%s", text)
 	}

@@ -1,0 +1,109 @@
+package cli
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"defenseclaw/api"
+	"defenseclaw/cmd/internal/report"
+)
+
+// exitPart is the exit code of policy status where the policy serves as it should, and another part of the sidecar does not work.
+const exitPart = 4
+
+// statusCode is the exit code of a status: that of the worst part.
+func statusCode(s api.StatusAnswer) int {
+	from, c := s.Source, s.Control
+	switch {
+	case s.State == "empty":
+		return exitFailure
+	case s.State == "stale", s.State == "restored", from != nil && from.Stale != nil && from.Stale.Now, c != nil && (c.Revision != "" || c.Digest != ""):
+		return exitStale
+	case len(ailing(s)) > 0:
+		return exitPart
+	default:
+		return 0
+	}
+}
+
+// ailing says in a few words each which parts do not work while the policy serves.
+func ailing(s api.StatusAnswer) (all []string) {
+	switch a := s.Audit; {
+	case a == nil:
+	case !a.OK:
+		all = append(all, "the audit log is not written")
+	case a.Alarm != "":
+		all = append(all, "the audit log has an alarm")
+	}
+	if s.Settings != nil && s.Settings.State == api.SettingsRefused {
+		all = append(all, "config.yaml is refused since "+at(s.Settings.Since))
+	}
+	if s.LastGood != nil && s.LastGood.Error != "" {
+		all = append(all, "the last good policy is not kept for the next start")
+	}
+	return all
+}
+
+// verdict is the first line of a status: what decides, since when, and what is wrong.
+func verdict(s api.StatusAnswer, now time.Time) string {
+	since := ""
+	if !s.StateSince.IsZero() {
+		since = fmt.Sprintf(", since %s (%s)", at(s.StateSince), roughly(now.Sub(s.StateSince)))
+	}
+	var text string
+	switch code := statusCode(s); {
+	case code == exitFailure:
+		return "WRONG: nothing decides" + since + because(s)
+	case s.State == "stale", s.State == "restored":
+		text = "LOOK: the last good policy decides, not what is on disk" + since + because(s)
+	case code == exitStale:
+		text = "LOOK: a policy decides that is not the newest one" + since
+	case code == exitPart:
+		return "WRONG: decisions are made, but " + strings.Join(ailing(s), "; ")
+	default:
+		return "WELL: decisions are made by " + whatDecides(s) + since
+	}
+	return strings.Join(slices.Concat([]string{text}, ailing(s)), "; ")
+}
+
+func whatDecides(s api.StatusAnswer) string {
+	switch {
+	case s.State == "embedded":
+		return "the default pack"
+	case s.Source != nil:
+		return "the policy of its source"
+	default:
+		return "the policy on disk"
+	}
+}
+
+func because(s api.StatusAnswer) string {
+	switch first := report.FirstLine(s.LastReload.Error); {
+	case first == "":
+		return ""
+	case len(s.LastReload.Diagnostics) > 0:
+		d := s.LastReload.Diagnostics[0]
+		return fmt.Sprintf(": %s:%d: %s", d.File, d.Line, report.FirstLine(d.Message))
+	default:
+		return ": " + first
+	}
+}
+
+func at(t time.Time) string { return t.Local().Format(time.DateTime) }
+
+// roughly is a duration with the two units that matter.
+func roughly(d time.Duration) string {
+	const day = 24 * time.Hour
+	switch {
+	case d < time.Minute:
+		return fmt.Sprintf("%d s", int(d.Seconds()))
+	case d < time.Hour:
+		return fmt.Sprintf("%d min", int(d.Minutes()))
+	case d < day:
+		return fmt.Sprintf("%d h %d min", int(d.Hours()), int(d.Minutes())%60)
+	default:
+		return fmt.Sprintf("%d d %d h", int(d/day), int(d.Hours())%24)
+	}
+}
