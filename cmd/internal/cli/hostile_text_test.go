@@ -129,6 +129,7 @@ func runsOf(good, bad, input string) map[string][][]string {
 		"policy why":               {{hostile}, {"--policy-dir", good, "--decision-log-file", input, hostile}},
 		"policy fmt":               {{good}, {"--diff", good}, {"--check", bad}, {hostile}, {"--diff", "--stdin-filename", hostile, "-"}},
 		"policy eval":              {{hostile, good}, {"data", good}, {"data", good, "-i", input, "--explain", "--coverage", "--profile"}, {"data", good, "-f", "raw"}, {"some x, y in data.p", good}, {"data", good, "-f", "json"}, {"input[x]", good, "-i", input}, {"data", bad, "--partial"}, {"data", "-d", hostile}, {"print(data)", good, "--package", hostile}},
+		"policy repl":              {{good}, {good, "--input", input}, {bad}, {hostile}, {"--history", hostile, bad}},
 		"policy deps":              {{"data.p", good}, {"data.p", good, "--json"}, {hostile, bad}, {"data." + "p[x]", bad}},
 		"policy lint":              {{good}, {hostile}},
 		"policy evaluate":          dirs("--target-name", hostile),

@@ -88,7 +88,7 @@ func policyCommand() *cli.Command {
 		Name:  "policy",
 		Usage: "check, test, reload and inspect policy",
 		Subcommands: []*cli.Command{
-			reloadCommand(), statusCommand(), rollbackCommand(), holdCommand(), resumeCommand(), confirmCommand(), approveCommand(), rejectCommand(), reviewCommand(), diffCommand(), policiesCommand(), createCommand(), activateCommand(), editCommand(), validateCommand(), testCommand(), initCommand(), devCommand(), tryCommand(), evalCommand(), depsCommand(), historyCommand(), blameCommand(), recordCommand(), whyCommand(), fmtCommand(), lintCommand(), watchCommand(),
+			reloadCommand(), statusCommand(), rollbackCommand(), holdCommand(), resumeCommand(), confirmCommand(), approveCommand(), rejectCommand(), reviewCommand(), diffCommand(), policiesCommand(), createCommand(), activateCommand(), editCommand(), validateCommand(), testCommand(), initCommand(), devCommand(), tryCommand(), evalCommand(), replCommand(), depsCommand(), historyCommand(), blameCommand(), recordCommand(), whyCommand(), fmtCommand(), lintCommand(), watchCommand(),
 			replayCommand(), signCommand(), verifyCommand(), bundleCommand(),
 			evaluateCommand(), evaluateFirewallCommand(), showCommand(), domainsCommand(),
 		},
