@@ -33,18 +33,7 @@ func replCommand() *cli.Command {
 }
 
 func runREPL(c *cli.Context) error {
-	args, err := arguments(c)
-	switch {
-	case err != nil:
-		return err
-	case len(args) > 1:
-		return errors.New("expected one directory, or none")
-	case len(args) == 1:
-		if err := c.Set("rego-dir", args[0]); err != nil {
-			return err
-		}
-	}
-	dir, first, err := openSource(c)
+	dir, first, err := openSource(c, c.Args().Slice()...)
 	if err != nil {
 		return err
 	}
