@@ -2,11 +2,13 @@ package console
 
 import (
 	"bytes"
+	"compress/gzip"
 	"embed"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"html/template"
+	"io"
 	"net/http"
 	"path"
 	"strings"
@@ -169,14 +171,39 @@ func (v *visit) failed(err error) {
 // static serves the files that pages load.
 func (c *Console) static(w http.ResponseWriter, r *http.Request) {
 	name := r.PathValue("name")
-	file, err := content.ReadFile("static/" + path.Base(name)) // a name may have an escaped slash in it
+	file, packed, err := staticFile(path.Base(name)) // a name may have an escaped slash in it
+	if err == nil && packed && !strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
+		file, packed, err = unpacked(file)
+	}
 	if err != nil {
 		c.noPage(w, r)
 		return
 	}
+	if packed {
+		w.Header().Set("Content-Encoding", "gzip")
+	}
+	w.Header().Set("Vary", "Accept-Encoding")
 	w.Header().Set("Content-Type", contentTypes[path.Ext(name)])
 	w.Header().Set("Cache-Control", "private, max-age=3600")
 	_, _ = w.Write(file)
+}
+
+// staticFile is a file as it is in the program: the larger ones are packed by gzip.
+func staticFile(name string) (file []byte, packed bool, err error) {
+	if file, err = content.ReadFile("static/" + name + ".gz"); err == nil {
+		return file, true, nil
+	}
+	file, err = content.ReadFile("static/" + name)
+	return file, false, err
+}
+
+func unpacked(file []byte) (_ []byte, packed bool, err error) {
+	r, err := gzip.NewReader(bytes.NewReader(file))
+	if err != nil {
+		return nil, false, err
+	}
+	text, err := io.ReadAll(r)
+	return text, false, err
 }
 
 var contentTypes = map[string]string{

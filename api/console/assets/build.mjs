@@ -2,10 +2,12 @@
 // program needs Go alone; ../static/lock.json says of what they were made, and a test holds them to it.
 import { build } from "esbuild";
 import { createHash } from "node:crypto";
-import { readFileSync, writeFileSync, copyFileSync } from "node:fs";
+import { readFileSync, writeFileSync, copyFileSync, rmSync } from "node:fs";
+import { gzipSync } from "node:zlib";
 
 const out = "../static/";
-const made = ["htmx.js", "plot.js", "plot.css", "editor.js", "LICENSES.txt"];
+const packed = ["htmx.js", "plot.js", "editor.js", "LICENSES.txt"]; // so that the program is small
+const made = [...packed.map(name => name + ".gz"), "plot.css"];
 const sources = ["package.json", "package-lock.json", "build.mjs", "editor.js", "plot.js"];
 
 const options = { bundle: true, minify: true, format: "iife", target: "es2020", legalComments: "none", logLevel: "warning" };
@@ -25,6 +27,10 @@ for (const [path, entry] of Object.entries(lock.packages).sort()) {
   }
 }
 writeFileSync(out + "LICENSES.txt", licences);
+for (const name of packed) {
+  writeFileSync(out + name + ".gz", gzipSync(readFileSync(out + name), { level: 9 }));
+  rmSync(out + name);
+}
 
 const hash = file => createHash("sha256").update(readFileSync(file)).digest("hex");
 const sums = (dir, names) => Object.fromEntries(names.map(name => [name, hash(dir + name)]));

@@ -31,6 +31,9 @@ const stepsPerLook = 8
 
 // newDeadline takes the caller's deadline; now+timeout if it has none. The evaluation's clock, begun, is taken
 // here too, so that time.now_ns and the deadline count from one moment.
+// newDeadline begins the time of an evaluation. It ends with its caller's deadline. Without one, or where the evaluator is capped
+// and its own time ends earlier, it ends after [Evaluator.Timeout]. Whether the caller has left is asked for now and then, since
+// a look at a context costs more than a step of most evaluations.
 func (e *Evaluator) newDeadline(caller context.Context) *deadline {
 	d, timeout := &deadline{caller: caller, begun: time.Now()}, e.Timeout()
 	var ok bool
@@ -54,6 +57,8 @@ func (e *Evaluator) capped(ctx context.Context) (context.Context, func()) {
 	if d.own == nil { // the caller's deadline comes first
 		return ctx, func() { end(nil) }
 	}
+	// The timer may fire before it is assigned: its function waits for that. It is set again while processor time is left, so that
+	// what is asked for ends within a millisecond of having used all of it, and never later than its caller wants.
 	var timer *time.Timer
 	ready := make(chan struct{})
 	timer = time.AfterFunc(time.Until(d.at), func() {
@@ -102,6 +107,8 @@ func (d *deadline) Cancelled() bool {
 	return d.over
 }
 
+// passed reports whether the time is over. An allowance that is left of processor time moves the end: a machine that is busy with
+// other things makes no evaluation fail that takes little itself. Only the goroutine of the evaluation calls it.
 func (d *deadline) passed() bool {
 	if time.Now().Before(d.at) {
 		return false
