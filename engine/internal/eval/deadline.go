@@ -33,7 +33,8 @@ const stepsPerLook = 8
 // here too, so that time.now_ns and the deadline count from one moment.
 // newDeadline begins the time of an evaluation. It ends with its caller's deadline. Without one, or where the evaluator is capped
 // and its own time ends earlier, it ends after [Evaluator.Timeout]. Whether the caller has left is asked for now and then, since
-// a look at a context costs more than a step of most evaluations.
+// a look at a context costs more than a step of most evaluations. The result belongs to one evaluation and to its goroutine:
+// another evaluation of the same caller gets a time of its own.
 func (e *Evaluator) newDeadline(caller context.Context) *deadline {
 	d, timeout := &deadline{caller: caller, begun: time.Now()}, e.Timeout()
 	var ok bool
