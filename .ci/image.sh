@@ -5,6 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 out=$(realpath -m "${1:?image.sh: expected OUT.tar}")
 unset GOFLAGS GIT_DIR GIT_WORK_TREE
+. .ci/shipped.sh
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -12,8 +13,7 @@ git clone -q . "$work/source"
 export CGO_ENABLED=0
 programs=()
 for arch in amd64 arm64; do
-	# The tags leave out what a service does not use: documentation of commands as Markdown, gRPC's pages of traces.
-	GOOS=linux GOARCH=$arch go -C "$work/source" build -buildvcs=true -trimpath -tags urfave_cli_no_docs,grpcnotrace -ldflags '-s -w' \
+	GOOS=linux GOARCH=$arch go -C "$work/source" build -buildvcs=true -trimpath -tags "$tags" -ldflags "$ldflags" \
 		-o "$work/$arch" ./cmd/defenseclaw-gateway
 	size=$(stat -c %s "$work/$arch")
 	[ "$size" -le 60000000 ] || { echo "image.sh: the program for $arch has $size bytes: expected at most 60,000,000" >&2; exit 1; }

@@ -50,7 +50,7 @@ script post '-ge 1' "$files/configure.sh"
 script preun '= 0' "$files/stop.sh"
 script postun '= 0' <(printf 'if [ -d /run/systemd/system ]; then systemctl daemon-reload || true; fi\n')
 
-tags=urfave_cli_no_docs,grpcnotrace
+. .ci/shipped.sh
 go -C "$source" test -trimpath -vet=off ./cmd/internal/cli -run=TheManualPage -count=1 -args -man "$files/man" >/dev/null
 gzip -9n <"$files/man" >"$files/man.gz"
 go -C "$source" build -trimpath -modfile=.ci/packages.mod -o "$work/nfpm" github.com/goreleaser/nfpm/v2/cmd/nfpm
@@ -65,10 +65,10 @@ licences() { # of Go and of each module that the program $1 is linked with
 }
 for ARCH in "$@"; do
 	export ARCH
-	GOOS=linux GOARCH=$ARCH go -C "$source" build -buildvcs=true -trimpath -tags $tags -ldflags '-s -w' -o "$files/program" ./cmd/defenseclaw-gateway
+	GOOS=linux GOARCH=$ARCH go -C "$source" build -buildvcs=true -trimpath -tags "$tags" -ldflags "$ldflags" -o "$files/program" ./cmd/defenseclaw-gateway
 	if [ "$ARCH" = "$1" ]; then
 		# Scripts of completion are the same for every architecture; this machine's program prints them.
-		go -C "$source" build -trimpath -tags $tags -ldflags "-s -w" -o "$work/bin/defenseclaw-gateway" ./cmd/defenseclaw-gateway
+		go -C "$source" build -trimpath -tags "$tags" -ldflags "$ldflags" -o "$work/bin/defenseclaw-gateway" ./cmd/defenseclaw-gateway
 		ln -s defenseclaw-gateway "$work/bin/defenseclaw"
 		for name in defenseclaw defenseclaw-gateway; do
 			for shell in bash zsh fish; do "$work/bin/$name" completion $shell >"$files/completion/$name.$shell"; done

@@ -4,9 +4,10 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 limit=60000000
+. .ci/shipped.sh
 out=$(mktemp -d)
 trap 'rm -rf "$out"' EXIT
-CGO_ENABLED=0 GOOS=linux GOARCH=amd64 go build -buildvcs=false -trimpath -tags urfave_cli_no_docs,grpcnotrace -ldflags '-s -w' "$@" -o "$out/" ./cmd/defenseclaw-gateway
+CGO_ENABLED=0 GOOS=linux GOARCH=amd64 go build -buildvcs=false -trimpath -tags "$tags" -ldflags "$ldflags" "$@" -o "$out/" ./cmd/defenseclaw-gateway
 size=$(stat -c %s "$out/defenseclaw-gateway")
 echo "size.sh: the sidecar has $size bytes of $limit"
 if [ "$size" -gt $limit ]; then

@@ -4,9 +4,11 @@ import (
 	"errors"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"syscall"
 
 	"defenseclaw/cmd/internal/lsp"
+	"defenseclaw/cmd/internal/pack"
 
 	"github.com/urfave/cli/v2"
 )
@@ -14,7 +16,7 @@ import (
 func lspCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "lsp",
-		Usage:     "be a language server for the policy in DIR, or in the folder of the editor, over standard input and output; docs/EDITORS.md says how editors start it",
+		Usage:     "be a language server for the policy in DIR, or that of the folder that the editor has open, over standard input and output; docs/EDITORS.md says how editors start it",
 		ArgsUsage: "[DIR]",
 		Flags: []cli.Flag{&cli.BoolFlag{
 			Name: "stdio", Usage: "talk over standard input and output; that is what it does, and editors say so",
@@ -37,13 +39,16 @@ func serveEditor(c *cli.Context) error {
 	named := c.Args().First()
 	return lsp.Serve(ctx, os.Stdin, os.Stdout, lsp.Config{ //nolint:forbidigo // messages of a protocol, not text for a terminal
 		Root: func(folder string) (string, error) {
-			switch {
-			case named != "":
+			if named != "" {
 				return named, nil
-			case folder != "":
-				return folder, nil
 			}
-			return os.Getwd()
+			if folder == "" {
+				folder = "."
+			}
+			if found, err := pack.Find(folder); err == nil && found.Dir != "" {
+				return filepath.Join(folder, found.Dir), nil
+			}
+			return folder, nil
 		},
 		Overlays: s.Overlays, Version: version(),
 	})
