@@ -21,7 +21,7 @@ func statusCode(s api.StatusAnswer) int {
 		return exitFailure
 	case s.State == "stale", s.State == "restored", from != nil && from.Stale != nil && from.Stale.Now, c != nil && (c.Revision != "" || c.Digest != ""):
 		return exitStale
-	case len(ailing(s)) > 0:
+	case len(ailing(s, time.Now())) > 0:
 		return exitPart
 	default:
 		return 0
@@ -29,7 +29,7 @@ func statusCode(s api.StatusAnswer) int {
 }
 
 // ailing says in a few words each which parts do not work while the policy serves.
-func ailing(s api.StatusAnswer) (all []string) {
+func ailing(s api.StatusAnswer, now time.Time) (all []string) {
 	switch a := s.Audit; {
 	case a == nil:
 	case !a.OK:
@@ -42,6 +42,11 @@ func ailing(s api.StatusAnswer) (all []string) {
 	}
 	if s.LastGood != nil && s.LastGood.Error != "" {
 		all = append(all, "the last good policy is not kept for the next start")
+	}
+	for _, part := range s.Tell(now) {
+		if part.Level == api.PartWrong {
+			all = append(all, strings.ToLower(part.Name[:1])+part.Name[1:]+": "+part.Text)
+		}
 	}
 	return all
 }
@@ -61,11 +66,11 @@ func verdict(s api.StatusAnswer, now time.Time) string {
 	case code == exitStale:
 		text = "LOOK: a policy decides that is not the newest one" + since
 	case code == exitPart:
-		return "WRONG: decisions are made, but " + strings.Join(ailing(s), "; ")
+		return "WRONG: decisions are made, but " + strings.Join(ailing(s, now), "; ")
 	default:
 		return "WELL: decisions are made by " + whatDecides(s) + since
 	}
-	return strings.Join(slices.Concat([]string{text}, ailing(s)), "; ")
+	return strings.Join(slices.Concat([]string{text}, ailing(s, now)), "; ")
 }
 
 func whatDecides(s api.StatusAnswer) string {
