@@ -106,6 +106,12 @@ fleet-long: ## SEQUENCES=1000 random sequences of publishes, kills, partitions a
 probe: ## search for the differences of every edit of the corpus, and of mutants of the default pack, minutes
 	go test ./engine/review/probe -run="ToldApart|Closed" -count=1 -timeout=0 -v -all
 
+release: ## the archives of a release of HEAD for linux, darwin and windows, with checksums and lists of parts, into dist/release; some: PLATFORMS='linux/amd64'
+	.ci/release.sh dist/release $(PLATFORMS)
+
+vulns: ## known vulnerabilities in what the programs call, where the database can be reached
+	.ci/vulns.sh
+
 image: ## the container image of HEAD for linux/amd64 and arm64, an OCI archive: dist/image.tar
 	.ci/image.sh dist/image.tar
 
@@ -180,6 +186,7 @@ tidy:
 	go mod tidy -diff
 	go -C .ci/tools mod tidy -diff
 	go -C .ci/actions mod tidy -diff
+	go -C .ci/vulns mod tidy -diff
 
 paths:
 	.ci/paths.sh
@@ -198,4 +205,4 @@ readme:
 	.ci/readme.sh
 
 .NOTPARALLEL:
-.PHONY: examples console-assets console-shots bench-start bench-review bench-fleet fleet-long attack hostile comments docs help build run test race clients fuzz bench bench-peers sameness safety probe soak fmt vet lint ci hooks clean formatted tidy paths cross readme upgrade image image-test size packages packages-test console-pictures
+.PHONY: release vulns examples console-assets console-shots bench-start bench-review bench-fleet fleet-long attack hostile comments docs help build run test race clients fuzz bench bench-peers sameness safety probe soak fmt vet lint ci hooks clean formatted tidy paths cross readme upgrade image image-test size packages packages-test console-pictures

@@ -10,6 +10,7 @@ package main
 import (
 	"archive/tar"
 	"bytes"
+	"crypto/sha256"
 	"debug/buildinfo"
 	"encoding/pem"
 	"fmt"
@@ -35,13 +36,35 @@ const (
 
 func main() {
 	if len(os.Args) < 3 {
-		fmt.Fprintln(os.Stderr, "image: expected OUT.tar PROGRAM…")
+		fmt.Fprintln(os.Stderr, "image: expected OUT.tar PROGRAM…, or -spdx PROGRAM")
 		os.Exit(2)
 	}
-	if err := write(os.Args[1], os.Args[2:]); err != nil {
+	do := func() error { return write(os.Args[1], os.Args[2:]) }
+	if os.Args[1] == "-spdx" {
+		do = func() error { return list(os.Args[2]) }
+	}
+	if err := do(); err != nil {
 		fmt.Fprintln(os.Stderr, "image:", err)
 		os.Exit(1)
 	}
+}
+
+// list prints what is in a program.
+func list(program string) error {
+	info, err := buildinfo.ReadFile(program)
+	if err != nil {
+		return fmt.Errorf("read what %s was built of: %w", program, err)
+	}
+	content, err := os.ReadFile(program)
+	if err != nil {
+		return err
+	}
+	text, err := spdx(describe(info), fmt.Sprintf("sha256:%x", sha256.Sum256(content)))
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Printf("%s\n", text)
+	return err
 }
 
 func write(out string, programs []string) error {
