@@ -109,6 +109,9 @@ probe: ## search for the differences of every edit of the corpus, and of mutants
 release: ## the archives of a release of HEAD for linux, darwin and windows, with checksums and lists of parts, into dist/release; some: PLATFORMS='linux/amd64'
 	.ci/release.sh dist/release $(PLATFORMS)
 
+release-check: ## have GoReleaser check its configuration; the first use builds it, which takes some minutes
+	mkdir -p bin && go -C .ci/release build -o $(CURDIR)/bin/goreleaser github.com/goreleaser/goreleaser/v2 && bin/goreleaser check
+
 vulns: ## known vulnerabilities in what the programs call, where the database can be reached
 	.ci/vulns.sh
 
@@ -205,4 +208,4 @@ readme:
 	.ci/readme.sh
 
 .NOTPARALLEL:
-.PHONY: release vulns examples console-assets console-shots bench-start bench-review bench-fleet fleet-long attack hostile comments docs help build run test race clients fuzz bench bench-peers sameness safety probe soak fmt vet lint ci hooks clean formatted tidy paths cross readme upgrade image image-test size packages packages-test console-pictures
+.PHONY: release release-check vulns examples console-assets console-shots bench-start bench-review bench-fleet fleet-long attack hostile comments docs help build run test race clients fuzz bench bench-peers sameness safety probe soak fmt vet lint ci hooks clean formatted tidy paths cross readme upgrade image image-test size packages packages-test console-pictures
