@@ -19,6 +19,7 @@ import (
 	"defenseclaw/cmd/internal/testrun"
 	"defenseclaw/engine"
 	"defenseclaw/engine/diagnostic"
+	"defenseclaw/engine/review/guard"
 	"defenseclaw/engine/source"
 	"defenseclaw/watcher"
 
@@ -58,6 +59,7 @@ type Round struct {
 	All     bool          // all tests ran, not only the affected ones
 
 	Problems diagnostic.List // why the policy does not compile; Failing is then of the last policy that did
+	Invalid  diagnostic.List // what policy validate says of data and guards of a policy that compiles
 	Err      error           // why the round failed
 
 	Ran, Total, Skipped int
@@ -75,7 +77,7 @@ type Round struct {
 
 // OK reports whether nothing is wrong.
 func (r *Round) OK() bool {
-	return r.Err == nil && len(r.Problems) == 0 && len(r.Failing) == 0 &&
+	return r.Err == nil && len(r.Problems) == 0 && len(r.Invalid) == 0 && len(r.Failing) == 0 &&
 		!slices.ContainsFunc(r.Decisions, func(d Decision) bool { return !d.OK() })
 }
 
@@ -206,6 +208,10 @@ func (l *Loop) round(ctx context.Context, change watcher.Change) *Round {
 			r.Changed = slices.DeleteFunc(slices.Clone(change.Paths), func(p string) bool { return !isInput(p) })
 		}
 		r.Decisions = l.inputs.decide(ctx, report.Generation)
+		if r.Invalid, r.Err = schema.Check(report.Generation); r.Err != nil {
+			break
+		}
+		r.Invalid = append(r.Invalid, guard.Check(report.Generation)...)
 		l.tested = report.Generation
 	}
 	r.Total, r.Failing = l.total, l.stillFailing(r)

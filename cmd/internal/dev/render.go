@@ -3,6 +3,7 @@ package dev
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -41,7 +42,7 @@ func (p paint) headline(r *Round) string {
 	scope := fmt.Sprintf("%d of %d tests ran", r.Ran, r.Total)
 	switch {
 	case r.Total == 0:
-		scope = "no tests"
+		scope = "it compiles, and there are no tests"
 	case r.Ran == r.Total:
 		scope = "all tests ran (" + strconv.Itoa(r.Total) + ")"
 	case r.Ran == 0:
@@ -57,6 +58,9 @@ func (p paint) headline(r *Round) string {
 		}
 	}
 	verdict := p.good("✓ " + scope)
+	if r.Total == 0 {
+		verdict = p.strong("– " + scope) // nothing has shown that it does what is meant
+	}
 	if !r.OK() {
 		verdict = p.bad("✗ " + scope)
 		if n := len(r.Failing); n > 0 {
@@ -64,6 +68,9 @@ func (p paint) headline(r *Round) string {
 		}
 		if missed > 0 {
 			verdict += p.bad(", " + count(missed, "decision") + " not as expected")
+		}
+		if n := len(r.Invalid); n > 0 {
+			verdict += p.bad(", policy validate finds " + count(n, "problem"))
 		}
 	}
 	return verdict + "  " + p.quiet(took)
@@ -90,9 +97,9 @@ func (p paint) body(r *Round) []string {
 		}
 		lines = append(lines, more...)
 	}
-	if len(r.Problems) > 0 {
+	if wrong := slices.Concat(r.Problems, r.Invalid); len(wrong) > 0 {
 		var text bytes.Buffer
-		report.Write(&text, r.Problems)
+		report.Write(&text, wrong)
 		block(strings.Split(strings.TrimRight(text.String(), "\n"), "\n")...)
 	}
 	for _, f := range r.Failing {
