@@ -153,7 +153,7 @@ func (c *Console) signedIn(show page) http.HandlerFunc {
 			c.turnAway(w, r)
 			return
 		}
-		v := &visit{console: c, w: w, r: r, session: s, secret: secret}
+		v := &visit{console: c, w: w, r: r, session: s, secret: secret, id: w.Header().Get(api.HeaderRequestID)}
 		changes := r.Method != http.MethodGet && r.Method != http.MethodHead
 		if changes && ownOrigin(r) && c.tooLarge(w, r) {
 			return

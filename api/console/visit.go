@@ -19,6 +19,7 @@ type visit struct {
 	r       *http.Request
 	session *session
 	secret  string
+	id      string // of the request
 	stream  *api.WorkStream // that answers; nil: a page does
 }
 
@@ -102,7 +103,7 @@ func (v *visit) request(method, path string, body any) (*http.Request, error) {
 	r.RemoteAddr = v.r.RemoteAddr
 	r.Header.Set(gate.HeaderClient, "console")
 	r.Header.Set("Content-Type", "application/json")
-	r.Header.Set(api.HeaderRequestID, v.w.Header().Get(api.HeaderRequestID))
+	r.Header.Set(api.HeaderRequestID, v.id)
 	return r, nil
 }
 

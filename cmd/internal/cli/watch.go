@@ -48,7 +48,11 @@ func watchEvents(c *cli.Context) error {
 	for {
 		err := running.Events(ctx, w.last, func() {
 			lost.ended()
-			if !began && !w.json {
+			switch {
+			case began:
+			case w.json:
+				terminal.Fprintf(c.App.ErrWriter, "following the events of the sidecar\n")
+			default:
 				serves(c.App.Writer, running, c)
 			}
 			began = true

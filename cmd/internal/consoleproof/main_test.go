@@ -95,7 +95,7 @@ func start(t *testing.T, files map[string]string, flags ...string) *sidecar {
 	})
 	if !testutil.Eventually(func() bool {
 		out, err := s.try("policy", "status") // which is no success either where no policy is loaded
-		return err == nil || strings.HasPrefix(out, "state ")
+		return err == nil || strings.Contains(out, "\nstate ")
 	}) {
 		t.Fatal("the sidecar does not answer")
 	}

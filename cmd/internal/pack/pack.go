@@ -53,7 +53,7 @@ func Find(dir string) (Found, error) {
 		}
 	}
 	if HoldsRego(at) {
-		return Found{Dir: dir, Why: "the working directory holds Rego"}, nil
+		return Found{Dir: ".", Why: "the working directory holds Rego"}, nil
 	}
 	return Found{}, ErrNone
 }
