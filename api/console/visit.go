@@ -19,7 +19,7 @@ type visit struct {
 	r       *http.Request
 	session *session
 	secret  string
-	id      string // of the request
+	id      string          // of the request
 	stream  *api.WorkStream // that answers; nil: a page does
 }
 
