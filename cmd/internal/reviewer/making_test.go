@@ -161,7 +161,7 @@ func TestRecordsAreGivenOnceAndWeighedEachTime(t *testing.T) {
 func TestAStarvedReplayIsPartial(t *testing.T) {
 	r := start(t, func(cfg *reviewer.Config) { cfg.Steps = reviewer.Steps() })
 	slow := func(limit int) map[string]string {
-		return map[string]string{"app.rego": fmt.Sprintf("package app\n\nallow if {\n\tcount([1 | some i in numbers.range(1, 30000); i > %d]) > 0\n\tinput.n >= 0\n}\n", limit)}
+		return map[string]string{"app.rego": fmt.Sprintf("package app\n\nallow if {\n\tcount([1 | some i in numbers.range(1, 8000); i > %d]) > 0\n\tinput.n >= 0\n}\n", limit)}
 	}
 	base := loadFiles(t, slow(10), side{})
 	all := decisions(4000)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -129,7 +130,8 @@ func TestASupersededReviewIsDropped(t *testing.T) {
 	time.AfterFunc(100*time.Millisecond, func() { cancel(errors.New("there is a newer one")) })
 	base := load(t, `{}`, nil)
 	e := r.Review(ctx, base, load(t, `{"tests":"wait"}`, base), reviewer.Ask{Steps: []string{reviewer.Tests, reviewer.Probe}})
-	if want := "[tests: the review was dropped: there is a newer one probe: the review was dropped: there is a newer one]"; fmt.Sprint(e.Incomplete) != want {
+	dropped := regexp.MustCompile(`^\[tests: the review was dropped: (load the policy in another process: )?there is a newer one probe: the review was dropped: there is a newer one\]$`)
+	if !dropped.MatchString(fmt.Sprint(e.Incomplete)) { // a busy machine is still loading by then
 		t.Errorf("%q", e.Incomplete)
 	}
 	if e := r.review(`{}`); len(e.Incomplete) > 0 || r.Health().PID != pid || len(r.ends()) > 0 {
