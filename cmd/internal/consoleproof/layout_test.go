@@ -32,7 +32,7 @@ func (p *page) steady(what string) {
 	p.t.Helper()
 	p.painted()
 	by, err := chromedp.Run(p.ctx, chromedp.Evaluate[float64](`shifted`))
-	if err != nil || by >= 0.02 { // a line that wraps while fonts and plots come is 0.011; what people call good is 0.1
+	if err != nil || by >= 0.01 {
 		text, _ := chromedp.Run(p.ctx, chromedp.Evaluate[string](`shifts.join("\n")`))
 		p.t.Errorf("%s: the page moved by %.3f: %v\n%s", what, by, err, text)
 	}
