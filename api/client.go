@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"defenseclaw/api/audit"
+	"defenseclaw/api/gate"
 	"defenseclaw/api/internal/decision"
 )
 
@@ -300,40 +301,61 @@ func (c *Client) read(path string, body []byte, answer any) error {
 	return nil
 }
 
-func (c *Client) call(ctx context.Context, method, path string, body []byte) ([]byte, error) {
+func (c *Client) call(ctx context.Context, method, path string, body []byte) (answer []byte, err error) {
 	timeout := c.Timeout
 	if timeout == 0 {
 		timeout = DefaultClientTimeout
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
+	headers := http.Header{}
+	if method != http.MethodGet { // the original gateway asks for it where there is no body, too
+		headers.Set("Content-Type", "application/json")
+	}
+	err = c.send(ctx, timeout, method, path, body, headers, func(name string, text io.Reader) (err error) {
+		if answer, err = io.ReadAll(io.LimitReader(text, maxAnswerBytes)); err != nil {
+			return unreachable(name, timeout, err)
+		}
+		return nil
+	})
+	return answer, err
+}
+
+const maxAnswerBytes = 64 << 20
+
+// send sends a request, and has the body of a success read; name is how messages name the address. What is no success is an
+// *[AnswerError]. timeout is what ctx has been given, for messages; 0: nothing.
+func (c *Client) send(
+	ctx context.Context, timeout time.Duration, method, path string, body []byte, headers http.Header, read func(name string, text io.Reader) error,
+) error {
 	to, err := c.connect(ctx)
 	if err != nil {
-		return nil, unreachable(c.url(path), timeout, err)
+		return unreachable(c.url(path), timeout, err)
 	}
 	defer to.conn.Close() //nolint:errcheck // net/http has closed it if all went well
 	request, err := http.NewRequestWithContext(ctx, method, to.base+path, bytes.NewReader(body))
 	if err != nil {
-		return nil, fmt.Errorf("address %s: %w", c.Addr, err)
+		return fmt.Errorf("address %s: %w", c.Addr, err)
 	}
-	to.identify(request)
-	if method != http.MethodGet { // the original gateway asks for it where there is no body, too
-		request.Header.Set("Content-Type", "application/json")
+	request.Header = headers
+	if to.token != "" {
+		request.Header.Set("Authorization", "Bearer "+to.token)
+		request.Header.Set(gate.HeaderToken, to.token)
 	}
+	request.Header.Set(gate.HeaderClient, "cli")
 	response, err := (&http.Client{Transport: to.transport(c.TLS)}).Do(request)
 	if err != nil {
-		return nil, unreachable(to.name+path, timeout, err)
+		return unreachable(to.name+path, timeout, err)
 	}
 	defer response.Body.Close() //nolint:errcheck // it was only read
-	const maxAnswerBytes = 64 << 20
+	if response.StatusCode == http.StatusOK {
+		return read(to.name+path, response.Body)
+	}
 	answer, err := io.ReadAll(io.LimitReader(response.Body, maxAnswerBytes))
 	if err != nil {
-		return nil, unreachable(to.name+path, timeout, err)
+		return unreachable(to.name+path, timeout, err)
 	}
-	if response.StatusCode != http.StatusOK {
-		return nil, &AnswerError{URL: to.name + path, StatusCode: response.StatusCode, Body: answer}
-	}
-	return answer, nil
+	return &AnswerError{URL: to.name + path, StatusCode: response.StatusCode, Body: answer}
 }
 
 func unreachable(url string, timeout time.Duration, err error) error {

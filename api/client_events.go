@@ -7,8 +7,6 @@ import (
 	"io"
 	"net/http"
 	"strings"
-
-	"defenseclaw/api/gate"
 )
 
 // StreamEvent is one server-sent event.
@@ -22,42 +20,14 @@ type StreamEvent struct {
 // opened when the stream is open, and each for every event, until the stream or ctx ends or each returns an error, which it
 // returns. [Client].Timeout does not apply.
 func (c *Client) Events(ctx context.Context, after string, opened func(), each func(StreamEvent) error) error {
-	const path = "/policy/events"
-	to, err := c.connect(ctx)
-	if err != nil {
-		return unreachable(c.url(path), 0, err)
-	}
-	defer to.conn.Close() //nolint:errcheck // net/http has closed it if all went well
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, to.base+path, http.NoBody)
-	if err != nil {
-		return err
-	}
-	to.identify(request)
-	request.Header.Set("Accept", kindEvents)
+	headers := http.Header{"Accept": {kindEvents}}
 	if after != "" {
-		request.Header.Set("Last-Event-ID", after)
+		headers.Set("Last-Event-ID", after)
 	}
-	response, err := (&http.Client{Transport: to.transport(c.TLS)}).Do(request)
-	if err != nil {
-		return unreachable(to.name+path, 0, err)
-	}
-	defer response.Body.Close() //nolint:errcheck // it was only read
-	if response.StatusCode != http.StatusOK {
-		const maxMessage = 64 << 10
-		body, _ := io.ReadAll(io.LimitReader(response.Body, maxMessage))
-		return &AnswerError{URL: to.name + path, StatusCode: response.StatusCode, Body: body}
-	}
-	opened()
-	return readEvents(response.Body, each)
-}
-
-// identify says in a request who calls.
-func (to *connection) identify(request *http.Request) {
-	if to.token != "" {
-		request.Header.Set("Authorization", "Bearer "+to.token)
-		request.Header.Set(gate.HeaderToken, to.token)
-	}
-	request.Header.Set(gate.HeaderClient, "cli")
+	return c.send(ctx, 0, http.MethodGet, "/policy/events", nil, headers, func(_ string, stream io.Reader) error {
+		opened()
+		return readEvents(stream, each)
+	})
 }
 
 const maxEventBytes = 16 << 20 // an event with every diagnostic of a large policy

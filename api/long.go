@@ -54,7 +54,7 @@ func (s *Server) long(handle handlerFunc) handlerFunc {
 			}
 			return err
 		}
-		answer := &inMemory{header: http.Header{}, status: http.StatusOK}
+		answer := NewMemory()
 		stream := BeginWork(w)
 		stream.Do(r.Context(), func(p Progress) any { return p }, func(ctx context.Context) {
 			if err := handle(answer, r.WithContext(ctx)); err != nil && ctx.Err() == nil {
@@ -64,29 +64,18 @@ func (s *Server) long(handle handlerFunc) handlerFunc {
 		if hasLeft(r) {
 			return nil
 		}
-		body := bytes.TrimSpace(answer.body.Bytes())
-		if answer.status == http.StatusOK {
+		body := bytes.TrimSpace(answer.Body.Bytes())
+		if answer.Status == http.StatusOK {
 			stream.Send("result", body)
 			return nil
 		}
-		stream.Send("error", fmt.Appendf(nil, `{"status":%d,"body":%s}`, answer.status, body)) // FailedWork, and the body as it is
+		stream.Send("error", fmt.Appendf(nil, `{"status":%d,"body":%s}`, answer.Status, body)) // FailedWork, and the body as it is
 		return nil
 	}
 }
 
 // hasLeft reports whether nobody waits for an answer any more.
 func hasLeft(r *http.Request) bool { return r.Context().Err() != nil }
-
-// inMemory is an answer that is sent later.
-type inMemory struct {
-	header http.Header
-	body   bytes.Buffer
-	status int
-}
-
-func (m *inMemory) Header() http.Header         { return m.header }
-func (m *inMemory) Write(p []byte) (int, error) { return m.body.Write(p) }
-func (m *inMemory) WriteHeader(status int)      { m.status = status }
 
 // WorkStream is an answer of server-sent events: how far work is, and then what came of it.
 type WorkStream struct {

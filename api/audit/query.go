@@ -84,7 +84,7 @@ func ParseFilter(q url.Values) (Filter, error) {
 }
 
 func parseMoment(s string) (time.Time, error) {
-	if ago, ok := parseSpan(s); ok {
+	if ago, ok := ParseSpan(s); ok {
 		return time.Now().Add(-ago).UTC(), nil
 	}
 	for _, layout := range []string{time.RFC3339Nano, time.DateOnly} {
@@ -95,8 +95,8 @@ func parseMoment(s string) (time.Time, error) {
 	return time.Time{}, fmt.Errorf("%q is not a time such as 2026-11-23T09:30:00Z, a date such as 2026-11-23, nor a span before now such as 90m or 7d", cut(s, 64))
 }
 
-// parseSpan reads a duration of Go, or a number of days.
-func parseSpan(s string) (d time.Duration, ok bool) {
+// ParseSpan reads a duration of Go that is not negative, or a number of days: 90m or 7d.
+func ParseSpan(s string) (d time.Duration, ok bool) {
 	if days, ok := strings.CutSuffix(s, "d"); ok {
 		n, err := strconv.ParseUint(days, 10, 16)
 		return time.Duration(n) * 24 * time.Hour, err == nil //nolint:gosec // 16 bits
@@ -119,7 +119,7 @@ func (f *Filter) Known() error {
 		if t.value == "" || slices.Contains(t.known, t.value) {
 			continue
 		}
-		if near := nearest(t.value, t.known); near != "" {
+		if near := Nearest(t.value, t.known); near != "" {
 			return fmt.Errorf("%s is %q, which no record has; did you mean %s?", t.name, cut(t.value, 64), near)
 		}
 		return fmt.Errorf("%s is %q, which no record has: expected %s", t.name, cut(t.value, 64), strings.Join(t.known, ", "))
@@ -127,8 +127,8 @@ func (f *Filter) Known() error {
 	return nil
 }
 
-// nearest is the known value that a mistyped one most likely stands for; empty when none is near.
-func nearest(typed string, known []string) string {
+// Nearest is the known value that a mistyped one most likely stands for, whatever its case; empty when none is near.
+func Nearest(typed string, known []string) string {
 	best, at := "", len(typed)/3+2
 	for _, k := range known {
 		if d := levenshtein.ComputeDistance(strings.ToLower(typed), strings.ToLower(k)); d < at {

@@ -67,23 +67,23 @@ func (v *visit) callIn(place room, method, path string, body, into any) (status 
 	if err != nil {
 		return 0, err
 	}
-	w := &memory{header: http.Header{}, status: http.StatusOK}
+	w := api.NewMemory()
 	v.console.inside.API.ServeHTTP(w, r)
-	if w.status >= http.StatusBadRequest {
+	if w.Status >= http.StatusBadRequest {
 		said := struct {
 			Error string `json:"error"`
 		}{}
-		if json.Unmarshal(w.body.Bytes(), &said) != nil || said.Error == "" {
-			said.Error = http.StatusText(w.status)
+		if json.Unmarshal(w.Body.Bytes(), &said) != nil || said.Error == "" {
+			said.Error = http.StatusText(w.Status)
 		}
-		err = &answerError{Path: path, Status: w.status, Message: said.Error}
+		err = &answerError{Path: path, Status: w.Status, Message: said.Error}
 	}
-	if into != nil && w.body.Len() > 0 {
-		if decoding := json.Unmarshal(w.body.Bytes(), into); err == nil && decoding != nil {
-			return w.status, fmt.Errorf("%s: %w", path, decoding)
+	if into != nil && w.Body.Len() > 0 {
+		if decoding := json.Unmarshal(w.Body.Bytes(), into); err == nil && decoding != nil {
+			return w.Status, fmt.Errorf("%s: %w", path, decoding)
 		}
 	}
-	return w.status, err
+	return w.Status, err
 }
 
 // request is one within the process. Nothing of the browser's own goes on but who it is.
@@ -106,14 +106,3 @@ func (v *visit) request(method, path string, body any) (*http.Request, error) {
 	r.Header.Set(api.HeaderRequestID, v.id)
 	return r, nil
 }
-
-// memory keeps an answer.
-type memory struct {
-	header http.Header
-	body   bytes.Buffer
-	status int
-}
-
-func (m *memory) Header() http.Header         { return m.header }
-func (m *memory) Write(p []byte) (int, error) { return m.body.Write(p) }
-func (m *memory) WriteHeader(status int)      { m.status = status }

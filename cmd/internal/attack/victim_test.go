@@ -1,7 +1,6 @@
 package attack_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -13,7 +12,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -41,7 +39,7 @@ type victim struct {
 	t      *testing.T
 	top    string
 	cmd    *exec.Cmd
-	output lockedBuffer
+	output testutil.Buffer
 	ended  chan struct{}
 	addr   string
 	client *http.Client
@@ -266,24 +264,6 @@ func (v *victim) becomes(state string) error {
 		return fmt.Errorf("the state is %s, and does not become %s", last, state)
 	}
 	return nil
-}
-
-// lockedBuffer is a buffer for what a process writes while it is read.
-type lockedBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
 }
 
 func must(t *testing.T, err error) {

@@ -49,7 +49,7 @@ func exportHistory(c *cli.Context) error {
 // openEntry looks an entry up and reads it. One that the running sidecar has in memory only is waited for: it is saved in the
 // background, at a tenth of a processor.
 func openEntry(c *cli.Context, store *history.Store, ref string) (history.Record, history.Found, error) {
-	const patience, pause = time.Minute, 20 * time.Millisecond
+	const patience, between = time.Minute, 20 * time.Millisecond
 	awaited := false
 	for end := time.Now().Add(patience); ; {
 		r, err := store.Find(ref)
@@ -71,12 +71,8 @@ func openEntry(c *cli.Context, store *history.Store, ref string) (history.Record
 			}
 			awaited = true
 		}
-		timer := time.NewTimer(pause)
-		select {
-		case <-c.Done():
-			timer.Stop()
+		if !pause(c.Context, between) {
 			return r, found, c.Err()
-		case <-timer.C:
 		}
 	}
 }

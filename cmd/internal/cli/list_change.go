@@ -7,9 +7,9 @@ import (
 	"time"
 
 	"defenseclaw/api"
+	"defenseclaw/api/audit"
 	"defenseclaw/cmd/internal/terminal"
 
-	"github.com/agnivade/levenshtein"
 	"github.com/urfave/cli/v2"
 )
 
@@ -72,11 +72,9 @@ func knownType(text string) (string, error) {
 	if known := strings.ToLower(text); slices.Contains(api.TargetTypes, known) {
 		return known, nil
 	}
-	near := ""
-	for _, known := range api.TargetTypes {
-		if levenshtein.ComputeDistance(strings.ToLower(text), known) <= 2 {
-			near = "; did you mean " + known + "?"
-		}
+	near := audit.Nearest(text, api.TargetTypes)
+	if near != "" {
+		near = "; did you mean " + near + "?"
 	}
 	return "", fmt.Errorf("--type is %q: expected %s, or --any-type for one that callers of your own name%s", text, strings.Join(api.TargetTypes, ", "), near)
 }

@@ -2,10 +2,10 @@ package cli
 
 import (
 	"fmt"
-	"strconv"
 	"strings"
 	"time"
 
+	"defenseclaw/api/audit"
 	"defenseclaw/api/gate"
 	"defenseclaw/cmd/internal/terminal"
 	"defenseclaw/cmd/internal/tokens"
@@ -52,18 +52,12 @@ func tokenNewCommand() *cli.Command {
 }
 
 // parseDays reads the value of a flag: a duration of Go, or a number of days. An empty text is 0.
-func parseDays(flag, text string) (d time.Duration, err error) {
+func parseDays(flag, text string) (time.Duration, error) {
 	if text == "" {
 		return 0, nil
 	}
-	if days, ok := strings.CutSuffix(text, "d"); ok {
-		var n uint64
-		n, err = strconv.ParseUint(days, 10, 16)
-		d = time.Duration(n) * 24 * time.Hour //nolint:gosec // 16 bits
-	} else {
-		d, err = time.ParseDuration(text)
-	}
-	if err != nil || d < time.Second {
+	d, ok := audit.ParseSpan(text)
+	if !ok || d < time.Second {
 		return 0, fmt.Errorf("--%s is %q: a duration such as 12h or 90d was expected", flag, text)
 	}
 	return d, nil

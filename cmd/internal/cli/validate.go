@@ -13,7 +13,6 @@ import (
 	"defenseclaw/cmd/internal/report"
 	"defenseclaw/cmd/internal/schema"
 	"defenseclaw/engine"
-	"defenseclaw/engine/review/guard"
 	"defenseclaw/engine/review/probe"
 	"defenseclaw/engine/source"
 
@@ -84,12 +83,7 @@ func validation(ctx context.Context, src fs.FS, schemas *ast.SchemaSet) (report.
 	g, err := engine.Load(ctx, src, nil)
 	if err == nil {
 		found := report.Validation{Generation: g, HasSchema: schema.Applies(g)}
-		inData, err := schema.Check(g)
-		if err != nil {
-			return found, err
-		}
-		inRego, err := g.CheckSchemas(schemas, map[string]any{guard.Package().String(): api.GuardSchema()})
-		found.Diagnostics = append(append(inRego, inData...), guard.Check(g)...).Sorted()
+		found.Diagnostics, err = schema.Problems(g, schemas, api.GuardSchema())
 		return found, err
 	}
 	found := report.Validation{Refused: &engine.Refused{Err: err}}

@@ -97,7 +97,7 @@ func TestEnvoyAsksTheSidecar(t *testing.T) {
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
-	var output lockedBuffer
+	var output testutil.Buffer
 	ctx, cancel := context.WithCancel(t.Context())
 	cmd := exec.CommandContext(ctx, root+"envoy/run.sh")
 	cmd.Env = append(environment(), "BIN="+onPath(t), "TMPDIR="+short(t), "PORT="+strconv.Itoa(port))

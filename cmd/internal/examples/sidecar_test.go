@@ -10,7 +10,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 
@@ -27,7 +26,7 @@ type sidecar struct {
 func start(t *testing.T, policy string, args ...string) *sidecar {
 	t.Helper()
 	home := short(t) // its socket's path has a limit
-	var output lockedBuffer
+	var output testutil.Buffer
 	ctx, cancel := context.WithCancel(context.Background()) // not the test's, which ends before it stops cleanly
 	cmd := program(ctx, append([]string{"serve", "--policy-dir", policy, "--data-dir", home, "--api-port", "0"}, args...)...)
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
@@ -123,21 +122,4 @@ func run(t *testing.T, cmd *exec.Cmd) outcome {
 		t.Fatalf("%v: %v", cmd.Args, err)
 	}
 	return outcome{stdout.String(), stderr.String(), cmd.ProcessState.ExitCode()}
-}
-
-type lockedBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
 }

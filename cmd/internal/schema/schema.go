@@ -13,6 +13,7 @@ import (
 
 	"defenseclaw/engine"
 	"defenseclaw/engine/diagnostic"
+	"defenseclaw/engine/review/guard"
 	"defenseclaw/engine/source"
 	"defenseclaw/policies"
 
@@ -47,6 +48,17 @@ func CheckDraft(ctx context.Context, src fs.FS) (diagnostic.List, error) {
 		return nil, err
 	}
 	return Check(draft)
+}
+
+// Problems are what is wrong with a policy that compiles: by the schemas of its annotations and of set, which may be nil, in its
+// data, and in its guards, whose input has the schema ofGuards. They are sorted.
+func Problems(g *engine.Generation, set *ast.SchemaSet, ofGuards any) (diagnostic.List, error) {
+	inData, err := Check(g)
+	if err != nil {
+		return nil, err
+	}
+	inRego, err := g.CheckSchemas(set, map[string]any{guard.Package().String(): ofGuards})
+	return append(append(inRego, inData...), guard.Check(g)...).Sorted(), err
 }
 
 // Check compares the data of dir with the schema that ships with the default pack. The diagnostics are
