@@ -6,6 +6,7 @@ import (
 
 	"defenseclaw/engine/diagnostic"
 	"defenseclaw/engine/internal/contain"
+	"defenseclaw/engine/internal/dialect"
 	"defenseclaw/engine/source"
 )
 
@@ -83,4 +84,11 @@ func (r *Refused) same(other *Refused) bool {
 		return false
 	}
 	return r.revision != "" && !r.reviewed() || r.Error() == other.Error() && len(r.Diagnostics) == len(other.Diagnostics)
+}
+
+// RefusesBuiltin reports whether no policy may call the builtin of a name, since it reaches out of the process: http.send,
+// opa.runtime and net.lookup_ip_addr.
+func RefusesBuiltin(name string) bool {
+	_, refused := dialect.UnsafeBuiltins[name]
+	return refused
 }

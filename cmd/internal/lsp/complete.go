@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 
+	"defenseclaw/engine"
+
 	"github.com/open-policy-agent/opa/v1/ast"
 )
 
@@ -15,12 +17,11 @@ var aPartialRef = regexp.MustCompile(`[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z0-9_]*)*
 
 // completion offers what may come at a position. The text need not parse: what surrounds it is known from its last text that did.
 func (s *server) completion(_ context.Context, in positionParams) ([]completionItem, error) {
-	p, err := s.current()
+	p, done, err := s.locked()
 	if err != nil {
 		return nil, err
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
+	defer done()
 	rel, ok := p.rel(in.TextDocument.URI)
 	doc := p.text(rel)
 	if !ok || doc == nil {
@@ -72,7 +73,7 @@ func (p *pack) members(of *parsed, base string) []completionItem {
 		p.addData(found, path)
 	}
 	for name, f := range ast.BuiltinMap {
-		if after, ok := strings.CutPrefix(name, base+"."); ok && !f.IsDeprecated() {
+		if after, ok := strings.CutPrefix(name, base+"."); ok && usable(f) {
 			found[after] = builtinItem(after, f)
 		}
 	}
@@ -139,6 +140,9 @@ func ruleItem(label, path string, heads []defined) completionItem {
 	return item
 }
 
+// usable reports whether a policy may call a builtin, and should.
+func usable(f *ast.Builtin) bool { return !f.IsDeprecated() && !engine.RefusesBuiltin(f.Name) }
+
 func builtinItem(label string, f *ast.Builtin) completionItem {
 	return completionItem{Label: label, Kind: itemFunction, Detail: "builtin", Documentation: &markup{"markdown", describeBuiltin(f)}, SortText: "z" + label}
 }
@@ -148,10 +152,10 @@ func (p *pack) words(of *parsed, doc *document, at position) []completionItem {
 	found := map[string]completionItem{}
 	for name, f := range ast.BuiltinMap {
 		if first, _, more := strings.Cut(name, "."); more {
-			if first != "internal" {
+			if first != "internal" && usable(f) {
 				found[first] = completionItem{Label: first, Kind: itemModule, Detail: "builtins", SortText: "z" + first}
 			}
-		} else if f.Infix == "" && !f.IsDeprecated() && aName.MatchString(name) {
+		} else if f.Infix == "" && usable(f) && aName.MatchString(name) {
 			found[name] = builtinItem(name, f)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"defenseclaw/cmd/internal/schema"
+	"defenseclaw/engine"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 )
@@ -93,12 +94,11 @@ func (p *pack) same(t *thing) map[string][]mention {
 }
 
 func (s *server) definition(_ context.Context, in positionParams) ([]location, error) {
-	p, err := s.current()
+	p, done, err := s.locked()
 	if err != nil {
 		return nil, err
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
+	defer done()
 	t := p.find(in)
 	if t == nil {
 		return []location{}, nil
@@ -150,12 +150,11 @@ func (p *pack) placesOfPackage(path string) (found []location) {
 }
 
 func (s *server) references(_ context.Context, in positionParams) ([]location, error) {
-	p, err := s.current()
+	p, done, err := s.locked()
 	if err != nil {
 		return nil, err
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
+	defer done()
 	found := []location{}
 	t := p.find(in)
 	if t == nil {
@@ -178,12 +177,11 @@ func (s *server) references(_ context.Context, in positionParams) ([]location, e
 }
 
 func (s *server) hover(_ context.Context, in positionParams) (*hoverAnswer, error) {
-	p, err := s.current()
+	p, done, err := s.locked()
 	if err != nil {
 		return nil, err
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
+	defer done()
 	t := p.find(in)
 	if t == nil {
 		return nil, nil //nolint:nilnil // the protocol wants null
@@ -270,6 +268,9 @@ func describeBuiltin(f *ast.Builtin) string {
 	if f.IsDeprecated() {
 		text += "\n\ndeprecated"
 	}
+	if engine.RefusesBuiltin(f.Name) {
+		text += "\n\nNo policy here may call it: it reaches out of the process."
+	}
 	return text
 }
 
@@ -301,28 +302,23 @@ func (p *pack) valueOf(path string) ast.Value {
 	if g == nil || parts[0] != "data" {
 		return nil
 	}
-	var at ast.Value = g.Data()
+	ref := make(ast.Ref, 0, len(parts)-1)
 	for _, part := range parts[1:] {
-		object, ok := at.(ast.Object)
-		if !ok {
-			return nil
-		}
-		term := object.Get(ast.StringTerm(part))
-		if term == nil {
-			return nil
-		}
-		at = term.Value
+		ref = append(ref, ast.StringTerm(part))
 	}
-	return at
+	value, err := g.Data().Find(ref)
+	if err != nil {
+		return nil // there is no such part
+	}
+	return value
 }
 
 func (s *server) symbols(_ context.Context, in documentParams) ([]documentSymbol, error) {
-	p, err := s.current()
+	p, done, err := s.locked()
 	if err != nil {
 		return nil, err
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
+	defer done()
 	rel, _ := p.rel(in.TextDocument.URI)
 	of := p.parsed[rel]
 	found := []documentSymbol{}

@@ -366,6 +366,8 @@ func TestCompletion(t *testing.T) {
 		{"x := input.", "user", "allow"},
 		{"x := input.user.", "roles", "user"},
 		{"x := json.", "patch filter", "count"},
+		{"x := net.", "cidr_contains", "lookup_ip_addr"},
+		{"x := http", "", "http"},
 		{"# x := ", "", "allow"},
 		{`x := "`, "", "allow"},
 	} {

@@ -16,7 +16,6 @@ import (
 	"defenseclaw/engine"
 	"defenseclaw/engine/diagnostic"
 	"defenseclaw/engine/memfs"
-	"defenseclaw/engine/review/guard"
 	"defenseclaw/engine/source"
 
 	"github.com/open-policy-agent/opa/v1/ast"
@@ -246,16 +245,7 @@ func (p *pack) check(ctx context.Context) (diagnostic.List, error) {
 	case err != nil:
 		return nil, err
 	}
-	g := report.Generation
-	inData, err := schema.Check(g)
-	if err != nil {
-		return nil, err
-	}
-	inRego, err := g.CheckSchemas(nil, map[string]any{guard.Package().String(): api.GuardSchema()})
-	if err != nil {
-		return nil, err
-	}
-	return slices.Concat(inRego, inData, guard.Check(g)), nil
+	return schema.Problems(report.Generation, nil, api.GuardSchema())
 }
 
 // generation is the last one that was sound; nil before the first.

@@ -30,12 +30,11 @@ func (p *pack) renamable(in positionParams) (*thing, error) {
 }
 
 func (s *server) prepareRename(_ context.Context, in positionParams) (*textRange, error) {
-	p, err := s.current()
+	p, done, err := s.locked()
 	if err != nil {
 		return nil, err
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
+	defer done()
 	t, err := p.renamable(in)
 	if err != nil {
 		return nil, err

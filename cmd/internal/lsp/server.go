@@ -213,6 +213,16 @@ func (s *server) current() (*pack, error) {
 	return s.pack, nil
 }
 
+// locked is current for a method that looks at the pack until it calls done.
+func (s *server) locked() (_ *pack, done func(), err error) {
+	p, err := s.current()
+	if err != nil {
+		return nil, nil, err
+	}
+	p.mu.Lock()
+	return p, p.mu.Unlock, nil
+}
+
 func (s *server) didOpen(_ context.Context, in openParams) error {
 	p, err := s.current()
 	if err == nil {

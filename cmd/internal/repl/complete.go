@@ -37,15 +37,12 @@ func (s *Session) Complete(line string, pos int) (candidates []string, start int
 		}
 	}
 	for _, b := range ast.Builtins {
-		if b.Infix == "" && !strings.HasPrefix(b.Name, "internal.") && !b.IsDeprecated() && !slices.Contains(refused, b.Name) {
+		if b.Infix == "" && !strings.HasPrefix(b.Name, "internal.") && !b.IsDeprecated() && !engine.RefusesBuiltin(b.Name) {
 			offer(b.Name + "(")
 		}
 	}
 	return slices.Sorted(maps.Keys(all)), start
 }
-
-// refused are builtins that no policy may call.
-var refused = []string{ast.HTTPSend.Name, ast.OPARuntime.Name, ast.NetLookupIPAddr.Name}
 
 func isWordByte(c byte) bool {
 	return c == '.' || c == '_' || c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
@@ -101,16 +98,16 @@ func (s *Session) below(word string, offer func(string)) {
 	case "input":
 		root = s.input
 	}
+	if root == nil {
+		return
+	}
+	ref := make(ast.Ref, 0, len(parts)-1)
 	for _, key := range parts[1:] {
-		object, ok := root.(ast.Object)
-		if !ok {
-			return
-		}
-		found := object.Get(ast.StringTerm(key))
-		if found == nil {
-			return
-		}
-		root = found.Value
+		ref = append(ref, ast.StringTerm(key))
+	}
+	root, err := root.Find(ref)
+	if err != nil {
+		return // there is no such part
 	}
 	if object, ok := root.(ast.Object); ok {
 		object.Foreach(func(key, value *ast.Term) {
