@@ -167,9 +167,11 @@ if ! command -v rpm >/dev/null; then
 	echo "packages-test.sh: SKIPPED: the RPM is not tested, since there is no rpm" >&2
 	exit 0
 fi
-within rpm -qpl "/packages/$(basename "$rpm")" | grep -qx /usr/share/zsh/site-functions/_defenseclaw || fail "the RPM has no completion for zsh"
+within rpm -qpl "/packages/$(basename "$rpm")" >"$work/rpm"
+grep -qx /usr/share/zsh/site-functions/_defenseclaw "$work/rpm" || fail "the RPM has no completion for zsh"
 [ "$(within rpm -qpc "/packages/$(basename "$rpm")")" = /etc/defenseclaw/config.yaml ] || fail "config.yaml is not the RPM's configuration"
-within rpm -qp --scripts "/packages/$(basename "$rpm")" | grep -q 'systemd-sysusers defenseclaw.conf' || fail "the RPM's script makes no user"
+within rpm -qp --scripts "/packages/$(basename "$rpm")" >"$work/rpm"
+grep -q 'systemd-sysusers defenseclaw.conf' "$work/rpm" || fail "the RPM's script makes no user"
 within rpm --initdb
 within rpm -i --nodeps "/packages/$(basename "$rpm")"
 installed

@@ -20,7 +20,7 @@ mkdir -p "$out" "$files/unit" "$files/completion" "$files/docs" "$files/scripts"
 SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)
 VERSION=$(git describe --tags --exact-match --match 'v[0-9]*' 2>/dev/null | sed 's/^v//; s/-/~/' || true)
 if [ -z "$VERSION" ]; then
-	next=$(sed -n 's/^## \([0-9][0-9.]*\).*/\1/p' docs/CHANGELOG.md | head -n 1)
+	next=$(sed -n '/^## [0-9]/{s/^## \([0-9.]*\).*/\1/p;q;}' docs/CHANGELOG.md)
 	VERSION=$next~git$(git log -1 --date=format-local:%Y%m%d%H%M%S --format=%cd).$(git log -1 --abbrev=12 --format=%h)
 fi
 export SOURCE_DATE_EPOCH VERSION
@@ -28,7 +28,7 @@ export SOURCE_DATE_EPOCH VERSION
 # The units are those of docs/systemd, but for paths and a user with a name.
 service=$files/unit/defenseclaw-gateway.service
 sed -e '1,2d' -e 's|^ExecReload=/usr/local/bin/|ExecReload=/usr/bin/|' \
-	-e 's|^Documentation=.*|Documentation=man:defenseclaw-gateway(8) file:///usr/share/doc/defenseclaw/OPERATIONS.md|' \
+	-e 's|^Documentation=.*|Documentation=man:defenseclaw-gateway(8) file:///usr/share/doc/defenseclaw/how-to/operate.md|' \
 	-e 's|^ExecStart=.*|ExecStart=/usr/bin/defenseclaw-gateway serve --data-dir /var/lib/defenseclaw|' \
 	-e 's|^DynamicUser=yes$|User=defenseclaw\nGroup=defenseclaw\nRemoveIPC=yes|' docs/systemd/defenseclaw-gateway.service >"$service"
 for line in '[Unit]' Type=notify 'ExecReload=/usr/bin/defenseclaw-gateway policy reload --data-dir /var/lib/defenseclaw' User=defenseclaw NoNewPrivileges=yes 'ExecStart=/usr/bin/defenseclaw-gateway serve --data-dir /var/lib/defenseclaw'; do
@@ -36,7 +36,7 @@ for line in '[Unit]' Type=notify 'ExecReload=/usr/bin/defenseclaw-gateway policy
 done
 sed 1d docs/systemd/defenseclaw-gateway.socket >"$files/unit/defenseclaw-gateway.socket"
 
-cp "$source"/docs/*.md "$files/docs"
+(cd "$source/docs" && find . -name "*.md" ! -path "./examples/*" ! -path "./kubernetes/*" -exec cp --parents {} "$files/docs" \;)
 cp "$source/LICENSE" "$files/LICENSE"
 printf 'defenseclaw (%s) unstable; urgency=medium\n\n  * Changes that users can see are in CHANGELOG.md.\n\n -- DefenseClaw maintainers <maintainers@defenseclaw.invalid>  %s\n' \
 	"$VERSION" "$(date -u -R -d "@$SOURCE_DATE_EPOCH")" | gzip -9n >"$files/changelog.gz"

@@ -46,7 +46,7 @@ gone() { ! kill -0 "$1" 2>/dev/null; }
 
 git clone -q . "$work/checkout"
 cd "$work/checkout"
-make -n test | grep -q '^go test' || fail "make test does not run go test"
+grep -q '^go test' <<<"$(make -n test)" || fail "make test does not run go test"
 make build
 
 home=$work/home

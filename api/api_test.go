@@ -369,7 +369,7 @@ func TestTheClientTellsRefusedFromUnreachableFromTimedOut(t *testing.T) {
 }
 
 func TestRoutesAndTheirDocumentAgree(t *testing.T) {
-	document, err := os.ReadFile("../docs/API.md")
+	document, err := os.ReadFile("../docs/reference/api.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -388,7 +388,7 @@ func TestRoutesAndTheirDocumentAgree(t *testing.T) {
 	for _, pattern := range api.Routes() {
 		path := strings.NewReplacer("{path...}", "p/x", "{$}", "").Replace(pattern)
 		if !slices.Contains(paths, path) && !slices.Contains(paths, path+"/p/x") {
-			t.Errorf("%s is not in docs/API.md", pattern)
+			t.Errorf("%s is not in docs/reference/api.md", pattern)
 		}
 	}
 }

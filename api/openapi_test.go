@@ -279,7 +279,7 @@ func TestOpenAPIHasEveryRouteAndNoOther(t *testing.T) {
 }
 
 func TestOpenAPIAndThePageTellOfTheSameRoutes(t *testing.T) {
-	page, err := os.ReadFile("../docs/API.md")
+	page, err := os.ReadFile("../docs/reference/api.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -288,12 +288,12 @@ func TestOpenAPIAndThePageTellOfTheSameRoutes(t *testing.T) {
 		route := string(m[1])
 		told[route], told[strings.TrimSuffix(route, "/{path}")] = true, true // a row of {path} is of the route without, too
 		if operations[route] == nil {
-			t.Errorf("docs/API.md has %s, which is not in openapi.yaml", route)
+			t.Errorf("docs/reference/api.md has %s, which is not in openapi.yaml", route)
 		}
 	}
 	for route := range operations {
 		if !told[route] {
-			t.Errorf("openapi.yaml has %s, which is not in docs/API.md", route)
+			t.Errorf("openapi.yaml has %s, which is not in docs/reference/api.md", route)
 		}
 	}
 }

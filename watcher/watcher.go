@@ -20,7 +20,7 @@ const (
 	ModePoll   Mode = "poll"   // never ask for kernel events
 )
 
-// Defaults of [Config], chosen by measurement; see docs/WATCHING.md.
+// Defaults of [Config], chosen by measurement; see docs/explanation/watching.md.
 const (
 	DefaultDebounce          = 20 * time.Millisecond
 	DefaultMaxWait           = 500 * time.Millisecond

@@ -221,7 +221,7 @@ func TestWhatCannotBeIsRefused(t *testing.T) {
 
 // Settings by environment, flags and paths are those that the program documents.
 func TestSettingsExist(t *testing.T) {
-	document, err := os.ReadFile("../../docs/SETTINGS.md")
+	document, err := os.ReadFile("../../docs/reference/configuration.md")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -167,7 +167,7 @@ func TestADatabaseWithoutExpiries(t *testing.T) {
 }
 
 func TestTheManualHasEveryAction(t *testing.T) {
-	manual, err := os.ReadFile("../../docs/AUDIT.md")
+	manual, err := os.ReadFile("../../docs/reference/audit.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -179,11 +179,11 @@ func TestTheManualHasEveryAction(t *testing.T) {
 	}
 	for _, action := range audit.Actions() {
 		if !named[action] {
-			t.Errorf("docs/AUDIT.md does not name the action %s", action)
+			t.Errorf("docs/reference/audit.md does not name the action %s", action)
 		}
 		delete(named, action)
 	}
 	for action := range named {
-		t.Errorf("docs/AUDIT.md names the action %s, which Actions does not have", action)
+		t.Errorf("docs/reference/audit.md names the action %s, which Actions does not have", action)
 	}
 }

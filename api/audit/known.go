@@ -3,7 +3,7 @@ package audit
 import "slices"
 
 // Actions are all actions that records of this program have, also those of parts that write their own and of earlier versions;
-// docs/AUDIT.md has their meanings. Not to be changed.
+// docs/reference/audit.md has their meanings. Not to be changed.
 func Actions() []string { return slices.Clone(known) }
 
 var known = []string{

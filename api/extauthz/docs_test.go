@@ -16,16 +16,16 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 )
 
-// example is the block of that language in docs/ENVOY.md.
+// example is the block of that language in docs/how-to/envoy.md.
 func example(t *testing.T, language string) string {
 	t.Helper()
-	document, err := os.ReadFile("../../docs/ENVOY.md")
+	document, err := os.ReadFile("../../docs/how-to/envoy.md")
 	if err != nil {
 		t.Fatal(err)
 	}
 	m := regexp.MustCompile("(?s)```" + language + "\n(.*?)```").FindSubmatch(document)
 	if m == nil {
-		t.Fatalf("docs/ENVOY.md has no example in %s", language)
+		t.Fatalf("docs/how-to/envoy.md has no example in %s", language)
 	}
 	return string(m[1])
 }

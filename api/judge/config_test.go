@@ -57,7 +57,7 @@ func TestAllInvalidSettingsAreNamedAtOnce(t *testing.T) {
 }
 
 func TestTheManualNamesTheSettingsThatExist(t *testing.T) {
-	manual, err := os.ReadFile("../../docs/JUDGE.md")
+	manual, err := os.ReadFile("../../docs/how-to/judge.md")
 	if err != nil {
 		t.Fatal(err)
 	}

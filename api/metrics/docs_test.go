@@ -10,9 +10,9 @@ import (
 	"testing"
 )
 
-const document = "../../docs/METRICS.md"
+const document = "../../docs/reference/metrics.md"
 
-var update = flag.Bool("update", false, "write the table of docs/METRICS.md")
+var update = flag.Bool("update", false, "write the table of docs/reference/metrics.md")
 
 // documentRow is the row of the document for an instrument.
 func documentRow(t *testing.T, row instrument) string {

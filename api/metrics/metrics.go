@@ -6,7 +6,7 @@
 // watch, are read through [Config.Snapshot] at each scrape and export.
 //
 // table.go defines every instrument with its name, unit, labels and their values; a test compares
-// docs/METRICS.md with it. Every series of declared label values is present from the start, at 0. A label
+// docs/reference/metrics.md with it. Every series of declared label values is present from the start, at 0. A label
 // value that is not declared, such as a verdict of the operator's own policy, counts as "other": neither a
 // caller nor a policy can increase the number of series.
 //

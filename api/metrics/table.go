@@ -240,7 +240,7 @@ func judgeTable(ttl string) []instrument {
 		{name: judgeErrors, unit: "{error}", kind: counter,
 			labels: product(judgeKinds, label("judge.reason", "busy", "timeout", "unreachable", "status", "too_large",
 				"truncated", "refused", "malformed", "panic", "canceled")),
-			help: "Judge questions without a verdict, by kind and reason. docs/JUDGE.md lists what to do for each reason."},
+			help: "Judge questions without a verdict, by kind and reason. docs/how-to/judge.md lists what to do for each reason."},
 	}
 }
 
@@ -300,7 +300,7 @@ func recorderTable() []instrument {
 			help: "Size of the recorded decisions in memory."},
 		{name: "defenseclaw.recorder.dropped", unit: "{decision}", kind: observedCounter, labels: product(recorderReasons),
 			read: func(now *moment, set setter) { each(recorderReasons, now.Recorder.Dropped, set) },
-			help: "Decisions that were chosen to be recorded and are not, by reason. docs/SAFETY.md lists what to do for each reason."},
+			help: "Decisions that were chosen to be recorded and are not, by reason. docs/explanation/safety.md lists what to do for each reason."},
 	}
 }
 
@@ -330,7 +330,7 @@ func serviceTable(routes []string) []instrument {
 			help: "Decision log events delivered, by sink. The service has accepted those of its sink."},
 		{name: "defenseclaw.decision_log.dropped", unit: "{event}", kind: observedCounter, labels: product(logReasons),
 			read: func(now *moment, set setter) { each(logReasons, now.Decisions.Dropped, set) },
-			help: "Decision log events not delivered, by reason. docs/DECISIONLOG.md lists what to do for each reason."},
+			help: "Decision log events not delivered, by reason. docs/reference/decision-log.md lists what to do for each reason."},
 		{name: httpRequests, unit: "{request}", kind: counter, labels: product(label("route", routes...), codes),
 			help: "HTTP requests answered, by route and status code."},
 		{name: "defenseclaw.connections.open", kind: gauge,
@@ -338,13 +338,13 @@ func serviceTable(routes []string) []instrument {
 			help: "Open connections of all listeners."},
 		{name: "defenseclaw.connections.rejected", unit: "{connection}", kind: observedCounter, labels: product(rejections),
 			read: func(now *moment, set setter) { each(rejections, now.Connections.Rejected, set) },
-			help: "Connections that were refused or closed early, by reason. docs/OPERATIONS.md lists what to do for each reason."},
+			help: "Connections that were refused or closed early, by reason. docs/how-to/operate.md lists what to do for each reason."},
 		{name: "defenseclaw.workers.running", kind: gauge,
 			read: func(now *moment, set setter) { set(float64(now.Workers.Running)) },
 			help: "Worker processes that are ready to evaluate. 0 while no query is asked."},
 		{name: "defenseclaw.workers.ended", unit: "{process}", kind: observedCounter, labels: product(workerReasons),
 			read: func(now *moment, set setter) { each(workerReasons, now.Workers.Ended, set) },
-			help: "Worker processes that ended and were replaced, by reason. docs/OPERATIONS.md lists what to do for each reason."},
+			help: "Worker processes that ended and were replaced, by reason. docs/how-to/operate.md lists what to do for each reason."},
 		{name: "defenseclaw.workers.refused", unit: "{evaluation}", kind: observedCounter,
 			read: func(now *moment, set setter) { set(float64(now.Workers.Refused)) },
 			help: "Evaluations that were refused because their input had ended several workers."},

@@ -1,5 +1,5 @@
 // Command policybench compares this sidecar with opa, on the same policies and the same machine.
-// `make bench-peers` builds what it needs and runs it; docs/PERFORMANCE.md says what it measures and how.
+// `make bench-peers` builds what it needs and runs it; docs/explanation/performance.md says what it measures and how.
 package main
 
 import (

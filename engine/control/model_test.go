@@ -8,7 +8,7 @@ import (
 	"defenseclaw/engine/control"
 )
 
-// model is what the documents promise, in the words of docs/SAFETY.md: versions are numbers, 0 is broken files or nothing.
+// model is what the documents promise, in the words of docs/explanation/safety.md: versions are numbers, 0 is broken files or nothing.
 type model struct {
 	settings
 	disk, serving int

@@ -10,11 +10,11 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-var update = flag.Bool("update", false, "write docs/CLI.md")
+var update = flag.Bool("update", false, "write docs/reference/cli.md")
 
-// TestTheCommandsAreDocumented compares docs/CLI.md with the command tree; make docs writes it.
+// TestTheCommandsAreDocumented compares docs/reference/cli.md with the command tree; make docs writes it.
 func TestTheCommandsAreDocumented(t *testing.T) {
-	const path = "../../../docs/CLI.md"
+	const path = "../../../docs/reference/cli.md"
 	want := document(newApp())
 	if *update {
 		if err := os.WriteFile(path, []byte(want), 0o644); err != nil { //nolint:gosec // a document
@@ -23,7 +23,7 @@ func TestTheCommandsAreDocumented(t *testing.T) {
 	}
 	got, err := os.ReadFile(path)
 	if err != nil || string(got) != want {
-		t.Errorf("docs/CLI.md differs from the command tree: run make docs (%v)", err)
+		t.Errorf("docs/reference/cli.md differs from the command tree: run make docs (%v)", err)
 	}
 }
 

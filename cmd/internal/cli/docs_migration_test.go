@@ -9,7 +9,7 @@ import (
 
 // Who takes over an installation does it once, and reads each command from there.
 func TestEachCommandOfTheMigrationIsRun(t *testing.T) {
-	text, err := os.ReadFile("../../../docs/MIGRATION.md")
+	text, err := os.ReadFile("../../../docs/how-to/take-over.md")
 	if err != nil {
 		t.Fatal(err)
 	}

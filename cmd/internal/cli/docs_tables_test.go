@@ -57,7 +57,7 @@ func TestTheArchitectureNamesTheFileOfEachStep(t *testing.T) {
 }
 
 func TestTheGlossaryIsSortedAndNamesFilesThatExist(t *testing.T) {
-	rows := tableRows(t, "GLOSSARY.md", 3)
+	rows := tableRows(t, "reference/glossary.md", 3)
 	if len(rows) < 30 {
 		t.Fatalf("%d words", len(rows))
 	}

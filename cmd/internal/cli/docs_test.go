@@ -13,13 +13,28 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-func readDocs(t *testing.T) (all, readme string) {
+// pages are the Markdown files of docs at any depth. What an example names is tested where it runs.
+func pages(t *testing.T, docs string) (names []string) {
 	t.Helper()
-	const top = "../../../"
-	names, err := filepath.Glob(top + "docs/*.md")
+	err := filepath.WalkDir(docs, func(path string, entry os.DirEntry, err error) error {
+		if err == nil && (entry.Name() == "examples" || entry.Name() == "kubernetes") {
+			return filepath.SkipDir
+		}
+		if strings.HasSuffix(path, ".md") {
+			names = append(names, path)
+		}
+		return err
+	})
 	if err != nil || len(names) == 0 {
 		t.Fatalf("no docs: %v", err)
 	}
+	return names
+}
+
+func readDocs(t *testing.T) (all, readme string) {
+	t.Helper()
+	const top = "../../../"
+	names := pages(t, top+"docs")
 	for _, name := range append(names, top+"README.md", top+"policies/rego/README.md", top+".github/CONTRIBUTING.md") {
 		text, err := os.ReadFile(name)
 		if err != nil {

@@ -16,7 +16,7 @@ import (
 func lspCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "lsp",
-		Usage:     "be a language server for the policy in DIR, or that of the folder that the editor has open, over standard input and output; docs/EDITORS.md says how editors start it",
+		Usage:     "be a language server for the policy in DIR, or that of the folder that the editor has open, over standard input and output; docs/how-to/editors.md says how editors start it",
 		ArgsUsage: "[DIR]",
 		Flags: []cli.Flag{&cli.BoolFlag{
 			Name: "stdio", Usage: "talk over standard input and output; that is what it does, and editors say so",

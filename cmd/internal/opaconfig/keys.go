@@ -70,8 +70,8 @@ var top = section(map[string]rule{
 		"/system/authz/allow", "system/authz/allow"),
 	"caching":             refused("builtins that could be cached from one decision to the next are not permitted here"),
 	"nd_builtin_cache":    only("results of builtins that differ from call to call are not logged", false),
-	"distributed_tracing": refused("traces are set by the variables OTEL_…, as docs/METRICS.md says"),
-	"metrics_export":      refused("metrics are exported as the variables OTEL_… say; see docs/METRICS.md"),
+	"distributed_tracing": refused("traces are set by the variables OTEL_…, as docs/reference/metrics.md says"),
+	"metrics_export":      refused("metrics are exported as the variables OTEL_… say; see docs/reference/metrics.md"),
 	"server":              refused("what the server bounds and how it compresses is set by this program's own flags"),
 	"storage":             refused("data is kept in memory"),
 })

@@ -143,7 +143,7 @@ func (k *keyCheck) unknown(name string, key *yaml.Node) {
 	case near != "":
 		k.wrong = append(k.wrong, fmt.Errorf("unknown key %s at %s; did you mean %s?", name, at, near))
 	case !k.original:
-		k.wrong = append(k.wrong, fmt.Errorf("unknown key %s at %s; docs/SETTINGS.md has all keys, and one that begins with %s is left alone", name, at, ownPrefix))
+		k.wrong = append(k.wrong, fmt.Errorf("unknown key %s at %s; docs/reference/configuration.md has all keys, and one that begins with %s is left alone", name, at, ownPrefix))
 	}
 }
 

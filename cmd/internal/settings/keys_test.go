@@ -35,7 +35,7 @@ func TestKeysThatNobodyReadsAreRefusedWithTheNearestOne(t *testing.T) {
 		"gateway:\n  config_reload: {mod: hot}\n":     "unknown key gateway.config_reload.mod at config.yaml:2:19; did you mean gateway.config_reload.mode?",
 		"llm: {api_kee: a}\n":                         "unknown key llm.api_kee at config.yaml:1:7; did you mean llm.api_key?",
 		"a: &a {tls_crt: x}\ngateway: {<<: *a}\n":     "unknown key gateway.tls_crt at config.yaml:1:8; did you mean gateway.tls_cert?",
-		"frobnicate: 1\n":                             "unknown key frobnicate at config.yaml:1:1; docs/SETTINGS.md has all keys, and one that begins with x- is left alone",
+		"frobnicate: 1\n":                             "unknown key frobnicate at config.yaml:1:1; docs/reference/configuration.md has all keys, and one that begins with x- is left alone",
 		"config_version: 8\npolicy_drr: a\n":          "unknown key policy_drr at config.yaml:2:1; did you mean policy_dir?",
 		"config_version: 8\nfrobnicate: 1\n":          "", // the original gateway's file, of another version perhaps
 		"x-mine: {tls_crt: a}\ngateway: {x-a: [1]}\n": "",

@@ -33,7 +33,7 @@ func originalJudging(o *originalJudge) []Setting {
 	return atOnce(slices.Concat([]Setting{
 		{
 			Key: key + "enabled", Default: "false", value: boolean(&o.enabled),
-			Help: "the original gateway's key: turn the judge on where judge.base_url is not set; JUDGE.md says what it takes of the following",
+			Help: "the original gateway's key: turn the judge on where judge.base_url is not set; docs/how-to/judge.md says what it takes of the following",
 		},
 		{Key: key + "injection", Default: "true", value: boolean(&o.injection), Help: "the original's key: ask for this kind, unless judge.kinds is set"},
 		{Key: key + "exfil", Default: "true", value: boolean(&o.exfil), Help: "the same"},

@@ -1,6 +1,6 @@
 // Package settings resolves what an operator can choose, finds the gateway token, and says where
 // the running sidecar answers. Each setting is one row in table.go: the flags, the environment
-// variables, the keys of config.yaml, the help and docs/SETTINGS.md are made from that row.
+// variables, the keys of config.yaml, the help and docs/reference/configuration.md are made from that row.
 //
 // Every command imports this package, so it imports neither engine nor api: values that those parse
 // further, such as the path of a document, are checked here and kept as text.

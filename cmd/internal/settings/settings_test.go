@@ -14,7 +14,7 @@ import (
 	"go.uber.org/goleak"
 )
 
-var update = flag.Bool("update", false, "write docs/SETTINGS.md anew")
+var update = flag.Bool("update", false, "write docs/reference/configuration.md anew")
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
@@ -25,11 +25,12 @@ func resolve(values map[string]string) (settings.Settings, error) {
 }
 
 func TestTheDocumentIsWhatTheTableSays(t *testing.T) {
-	const path = "../../../docs/SETTINGS.md"
+	const path = "../../../docs/reference/configuration.md"
 	var b strings.Builder
 	b.WriteString("# Settings\n\nWritten by `make docs` from `cmd/internal/settings/table.go`. A flag goes before the environment, that before\n" +
 		"`config.yaml` in the data directory, that before the default. Relative paths in `config.yaml` are relative to it.\n\n" +
-		"`config.yaml` is read again when it changes. The column \"applies\" says when a change of the key takes effect. OPERATIONS.md, \"config.yaml changes\", has the rest.\n\n" +
+		"`config.yaml` is read again when it changes. The column \"applies\" says when a change of the key takes effect. " +
+		"[Operating](../how-to/operate.md#configyaml-changes) has the rest.\n\n" +
 		"| flag | environment | `config.yaml` | default | applies | |\n|---|---|---|---|---|---|\n")
 	for _, s := range settings.Table() {
 		flag := s.Flag
@@ -55,7 +56,7 @@ func TestTheDocumentIsWhatTheTableSays(t *testing.T) {
 	}
 	got, err := os.ReadFile(path)
 	if err != nil || string(got) != b.String() {
-		t.Errorf("docs/SETTINGS.md is not what the table says: run make docs (%v)", err)
+		t.Errorf("docs/reference/configuration.md is not what the table says: run make docs (%v)", err)
 	}
 }
 

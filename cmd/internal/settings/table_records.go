@@ -75,7 +75,7 @@ func decisionLogSecrets(d *DecisionLog) []Setting {
 	return []Setting{
 		{
 			Key: "decision_logs.envoy_headers", value: list(&d.EnvoyHeaders),
-			Help: "headers of Envoy's requests that are logged, instead of those in DECISIONLOG.md; x-* is all that begin with x-, and * is all",
+			Help: "headers of Envoy's requests that are logged, instead of those in docs/reference/decision-log.md; x-* is all that begin with x-, and * is all",
 		},
 		{
 			Key: "decision_logs.envoy_bodies", Default: "false", value: boolean(&d.EnvoyBodies),

@@ -71,7 +71,7 @@ func (v variableCheck) unknown(name string) error {
 	if near, _ := nearest(strings.TrimPrefix(name, prefix), v.short()); near != "" {
 		return fmt.Errorf("unknown variable %s; did you mean %s? Name it in DEFENSECLAW_OTHER_VARIABLES if it is another program's", name, prefix+near)
 	}
-	return fmt.Errorf("unknown variable %s; docs/SETTINGS.md has all that begin so. Name it in DEFENSECLAW_OTHER_VARIABLES if it is another program's", name)
+	return fmt.Errorf("unknown variable %s; docs/reference/configuration.md has all that begin so. Name it in DEFENSECLAW_OTHER_VARIABLES if it is another program's", name)
 }
 
 func (v variableCheck) short() (names []string) {

@@ -28,7 +28,7 @@ func TestVariablesThatNobodyReadsAreRefusedWithTheNearestOne(t *testing.T) {
 	}{
 		{"DEFENSECLAW_POLICY_DRR", "a", "unknown variable DEFENSECLAW_POLICY_DRR; did you mean DEFENSECLAW_POLICY_DIR?" + way},
 		{"DEFENSECLAW_API_PROT", "1", "unknown variable DEFENSECLAW_API_PROT; did you mean DEFENSECLAW_API_PORT?" + way},
-		{"DEFENSECLAW_FROBNICATE", "1", "unknown variable DEFENSECLAW_FROBNICATE; docs/SETTINGS.md has all that begin so." + way},
+		{"DEFENSECLAW_FROBNICATE", "1", "unknown variable DEFENSECLAW_FROBNICATE; docs/reference/configuration.md has all that begin so." + way},
 		{"DEFENSECLAW_FROBNICATE", "", ""},
 		{"DEFENSECLAW_SERVICE_HOST", "10.0.0.7", ""},
 		{"DEFENSECLAW_SERVICE_PORT", "8181", ""},
@@ -39,7 +39,7 @@ func TestVariablesThatNobodyReadsAreRefusedWithTheNearestOne(t *testing.T) {
 		{"DEFENSECLAW_GATEWAY_SERVICE_PORT_GRPC_WEB", "8181", ""},
 		{"DEFENSECLAW_API_PORT", "tcp://[fd00::7]:8181", ""}, // of a service called defenseclaw-api: not the setting
 		{"DEFENSECLAW_API_PORT_8181_UDP_PROTO", "udp", ""},
-		{"DEFENSECLAW_PORT", "8181", "unknown variable DEFENSECLAW_PORT; docs/SETTINGS.md has all that begin so." + way},
+		{"DEFENSECLAW_PORT", "8181", "unknown variable DEFENSECLAW_PORT; docs/reference/configuration.md has all that begin so." + way},
 		{"DEFENSECLAW_OTEL_ENDPOINT", "http://a", ""},
 		{"DEFENSECLAW_CONFIG", filepath.Join(home, "config.yaml"), ""},
 		{"DEFENSECLAW_CONFIG", "/etc/else.yaml", `DEFENSECLAW_CONFIG is "/etc/else.yaml": the settings are read from ` + home + "/config.yaml; set DEFENSECLAW_HOME to the directory of config.yaml"},
