@@ -55,7 +55,7 @@ func newTerminal(out io.Writer) *terminal.Writer {
 func printError(w io.Writer, err error) {
 	terminal.Fprintf(w, "Error: %s\n", terminal.Error(err))
 	if untrusted := new(api.UntrustedError); errors.As(err, &untrusted) && strings.HasPrefix(untrusted.URL, "http:") {
-		terminal.Fprintf(w, "If the listener cannot prove it and may have the token all the same, add --any-listener; see docs/how-to/operate.md.\n")
+		terminal.Fprintf(w, "If the listener cannot prove it and may have the token all the same, add --any-listener; see docs/reference/errors/commands.md.\n")
 	}
 }
 
