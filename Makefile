@@ -143,7 +143,7 @@ attack: build ## attack the built program, and call every builtin with hostile o
 	go test ./cmd/internal/attack -count=1 -timeout=60m -thorough -program=$(CURDIR)/bin/defenseclaw-gateway -v $(ARGS)
 	go test ./engine/internal/builtins -count=1 -timeout=60m -run=Hostile -v -thorough
 
-docs: ## write docs/reference/cli.md from the command tree, docs/reference/configuration.md from the table of settings
+docs: ## write docs/reference/cli from the command tree, docs/reference/configuration.md from the table of settings
 	go test ./cmd/internal/cli -run=TheCommandsAreDocumented -count=1 -update
 	go test ./cmd/internal/settings -run=TheDocumentIs -count=1 -update
 

@@ -10,7 +10,6 @@ import (
 	"maps"
 	"net/http"
 	"os"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -274,26 +273,6 @@ func TestOpenAPIHasEveryRouteAndNoOther(t *testing.T) {
 	for route := range operations {
 		if !served[route] {
 			t.Errorf("%s is in openapi.yaml and is not served", route)
-		}
-	}
-}
-
-func TestOpenAPIAndThePageTellOfTheSameRoutes(t *testing.T) {
-	page, err := os.ReadFile("../docs/reference/api.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	operations, told := readOpenAPI(t, false).operations(), map[string]bool{}
-	for _, m := range regexp.MustCompile("(?m)^\\| `([A-Z]+ /[^` ?]*)` \\|").FindAllSubmatch(page, -1) {
-		route := string(m[1])
-		told[route], told[strings.TrimSuffix(route, "/{path}")] = true, true // a row of {path} is of the route without, too
-		if operations[route] == nil {
-			t.Errorf("docs/reference/api.md has %s, which is not in openapi.yaml", route)
-		}
-	}
-	for route := range operations {
-		if !told[route] {
-			t.Errorf("openapi.yaml has %s, which is not in docs/reference/api.md", route)
 		}
 	}
 }

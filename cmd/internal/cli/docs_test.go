@@ -31,7 +31,7 @@ func pages(t *testing.T, docs string) (names []string) {
 	return names
 }
 
-func readDocs(t *testing.T) (all, readme string) {
+func readDocs(t *testing.T) (all string) {
 	t.Helper()
 	const top = "../../../"
 	names := pages(t, top+"docs")
@@ -41,11 +41,8 @@ func readDocs(t *testing.T) (all, readme string) {
 			t.Fatal(err)
 		}
 		all += string(text)
-		if strings.HasSuffix(name, top+"README.md") {
-			readme = string(text)
-		}
 	}
-	return all, readme
+	return all
 }
 
 // flagsOf lists every flag of the command tree, and the commands by their full names.
@@ -65,30 +62,19 @@ func flagsOf(commands []*cli.Command, prefix string) (flags, names []string) {
 }
 
 func TestTheDocumentsNameWhatExistsAndNothingElse(t *testing.T) {
-	all, readme := readDocs(t)
+	all := readDocs(t)
 	flags, commands := flagsOf(newApp().Commands, "")
 	for _, name := range flags {
 		if name = "-" + name; !strings.Contains(all, "`-"+name) && !strings.Contains(all, "`"+name) {
 			t.Errorf("no document mentions the flag -%s", name)
 		}
 	}
-	for _, name := range commands {
-		if !strings.Contains(readme, "`"+name) {
-			t.Errorf("README.md does not mention the command %s", name)
+	for _, m := range regexp.MustCompile("`(?:defenseclaw(?:-gateway)? )?(policy|fleet|audit|list|token|config) ([a-z][a-z-]*)").FindAllStringSubmatch(all, -1) {
+		if m[1] == "policy" && slices.Contains([]string{"directory", "reloaded", "refused"}, m[2]) {
+			continue // the beginning of a message
 		}
-	}
-	for _, s := range settings.Table() {
-		text, where := readme, "README.md"
-		if s.Flag == "" { // documented with its subject
-			text, where = all, "no document"
-		}
-		for _, name := range []string{s.Env, s.Key} {
-			if name != "" && !strings.Contains(text, "`"+name+"`") {
-				t.Errorf("%s does not mention %s", where, name)
-			}
-		}
-		if s.Default != "" && !strings.Contains(text, "`"+s.Default+"`") {
-			t.Errorf("%s does not mention the default %s of %s%s", where, s.Default, s.Flag, s.Key)
+		if name := m[1] + " " + m[2]; !slices.ContainsFunc(commands, func(c string) bool { return c == name || strings.HasPrefix(c, name+" ") }) {
+			t.Errorf("the documents mention the command %s, which does not exist", name)
 		}
 	}
 	known := append([]string{"help", "version"}, flags...)

@@ -1,8 +1,6 @@
 package settings_test
 
 import (
-	"flag"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -14,50 +12,12 @@ import (
 	"go.uber.org/goleak"
 )
 
-var update = flag.Bool("update", false, "write docs/reference/configuration.md anew")
-
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // resolve takes flags and environment variables in one map: names with a capital are variables.
 func resolve(values map[string]string) (settings.Settings, error) {
 	flagValue := func(name string) (string, bool) { v, ok := values[name]; return v, ok }
 	return settings.Resolve(flagValue, func(name string) string { return values[name] })
-}
-
-func TestTheDocumentIsWhatTheTableSays(t *testing.T) {
-	const path = "../../../docs/reference/configuration.md"
-	var b strings.Builder
-	b.WriteString("# Settings\n\nWritten by `make docs` from `cmd/internal/settings/table.go`. A flag goes before the environment, that before\n" +
-		"`config.yaml` in the data directory, that before the default. Relative paths in `config.yaml` are relative to it.\n\n" +
-		"`config.yaml` is read again when it changes. The column \"applies\" says when a change of the key takes effect. " +
-		"[Operating](../how-to/operate.md#configyaml-changes) has the rest.\n\n" +
-		"| flag | environment | `config.yaml` | default | applies | |\n|---|---|---|---|---|---|\n")
-	for _, s := range settings.Table() {
-		flag := s.Flag
-		if flag != "" {
-			flag = "--" + flag
-		}
-		for _, cell := range []string{flag, s.Env, s.Key, s.Default} {
-			if cell != "" {
-				cell = "`" + cell + "`"
-			}
-			fmt.Fprintf(&b, "| %s ", cell)
-		}
-		applies := s.Applies.String()
-		if s.Key == "" {
-			applies = "" // it cannot be set in config.yaml
-		}
-		fmt.Fprintf(&b, "| %s | %s |\n", applies, strings.ReplaceAll(s.Help, "`", ""))
-	}
-	if *update {
-		if err := os.WriteFile(path, []byte(b.String()), 0o644); err != nil { //nolint:gosec // a document
-			t.Fatal(err)
-		}
-	}
-	got, err := os.ReadFile(path)
-	if err != nil || string(got) != b.String() {
-		t.Errorf("docs/reference/configuration.md is not what the table says: run make docs (%v)", err)
-	}
 }
 
 func TestTheDefaultsAreValid(t *testing.T) {
