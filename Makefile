@@ -57,6 +57,9 @@ clients: ## OPA's clients for JavaScript, and one made from openapi.yaml, agains
 examples: ## run docs/examples against the program (each needs its own: node, python3, envoy; says so where it skips one)
 	go test ./cmd/internal/examples -count=1 -v $(ARGS)
 
+pages: ## do what README.md and docs/start tell their readers to do; one page: ARGS=-run=Pages/README
+	go test ./cmd/internal/docproof -count=1 -v $(ARGS)
+
 client: ## the Go module client: formatted, tidy, by the house rules, and its tests against the built sidecar
 	test -z "$$(gofmt -l client)"
 	go -C client mod tidy -diff
@@ -208,4 +211,4 @@ readme:
 	.ci/readme.sh
 
 .NOTPARALLEL:
-.PHONY: release release-check vulns examples console-assets console-shots bench-start bench-review bench-fleet fleet-long attack hostile comments docs help build run test race clients fuzz bench bench-peers sameness safety probe soak fmt vet lint ci hooks clean formatted tidy paths cross readme upgrade image image-test size packages packages-test console-pictures
+.PHONY: pages release release-check vulns examples console-assets console-shots bench-start bench-review bench-fleet fleet-long attack hostile comments docs help build run test race clients fuzz bench bench-peers sameness safety probe soak fmt vet lint ci hooks clean formatted tidy paths cross readme upgrade image image-test size packages packages-test console-pictures

@@ -91,6 +91,24 @@ func TestTheDocumentsNameWhatExistsAndNothingElse(t *testing.T) {
 	}
 }
 
+// TestTheFirstPagesNameWhatExists looks up the commands, flags, routes and targets of make that README.md and docs/start name in
+// their text: a reader types them before he knows any other page.
+func TestTheFirstPagesNameWhatExists(t *testing.T) {
+	known := namesOfTheProgram(t)
+	names, err := filepath.Glob("../../../docs/start/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range append(names, "../../../README.md") {
+		text := regexp.MustCompile("(?ms)^```.*?^```").ReplaceAllString(readFile(t, name), "")
+		for _, m := range regexp.MustCompile("`((?:(?:policy|fleet|audit|list|token|config|migrate|serve|console|healthcheck|lsp|make|GET|POST)\\b[^`./]*|--[^`]*|(?:GET|POST) /[^`]*))`").FindAllStringSubmatch(text, -1) {
+			if _, err := known.has(m[1]); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+	}
+}
+
 // TestTheArchitectureNamesSymbolsThatExist keeps docs/ARCHITECTURE.md up to date with the code.
 func TestTheArchitectureNamesSymbolsThatExist(t *testing.T) {
 	const top = "../../../"
