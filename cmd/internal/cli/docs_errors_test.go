@@ -13,11 +13,20 @@ import (
 
 // documentedErrors are the packages whose every error has its entry in docs/reference/errors: users meet them as they are. Errors of the
 // others are causes, of which the pages have those that somebody can do something about.
-var documentedErrors = []string{"cmd/internal/cli", "cmd/internal/settings", "cmd/internal/sidecar", "api", "api/internal/decision"}
+var documentedErrors = []string{
+	"api", "api/audit", "api/authzen", "api/decisionlog", "api/domains", "api/extauthz", "api/gate", "api/internal/decision", "api/opa",
+	"cmd/internal/cli", "cmd/internal/fleet", "cmd/internal/fleet/access", "cmd/internal/fleet/broker", "cmd/internal/fleet/controller",
+	"cmd/internal/fleet/rollout", "cmd/internal/opaconfig", "cmd/internal/pack", "cmd/internal/preset", "cmd/internal/query", "cmd/internal/settings",
+	"cmd/internal/sidecar", "cmd/internal/signed", "cmd/internal/testrun", "cmd/internal/tokens",
+	"engine/bundle", "engine/internal/archive", "engine/signature", "engine/source", "watcher", "watcher/bundle", "watcher/fleet",
+	"watcher/fleet/credentials", "watcher/fleet/record",
+}
 
 // met by nobody: a caller puts another text in its place, or it is a fault of this program.
 var undocumentedErrors = []string{
 	"not an allowed value", "config.yaml is missing or empty", "one of Config.Engine", "write the body anew", "drain requests for",
+	"write the answer", "write the explanation", "bytes; the limit is", "a bundle is verified when", "watcher: unknown mode",
+	"the time between two looks", "there is none", "the connection ended", "prepares without a base",
 }
 
 // foreignTexts are quoted words of OPA, of Go and of the system, and what the program puts together.
