@@ -92,6 +92,9 @@ bench-peers: build ## measure this sidecar beside opa, about 40 minutes; more: A
 	go build $(STAMP) -trimpath -o bin/ ./cmd/policybench
 	bin/policybench $(ARGS)
 
+plots: ## draw the plots in docs/images from the newest results in docs/performance
+	go run ./cmd/policybench plot $(lastword $(sort $(wildcard docs/performance/*.json))) docs/images
+
 bench-start: build ## start to first answer on the default pack, this sidecar's and opa's in turn, ROUNDS=20 each, and their ratio
 	GOBIN=$(CURDIR)/bin/peers go install github.com/open-policy-agent/opa@$(OPA)
 	go build $(STAMP) -trimpath -o bin/ ./cmd/policybench
@@ -212,3 +215,4 @@ readme:
 
 .NOTPARALLEL:
 .PHONY: pages release release-check vulns examples console-assets console-shots bench-start bench-review bench-fleet fleet-long attack hostile comments docs help build run test race clients fuzz bench bench-peers sameness safety probe soak fmt vet lint ci hooks clean formatted tidy paths cross readme upgrade image image-test size packages packages-test console-pictures
+ plots

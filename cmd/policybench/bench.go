@@ -26,6 +26,9 @@ type bench struct {
 // exit code: 0 if everything was measured and all answers agreed, 1 if not, 2 if args are wrong. When ctx
 // ends, it stops the programs, removes the temporary files and prints the results so far.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	if len(args) > 0 && args[0] == "plot" {
+		return runPlot(args[1:], stderr)
+	}
 	o, err := parseOptions(args, stderr)
 	if errors.Is(err, flag.ErrHelp) {
 		return 0

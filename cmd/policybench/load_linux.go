@@ -18,7 +18,7 @@ import (
 //
 // One thread waits for all connections with epoll, as load generators in C do. With one goroutine per
 // connection, Go's scheduler would wake and sleep twice for each answer, on the CPUs under test; that
-// was half of the measured difference between the programs (docs/explanation/performance.md, "What did not work").
+// was half of the measured difference between the programs (docs/decisions/0019).
 func (l *loaded) load(
 	ctx context.Context, connections int, d time.Duration, questions []expectation,
 ) (latencies []float64, err error) {

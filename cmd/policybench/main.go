@@ -1,5 +1,6 @@
 // Command policybench compares this sidecar with opa, on the same policies and the same machine.
 // `make bench-peers` builds what it needs and runs it; docs/explanation/performance.md says what it measures and how.
+// `policybench plot RESULTS.json DIR` draws the plots of the documents from a file of results (make plots).
 package main
 
 import (
