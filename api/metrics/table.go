@@ -300,7 +300,7 @@ func recorderTable() []instrument {
 			help: "Size of the recorded decisions in memory."},
 		{name: "defenseclaw.recorder.dropped", unit: "{decision}", kind: observedCounter, labels: product(recorderReasons),
 			read: func(now *moment, set setter) { each(recorderReasons, now.Recorder.Dropped, set) },
-			help: "Decisions that were chosen to be recorded and are not, by reason. docs/explanation/safety.md lists what to do for each reason."},
+			help: "Decisions that were chosen to be recorded and are not, by reason. docs/how-to/record-decisions.md lists what to do for each reason."},
 	}
 }
 

@@ -8,7 +8,7 @@ import (
 	"defenseclaw/engine/review"
 )
 
-// TestEachFindingHasItsVerdictInEachMode is the table of docs/explanation/safety.md.
+// TestEachFindingHasItsVerdictInEachMode is the table of docs/how-to/hold-changes.md.
 func TestEachFindingHasItsVerdictInEachMode(t *testing.T) {
 	gone := review.Findings([]engine.LostDocument{{Path: "data.p", Used: true}, {Path: "data.q"}})
 	failed := review.Evidence{Tests: &review.TestRun{Ran: 2, Failed: []review.FailedTest{{Name: "data.p.test_x", File: "p_test.rego", Row: 3, Why: "it is false"}}}}

@@ -1,6 +1,6 @@
 // Package fleet follows a channel of a fleet, as package watcher follows a directory: each new release is a
 // [watcher.Change], and [Agent.FS] is what a reload reads. What a channel is to serve is a signed record in NATS JetStream
-// (package record); docs/how-to/fleet.md describes the whole.
+// (package record); docs/explanation/fleet.md describes the whole.
 //
 // Most callers need [New], [Agent.Run] and [Agent.FS].
 //

@@ -1,5 +1,5 @@
 // Package fleetproof_test shows what a fleet promises, with real brokers in processes of their own, the built program, and
-// agents by the thousand; and measures it. docs/how-to/fleet.md has the numbers, and what each failure looks like.
+// agents by the thousand; and measures it. docs/explanation/fleet.md has the numbers, docs/reference/fleet.md what each failure looks like.
 package fleetproof_test
 
 import (

@@ -9,7 +9,7 @@ import (
 	"defenseclaw/watcher/fleet/record"
 )
 
-// The rows of the table of failures in docs/how-to/fleet.md, with the built program and a broker that is another process.
+// The rows of the table of failures in docs/reference/fleet.md, with the built program and a broker that is another process.
 
 // says fails the test if a command did not end with a code, and print what matches.
 func says(t *testing.T, r result, code int, pattern string) {

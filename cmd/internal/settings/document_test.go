@@ -19,18 +19,18 @@ var documentSections = []struct {
 	prefixes     []string
 }{
 	{"Places", "Where policy and the sidecar's own files are.", []string{"", "policy_dir", "other_variables"}},
-	{"Policy from elsewhere", "A bundle or a channel in place of a directory: [Fleet](../how-to/fleet.md).", []string{"source."}},
-	{"Listening and callers", "Addresses, TLS, tokens, and bounds of connections: [Operating](../how-to/operate.md).", []string{"gateway."}},
+	{"Policy from elsewhere", "A bundle or a channel instead of a directory: [Serve a bundle](../how-to/follow-a-bundle.md), [Fleet](fleet.md).", []string{"source."}},
+	{"Listening and callers", "Addresses, TLS, tokens, and bounds of connections: [TLS and tokens](../how-to/tls-and-tokens.md), [Set limits](../how-to/limits.md).", []string{"gateway."}},
 	{"Watching", "How a change of the files is noticed: [Watching](../explanation/watching.md).", []string{"watch."}},
 	{"Loading and deciding", "Bounds of what is loaded and decided.", []string{"engine."}},
 	{"AuthZEN and Envoy", "Two more ways to ask: [AuthZEN](api/decisions.md#authzen), [Envoy](../how-to/envoy.md).", []string{"authzen.", "ext_authz."}},
 	{"The guardrail", "What [clients of the original gateway](api/original.md#settings-of-the-guardrail) read, and who is asked.", []string{"guardrail."}},
-	{"The access log", "A line for each request: [Operating](../how-to/operate.md#the-access-log).", []string{"access_log."}},
+	{"The access log", "A line for each request: [The access log](../how-to/operate.md#the-access-log).", []string{"access_log."}},
 	{"The decision log", "An event for each decision: [Decision log](decision-log.md).", []string{"decision_logs."}},
-	{"Recorded decisions", "What is kept to try changes on: [Change safety](../explanation/safety.md#recorded-decisions).", []string{"record."}},
+	{"Recorded decisions", "What is kept to try changes on: [Record decisions](../how-to/record-decisions.md).", []string{"record."}},
 	{"Audit and history", "How much is kept of what was done, and of what served: [Audit](audit.md#retention).", []string{"audit.", "history."}},
-	{"Changes", "What becomes of a change before and after it serves: [Change safety](../explanation/safety.md).", []string{"safety."}},
-	{"Signatures", "Whose files serve: [Change safety](../explanation/safety.md#signed-policy).", []string{"signature."}},
+	{"Changes", "What becomes of a change before and after it serves: [Have changes reviewed](../how-to/hold-changes.md).", []string{"safety."}},
+	{"Signatures", "Whose files serve: [Serve only signed policy](../how-to/sign-policy.md).", []string{"signature."}},
 	{"The judge", "A language model as one of the guardrail's scanners: [Judge](../how-to/judge.md).", []string{"judge."}},
 	{
 		"The original gateway's judge", "Keys of the original gateway, for a judge without `judge.base_url`: " +
@@ -86,7 +86,7 @@ A duration is written as ` + "`90s`, `5m` or `1h30m`" + `, a size in bytes. List
 
 The sidecar reads ` + "`config.yaml`" + ` again when it changes. "In force" says when a change of the key counts:
 *at once*, *after a restart* of the sidecar, or for the *next command*, which reads it itself.
-[Operating](../how-to/operate.md#configyaml-changes) has the rest. ` + "`config show`" + ` prints what is in force, and where each is from.
+[Change settings](../how-to/change-settings.md#change-configyaml-while-it-runs) has the rest. ` + "`config show`" + ` prints what is in force, and where each is from.
 
 Written by ` + "`make docs`" + ` from the table of settings.
 `

@@ -1,5 +1,5 @@
 // Package streams makes what a fleet needs in NATS JetStream: the bucket of records and the streams of objects and of
-// acknowledgements. docs/how-to/fleet.md says what each is for.
+// acknowledgements. docs/reference/fleet.md says what each is for.
 package streams
 
 import (

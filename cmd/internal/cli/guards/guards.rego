@@ -1,4 +1,4 @@
-# Guards: what must not change unseen. They judge each change of this policy, by its review (docs/explanation/safety.md, "Guards").
+# Guards: what must not change unseen. They judge each change of this policy, by its review (docs/how-to/hold-changes.md).
 # The guards that serve judge the change that edits them. Delete what you do not need, and add what you do.
 #
 #   deny   the change must not serve
