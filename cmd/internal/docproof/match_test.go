@@ -12,8 +12,8 @@ var varying = []struct {
 }{
 	{regexp.MustCompile(`\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)?`), "TIME"},
 	{regexp.MustCompile(`\b\d\d:\d\d:\d\d(\.\d+)?`), "TIME"},
-	{regexp.MustCompile(`\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b`), "ID"},
-	{regexp.MustCompile(`\bsha256:[0-9a-f]{6,64}…?`), "DIGEST"},
+	{regexp.MustCompile(`\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}(\.\d+\.[0-9a-f]{12})?\b`), "ID"},
+	{regexp.MustCompile(`\bsha256:([0-9a-f]{6,64}…?|…)`), "DIGEST"},
 	{regexp.MustCompile(`\bdc_[0-9a-f]{64}\b`), "TOKEN"},
 	{regexp.MustCompile(`\b\d+(\.\d+)? ?(ns|µs|ms|s)\b`), "DURATION"},
 	{regexp.MustCompile(`127\.0\.0\.1:\d+`), "ADDRESS"},

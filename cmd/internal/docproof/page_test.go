@@ -20,6 +20,7 @@ type block struct {
 	needs      []string // programs
 	exit       int      // of the last command
 	background bool
+	restart    bool
 	shows      bool
 	eventually bool
 }
@@ -83,7 +84,7 @@ func closes(line, fence string) bool {
 	return len(line) >= len(fence) && strings.Trim(line, fence[:1]) == ""
 }
 
-var infoPattern = regexp.MustCompile(`^(?:no-run "([^"]+)"|(needs|exit|file)=(\S+)|(background|shows|eventually))(?:\s+|$)`)
+var infoPattern = regexp.MustCompile(`^(?:no-run "([^"]+)"|(needs|exit|file)=(\S+)|(background|restart|shows|eventually))(?:\s+|$)`)
 
 // newBlock reads what the fence says about a block.
 func newBlock(info, text string, line int) (block, error) {
@@ -92,7 +93,7 @@ func newBlock(info, text string, line int) (block, error) {
 	for rest = strings.TrimSpace(rest); rest != ""; {
 		m := infoPattern.FindStringSubmatch(rest)
 		if m == nil {
-			return b, fmt.Errorf("%q is none of no-run \"REASON\", needs=, exit=, file=, background, shows and eventually", rest)
+			return b, fmt.Errorf("%q is none of no-run \"REASON\", needs=, exit=, file=, background, restart, shows and eventually", rest)
 		}
 		rest = strings.TrimSpace(rest[len(m[0]):])
 		if err := b.set(m[1], m[2], m[3], m[4]); err != nil {
@@ -131,6 +132,8 @@ func (b *block) set(reason, key, value, word string) (err error) {
 		}
 	case word == "background":
 		b.background = true
+	case word == "restart":
+		b.restart = true
 	case word == "shows":
 		b.shows = true
 	default:

@@ -68,6 +68,11 @@ func (r *reader) do(b block) error {
 		last := i == len(b.steps)-1
 		r.ran++
 		if b.background && last {
+			if b.restart {
+				if err := r.interrupt(s); err != nil {
+					return err
+				}
+			}
 			output, err := r.shell.start(r.local(s.command), r.port)
 			r.output, r.seen = output, 0
 			if err == nil {
@@ -84,6 +89,15 @@ func (r *reader) do(b block) error {
 		}
 	}
 	return nil
+}
+
+// interrupt ends the newest command in the background, as a reader does by Ctrl-C.
+func (r *reader) interrupt(s step) error {
+	o, err := r.shell.run("kill -TERM $docproof_newest; wait $docproof_newest", false)
+	if err == nil && o.code != 0 {
+		err = fmt.Errorf("what ran before it ends with %d", o.code)
+	}
+	return wrap(s, err)
 }
 
 // local is a command with the port of this page.

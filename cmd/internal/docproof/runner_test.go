@@ -28,6 +28,10 @@ func TestAPageThatIsWrongFails(t *testing.T) {
 		{"a file", "Save it as `x/a.txt`:\n\n```json file=x/a.txt\n{}\n```\n\n```console\n$ cat x/a.txt\n{}\n```", ""},
 		{"a file that the text does not name", "Save it:\n\n```json file=a.txt\n{}\n```", "does not name a.txt"},
 		{"in the background", "```console background\n$ sh -c 'echo a; sleep 100'\na\n```\n\n```console\n$ echo b\nb\n```", ""},
+		{"another in the background", "```console background\n$ sh -c 'trap \"echo end >>log; exit 0\" TERM; echo a; until [ -e go ]; do sleep 0.01; done'\na\n```\n\n" +
+			"```console background restart\n$ echo b\nb\n```\n\n```console\n$ cat log\nend\n```", ""},
+		{"one that ends badly", "```console background\n$ sh -c 'trap \"exit 7\" TERM; echo a; until [ -e go ]; do sleep 0.01; done'\na\n```\n\n" +
+			"```console background restart\n$ echo b\nb\n```", "what ran before it ends with 7"},
 		{"what the background prints next", "```console background\n$ sh -c 'echo a; until [ -e go ]; do sleep 0.01; done; echo b; echo c; sleep 100'\na\n```\n\n" +
 			"```sh\ntouch go\n```\n\n```text shows\nc\n```", ""},
 		{"nothing is in the background", "```text shows\na\n```", "no command runs in the background"},

@@ -91,7 +91,7 @@ func (s *shell) start(command, port string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	_, err = fmt.Fprintf(s.stdin, "{ export DEFENSECLAW_API_PORT=%s DEFENSECLAW_LOG_FORMAT=console; eval \"exec $(cat %q)\"; } >%q 2>&1 </dev/null 3>&- &\n", port, name, name+".out")
+	_, err = fmt.Fprintf(s.stdin, "{ export DEFENSECLAW_API_PORT=%s DEFENSECLAW_LOG_FORMAT=console; eval \"exec $(cat %q)\"; } >%q 2>&1 </dev/null 3>&- & docproof_newest=$!\n", port, name, name+".out")
 	return name + ".out", err
 }
 
