@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -43,8 +44,15 @@ func documentRow(t *testing.T, row instrument) string {
 		}
 		labels = append(labels, text)
 	}
+	help := regexp.MustCompile(`docs/\S+\.md`).ReplaceAllStringFunc(row.help, func(page string) string {
+		from, err := filepath.Rel("docs/reference", page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return "[" + page + "](" + filepath.ToSlash(from) + ")"
+	})
 	return fmt.Sprintf("| `%s` | `%s` %s | %s | %s | %s |\n",
-		scrapedName(t, row), row.name, unit, kinds[row.kind], strings.Join(labels, "<br>"), row.help)
+		scrapedName(t, row), row.name, unit, kinds[row.kind], strings.Join(labels, "<br>"), help)
 }
 
 func TestTheDocumentIsTheTable(t *testing.T) {

@@ -210,7 +210,7 @@ func TestEachReasonOfAMetricHasItsEntry(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rows := regexp.MustCompile("`(?:[a-z]+_)?reason`: ([^|<]*).*\\| [^|]* (docs/[a-z/-]*\\.md) lists what to do").FindAllStringSubmatch(string(text), -1)
+	rows := regexp.MustCompile("`(?:[a-z]+_)?reason`: ([^|<]*).*\\| [^|]* \\[(docs/[a-z/-]*\\.md)\\]\\([^)]*\\) lists what to do").FindAllStringSubmatch(string(text), -1)
 	if len(rows) < 4 {
 		t.Fatalf("%d metrics have reasons", len(rows))
 	}

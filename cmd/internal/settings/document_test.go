@@ -82,11 +82,13 @@ const documentHead = `# Settings
 
 A setting is given by a flag, by a variable of the environment, or by a key of ` + "`config.yaml`" + ` in the data directory.
 A flag goes before a variable, and that before the key. Relative paths in ` + "`config.yaml`" + ` are relative to its directory.
-A duration is written as ` + "`90s`, `5m` or `1h30m`" + `, a size in bytes. Lists may have commas, or be YAML's lists in ` + "`config.yaml`" + `.
+A duration is written as ` + "`90s`, `5m` or `1h30m`" + `, a size in bytes. Lists may have commas, or be YAML's lists in
+` + "`config.yaml`" + `.
 
 The sidecar reads ` + "`config.yaml`" + ` again when it changes. "In force" says when a change of the key counts:
 *at once*, *after a restart* of the sidecar, or for the *next command*, which reads it itself.
-[Change settings](../how-to/change-settings.md#change-configyaml-while-it-runs) has the rest. ` + "`config show`" + ` prints what is in force, and where each is from.
+[Change settings](../how-to/change-settings.md#change-configyaml-while-it-runs) has the rest.
+` + "`config show`" + ` prints what is in force, and where each is from.
 
 Written by ` + "`make docs`" + ` from the table of settings.
 `
