@@ -88,8 +88,9 @@ var exitCodes = map[string]string{
 	"token list":   "",
 	"token revoke": "",
 
-	"fleet publish": "1 refused here, and nothing is sent; 3 agents refuse or are lost, or a rollout was taken back; 4 somebody else was first; " +
-		"5 time ran out; 6 no broker answers",
+	"fleet publish": "0 done, and with `--wait` it is proved that every agent serves it; 1 refused here, and nothing is sent; " +
+		"3 agents refuse or are lost, who are named, or a rollout was taken back; 4 somebody else was first: the message says who, and with what; " +
+		"5 time ran out: if it did while the record was written, the message says that this is not known; 6 no broker answers",
 	"fleet rollback":   "as `fleet publish`",
 	"fleet status":     "0 all serve what is asked for; 3 not all do; 6 no broker answers",
 	"fleet wait":       "0 all serve it; 3 agents refuse or are lost; 4 the channel asks for something else; 5 time ran out; 6 no broker answers",

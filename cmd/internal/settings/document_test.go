@@ -20,7 +20,7 @@ var documentSections = []struct {
 }{
 	{"Places", "Where policy and the sidecar's own files are.", []string{"", "policy_dir", "other_variables"}},
 	{"Policy from elsewhere", "A bundle or a channel instead of a directory: [Serve a bundle](../how-to/follow-a-bundle.md), [Fleet](fleet.md).", []string{"source."}},
-	{"Listening and callers", "Addresses, TLS, tokens, and bounds of connections: [TLS and tokens](../how-to/tls-and-tokens.md), [Set limits](../how-to/limits.md).", []string{"gateway."}},
+	{"Listening and callers", "Addresses, TLS, tokens, and bounds of connections:\n[TLS and tokens](../how-to/tls-and-tokens.md), [Set limits](../how-to/limits.md).", []string{"gateway."}},
 	{"Watching", "How a change of the files is noticed: [Watching](../explanation/watching.md).", []string{"watch."}},
 	{"Loading and deciding", "Bounds of what is loaded and decided.", []string{"engine."}},
 	{"AuthZEN and Envoy", "Two more ways to ask: [AuthZEN](api/decisions.md#authzen), [Envoy](../how-to/envoy.md).", []string{"authzen.", "ext_authz."}},
@@ -33,7 +33,7 @@ var documentSections = []struct {
 	{"Signatures", "Whose files serve: [Serve only signed policy](../how-to/sign-policy.md).", []string{"signature."}},
 	{"The judge", "A language model as one of the guardrail's scanners: [Judge](../how-to/judge.md).", []string{"judge."}},
 	{
-		"The original gateway's judge", "Keys of the original gateway, for a judge without `judge.base_url`: " +
+		"The original gateway's judge", "Keys of the original gateway, for a judge without `judge.base_url`:\n" +
 			"[Judge](../how-to/judge.md#the-original-gateways-settings).", []string{"guardrail.judge.", "llm."},
 	},
 	{"The log", "What the sidecar writes to standard error.", []string{"log."}},
