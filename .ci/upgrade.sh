@@ -14,23 +14,7 @@ if ! git cat-file -e "$base^{commit}" 2>/dev/null; then
 fi
 
 work=$(mktemp -d)
-sidecar=''
-finish() {
-	status=$?
-	trap - EXIT
-	if [ $status -ne 0 ] && [ -f "$work/log" ]; then tail -n 40 "$work/log" >&2; fi
-	[ -z "$sidecar" ] || kill -KILL "$sidecar" 2>/dev/null || true
-	wait 2>/dev/null || true
-	rm -rf "$work"
-	exit $status
-}
-trap finish EXIT
-trap 'exit 130' INT TERM
-
-fail() {
-	echo "upgrade.sh: $*" >&2
-	exit 1
-}
+. .ci/helpers.sh
 
 mkdir "$work/source" "$work/policy" "$work/home"
 git archive "$base" | tar -x -C "$work/source"
@@ -40,25 +24,11 @@ go build -buildvcs=false -o "$work/new" ./cmd/defenseclaw
 chmod 700 "$work/home"
 export DEFENSECLAW_HOME=$work/home DEFENSECLAW_API_PORT=0
 
-ready() { "$program" policy status >"$work/status" 2>&1; }
-
 # begin PROGRAM: serves with it until it answers.
 begin() {
 	program=$work/$1
-	"$program" serve --policy-dir "$work/policy" >>"$work/log" 2>&1 </dev/null &
-	sidecar=$!
-	local deadline=$((SECONDS + 60))
-	until ready; do
-		kill -0 "$sidecar" 2>/dev/null || fail "the $1 program ended at its start"
-		[ $SECONDS -lt $deadline ] || fail "the $1 program does not serve after a minute: $(cat "$work/status")"
-		sleep 0.1
-	done
-}
-
-end() {
-	kill -TERM "$sidecar"
-	wait "$sidecar" || fail "the sidecar ended with $? after SIGTERM, not 0"
-	sidecar=''
+	start "$program" serve --policy-dir "$work/policy"
+	eventually "$program" policy status
 }
 
 # edit NUMBER: has a policy of that number serve.
@@ -104,6 +74,6 @@ for turn in old new old new; do
 	serves $number
 	leave "$turn$number"
 	written+=("$turn$number")
-	end
+	stop
 	echo "upgrade.sh: $turn: serves, and keeps what $((number - 1)) programs before it wrote"
 done

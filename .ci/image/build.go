@@ -1,5 +1,3 @@
-//go:build image
-
 package main
 
 import (
@@ -15,6 +13,7 @@ import (
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/layout"
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 	"github.com/google/go-containerregistry/pkg/v1/types"
@@ -99,15 +98,22 @@ func compressed(text []byte) (v1.Layer, error) {
 	return tarball.LayerFromOpener(opener, tarball.WithMediaType(types.OCILayer))
 }
 
-// archive writes an OCI layout that has the index as its only entry, as a tar file.
+// archive writes an OCI layout that has the index as its only entry, as a tar file. The entry has a name, since podman and Docker give
+// the image that they load no other one.
 func archive(out string, index v1.ImageIndex) error {
 	dir, err := os.MkdirTemp("", "image")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	if _, err := layout.Write(dir, index); err != nil {
+	path, err := layout.Write(dir, empty.Index)
+	if err != nil {
 		return fmt.Errorf("write the layout: %w", err)
+	}
+	if err := path.AppendIndex(index, layout.WithAnnotations(map[string]string{
+		"io.containerd.image.name": name, "org.opencontainers.image.ref.name": tag,
+	})); err != nil {
+		return fmt.Errorf("write the index into the layout: %w", err)
 	}
 	digest, err := index.Digest()
 	if err != nil {

@@ -1,5 +1,3 @@
-//go:build image
-
 // Command image writes an OCI archive of the sidecar for several platforms, without a daemon: the programs that it is
 // given, certificate authorities, time zones, and for each platform a list of what is in the program (SPDX), as an
 // artifact that refers to the image. The same programs make the same bytes.
@@ -29,6 +27,8 @@ import (
 )
 
 const (
+	tag      = "latest"
+	name     = "docker.io/library/defenseclaw:" + tag // what is loaded is found as defenseclaw:latest
 	user     = 65532
 	program  = "usr/bin/defenseclaw-gateway"
 	spdxType = "application/spdx+json"

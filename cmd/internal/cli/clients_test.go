@@ -3,6 +3,7 @@ package cli
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -77,5 +78,34 @@ func copyInto(t *testing.T, dir, file string) {
 	}
 	if err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestTheDevContainerIsReadByItsOwnProgram has the reference program of dev containers read what init writes. A container is not made:
+// what stands for Docker answers that there is none. It is skipped as the above.
+func TestTheDevContainerIsReadByItsOwnProgram(t *testing.T) {
+	dir := installed(t, "testdata/devcontainer")
+	project := filepath.Join(dir, "project")
+	if err := os.CopyFS(filepath.Join(project, ".devcontainer"), os.DirFS("starter/dot_devcontainer")); err != nil {
+		t.Fatal(err)
+	}
+	docker := filepath.Join(dir, "docker")
+	if err := os.WriteFile(docker, []byte("#!/bin/sh\n"), 0o700); err != nil { //nolint:gosec // it is a program
+		t.Fatal(err)
+	}
+	program := exec.CommandContext(t.Context(), filepath.Join(dir, "node_modules", ".bin", "devcontainer"),
+		"read-configuration", "--workspace-folder", project, "--docker-path", docker)
+	output, err := program.Output()
+	var read struct {
+		Configuration struct {
+			Build struct{ Dockerfile string }
+		}
+	}
+	if err == nil {
+		err = json.Unmarshal(output, &read)
+	}
+	file := filepath.Join(project, ".devcontainer", read.Configuration.Build.Dockerfile)
+	if info, statErr := os.Stat(file); err != nil || statErr != nil || !info.Mode().IsRegular() {
+		t.Fatalf("%v, %v: it read %s", err, statErr, output)
 	}
 }

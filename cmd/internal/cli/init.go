@@ -24,7 +24,7 @@ var starter embed.FS
 func initCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "init",
-		Usage:     "write a starter policy with a test, data, an input, an editor task, pre-commit and CI files; overwrites nothing",
+		Usage:     "write a starter policy with a test, data, an input, an editor task, a dev container, pre-commit and CI files; overwrites nothing",
 		ArgsUsage: "[DIR]",
 		Flags: []cli.Flag{regoDirFlag(), &cli.BoolFlag{
 			Name: "guards", Usage: "write only guards of changes, with their tests, into the policy directory DIR: rules that judge each change of it",
@@ -64,6 +64,14 @@ func writePack(c *cli.Context, files fs.FS, root, dir string) error {
 		return err
 	}
 	return fs.WalkDir(files, ".", func(name string, d fs.DirEntry, err error) error {
+		if name == "dot_devcontainer" {
+			for _, own := range []string{".devcontainer.json", ".devcontainer"} {
+				if _, err := os.Lstat(filepath.Join(dir, own)); err == nil {
+					terminal.Fprintf(c.App.Writer, "kept     %s (exists)\n", filepath.Join(dir, own))
+					return fs.SkipDir // the files of two dev containers do not go together
+				}
+			}
+		}
 		if err != nil || d.IsDir() {
 			return err
 		}

@@ -2,6 +2,7 @@ package examples_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -65,7 +66,7 @@ func TestTheSidecarAnswersWhatEnvoyAsks(t *testing.T) {
 		t.Fatal(err)
 	}
 	cmd := exec.CommandContext(t.Context(), root+"envoy/run.sh")
-	cmd.Env = append(environment(), "BIN="+bin, "PATH="+bin+":"+os.Getenv("PATH"), "TMPDIR="+short(t), requestsVariable+"="+string(asked))
+	cmd.Env = append(environment(), "BIN="+bin, "ENVOY=", "PATH="+bin+":"+os.Getenv("PATH"), "TMPDIR="+short(t), requestsVariable+"="+string(asked))
 	out := run(t, cmd)
 	if out.code != 0 {
 		t.Fatal(out)
@@ -86,9 +87,9 @@ func TestTheSidecarAnswersWhatEnvoyAsks(t *testing.T) {
 	}
 }
 
-// The same, by Envoy itself, where it is installed.
+// The same, by Envoy itself, where it is installed or make envoy says where it is.
 func TestEnvoyAsksTheSidecar(t *testing.T) {
-	needs(t, "envoy")
+	needs(t, cmp.Or(os.Getenv("ENVOY"), "envoy"))
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # run.sh starts the sidecar on the policy beside this file, and Envoy before it, until Ctrl-C. All that they write is in a
-# temporary folder. BIN is the folder of the programs, PORT the one at which Envoy listens.
+# temporary folder. BIN is the folder of the programs, ENVOY the program Envoy, PORT the one at which it listens.
 set -euo pipefail
 cd "$(dirname "$0")"
-bin=${BIN:-../../../bin}
-command -v envoy >/dev/null || { echo "run.sh: there is no envoy here; https://www.envoyproxy.io/docs tells how to install it" >&2; exit 1; }
+bin=${BIN:-../../../bin} envoy=${ENVOY:-envoy}
+command -v "$envoy" >/dev/null || { echo "run.sh: there is no $envoy here; https://www.envoyproxy.io/docs tells how to install it" >&2; exit 1; }
 
 umask 077 # the copy of the configuration holds a token
 work=$(mktemp -d)
@@ -33,6 +33,6 @@ In another terminal:
   curl -i http://127.0.0.1:${PORT:-8000}/orders -H 'x-api-key: key-of-ada' -H 'content-type: application/json' -d '{"amount": 100}'
   curl -i http://127.0.0.1:${PORT:-8000}/orders -H 'x-api-key: key-of-ada' -H 'content-type: application/json' -d '{"amount": 101}'
 TRY
-envoy -c "$work/envoy.yaml" --use-dynamic-base-id --log-level warning &
+"$envoy" -c "$work/envoy.yaml" --use-dynamic-base-id --log-level warning &
 pids+=($!)
 wait "${pids[1]}"

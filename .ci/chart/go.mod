@@ -1,4 +1,4 @@
-module defenseclaw
+module defenseclaw/ci/chart
 
 go 1.26.0
 
