@@ -38,7 +38,8 @@ for path in usr/bin/defenseclaw-gateway 'usr/bin/defenseclaw -> defenseclaw-gate
 	usr/lib/systemd/system/defenseclaw-gateway.socket usr/lib/sysusers.d/defenseclaw.conf usr/lib/tmpfiles.d/defenseclaw.conf etc/defenseclaw/config.yaml \
 	etc/defenseclaw/policies/ usr/share/man/man8/defenseclaw-gateway.8.gz usr/share/bash-completion/completions/defenseclaw \
 	usr/share/zsh/vendor-completions/_defenseclaw usr/share/fish/vendor_completions.d/defenseclaw.fish usr/share/doc/defenseclaw/copyright \
-	usr/share/doc/defenseclaw/changelog.gz usr/share/doc/defenseclaw/third-party.txt.gz; do
+	usr/share/doc/defenseclaw/changelog.gz usr/share/doc/defenseclaw/third-party.txt.gz usr/share/doc/defenseclaw/README.md \
+	usr/share/doc/defenseclaw/how-to/operate.md; do
 	grep -qF " ./$path" "$work/contents" || fail "the package has no $path"
 done
 [ "$(dpkg-deb --info "$deb" conffiles)" = /etc/defenseclaw/config.yaml ] || fail "config.yaml is not its conffile"
