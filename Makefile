@@ -197,7 +197,7 @@ lint: ## the house rules, .golangci.yml; and GitHub's, for its workflows
 ci: FUZZTIME = 2000x
 ci: DECISIONS = 100000
 ci: SEED = 1
-ci: formatted vet lint tidy paths comments build size cross readme pages chart shipped client clients fuzz hostile sameness race ## all that a change must pass, tests last
+ci: formatted vet lint tidy paths comments build size cross readme pages chart docs-test shipped client clients fuzz hostile sameness race ## all that a change must pass, tests last
 
 hooks: ## check what is committed, before each commit (git config core.hooksPath)
 	git config core.hooksPath .ci/hooks

@@ -3,7 +3,9 @@
 # Elsewhere the tests that need one skip, and say so.
 set -uo pipefail
 missing() { ! command -v "$1" >/dev/null; }
-missing chromium || missing promtool || missing node || missing python3 || missing javac || missing nvim || exit 0
+others=(node:nodejs python3:python3 javac:default-jdk-headless jq:jq rpm:rpm man:man-db skopeo:skopeo) # PROGRAM:PACKAGE
+all_others() { for program in "${others[@]}"; do ! missing "${program%:*}" || return 1; done; }
+missing chromium || missing promtool || missing nvim || ! all_others || exit 0
 if [ "$(id -u)" != 0 ] || missing apt-get; then
   echo "programs: tests that drive a program which is not here will be skipped"
   exit 0
@@ -23,8 +25,8 @@ if missing promtool; then # the package would start a service, and only its tool
     install usr/bin/promtool /usr/local/bin/promtool) || echo "programs: no promtool: alerts will not be tried"
   rm -rf "$dir"
 fi
-for program in node:nodejs python3:python3 javac:default-jdk-headless; do # for docs/examples
+for program in "${others[@]}"; do # for docs/examples, and for what is shipped
   if missing "${program%:*}"; then
-    apt install -y --no-install-recommends "${program#*:}" || echo "programs: no ${program%:*}: an example will not be run"
+    apt install -y --no-install-recommends "${program#*:}" || echo "programs: no ${program%:*}: what needs it will be skipped"
   fi
 done

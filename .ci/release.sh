@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # release.sh DIR [OS/ARCH...] writes what a release has into DIR: an archive for each platform, the list of what is in each program
-# (SPDX), and the checksums. The same commit makes the same bytes. .goreleaser.yaml says the same to GoReleaser.
+# (SPDX), the documentation as a site, and the checksums. The same commit makes the same bytes. .goreleaser.yaml says the same to GoReleaser.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 out=$(realpath -m "${1:?release.sh: expected DIR}")
@@ -16,7 +16,10 @@ stamp=@$(git log -1 --format=%ct)
 parts=${PARTS:-$work}/$(git rev-parse HEAD)
 .ci/parts.sh "$parts" "$@"
 mkdir -p "$out"
-rm -f "$out"/defenseclaw_* "$out/checksums.txt"
+rm -f "$out"/defenseclaw_* "$out"/defenseclaw-docs_* "$out/checksums.txt"
+pack() { # FOLDER ARCHIVE
+	tar -C "$work" --sort=name --mtime="$stamp" --owner=0 --group=0 --numeric-owner -c "$1" | gzip -9n >"$2"
+}
 
 for platform in "$@"; do
 	os=${platform%/*} arch=${platform#*/} suffix=
@@ -34,9 +37,13 @@ for platform in "$@"; do
 		(cd "$work" && find "$name" -type f | LC_ALL=C sort | TZ=UTC zip -qX -@ "$out/$name.zip")
 	else
 		ln -s defenseclaw-gateway "$dir/defenseclaw"
-		tar -C "$work" --sort=name --mtime="$stamp" --owner=0 --group=0 --numeric-owner -c "$name" | gzip -9n >"$out/$name.tar.gz"
+		pack "$name" "$out/$name.tar.gz"
 	fi
 	rm -rf "$dir"
 done
-(cd "$out" && LC_ALL=C sha256sum defenseclaw_* >checksums.txt)
+docs=defenseclaw-docs_${version#v}
+go -C "$parts/source/.ci/site" run . -root ../.. -out "$work/$docs" >/dev/null
+chmod -R u=rwX,go=rX "$work/$docs"
+pack "$docs" "$out/$docs.tar.gz"
+(cd "$out" && LC_ALL=C sha256sum defenseclaw_* defenseclaw-docs_* >checksums.txt)
 cat "$out/checksums.txt"

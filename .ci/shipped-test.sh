@@ -31,6 +31,10 @@ for file in defenseclaw-gateway.8 LICENSE README.md SECURITY.md CHANGELOG.md com
 done
 says "$(git rev-parse HEAD)" "$work/unpacked/defenseclaw" --version || fail "the program of the archive does not name the commit"
 grep -q '"SPDX-2.3"' "$work"/release/*.sbom.json || fail "there is no list of what is in the program"
+tar -tzf "$work"/release/defenseclaw-docs_*.tar.gz >"$work/docs"
+for file in index.html site.js search-sections.js docs/reference/configuration.html; do
+	grep -q "^defenseclaw-docs_[^/]*/$file\$" "$work/docs" || fail "the documentation has no $file"
+done
 . .ci/shipped.sh
 grep -qF "tags: [${tags//,/, }]" .goreleaser.yaml && grep -qF "ldflags: [$ldflags]" .goreleaser.yaml || fail ".goreleaser.yaml has other tags or flags than .ci/shipped.sh"
 took "the archive"
