@@ -51,8 +51,8 @@
     const exact = asked.toLowerCase();
     const boostDocument = id => {
       const s = window.searchSections[id];
-      if (s.title.toLowerCase().includes(exact)) return 4;
-      return s.text.toLowerCase().includes(exact) ? 2 : 1;
+      if (s.title.toLowerCase().includes(exact)) return 16;
+      return s.text.toLowerCase().includes(exact) ? 8 : 1;
     };
     const hits = search.search(asked, {
       combineWith: "AND", prefix: true, fuzzy: t => t.length > 4 ? 0.2 : false, boost: { title: 4, page: 2 }, boostDocument,
