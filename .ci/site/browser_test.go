@@ -82,10 +82,14 @@ func (p page) hold(condition string) {
 func TestAFlagIsFoundByItsName(t *testing.T) {
 	t.Parallel()
 	p := browse(t, "index.html")
-	p.do(chromedp.KeyEvent("/"))
+	// The key alone: the driver would type its character, too, where a keyboard does not.
+	ask[bool](p, `document.body.dispatchEvent(new KeyboardEvent("keydown", {key: "/", bubbles: true, cancelable: true}))`)
 	p.hold(`document.activeElement.id === "search"`)
 	p.do(chromedp.KeyEvent("--shutdown-delay"))
 	p.hold(`document.querySelector("#found p").textContent.endsWith("found") && document.querySelectorAll("#found li a").length > 0`)
+	if typed := ask[string](p, `document.getElementById("search").value`); typed != "--shutdown-delay" {
+		t.Errorf("the field has %q", typed)
+	}
 	if first := ask[string](p, `document.querySelector("#found li a").textContent`); !strings.Contains(first, "--shutdown-delay") {
 		t.Errorf("what is found first says %q", first)
 	}

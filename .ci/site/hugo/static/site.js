@@ -21,11 +21,11 @@
     return search;
   });
 
-  // excerpt returns the words around the first of the terms.
+  // excerpt returns the words around the first term, what was typed, or else around the one of the others that comes first.
   const excerpt = (text, terms) => {
     const lower = text.toLowerCase();
-    const found = terms.map(t => lower.indexOf(t)).filter(i => i >= 0);
-    const from = Math.max(0, (found.length ? Math.min(...found) : 0) - 60);
+    const [typed, ...others] = terms.map(t => lower.indexOf(t));
+    const from = Math.max(0, (typed >= 0 ? typed : Math.min(...others.filter(i => i >= 0), text.length)) - 60);
     const part = text.slice(from, from + 160);
     return (from > 0 ? "…" : "") + part + (from + 160 < text.length ? "…" : "");
   };
