@@ -14,7 +14,7 @@ import (
 // documentedErrors are the packages whose every error has its entry in docs/reference/errors: users meet them as they are. Errors of the
 // others are causes, of which the pages have those that somebody can do something about.
 var documentedErrors = []string{
-	"api", "api/audit", "api/authzen", "api/decisionlog", "api/domains", "api/extauthz", "api/gate", "api/internal/decision", "api/opa",
+	"api", "api/audit", "api/authzen", "api/console", "api/decisionlog", "api/domains", "api/extauthz", "api/gate", "api/internal/decision", "api/opa",
 	"cmd/internal/cli", "cmd/internal/fleet", "cmd/internal/fleet/access", "cmd/internal/fleet/broker", "cmd/internal/fleet/controller",
 	"cmd/internal/fleet/rollout", "cmd/internal/opaconfig", "cmd/internal/pack", "cmd/internal/preset", "cmd/internal/query", "cmd/internal/settings",
 	"cmd/internal/sidecar", "cmd/internal/signed", "cmd/internal/testrun", "cmd/internal/tokens",
@@ -26,7 +26,7 @@ var documentedErrors = []string{
 var undocumentedErrors = []string{
 	"not an allowed value", "config.yaml is missing or empty", "one of Config.Engine", "write the body anew", "drain requests for",
 	"write the answer", "write the explanation", "bytes; the limit is", "a bundle is verified when", "watcher: unknown mode",
-	"the time between two looks", "there is none", "the connection ended", "prepares without a base",
+	"the time between two looks", "has no frame", "there is none", "the connection ended", "prepares without a base",
 }
 
 // foreignTexts are quoted words of OPA, of Go and of the system, and what the program puts together.
@@ -91,9 +91,9 @@ func errorTexts(t *testing.T, dir string) (texts []string) {
 				if text, ok := literal(n.Args[0]); ok {
 					texts = append(texts, text)
 				}
-			case *ast.KeyValueExpr: // of an HTTPError
-				if key, ok := n.Key.(*ast.Ident); ok && key.Name == "Message" {
-					if text, ok := literal(n.Value); ok {
+			case *ast.CompositeLit:
+				for _, e := range answered(n) {
+					if text, ok := literal(e); ok {
 						texts = append(texts, text)
 					}
 				}
@@ -102,6 +102,27 @@ func errorTexts(t *testing.T, dir string) (texts []string) {
 		})
 	})
 	return texts
+}
+
+// answered are the values of an error that is answered with a status.
+func answered(n *ast.CompositeLit) (values []ast.Expr) {
+	name := ""
+	switch kind := n.Type.(type) {
+	case *ast.Ident:
+		name = kind.Name
+	case *ast.SelectorExpr:
+		name = kind.Sel.Name
+	}
+	if !slices.Contains([]string{"HTTPError", "Denial"}, name) {
+		return nil
+	}
+	for _, e := range n.Elts {
+		if keyed, ok := e.(*ast.KeyValueExpr); ok {
+			e = keyed.Value
+		}
+		values = append(values, e)
+	}
+	return values
 }
 
 func TestEachErrorHasItsEntry(t *testing.T) {
