@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"strconv"
 
+	"defenseclaw/api/gate"
 	"defenseclaw/api/internal/decision"
 	"defenseclaw/engine"
 	"defenseclaw/engine/control"
@@ -39,6 +40,13 @@ func (s *Server) diff(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	withInputs, err := truth(r, "inputs")
+	if err != nil {
+		return err
+	}
+	if by, _ := r.Context().Value(requesterKey{}).(requester); withInputs && !by.caller.Scopes.Has(gate.ScopeChange) {
+		return &decision.HTTPError{Status: http.StatusForbidden, Message: "inputs=true: the token lacks the scope change, which inputs of recorded decisions need"}
+	}
 	return s.compare(w, r, func(base, candidate *engine.Generation, from, to string) error {
 		found := review.Of(base, candidate)
 		answer := ReviewOf(found)
@@ -53,7 +61,9 @@ func (s *Server) diff(w http.ResponseWriter, r *http.Request) error {
 				return err
 			}
 			answer.AddEvidence(evidence)
-			answer.hideInputs()
+			if !withInputs {
+				answer.hideInputs()
+			}
 		}
 		decision.WriteJSON(w, http.StatusOK, answer)
 		return nil

@@ -26,11 +26,18 @@ type HistoryEntry struct {
 	Packages    []string   `json:"packages"`          // that these files declare, or declared
 	Review      *Verdict   `json:"review,omitempty"`  // left out where the change was not reviewed, or not yet
 	Control     *Ordered   `json:"control,omitempty"` // left out where no operator made it serve
+	Phases      []Phase    `json:"phases,omitempty"`  // of the attempt that made it serve, in their order; left out where they are not known
 	Kept        bool       `json:"kept"`              // it can be shown, exported and put back
 	Generation  uint64     `json:"generation,omitempty"`
 	Version     string     `json:"version,omitempty"` // of the program
 	Root        string     `json:"root"`              // the folder of the policy directory that held it
 	File        string     `json:"file"`              // in the data directory
+}
+
+// Phase is how long a part of an attempt took: read, parse, compile, check, review or swap.
+type Phase struct {
+	Name string  `json:"name"`
+	MS   float64 `json:"ms"`
 }
 
 // Verdict is what came of the review of a change that served.
@@ -62,6 +69,9 @@ func historyEntry(r history.Record) HistoryEntry {
 		Seq: r.Seq, Revision: r.Revision, ServedFrom: r.ServedFrom, ServedUntil: OptionalTime(r.ServedUntil),
 		Trigger: r.Trigger, Actor: r.Actor, Changed: notNil(r.Changed), ChangedMore: r.More, Packages: notNil(r.Packages),
 		Kept: r.Kept, Generation: r.Generation, Version: r.Version, Root: r.Root, File: r.File,
+	}
+	for _, p := range r.Phases {
+		e.Phases = append(e.Phases, Phase(p))
 	}
 	if r.Reviewed != nil {
 		verdict := Verdict(*r.Reviewed)

@@ -62,19 +62,20 @@ type recordLine struct {
 	More       int       `json:"more,omitempty"`
 	Packages   []string  `json:"packages,omitempty"`
 	Order      *Order    `json:"order,omitempty"`
+	Phases     []Phase   `json:"phases,omitempty"`
 	File       string    `json:"file"`
 }
 
 func (r Record) line() body {
 	return body{Seq: r.Seq, Record: &recordLine{
-		r.Revision, r.Root, r.Generation, r.Version, r.ServedFrom, r.Trigger, r.Actor, r.Changed, r.More, r.Packages, r.Order, r.File,
+		r.Revision, r.Root, r.Generation, r.Version, r.ServedFrom, r.Trigger, r.Actor, r.Changed, r.More, r.Packages, r.Order, r.Phases, r.File,
 	}}
 }
 
 func (l *recordLine) record(seq uint64) Record {
 	return Record{
 		Seq: seq, Revision: l.Revision, Root: l.Root, Generation: l.Generation, Version: l.Version, ServedFrom: l.From.UTC(),
-		Trigger: l.Trigger, Actor: l.Actor, Changed: l.Changed, More: l.More, Packages: l.Packages, Order: l.Order, File: l.File,
+		Trigger: l.Trigger, Actor: l.Actor, Changed: l.Changed, More: l.More, Packages: l.Packages, Order: l.Order, Phases: l.Phases, File: l.File,
 	}
 }
 

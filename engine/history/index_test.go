@@ -82,7 +82,14 @@ func TestARecordTellsWhatChanged(t *testing.T) {
 	if r.ServedFrom.Sub(served.LoadedAt()).Abs() > time.Minute || r.ServedUntil.Before(r.ServedFrom) || !all[1].ServedUntil.Equal(r.ServedFrom) {
 		t.Errorf("it served from %s until %s, the one before until %s", r.ServedFrom, r.ServedUntil, all[1].ServedUntil)
 	}
-	r.ServedFrom, r.ServedUntil = time.Time{}, time.Time{}
+	var phases []string
+	for _, p := range r.Phases {
+		phases = append(phases, p.Name)
+	}
+	if !slices.Equal(phases, []string{"read", "parse", "compile", "check", "swap"}) || r.Phases[2].MS <= 0 {
+		t.Errorf("the phases are %+v", r.Phases)
+	}
+	r.ServedFrom, r.ServedUntil, r.Phases = time.Time{}, time.Time{}, nil
 	want := history.Record{
 		Seq: 2, Revision: served.Revision(), Root: ".", Generation: 2, Version: "v9", Trigger: "signal", Actor: "by signal",
 		Changed: []string{"a.rego", "b.rego"}, Packages: []string{"a.b", "c"}, File: entries(t, s)[0].Name, Kept: true,

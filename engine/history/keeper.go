@@ -88,7 +88,7 @@ func (k *Keeper) Announce(_ context.Context, report engine.Report) error {
 	if g == nil {
 		return nil
 	}
-	what := Served{Generation: g, Previous: report.Previous, Trigger: string(report.Trigger.Kind), Actor: k.cfg.Actor(report)}
+	what := Served{Generation: g, Previous: report.Previous, Trigger: string(report.Trigger.Kind), Actor: k.cfg.Actor(report), Phases: report.Phases}
 	if t := report.Trigger; t.Order != "" {
 		what.Order = &Order{Name: t.Order, Actor: t.Actor, Reason: t.Reason}
 	}

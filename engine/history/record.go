@@ -29,11 +29,26 @@ type Record struct {
 	More     int      // files that Changed has no room for
 	Packages []string // that these files declare or declared, sorted; at most [MaxChanged]
 	Order    *Order   // what made it serve; nil where no operator did
+	Phases   []Phase  // of the attempt that made it serve, in their order; nil where they are not known
 
 	Reviewed *Reviewed // what came of the review of the change; nil where none did, or not yet
 
 	File string // name of its entry
 	Kept bool   // the entry is there, or is waiting to be written: [Store.Open] can give it
+}
+
+// Phase is how long a part of an attempt took, which is named as in [engine.Phase].
+type Phase struct {
+	Name string  `json:"name"`
+	MS   float64 `json:"ms"`
+}
+
+// PhasesOf are those of a report.
+func PhasesOf(phases []engine.Phase) (all []Phase) {
+	for _, p := range phases {
+		all = append(all, Phase{p.Name, float64(p.Duration.Microseconds()) / 1000})
+	}
+	return all
 }
 
 // Reviewed is what came of the review of a change.
@@ -142,6 +157,7 @@ type Served struct {
 	Actor      string             // who changed it
 	Order      *Order             // what made it serve; nil where no operator did
 	At         time.Time          // when it began; zero: when it was loaded
+	Phases     []engine.Phase     // of the attempt
 }
 
 // record makes the record of a generation, without its number.
@@ -150,6 +166,7 @@ func (s *Store) record(what Served) Record {
 	r := Record{
 		Revision: g.Revision(), Root: g.Root(), Generation: g.Number(), Version: s.cfg.Version,
 		ServedFrom: what.At, Trigger: what.Trigger, Actor: what.Actor, Changed: g.Changed(), Packages: packagesOf(what), Order: what.Order,
+		Phases: PhasesOf(what.Phases),
 	}
 	if r.ServedFrom.IsZero() {
 		r.ServedFrom = g.LoadedAt()

@@ -12,6 +12,7 @@ import (
 	"defenseclaw/api/judge"
 	"defenseclaw/api/metrics"
 	"defenseclaw/engine"
+	"defenseclaw/engine/history"
 	"defenseclaw/engine/source"
 	"defenseclaw/watcher"
 
@@ -115,6 +116,9 @@ func (s *Sidecar) recordReport(ctx context.Context, r engine.Report) error {
 		Target: s.cfg.Settings.Place(), RequestID: r.Trigger.RequestID,
 	}
 	details := s.lifecycle(r).Details
+	if len(r.Phases) > 0 {
+		details["phases"] = history.PhasesOf(r.Phases)
+	}
 	switch r.Result {
 	case engine.Unchanged:
 		record.Outcome, record.Message = audit.OutcomeUnchanged, "the files are as they were"
