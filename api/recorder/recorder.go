@@ -88,10 +88,13 @@ type Recorder struct {
 
 	file *file // nil: in memory only
 
-	mu      sync.Mutex // held while the store is cleaned, which may take a second
+	cleaning chan struct{} // of one place, for who cleans what is held: it may take seconds
+
+	mu      sync.Mutex // guards what follows; nothing is evaluated while it is held
 	store   *records.Store
 	cleaned string // the revision by whose masks all that is held is clean; empty: none
 	read    bool   // some was read from the file since: it is clean by the masks and settings of another time
+	loads   int    // how often the file was read
 
 	health healthCounts
 }
@@ -107,7 +110,7 @@ func New(cfg Config) (*Recorder, error) {
 	if cfg.Key != nil && (len(cfg.Key) != keyBytes || cfg.Dir == "") {
 		return nil, fmt.Errorf("recorder: a key has %d bytes and needs a directory", keyBytes)
 	}
-	r := &Recorder{cfg: cfg, queue: make(chan *taken, maxQueued), store: records.NewStore(cfg.Bounds, nil)}
+	r := &Recorder{cfg: cfg, queue: make(chan *taken, maxQueued), cleaning: make(chan struct{}, 1), store: records.NewStore(cfg.Bounds, nil)}
 	r.tally.Store(newTally())
 	if cfg.Dir != "" {
 		r.file = &file{path: filepath.Join(cfg.Dir, FileName), key: cfg.Key}

@@ -102,29 +102,43 @@ func (r *Recorder) keep(ctx context.Context, t *taken) {
 		return
 	}
 	rec, reason, err := r.record(ctx, t)
-	if reason != "" {
-		r.drop(reason, 1)
-		if err != nil {
-			r.cfg.Logger.Debug("a decision is not recorded", zap.String("reason", reason), zap.Error(err))
+	by := t.p.generation.Revision()
+	for reason == "" {
+		var now *engine.Generation
+		if now = r.add(t, rec, by); now == nil {
+			return
 		}
-		return
+		by = now.Revision()
+		rec, reason, err = r.cfg.Clean(ctx, now, rec)
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if t.epoch != r.epoch.Load() { // all was cleared since
-		return
+	r.drop(reason, 1)
+	if err != nil {
+		r.cfg.Logger.Debug("a decision is not recorded", zap.String("reason", reason), zap.Error(err))
 	}
-	if !r.store.Add(rec) {
-		r.drop(DroppedTooLarge, 1)
-		return
-	}
-	if r.file != nil {
-		r.file.unsaved++
-	}
-	r.holds()
 }
 
-// record makes the record, clean by the masks of the generation that decided, and of the one that serves now.
+// add puts a record into the store that is clean by the masks of a revision. It returns the generation that serves, if the record
+// has to be clean by its masks as well: then it is not added.
+func (r *Recorder) add(t *taken, rec records.Record, by string) (serves *engine.Generation) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if now := r.current(); now != nil && now.Revision() != by && r.masks(now) {
+		return now
+	}
+	switch {
+	case t.epoch != r.epoch.Load(): // all was cleared since
+	case !r.store.Add(rec):
+		r.drop(DroppedTooLarge, 1)
+	default:
+		if r.file != nil {
+			r.file.unsaved++
+		}
+		r.holds()
+	}
+	return nil
+}
+
+// record makes the record, clean by the masks of the generation that decided.
 func (r *Recorder) record(ctx context.Context, t *taken) (rec records.Record, reason string, err error) {
 	g := t.p.generation
 	rec = records.Record{
@@ -148,13 +162,7 @@ func (r *Recorder) record(ctx context.Context, t *taken) (rec records.Record, re
 	if !r.cfg.Unobserved {
 		r.observe(ctx, t, &rec)
 	}
-	if rec, reason, err = r.cfg.Clean(ctx, g, rec); reason != "" || err != nil {
-		return rec, reason, err
-	}
-	if now := r.current(); now != nil && now.Revision() != g.Revision() && r.masks(now) {
-		return r.cfg.Clean(ctx, now, rec)
-	}
-	return rec, "", nil
+	return r.cfg.Clean(ctx, g, rec)
 }
 
 func (r *Recorder) current() *engine.Generation {
@@ -203,69 +211,6 @@ func pathText(p engine.Path) string {
 	return strings.Join(parts, "/")
 }
 
-// Snapshot is what is held, clean by the masks of the generation that serves. Only what Snapshot returns may leave the
-// memory. It yields its processor to decisions where it has to clean; an error is ctx's, or of a mask.
-func (r *Recorder) Snapshot(ctx context.Context) (records.Snapshot, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if err := r.clean(ctx); err != nil {
-		return records.Snapshot{}, err
-	}
-	return r.store.Snapshot(), nil
-}
-
-// Held is what is held, in no order, as clean as what Snapshot returns: it may leave the memory. No record is copied.
-func (r *Recorder) Held(ctx context.Context) ([]records.Held, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if err := r.clean(ctx); err != nil {
-		return nil, err
-	}
-	return r.store.Held(), nil
-}
-
-// Counts is [Recorder.Snapshot] without the records.
-func (r *Recorder) Counts() records.Snapshot {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.store.Counts()
-}
-
-// cleaningShare is the share of a processor at which what is held is cleaned once more.
-const cleaningShare = 0.25
-
-// clean cleans what is held by the masks of the generation that serves, once for each. What cannot be cleaned is forgotten.
-func (r *Recorder) clean(ctx context.Context) error {
-	g := r.current()
-	if g == nil || g.Revision() == r.cleaned {
-		return nil
-	}
-	if r.masks(g) || r.read {
-		pace := newPace(cleaningShare)
-		r.store.Update(func(rec records.Record) (records.Record, bool) {
-			if ctx.Err() != nil || rec.Revision == g.Revision() && !r.read {
-				return rec, true
-			}
-			begun := time.Now()
-			clean, reason, err := r.cfg.Clean(ctx, g, rec)
-			pace.wait(ctx, time.Since(begun))
-			if ctx.Err() != nil {
-				return rec, true // not clean, and it does not leave
-			}
-			if reason != "" {
-				r.drop(reason, 1)
-			}
-			return clean, reason == "" && err == nil
-		})
-		r.holds()
-	}
-	if err := ctx.Err(); err != nil {
-		return fmt.Errorf("clean the records: %w", err)
-	}
-	r.cleaned, r.read = g.Revision(), false
-	return nil
-}
-
 // Clear forgets all that is held and waits, and removes the files.
 func (r *Recorder) Clear() error {
 	r.epoch.Add(1)
@@ -304,6 +249,7 @@ func (r *Recorder) load() {
 		r.store.Add(rec)
 	}
 	r.cleaned, r.read = "", true
+	r.loads++
 	r.holds()
 }
 

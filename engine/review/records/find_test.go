@@ -152,7 +152,11 @@ func TestWhatIsHeldStaysAsItWas(t *testing.T) {
 	for n := range 1000 {
 		add(8 + n)
 	}
-	s.Update(func(r records.Record) (records.Record, bool) { r.DecisionID, r.Input = "changed", nil; return r, true })
+	s.Update(func(r *records.Record) *records.Record {
+		changed := *r
+		changed.DecisionID, changed.Input = "changed", nil
+		return &changed
+	})
 	for r, was := range before {
 		if now := r.DecisionID + " " + string(r.Input); now != was {
 			t.Errorf("%s became %s", was, now)

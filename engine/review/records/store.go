@@ -267,15 +267,15 @@ func (s *Store) Held() []Held {
 // Len is the number of records, and of their strata, and their size.
 func (s *Store) Len() (records, strata, bytes int) { return s.records, len(s.strata), s.bytes }
 
-// Update replaces each record by what change makes of it, and forgets those of which it makes none. Path and result decide
-// about a record's stratum no more: it stays where it is.
-func (s *Store) Update(change func(Record) (_ Record, keep bool)) {
+// Update replaces each record by what change makes of it, and forgets those of which it makes nil. Path and result decide about
+// a record's stratum no more: it stays where it is. change must not change the record itself, which may be handed out.
+func (s *Store) Update(change func(*Record) *Record) {
 	for name, st := range s.strata {
 		kept := st.records[:0]
 		s.account(st, -len(st.records), -st.bytes)
 		for _, r := range st.records {
-			if changed, keep := change(*r); keep {
-				kept = append(kept, &changed)
+			if changed := change(r); changed != nil {
+				kept = append(kept, changed)
 				s.account(st, 1, changed.Bytes())
 			}
 		}

@@ -133,9 +133,13 @@ func TestRecordsAreChangedAndForgotten(t *testing.T) {
 		s.Add(record("a", "true", n))
 		s.Add(record("b", "true", n))
 	}
-	s.Update(func(r records.Record) (records.Record, bool) {
-		r.Input = nil
-		return r, r.Path == "a"
+	s.Update(func(r *records.Record) *records.Record {
+		if r.Path != "a" {
+			return nil
+		}
+		changed := *r
+		changed.Input = nil
+		return &changed
 	})
 	all := s.Snapshot()
 	if count, strata, _ := s.Len(); count != 8 || strata != 1 || len(all.Records) != 8 || all.Records[0].Input != nil || all.Seen != 10 {
