@@ -137,19 +137,25 @@ func (c *Client) DryRun(ctx context.Context, acceptRemovals bool) ([]byte, error
 	return c.ReloadWith(ctx, ReloadOptions{AcceptRemovals: acceptRemovals, DryRun: true})
 }
 
-// Diff asks what differs between two sides that the sidecar holds; see [SideServing].
+// Diff asks what differs between two sides that the sidecar holds; see [SideServing]. What [review.WithProgress] put into ctx is
+// told how far the work is.
 func (c *Client) Diff(ctx context.Context, from, to string, withText bool) (*Review, error) {
-	query := url.Values{"from": {from}, "to": {to}, "text": {fmt.Sprint(withText)}}
+	path := "/policy/diff?" + url.Values{"from": {from}, "to": {to}, "text": {fmt.Sprint(withText)}}.Encode()
+	body, err := c.callLong(ctx, http.MethodGet, path)
+	if err != nil {
+		return nil, err
+	}
 	var answer Review
-	if err := c.get(ctx, "/policy/diff?"+query.Encode(), &answer); err != nil {
+	if err := c.read(path, body, &answer); err != nil {
 		return nil, err
 	}
 	return &answer, nil
 }
 
-// Replay asks what recorded decisions say about the step from one side to another; see [SideServing].
+// Replay asks what recorded decisions say about the step from one side to another; see [SideServing]. It tells how far it is as
+// [Client.Diff] does.
 func (c *Client) Replay(ctx context.Context, from, to string) (*ReplayAnswer, error) {
-	body, err := c.call(ctx, http.MethodPost, "/policy/replay?"+url.Values{"from": {from}, "to": {to}}.Encode(), nil)
+	body, err := c.callLong(ctx, http.MethodPost, "/policy/replay?"+url.Values{"from": {from}, "to": {to}}.Encode())
 	if err != nil {
 		return nil, err
 	}

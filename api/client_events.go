@@ -30,7 +30,7 @@ func (c *Client) Events(ctx context.Context, after string, opened func(), each f
 	})
 }
 
-const maxEventBytes = 16 << 20 // an event with every diagnostic of a large policy
+const maxEventBytes = maxAnswerBytes // an event may have an answer in it
 
 // readEvents reads server-sent events as HTML's standard defines them, until the stream ends. Its id holds from an event on,
 // also for those that have none. An id without data is an event without a name and without data.

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -25,7 +26,8 @@ func diffCommand() *cli.Command {
 		Usage:     "show what differs between two policies; exits with 0 if nothing does, 1 if something does, 2 if it could not tell",
 		ArgsUsage: "[A [B]]",
 		Description: "A and B are serving, disk, held, a policy that is kept, by its number or the first digits of its revision, or a directory. Without B it is disk, " +
-			"and without A, too, it is serving. A directory is read by this command and never by the sidecar.",
+			"and without A, too, it is serving. A directory is read by this command and never by the sidecar. " +
+			"Where standard error is a terminal, what takes longer than a second says there how far it is.",
 		Flags: append(append(flags, probeFlags()...),
 			&cli.BoolFlag{Name: "stat", Usage: "show files, packages and counts"},
 			&cli.BoolFlag{Name: "rules", Usage: "show rules, defaults, data, builtins, entry points and tests"},
@@ -110,12 +112,19 @@ func compare(c *cli.Context, from, to string, withText bool) (*api.Review, error
 	if err != nil {
 		return nil, err
 	}
-	answer, err := sidecar.Diff(c.Context, from, to, withText)
+	var answer *api.Review
+	err = during(c.Context, "load", func(ctx context.Context) (err error) {
+		answer, err = sidecar.Diff(ctx, from, to, withText)
+		return err
+	})
 	if err == nil && c.Bool("replay") {
-		var replay *api.ReplayAnswer
-		if replay, err = sidecar.Replay(c.Context, from, to); err == nil {
-			answer.Replay, answer.Incomplete = &replay.Replay, append(answer.Incomplete, replay.Incomplete...)
-		}
+		err = during(c.Context, "replay", func(ctx context.Context) error {
+			replay, err := sidecar.Replay(ctx, from, to)
+			if err == nil {
+				answer.Replay, answer.Incomplete = &replay.Replay, append(answer.Incomplete, replay.Incomplete...)
+			}
+			return err
+		})
 	}
 	printRefusal(c, err)
 	return answer, err

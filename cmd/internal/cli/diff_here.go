@@ -40,16 +40,23 @@ func compareHere(c *cli.Context, from, to string, withText bool) (*api.Review, e
 	}
 	base, candidate := s.base, s.candidate
 	found := review.Of(base, candidate)
-	if suites, err := suitesOf(c.Context, s.before, s.after); err == nil { // tests that do not compile are not compared
-		found.WithTests(suites[0], suites[1])
-	}
+	_ = during(c.Context, "tests", func(ctx context.Context) error { // tests that do not compile are not compared
+		suites, err := suitesOf(ctx, s.before, s.after)
+		if err == nil {
+			found.WithTests(suites[0], suites[1])
+		}
+		return err
+	})
 	evidence := review.Evidence{}
 	if c.Bool("replay") {
 		recs, err := logOf(c)
 		if err != nil {
 			return nil, err
 		}
-		if evidence.Replay, err = replay.Run(c.Context, base, candidate, recs, replay.Options{Review: found}); err != nil {
+		if err := during(c.Context, "replay", func(ctx context.Context) (err error) {
+			evidence.Replay, err = replay.Run(ctx, base, candidate, recs, replay.Options{Review: found})
+			return err
+		}); err != nil {
 			return nil, err
 		}
 	}
@@ -68,8 +75,11 @@ func compareHere(c *cli.Context, from, to string, withText bool) (*api.Review, e
 }
 
 // loadSide prints what is wrong with a side that cannot be loaded.
-func loadSide(c *cli.Context, side string, src fs.FS, previous *engine.Generation) (*engine.Generation, error) {
-	g, err := engine.Load(c.Context, src, previous)
+func loadSide(c *cli.Context, side string, src fs.FS, previous *engine.Generation) (g *engine.Generation, err error) {
+	err = during(c.Context, "load", func(ctx context.Context) (err error) {
+		g, err = engine.Load(ctx, src, previous)
+		return err
+	})
 	if refused := new(engine.Refused); errors.As(err, &refused) {
 		report.Write(c.App.ErrWriter, refused.Diagnostics)
 	}

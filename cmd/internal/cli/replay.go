@@ -2,6 +2,7 @@ package cli
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -95,7 +96,11 @@ func replayThere(c *cli.Context) (_ *api.ReplayAnswer, dir string, err error) {
 	if err != nil {
 		return nil, "", err
 	}
-	answer, err := sidecar.Replay(c.Context, base, api.SideDisk)
+	var answer *api.ReplayAnswer
+	err = during(c.Context, "replay", func(ctx context.Context) (err error) {
+		answer, err = sidecar.Replay(ctx, base, api.SideDisk)
+		return err
+	})
 	if err != nil {
 		printRefusal(c, err)
 		return nil, "", err
@@ -132,7 +137,11 @@ func replayHere(c *cli.Context) (_ *api.ReplayAnswer, dir string, err error) {
 	if err != nil {
 		return nil, "", err
 	}
-	found, err := replay.Run(c.Context, base, candidate, recs, replay.Options{})
+	var found *review.Replay
+	err = during(c.Context, "replay", func(ctx context.Context) (err error) {
+		found, err = replay.Run(ctx, base, candidate, recs, replay.Options{})
+		return err
+	})
 	if err != nil {
 		return nil, "", err
 	}

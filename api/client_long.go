@@ -1,0 +1,70 @@
+package api
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+
+	"defenseclaw/engine/review"
+)
+
+// callLong is call for work that may take long. Where ctx has somebody who wants to know, the sidecar is asked for events.
+func (c *Client) callLong(ctx context.Context, method, path string) (answer []byte, err error) {
+	told := review.ProgressOf(ctx)
+	if told == nil {
+		return c.call(ctx, method, path, nil)
+	}
+	timeout := c.Timeout
+	if timeout == 0 {
+		timeout = DefaultClientTimeout
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	headers := http.Header{"Accept": {kindEvents}}
+	if method != http.MethodGet {
+		headers.Set("Content-Type", "application/json")
+	}
+	err = c.send(ctx, timeout, method, path, nil, headers, func(name string, text io.Reader) (err error) {
+		answer, err = readLong(name, text, told)
+		if failed := new(AnswerError); err != nil && !errors.As(err, &failed) {
+			return unreachable(name, timeout, err)
+		}
+		return err
+	})
+	return answer, err
+}
+
+// readLong reads events until one has the answer, or what it would have been.
+func readLong(url string, text io.Reader, told func(review.Progress)) (answer []byte, err error) {
+	in := bufio.NewReader(text)
+	if first, err := in.Peek(1); err == nil && first[0] == '{' { // a sidecar that has no events here
+		return io.ReadAll(io.LimitReader(in, maxAnswerBytes))
+	}
+	err = readEvents(in, func(e StreamEvent) error {
+		switch e.Name {
+		case "progress":
+			var p Progress
+			if err := json.Unmarshal(e.Data, &p); err != nil {
+				return fmt.Errorf("an event: %w", err)
+			}
+			told(review.Progress{Step: p.Step, Done: p.Done, Total: p.Total})
+		case "result":
+			answer = e.Data
+		case "error":
+			var failed FailedWork
+			if err := json.Unmarshal(e.Data, &failed); err != nil {
+				return fmt.Errorf("an event: %w", err)
+			}
+			return &AnswerError{URL: url, StatusCode: failed.Status, Body: failed.Body}
+		}
+		return nil
+	})
+	if err == nil && answer == nil {
+		err = io.ErrUnexpectedEOF
+	}
+	return answer, err
+}
