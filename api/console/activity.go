@@ -17,6 +17,11 @@ type hour struct {
 	Reloads   []api.ActivityReload // the newest first
 	Marks     string               // their times, as plots take them
 	Plots     []plotted
+
+	// A page that has the rows up to a time, of the same columns, is given those after it.
+	Since   time.Time // the last row that does not change any more; zero: none
+	Columns string    // of all plots
+	Part    bool      // earlier rows are left out
 }
 
 // plotted is a table of numbers that a script draws.
@@ -33,13 +38,30 @@ type plotRow struct {
 	Values []string
 }
 
-// activity asks for the last hour in minutes.
+// activity asks for the last hour in minutes. Of a page that says what it has, it gives what is new.
 func (v *visit) activity() (hour, error) {
 	var answer api.ActivityAnswer
 	if err := v.get("/policy/activity", url.Values{"step": {"60"}}, &answer); err != nil {
 		return hour{}, err
 	}
-	return hourOf(answer), nil
+	h := hourOf(answer)
+	query := v.r.URL.Query()
+	if since, err := time.Parse(time.RFC3339Nano, query.Get("since")); err == nil && query.Get("columns") == h.Columns {
+		h.after(since, answer.From, answer.To)
+	}
+	return h, nil
+}
+
+// after leaves out the rows up to a time, if it is one within the hour.
+func (h *hour) after(since, from, to time.Time) {
+	if since.Before(from) || since.After(to) {
+		return
+	}
+	h.Part = true
+	for i := range h.Plots {
+		p := &h.Plots[i]
+		p.Rows = slices.DeleteFunc(p.Rows, func(r plotRow) bool { return !r.At.After(since) })
+	}
 }
 
 func hourOf(a api.ActivityAnswer) hour {
@@ -62,6 +84,9 @@ func hourOf(a api.ActivityAnswer) hour {
 			}
 		}
 		end := endOf(a, i)
+		if end.Before(a.To) {
+			h.Since = end
+		}
 		rate.Rows = append(rate.Rows, plotRow{end, []string{number(b.PerSecond)}})
 		latency.Rows = append(latency.Rows, plotRow{end, []string{optional(b.P99), optional(b.P50)}})
 		shares.Rows = append(shares.Rows, plotRow{end, sharesOf(b, names)})
@@ -69,6 +94,7 @@ func hourOf(a api.ActivityAnswer) hour {
 	h.Plots = []plotted{rate, latency, shares}
 	for i := range h.Plots {
 		h.Plots[i].Nothing = h.Decisions == 0
+		h.Columns += strings.Join(h.Plots[i].Heads, "|") + "|"
 	}
 	return h
 }

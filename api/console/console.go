@@ -3,6 +3,7 @@ package console
 import (
 	"html/template"
 	"net/http"
+	"runtime"
 	"strings"
 	"time"
 
@@ -24,7 +25,8 @@ type Console struct {
 	pages    *template.Template
 	inside   api.Inside
 
-	made, work, streams room
+	made, work, streams *room
+	processors          chan struct{} // of as many places as pages compute at the same time
 }
 
 // New makes a console.
@@ -37,7 +39,8 @@ func New(cfg Config) (*Console, error) {
 		return nil, err
 	}
 	return &Console{cfg: cfg, sessions: newSessions(cfg.Now), pages: pages,
-		made: make(room, pagesAtOnce), work: make(room, workAtOnce), streams: make(room, streamsAtOnce)}, nil
+		made: newRoom(pagesAtOnce, pagesOfOne), work: newRoom(workAtOnce, workAtOnce), streams: newRoom(streamsAtOnce, streamsOfOne),
+		processors: make(chan struct{}, processorsOf(runtime.GOMAXPROCS(0)))}, nil
 }
 
 // NewCode makes a code that signs one browser in as the caller, once.
@@ -59,11 +62,11 @@ func (c *Console) Mount(inside api.Inside) http.Handler {
 	at("GET static/{name}", c.static)
 	at("GET enter", c.enter)
 	at("POST enter", c.signIn)
+	at("GET events", c.signedIn(c.events))
+	at("GET session", c.signedIn(c.goesOn))
+	at("POST sign-out", c.signedIn(c.signOut))
 	for pattern, show := range map[string]page{
 		"GET {$}":       c.now,
-		"GET events":    c.events,
-		"GET session":   c.goesOn,
-		"POST sign-out": c.signOut,
 		"POST reload":   c.reload,
 		"GET order":     c.ask,
 		"GET timeline":  c.timeline,
@@ -77,7 +80,7 @@ func (c *Console) Mount(inside api.Inside) http.Handler {
 
 		"GET decisions/{id}": c.decision,
 	} {
-		at(pattern, c.signedIn(show))
+		at(pattern, c.signedIn(inRoom(show)))
 	}
 	mux.Handle("GET "+strings.TrimSuffix(api.ConsolePrefix, "/"), http.RedirectHandler(api.ConsolePrefix, http.StatusMovedPermanently))
 	mux.Handle("/", http.HandlerFunc(c.noPage))
@@ -99,12 +102,19 @@ func (c *Console) guarded(next http.Handler) http.Handler {
 			c.fail(w, r, denial.Status, denial.Message)
 			return
 		}
-		r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+		limit := int64(maxForm)
+		if r.URL.Path == api.ConsolePrefix+"enter" {
+			limit += maxSignIn
+		}
+		r.Body = http.MaxBytesReader(w, r.Body, limit)
 		next.ServeHTTP(w, r)
 	})
 }
 
-const maxForm = 2 << 20 // an input that is tried
+const (
+	maxForm   = 2 << 20  // an input that is tried
+	maxSignIn = 64 << 10 // what the form to sign in has beside one that it keeps
+)
 
 func (c *Console) noPage(w http.ResponseWriter, r *http.Request) {
 	c.fail(w, r, http.StatusNotFound, "there is no such page")

@@ -34,6 +34,7 @@ type site struct {
 	t       testing.TB
 	url     string
 	engine  *engine.Engine
+	server  *api.Server
 	files   atomic.Pointer[fstest.MapFS]
 	revoked atomic.Bool // the token other
 	now     atomic.Pointer[time.Time]
@@ -70,8 +71,7 @@ func open(t testing.TB, files map[string]string, change ...func(*api.Config)) *s
 	for _, do := range change {
 		do(&cfg)
 	}
-	server, err := api.New(cfg)
-	if err != nil {
+	if s.server, err = api.New(cfg); err != nil {
 		t.Fatal(err)
 	}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -79,7 +79,7 @@ func open(t testing.TB, files map[string]string, change ...func(*api.Config)) *s
 		t.Fatal(err)
 	}
 	s.url = "http://" + listener.Addr().String()
-	go func() { done <- server.Run(ctx, listener) }()
+	go func() { done <- s.server.Run(ctx, listener) }()
 	t.Cleanup(func() {
 		cancel()
 		for range 2 {

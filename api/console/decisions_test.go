@@ -17,7 +17,7 @@ import (
 )
 
 // recording opens a console whose sidecar records decisions.
-func recording(t testing.TB, files map[string]string) (*site, *recorder.Recorder) {
+func recording(t testing.TB, files map[string]string, change ...func(*api.Config)) (*site, *recorder.Recorder) {
 	t.Helper()
 	clean := decisionlog.NewCleaner(decisionlog.Config{}, engine.Path{"system", "record", "drop"})
 	r, err := recorder.New(recorder.Config{Clean: clean.Clean, Masks: clean.Asks, Share: 1})
@@ -33,7 +33,7 @@ func recording(t testing.TB, files map[string]string) (*site, *recorder.Recorder
 			t.Error(err)
 		}
 	})
-	return open(t, files, func(c *api.Config) { c.Recorder = r }), r
+	return open(t, files, append(change, func(c *api.Config) { c.Recorder = r })...), r
 }
 
 // decide has decisions made over HTTP, and waits until they are recorded.

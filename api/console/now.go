@@ -115,6 +115,7 @@ func sourceProblem(s *api.Source) string {
 
 // offer is an order that fits what is going on, with the address of the page that says what it does.
 type offer struct {
+	Order          string
 	Label, Address string
 	Style          string // main, danger, or neither
 	Says           string // what the order will do
@@ -125,7 +126,7 @@ func offerOf(label, style, order string, fields ...string) offer {
 	for i := 0; i < len(fields); i += 2 {
 		query.Set(fields[i], fields[i+1])
 	}
-	return offer{label, api.ConsolePrefix + "order?" + query.Encode(), style, orders[order].sentence}
+	return offer{order, label, api.ConsolePrefix + "order?" + query.Encode(), style, orders[order].sentence}
 }
 
 // Ordered reports whether an order is in force, which says how it goes on.
@@ -306,22 +307,5 @@ func (c *Console) reload(v *visit) error {
 		return err
 	}
 	http.Redirect(v.w, v.r, api.ConsolePrefix, http.StatusSeeOther)
-	return nil
-}
-
-// events passes the stream of events on, as long as the session lasts.
-func (c *Console) events(v *visit) error {
-	if !c.streams.tryToEnter() {
-		v.w.Header().Set("Retry-After", "30")
-		return &answerError{Path: "events", Status: http.StatusServiceUnavailable, Message: "too many pages are open that change by themselves: load this one again to see what is new"}
-	}
-	defer c.streams.leave()
-	r, err := v.request(http.MethodGet, "/policy/events", nil)
-	if err != nil {
-		return err
-	}
-	ctx, stop := until(r.Context(), v.session.ended, v.session.expires.Sub(c.cfg.Now()))
-	defer stop()
-	c.inside.API.ServeHTTP(v.w, r.WithContext(ctx))
 	return nil
 }

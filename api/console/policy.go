@@ -128,7 +128,7 @@ func (p *policyPage) open(v *visit) error {
 		return nil
 	}
 	p.Title = p.File
-	err := v.get(pathOf(p.File), url.Values{"of": {p.Of}}, &p.Open)
+	err := v.getLoaded(pathOf(p.File), url.Values{"of": {p.Of}}, &p.Open)
 	if answer := (&answerError{}); errors.As(err, &answer) {
 		p.Problem = answer.Message
 		return nil

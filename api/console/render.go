@@ -2,6 +2,7 @@ package console
 
 import (
 	"bytes"
+	"cmp"
 	"compress/gzip"
 	"embed"
 	"encoding/json"
@@ -39,6 +40,7 @@ type frame struct {
 	Version string
 	Editor  bool // it has elements with data-editor, which a script turns into editors
 	Plots   bool // it has elements with data-plot, which a script turns into plots
+	Again   bool // it is a form that came after its session had ended
 }
 
 // navigation is a link to one of the pages.
@@ -97,7 +99,11 @@ func (c *Console) frame(r *http.Request, title string, s *session) frame {
 }
 
 // frame is that of a visit's page.
-func (v *visit) frame(title string) frame { return v.console.frame(v.r, title, v.session) }
+func (v *visit) frame(title string) frame {
+	f := v.console.frame(v.r, title, v.session)
+	f.Again = v.again
+	return f
+}
 
 // frameWithEditor is that of a page that has elements with data-editor, or gets some later.
 func (v *visit) frameWithEditor(title string) frame {
@@ -114,28 +120,34 @@ func (v *visit) show(name string, data any) error {
 	if v.console.pages.Lookup(name) == nil {
 		return &answerError{Path: name, Status: http.StatusNotFound, Message: "there is no such part"}
 	}
-	if v.stream == nil {
-		v.console.render(v.w, http.StatusOK, name, data)
+	var page bytes.Buffer // all of it is made before any is sent
+	var err error
+	if left := v.computing(func() { err = v.console.pages.ExecuteTemplate(&page, name, data) }); left != nil || err != nil {
+		return cmp.Or(left, err)
+	}
+	v.outOfRoom()
+	if v.stream != nil {
+		v.stream.Send("result", page.Bytes())
 		return nil
 	}
-	var part bytes.Buffer
-	if err := v.console.pages.ExecuteTemplate(&part, name, data); err != nil {
-		return err
-	}
-	v.stream.Send("result", part.Bytes())
+	send(v.w, cmp.Or(v.status, http.StatusOK), page.Bytes())
 	return nil
 }
 
-// render makes all of a page before it sends any.
+// render makes a page that is none of a session's, and sends it.
 func (c *Console) render(w http.ResponseWriter, status int, name string, data any) {
 	var page bytes.Buffer
 	if err := c.pages.ExecuteTemplate(&page, name, data); err != nil {
 		http.Error(w, "the page cannot be made: "+err.Error(), http.StatusInternalServerError)
 		return
 	}
+	send(w, status, page.Bytes())
+}
+
+func send(w http.ResponseWriter, status int, page []byte) {
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.WriteHeader(status)
-	_, _ = w.Write(page.Bytes()) // who left needs no page
+	_, _ = w.Write(page) // who left needs no page
 }
 
 // failPage is what the template of an error shows.

@@ -38,7 +38,8 @@ type signInPage struct {
 	frame
 
 	Problem string
-	Next    string // the page that was asked for
+	Next    string      // the page that was asked for
+	Kept    [][2]string // fields of a form that was sent without a session
 }
 
 func (c *Console) showSignIn(w http.ResponseWriter, r *http.Request, status int, problem string) {
@@ -49,7 +50,11 @@ func (c *Console) showSignIn(w http.ResponseWriter, r *http.Request, status int,
 	if r.Method == http.MethodGet && !strings.HasPrefix(r.URL.Path, api.ConsolePrefix+"enter") {
 		next = r.URL.RequestURI()
 	}
-	c.render(w, status, "signin", signInPage{frame: c.frame(r, "Sign in", nil), Problem: problem, Next: ownPage(next)})
+	p := signInPage{frame: c.frame(r, "Sign in", nil), Problem: problem, Next: ownPage(next)}
+	if k, ok := keptOf(r); ok {
+		p.Kept = k.fields()
+	}
+	c.render(w, status, "signin", p)
 }
 
 // ownPage is the address of a page of the console: nobody can have a sign-in lead elsewhere.
@@ -82,7 +87,7 @@ func (c *Console) signIn(w http.ResponseWriter, r *http.Request) {
 		c.showSignIn(w, r, denial.Status, denial.Message)
 		return
 	}
-	secret, _, err := c.sessions.begin(caller)
+	secret, s, err := c.sessions.begin(caller)
 	if err != nil {
 		c.showSignIn(w, r, http.StatusServiceUnavailable, err.Error())
 		return
@@ -92,6 +97,10 @@ func (c *Console) signIn(w http.ResponseWriter, r *http.Request) {
 	}
 	c.inside.SignedIn(r, caller)
 	http.SetCookie(w, c.cookie(r, secret, int(sessionLife.Seconds())))
+	if k, ok := keptOf(r); ok {
+		c.again(c.visit(w, r, s, secret), k, http.StatusOK)
+		return
+	}
 	http.Redirect(w, r, ownPage(r.PostFormValue("next")), http.StatusSeeOther)
 }
 
@@ -137,6 +146,10 @@ func ownOrigin(r *http.Request) bool {
 	return ok && strings.EqualFold(host, r.Host)
 }
 
+func (c *Console) visit(w http.ResponseWriter, r *http.Request, s *session, secret string) *visit {
+	return &visit{console: c, w: w, r: r, session: s, secret: secret, id: w.Header().Get(api.HeaderRequestID)}
+}
+
 // signedIn lets a browser with a session see a page.
 func (c *Console) signedIn(show page) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
@@ -153,13 +166,17 @@ func (c *Console) signedIn(show page) http.HandlerFunc {
 			c.turnAway(w, r)
 			return
 		}
-		v := &visit{console: c, w: w, r: r, session: s, secret: secret, id: w.Header().Get(api.HeaderRequestID)}
+		v := c.visit(w, r, s, secret)
 		changes := r.Method != http.MethodGet && r.Method != http.MethodHead
 		if changes && ownOrigin(r) && c.tooLarge(w, r) {
 			return
 		}
 		if changes && (!ownOrigin(r) || !s.sent(r.PostFormValue("form"))) {
 			c.inside.Refused(r, "a form that is not of the console's own page")
+			if k, ok := keptOf(r); ok { // one of an earlier session
+				c.again(v, k, http.StatusForbidden)
+				return
+			}
 			c.fail(w, r, http.StatusForbidden, "a change comes from the console's own page: load it anew, and try again")
 			return
 		}

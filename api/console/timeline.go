@@ -4,14 +4,17 @@ import (
 	"cmp"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"defenseclaw/api"
 	"defenseclaw/api/audit"
+	"defenseclaw/api/gate"
 )
 
 // timelinePage is what the page Timeline shows.
@@ -36,9 +39,31 @@ type attempt struct {
 	Changed  []string
 	More     int
 	Revision string
-	Phases   string
+	Phases   []api.Phase
 	Entry    *api.HistoryEntry // nil: it never served, or is not kept
 	Until    *time.Time        // when it stopped to serve
+	Orders   []offer           // that fit what is going on with it
+}
+
+// Took is how long each part of the attempt took; empty: that is not known.
+func (a attempt) Took() string {
+	var texts []string
+	for _, p := range a.Phases {
+		texts = append(texts, fmt.Sprintf("%s %s", p.Name, milliseconds(p.MS)))
+	}
+	return strings.Join(texts, ", ")
+}
+
+// milliseconds is a time of a part, as exactly as is of use.
+func milliseconds(ms float64) string {
+	switch {
+	case ms >= 10_000:
+		return fmt.Sprintf("%.1f s", ms/1000)
+	case ms >= 10:
+		return fmt.Sprintf("%.0f ms", ms)
+	default:
+		return fmt.Sprintf("%.1f ms", ms)
+	}
 }
 
 // Served is for how long it served; empty while it does.
@@ -79,11 +104,30 @@ func (c *Console) timeline(v *visit) error {
 	p.NoAudit = noAudit
 	p.Attempts = append(served, refused...)
 	slices.SortStableFunc(p.Attempts, func(a, b attempt) int { return b.At.Compare(a.At) })
+	p.offer(status)
 	if len(p.Attempts) > timelineSize {
 		p.Attempts = p.Attempts[:timelineSize]
 		p.Older = api.ConsolePrefix + "timeline?" + url.Values{"before": {p.Attempts[timelineSize-1].At.UTC().Format(time.RFC3339Nano)}}.Encode()
 	}
 	return v.show("timeline", p)
+}
+
+// offer puts the orders that fit what is going on beside the attempt that they are about: what waits for an approval, else what
+// serves.
+func (p *timelinePage) offer(s api.StatusAnswer) {
+	held := s.Control != nil && s.Control.Mode == "held"
+	at := slices.IndexFunc(p.Attempts, func(a attempt) bool {
+		if held {
+			return a.Outcome == "held"
+		}
+		return a.Entry != nil && a.Revision == p.Serving
+	})
+	if at < 0 {
+		return
+	}
+	p.Attempts[at].Orders = slices.DeleteFunc(offers(s), func(o offer) bool {
+		return s.Control.Mode == "follow" && o.Order == "rollback" // each other attempt is put back by its own button
+	})
 }
 
 // served are the attempts of the history before a moment; zero: now. There may be none, where nothing is kept.
@@ -105,7 +149,7 @@ func (v *visit) served(before time.Time) ([]attempt, error) {
 		e := &entries[i]
 		a := attempt{
 			At: e.ServedFrom, Outcome: "applied", Level: well, By: e.Actor, Trigger: e.Trigger, Changed: e.Changed, More: e.ChangedMore,
-			Revision: e.Revision, Entry: e, Until: e.ServedUntil,
+			Revision: e.Revision, Entry: e, Until: e.ServedUntil, Phases: e.Phases,
 		}
 		if e.Control != nil {
 			a.Outcome, a.By, a.Why = e.Control.Order, cmp.Or(e.Control.Actor, e.Actor), e.Control.Reason
@@ -131,17 +175,25 @@ func (v *visit) refused(before time.Time) (all []attempt, noAudit bool, err erro
 			return nil, false, err
 		}
 		for _, r := range answer.Records {
-			a := attempt{At: r.Time, Outcome: "refused", Level: wrong, By: r.Actor, Message: r.Message, Revision: r.RevisionTo}
+			a := attempt{At: r.Time, Outcome: "refused", Level: wrong, By: r.Actor, Message: r.Message}
 			if outcome != audit.OutcomeFailed {
 				a.Outcome, a.Level = "held", look
 			}
 			var details struct {
-				Trigger string   `json:"trigger"`
-				Changed []string `json:"changed"`
-				Error   string   `json:"error"`
+				Trigger string      `json:"trigger"`
+				Changed []string    `json:"changed"`
+				Error   string      `json:"error"`
+				Phases  []api.Phase `json:"phases"`
+				Held    struct {
+					Revision string   `json:"revision"`
+					Changed  []string `json:"changed"`
+				} `json:"held"`
 			}
 			if json.Unmarshal(r.Details, &details) == nil {
-				a.Trigger, a.Changed, a.Message = details.Trigger, details.Changed, cmp.Or(details.Error, a.Message)
+				a.Trigger, a.Changed, a.Message, a.Phases = details.Trigger, details.Changed, cmp.Or(details.Error, a.Message), details.Phases
+				if details.Held.Revision != "" {
+					a.Revision, a.Changed = details.Held.Revision, details.Held.Changed
+				}
 			}
 			all = append(all, a)
 		}
@@ -169,8 +221,9 @@ func (c *Console) compare(v *visit) error {
 	if p.Evidence = query.Get("part") == "evidence"; p.Evidence {
 		ask.Set("with", "replay,probe")
 		ask.Set("text", "false")
+		ask.Set("inputs", strconv.FormatBool(v.session.caller.Scopes.Has(gate.ScopeChange)))
 	}
-	read := v.get
+	read := v.getLoaded
 	if p.Evidence {
 		read = v.getLong
 	}
@@ -182,4 +235,36 @@ func (c *Console) compare(v *visit) error {
 	}
 	p.Diff = splitDiff(p.Review.Text, p.From, p.To)
 	return v.show("compare", p)
+}
+
+// shownFlip is a decision that flips, with the two sides that are compared.
+type shownFlip struct {
+	api.ReviewFlip
+
+	from, to string
+}
+
+// Flip is called by the template.
+func (p comparePage) Flip(f api.ReviewFlip) shownFlip { return shownFlip{f, p.From, p.To} }
+
+// Try is the address of the page Try with both sides: what fired and what failed on each. Empty: it has no input to give.
+func (f shownFlip) Try() string {
+	t := tryPage{Path: f.Path, At: trySideOf(f.from), Beside: trySideOf(f.to)}
+	switch {
+	case f.DecisionID != "":
+		return t.Here() + "&" + url.Values{"record": {f.DecisionID}}.Encode()
+	case len(f.Input) > 0 && len(f.Input) <= maxInAddress:
+		t.Input = raw(f.Input)
+		return t.Here()
+	default:
+		return ""
+	}
+}
+
+// trySideOf is what the page Try calls a side of a comparison.
+func trySideOf(side string) string {
+	if side == api.SideHeld {
+		return api.SideCandidate
+	}
+	return side
 }

@@ -48,7 +48,7 @@ func (c *Console) try(v *visit) error {
 		p.look(v)
 		return v.show("try", &p)
 	}
-	evaluate := v.r.Method == http.MethodPost || v.r.Form.Has("input")
+	evaluate := !v.again && (v.r.Method == http.MethodPost || v.r.Form.Has("input"))
 	if p.Record != "" && !evaluate {
 		evaluate = p.take(v)
 	}
@@ -70,7 +70,7 @@ func (p *tryPage) look(v *visit) {
 	if len(p.Path) <= 200 {
 		query.Set("q", p.Path)
 	}
-	if err := v.get("/policy/try", query, &p.Documents); err != nil {
+	if err := v.getLoaded("/policy/try", query, &p.Documents); err != nil {
 		p.Problem = cmp.Or(p.Problem, messageOf(err))
 	}
 }
@@ -112,7 +112,7 @@ func (p *tryPage) offerSides(v *visit) {
 		{api.SideServing, "what serves"}, {api.SideCandidate, "the candidate that waits"}, {api.SideDisk, "what the files hold now"},
 	}
 	var entries []api.HistoryEntry
-	if v.get("/policy/history", nil, &entries) == nil { // the form is as good without
+	if v.get("/policy/history", url.Values{"limit": {"200"}}, &entries) == nil { // the form is as good without
 		for _, e := range entries {
 			if e.Kept && len(p.Sides) < keptSides+3 {
 				p.Sides = append(p.Sides, trySide{strconv.FormatUint(e.Seq, 10), "number " + strconv.FormatUint(e.Seq, 10) + ", since " + when(e.ServedFrom)})

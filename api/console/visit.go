@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"time"
 
 	"defenseclaw/api"
 	"defenseclaw/api/gate"
@@ -21,6 +22,10 @@ type visit struct {
 	secret  string
 	id      string          // of the request
 	stream  *api.WorkStream // that answers; nil: a page does
+	within  bool            // the room of pages: see [visit.inRoom]
+	entered time.Time       // it
+	again   bool            // a form is shown with what came with it, and nothing else is done
+	status  int             // of the page; 0: 200
 }
 
 // answerError is an answer of the API that is no success.
@@ -39,12 +44,20 @@ func badRequest(parameter, message string) error {
 	return &answerError{Path: parameter, Status: http.StatusBadRequest, Message: message}
 }
 
-// get asks the API, with the rights of the session.
-func (v *visit) get(path string, query url.Values, into any) error {
+// get asks the API, with the rights of the session, for what it answers at once.
+func (v *visit) get(path string, query url.Values, into any) (err error) {
 	if len(query) > 0 {
 		path += "?" + query.Encode()
 	}
-	_, err := v.call(http.MethodGet, path, nil, into)
+	if left := v.computing(func() { _, err = v.call(http.MethodGet, path, nil, into) }); left != nil {
+		return left
+	}
+	return err
+}
+
+// getLoaded asks for what is loaded first, which may take longer: other pages compute meanwhile.
+func (v *visit) getLoaded(path string, query url.Values, into any) error {
+	_, err := v.call(http.MethodGet, path+"?"+query.Encode(), nil, into)
 	return err
 }
 
@@ -53,16 +66,8 @@ func (v *visit) post(path string, body, into any) (status int, err error) {
 	return v.call(http.MethodPost, path, body, into)
 }
 
+// call asks the API.
 func (v *visit) call(method, path string, body, into any) (status int, err error) {
-	return v.callIn(v.console.made, method, path, body, into)
-}
-
-// callIn waits for a place in a room, and calls the API.
-func (v *visit) callIn(place room, method, path string, body, into any) (status int, err error) {
-	if err := place.enter(v.r.Context()); err != nil {
-		return 0, err
-	}
-	defer place.leave()
 	r, err := v.request(method, path, body)
 	if err != nil {
 		return 0, err

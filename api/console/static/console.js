@@ -124,6 +124,27 @@ document.addEventListener("htmx:afterSwap", event => {
   if (here && document.activeElement === document.body) among(root, new Set([here]), "*")[0]?.focus({ preventScroll: true });
 });
 
+// The plots' numbers of minutes that are over do not change: the page asks for the later ones, and puts those that it has before
+// them, as long as they are of the last hour.
+document.addEventListener("htmx:configRequest", event => {
+  const has = event.detail.elt.querySelector(":scope > [data-since]");
+  if (has) Object.assign(event.detail.parameters, { since: has.dataset.since, columns: has.dataset.columns });
+});
+document.addEventListener("htmx:beforeSwap", event => {
+  if (!event.detail.serverResponse.includes(" data-part>")) return;
+  const has = event.detail.target.querySelector(":scope > [data-since]");
+  const come = new DOMParser().parseFromString(event.detail.serverResponse, "text/html");
+  const timeOf = row => Date.parse(row.querySelector("time").dateTime);
+  const rows = within => [...within.querySelectorAll("[data-plot] .numbers tbody")];
+  const [before, after] = [rows(has), rows(come)];
+  after.forEach((body, i) => {
+    const last = body.rows.length ? timeOf(body.rows[body.rows.length - 1]) : Date.now();
+    body.prepend(...[...before[i].rows].filter(row => timeOf(row) <= Date.parse(has.dataset.since) && timeOf(row) > last - 3600e3).map(row => document.importNode(row, true)));
+  });
+  come.querySelector("[data-part]").removeAttribute("data-part");
+  event.detail.serverResponse = come.body.innerHTML;
+});
+
 // Times are those of the viewer's clock, with its zone; without a script they are UTC. The text before is what a pointer shows.
 const two = n => String(n).padStart(2, "0");
 function zoneOf(t) {

@@ -82,3 +82,49 @@ func TestWithoutScripts(t *testing.T) {
 	p.see("h1", "Sign in")
 	p.hold(fmt.Sprintf(`document.querySelector("[name=next]").value === %q`, "/console/timeline"))
 }
+
+// Without scripts, a form that is sent after the session ended is there again after a sign-in, as it was typed.
+func TestAFormOutlivesItsSessionWithoutScripts(t *testing.T) {
+	t.Parallel()
+	s := start(t, soundFiles)
+	p := s.signIn()
+	p.scripts(false)
+	ctx, cancel := chromedp.NewContext(p.ctx)
+	t.Cleanup(cancel)
+	other := &page{t, ctx}
+	signOut := func() {
+		t.Helper()
+		other.do(chromedp.Navigate(s.origin() + "/console/"))
+		other.click("button", "Sign out")
+		other.see("h1", "Sign in")
+	}
+	signInAgain := func() {
+		t.Helper()
+		p.see("h1", "Sign in")
+		p.see("main", "What you typed is kept")
+		_, code, _ := strings.Cut(s.link(), "#")
+		p.do(chromedp.SendKeys("#secret", code), chromedp.Submit("#enter"))
+		p.see("main", "nothing was sent")
+	}
+	p.do(chromedp.Navigate(s.origin() + "/console/try?path=p/allow"))
+	p.do(chromedp.SendKeys("#input", "{\n  \"user\": \"ann\"\n}"))
+	signOut()
+	p.click("#go", "Try")
+	signInAgain()
+	p.hold(`document.querySelector("#input").value.trim() === "{\n  \"user\": \"ann\"\n}" && document.querySelector("#path").value === "p/allow"`)
+	p.hold(`!document.querySelector(".result")`)
+	p.click("#go", "Try")
+	p.see(".result", "true")
+
+	p.do(chromedp.Navigate(s.origin() + "/console/order?order=hold"))
+	p.do(chromedp.SendKeys("#reason", "typed at night"))
+	signOut()
+	p.click("button.main", "Hold what serves")
+	signInAgain()
+	if out := s.run("policy", "status"); strings.Contains(out, "PINNED") {
+		t.Errorf("an order was given:\n%s", out)
+	}
+	p.click("button.main", "Hold what serves")
+	p.see("h1", "An order keeps the policy")
+	p.see("section", "typed at night")
+}

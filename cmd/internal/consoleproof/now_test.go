@@ -47,3 +47,42 @@ func TestNowPlotsTheLastHour(t *testing.T) {
 		painted+` && [...document.querySelectorAll("#activity [data-plot]")].every(e => e.dataset.reloads.split(",").length === 2)`)
 	now.holds("nothing moved", fmt.Sprintf("%s === %v", height, before))
 }
+
+// The numbers of minutes that are over come once: a page that has them is given the later ones, and keeps its own before them.
+func TestPlotsAskForWhatIsNew(t *testing.T) {
+	t.Parallel()
+	s := start(t, soundFiles)
+	now := s.signIn()
+	now.countChanges()
+	now.do(chromedp.Navigate(s.origin() + "/console/"))
+	now.settled()
+	// The page is as one that was loaded at the beginning of the minute, after minutes with decisions.
+	now.evaluate(`(() => {
+		const rows = [...document.querySelectorAll("#activity [data-plot] .numbers tbody")];
+		const begun = rows[0].rows[0].querySelector("time").dateTime;
+		const row = (body, minutes) => {
+			const one = body.rows[body.rows.length - 1].cloneNode(true);
+			one.querySelector("time").dateTime = new Date(Date.parse(begun) - minutes * 60e3).toISOString();
+			for (const cell of [...one.cells].slice(1)) cell.textContent = "42";
+			one.dataset.old = "1";
+			return one;
+		};
+		for (const body of rows) body.replaceChildren(row(body, 70), row(body, 2), row(body, 1), row(body, 0));
+		const plots = document.querySelector("#activity > .plots");
+		plots.dataset.since = begun;
+		plots.dataset.columns = "a second|p99|p50||";
+		window.has = begun;
+		window.answers = [];
+		document.addEventListener("htmx:beforeOnLoad", e => answers.push(e.detail.xhr.responseURL + " " + (e.detail.xhr.responseText.match(/<tr>/g) || []).length));
+		htmx.trigger(document.body, "changed");
+	})()`)
+	now.holds("the page asked for what it lacks", `answers.some(a => a.includes("since=" + encodeURIComponent(has)))`)
+	now.settledPlots()
+	if got := ask[[]string](now, `JSON.stringify(answers)`); len(got) == 0 {
+		t.Error("nothing was asked")
+	}
+	now.holds("old numbers stay as long as they are of the hour, and the new ones follow", `[...document.querySelectorAll("#activity [data-plot] .numbers tbody")].every(b =>
+		[...b.rows].filter(r => r.dataset.old).length === 3 && b.rows.length > 3 &&
+		[...b.rows].every((r, i, all) => i === 0 || Date.parse(r.querySelector("time").dateTime) > Date.parse(all[i - 1].querySelector("time").dateTime)))`)
+	now.holds("they are drawn", painted)
+}

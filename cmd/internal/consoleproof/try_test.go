@@ -1,6 +1,7 @@
 package consoleproof
 
 import (
+	"net/http"
 	"strings"
 	"testing"
 
@@ -69,4 +70,35 @@ func TestTryFindsDocumentsAsOneTypes(t *testing.T) {
 	p.do(chromedp.Focus("#path"), chromedp.KeyEvent("oth"))
 	p.hold(`document.querySelector("#path").value === "oth"`)
 	p.hold(`[...document.querySelectorAll("#documents option")].every(o => o.value.startsWith("other")) && document.querySelectorAll("#documents option").length === 2`)
+}
+
+// What an edit that waits for an approval would say stands beside what serves, which goes on deciding.
+func TestTryWhatTheCandidateWouldSay(t *testing.T) {
+	t.Parallel()
+	s := start(t, map[string]string{"roles.rego": rolePolicy}, "--safety-mode", "hold", "--safety-hold", "always")
+	p := s.signIn()
+	said := p.complaints()
+	s.write("roles.rego", strings.Replace(rolePolicy, "10", "50", 1))
+	s.held()
+	p.see("h1", "A change waits for an approval")
+	p.do(chromedp.Navigate(s.origin() + "/console/try?path=roles/allow"))
+	p.write("#input", `{"role":"admin","size":30}`)
+	p.evaluate(`document.querySelector("#beside").value = "candidate"`)
+	p.click("#go", "Try")
+	p.see(".answer:nth-child(1) h2", "what serves")
+	p.see(".answer:nth-child(1) .result", "false")
+	p.see(".answer:nth-child(1) tr.failed", "input.size < 10")
+	p.see(".answer:nth-child(2) h2", "the candidate that waits")
+	p.see(".answer:nth-child(2) .result", "true")
+	p.see(".answer:nth-child(2) tr.fired", "allow if {")
+	p.see("section", "The two policies answer differently")
+	p.hold(`document.querySelector("#beside").value === "candidate"`)
+	p.click(".answer:nth-child(2) tr.fired a", "roles.rego:5") // the file as it waits
+	p.see("h1", "roles.rego")
+	p.hold(`location.search.includes("of=held")`)
+	p.see("#file", "As it waits for an approval")
+	if out := s.call(http.MethodPost, "/v1/data/roles/allow", `{"input":{"role":"admin","size":30}}`); !strings.Contains(out, "false") {
+		t.Errorf("the candidate decides: %s", out)
+	}
+	said.none(t)
 }
