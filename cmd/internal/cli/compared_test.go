@@ -125,7 +125,7 @@ func readFile(t *testing.T, name string) string {
 }
 
 // notOurs are names in the table that are not the program's to know.
-var notOurs = []string{"Retry-After", "oci://…", "system.authz", "restored", "config.yaml", "distributed_tracing", "client", "http.send"}
+var notOurs = []string{"Retry-After", "oci://…", "system.authz", "restored", "root-missing", "config.yaml", "client", "http.send"}
 
 // has reports whether a name can be looked up, and an error if it looks as if it could and is not there.
 func (p programNames) has(name string) (bool, error) {
@@ -146,9 +146,9 @@ func (p programNames) has(name string) (bool, error) {
 		if !strings.Contains(p.targets, "\n"+words[1]+":") {
 			return false, fmt.Errorf("make has no target %s", words[1])
 		}
-	case strings.HasPrefix(name, "defenseclaw_"):
+	case strings.HasPrefix(name, "defenseclaw_"), strings.HasPrefix(name, "OTEL_"):
 		if !strings.Contains(p.metrics, "`"+name+"`") {
-			return false, fmt.Errorf("there is no metric %s", name)
+			return false, fmt.Errorf("there is no metric or variable %s", name)
 		}
 	default:
 		return true, p.hasCommand(words)

@@ -20,7 +20,7 @@ import (
 const repository = "../../../"
 
 // proven are the pages whose blocks are run, by patterns below the repository.
-var proven = []string{"README.md", "docs/start/*.md", "docs/how-to/*.md"}
+var proven = []string{"README.md", "docs/start/*.md", "docs/how-to/*.md", "docs/explanation/*.md", "docs/reference/*.md", "docs/reference/*/*.md", "docs/*.md"}
 
 // elsewhere are pages whose commands other tests run.
 var elsewhere = []string{"docs/how-to/take-over.md"} // cmd/internal/cli/testdata/takeover: it needs a home of the original gateway
