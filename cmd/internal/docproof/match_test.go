@@ -32,7 +32,8 @@ func canonical(text string) string {
 	}
 	lines := strings.Split(text, "\n")
 	for i, l := range lines {
-		lines[i] = spaces.ReplaceAllString(strings.TrimRight(l, " \t\r"), "$1 ")
+		text := strings.TrimLeft(strings.TrimRight(l, " \t\r"), " \t")
+		lines[i] = spaces.ReplaceAllString(text, "$1 ")
 	}
 	return strings.TrimRight(strings.Join(lines, "\n"), "\n")
 }

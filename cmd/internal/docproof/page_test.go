@@ -33,6 +33,9 @@ type step struct {
 	quiet   bool // what it prints does not matter
 }
 
+// isDone reports whether there is something to do with a block: also to say that it is not run.
+func (b block) isDone() bool { return b.skip != "" || b.file != "" || b.shows || len(b.steps) > 0 }
+
 // parsePage returns the blocks of a page, in their order. what is wrong with a block is an error with its line.
 func parsePage(text string) ([]block, error) {
 	lines := strings.Split(strings.ReplaceAll(text, "\r\n", "\n"), "\n")

@@ -33,12 +33,8 @@ type reader struct {
 // standIn is the home that pages show.
 const standIn = "/home/alice"
 
-// read does all that a page says, until something is not as it says.
-func (r *reader) read(text string) error {
-	blocks, err := parsePage(text)
-	if err != nil {
-		return err
-	}
+// read does all that the blocks of a page say, until something is not as they say.
+func (r *reader) read(blocks []block) error {
 	for _, b := range blocks {
 		if err := r.do(b); err != nil {
 			return err
@@ -178,7 +174,7 @@ func (r *reader) save(b block) error {
 }
 
 // cloned are the parts of the repository that pages use.
-var cloned = []string{"policies", "client", "docs/examples", "docs/systemd", "docs/monitoring", "docs/kubernetes"}
+var cloned = []string{"policies", "client", "docs/examples", "docs/systemd", "docs/monitoring", "docs/kubernetes", "docs/reference"}
 
 // newReader lays out a clone of the repository in a new home and opens a shell in it.
 func newReader(ctx context.Context, repository, bin string, port int) (*reader, error) {

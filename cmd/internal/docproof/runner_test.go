@@ -46,7 +46,10 @@ func TestAPageThatIsWrongFails(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			err := open(t).read(test.page)
+			blocks, err := parsePage(test.page)
+			if err == nil {
+				err = open(t).read(blocks)
+			}
 			switch {
 			case test.wrong == "" && err != nil:
 				t.Error(err)
@@ -60,7 +63,11 @@ func TestAPageThatIsWrongFails(t *testing.T) {
 func TestWhatIsNotRunIsCounted(t *testing.T) {
 	needsBash(t)
 	r := open(t)
-	if err := r.read("```sh no-run \"it takes a cluster\"\nfalse\n```\n\n```sh needs=bash,no-such-program\nfalse\n```\n\n```go\nfunc main() {}\n```\n\n```sh\ntrue\n```"); err != nil {
+	blocks, err := parsePage("```sh no-run \"it takes a cluster\"\nfalse\n```\n\n```sh needs=bash,no-such-program\nfalse\n```\n\n```go\nfunc main() {}\n```\n\n```sh\ntrue\n```")
+	if err == nil {
+		err = r.read(blocks)
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
 	if r.ran != 1 || len(r.notRun) != 1 || !strings.Contains(r.notRun[0], "line 2: it takes a cluster") ||
@@ -87,7 +94,7 @@ func TestWhatVariesMatches(t *testing.T) {
 		{"a.b", "axb", false},
 		{"", "\n", true},
 		{"generation 2", "generation 3", false},
-		{"  indented", "indented", false},
+		{"    indented", "\tindented", true},
 	}
 	for _, test := range tests {
 		if got := matches(test.shown, test.printed); got != test.want {
