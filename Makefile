@@ -143,9 +143,12 @@ docs-site: ## the documentation as a site that needs no server, dist/site; the f
 docs-serve: ## the same, served at ADDRESS=127.0.0.1:1313 until Ctrl-C
 	go -C .ci/site run . -root ../.. -out ../../dist/site -serve $(or $(ADDRESS),127.0.0.1:1313)
 
-docs-test: ## links, anchors, images and lengths of the documents; then the site, and its search in Chromium (says so where it skips that)
+docs-test: ## links, anchors, images and words to avoid of the documents; then the site, and its search in Chromium (says so where it skips that)
 	go -C .ci/site vet ./...
 	go -C .ci/site test -count=1 ./...
+
+prose: ## misspelt words in the documents (needs node and npm; says so where it skips this)
+	.ci/prose/check.sh
 
 site-assets: ## copy the library that searches the site anew into .ci/site (needs node and npm)
 	cd .ci/site/assets && npm ci --no-audit --no-fund && node build.mjs
@@ -197,7 +200,7 @@ lint: ## the house rules, .golangci.yml; and GitHub's, for its workflows
 ci: FUZZTIME = 2000x
 ci: DECISIONS = 100000
 ci: SEED = 1
-ci: formatted vet lint tidy paths comments build size cross readme pages chart docs-test shipped client clients fuzz hostile sameness race ## all that a change must pass, tests last
+ci: formatted vet lint tidy paths comments build size cross readme pages chart docs-test prose shipped client clients fuzz hostile sameness race ## all that a change must pass, tests last
 
 hooks: ## check what is committed, before each commit (git config core.hooksPath)
 	git config core.hooksPath .ci/hooks
@@ -233,4 +236,4 @@ readme:
 	.ci/readme.sh
 
 .NOTPARALLEL:
-.PHONY: pages release release-check vulns examples console-assets console-shots bench-start bench-review bench-fleet fleet-long attack hostile comments docs help build run test race clients fuzz bench bench-peers sameness safety probe soak fmt vet lint ci hooks clean formatted tidy paths cross readme upgrade image image-test size packages packages-test console-pictures plots docs-site docs-serve docs-test site-assets envoy shipped
+.PHONY: prose pages release release-check vulns examples console-assets console-shots bench-start bench-review bench-fleet fleet-long attack hostile comments docs help build run test race clients fuzz bench bench-peers sameness safety probe soak fmt vet lint ci hooks clean formatted tidy paths cross readme upgrade image image-test size packages packages-test console-pictures plots docs-site docs-serve docs-test site-assets envoy shipped

@@ -21,6 +21,7 @@ type Page struct {
 	Links    []Link
 	Fences   []Fence
 	HTML     []HTML
+	Prose    []Prose
 }
 
 // A Section is a heading with what follows it, up to the next heading. What stands before the first heading has level 0.
@@ -49,6 +50,12 @@ type Fence struct {
 // HTML is markup that stands as it is in a page.
 type HTML struct {
 	Text string
+	Line int
+}
+
+// Prose is a paragraph, a heading or a cell of a table, without code and without the places to which its links lead.
+type Prose struct {
+	Text string // lines as they stand in the page
 	Line int
 }
 

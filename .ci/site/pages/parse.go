@@ -44,6 +44,9 @@ func (r *reading) visit(n ast.Node, entering bool) (ast.WalkStatus, error) {
 	if n.Type() == ast.TypeBlock && n.Lines() != nil && n.Lines().Len() > 0 {
 		r.offset = n.Lines().At(0).Start
 	}
+	if n.Type() == ast.TypeBlock && n.FirstChild() != nil && n.FirstChild().Type() == ast.TypeInline {
+		r.prose(n)
+	}
 	switch n := n.(type) {
 	case *ast.Heading:
 		r.endSection()
@@ -90,6 +93,36 @@ func (r *reading) fence(n *ast.FencedCodeBlock) {
 	}
 	r.page.Fences = append(r.page.Fences, Fence{Language: string(n.Language(r.page.Text)), Line: line})
 	r.text.Write(n.Lines().Value(r.page.Text))
+}
+
+// prose takes the words of a block. A word of code stands for itself as a sign that is no letter.
+func (r *reading) prose(block ast.Node) {
+	var b strings.Builder
+	start := -1
+	_ = ast.Walk(block, func(n ast.Node, entering bool) (ast.WalkStatus, error) {
+		switch n := n.(type) {
+		case *ast.CodeSpan:
+			if entering {
+				b.WriteString("·")
+			}
+			return ast.WalkSkipChildren, nil
+		case *ast.Text:
+			if !entering {
+				break
+			}
+			if start < 0 {
+				start = n.Segment.Start
+			}
+			b.Write(n.Segment.Value(r.page.Text))
+			if n.SoftLineBreak() || n.HardLineBreak() {
+				b.WriteByte('\n')
+			}
+		}
+		return ast.WalkContinue, nil
+	})
+	if start >= 0 {
+		r.page.Prose = append(r.page.Prose, Prose{Text: b.String(), Line: bytes.Count(r.page.Text[:start], []byte("\n")) + 1})
+	}
 }
 
 func (r *reading) html(markup string) {

@@ -32,6 +32,9 @@ func TestAPageIsReadAsGitHubDoes(t *testing.T) {
 	if want := []Fence{{"sh", 15}, {"", 19}}; !reflect.DeepEqual(p.Fences, want) {
 		t.Errorf("the fences are %+v", p.Fences)
 	}
+	if got := p.Prose[2]; got.Text != "See this and ." || got.Line != 5 {
+		t.Errorf("the words of a paragraph are %+v", got)
+	}
 	if to, anchor, ok := p.Target(p.Links[1]); to != "docs/c.md" || anchor != "" || !ok {
 		t.Errorf("the link leads to %q %q %v", to, anchor, ok)
 	}

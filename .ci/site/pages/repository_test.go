@@ -4,14 +4,17 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 )
 
 const root = "../../.."
 
+var readOnce = sync.OnceValues(func() ([]Page, error) { return Read(root) })
+
 func repository(t *testing.T) []Page {
 	t.Helper()
-	all, err := Read(root)
+	all, err := readOnce()
 	if err != nil {
 		t.Fatal(err)
 	}
