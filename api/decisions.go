@@ -21,8 +21,14 @@ func (s *Server) begin(
 ) (context.Context, started) {
 	ctx, measured := s.cfg.Metrics.StartDecision(ctx, label, g.Number(), q.Started)
 	d := started{measured: measured}
-	if s.cfg.Decisions != nil {
+	prints := s.cfg.Prints != nil && g.Prints()
+	if prints || s.cfg.Decisions != nil {
 		q = identified(ctx, g, q)
+	}
+	if prints {
+		ctx = s.cfg.Prints.of(ctx, q.ID)
+	}
+	if s.cfg.Decisions != nil {
 		s.noteDecision(ctx, cmp.Or(q.BatchID, q.ID))
 		d.logged = s.cfg.Decisions.Begin(ctx, g, q)
 	} else if q.ID != "" {

@@ -76,7 +76,8 @@ func (s *Server) answerReload(w http.ResponseWriter, r *http.Request, report eng
 	}
 	s.reloaded(w, ReloadAnswer{
 		Control: s.orders(), Generation: report.Generation.Number(), Revision: report.Generation.Revision(),
-		Changed: report.Changed(), Added: report.Edit().Added, Gone: report.Edit().Removed, Removed: RemovedOf(report.Loss), Findings: findingsOf(report.Loss), DurationMS: milliseconds(report.Duration),
+		Warnings: unusedInChanged(r.Context(), report.Generation, report.Changed()),
+		Changed:  report.Changed(), Added: report.Edit().Added, Gone: report.Edit().Removed, Removed: RemovedOf(report.Loss), Findings: findingsOf(report.Loss), DurationMS: milliseconds(report.Duration),
 	}, report.Outcome(AnnounceAudit))
 	return nil
 }

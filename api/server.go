@@ -84,6 +84,7 @@ type Config struct {
 	AuthZEN   engine.Path        // the document that decides AuthZEN's evaluations; empty: authzen/allow
 	Decisions *decisionlog.Log   // nil: decisions are not logged
 	Access    *accesslog.Log     // nil: requests are not logged
+	Prints    *Prints            // nil: what the policy prints goes nowhere
 	Recorder  *recorder.Recorder // nil: decisions are not recorded
 	Elsewhere opa.Elsewhere      // evaluates what callers write in another process; nil: it is evaluated here
 	// DecisionsElsewhere says that Elsewhere also evaluates decisions that are observed. The others are the

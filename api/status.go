@@ -172,6 +172,9 @@ func (s *Server) describe(answer *StatusAnswer, now *engine.Status) {
 		answer.Modules, answer.DataFiles = g.Counts()
 		answer.Decided, answer.Signature = waysOf(g), SignatureOf(g.Verified())
 		answer.Warnings = domains.Warnings(g, s.judge.Load() != nil, s.cfg.HILT())
+		if unused := unusedIn(g); unused != "" {
+			answer.Warnings = append(answer.Warnings, unused)
+		}
 		if s.cfg.PolicyDir != "" {
 			answer.RegoDir = filepath.Join(s.cfg.PolicyDir, g.Root())
 		}

@@ -64,7 +64,7 @@ func (s *Server) answerTry(w http.ResponseWriter, r *http.Request) error {
 	if in.Time != nil {
 		options.At = *in.Time
 	}
-	found, err := try(r.Context(), g, path, in.Input, options, leave)
+	found, printed, err := try(r.Context(), g, path, in.Input, options, leave)
 	switch {
 	case errors.Is(err, explain.ErrNoDocument):
 		return &decision.HTTPError{Status: http.StatusNotFound, Message: err.Error()}
@@ -76,6 +76,7 @@ func (s *Server) answerTry(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	answer.add(found)
+	answer.Printed, answer.MorePrinted = printed.lines, printed.more
 	if in.Source {
 		answer.Source = sourceOf(g, found.Lines)
 	}
@@ -148,19 +149,21 @@ func (s *Server) tried(ctx context.Context, at string) (*engine.Generation, erro
 // try evaluates apart from decisions. leave is called when nothing is at work any more, which may be after the answer.
 func try(
 	ctx context.Context, g *engine.Generation, path engine.Path, input json.RawMessage, options explain.Options, leave func(),
-) (found explain.Answer, err error) {
+) (found explain.Answer, _ printed, err error) {
 	options.Timeout = g.Timeout()
 	ctx, cancel := context.WithTimeout(ctx, tryEvaluations*options.Timeout+tryGrace)
 	defer cancel()
 	var made explain.Answer
+	var prints printed
 	err = g.Abandonable(ctx, "try "+path.String(), leave, func(ctx context.Context) (err error) {
+		ctx = engine.WithPrinter(ctx, prints.add)
 		made, err = explain.Evaluate(ctx, g.Alone(options.Timeout), path, input, options)
 		return err
 	})
 	if err != nil {
-		return found, err // made may still be written
+		return found, printed{}, err // made may still be written
 	}
-	return made, nil
+	return made, prints, nil
 }
 
 // sourceOf is the text of files that an evaluation reached, as far as there is room.

@@ -36,6 +36,7 @@ type ReloadAnswer struct {
 	Findings    []Finding    `json:"findings,omitempty"`
 	DurationMS  float64      `json:"duration_ms,omitempty"`
 	Diagnostics []Diagnostic `json:"diagnostics,omitempty"`
+	Warnings    []Diagnostic `json:"warnings,omitempty"`    // of the files that changed: what nothing uses in them
 	Control     *Control     `json:"control,omitempty"`     // left out while the files are followed
 	PolicyFrom  string       `json:"policy_from,omitempty"` // as in [StatusAnswer]
 	PolicyWhy   string       `json:"policy_why,omitempty"`
@@ -105,7 +106,7 @@ type StatusAnswer struct {
 	Tests *TestsStatus `json:"tests,omitempty"`
 	// Recordings is left out when decisions are not recorded.
 	Recordings *Recordings `json:"recordings,omitempty"`
-	Warnings   []string    `json:"warnings,omitempty"` // about what the policy does not read, or the settings overrule
+	Warnings   []string    `json:"warnings,omitempty"` // about what the policy does not read, the settings overrule, or nothing uses
 	Parts
 }
 

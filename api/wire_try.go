@@ -36,6 +36,16 @@ type TryAnswer struct {
 	Coverage        map[string]TryLines `json:"coverage,omitempty"` // of the files that were reached
 	Incomplete      string              `json:"incomplete,omitempty"`
 	Source          map[string]string   `json:"source,omitempty"` // files by name, as far as there is room for them
+
+	Printed     []TryPrinted `json:"printed,omitempty"` // by print() in the policy, once
+	MorePrinted int          `json:"more_printed,omitempty"`
+}
+
+// TryPrinted is what one call of print() wrote.
+type TryPrinted struct {
+	File string `json:"file"`
+	Line int    `json:"line"`
+	Text string `json:"text"` // the beginning of a long one
 }
 
 // TryReason is what became of one rule or condition.

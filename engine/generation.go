@@ -1,8 +1,10 @@
 package engine
 
 import (
+	"sync/atomic"
 	"time"
 
+	"defenseclaw/engine/diagnostic"
 	"defenseclaw/engine/internal/compile"
 	"defenseclaw/engine/internal/eval"
 	"defenseclaw/engine/internal/parse"
@@ -30,18 +32,22 @@ type Generation struct {
 	verified  Verified
 	elsewhere Elsewhere // evaluates decisions; nil: the evaluator does
 	reads     *inputReads
+	printing  int                              // modules that call print()
+	strict    *atomic.Pointer[diagnostic.List] // what [Generation.Strict] found; nil in it before
 }
 
 func newGeneration(s *successor, policy *compile.Policy, cfg eval.Config) *Generation {
 	g := &Generation{
 		number: 1, loadedAt: time.Now(), reading: s.reading, revision: s.reading.Revision(), parsed: s.parsed,
 		policy: policy, data: s.data, evaluator: eval.New(policy, s.data, cfg), reads: &inputReads{},
+		strict: new(atomic.Pointer[diagnostic.List]),
 	}
 	var before *source.Reading
 	if s.previous != nil {
 		g.number = s.previous.number + 1
-		before = s.previous.reading
+		before, g.printing = s.previous.reading, s.previous.printing
 	}
+	g.printing = printingAfter(g.printing, s.edit)
 	g.changed = s.reading.ChangedSince(before)
 	return g
 }

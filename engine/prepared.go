@@ -17,7 +17,7 @@ type AdHoc struct {
 	Query   ast.Body
 	Package *ast.Package // nil: none
 	Imports []*ast.Import
-	Print   print.Hook // what print() of the query itself calls; nil: nothing
+	Print   print.Hook // what print() of the query and of the policy calls; nil: nothing
 }
 
 // Prepared is a query that was compiled with the policy of one generation. Not safe for concurrent use.

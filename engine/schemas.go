@@ -3,12 +3,14 @@ package engine
 import (
 	"maps"
 	"slices"
+	"sync"
 
 	"defenseclaw/engine/diagnostic"
 	"defenseclaw/engine/internal/advice"
-	"defenseclaw/engine/internal/builtins"
 	"defenseclaw/engine/internal/contain"
 	"defenseclaw/engine/internal/dialect"
+	"defenseclaw/engine/internal/parse"
+	"defenseclaw/engine/internal/unit"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 )
@@ -18,106 +20,173 @@ import (
 // modules. If set is nil, only schemas that annotations define are checked. [Load] and decisions ignore schemas. A schema
 // that refers to a file or a host is an error of its own; neither is opened. ofInput are schemas of input in packages, by
 // their path such as data.system.reload; annotations of a rule go before them. It may be nil.
-func (g *Generation) CheckSchemas(set *ast.SchemaSet, ofInput map[string]any) (wrong diagnostic.List, err error) {
+func (g *Generation) CheckSchemas(set *ast.SchemaSet, ofInput map[string]any) (diagnostic.List, error) {
+	return NewSchemaChecks(set, ofInput).Check(g)
+}
+
+// SchemaChecks is [Generation.CheckSchemas] for one generation after the other: it compiles what an edit can have changed. Only
+// packages that a schema is about, and those that read them, can have something wrong by schemas, so only these are compiled,
+// each with what it refers to. Safe for concurrent use.
+type SchemaChecks struct {
+	set     *ast.SchemaSet
+	ofInput map[string]any
+	given   unit.Set // the packages of ofInput
+
+	mu      sync.Mutex // guards the fields below
+	last    *unit.Graph
+	parsed  []*parse.File                // of last
+	found   map[unit.Key]diagnostic.List // by package that was compiled
+	refused map[unit.Key]diagnostic.List // by package: schemas that must not be compiled. With one, nothing is
+	nowhere diagnostic.List              // the same, of no package
+}
+
+// NewSchemaChecks takes what [Generation.CheckSchemas] does.
+func NewSchemaChecks(set *ast.SchemaSet, ofInput map[string]any) *SchemaChecks {
+	c := &SchemaChecks{
+		set: set, ofInput: ofInput, given: unit.Set{},
+		last: unit.New(nil), found: map[unit.Key]diagnostic.List{}, refused: map[unit.Key]diagnostic.List{},
+	}
+	for path := range ofInput {
+		if ref, err := ast.ParseRef(path); err == nil {
+			c.given[unit.PathKey(ref)] = true
+		}
+	}
+	return c
+}
+
+// Check returns what is wrong in a generation, sorted.
+func (c *SchemaChecks) Check(g *Generation) (wrong diagnostic.List, err error) {
 	defer contain.Panic("check the schemas", &err)
-	c := schemaCheck{modules: modulesOf(g.parsed)}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	graph := g.policy.Graph()
+	concerned := c.concerned(graph)
+	stale := c.stale(g, graph, concerned)
+	last := func(key unit.Key, _ diagnostic.List) bool { return !concerned[key] || stale[key] }
+	maps.DeleteFunc(c.found, last)
+	maps.DeleteFunc(c.refused, last)
+	c.last, c.parsed = graph, g.parsed
+	if len(stale) > 0 {
+		c.compile(g, graph, stale)
+	}
+	wrong = slices.Clone(c.nowhere)
+	for _, list := range c.refused {
+		wrong = append(wrong, list...)
+	}
+	if len(wrong) == 0 {
+		for _, list := range c.found {
+			wrong = append(wrong, list...)
+		}
+	}
+	return wrong.Sorted(), nil
+}
+
+// concerned are the packages that a schema is about, and those that read them.
+func (c *SchemaChecks) concerned(graph *unit.Graph) unit.Set {
+	about := unit.Set{}
+	everywhere := c.set.Get(ast.SchemaRootRef) != nil
+	var below []unit.Key
+	for _, key := range graph.Keys() {
+		p := graph.Package(key)
+		for _, m := range p.Modules {
+			if everywhere || m.HasSchemas || c.given[key] {
+				about[key] = true
+			}
+			if m.HasSchemas && m.DescribesSubpackages {
+				below = append(below, key)
+			}
+		}
+	}
+	for _, key := range graph.Keys() {
+		if !about[key] && slices.ContainsFunc(below, func(above unit.Key) bool { return above.Holds(key) }) {
+			about[key] = true
+		}
+	}
+	if len(about) > 0 && !everywhere {
+		about.Add(graph.Readers(slices.Collect(maps.Keys(about))))
+	}
+	return about
+}
+
+// stale are the packages of which nothing is known, or which read something that has changed since.
+func (c *SchemaChecks) stale(g *Generation, graph *unit.Graph, concerned unit.Set) unit.Set {
+	stale := unit.Set{}
+	for key := range concerned {
+		if _, known := c.found[key]; !known {
+			stale[key] = true
+		}
+	}
+	if len(stale) == len(concerned) {
+		return stale
+	}
+	edit := editSince(c.parsed, g.parsed)
+	touched := unit.Set{}
+	for _, m := range slices.Concat(unitsOf(edit.removed), unitsOf(edit.added)) {
+		touched[m.Package] = true
+		if m.DescribesSubpackages {
+			for key := range concerned {
+				touched[key] = touched[key] || m.Package.Holds(key)
+			}
+		}
+	}
+	if len(touched) == 0 {
+		return stale
+	}
+	maps.DeleteFunc(touched, func(_ unit.Key, is bool) bool { return !is })
+	places := slices.Collect(maps.Keys(touched))
+	touched.Add(c.last.Readers(places))
+	touched.Add(graph.Readers(places))
+	for key := range touched {
+		if concerned[key] {
+			stale[key] = true
+		}
+	}
+	return stale
+}
+
+// compile compiles packages with what they need, and keeps what is wrong in them.
+func (c *SchemaChecks) compile(g *Generation, graph *unit.Graph, packages unit.Set) {
+	needed := graph.Entangled(packages)
+	for _, key := range graph.Keys() { // what describes the packages below it
+		p := graph.Package(key)
+		if slices.ContainsFunc(p.Modules, func(m *unit.Module) bool { return m.DescribesSubpackages }) {
+			needed[key] = true
+		}
+	}
+	check := schemaCheck{modules: map[string]*ast.Module{}}
+	packageOf := map[string]unit.Key{}
+	for key := range graph.Closure(needed) {
+		for _, m := range graph.Package(key).Modules {
+			check.modules[m.File], packageOf[m.File] = m.Syntax.Module(), key
+		}
+	}
+	c.nowhere = nil
+	refused := false
 	refuse := func(name string, at *ast.Location, err error) {
-		refused := ast.NewError(ast.TypeErr, at, "%s: %v", name, err)
-		wrong = append(wrong, diagnostic.FromOPA(ast.Errors{refused}, g.reading.Source)...)
-	}
-	c.annotate(ofInput)
-	c.prepare(set, refuse)
-	if len(wrong) > 0 || !c.any {
-		return wrong.Sorted(), nil // without schemas, the compiler of Load has found all there is
-	}
-	compiler := dialect.NewSchemaCompiler(c.set)
-	compiler.Compile(c.modules)
-	wrong = diagnostic.FromOPA(compiler.Errors, g.reading.Source)
-	return advice.Add(wrong, g.parsed, g.reading.Source).Sorted(), nil
-}
-
-// schemaCheck is what OPA's compiler is given: only schemas of which it can make a type.
-type schemaCheck struct {
-	modules map[string]*ast.Module
-	set     *ast.SchemaSet // those of the caller's set that are used; nil if there is no set
-	any     bool           // there is a schema to check by
-}
-
-// annotate gives packages the schema of input that they have, where one of their annotations does not.
-func (c *schemaCheck) annotate(ofInput map[string]any) {
-	done := map[string]bool{}
-	for _, path := range slices.Sorted(maps.Keys(c.modules)) {
-		module := c.modules[path]
-		pkg := module.Package.Path.String()
-		schema, has := ofInput[pkg]
-		if !has || done[pkg] || slices.ContainsFunc(c.modulesOf(pkg), hasPackageAnnotation) && !hasPackageAnnotation(module) {
-			continue // a package has one annotation of its own, in one of its modules
+		refused = true
+		list := diagnostic.FromOPA(ast.Errors{ast.NewError(ast.TypeErr, at, "%s: %v", name, err)}, g.reading.Source)
+		if key, ok := packageOf[list[0].File]; ok {
+			c.refused[key] = append(c.refused[key], list[0])
+			return
 		}
-		done[pkg] = true
-		module = module.Copy()
-		c.modules[path] = module
-		own := &ast.SchemaAnnotation{Path: ast.InputRootRef, Definition: &schema}
-		if i := slices.IndexFunc(module.Annotations, isOfPackage); i >= 0 {
-			module.Annotations[i].Schemas = append([]*ast.SchemaAnnotation{own}, module.Annotations[i].Schemas...)
-			continue
-		}
-		a := &ast.Annotations{Scope: "package", Schemas: []*ast.SchemaAnnotation{own}, Location: module.Package.Location}
-		module.Annotations = append(module.Annotations, a.Copy(module.Package))
+		c.nowhere = append(c.nowhere, list...)
 	}
-}
-
-func (c *schemaCheck) modulesOf(pkg string) (all []*ast.Module) {
-	for _, m := range c.modules {
-		if m.Package.Path.String() == pkg {
-			all = append(all, m)
-		}
+	check.annotate(c.ofInput)
+	check.prepare(c.set, refuse)
+	if refused {
+		return // the packages stay unknown
 	}
-	return all
-}
-
-func hasPackageAnnotation(m *ast.Module) bool { return slices.ContainsFunc(m.Annotations, isOfPackage) }
-
-func isOfPackage(a *ast.Annotations) bool { return a.Scope == "package" }
-
-// prepare reports each schema that must not be compiled, with the first annotation that has it.
-func (c *schemaCheck) prepare(from *ast.SchemaSet, refuse func(name string, at *ast.Location, err error)) {
-	if from != nil {
-		c.set = ast.NewSchemaSet()
+	for key := range packages {
+		c.found[key] = nil
 	}
-	seen := map[string]bool{}
-	use := func(name ast.Ref, at *ast.Location) {
-		schema := from.Get(name)
-		if key := name.String(); schema != nil && !seen[key] {
-			seen[key], c.any = true, true
-			if prepared, err := builtins.TypeSchema(schema); err != nil {
-				refuse(key, at, err)
-			} else {
-				c.set.Put(name, prepared)
-			}
-		}
+	if !check.any {
+		return // without schemas, the compiler of Load has found all there is
 	}
-	use(ast.SchemaRootRef, nil)
-	for _, path := range slices.Sorted(maps.Keys(c.modules)) {
-		module := c.modules[path]
-		if !slices.ContainsFunc(module.Annotations, func(a *ast.Annotations) bool { return len(a.Schemas) > 0 }) {
-			continue
-		}
-		module = module.Copy() // the generation's own stays as it was read
-		c.modules[path] = module
-		for _, a := range module.Annotations {
-			for _, s := range a.Schemas {
-				if s.Definition == nil {
-					c.any = c.any || from != nil // a name that the set lacks is the compiler's to report
-					use(s.Schema, a.Location)
-					continue
-				}
-				c.any = true
-				prepared, err := builtins.TypeSchema(*s.Definition)
-				if err != nil {
-					refuse("schema of "+s.Path.String(), a.Location, err)
-				}
-				s.Definition = &prepared
-			}
+	compiler := dialect.NewSchemaCompiler(check.set)
+	compiler.Compile(check.modules)
+	for _, d := range advice.Add(diagnostic.FromOPA(compiler.Errors, g.reading.Source), g.parsed, g.reading.Source) {
+		if key, ok := packageOf[d.File]; ok && packages[key] {
+			c.found[key] = append(c.found[key], d)
 		}
 	}
 }

@@ -19,10 +19,8 @@ type Suite struct {
 	Only    []ast.Ref              // the packages whose tests to run; all when it is empty
 }
 
-// NewCompiler makes a compiler with the rules of [Load], which keeps print; compile Modules with it.
-func (s *Suite) NewCompiler() *ast.Compiler {
-	return dialect.NewCompiler().WithEnablePrintStatements(true)
-}
+// NewCompiler makes a compiler with the rules of [Load]; compile Modules with it.
+func (s *Suite) NewCompiler() *ast.Compiler { return dialect.NewCompiler() }
 
 // LoadSuite reads a source with its tests. Everything that [Load] refuses is refused with the
 // tests taken into account, as a *[Refused].

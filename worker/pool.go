@@ -251,6 +251,8 @@ func (p *Pool) evaluate(ctx context.Context, g *engine.Generation, q *Question) 
 		return nil, err
 	}
 	q.Generation, q.Requester = g.Number(), engine.Requester(ctx)
+	printer := engine.PrinterOf(ctx)
+	q.Prints = printer != nil && g.Prints()
 	for {
 		pr, c, err := p.begin(ctx, q, suspect)
 		if err != nil {
@@ -269,6 +271,11 @@ func (p *Pool) evaluate(ctx context.Context, g *engine.Generation, q *Question) 
 		case errors.Is(err, errEnded), errors.Is(err, errNotReady):
 			return nil, unavailable(err)
 		default:
+			if answer != nil {
+				for _, printed := range answer.Printed {
+					printer(printed)
+				}
+			}
 			return answer, err
 		}
 	}

@@ -113,6 +113,9 @@ func (s *service) Evaluate(q Question, a *Answer) error {
 	if q.Requester != "" {
 		ctx = engine.WithRequester(ctx, q.Requester)
 	}
+	if q.Prints {
+		ctx = engine.WithPrinter(ctx, a.print)
+	}
 	switch {
 	case q.Decision != nil:
 		return decide(ctx, g.Generation, q.Decision, a)
@@ -120,6 +123,17 @@ func (s *service) Evaluate(q Question, a *Answer) error {
 		return answer(ctx, g, q.Request, a)
 	default:
 		return errors.New("the question is empty")
+	}
+}
+
+// maxPrinted bounds what an answer holds of what a decision printed, in bytes: the sidecar shows less.
+const maxPrinted = 64 << 10
+
+// print is the [engine.Printer] of the evaluation, which ends before the answer is sent.
+func (a *Answer) print(p engine.Printed) {
+	const each = 100 // for its place
+	if a.printed += len(p.Text) + each; a.printed <= maxPrinted {
+		a.Printed = append(a.Printed, p)
 	}
 }
 

@@ -5,6 +5,8 @@ import (
 	"encoding/hex"
 	"net/http"
 	"time"
+
+	"defenseclaw/engine"
 )
 
 // serviceMethod names of [net/rpc]; see service for what they do.
@@ -18,6 +20,7 @@ type Question struct {
 	Generation uint64
 	Timeout    time.Duration
 	Requester  string    // see [engine.WithRequester]
+	Prints     bool      // what the policy prints is wanted: see [engine.WithPrinter]
 	Request    *Request  // nil: a decision is asked for
 	Decision   *Decision // nil: a request is made
 }
@@ -44,6 +47,8 @@ type Answer struct {
 	Response *Response
 	Result   []byte // of a decision, as JSON; empty if it is undefined
 	Failure  *Failure
+	Printed  []engine.Printed // where it was wanted
+	printed  int              // bytes of it, and of what had no room
 }
 
 // Response answers a [Request].

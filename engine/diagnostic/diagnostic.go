@@ -27,6 +27,11 @@ const (
 	CodeDataRemoved    = "data_removed"
 	CodePackageRemoved = "package_removed"
 
+	// What OPA's strict mode refuses, and what is a warning here.
+	CodeUnusedImport   = "rego_unused_import"
+	CodeUnusedVariable = "rego_unused_variable"
+	CodeUnusedArgument = "rego_unused_argument"
+
 	CodeSignatureMissing = "signature_missing"   // there is none to verify
 	CodeSignatureInvalid = "signature_invalid"   // no trusted key made it, or for another purpose, or it is over
 	CodeFileNotSigned    = "file_not_signed"     // it is not among what was signed

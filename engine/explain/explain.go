@@ -11,6 +11,8 @@
 //     is told apart by evaluations without them: see [Lines].
 //   - What is kept of an evaluation is bounded by the text of the policy and by [MaxReasons], not by how long it takes.
 //
+// What the policy prints goes to the printer of the context, once: see [engine.WithPrinter].
+//
 // Nothing here counts as a decision, and everything is safe for concurrent use.
 package explain
 
@@ -128,7 +130,7 @@ func (e *evaluation) decide(ctx context.Context) (Answer, error) {
 	var answer Answer
 	var value ast.Value
 	var err error
-	for range 2 {
+	for _, ctx := range [...]context.Context{ctx, engine.WithPrinter(ctx, nil)} { // the second time, it has printed
 		bounded, cancel := context.WithTimeout(ctx, e.timeout())
 		begun := time.Now()
 		value, err = e.g.Observe(bounded, e.path, e.input, engine.Observation{Lenient: !e.options.Strict, At: e.options.At})
@@ -160,7 +162,7 @@ var errSteps = errors.New("too many steps")
 
 // observe evaluates for a trace, and says why the trace does not have all: empty where it does.
 func (e *evaluation) observe(ctx context.Context, t *trace, how engine.Observation) (incomplete string) {
-	bounded, cancel := context.WithTimeout(ctx, e.timeout())
+	bounded, cancel := context.WithTimeout(engine.WithPrinter(ctx, nil), e.timeout())
 	defer cancel()
 	bounded, t.end = context.WithCancelCause(bounded)
 	defer t.end(nil)

@@ -7,7 +7,9 @@ import (
 	"io/fs"
 	"os"
 
+	"defenseclaw/api"
 	"defenseclaw/cmd/internal/report"
+	"defenseclaw/cmd/internal/schema"
 	"defenseclaw/engine"
 	"defenseclaw/engine/diagnostic"
 	"defenseclaw/engine/review/probe"
@@ -38,9 +40,9 @@ func diagnosticOf(gap probe.Gap, message string) diagnostic.Diagnostic {
 	}
 }
 
-// printHints prints what the text of the rules in the directories tells of such answers. What cannot be loaded is left to
-// policy validate.
-func printHints(ctx context.Context, w io.Writer, paths []string) {
+// hints prints what the text of the rules in the directories tells of such answers, what strict mode finds in them, and what is
+// wrong by the schemas of annotations; it returns how many of the last there are. What cannot be loaded is left to policy validate.
+func hints(ctx context.Context, w io.Writer, paths []string) (wrong int, err error) {
 	for _, dir := range paths {
 		if info, err := os.Stat(dir); err != nil || !info.IsDir() {
 			continue
@@ -49,15 +51,35 @@ func printHints(ctx context.Context, w io.Writer, paths []string) {
 		if err != nil {
 			continue
 		}
-		g, err := engine.Load(ctx, src, nil)
+		found, err := hintsIn(ctx, w, src)
 		src.Close() //nolint:errcheck // it was only read
 		if err != nil {
-			continue
+			return wrong, fmt.Errorf("%s: %w", dir, err)
 		}
-		var hints diagnostic.List
-		for _, gap := range probe.Hints(g) {
-			hints = append(hints, diagnosticOf(gap, gap.Path+" may allow when "+gap.Missing+" is missing; policy validate --probe shows whether it does"))
-		}
-		report.Write(w, hints.Sorted())
+		wrong += found
 	}
+	return wrong, nil
+}
+
+func hintsIn(ctx context.Context, w io.Writer, src fs.FS) (wrong int, err error) {
+	g, err := engine.Load(ctx, src, nil)
+	if err != nil {
+		return 0, ctx.Err()
+	}
+	problems, err := schema.Problems(g, nil, api.GuardSchema())
+	if err != nil {
+		return 0, err
+	}
+	report.Write(w, problems)
+	strict, err := strictIn(ctx, g, src)
+	if err != nil {
+		return 0, err
+	}
+	report.WriteWarnings(w, strict)
+	var open diagnostic.List
+	for _, gap := range probe.Hints(g) {
+		open = append(open, diagnosticOf(gap, gap.Path+" may allow when "+gap.Missing+" is missing; policy validate --probe shows whether it does"))
+	}
+	report.Write(w, open.Sorted())
+	return len(problems), nil
 }

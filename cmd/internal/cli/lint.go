@@ -14,8 +14,9 @@ const exitMissing = 127
 
 func lintCommand() *cli.Command {
 	return &cli.Command{
-		Name:         "lint",
-		Usage:        "name conditions that a missing field may leave open, and run regal, the linter for Rego; exits with its exit code, or with 127 if it is not installed",
+		Name: "lint",
+		Usage: "name what nothing uses, what METADATA schemas rule out and conditions that a missing field may leave open, and run regal, " +
+			"the linter for Rego; exits with its exit code, or with 127 if it is not installed",
 		ArgsUsage:    "[FILE or DIR…]",
 		Flags:        []cli.Flag{regoDirFlag()},
 		Action:       lint,
@@ -28,7 +29,10 @@ func lint(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	printHints(c.Context, c.App.Writer, paths)
+	wrong, err := hints(c.Context, c.App.Writer, paths)
+	if err != nil {
+		return err
+	}
 	regal, err := exec.LookPath("regal")
 	if err != nil {
 		return &exitError{code: exitMissing, err: errors.New("regal is not on the PATH: " +
@@ -43,6 +47,9 @@ func lint(c *cli.Context) error {
 	}
 	if err != nil {
 		return fmt.Errorf("run regal: %w", err)
+	}
+	if wrong > 0 {
+		return fmt.Errorf("%d problems that policy validate finds as well", wrong)
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -57,6 +58,7 @@ func try(c *cli.Context) error {
 	if c.Bool("live") {
 		evaluate = tryLive
 	}
+	c.Context = printing(c)
 	answer, err := evaluate(c, path, input)
 	if err != nil {
 		return err
@@ -67,6 +69,11 @@ func try(c *cli.Context) error {
 		err = answer.Write(c.App.Writer)
 	}
 	return errors.Join(err, answer.Tiers.Err())
+}
+
+// printing is the context for evaluations whose print() calls write to standard error, as OPA's commands have it.
+func printing(c *cli.Context) context.Context {
+	return engine.WithPrinter(c.Context, func(p engine.Printed) { fmt.Fprintln(c.App.ErrWriter, p.Text) })
 }
 
 // tryPast evaluates a policy of the history, which is read in the data directory whether or not the sidecar runs.

@@ -3,6 +3,7 @@ package cli
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/url"
 	"strconv"
 	"strings"
@@ -58,6 +59,9 @@ func tryThere(c *cli.Context, sidecar *api.Client, path engine.Path, input json.
 	there, err := sidecar.Try(c.Context, in)
 	if err != nil {
 		return explain.Answer{}, err
+	}
+	for _, p := range there.Printed {
+		fmt.Fprintln(c.App.ErrWriter, p.Text)
 	}
 	if there.Failed != "" {
 		return explain.Answer{}, errors.New(there.Failed)

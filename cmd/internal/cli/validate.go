@@ -13,6 +13,7 @@ import (
 	"defenseclaw/cmd/internal/report"
 	"defenseclaw/cmd/internal/schema"
 	"defenseclaw/engine"
+	"defenseclaw/engine/diagnostic"
 	"defenseclaw/engine/review/probe"
 	"defenseclaw/engine/source"
 
@@ -29,6 +30,7 @@ func validateCommand() *cli.Command {
 			&cli.StringFlag{Name: "format", Value: "pretty", Usage: "print problems as `FORMAT`: " + oneOf(report.Formats())},
 			&cli.StringFlag{Name: "schema", Usage: "check by the JSON Schemas at `PATH`, as opa check does: a file is the schema of input, " +
 				"a directory holds those that METADATA annotations name"},
+			&cli.BoolFlag{Name: "strict", Usage: "what opa check --strict refuses is a problem, not a warning: imports, variables and arguments that nothing uses"},
 			&cli.BoolFlag{Name: "probe", Usage: "search for inputs that are allowed because a field is missing, beginning with saved inputs and those of tests"},
 			&cli.DurationFlag{Name: "probe-time", Value: probe.DefaultCPU, Usage: "processor time that the search may take"},
 		),
@@ -59,6 +61,14 @@ func validate(c *cli.Context) error {
 		if found.Diagnostics, err = gapsIn(c, found.Generation, src); err != nil {
 			return err
 		}
+	}
+	if found.Generation != nil {
+		if found.Strict, err = strictIn(c.Context, found.Generation, src); err != nil {
+			return err
+		}
+	}
+	if c.Bool("strict") {
+		found.Diagnostics, found.Strict = append(found.Diagnostics, found.Strict...).Sorted(), nil
 	}
 	if reading, err := source.Read(c.Context, src, source.Options{}); err == nil { // also of a policy that does not compile
 		found.Ignored = reading.Ignored()
@@ -91,6 +101,20 @@ func validation(ctx context.Context, src fs.FS, schemas *ast.SchemaSet) (report.
 	inData, err := schema.CheckDraft(ctx, src)
 	found.Diagnostics = append(slices.Clone(found.Refused.Diagnostics), inData...).Sorted()
 	return found, err
+}
+
+// strictIn is what OPA's strict mode finds in a policy and in the tests beside it.
+func strictIn(ctx context.Context, g *engine.Generation, src fs.FS) (diagnostic.List, error) {
+	found, err := g.Strict(ctx)
+	if err != nil {
+		return nil, err
+	}
+	tests, err := engine.ReadTests(ctx, src, g, source.Limits{}, nil)
+	if err != nil {
+		return found, ctx.Err() // they moved, or cannot be read: policy test says why
+	}
+	inTests, err := tests.Strict(ctx)
+	return append(found, inTests...).Sorted(), err
 }
 
 // oneOf lists names as a sentence does: a, b or c.

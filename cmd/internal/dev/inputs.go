@@ -44,6 +44,7 @@ type Decision struct {
 	Changed  []string // the difference from the last answer, in lines: "- …" before, "+ …" now
 	Expected bool     // x.expected.json exists
 	Missed   []string // the difference from the expected answer, in lines: "- …" expected, "+ …" answered
+	Printed  []string // what print() wrote, each with its file and line: at most [maxPrinted]
 }
 
 // OK reports whether there is an answer, and it is the expected one.
@@ -90,7 +91,7 @@ func (in *inputs) decide(ctx context.Context, g *engine.Generation) []Decision {
 	for _, p := range in.paths {
 		d := Decision{Input: p}
 		before, answered := in.answers[p]
-		d.Answer, d.Err = in.answer(ctx, g, p)
+		d.Answer, d.Err = in.answer(d.printing(ctx), g, p)
 		if d.Err == nil {
 			d.New = !answered
 			if answered {
@@ -102,6 +103,20 @@ func (in *inputs) decide(ctx context.Context, g *engine.Generation) []Decision {
 		all = append(all, d)
 	}
 	return all
+}
+
+// maxPrinted is how many lines of one decision are shown.
+const maxPrinted = 20
+
+func (d *Decision) printing(ctx context.Context) context.Context {
+	return engine.WithPrinter(ctx, func(p engine.Printed) {
+		switch {
+		case len(d.Printed) < maxPrinted:
+			d.Printed = append(d.Printed, fmt.Sprintf("%s:%d: %s", p.File, p.Line, p.Text))
+		case len(d.Printed) == maxPrinted:
+			d.Printed = append(d.Printed, "… and more")
+		}
+	})
 }
 
 func (in *inputs) answer(ctx context.Context, g *engine.Generation, p string) (any, error) {

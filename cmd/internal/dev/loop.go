@@ -15,11 +15,11 @@ import (
 	"strings"
 	"time"
 
+	"defenseclaw/api"
 	"defenseclaw/cmd/internal/schema"
 	"defenseclaw/cmd/internal/testrun"
 	"defenseclaw/engine"
 	"defenseclaw/engine/diagnostic"
-	"defenseclaw/engine/review/guard"
 	"defenseclaw/engine/source"
 	"defenseclaw/watcher"
 
@@ -50,6 +50,7 @@ type Loop struct {
 	failing map[string]Failure // by name
 	total   int
 	inputs  *inputs
+	checks  *schema.Checks
 }
 
 // Round is the result of one change, or of one request for all tests.
@@ -59,7 +60,8 @@ type Round struct {
 	All     bool          // all tests ran, not only the affected ones
 
 	Problems diagnostic.List // why the policy does not compile; Failing is then of the last policy that did
-	Invalid  diagnostic.List // what policy validate says of data and guards of a policy that compiles
+	Invalid  diagnostic.List // what policy validate says of a policy that compiles: by schemas, of its data and guards
+	Warnings diagnostic.List // what nothing uses, in a policy that compiles
 	Err      error           // why the round failed
 
 	Ran, Total, Skipped int
@@ -100,7 +102,7 @@ func New(cfg Config) (*Loop, error) {
 	if !info.IsDir() {
 		return nil, fmt.Errorf("policy directory %s: it is not a directory", cfg.Dir)
 	}
-	l := &Loop{cfg: cfg, all: make(chan struct{}, 1), failing: map[string]Failure{}, inputs: &inputs{dir: cfg.Dir}}
+	l := &Loop{cfg: cfg, all: make(chan struct{}, 1), failing: map[string]Failure{}, inputs: &inputs{dir: cfg.Dir}, checks: schema.NewChecks(api.GuardSchema())}
 	l.engine, err = engine.New(engine.Config{Tests: true, RemovalWait: -1, Checks: []engine.Check{new(schema.Guard).Check()}, Source: func() (fs.FS, error) {
 		dir, err := source.Open(cfg.Dir, source.Config{Overlays: cfg.Overlays})
 		if err != nil {
@@ -208,10 +210,12 @@ func (l *Loop) round(ctx context.Context, change watcher.Change) *Round {
 			r.Changed = slices.DeleteFunc(slices.Clone(change.Paths), func(p string) bool { return !isInput(p) })
 		}
 		r.Decisions = l.inputs.decide(ctx, report.Generation)
-		if r.Invalid, r.Err = schema.Check(report.Generation); r.Err != nil {
+		if r.Invalid, r.Err = l.checks.Problems(report.Generation); r.Err != nil {
 			break
 		}
-		r.Invalid = append(r.Invalid, guard.Check(report.Generation)...)
+		if r.Warnings, r.Err = report.Generation.Strict(ctx); r.Err != nil {
+			break
+		}
 		l.tested = report.Generation
 	}
 	r.Total, r.Failing = l.total, l.stillFailing(r)

@@ -27,6 +27,7 @@ func printable(r Round) Round {
 	for i := range r.Decisions {
 		d := &r.Decisions[i]
 		d.Input, d.Err = line(d.Input), oneLine(d.Err)
+		d.Printed = each(d.Printed, terminal.Line)
 		d.Changed, d.Missed = each(d.Changed, terminal.Text), each(d.Missed, terminal.Text)
 	}
 	r.Searched, r.SearchErr = line(r.Searched), oneLine(r.SearchErr)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"defenseclaw/cmd/internal/report"
+	"defenseclaw/engine/diagnostic"
 
 	"github.com/charmbracelet/lipgloss"
 )
@@ -102,6 +103,7 @@ func (p paint) body(r *Round) []string {
 		report.Write(&text, wrong)
 		block(strings.Split(strings.TrimRight(text.String(), "\n"), "\n")...)
 	}
+	block(p.warnings(r.Warnings)...)
 	for _, f := range r.Failing {
 		block(p.failure(f)...)
 	}
@@ -114,6 +116,22 @@ func (p paint) body(r *Round) []string {
 		block(p.decision(d)...)
 	}
 	block(p.search(r)...)
+	return lines
+}
+
+// maxWarnings is how many warnings are drawn: each takes some lines, and more would hide what failed.
+const maxWarnings = 3
+
+func (p paint) warnings(all diagnostic.List) []string {
+	if len(all) == 0 {
+		return nil
+	}
+	var text bytes.Buffer
+	report.WriteWarnings(&text, all[:min(len(all), maxWarnings)])
+	lines := strings.Split(strings.TrimRight(text.String(), "\n"), "\n")
+	if more := len(all) - maxWarnings; more > 0 {
+		lines = append(lines, p.quiet(count(more, "more warning")+"; policy validate lists all"))
+	}
 	return lines
 }
 
@@ -192,15 +210,22 @@ func (p paint) decision(d Decision) []string {
 	case d.Err != nil:
 		return []string{p.bad(d.Input + ": " + d.Err.Error())}
 	case d.New:
-		return append([]string{p.strong(d.Input) + "  " + p.quiet(compact(d.Answer))}, p.missed(d)...)
-	case len(d.Changed) == 0 && d.OK():
+		return append(append([]string{p.strong(d.Input) + "  " + p.quiet(compact(d.Answer))}, p.printed(d)...), p.missed(d)...)
+	case len(d.Changed) == 0 && d.OK() && len(d.Printed) == 0:
 		return nil
 	}
 	lines := []string{p.strong(d.Input)}
 	if len(d.Changed) > 0 {
 		lines[0] += ": the decision changed"
 	}
-	return append(append(lines, p.diff(d.Changed)...), p.missed(d)...)
+	return slices.Concat(lines, p.printed(d), p.diff(d.Changed), p.missed(d))
+}
+
+func (p paint) printed(d Decision) (lines []string) {
+	for _, text := range d.Printed {
+		lines = append(lines, "  "+p.quiet("print ")+text)
+	}
+	return lines
 }
 
 func (p paint) missed(d Decision) []string {

@@ -41,6 +41,7 @@ type published struct {
 		Severity int
 		Code     string
 		Message  string
+		Tags     []int
 	}
 }
 

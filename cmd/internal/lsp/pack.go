@@ -26,6 +26,7 @@ type pack struct {
 	root     string // absolute
 	overlays []string
 	engine   *engine.Engine
+	checks   *schema.Checks
 
 	mu      sync.Mutex // guards the fields below
 	reading *source.Reading
@@ -48,6 +49,9 @@ type parsed struct {
 	text string // the text that was parsed, or that did not parse
 	*names
 	doc *document // of names; names may be nil
+
+	strict   diagnostic.List // what nothing uses in strictOf
+	strictOf *string         // the text that was looked at; nil: none was
 }
 
 // defined is the head of a rule.
@@ -58,7 +62,7 @@ type defined struct {
 }
 
 func newPack(root string, overlays []string) (*pack, error) {
-	p := &pack{root: root, overlays: overlays, buffers: map[string]*buffer{}, parsed: map[string]*parsed{}}
+	p := &pack{root: root, overlays: overlays, buffers: map[string]*buffer{}, parsed: map[string]*parsed{}, checks: schema.NewChecks(api.GuardSchema())}
 	var err error
 	p.engine, err = engine.New(engine.Config{Tests: true, RemovalWait: -1, Source: func() (fs.FS, error) { return p.tree() }})
 	return p, err
@@ -245,7 +249,7 @@ func (p *pack) check(ctx context.Context) (diagnostic.List, error) {
 	case err != nil:
 		return nil, err
 	}
-	return schema.Problems(report.Generation, nil, api.GuardSchema())
+	return p.checks.Problems(report.Generation)
 }
 
 // generation is the last one that was sound; nil before the first.

@@ -69,6 +69,7 @@ type diagnosticWire struct {
 	Code     string    `json:"code,omitempty"`
 	Source   string    `json:"source"`
 	Message  string    `json:"message"`
+	Tags     []int     `json:"tags,omitempty"` // 1 unnecessary: editors fade it
 }
 
 type publishParams struct {

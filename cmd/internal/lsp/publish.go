@@ -8,7 +8,7 @@ import (
 )
 
 // publish sends what is wrong with each file, and that nothing is wrong any more with those of which something was said.
-func (s *server) publish(ctx context.Context, p *pack, found diagnostic.List) {
+func (s *server) publish(ctx context.Context, p *pack, found, warnings diagnostic.List) {
 	byFile := map[string][]diagnosticWire{}
 	for file := range s.published {
 		byFile[file] = []diagnosticWire{}
@@ -23,6 +23,9 @@ func (s *server) publish(ctx context.Context, p *pack, found diagnostic.List) {
 			continue
 		}
 		byFile[d.File] = append(byFile[d.File], p.wire(d))
+	}
+	for _, d := range warnings {
+		byFile[d.File] = append(byFile[d.File], p.warning(d))
 	}
 	messages := make([]publishParams, 0, len(byFile))
 	s.published = map[string]bool{}

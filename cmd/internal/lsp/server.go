@@ -304,13 +304,14 @@ func (s *server) judge(ctx context.Context, p *pack) {
 			}
 		}
 		found, err := p.check(ctx)
+		warnings, crashed := p.warnings(ctx)
 		if ctx.Err() != nil {
 			return
 		}
-		if err != nil {
+		if err := errors.Join(err, crashed); err != nil {
 			s.tell(ctx, 1, err.Error())
 		}
-		s.publish(ctx, p, found)
+		s.publish(ctx, p, found, warnings)
 	}
 }
 

@@ -88,7 +88,7 @@ type Options struct {
 	Unknowns []string // references; empty: input
 
 	Timeout time.Duration // of each evaluation; 0: none
-	Print   print.Hook    // of print() in the query; nil: nobody
+	Print   print.Hook    // of print() in the query and in the policy; nil: nobody
 }
 
 // Check reports options that do not go together, by the names of their flags.
@@ -179,6 +179,9 @@ func (e *evaluation) full(ctx context.Context, q engine.AdHoc, answer *Answer) e
 		answer.Profile = profile.ReportTopNResults(e.o.Top, order)
 	}
 	if e.o.Count > 1 {
+		if prepared, err = e.g.Prepare(ctx, quietly(q), e.observe); err != nil {
+			return err
+		}
 		answer.Benchmark, err = measure(ctx, e.o.Count, func() error {
 			_, err := prepared.Eval(ctx, e.input, e.observe)
 			return err
@@ -187,15 +190,19 @@ func (e *evaluation) full(ctx context.Context, q engine.AdHoc, answer *Answer) e
 	if err == nil && (e.o.Explain || e.o.Coverage) {
 		var found engineexplain.Answer
 		options := engineexplain.Options{Explain: e.o.Explain, Coverage: e.o.Coverage, Strict: e.o.Strict, Timeout: e.o.Timeout}
-		quiet := q
-		quiet.Print = nil // it has printed
-		if prepared, err = e.g.Prepare(ctx, quiet, engine.Observation{Lenient: !e.o.Strict}); err != nil {
+		if prepared, err = e.g.Prepare(ctx, quietly(q), engine.Observation{Lenient: !e.o.Strict}); err != nil {
 			return err
 		}
 		found, err = engineexplain.Query(ctx, e.g, prepared, e.input, options)
 		answer.Why = explain.WhyOf(found, e.o.Explain, e.o.Coverage)
 	}
 	return err
+}
+
+// quietly is a query that has printed.
+func quietly(q engine.AdHoc) engine.AdHoc {
+	q.Print = nil
+	return q
 }
 
 func (e *evaluation) partial(ctx context.Context, q engine.AdHoc, answer *Answer) (err error) {

@@ -16,17 +16,22 @@ import (
 )
 
 // Write draws the diagnostics for people, separated by blank lines.
-func Write(w io.Writer, ds diagnostic.List) {
+func Write(w io.Writer, ds diagnostic.List) { writeAll(w, "error", ds) }
+
+// WriteWarnings is [Write] for what is no error.
+func WriteWarnings(w io.Writer, ds diagnostic.List) { writeAll(w, "warning", ds) }
+
+func writeAll(w io.Writer, kind string, ds diagnostic.List) {
 	for i, d := range ds {
 		if i > 0 {
 			fmt.Fprintln(w)
 		}
-		write(w, d)
+		write(w, kind, d)
 	}
 }
 
-func write(w io.Writer, d diagnostic.Diagnostic) {
-	terminal.Fprintf(w, "error[%s]: %s\n", d.Code, d.Message)
+func write(w io.Writer, kind string, d diagnostic.Diagnostic) {
+	terminal.Fprintf(w, "%s[%s]: %s\n", terminal.Text(kind), d.Code, d.Message)
 	gutter := ""
 	if d.Line > 0 {
 		gutter = strings.Repeat(" ", len(strconv.Itoa(d.Line)))
@@ -51,10 +56,13 @@ func write(w io.Writer, d diagnostic.Diagnostic) {
 
 // Lines prints each diagnostic as file:line:column: message, for editors. Details and the hint follow the
 // message on the same line. dir is put before the names of files.
-func Lines(w io.Writer, dir string, ds diagnostic.List) {
+func Lines(w io.Writer, dir string, ds diagnostic.List) { lines(w, dir, "", ds) }
+
+// lines puts kind before each message.
+func lines(w io.Writer, dir, kind string, ds diagnostic.List) {
 	for _, d := range ds {
 		d.File = filepath.ToSlash(filepath.Join(dir, d.File))
-		terminal.Fprintf(w, "%s: %s\n", place(d), strings.ReplaceAll(strings.Join(messageLines(d), "; "), "\n", " "))
+		terminal.Fprintf(w, "%s: %s%s\n", place(d), kind, strings.ReplaceAll(strings.Join(messageLines(d), "; "), "\n", " "))
 	}
 }
 

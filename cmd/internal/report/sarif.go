@@ -16,13 +16,17 @@ import (
 func writeSARIF(w io.Writer, v Validation) error {
 	type object = map[string]any
 	results, codes := []object{}, []string{}
-	for _, d := range v.Diagnostics {
-		results = append(results, object{
-			"ruleId": d.Code, "level": "error", "message": object{"text": strings.Join(messageLines(d), "\n")},
-			"locations": []object{{"physicalLocation": sarifPlace(v.Dir, d)}},
-		})
-		codes = append(codes, d.Code)
+	add := func(level string, ds diagnostic.List) {
+		for _, d := range ds {
+			results = append(results, object{
+				"ruleId": d.Code, "level": level, "message": object{"text": strings.Join(messageLines(d), "\n")},
+				"locations": []object{{"physicalLocation": sarifPlace(v.Dir, d)}},
+			})
+			codes = append(codes, d.Code)
+		}
 	}
+	add("error", v.Diagnostics)
+	add("warning", v.Strict)
 	for _, f := range v.Ignored.Files {
 		const code = "not_loaded"
 		results = append(results, object{

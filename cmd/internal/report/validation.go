@@ -20,8 +20,9 @@ type Validation struct {
 	Refused     *engine.Refused    // why it could not be loaded; nil when it was
 	HasSchema   bool               // the data was compared with the schema of the default pack
 	Diagnostics diagnostic.List
-	Ignored     source.Ignored // files that look like policy or data and are not loaded: no problems
-	Warnings    []string       // about the whole policy: no problems
+	Ignored     source.Ignored  // files that look like policy or data and are not loaded: no problems
+	Warnings    []string        // about the whole policy: no problems
+	Strict      diagnostic.List // what opa check --strict would refuse: no problems either
 }
 
 // OK reports whether the directory was loaded and no problem was found.
@@ -48,6 +49,10 @@ func writePretty(w io.Writer, v Validation) error {
 	for _, warning := range v.Warnings {
 		terminal.Fprintf(w, "warning: %s\n", warning)
 	}
+	WriteWarnings(w, v.Strict)
+	if len(v.Strict) > 0 {
+		terminal.Fprintf(w, "\n")
+	}
 	if !v.OK() {
 		Write(w, v.Diagnostics)
 		return nil
@@ -64,6 +69,7 @@ func writePretty(w io.Writer, v Validation) error {
 
 func writeLines(w io.Writer, v Validation) error {
 	Lines(w, v.Dir, v.Diagnostics)
+	lines(w, v.Dir, "warning: ", v.Strict)
 	return nil
 }
 
@@ -79,11 +85,16 @@ type problem struct {
 	Text    string   `json:"text"`
 }
 
-func writeJSON(w io.Writer, v Validation) error {
-	problems := make([]problem, len(v.Diagnostics)) // never null
-	for i, d := range v.Diagnostics {
+func problemsOf(ds diagnostic.List) []problem {
+	problems := make([]problem, len(ds))
+	for i, d := range ds {
 		problems[i] = problem(d)
 	}
+	return problems
+}
+
+func writeJSON(w io.Writer, v Validation) error {
+	problems := problemsOf(v.Diagnostics) // never null
 	ignored := make([]map[string]string, len(v.Ignored.Files))
 	for i, f := range v.Ignored.Files {
 		ignored[i] = map[string]string{"file": f.Path, "reason": f.Reason}
@@ -96,6 +107,9 @@ func writeJSON(w io.Writer, v Validation) error {
 	if len(v.Warnings) > 0 {
 		answer["warnings"] = v.Warnings
 	}
+	if len(v.Strict) > 0 {
+		answer["strict"] = problemsOf(v.Strict)
+	}
 	if v.Refused != nil {
 		answer["error"] = v.Refused.Error()
 	}
@@ -105,8 +119,21 @@ func writeJSON(w io.Writer, v Validation) error {
 // writeGitHub writes workflow commands, which GitHub shows as annotations of a pull request.
 func writeGitHub(w io.Writer, v Validation) error {
 	var lines strings.Builder
-	for _, d := range v.Diagnostics {
-		place := "file=" + commandProperty.Replace(filepath.ToSlash(filepath.Join(v.Dir, d.File)))
+	annotate(&lines, "error", v.Dir, v.Diagnostics)
+	annotate(&lines, "warning", v.Dir, v.Strict)
+	for _, f := range v.Ignored.Files {
+		terminal.Fprintf(&lines, "::warning file=%s,title=not loaded::%s\n",
+			commandProperty.Replace(filepath.ToSlash(filepath.Join(v.Dir, f.Path))), commandText.Replace(f.Reason))
+	}
+	for _, warning := range v.Warnings {
+		terminal.Fprintf(&lines, "::warning title=policy::%s\n", commandText.Replace(warning))
+	}
+	return writeCommands(w, lines.String())
+}
+
+func annotate(lines *strings.Builder, kind, dir string, ds diagnostic.List) {
+	for _, d := range ds {
+		place := "file=" + commandProperty.Replace(filepath.ToSlash(filepath.Join(dir, d.File)))
 		if d.Line > 0 {
 			place += fmt.Sprintf(",line=%d", d.Line)
 		}
@@ -117,16 +144,8 @@ func writeGitHub(w io.Writer, v Validation) error {
 			place += fmt.Sprintf(",endColumn=%d", end-1)
 		}
 		message := strings.Join(messageLines(d), "\n")
-		terminal.Fprintf(&lines, "::error %s,title=%s::%s\n", place, commandProperty.Replace(d.Code), commandText.Replace(message))
+		terminal.Fprintf(lines, "::%s %s,title=%s::%s\n", terminal.Text(kind), place, commandProperty.Replace(d.Code), commandText.Replace(message))
 	}
-	for _, f := range v.Ignored.Files {
-		terminal.Fprintf(&lines, "::warning file=%s,title=not loaded::%s\n",
-			commandProperty.Replace(filepath.ToSlash(filepath.Join(v.Dir, f.Path))), commandText.Replace(f.Reason))
-	}
-	for _, warning := range v.Warnings {
-		terminal.Fprintf(&lines, "::warning title=policy::%s\n", commandText.Replace(warning))
-	}
-	return writeCommands(w, lines.String())
 }
 
 // What a workflow command must not hold in its text and in its properties.

@@ -50,6 +50,38 @@ func CheckDraft(ctx context.Context, src fs.FS) (diagnostic.List, error) {
 	return Check(draft)
 }
 
+// Checks are [Problems] of one generation after the other, which cost what changed between them. Safe for concurrent use.
+type Checks struct {
+	inRego *engine.SchemaChecks
+
+	mu      sync.Mutex // guards the fields below
+	data    ast.Object // that was compared last
+	applied bool       // the schema of data applied to it
+	inData  diagnostic.List
+}
+
+// NewChecks takes the schema of the input of guards.
+func NewChecks(ofGuards any) *Checks {
+	return &Checks{inRego: engine.NewSchemaChecks(nil, map[string]any{guard.Package().String(): ofGuards})}
+}
+
+// Problems are those of g.
+func (c *Checks) Problems(g *engine.Generation) (diagnostic.List, error) {
+	inRego, err := c.inRego.Check(g)
+	if err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if applies := Applies(g); c.data == nil || g.Data() != c.data || applies != c.applied {
+		if c.inData, err = Check(g); err != nil {
+			return nil, err
+		}
+		c.data, c.applied = g.Data(), applies
+	}
+	return slices.Concat(inRego, c.inData, guard.Check(g)).Sorted(), nil
+}
+
 // Problems are what is wrong with a policy that compiles: by the schemas of its annotations and of set, which may be nil, in its
 // data, and in its guards, whose input has the schema ofGuards. They are sorted.
 func Problems(g *engine.Generation, set *ast.SchemaSet, ofGuards any) (diagnostic.List, error) {

@@ -277,6 +277,7 @@ func (s *Sidecar) logReport(_ context.Context, r engine.Report) error {
 		for _, warning := range domains.Warnings(r.Generation, s.judge.Load() != nil, s.hilt()) {
 			s.cfg.Logger.Warn(warning)
 		}
+		s.strictness.offer(r.Generation)
 	case engine.Unchanged:
 		s.cfg.Logger.Info("policy unchanged", append(fields, zap.Bool("healed", r.Healed))...)
 	case engine.Held:

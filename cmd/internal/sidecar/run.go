@@ -56,6 +56,7 @@ func (s *Sidecar) parts(ready func()) []part {
 		{serving, "config", s.live.watcher != nil, s.followConfig},
 		{serving, "leaving", s.cfg.Settings.ShutdownDelay > 0, s.leave},
 		{serving, "tokens", true, s.tokens.Run},
+		{serving, "strictness", s.engine != nil, s.strictness.run},
 		{serving, "observer", s.observer != nil, s.observer.Run},
 		{serving, "systemd", true, func(ctx context.Context) error { return s.notifySystemd(ctx, loaded) }},
 
@@ -65,6 +66,7 @@ func (s *Sidecar) parts(ready func()) []part {
 		{keeping, "audit", true, s.runAudit},
 		{keeping, "decision log", s.decisions != nil, s.decisions.Run},
 		{keeping, "access log", s.access != nil, s.access.Run},
+		{keeping, "prints", s.prints != nil, s.prints.Run},
 		{keeping, "recorder", s.recorder != nil, s.recorder.Run},
 		{keeping, "review", s.engine != nil && s.reviewer != nil, s.reviewer.run},
 		{keeping, "history", s.keeper != nil, s.keeper.Run},

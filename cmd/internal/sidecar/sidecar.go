@@ -70,31 +70,33 @@ type Sidecar struct {
 	connections   *gate.Connections
 	envoy         *extauthz.Server // the same
 
-	engine    *engine.Engine    // nil when validating only
-	history   *history.Store    // nil when there is no policy directory to restore
-	keeper    *history.Keeper   // the same
-	control   *control.Governor // the same
-	loading   *loadMark         // the same
-	watcher   *watcher.Watcher  // nil when nothing is watched
-	origin    origin            // nil unless the source is no directory
-	staleness *staleness        // nil unless a source may be stale
-	workers   *worker.Pool      // nil without isolation
-	workerEnd atomic.Pointer[api.WorkerEnd]
-	pages     api.Console // nil: they are not served
-	server    *api.Server
-	metrics   *metrics.Metrics
-	audit     *audit.Log
-	events    *events.Hub
-	judge     atomic.Pointer[judge.Judge] // nil when it is off
-	decisions *decisionlog.Log            // nil when it is off
-	access    *accesslog.Log              // the same
-	recorder  *recorder.Recorder          // the same
-	tokens    *tokens.Follower
-	unlimited bool // no rate limit unless the settings give one; see rateLimit
-	live      *liveSettings
-	who       *who
-	schema    schema.Guard // checks data before it serves
-	reviewer  *reviews     // nil when nothing is reviewed
+	engine     *engine.Engine    // nil when validating only
+	history    *history.Store    // nil when there is no policy directory to restore
+	keeper     *history.Keeper   // the same
+	control    *control.Governor // the same
+	loading    *loadMark         // the same
+	watcher    *watcher.Watcher  // nil when nothing is watched
+	origin     origin            // nil unless the source is no directory
+	staleness  *staleness        // nil unless a source may be stale
+	workers    *worker.Pool      // nil without isolation
+	workerEnd  atomic.Pointer[api.WorkerEnd]
+	pages      api.Console // nil: they are not served
+	server     *api.Server
+	metrics    *metrics.Metrics
+	audit      *audit.Log
+	events     *events.Hub
+	judge      atomic.Pointer[judge.Judge] // nil when it is off
+	decisions  *decisionlog.Log            // nil when it is off
+	access     *accesslog.Log              // the same
+	recorder   *recorder.Recorder          // the same
+	tokens     *tokens.Follower
+	unlimited  bool // no rate limit unless the settings give one; see rateLimit
+	live       *liveSettings
+	who        *who
+	schema     schema.Guard // checks data before it serves
+	strictness *strictness
+	prints     *api.Prints // nil where the log leaves them out
+	reviewer   *reviews    // nil when nothing is reviewed
 
 	observer *observe.Observer // nil where no channel is observed
 
@@ -112,7 +114,7 @@ type Sidecar struct {
 // New acquires the data directory, the token and the addresses, and makes the parts. On an error it
 // releases what it acquired. The caller must run the sidecar that New returns: Run releases the rest.
 func New(cfg Config) (_ *Sidecar, err error) {
-	s := &Sidecar{cfg: cfg, began: time.Now(), id: uuid.NewString(), live: newLiveSettings(cfg), who: newWho(cfg.Settings.PolicyDir)}
+	s := &Sidecar{cfg: cfg, began: time.Now(), id: uuid.NewString(), live: newLiveSettings(cfg), who: newWho(cfg.Settings.PolicyDir), strictness: newStrictness(cfg.Logger), prints: api.NewPrints(cfg.Logger)}
 	if s.signed, err = signed.New(cfg.Settings); err != nil {
 		return nil, err
 	}

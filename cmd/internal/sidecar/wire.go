@@ -86,7 +86,7 @@ func (s *Sidecar) apiConfig(token string) api.Config {
 		Parts:    s.partStates,
 		HILT:     s.hilt, Guardrail: s.guardrail, ChangeGuardrail: s.changeGuardrail,
 		Events:    s.events,
-		Decisions: s.decisions, Access: s.access,
+		Decisions: s.decisions, Access: s.access, Prints: s.prints,
 		Recorder:  s.recorder,
 		Elsewhere: s.elsewhere(), DecisionsElsewhere: s.isolation() == isolateAll, Unready: s.unready, StaleSource: &s.staleSource,
 		Validated: s.announceValidated,

@@ -55,11 +55,12 @@ func CheckNumbers(node any) error {
 	return errs
 }
 
-// NewCompiler makes a compiler that reports every error and refuses [UnsafeBuiltins].
+// NewCompiler makes a compiler that reports every error and refuses [UnsafeBuiltins]. It keeps print(), which writes to whoever
+// watches a decision.
 func NewCompiler() *ast.Compiler {
 	//nolint:staticcheck // leaving them out of the capabilities would call them undefined, not unsafe
 	return ast.NewCompiler().SetErrorLimit(0).WithUnsafeBuiltins(UnsafeBuiltins).
-		WithDefaultRegoVersion(ast.RegoV1).WithCapabilities(capabilities())
+		WithDefaultRegoVersion(ast.RegoV1).WithCapabilities(capabilities()).WithEnablePrintStatements(true)
 }
 
 // NewSchemaCompiler is [NewCompiler] for a compiler that compares references with the schemas of annotations, and with
@@ -67,8 +68,13 @@ func NewCompiler() *ast.Compiler {
 func NewSchemaCompiler(set *ast.SchemaSet) *ast.Compiler {
 	offline := *capabilities()
 	offline.AllowNet = []string{} // nil would allow every host
-	return NewCompiler().WithCapabilities(&offline).WithSchemas(set).WithUseTypeCheckAnnotations(true).
-		WithEnablePrintStatements(true) // or what print reads is not checked
+	return NewCompiler().WithCapabilities(&offline).WithSchemas(set).WithUseTypeCheckAnnotations(true)
+}
+
+// NewStrictCompiler is [NewCompiler] for what OPA's strict mode finds in a module by itself: the stages behind those that find
+// it are left out.
+func NewStrictCompiler() *ast.Compiler {
+	return NewCompiler().WithStrict(true).WithOnlyStagesUpTo(ast.StageRewriteLocalVars)
 }
 
 // Seal returns a copy of a compiler to evaluate with, and empties the original: rule indices refer to the

@@ -284,7 +284,7 @@ func (e *Evaluator) byOPA(ctx context.Context, p *plan, d *decision) (compiled.R
 func (p *plan) explainError(
 	ctx context.Context, input ast.Value, mode Mode, until time.Time, first error,
 ) (ast.Value, error) {
-	ctx, cancel := context.WithDeadline(ctx, until)
+	ctx, cancel := context.WithDeadline(WithPrinter(ctx, nil), until) // it has printed
 	defer cancel()
 	value, err := p.observe(ctx, input, mode)
 	if topdown.IsCancel(err) {

@@ -207,7 +207,7 @@ func (p *plan) observe(ctx context.Context, input ast.Value, mode Mode, options 
 	var value ast.Value
 	// The value is taken as the evaluator has it. Package rego would make Go values of it, which an answer does not
 	// need and a large one pays for.
-	options = append(options, rego.EvalTransaction(store.Txn{}), rego.EvalGenerateJSON(func(t *ast.Term, _ *rego.EvalContext) (any, error) {
+	options = append(options, rego.EvalTransaction(store.Txn{}), rego.EvalPrintHook(printHook{}), rego.EvalGenerateJSON(func(t *ast.Term, _ *rego.EvalContext) (any, error) {
 		value = t.Value
 		return nil, nil //nolint:nilnil // the value is taken, its JSON is not needed
 	}))

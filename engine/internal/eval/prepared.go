@@ -52,7 +52,7 @@ type evaluation struct {
 
 // newEvaluation makes take once, so that a decision allocates no closure.
 func (q *prepared) newEvaluation(e *Evaluator) *evaluation {
-	ev := &evaluation{query: q.newQuery(e)}
+	ev := &evaluation{query: q.newQuery(e).WithPrintHook(printHook{})}
 	ev.query.WithVirtualCache(&ev.rules)
 	ev.take = func(found topdown.QueryResult) error {
 		ev.value = found[planValue].Value

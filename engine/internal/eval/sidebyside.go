@@ -46,6 +46,7 @@ func (e *Evaluator) SideBySide(ctx context.Context, path Path, input ast.Value, 
 	if err != nil {
 		return SideBySide{}, err
 	}
+	ctx = WithPrinter(ctx, nil) // or each round would print
 	// Both sides are given the value, not its text: how long the text takes to read depends on who reads it, and is not
 	// what an author can change.
 	var term *ast.Term

@@ -22,6 +22,8 @@ type File struct {
 
 	atRoot bool // the data lies at the root, wherever the file does: see olderLayout
 
+	strict *strict // of a module; see [File.Strict]
+
 	json *jsonast.Document // of a JSON data file: the next version shares what did not change
 }
 

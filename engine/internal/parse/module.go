@@ -21,7 +21,7 @@ func parseModule(file *source.File) (*File, *ast.Module) {
 			module, _ := dialect.Parse(file.Path, file.Bytes) // the same bytes parsed before, so they parse now
 			return module
 		}
-		return &File{Source: file, Unit: unit.Scan(module, again)}, module
+		return &File{Source: file, Unit: unit.Scan(module, again), strict: &strict{}}, module
 	}
 	var errs ast.Errors
 	var one *ast.Error

@@ -88,6 +88,7 @@ type Module struct {
 
 	ReadsChain           bool // it calls rego.metadata.chain, which reads the metadata of packages above it
 	DescribesSubpackages bool // it has metadata for packages below it, which such a call reads
+	HasSchemas           bool // some of its metadata names or holds schemas
 	Replaces             bool // it uses with, which evaluates rules of others with another document
 }
 
@@ -125,6 +126,7 @@ func Scan(parsed *ast.Module, again func() *ast.Module) *Module {
 	}
 	for _, a := range parsed.Annotations {
 		m.DescribesSubpackages = m.DescribesSubpackages || a.Scope == "subpackages"
+		m.HasSchemas = m.HasSchemas || len(a.Schemas) > 0
 	}
 	m.scanRefs(parsed)
 	return m

@@ -143,6 +143,14 @@ func (c *compiler) callDynamic(s *ir.CallDynamicStmt) op {
 // is part of its [Call].
 func varies(decl *ast.Builtin) bool { return decl.Nondeterministic && decl.Name != ast.NowNanos.Name }
 
+// effect is why a rule that calls a builtin for its effect has no program.
+func effect(name string) error {
+	if name == ast.InternalPrint.Name {
+		return errors.New("its rules call print(), which OPA's evaluator makes")
+	}
+	return fmt.Errorf("the builtin %s has an effect", name)
+}
+
 // builtin compiles a call of a builtin: one of ours where it takes the operands, or OPA's.
 func (c *compiler) builtin(name string, args []operand, target int) (op, error) {
 	decl, opas := ast.BuiltinMap[name], topdown.GetBuiltin(name)
@@ -150,7 +158,7 @@ func (c *compiler) builtin(name string, args []operand, target int) (op, error) 
 	case decl == nil || opas == nil:
 		return nil, fmt.Errorf("the builtin %s is unknown", name)
 	case decl.Decl.Result() == nil:
-		return nil, fmt.Errorf("the builtin %s has an effect", name) // print and trace are for who watches
+		return nil, effect(name)
 	}
 	c.program.Varies = c.program.Varies || varies(decl)
 	ours := own.Builtins[name]
