@@ -188,7 +188,10 @@ func oracleManager(t testing.TB, policies map[string]string) (*plugins.Manager, 
 	if err != nil {
 		t.Fatal(err)
 	}
-	manager, err := plugins.New(nil, "oracle", store, plugins.WithParserOptions(ast.ParserOptions{ProcessAnnotation: true})) // as its files are read
+	manager, err := plugins.New(nil, "oracle", store,
+		plugins.WithParserOptions(ast.ParserOptions{ProcessAnnotation: true}), // as its files are read
+		plugins.EnablePrintStatements(true),                                   // as opa run has them
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
