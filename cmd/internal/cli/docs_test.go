@@ -82,7 +82,8 @@ func TestTheDocumentsNameWhatExistsAndNothingElse(t *testing.T) {
 		}
 	}
 	for _, m := range regexp.MustCompile(`DEFENSECLAW_[A-Z_]+`).FindAllString(all, -1) {
-		inKeys := []string{"DEFENSECLAW_LLM_KEY", "DEFENSECLAW_LLM_MODEL", "DEFENSECLAW_DECISION_LOG_TOKEN"} // read for a key's sake
+		inKeys := []string{"DEFENSECLAW_LLM_KEY", "DEFENSECLAW_LLM_MODEL", "DEFENSECLAW_DECISION_LOG_TOKEN", // read for a key's sake
+			"DEFENSECLAW_IMAGE"} // an argument of the Dockerfile that init writes
 		if !slices.Contains(inKeys, m) && !slices.Contains(fleetVariables, m) && !slices.ContainsFunc(settings.Table(), func(s settings.Setting) bool { return s.Env == m }) {
 			t.Errorf("the documents mention %s, which does not exist", m)
 		}
