@@ -94,8 +94,7 @@ func flagNamed(flags []cli.Flag, typed string) cli.Flag {
 
 // takesValue reports whether a flag has a value. --help and flags that do not exist have none.
 func takesValue(f cli.Flag) bool {
-	_, isBool := f.(*cli.BoolFlag)
-	return f != nil && !isBool
+	return f != nil && boolFlag(f) == nil
 }
 
 // oneDirectory is the directory that the command names, as an argument or by --rego-dir, or else the policy directory.

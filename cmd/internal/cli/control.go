@@ -71,7 +71,7 @@ func optionalArgument(c *cli.Context) (argument string, err error) {
 
 func isBoolFlag(c *cli.Context, name string) bool {
 	for _, f := range c.Command.Flags {
-		if _, ok := f.(*cli.BoolFlag); ok && f.Names()[0] == name {
+		if boolFlag(f) != nil && f.Names()[0] == name {
 			return true
 		}
 	}

@@ -146,7 +146,7 @@ func tidy(commands []*cli.Command) {
 
 func showDefaultsOnce(flags []cli.Flag) {
 	for _, f := range flags {
-		if b, ok := f.(*cli.BoolFlag); ok {
+		if b := boolFlag(f); b != nil {
 			b.DisableDefaultText = true // that of a flag without a value is always the same
 		}
 	}

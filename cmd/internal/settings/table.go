@@ -1,6 +1,9 @@
 package settings
 
-import "slices"
+import (
+	"slices"
+	"sync"
+)
 
 // A Setting is one row of the table: everything there is to say about one choice.
 type Setting struct {
@@ -31,8 +34,11 @@ func (a Applies) String() string {
 // IsBool reports whether the flag takes no value.
 func (s Setting) IsBool() bool { return s.value.isBool }
 
-// Table returns every setting, in the order of --help.
-func Table() []Setting { return table(new(Settings)) }
+// Table returns every setting, in the order of --help. Callers must not change it.
+func Table() []Setting { return everySetting() }
+
+// everySetting makes the rows once: each command asks for them, for its flags.
+var everySetting = sync.OnceValue(func() []Setting { return table(new(Settings)) })
 
 // table makes the rows, which store what they read in s.
 func table(s *Settings) []Setting {
