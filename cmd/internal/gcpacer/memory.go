@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"math"
 	"runtime/debug"
+	"sync"
 
 	"github.com/KimMachineGun/automemlimit/memlimit"
 )
@@ -20,13 +21,22 @@ func Memory() uint64 {
 
 // limit is the least of the limits that end the process when it takes more memory, in bytes; 0 if there is none.
 func limit() uint64 {
-	container, err := memlimit.FromCgroup()
-	own := processLimit()
-	if err != nil || own != 0 && own < container {
+	container, own := container(), processLimit()
+	if container == 0 || own != 0 && own < container {
 		return own
 	}
 	return container
 }
+
+// container is the limit of the container when it was first asked for, in bytes; 0 if there is none. A start asks several
+// times, and each look reads and parses the files of /proc and /sys, which took 0.3 ms.
+var container = sync.OnceValue(func() uint64 {
+	limit, err := memlimit.FromCgroup()
+	if err != nil {
+		return 0
+	}
+	return limit
+})
 
 // ForPolicy returns how much memory a policy may take once it is loaded: half of [Memory], or of GOMEMLIMIT where that is less.
 // 0 means unknown.
