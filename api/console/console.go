@@ -1,7 +1,6 @@
 package console
 
 import (
-	"html/template"
 	"net/http"
 	"runtime"
 	"strings"
@@ -22,7 +21,6 @@ type Config struct {
 type Console struct {
 	cfg      Config
 	sessions *sessions
-	pages    *template.Template
 	inside   api.Inside
 
 	made, work, streams *room
@@ -34,11 +32,7 @@ func New(cfg Config) (*Console, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	pages, err := parsePages()
-	if err != nil {
-		return nil, err
-	}
-	return &Console{cfg: cfg, sessions: newSessions(cfg.Now), pages: pages,
+	return &Console{cfg: cfg, sessions: newSessions(cfg.Now),
 		made: newRoom(pagesAtOnce, pagesOfOne), work: newRoom(workAtOnce, workAtOnce), streams: newRoom(streamsAtOnce, streamsOfOne),
 		processors: make(chan struct{}, processorsOf(runtime.GOMAXPROCS(0)))}, nil
 }

@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"path"
 	"strings"
+	"sync"
 	"time"
 
 	"defenseclaw/api"
@@ -21,14 +22,15 @@ import (
 //go:embed templates static
 var content embed.FS
 
-// parsePages reads all templates.
-func parsePages() (*template.Template, error) {
-	return template.New("").Funcs(template.FuncMap{
+// pages are all templates, which are read when the first page is asked for: many sidecars show none, and reading them took
+// a twentieth of a start.
+var pages = sync.OnceValue(func() *template.Template {
+	return template.Must(template.New("").Funcs(template.FuncMap{
 		"short": short, "ago": ago, "when": when, "instant": instant, "plural": plural[int], "join": strings.Join,
 		"link": link, "caret": caret, "raw": raw, "indented": indented, "outcomeLevel": outcomeLevel, "fileAt": fileAt, "stretch": stretch, "stretches": stretches,
 		"mark": mark, "reloadLevel": reloadLevel, "flipLevel": flipLevel, "flipWord": flipWord, "clock": clock, "plural64": plural[uint64],
-	}).ParseFS(content, "templates/*.html")
-}
+	}).ParseFS(content, "templates/*.html"))
+})
 
 // frame is what each page has around it.
 type frame struct {
@@ -117,12 +119,12 @@ func (v *visit) show(name string, data any) error {
 	if part := v.r.URL.Query().Get("part"); part != "" && (v.r.Header.Get("Hx-Request") != "" || v.stream != nil) {
 		name += "-" + part
 	}
-	if v.console.pages.Lookup(name) == nil {
+	if pages().Lookup(name) == nil {
 		return &answerError{Path: name, Status: http.StatusNotFound, Message: "there is no such part"}
 	}
 	var page bytes.Buffer // all of it is made before any is sent
 	var err error
-	if left := v.computing(func() { err = v.console.pages.ExecuteTemplate(&page, name, data) }); left != nil || err != nil {
+	if left := v.computing(func() { err = pages().ExecuteTemplate(&page, name, data) }); left != nil || err != nil {
 		return cmp.Or(left, err)
 	}
 	v.outOfRoom()
@@ -137,7 +139,7 @@ func (v *visit) show(name string, data any) error {
 // render makes a page that is none of a session's, and sends it.
 func (c *Console) render(w http.ResponseWriter, status int, name string, data any) {
 	var page bytes.Buffer
-	if err := c.pages.ExecuteTemplate(&page, name, data); err != nil {
+	if err := pages().ExecuteTemplate(&page, name, data); err != nil {
 		http.Error(w, "the page cannot be made: "+err.Error(), http.StatusInternalServerError)
 		return
 	}
