@@ -41,7 +41,7 @@ func newGatherer(inner prometheus.Gatherer, table []instrument) (*gatherer, erro
 		if row.unit == "ms" {
 			h.name, h.divisor = strings.TrimSuffix(name, "milliseconds")+"seconds", 1000
 		}
-		for values := range row.predeclared() {
+		for values := range row.combinations(false) {
 			var pairs []*dto.LabelPair
 			for i, l := range row.labels[0] {
 				pairs = append(pairs, &dto.LabelPair{Name: new(promLabel(l.key)), Value: new(values[i])})

@@ -19,13 +19,29 @@ const maxLabels = 4
 // labelValues is the key of a series: the values of its labels in the table's order.
 type labelValues [maxLabels]string
 
-// series is one series of a vec, with its attributes in the form that records without an allocation
-// (TestADecisionCostsNoAllocation).
+// series is one series of a vec.
 type series struct {
+	of          *instrument
+	values      labelValues
 	predeclared bool         // present from the start, at 0
 	count       atomic.Int64 // of a counter; an observable instrument reads it, and so allocates nothing either
-	observed    []metric.ObserveOption
-	record      []metric.RecordOption
+	options     atomic.Pointer[options]
+}
+
+// options are the attributes of a series in the form that records without an allocation (TestADecisionCostsNoAllocation).
+type options struct {
+	observed []metric.ObserveOption
+	record   []metric.RecordOption
+}
+
+// with returns the options, which it makes at the first use: most series are never counted, and a start makes them all.
+func (s *series) with() *options {
+	if o := s.options.Load(); o != nil {
+		return o
+	}
+	set := metric.WithAttributeSet(s.of.attributes(s.values[:s.of.width()]))
+	s.options.Store(&options{[]metric.ObserveOption{set}, []metric.RecordOption{set}})
+	return s.options.Load()
 }
 
 // vec is an instrument with its series.
@@ -96,7 +112,7 @@ func (m *Metrics) buildOne(meter metric.Meter, row instrument, callbacks *[]call
 	*callbacks = append(*callbacks, callback{c, func(_ *moment, into metric.Observer) {
 		for _, s := range v.resolved {
 			if n := s.count.Load(); n > 0 || s.predeclared {
-				into.ObserveInt64(c, n, s.observed...)
+				into.ObserveInt64(c, n, s.with().observed...)
 			}
 		}
 	}})
@@ -108,18 +124,17 @@ func (m *Metrics) buildOne(meter metric.Meter, row instrument, callbacks *[]call
 func (v *vec) resolve() {
 	n := v.width()
 	v.resolveOne(labelValues{}.fold(1<<n-1, n))
-	for values := range v.predeclared() {
-		for mask := range 1 << n {
-			v.resolveOne(values.fold(mask, n))
-		}
+	for values := range v.combinations(true) {
+		v.resolveOne(values)
+	}
+	for values := range v.combinations(false) {
 		v.resolved[values].predeclared = true
 	}
 }
 
 func (v *vec) resolveOne(values labelValues) {
 	if _, ok := v.resolved[values]; !ok {
-		set := metric.WithAttributeSet(v.attributes(values[:v.width()]))
-		v.resolved[values] = &series{observed: []metric.ObserveOption{set}, record: []metric.RecordOption{set}}
+		v.resolved[values] = &series{of: &v.instrument, values: values}
 	}
 }
 
@@ -144,7 +159,7 @@ func (v *vec) find(values []string) *series {
 			return s
 		}
 	}
-	return &series{}
+	return &series{of: &v.instrument}
 }
 
 func (v *vec) add(values ...string) { v.find(values).count.Add(1) }
@@ -157,7 +172,7 @@ func (v *vec) observe(ctx context.Context, d time.Duration, values ...string) {
 	if v.unit == "ms" {
 		amount = float64(d) / float64(time.Millisecond)
 	}
-	v.histogram.Record(ctx, amount, v.find(values).record...)
+	v.histogram.Record(ctx, amount, v.find(values).with().record...)
 }
 
 // width is the number of labels of the instrument.
@@ -168,14 +183,15 @@ func (i *instrument) width() int {
 	return len(i.labels[0])
 }
 
-// predeclared yields the label values of every series that is present from the start.
-func (i *instrument) predeclared() func(yield func(labelValues) bool) {
+// combinations yields the label values of every series that is present from the start; folded also yields those with some
+// value folded into other.
+func (i *instrument) combinations(folded bool) func(yield func(labelValues) bool) {
 	return func(yield func(labelValues) bool) {
 		if len(i.labels) == 0 {
 			yield(labelValues{})
 		}
 		for _, product := range i.labels {
-			if !combine(product, 0, labelValues{}, yield) {
+			if !combine(product, folded, 0, labelValues{}, yield) {
 				return
 			}
 		}
@@ -183,17 +199,18 @@ func (i *instrument) predeclared() func(yield func(labelValues) bool) {
 }
 
 // combine yields every combination of the values of the labels from index at on.
-func combine(product []labelSpec, at int, values labelValues, yield func(labelValues) bool) bool {
+func combine(product []labelSpec, folded bool, at int, values labelValues, yield func(labelValues) bool) bool {
 	if at == len(product) {
 		return yield(values)
 	}
 	for _, value := range product[at].values {
 		values[at] = value
-		if !combine(product, at+1, values, yield) {
+		if !combine(product, folded, at+1, values, yield) {
 			return false
 		}
 	}
-	return true
+	values[at] = other
+	return !folded || combine(product, folded, at+1, values, yield)
 }
 
 func (i *instrument) attributes(values []string) attribute.Set {
