@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
+	"sync"
 	"unicode/utf8"
 )
 
@@ -13,31 +14,36 @@ import (
 // most texts have none, and a text of a megabyte must not take the log's time from other events.
 var shapes = []struct {
 	literal string
-	shape   *regexp.Regexp // nil: the literal is enough
-	inWord  bool           // it may follow a letter or a digit
+	shape   func() *regexp.Regexp // nil: the literal is enough
+	inWord  bool                  // it may follow a letter or a digit
 }{
-	{"eyJ", regexp.MustCompile(`^eyJ[\w-]{5,}\.[\w-]{5,}\.`), false}, // JWT
+	{"eyJ", expression(`^eyJ[\w-]{5,}\.[\w-]{5,}\.`), false}, // JWT
 	{"PRIVATE KEY-----", nil, true},
-	{"://", regexp.MustCompile(`^://[^/\s:@?#]*:[^/\s@]+@`), true}, // the password of a URL
-	{"ghp_", regexp.MustCompile(`^\w{24,}`), false},
-	{"gho_", regexp.MustCompile(`^\w{24,}`), false},
-	{"ghu_", regexp.MustCompile(`^\w{24,}`), false},
-	{"ghs_", regexp.MustCompile(`^\w{24,}`), false},
-	{"ghr_", regexp.MustCompile(`^\w{24,}`), false},
-	{"github_pat_", regexp.MustCompile(`^\w{31,}`), false},
-	{"glpat-", regexp.MustCompile(`^[\w-]{22,}`), false},
-	{"xox", regexp.MustCompile(`^xox[a-z]-[\w-]{10,}`), false},
-	{"sk-", regexp.MustCompile(`^[\w-]{23,}`), false},
-	{"k_live_", regexp.MustCompile(`^\w{23,}`), true},
-	{"k_test_", regexp.MustCompile(`^\w{23,}`), true},
-	{"AKIA", regexp.MustCompile(`^[0-9A-Z]{20}\b`), false},
-	{"ASIA", regexp.MustCompile(`^[0-9A-Z]{20}\b`), false},
-	{"AIza", regexp.MustCompile(`^[\w-]{34,}`), false},
-	{"ya29.", regexp.MustCompile(`^ya29\.[\w-]{20,}`), false},
-	{"npm_", regexp.MustCompile(`^\w{34,}`), false},
-	{"pypi-", regexp.MustCompile(`^[\w-]{35,}`), false},
-	{"hvs.", regexp.MustCompile(`^hvs\.[\w-]{20,}`), false},
-	{"SG.", regexp.MustCompile(`^SG\.[\w-]{16,}\.[\w-]{16,}`), false},
+	{"://", expression(`^://[^/\s:@?#]*:[^/\s@]+@`), true}, // the password of a URL
+	{"ghp_", expression(`^\w{24,}`), false},
+	{"gho_", expression(`^\w{24,}`), false},
+	{"ghu_", expression(`^\w{24,}`), false},
+	{"ghs_", expression(`^\w{24,}`), false},
+	{"ghr_", expression(`^\w{24,}`), false},
+	{"github_pat_", expression(`^\w{31,}`), false},
+	{"glpat-", expression(`^[\w-]{22,}`), false},
+	{"xox", expression(`^xox[a-z]-[\w-]{10,}`), false},
+	{"sk-", expression(`^[\w-]{23,}`), false},
+	{"k_live_", expression(`^\w{23,}`), true},
+	{"k_test_", expression(`^\w{23,}`), true},
+	{"AKIA", expression(`^[0-9A-Z]{20}\b`), false},
+	{"ASIA", expression(`^[0-9A-Z]{20}\b`), false},
+	{"AIza", expression(`^[\w-]{34,}`), false},
+	{"ya29.", expression(`^ya29\.[\w-]{20,}`), false},
+	{"npm_", expression(`^\w{34,}`), false},
+	{"pypi-", expression(`^[\w-]{35,}`), false},
+	{"hvs.", expression(`^hvs\.[\w-]{20,}`), false},
+	{"SG.", expression(`^SG\.[\w-]{16,}\.[\w-]{16,}`), false},
+}
+
+// expression is a regular expression that is compiled when it is needed first.
+func expression(text string) func() *regexp.Regexp {
+	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(text) })
 }
 
 const (
@@ -57,7 +63,7 @@ func looksSecret(text string) bool {
 			}
 			at += next
 			whole := s.inWord || at == 0 || !isWord(text[at-1])
-			if seen == maxLookAlikes || whole && (s.shape == nil || s.shape.MatchString(text[at:min(len(text), at+maxShapeBytes)])) {
+			if seen == maxLookAlikes || whole && (s.shape == nil || s.shape().MatchString(text[at:min(len(text), at+maxShapeBytes)])) {
 				return true
 			}
 			at += len(s.literal)

@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 
 	"defenseclaw/cmd/internal/preset"
 
@@ -88,13 +89,15 @@ func number(text string, most int) (int, error) {
 	return n, err
 }
 
-var hostName = regexp.MustCompile(`^(\*\.)?[\pL\pN_]([\pL\pN_-]*[\pL\pN_])?(\.[\pL\pN_]([\pL\pN_-]*[\pL\pN_])?)*\.?$`)
+var hostName = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^(\*\.)?[\pL\pN_]([\pL\pN_-]*[\pL\pN_])?(\.[\pL\pN_]([\pL\pN_-]*[\pL\pN_])?)*\.?$`)
+})
 
 // isHost tells what the rules of the firewall can compare with a destination. A URL would be on the list, and match nothing.
 func isHost(text string) bool {
 	_, notAddress := netip.ParseAddr(text)
 	_, notBlock := netip.ParsePrefix(text)
-	return notAddress == nil || notBlock == nil || hostName.MatchString(text)
+	return notAddress == nil || notBlock == nil || hostName().MatchString(text)
 }
 
 // opensAllPorts returns an error if the last allowed port goes: an empty list allows every port, the

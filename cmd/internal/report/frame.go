@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"unicode/utf8"
 
 	"defenseclaw/cmd/internal/terminal"
@@ -85,10 +86,12 @@ func endColumn(d diagnostic.Diagnostic) int {
 }
 
 // token matches what carets are drawn under: a string, a name with its dots, an operator or one character.
-var token = regexp.MustCompile(`^(?:"(?:[^"\\]|\\.)*"|[\pL_][\pL\pN_.]*|[0-9.]+|:=|[=!<>]=|.)`)
+var token = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^(?:"(?:[^"\\]|\\.)*"|[\pL_][\pL\pN_.]*|[0-9.]+|:=|[=!<>]=|.)`)
+})
 
 // pointedAt returns the token at the start of text.
-func pointedAt(text string) string { return token.FindString(text) }
+func pointedAt(text string) string { return token().FindString(text) }
 
 // place returns file:line:column, or the part of it that is set.
 func place(d diagnostic.Diagnostic) string {

@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"defenseclaw/engine/diagnostic"
 	"defenseclaw/engine/internal/parse"
@@ -23,38 +24,43 @@ type advisor struct {
 // advice is found by the text of OPA's messages: its errors carry no finer codes. If OPA changes a text, the
 // hint is lost and the error is not.
 var advice = []struct {
-	pattern *regexp.Regexp
+	pattern func() *regexp.Regexp
 	give    func(a *advisor, d *diagnostic.Diagnostic, m []string)
 }{
-	{regexp.MustCompile("^`if` keyword is required before"), func(_ *advisor, d *diagnostic.Diagnostic, _ []string) { d.Hint = inVersion1(d.Text) }},
-	{regexp.MustCompile("^`contains` keyword is required"), func(_ *advisor, d *diagnostic.Diagnostic, _ []string) { d.Hint = inVersion1(d.Text) }},
-	{regexp.MustCompile(`cannot be used for rule name$|^package expected$`), (*advisor).misspeltKeyword},
-	{regexp.MustCompile(`^unexpected keyword, must be one of`), (*advisor).futureKeyword},
-	{regexp.MustCompile(`^undefined function (\S+)`), (*advisor).undefinedFunction},
-	{regexp.MustCompile(`^var (\S+) is unsafe`), (*advisor).unsafeVar},
-	{regexp.MustCompile(`^deprecated built-in function calls in expression: (.+)`), deprecated},
-	{regexp.MustCompile(`^unsafe built-in function calls in expression: (.+)`), func(_ *advisor, d *diagnostic.Diagnostic, _ []string) {
+	{expression("^`if` keyword is required before"), func(_ *advisor, d *diagnostic.Diagnostic, _ []string) { d.Hint = inVersion1(d.Text) }},
+	{expression("^`contains` keyword is required"), func(_ *advisor, d *diagnostic.Diagnostic, _ []string) { d.Hint = inVersion1(d.Text) }},
+	{expression(`cannot be used for rule name$|^package expected$`), (*advisor).misspeltKeyword},
+	{expression(`^unexpected keyword, must be one of`), (*advisor).futureKeyword},
+	{expression(`^undefined function (\S+)`), (*advisor).undefinedFunction},
+	{expression(`^var (\S+) is unsafe`), (*advisor).unsafeVar},
+	{expression(`^deprecated built-in function calls in expression: (.+)`), deprecated},
+	{expression(`^unsafe built-in function calls in expression: (.+)`), func(_ *advisor, d *diagnostic.Diagnostic, _ []string) {
 		d.Hint = "a decision depends on policy, data and input alone: let the caller look it up and hand it in as input"
 	}},
-	{regexp.MustCompile(`^multiple default rules (\S+) found`), (*advisor).manyDefaults},
-	{regexp.MustCompile(`^conflicting rules (\S+) found`), (*advisor).conflictingRules},
-	{regexp.MustCompile(`^function (data\.\S+) has arity`), (*advisor).wrongArity},
-	{regexp.MustCompile(`^conflicting rule for data path (\S+) found`), (*advisor).ruleAndData},
-	{regexp.MustCompile(`^package (\S+) conflicts with rule`), (*advisor).packageAndRule},
-	{regexp.MustCompile(`^rule \S+ conflicts with`), func(_ *advisor, d *diagnostic.Diagnostic, _ []string) {
+	{expression(`^multiple default rules (\S+) found`), (*advisor).manyDefaults},
+	{expression(`^conflicting rules (\S+) found`), (*advisor).conflictingRules},
+	{expression(`^function (data\.\S+) has arity`), (*advisor).wrongArity},
+	{expression(`^conflicting rule for data path (\S+) found`), (*advisor).ruleAndData},
+	{expression(`^package (\S+) conflicts with rule`), (*advisor).packageAndRule},
+	{expression(`^rule \S+ conflicts with`), func(_ *advisor, d *diagnostic.Diagnostic, _ []string) {
 		d.Hint = "what has a value of its own can have nothing below it: rename one of them"
 	}},
-	{regexp.MustCompile(`^rule \S+ is recursive`), func(_ *advisor, d *diagnostic.Diagnostic, _ []string) {
+	{expression(`^rule \S+ is recursive`), func(_ *advisor, d *diagnostic.Diagnostic, _ []string) {
 		d.Hint = "Rego has no recursion: break the circle, or walk a nested value with graph.reachable or walk"
 	}},
-	{regexp.MustCompile(`^var (\S+) (declared|assigned|referenced) above`), (*advisor).twice},
-	{regexp.MustCompile(`^rules must not shadow (\S+)`), func(_ *advisor, d *diagnostic.Diagnostic, m []string) {
+	{expression(`^var (\S+) (declared|assigned|referenced) above`), (*advisor).twice},
+	{expression(`^rules must not shadow (\S+)`), func(_ *advisor, d *diagnostic.Diagnostic, m []string) {
 		d.Hint = m[1] + " is what every rule reads; give the rule another name"
 	}},
-	{regexp.MustCompile(`^unexpected eof token|^the JSON ends in the middle`), func(_ *advisor, d *diagnostic.Diagnostic, _ []string) {
+	{expression(`^unexpected eof token|^the JSON ends in the middle`), func(_ *advisor, d *diagnostic.Diagnostic, _ []string) {
 		d.Hint = "something before it is not closed: a bracket, a brace or a string"
 	}},
-	{regexp.MustCompile(`^not JSON: `), func(_ *advisor, d *diagnostic.Diagnostic, _ []string) { d.Hint = jsonHint(d) }},
+	{expression(`^not JSON: `), func(_ *advisor, d *diagnostic.Diagnostic, _ []string) { d.Hint = jsonHint(d) }},
+}
+
+// expression is a regular expression that is compiled when it is needed first: most processes see no error.
+func expression(text string) func() *regexp.Regexp {
+	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(text) })
 }
 
 // maxAdvised bounds the diagnostics that get advice. Each looks at every name of its package, so that all of a file
@@ -67,7 +73,7 @@ func Add(ds diagnostic.List, files []*parse.File, source func(file string) []byt
 	a := &advisor{all: files, source: source}
 	for i := range ds[:min(len(ds), maxAdvised)] {
 		for _, rule := range advice {
-			if m := rule.pattern.FindStringSubmatch(ds[i].Message); m != nil {
+			if m := rule.pattern().FindStringSubmatch(ds[i].Message); m != nil {
 				rule.give(a, &ds[i], m)
 				break
 			}
@@ -77,16 +83,16 @@ func Add(ds diagnostic.List, files []*parse.File, source func(file string) []byt
 }
 
 var (
-	setHead  = regexp.MustCompile(`^(\s*[\w.]+)\[(.+?)\]\s*\{`)
-	ruleHead = regexp.MustCompile(`^(\s*[^{]*[^{\s])\s*\{`)
+	setHead  = expression(`^(\s*[\w.]+)\[(.+?)\]\s*\{`)
+	ruleHead = expression(`^(\s*[^{]*[^{\s])\s*\{`)
 )
 
 // inVersion1 rewrites the line of a v0 rule as Rego v1 writes it.
 func inVersion1(line string) string {
-	if m := setHead.FindStringSubmatchIndex(line); m != nil {
+	if m := setHead().FindStringSubmatchIndex(line); m != nil {
 		return "in Rego v1: " + strings.TrimSpace(line[:m[3]]+" contains "+line[m[4]:m[5]]+" if {"+line[m[1]:])
 	}
-	if m := ruleHead.FindStringSubmatchIndex(line); m != nil {
+	if m := ruleHead().FindStringSubmatchIndex(line); m != nil {
 		return "in Rego v1: " + strings.TrimSpace(line[:m[3]]+" if {"+line[m[1]:])
 	}
 	return "Rego v1 writes a rule as `name if { … }` and a set's as `name contains value if { … }`"
