@@ -184,7 +184,7 @@ func copyLog(ctx context.Context, from, to string, busy time.Duration) error {
 	if err := createFile(temp); err != nil {
 		return err
 	}
-	db, err := openDB(temp, writing(busy))
+	db, err := openDB(temp, creating(busy))
 	if err != nil {
 		return err
 	}

@@ -71,6 +71,7 @@ func TestAnExpiredEntryDoesNotCountBeforeItIsTakenOff(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer l.Close() //nolint:errcheck // the test is about what it says
 	lists, err := l.Lists()
 	if err != nil {
 		t.Fatal(err)
@@ -118,8 +119,12 @@ func TestVerifyFindsAChangedExpiry(t *testing.T) {
 			t.Fatal(err)
 		}
 		sqlExec(t, raw(t, l.path), "UPDATE list_entries SET expires_at = "+tamper)
-		if _, err := audit.New(audit.Config{Path: l.path}); err != nil {
+		again, err := audit.New(audit.Config{Path: l.path})
+		if err != nil {
 			t.Fatal(err)
+		}
+		if err := again.Close(); err != nil {
+			t.Error(err)
 		}
 		r, err := audit.OpenReadOnly(t.Context(), l.path)
 		if err != nil {

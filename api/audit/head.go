@@ -9,7 +9,7 @@ import (
 
 // moved reports whether the chain does not end where this process ended it: another program wrote to the database.
 func (l *Log) moved(ctx context.Context, s *store) bool {
-	c, err := readChain(ctx, s.read)
+	c, err := readChain(ctx, s.write)
 	return err == nil && l.chainMoved(c)
 }
 

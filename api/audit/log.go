@@ -67,6 +67,7 @@ type Log struct {
 	witnessedAt time.Time
 
 	// New and Run use these, one after the other.
+	opened   *store    // by New, for Run; nil when it could not, and once Run has it
 	imported string    // the hash of what was taken over from the original gateway; empty: nothing was
 	offer    *Import   // what the original has now, where that is something else
 	done     *Imported // what was taken over, until Config.Imported was told
@@ -84,10 +85,10 @@ type Log struct {
 	suspect    error // why the records from before the start prove nothing; nil if they do
 }
 
-// New creates or migrates the database at cfg.Path, reads the lists, and closes it again: [Log.Run] opens
-// it. It returns an error for conditions that need an operator: no directory, a file that is not a
-// database, a damaged one, one of another program, or of a newer version ([*VersionError]). Conditions that
-// may pass, such as a full disk or a lock, are not errors; [Log.Health] reports them.
+// New creates or migrates the database at cfg.Path and reads the lists. It leaves the database open for [Log.Run]; a caller
+// that will not call Run calls [Log.Close]. It returns an error for conditions that need an operator: no directory, a file
+// that is not a database, a damaged one, one of another program, or of a newer version ([*VersionError]). Conditions that
+// may pass, such as a full disk or a lock, are not errors; [Log.Health] reports them, and Run opens the database later.
 func New(cfg Config) (*Log, error) {
 	if cfg.Path == "" {
 		return nil, errors.New("audit: Config.Path is required")
@@ -106,10 +107,14 @@ func New(cfg Config) (*Log, error) {
 	s, err := openStore(ctx, cfg.Path, cfg.BusyTimeout)
 	switch {
 	case err == nil:
-		if err = errors.Join(l.load(ctx, s.read), l.compare(ctx, s.read)); err == nil {
+		if err = l.load(ctx, s.write); err == nil {
 			err = l.takeIn(ctx, s)
 		}
-		err = errors.Join(err, s.close())
+		if err != nil {
+			err = errors.Join(err, s.close())
+			break
+		}
+		l.opened = s
 	case mayHeal(err):
 		l.err = err
 		err = l.loadReadOnly(ctx)
@@ -132,10 +137,18 @@ func (l *Log) loadReadOnly(ctx context.Context) error {
 	if err != nil {
 		return nil //nolint:nilerr // l.err says why; the lists stay unread, and Run tries again
 	}
-	return errors.Join(l.load(ctx, r.db), l.compare(ctx, r.db), l.await(ctx, r.db), r.Close())
+	return errors.Join(l.load(ctx, r.db), l.await(ctx, r.db), r.Close())
 }
 
-// load reads what is needed before Run: the lists, for decisions, and the head of the chain.
+// Close closes the database of a log for which [Log.Run] is not called.
+func (l *Log) Close() error {
+	if l.opened == nil {
+		return nil
+	}
+	return l.opened.close()
+}
+
+// load reads what is needed before Run: the lists, for decisions, and the head of the chain, which it compares.
 func (l *Log) load(ctx context.Context, db querier) error {
 	c, err := readChain(ctx, db)
 	if err != nil {
@@ -147,16 +160,12 @@ func (l *Log) load(ctx context.Context, db querier) error {
 	}
 	l.health.Head, l.health.ChainID = c.head, c.id
 	l.lists.Store(lists)
-	return nil
+	return l.compare(ctx, db, c)
 }
 
 // compare compares the database with the witness. What differs is recorded by Run. Lists that are not the ones that
 // the witness saw do not decide.
-func (l *Log) compare(ctx context.Context, db querier) error {
-	c, err := readChain(ctx, db)
-	if err != nil {
-		return err
-	}
+func (l *Log) compare(ctx context.Context, db querier, c chain) error {
 	problem := ""
 	w, err := readWitness(l.cfg.Path)
 	if err != nil {
@@ -196,21 +205,27 @@ func (l *Log) accept(ctx context.Context, db querier, c chain) error {
 // Append writes r and returns nil when it is on disk. A [*NotDurableError] means that it is not, because
 // writing failed or ctx ended first, and says whether the record is kept. Any other error means that r is
 // not a valid record. Before [Log.Run] starts, Append waits for it.
-func (l *Log) Append(ctx context.Context, r Record) error {
+func (l *Log) Append(ctx context.Context, r Record) error { return l.Begin(r)(ctx) }
+
+// Begin is Append in two parts. It gives r its place behind all that was appended before, and returns what waits until r is
+// on disk, to be called once.
+func (l *Log) Begin(r Record) (wait func(context.Context) error) {
 	v, err := prepare(r, l.cfg.RunID)
 	if err != nil {
-		return err
+		return func(context.Context) error { return err }
 	}
 	it := newItem()
 	it.values = v
 	if !l.enqueue(it) {
-		return &NotDurableError{Action: r.Action, Lost: true, Err: ErrNotRunning}
+		return func(context.Context) error { return &NotDurableError{Action: r.Action, Lost: true, Err: ErrNotRunning} }
 	}
-	select {
-	case err := <-it.done:
-		return err
-	case <-ctx.Done():
-		return l.abandon(it, ctx.Err())
+	return func(ctx context.Context) error {
+		select {
+		case err := <-it.done:
+			return err
+		case <-ctx.Done():
+			return l.abandon(it, ctx.Err())
+		}
 	}
 }
 

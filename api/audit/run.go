@@ -11,17 +11,21 @@ import (
 const (
 	writeTimeout = 10 * time.Second // of one attempt to write a batch
 	lastTimeout  = 5 * time.Second  // of all attempts after Run's context has ended
+
+	firstPrune = time.Second // retention leaves the processor to what the process has to do before its first answer
 )
 
-// Run opens the database and writes what is appended until ctx ends. Then it writes what is still queued,
-// closes the database and returns nil, or an [*UnwrittenError] with the records that it could not write. Call
+// Run writes what is appended until ctx ends, into the database that New opened or, where it could not, opens now. Then it
+// writes what is still queued, closes the database and returns nil, or an [*UnwrittenError] with the records that it could not write. Call
 // it once, and end ctx after the last Append.
 func (l *Log) Run(ctx context.Context) error {
-	retry, prune, fold := time.NewTimer(0), time.NewTimer(0), time.NewTimer(l.limited.window())
+	retry, prune, fold := time.NewTimer(0), time.NewTimer(min(firstPrune, l.cfg.PruneEvery)), time.NewTimer(l.limited.window())
 	defer retry.Stop()
 	defer prune.Stop()
 	defer fold.Stop()
 	working := context.WithoutCancel(ctx) // a write in progress is completed
+	l.store.Store(l.opened)
+	l.opened = nil
 	for {
 		select {
 		case <-ctx.Done():
@@ -208,7 +212,7 @@ func (l *Log) open(ctx context.Context) (s *store, fresh bool, err error) {
 	if s, err = openStore(ctx, l.cfg.Path, l.cfg.BusyTimeout); err != nil {
 		return nil, false, err
 	}
-	c, err := readChain(ctx, s.read)
+	c, err := readChain(ctx, s.write)
 	if err != nil {
 		return nil, false, errors.Join(err, s.close())
 	}

@@ -17,7 +17,8 @@ import (
 	_ "modernc.org/sqlite" // the driver "sqlite"
 )
 
-// store is an open database: one connection for writing, up to three for reading.
+// store is an open database: one connection for writing, up to three for reading. The latter are opened when they are first
+// needed, which a start without a query does not do: what New and Run read, they read by the connection for writing.
 type store struct {
 	path  string
 	write *sql.DB
@@ -27,10 +28,15 @@ type store struct {
 
 // openStore opens the database at path and migrates its schema. It creates the database if there is none.
 func openStore(ctx context.Context, path string, busy time.Duration) (*store, error) {
-	if err := ensureFile(path); err != nil {
+	empty, err := ensureFile(path)
+	if err != nil {
 		return nil, err
 	}
-	write, err := openDB(path, writing(busy))
+	settings := writing(busy)
+	if empty {
+		settings = creating(busy)
+	}
+	write, err := openDB(path, settings)
 	if err != nil {
 		return nil, err
 	}
@@ -88,13 +94,20 @@ func (s *store) vanished() bool {
 func writing(busy time.Duration) url.Values {
 	return url.Values{
 		"_busy_timeout": {milliseconds(busy)},
-		"_auto_vacuum":  {"INCREMENTAL"}, // only a new database takes it
 		"_synchronous":  {"FULL"},
 		"_txlock":       {"immediate"},
 		"_defensive":    {"1"},
 		"_dqs":          {"0"},
 		"_pragma":       {"fullfsync(1)", "checkpoint_fullfsync(1)", "journal_size_limit(4194304)", "trusted_schema(0)"},
 	}
+}
+
+// creating is writing for a database that is empty. Only such a one takes the setting; of another one SQLite would write it
+// again, and sync three times.
+func creating(busy time.Duration) url.Values {
+	settings := writing(busy)
+	settings.Set("_auto_vacuum", "INCREMENTAL")
+	return settings
 }
 
 func reading(busy time.Duration) url.Values {
@@ -124,26 +137,26 @@ func fileURI(path string, settings url.Values) string {
 	return name.String()
 }
 
-// ensureFile creates an empty database that only its owner can read. SQLite gives its -wal and -shm files
-// the same mode.
-func ensureFile(path string) error {
+// ensureFile creates an empty database that only its owner can read, and reports whether it is empty. SQLite gives its -wal
+// and -shm files the same mode.
+func ensureFile(path string) (empty bool, err error) {
 	info, err := os.Stat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return createFile(path)
+		return true, createFile(path)
 	case err != nil:
-		return fmt.Errorf("open the audit database: %w", err)
+		return false, fmt.Errorf("open the audit database: %w", err)
 	case !info.Mode().IsRegular():
-		return fmt.Errorf("open %s: %w: it is not a regular file", path, ErrNotOurs)
+		return false, fmt.Errorf("open %s: %w: it is not a regular file", path, ErrNotOurs)
 	case runtime.GOOS == "windows" || info.Mode().Perm()&0o077 == 0:
-		return nil
+		return info.Size() == 0, nil
 	}
 	for _, name := range []string{path, path + "-wal", path + "-shm"} {
 		if err := os.Chmod(name, 0o600); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("restrict the audit database to its owner: %w", err)
+			return false, fmt.Errorf("restrict the audit database to its owner: %w", err)
 		}
 	}
-	return nil
+	return info.Size() == 0, nil
 }
 
 func createFile(path string) error {

@@ -28,7 +28,7 @@ func (l *Log) takeIn(ctx context.Context, s *store) error {
 	if l.cfg.Original == "" || l.distrusts() {
 		return nil
 	}
-	done, err := importMark(ctx, s.read)
+	done, err := importMark(ctx, s.write)
 	if err != nil {
 		return err
 	}

@@ -70,6 +70,9 @@ func TestTheListsOfTheOriginalDecideFromTheFirstStart(t *testing.T) {
 	if block, allow := listsOf(t, l); block != "mcp/bad skill/evil-one skill/good" || allow != "skill/pinned" {
 		t.Errorf("%s; %s", block, allow)
 	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
 	running := start(t, cfg)
 	running.add(t, audit.ActionStart)
 	lists, _ := running.Lists()

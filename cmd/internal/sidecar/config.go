@@ -85,8 +85,11 @@ func (s *Sidecar) makeConfigWatcher() (err error) {
 	return err
 }
 
-// followConfig reads config.yaml whenever it may have changed.
-func (s *Sidecar) followConfig(ctx context.Context) error {
+// followConfig reads config.yaml whenever it may have changed since the start read it.
+func (s *Sidecar) followConfig(ctx context.Context, loaded <-chan struct{}) error {
+	if !waitFor(ctx, loaded) {
+		return nil
+	}
 	later := time.NewTimer(0)
 	defer later.Stop()
 	if !later.Stop() {

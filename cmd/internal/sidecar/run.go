@@ -53,7 +53,7 @@ func (s *Sidecar) parts(ready func()) []part {
 		{serving, "changes", s.watcher != nil || s.origin != nil, func(ctx context.Context) error { return s.reloadOnChange(ctx, loaded, changes) }},
 		{serving, "control", s.control != nil, func(ctx context.Context) error { return s.runControl(ctx, loaded) }},
 		{serving, "config watcher", s.live.watcher != nil, func(ctx context.Context) error { return s.live.watcher.Run(ctx, s.live.changes) }},
-		{serving, "config", s.live.watcher != nil, s.followConfig},
+		{serving, "config", s.live.watcher != nil, func(ctx context.Context) error { return s.followConfig(ctx, loaded) }},
 		{serving, "leaving", s.cfg.Settings.ShutdownDelay > 0, s.leave},
 		{serving, "tokens", true, s.tokens.Run},
 		{serving, "strictness", s.engine != nil, s.strictness.run},
@@ -84,13 +84,14 @@ func (s *Sidecar) parts(ready func()) []part {
 func (s *Sidecar) Run(ctx context.Context, ready func()) (err error) {
 	defer func() { err = errors.Join(err, s.unpublish(), s.release()) }()
 	parts := s.parts(ready)
+	// The first record: nothing that is recorded happens before the other stages start. They do not wait for the disk.
+	started := audit.Record{Action: audit.ActionStart, Target: s.Addr(), Message: "version " + s.cfg.Version}
+	onDisk := s.audit.Begin(started)
 	var running [stages]group
 	for st := isolating; st >= serving; st-- {
 		running[st] = startStage(ctx, st, parts)
-		if st == keeping { // the first record: nothing that is recorded happens before the other stages start
-			s.record(ctx, audit.Record{Action: audit.ActionStart, Target: s.Addr(), Message: "version " + s.cfg.Version})
-		}
 	}
+	s.await(ctx, started, onDisk)
 	<-running[serving].done
 	for st, group := range running {
 		if stage(st) == keeping { // the last record: everything else has ended
@@ -206,10 +207,13 @@ func (s *Sidecar) auditAlarm(r audit.Record) {
 }
 
 // record appends a record of the sidecar itself. A failure is logged and stops nothing.
-func (s *Sidecar) record(ctx context.Context, r audit.Record) {
+func (s *Sidecar) record(ctx context.Context, r audit.Record) { s.await(ctx, r, s.audit.Begin(r)) }
+
+// await is the second half of record.
+func (s *Sidecar) await(ctx context.Context, r audit.Record, onDisk func(context.Context) error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
 	defer cancel()
-	if err := s.audit.Append(ctx, r); err != nil {
+	if err := onDisk(ctx); err != nil {
 		s.cfg.Logger.Error("an audit record is not on disk", zap.String("action", r.Action), zap.Error(err))
 	}
 }

@@ -230,6 +230,9 @@ func (s *Sidecar) close() error {
 			err = errors.Join(err, l.Close())
 		}
 	}
+	if s.audit != nil {
+		err = errors.Join(err, s.audit.Close())
+	}
 	return errors.Join(err, s.release())
 }
 
