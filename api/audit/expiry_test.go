@@ -71,7 +71,7 @@ func TestAnExpiredEntryDoesNotCountBeforeItIsTakenOff(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close() //nolint:errcheck // the test is about what it says
+	defer l.Close()
 	lists, err := l.Lists()
 	if err != nil {
 		t.Fatal(err)

@@ -17,8 +17,9 @@ import (
 	_ "modernc.org/sqlite" // the driver "sqlite"
 )
 
-// store is an open database: one connection for writing, up to three for reading. The latter are opened when they are first
-// needed, which a start without a query does not do: what New and Run read, they read by the connection for writing.
+// store is an open database: one connection for writing, up to three for reading. Those are opened when they are needed
+// first, and New needs none. Run needs one from the first record on (saveWitness): if forgetWriter closed the last connection,
+// SQLite would remove its second file, and a full disk would have room for some records and not for others.
 type store struct {
 	path  string
 	write *sql.DB

@@ -152,7 +152,7 @@ func (l *Log) saveWitness(ctx context.Context, s *store, now bool) {
 	if lists := l.lists.Load(); lists != nil {
 		w.Entries = len(lists.Block) + len(lists.Allow)
 	}
-	if w.Lists, err = listsHash(ctx, s.write); err == nil {
+	if w.Lists, err = listsHash(ctx, s.read); err == nil {
 		err = w.write(s.path)
 	}
 	l.mu.Lock()
