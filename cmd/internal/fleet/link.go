@@ -119,11 +119,15 @@ func Connect(ctx context.Context, cfg Config) (*Link, error) {
 	return l, nil
 }
 
-// dial tries again where the connection breaks while it is made: a broker that takes up new users drops those who come just then.
+// dial tries again where the connection breaks while it is made, or is called unauthorized: a broker that takes up new users drops
+// those who come just then, and says so of those that have not yet told who they are.
 func dial(ctx context.Context, servers string, options []nats.Option) (nc *nats.Conn, err error) {
-	for range 3 {
+	for attempt := range 3 {
+		if attempt > 0 && !sleep(ctx, pause) {
+			break
+		}
 		nc, err = nats.Connect(servers, options...)
-		if err == nil || errors.Is(err, nats.ErrNoServers) || errors.Is(err, nats.ErrAuthorization) || ctx.Err() != nil {
+		if err == nil || errors.Is(err, nats.ErrNoServers) || ctx.Err() != nil {
 			break
 		}
 	}
@@ -184,15 +188,23 @@ func (l *Link) again(ctx context.Context, what string, try func(context.Context)
 			last = err
 		}
 		timeout = min(2*timeout, longTimeout)
-		timer := time.NewTimer(pause)
-		select {
-		case <-ctx.Done():
-			timer.Stop()
+		if !sleep(ctx, pause) {
 			if errors.Is(ctx.Err(), context.Canceled) {
 				return ctx.Err()
 			}
 			return &Timeout{what, last}
-		case <-timer.C:
 		}
+	}
+}
+
+// sleep returns false if ctx ends before.
+func sleep(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
 	}
 }
