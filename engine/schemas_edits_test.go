@@ -93,7 +93,7 @@ func texts(src fstest.MapFS) (all []string) {
 }
 
 // A leaf of a thousand annotated modules is compiled with what it refers to, not with the others.
-func BenchmarkSchemaChecksAfterALeafEdit(b *testing.B) {
+func BenchmarkSchemaChecks(b *testing.B) {
 	const modules = 1000
 	src := fstest.MapFS{"lib.rego": {Data: []byte("package lib\n\nknown(x) if x != \"\"\n")}}
 	leaf := func(i, version int) *fstest.MapFile {
@@ -111,17 +111,24 @@ func BenchmarkSchemaChecksAfterALeafEdit(b *testing.B) {
 	if _, err := checks.Check(g); err != nil {
 		b.Fatal(err)
 	}
-	version := 0
-	for b.Loop() {
-		b.StopTimer()
-		version++
-		src["team7.rego"] = leaf(7, version)
-		if g, err = Load(b.Context(), src, g); err != nil {
-			b.Fatal(err)
-		}
-		b.StartTimer()
-		if found, err := checks.Check(g); err != nil || len(found) > 0 {
-			b.Fatal(found, err)
-		}
+	for name, check := range map[string]func(*Generation) (diagnostic.List, error){
+		"edit":  checks.Check,
+		"whole": func(g *Generation) (diagnostic.List, error) { return g.CheckSchemas(nil, nil) },
+	} {
+		b.Run(name, func(b *testing.B) {
+			version := 0
+			for b.Loop() {
+				b.StopTimer()
+				version++
+				src["team7.rego"] = leaf(7, version)
+				if g, err = Load(b.Context(), src, g); err != nil {
+					b.Fatal(err)
+				}
+				b.StartTimer()
+				if found, err := check(g); err != nil || len(found) > 0 {
+					b.Fatal(found, err)
+				}
+			}
+		})
 	}
 }
