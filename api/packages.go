@@ -191,13 +191,14 @@ type outlines struct {
 	generation uint64
 	revision   string
 	packages   []engine.Package
+	outliner   engine.Outliner
 }
 
 func (o *outlines) of(g *engine.Generation) []engine.Package {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.packages == nil || o.generation != g.Number() || o.revision != g.Revision() {
-		o.generation, o.revision, o.packages = g.Number(), g.Revision(), g.Outline()
+		o.generation, o.revision, o.packages = g.Number(), g.Revision(), o.outliner.Outline(g)
 	}
 	return o.packages
 }

@@ -21,6 +21,7 @@ import (
 	"defenseclaw/api/recorder"
 	"defenseclaw/engine"
 	"defenseclaw/engine/control"
+	"defenseclaw/engine/explain"
 	"defenseclaw/engine/review"
 
 	"go.uber.org/zap"
@@ -121,10 +122,11 @@ type Server struct {
 	judge   atomic.Pointer[judge.Judge] // nil: off
 	tries   chan struct{}               // one for each that runs
 
-	outlines outlines
-	covered  coverages
-	outcomes outcomesOf
-	readings readings
+	outlines   outlines
+	documented explain.Finder // of what serves
+	covered    coverages
+	outcomes   outcomesOf
+	readings   readings
 }
 
 // Adjustment is the part of a [Config] that may change while the server runs.

@@ -204,7 +204,11 @@ func (s *Server) documents(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return s.writeSideError(w, at, err)
 	}
-	found, more := explain.Find(g, query.Get("q"), limit)
+	finder := &explain.Finder{} // a side that is no other than for this request leaves what is known of the one that serves
+	if at == SideServing {
+		finder = &s.documented
+	}
+	found, more := finder.Find(g, query.Get("q"), limit)
 	answer := DocumentsAnswer{At: at, Revision: g.Revision(), Documents: []Document{}, More: more}
 	for _, d := range found {
 		answer.Documents = append(answer.Documents, Document{Path: d.Path, Package: d.Package, Entrypoint: d.Entrypoint, Whole: d.IsPackage})

@@ -4,7 +4,9 @@ import (
 	"cmp"
 	"slices"
 	"strings"
+	"weak"
 
+	"defenseclaw/engine/internal/parse"
 	"defenseclaw/engine/internal/unit"
 	"defenseclaw/engine/source"
 
@@ -41,30 +43,62 @@ const (
 	RuleFunction RuleKind = "function"
 )
 
-// Outline lists the packages of the modules that serve, tests not included, sorted by path. It looks at every rule: 10,000
-// modules take some ten milliseconds.
-func (g *Generation) Outline() []Package {
+// Outline lists the packages of the modules that serve, tests not included, sorted by path. It looks at every rule: who asks for
+// those of one generation after the other has an [Outliner].
+func (g *Generation) Outline() []Package { return new(Outliner).Outline(g) }
+
+// Outliner makes outlines of one generation after the other, and takes from the last one what has not changed since: 10,000
+// modules take some ten milliseconds. The zero value is ready. It keeps no generation in memory. Not safe for concurrent use.
+type Outliner struct {
+	modules map[weak.Pointer[ast.Module]]outlined
+}
+
+// outlined is what one module declares.
+type outlined struct {
+	file  string
+	path  string // of the package
+	rules []Rule
+}
+
+// Outline is [Generation.Outline]. What it returns must not be changed.
+func (o *Outliner) Outline(g *Generation) []Package {
+	modules := make(map[weak.Pointer[ast.Module]]outlined, len(g.parsed))
 	found := map[unit.Key]*Package{}
 	for _, p := range g.parsed { // by path
 		if p.Source.Kind() != source.KindModule || p.Unit == nil {
 			continue
 		}
+		is := o.module(g.policy.CompiledModule(p.Unit.Package, p.Path()), p, modules)
 		of := found[p.Unit.Package]
 		if of == nil {
-			of = &Package{Path: p.Unit.Path.String(), key: p.Unit.Package}
+			of = &Package{Path: is.path, key: p.Unit.Package, Rules: slices.Clip(is.rules)}
 			found[of.key] = of
+		} else {
+			of.Rules = append(of.Rules, is.rules...)
 		}
 		of.Files = append(of.Files, p.Path())
-		if m := g.policy.CompiledModule(of.key, p.Path()); m != nil {
-			of.Rules = append(of.Rules, rulesOf(m, p.Path())...)
-		}
 	}
+	o.modules = modules
 	all := make([]Package, 0, len(found))
 	for _, p := range found {
 		all = append(all, *p)
 	}
 	slices.SortFunc(all, func(a, b Package) int { return strings.Compare(a.Path, b.Path) })
 	return all
+}
+
+// module is what a module declares, as it was found before or is found now. m is nil where nothing was compiled of it.
+func (o *Outliner) module(m *ast.Module, p *parse.File, now map[weak.Pointer[ast.Module]]outlined) outlined {
+	if m == nil {
+		return outlined{path: p.Unit.Name}
+	}
+	key := weak.Make(m)
+	is, known := o.modules[key]
+	if !known || is.file != p.Path() {
+		is = outlined{p.Path(), p.Unit.Name, rulesOf(m, p.Path())}
+	}
+	now[key] = is
+	return is
 }
 
 // rulesOf are the rules of a module, by line.
@@ -132,7 +166,7 @@ func (g *Generation) References(packages []Package) []References {
 func pathsOf(graph *unit.Graph, keys []unit.Key) []string {
 	paths := make([]string, len(keys))
 	for i, key := range keys {
-		paths[i] = graph.Package(key).Modules[0].Path.String()
+		paths[i] = graph.Package(key).Modules[0].Name
 	}
 	slices.Sort(paths)
 	return paths

@@ -67,6 +67,26 @@ func TestReferencesOfAnOlderOutline(t *testing.T) {
 	}
 }
 
+// An outliner gives what a new one gives, whatever it has seen before.
+func TestAnOutlineIsAsOneMadeAnew(t *testing.T) {
+	var o engine.Outliner
+	var g *engine.Generation
+	for i, files := range []fstest.MapFS{
+		{"a.rego": {Data: []byte("package a\nx := 1\ny := 2")}, "b.rego": {Data: []byte("package b\nx := data.a.x")}},
+		{"a.rego": {Data: []byte("package a\nx := 1\nz := 2")}, "b.rego": {Data: []byte("package b\nx := data.a.x")}},
+		{"a.rego": {Data: []byte("package a\nx := 1\nz := 2")}, "b2.rego": {Data: []byte("package b\nx := data.a.x")}, "c.rego": {Data: []byte("package b\ny := 1")}},
+		{"a2.rego": {Data: []byte("package a\nx := 1\nz := 2")}, "c.rego": {Data: []byte("package b\ny := 1")}, "d.rego": {Data: []byte("# none\npackage d")}},
+	} {
+		var err error
+		if g, err = engine.Load(t.Context(), files, g); err != nil {
+			t.Fatal(err)
+		}
+		if got, want := o.Outline(g), g.Outline(); !reflect.DeepEqual(got, want) {
+			t.Errorf("%d: %+v; want %+v", i, got, want)
+		}
+	}
+}
+
 func BenchmarkOutlineOf10000Modules(b *testing.B) {
 	src := fstest.MapFS{"lib.rego": {Data: []byte("package lib\nis(x) if x == 1")}}
 	for i := range 10_000 {
@@ -80,6 +100,12 @@ func BenchmarkOutlineOf10000Modules(b *testing.B) {
 	b.Run("outline", func(b *testing.B) {
 		for b.Loop() {
 			g.Outline()
+		}
+	})
+	b.Run("outline after another", func(b *testing.B) {
+		var o engine.Outliner
+		for b.Loop() {
+			o.Outline(g)
 		}
 	})
 	page := g.Outline()[:50]

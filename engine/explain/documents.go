@@ -2,9 +2,12 @@ package explain
 
 import (
 	"cmp"
+	"container/heap"
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
+	"weak"
 
 	"defenseclaw/engine"
 
@@ -22,43 +25,145 @@ type Document struct {
 // Find lists the documents that rules make whose path has all words of search in it, entrypoints first and then by path: at
 // most limit, and how many there are besides. Tests and functions are left out. An empty search finds all.
 func Find(g *engine.Generation, search string, limit int) (found []Document, more int) {
+	return new(Finder).Find(g, search, limit)
+}
+
+// Finder finds documents in one generation after the other, and keeps what it knows of their modules, but no generation. The zero
+// value is ready. Safe for concurrent use.
+type Finder struct {
+	mu       sync.Mutex // guards the fields below
+	number   uint64     // of the generation that was asked for last
+	revision string
+	all      []*moduleDocuments // of its modules, in their order
+	modules  map[weak.Pointer[ast.Module]]*moduleDocuments
+}
+
+// moduleDocuments is what one module makes, each path once.
+type moduleDocuments struct {
+	inPackage string
+	documents []Document
+	lower     []string // their paths
+}
+
+// Find is [Find].
+func (f *Finder) Find(g *engine.Generation, search string, limit int) (found []Document, more int) {
 	words := strings.FieldsFunc(strings.ToLower(search), func(r rune) bool { return r == '/' || r == '.' || r == ' ' })
 	if len(words) > 0 && words[0] == "data" {
 		words = words[1:]
 	}
+	first, matching := firstDocuments{}, 0
+	for _, m := range f.of(g) {
+		for i, d := range m.documents {
+			if !hasAll(m.lower[i], words) {
+				continue
+			}
+			if matching++; len(first) < limit {
+				heap.Push(&first, d)
+			} else if limit > 0 && compare(d, first[0]) < 0 {
+				first[0] = d
+				heap.Fix(&first, 0)
+			}
+		}
+	}
+	slices.SortFunc(first, compare)
+	return first, matching - len(first)
+}
+
+func hasAll(text string, words []string) bool {
+	for _, w := range words {
+		if !strings.Contains(text, w) {
+			return false
+		}
+	}
+	return true
+}
+
+// of is what the modules of a generation make. Those of one package are one.
+func (f *Finder) of(g *engine.Generation) []*moduleDocuments {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.all != nil && f.number == g.Number() && f.revision == g.Revision() {
+		return f.all
+	}
+	modules := map[weak.Pointer[ast.Module]]*moduleDocuments{}
+	packages := map[string]int{}
+	f.all = []*moduleDocuments{}
+	for _, file := range g.Files() {
+		m := g.Module(file.Path)
+		if m == nil {
+			continue
+		}
+		key := weak.Make(m)
+		is := f.modules[key]
+		if is == nil {
+			is = documentsIn(m)
+		}
+		modules[key] = is
+		if at, known := packages[is.inPackage]; known {
+			f.all[at] = f.all[at].and(is)
+		} else {
+			packages[is.inPackage] = len(f.all)
+			f.all = append(f.all, is)
+		}
+	}
+	f.number, f.revision, f.modules = g.Number(), g.Revision(), modules
+	return f.all
+}
+
+func documentsIn(m *ast.Module) *moduleDocuments {
+	is := &moduleDocuments{inPackage: m.Package.Path.String()}
 	known := map[string]int{}
-	add := func(d Document) {
-		lower := strings.ToLower(d.Path)
-		for _, w := range words {
-			if !strings.Contains(lower, w) {
-				return
-			}
-		}
-		if i, ok := known[d.Path]; ok {
-			found[i].Entrypoint = found[i].Entrypoint || d.Entrypoint
-			return
-		}
-		known[d.Path] = len(found)
-		found = append(found, d)
+	documentsOf(m, func(d Document) { is.add(d, known) })
+	return is
+}
+
+func (m *moduleDocuments) add(d Document, known map[string]int) {
+	if i, ok := known[d.Path]; ok {
+		m.documents[i].Entrypoint = m.documents[i].Entrypoint || d.Entrypoint
+		return
 	}
-	for _, f := range g.Files() {
-		if m := g.Module(f.Path); m != nil {
-			documentsOf(m, add)
-		}
+	known[d.Path] = len(m.documents)
+	m.documents, m.lower = append(m.documents, d), append(m.lower, strings.ToLower(d.Path))
+}
+
+// and is what two modules of one package make.
+func (m *moduleDocuments) and(other *moduleDocuments) *moduleDocuments {
+	both, known := &moduleDocuments{inPackage: m.inPackage}, map[string]int{}
+	for _, d := range slices.Concat(m.documents, other.documents) {
+		both.add(d, known)
 	}
-	slices.SortFunc(found, func(a, b Document) int {
-		if a.Entrypoint != b.Entrypoint {
-			if a.Entrypoint {
-				return -1
-			}
-			return 1
+	return both
+}
+
+// compare is the order of documents: entrypoints first.
+func compare(a, b Document) int {
+	if a.Entrypoint != b.Entrypoint {
+		if a.Entrypoint {
+			return -1
 		}
-		return cmp.Compare(a.Path, b.Path)
-	})
-	if more = len(found) - limit; more > 0 {
-		found = found[:limit]
+		return 1
 	}
-	return found, max(more, 0)
+	return cmp.Compare(a.Path, b.Path)
+}
+
+// firstDocuments is a heap with the last document on top.
+type firstDocuments []Document
+
+func (h firstDocuments) Len() int           { return len(h) }
+func (h firstDocuments) Less(i, j int) bool { return compare(h[i], h[j]) > 0 }
+func (h firstDocuments) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
+
+// Push implements [heap.Interface].
+func (h *firstDocuments) Push(x any) {
+	d, _ := x.(Document) // it holds nothing else
+	*h = append(*h, d)
+}
+
+// Pop implements [heap.Interface].
+func (h *firstDocuments) Pop() any {
+	last := (*h)[len(*h)-1]
+	*h = (*h)[:len(*h)-1]
+	return last
 }
 
 func documentsOf(m *ast.Module, add func(Document)) {

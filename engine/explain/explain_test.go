@@ -192,6 +192,27 @@ func TestFind(t *testing.T) {
 	}
 }
 
+// A finder finds what a new one finds, whatever it has seen before.
+func TestAFinderGoesOnWithTheNextGeneration(t *testing.T) {
+	var f explain.Finder
+	for _, files := range []map[string]string{
+		{"a.rego": "package a\nx := 1\ny := 2", "b.rego": "package b\nx := data.a.x"},
+		{"a.rego": "package a\nx := 1\nz := 2", "b.rego": "package b\nx := data.a.x", "b2.rego": "package b\n# METADATA\n# entrypoint: true\ny := 1\nx := 1 if data.a.z"},
+		{"b2.rego": "package b\ny := 1"},
+	} {
+		g := load(t, files)
+		for _, search := range []string{"", "b", "none"} {
+			for _, limit := range []int{0, 1, 3, 100} {
+				got, more := f.Find(g, search, limit)
+				want, left := explain.Find(g, search, limit)
+				if !slices.Equal(got, want) || more != left {
+					t.Errorf("%q, %d: %+v and %d; want %+v and %d", search, limit, got, more, want, left)
+				}
+			}
+		}
+	}
+}
+
 func FuzzParsePath(f *testing.F) {
 	for _, seed := range []string{"data.a.b", "a/b", "a.b", "a/v1%2E2", "%zz", `a"b`, ""} {
 		f.Add(seed)

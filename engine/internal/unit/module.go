@@ -77,6 +77,7 @@ func (k Key) Ref() (ref ast.Ref, ok bool) {
 type Module struct {
 	File    string
 	Path    ast.Ref // of the package
+	Name    string  // the same, as Rego writes it
 	Package Key     // its place
 	Syntax  *Syntax
 	Rules   []Rule
@@ -112,7 +113,7 @@ func (m *Module) HasRuleAt(place Key) bool {
 // does not change parsed, and the caller must not change it afterwards.
 func Scan(parsed *ast.Module, again func() *ast.Module) *Module {
 	m := &Module{
-		File: parsed.Package.Location.File, Path: parsed.Package.Path, Package: PathKey(parsed.Package.Path),
+		File: parsed.Package.Location.File, Path: parsed.Package.Path, Name: parsed.Package.Path.String(), Package: PathKey(parsed.Package.Path),
 		Syntax: NewSyntax(parsed, again),
 	}
 	for _, rule := range parsed.Rules {
