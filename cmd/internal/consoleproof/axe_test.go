@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -79,7 +80,8 @@ var looks = []struct {
 	name   string
 	width  int64
 	scheme string
-}{{"wide, light", 1280, "light"}, {"wide, dark", 1280, "dark"}, {"narrow, light", 360, "light"}, {"narrow, dark", 360, "dark"}}
+	like   bool // another look, whose barriers these are: only its width is looked at
+}{{"wide, light", 1280, "light", false}, {"wide, dark", 1280, "dark", false}, {"narrow, light", 360, "light", false}, {"narrow, dark", 360, "dark", false}, {"large", 1920, "light", true}}
 
 // No page has a barrier that axe finds by WCAG 2.2 AA, is wider than a narrow window, or does what its own security policy forbids.
 func TestPagesHaveNoBarriers(t *testing.T) {
@@ -94,15 +96,22 @@ func TestPagesHaveNoBarriers(t *testing.T) {
 			}
 			p := s.browse()
 			p.watchViolations()
+			p.countChanges()
 			if !st.out {
 				p.do(chromedp.Navigate(s.link()))
 				p.see("h1", st.shows)
 			}
-			for _, address := range append(everyPage, st.pages...) {
+			pages := slices.Concat(everyPage, st.pages)
+			if st.found != nil {
+				pages = append(pages, st.found(s)...)
+			}
+			for _, address := range pages {
 				p.do(chromedp.Navigate(s.origin() + address))
 				if st.out && address != noPage {
 					p.see("h1", st.shows)
 				}
+				p.settled()
+				p.evaluate(`document.querySelectorAll("details").forEach(e => { e.open = true; })`)
 				p.inspect(address, script)
 			}
 		})
@@ -160,6 +169,10 @@ func (p *page) inspect(address, script string) {
 	p.evaluate("(()=>{" + script + "})()")
 	for _, l := range looks {
 		p.look(l.width, l.scheme)
+		p.fits(address + ", " + l.name)
+		if l.like {
+			continue
+		}
 		text, err := chromedp.Run(p.ctx, chromedp.Evaluate[string](find, chromedp.EvalAwaitPromise))
 		if err != nil {
 			p.t.Fatalf("%s: %v", address, err)
@@ -177,17 +190,22 @@ func (p *page) inspect(address, script string) {
 		for _, b := range found.Broken {
 			p.t.Errorf("%s, %s: %s: %s\n\t%s", address, l.name, b.ID, b.Help, strings.Join(b.Nodes, "\n\t"))
 		}
-		wide, err := chromedp.Run(p.ctx, chromedp.Evaluate[int](`document.documentElement.scrollWidth - document.documentElement.clientWidth`))
-		if err != nil || wide > 0 {
-			p.t.Errorf("%s, %s: the page is %d px wider than the window: %v", address, l.name, wide, err)
-		}
-		p.keepShot(address + ", " + l.name)
 	}
 	p.named(address)
 	refused, err := chromedp.Run(p.ctx, chromedp.Evaluate[string](`refusedHere.join("; ") + (document.title.includes("hurt") ? " a text ran" : "")`))
 	if err != nil || refused != "" {
 		p.t.Errorf("%s: the security policy refused %q: %v", address, refused, err)
 	}
+}
+
+// fits fails where the page is wider than its window, and keeps a picture of it.
+func (p *page) fits(name string) {
+	p.t.Helper()
+	wide, err := chromedp.Run(p.ctx, chromedp.Evaluate[int](`document.documentElement.scrollWidth - document.documentElement.clientWidth`))
+	if err != nil || wide > 0 {
+		p.t.Errorf("%s: the page is %d px wider than the window: %v", name, wide, err)
+	}
+	p.keepShot(name)
 }
 
 // named fails where the page's title says only what every page says, or a table has no caption, or a button or field is too small to hit.

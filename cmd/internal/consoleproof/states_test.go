@@ -1,6 +1,9 @@
 package consoleproof
 
 import (
+	"encoding/json"
+	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 
@@ -16,6 +19,7 @@ type state struct {
 	shows string                         // in the heading of Now
 	out   bool                           // nobody is signed in
 	pages []string                       // beside those of everyPage
+	found func(s *sidecar) []string      // pages whose addresses are known once the state is reached; nil: none
 }
 
 // everyPage is looked at in every state. A new page is a row here.
@@ -65,6 +69,23 @@ func (s *sidecar) waitFor(t *testing.T, says string) {
 	}
 }
 
+// everyDecision are the pages of what is recorded, with and without a test.
+func everyDecision(s *sidecar) (pages []string) {
+	s.t.Helper()
+	var list struct {
+		Decisions []struct {
+			ID string `json:"decision_id"`
+		}
+	}
+	if err := json.Unmarshal([]byte(s.call(http.MethodGet, "/policy/recordings/decisions", "")), &list); err != nil || len(list.Decisions) == 0 {
+		s.t.Fatalf("%d decisions: %v", len(list.Decisions), err)
+	}
+	for i, d := range list.Decisions {
+		pages = append(pages, "/console/decisions/"+url.PathEscape(d.ID)+[]string{"", "?test=yes"}[i%2])
+	}
+	return pages
+}
+
 var states = []state{
 	{name: "well", files: soundFiles, shows: "All is well", reach: edited("p.rego", soundEdit, "generation   2"), pages: []string{
 		"/console/compare?from=1&to=2", "/console/policy?file=p.rego&line=3", "/console/policy?q=nothing-is-called-this",
@@ -89,6 +110,22 @@ var states = []state{
 	{
 		name: "long names", shows: "All is well", pages: []string{"/console/policy?file=" + longName + ".rego"},
 		files: map[string]string{longName + ".rego": "package " + longName + "\n\n" + longName + " := \"" + strings.Repeat("x", 300) + "\"\n"},
+	},
+	{
+		name: "decided", files: map[string]string{"p.rego": soundFiles["p.rego"], "roles.rego": rolePolicy + "\nbroken := x if some x in input.list\n"},
+		flags: []string{"--safety-mode", "hold", "--safety-hold", "always"}, shows: "waits for an approval",
+		reach: func(_ *testing.T, s *sidecar) {
+			s.recorded(5, [2]string{"roles/allow", `{"role":"admin","size":3}`}, [2]string{"roles/allow", `{"role":"admin","size":30,"password":"hidden-away"}`},
+				[2]string{"roles/allow", `{"role":"` + hostileText + `"}`}, [2]string{"roles/broken", `{"list":["` + strings.Repeat("long ", 100) + `"]}`}, [2]string{"roles", `{}`})
+			s.write("roles.rego", strings.Replace(rolePolicy, "10", "50", 1))
+			s.held()
+		},
+		pages: []string{
+			"/console/try?path=roles/allow&at=serving&beside=candidate&input=" + url.QueryEscape(`{"role":"admin","size":30}`),
+			"/console/try?path=roles/nothing&input=1", "/console/compare?from=serving&to=held", "/console/policy?file=roles.rego&lines=reached",
+			"/console/policy?lines=reached", "/console/policy?q=allow&in=text", "/console/policy?file=roles.rego&of=held&line=7", "/console/decisions?outcome=allow",
+		},
+		found: everyDecision,
 	},
 	{name: "signed out", files: soundFiles, shows: "Sign in", out: true, pages: []string{"/console/enter"}},
 }
