@@ -55,8 +55,11 @@ func load(b *testing.B, people []*browser, decision string, pages *int) (stop fu
 	var mu sync.Mutex
 	for n := range 12 {
 		all.Go(func() {
-			for ctx.Err() == nil {
+			for {
 				for _, at := range pagesOf(decision) {
+					if ctx.Err() != nil {
+						return
+					}
 					if status, page := people[n%len(people)].ask(at[1]); status != http.StatusOK {
 						b.Errorf("%s: %d\n%s", at[1], status, page)
 						return

@@ -36,36 +36,35 @@ func (g *Graph) ReferredBy(keys []Key) map[Key][]Key {
 			asked = append(asked, p)
 		}
 	}
-	cache := map[Key][]*Package{} // by reference: most references are to the same few libraries
-	finds := func(ref Key) []*Package {
+	cache := map[Key][]int{} // places in asked by reference: most references are to the same few libraries
+	finds := func(ref Key) []int {
 		found, cached := cache[ref]
 		if !cached {
-			for _, p := range asked {
+			for i, p := range asked {
 				if p.foundBy(ref) {
-					found = append(found, p)
+					found = append(found, i)
 				}
 			}
 			cache[ref] = found
 		}
 		return found
 	}
-	by := make(map[Key]Set, len(asked))
+	by := make([][]Key, len(asked))
 	for key, p := range g.packages.All() {
 		for _, m := range p.Modules {
 			for _, ref := range m.Refs {
-				for _, found := range finds(ref) {
-					if by[found.Key] == nil {
-						by[found.Key] = Set{}
+				for _, i := range finds(ref) {
+					if n := len(by[i]); asked[i].Key != key && (n == 0 || by[i][n-1] != key) {
+						by[i] = append(by[i], key)
 					}
-					by[found.Key][key] = true
 				}
 			}
 		}
 	}
 	all := make(map[Key][]Key, len(by))
-	for key, who := range by {
-		delete(who, key)
-		all[key] = who.Sorted()
+	for i, who := range by {
+		slices.Sort(who)
+		all[asked[i].Key] = who
 	}
 	return all
 }
