@@ -45,11 +45,13 @@ type attempt struct {
 	Orders   []offer           // that fit what is going on with it
 }
 
-// Took is how long each part of the attempt took; empty: that is not known.
+// Took is how long each part of the attempt took that took any time; empty: that is not known.
 func (a attempt) Took() string {
 	var texts []string
 	for _, p := range a.Phases {
-		texts = append(texts, fmt.Sprintf("%s %s", p.Name, milliseconds(p.MS)))
+		if p.MS >= 0.05 { // else it would be nothing
+			texts = append(texts, p.Name+" "+milliseconds(p.MS))
+		}
 	}
 	return strings.Join(texts, ", ")
 }
@@ -58,11 +60,11 @@ func (a attempt) Took() string {
 func milliseconds(ms float64) string {
 	switch {
 	case ms >= 10_000:
-		return fmt.Sprintf("%.1f s", ms/1000)
+		return fmt.Sprintf("%.1f\u00a0s", ms/1000)
 	case ms >= 10:
-		return fmt.Sprintf("%.0f ms", ms)
+		return fmt.Sprintf("%.0f\u00a0ms", ms)
 	default:
-		return fmt.Sprintf("%.1f ms", ms)
+		return fmt.Sprintf("%.1f\u00a0ms", ms)
 	}
 }
 

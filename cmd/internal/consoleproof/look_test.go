@@ -182,7 +182,8 @@ func TestBothSidesAreComparedAtEachWidth(t *testing.T) {
 	p.look(360, "light")
 	p.hold(`(() => { ` + side + ` return A.bottom < B.top && A.left === B.left })()`)
 	p.hold(`[...document.querySelectorAll(".diff .none")].every(e => !e.checkVisibility()) && document.documentElement.scrollWidth <= innerWidth`)
-	p.hold(`document.querySelector("header").getBoundingClientRect().height < 90 && [...document.querySelectorAll("nav a")].every(e => e.getBoundingClientRect().right <= document.documentElement.clientWidth)`)
+	p.hold(`document.querySelector("header").getBoundingClientRect().height < 90 && [...document.querySelectorAll("nav a")].every(e => e.getBoundingClientRect().right <= document.documentElement.clientWidth) &&
+		(e => e.scrollWidth <= e.clientWidth)(document.querySelector("nav ul"))`)
 	if _, err := chromedp.Call(p.ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Media: "print"}); err != nil {
 		t.Fatal(err)
 	}
