@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 
@@ -49,7 +48,7 @@ func readLong(url string, text io.Reader, told func(review.Progress)) (answer []
 		case "progress":
 			var p Progress
 			if err := json.Unmarshal(e.Data, &p); err != nil {
-				return fmt.Errorf("an event: %w", err)
+				return err
 			}
 			told(review.Progress{Step: p.Step, Done: p.Done, Total: p.Total})
 		case "result":
@@ -57,7 +56,7 @@ func readLong(url string, text io.Reader, told func(review.Progress)) (answer []
 		case "error":
 			var failed FailedWork
 			if err := json.Unmarshal(e.Data, &failed); err != nil {
-				return fmt.Errorf("an event: %w", err)
+				return err
 			}
 			return &AnswerError{URL: url, StatusCode: failed.Status, Body: failed.Body}
 		}
