@@ -143,7 +143,7 @@ docs-site: ## the documentation as a site that needs no server, dist/site; the f
 docs-serve: ## the same, served at ADDRESS=127.0.0.1:1313 until Ctrl-C
 	go -C .ci/site run . -root ../.. -out ../../dist/site -serve $(or $(ADDRESS),127.0.0.1:1313)
 
-docs-test: ## links, anchors, images and words to avoid of the documents; then the site, and its search in Chromium (says so where it skips that)
+docs-test: ## links, anchors, images, words to avoid and lengths of the documents; then the site, and its search in Chromium (says so where it skips that)
 	go -C .ci/site vet ./...
 	go -C .ci/site test -count=1 ./...
 

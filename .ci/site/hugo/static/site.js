@@ -8,6 +8,8 @@
   const narrow = matchMedia("(max-width: 60rem)");
   if (narrow.matches) document.querySelector(".menu").open = false;
   narrow.addEventListener("change", () => { document.querySelector(".menu").open = !narrow.matches; });
+  const nav = document.querySelector("nav"), current = nav.querySelector("[aria-current]");
+  if (current && !narrow.matches) nav.scrollTop = current.offsetTop - nav.offsetTop - nav.clientHeight / 2; // the page that is open is in view
   input.hidden = false;
 
   const load = name => new Promise((done, refuse) => {
