@@ -65,7 +65,8 @@ func printStatus(w io.Writer, _ string, s api.StatusAnswer) {
 		line("chosen", "%s", s.PolicyWhy)
 	}
 	if s.LoadedAt != nil {
-		line("generation", "%d, loaded %s, %d modules, %d data files", s.Generation, s.LoadedAt.Local().Format(time.DateTime), s.Modules, s.DataFiles)
+		line("generation", "%d, loaded %s, %s, %s",
+			s.Generation, s.LoadedAt.Local().Format(time.DateTime), counted(s.Modules, "module"), counted(s.DataFiles, "data file"))
 		line("revision", "%s", s.Revision)
 		if s.Signature != nil {
 			line("signed by", "%s", signatureLine(s.Signature))

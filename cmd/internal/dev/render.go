@@ -47,7 +47,7 @@ func (p paint) headline(r *Round) string {
 	case r.Ran == r.Total:
 		scope = "all tests ran (" + strconv.Itoa(r.Total) + ")"
 	case r.Ran == 0:
-		scope = fmt.Sprintf("none of %s can be affected", count(r.Total, "test"))
+		scope = fmt.Sprintf("it compiles, and none of %s depends on what changed", count(r.Total, "test"))
 	}
 	if r.Skipped > 0 {
 		scope += fmt.Sprintf(", %d skipped", r.Skipped)

@@ -6,6 +6,8 @@ import (
 	"io"
 	"strings"
 
+	_ "defenseclaw/cmd/internal/earlyterminal" // before Bubble Tea, which would ask the terminal at each start
+
 	tea "github.com/charmbracelet/bubbletea"
 	"github.com/charmbracelet/lipgloss"
 	"github.com/charmbracelet/x/ansi"
