@@ -58,7 +58,7 @@ func New(cfg Config) (*Server, error) {
 			return nil, fmt.Errorf("api: %w", err)
 		}
 	}
-	s := &Server{cfg: cfg, gate: g, started: time.Now().UTC(), covered: newCoverages(), tries: make(chan struct{}, triesAtOnce)}
+	s := &Server{cfg: cfg, gate: g, started: time.Now().UTC(), directory: workingDirectory(), covered: newCoverages(), tries: make(chan struct{}, triesAtOnce)}
 	s.judge.Store(cfg.Judge)
 	s.handler = s.routes()
 	return s, nil

@@ -114,13 +114,14 @@ type Config struct {
 
 // Server answers HTTP for one engine.
 type Server struct {
-	cfg     Config
-	gate    *gate.Gate
-	started time.Time
-	handler http.Handler
-	leaving atomic.Bool
-	judge   atomic.Pointer[judge.Judge] // nil: off
-	tries   chan struct{}               // one for each that runs
+	cfg       Config
+	gate      *gate.Gate
+	started   time.Time
+	directory string // of the process; empty: unknown
+	handler   http.Handler
+	leaving   atomic.Bool
+	judge     atomic.Pointer[judge.Judge] // nil: off
+	tries     chan struct{}               // one for each that runs
 
 	outlines   outlines
 	documented explain.Finder // of what serves

@@ -60,6 +60,15 @@ func (s *Server) ready(w http.ResponseWriter, _ *http.Request) error {
 	return nil
 }
 
+// workingDirectory is that of the process; empty where it cannot be told.
+func workingDirectory() string {
+	dir, err := os.Getwd()
+	if err != nil {
+		return ""
+	}
+	return dir
+}
+
 // proofPattern is the route of the challenge that a [Client] sends before it sends the token.
 const proofPattern = "/health/proof"
 
@@ -96,7 +105,7 @@ func (s *Server) status(w http.ResponseWriter, _ *http.Request) error {
 	} else {
 		answer.Watch.State = "off"
 	}
-	answer.Process = Process{PID: os.Getpid(), Version: s.cfg.Version, StartedAt: s.started}
+	answer.Process = Process{PID: os.Getpid(), Version: s.cfg.Version, StartedAt: s.started, Directory: s.directory}
 	answer.Judge = "off"
 	if j := s.judge.Load(); j != nil {
 		answer.Judge = j.Model()

@@ -187,6 +187,7 @@ type Process struct {
 	PID       int       `json:"pid"`
 	Version   string    `json:"version"`
 	StartedAt time.Time `json:"started_at"`
+	Directory string    `json:"directory,omitempty"` // its working directory, which policy_dir may be relative to
 }
 
 // LastGood is the policy kept on disk for a start with a broken directory.

@@ -105,7 +105,7 @@ func resolve(c *cli.Context) (settings.Settings, error) {
 	snapshot, err := reader(flagValues(c)).Read()
 	if unread, usable := snapshot.Unread(); usable && len(unread) > 0 {
 		for _, one := range unread {
-			terminal.Fprintf(c.App.ErrWriter, "warning: %s\n", one.Error())
+			terminal.Fprintf(c.App.ErrWriter, "%s %s\n", terminal.Look.Of("warning:"), one.Error())
 		}
 		return snapshot.Settings, nil
 	}
@@ -153,19 +153,27 @@ func generation(c *cli.Context) (*engine.Generation, error) {
 
 // generationOf is [generation] for commands that have other arguments, too; args are those that name a directory.
 func generationOf(c *cli.Context, args ...string) (*engine.Generation, error) {
-	dir, src, err := openSource(c, args...)
-	if err != nil {
-		return nil, err
-	}
-	return generationIn(c, dir, src)
+	_, g, err := placedGeneration(c, args...)
+	return g, err
 }
 
-// generationIn loads a source, and prints the problems of one that cannot be loaded; dir is what it is called.
-func generationIn(c *cli.Context, dir string, src fs.FS) (*engine.Generation, error) {
+// placedGeneration is [generationOf] with what the policy is called, for [placeIn].
+func placedGeneration(c *cli.Context, args ...string) (dir string, g *engine.Generation, err error) {
+	dir, src, err := openSource(c, args...)
+	if err != nil {
+		return dir, nil, err
+	}
+	g, err = generationIn(c, dir, src, placeIn(dir))
+	return dir, g, err
+}
+
+// generationIn loads a source, and prints the problems of one that cannot be loaded; dir is what it is called, and place says so of
+// its files.
+func generationIn(c *cli.Context, dir string, src fs.FS, place func(file string) string) (*engine.Generation, error) {
 	g, err := engine.Load(c.Context, src, nil)
 	if refused := new(engine.Refused); errors.As(err, &refused) && len(refused.Diagnostics) > 0 {
-		report.Write(c.App.ErrWriter, refused.Diagnostics)
-		return nil, &shownError{fmt.Sprintf("%s: %d problems", dir, len(refused.Diagnostics)), refused}
+		report.Write(c.App.ErrWriter, report.Placed(refused.Diagnostics, place))
+		return nil, drawnApart(dir, err, true)
 	}
 	return g, err
 }
@@ -179,6 +187,15 @@ type shownError struct {
 func (e *shownError) Error() string { return e.text }
 
 func (e *shownError) Unwrap() error { return e.refused }
+
+// drawnApart is err, or where its problems are drawn apart, how many there are.
+func drawnApart(dir string, err error, drawn bool) error {
+	refused := new(engine.Refused)
+	if !drawn || !errors.As(err, &refused) || len(refused.Diagnostics) == 0 {
+		return err
+	}
+	return &shownError{dir + ": " + terminal.Count(len(refused.Diagnostics), "problem"), refused}
+}
 
 // received converts diagnostics from an answer of the sidecar.
 func received(ds []api.Diagnostic) diagnostic.List {

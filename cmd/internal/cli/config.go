@@ -147,7 +147,7 @@ func configShow(c *cli.Context) error {
 		return err
 	}
 	for _, one := range unread {
-		terminal.Fprintf(c.App.ErrWriter, "warning: %s\n", one.Error())
+		terminal.Fprintf(c.App.ErrWriter, "%s %s\n", terminal.Look.Of("warning:"), one.Error())
 	}
 	s := snapshot.Settings
 	shown := configShown{File: s.ConfigFile(), PolicyDir: s.PolicyDir, PolicyWhy: s.PolicyWhy, Settings: snapshot.All()}

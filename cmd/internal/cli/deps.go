@@ -29,7 +29,7 @@ func dependencies(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	g, err := generationOfData(c)
+	g, place, err := generationOfData(c)
 	if err != nil {
 		return err
 	}
@@ -44,5 +44,5 @@ func dependencies(c *cli.Context) error {
 	if c.Bool("json") {
 		return report.JSON(c.App.Writer, found)
 	}
-	return found.Write(c.App.Writer)
+	return found.Write(c.App.Writer, place)
 }

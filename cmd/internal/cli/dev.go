@@ -3,8 +3,10 @@ package cli
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/signal"
+	"regexp"
 	"syscall"
 
 	"defenseclaw/cmd/internal/dev"
@@ -26,6 +28,7 @@ func devCommand() *cli.Command {
 		ArgsUsage: "[DIR]",
 		Flags: append(settingFlags(), regoDirFlag(),
 			&cli.BoolFlag{Name: "plain", Usage: "print lines, do not use the whole terminal"},
+			&cli.StringFlag{Name: "run", Usage: "run only tests whose name matches `REGEXP`"},
 			&cli.DurationFlag{
 				Name: "probe-time", Value: probe.DefaultCPU,
 				Usage: "processor time of the search, after each change, for inputs that it has the policy answer otherwise; 0: no search",
@@ -55,7 +58,15 @@ func runDev(c *cli.Context) error {
 		found.sayWhich(c)
 	}
 	s.PolicyFrom, s.PolicyWhy = settings.PolicySet, "the directory of policy dev"
-	loop, err := dev.New(dev.Config{Dir: s.PolicyDir, Mode: watcher.Mode(s.WatchMode), Overlays: s.Overlays, ProbeTime: c.Duration("probe-time")})
+	scope := dev.Scope{}
+	if filter := c.String("run"); filter != "" {
+		if scope.Filter, err = regexp.Compile(filter); err != nil {
+			return fmt.Errorf("--run: %w", err)
+		}
+	}
+	loop, err := dev.New(dev.Config{
+		Dir: s.PolicyDir, Mode: watcher.Mode(s.WatchMode), Overlays: s.Overlays, ProbeTime: c.Duration("probe-time"), Scope: scope,
+	})
 	if err != nil {
 		return err
 	}

@@ -85,7 +85,7 @@ func diff(c *cli.Context) (same bool, err error) {
 		printRules(c.App.Writer, review)
 	}
 	if withText && review.Text != "" {
-		terminal.Fprintf(c.App.Writer, "%s", terminal.Text(review.Text))
+		terminal.Fprintf(c.App.Writer, "%s", terminal.Diff(terminal.Text(review.Text)))
 	}
 	if review.Probe != nil {
 		printProbe(c.App.Writer, review.Probe)
@@ -126,17 +126,20 @@ func compare(c *cli.Context, from, to string, withText bool) (*api.Review, error
 			return err
 		})
 	}
-	printRefusal(c, err)
-	return answer, err
+	return answer, printRefusal(c, sidecar, err)
 }
 
-// printRefusal prints what is wrong with a side that the sidecar cannot load, if that is the error.
-func printRefusal(c *cli.Context, err error) {
+// printRefusal prints what is wrong with a side that the sidecar cannot load, if that is the error, and returns an error that does
+// not say it again.
+func printRefusal(c *cli.Context, sidecar *api.Client, err error) error {
 	var refused *api.AnswerError
 	if errors.As(err, &refused) {
 		var body api.ReloadAnswer
-		if json.Unmarshal(refused.Body, &body) == nil {
-			report.Write(c.App.ErrWriter, received(body.Diagnostics))
+		if json.Unmarshal(refused.Body, &body) == nil && len(body.Diagnostics) > 0 {
+			told := toldIn(servedDirectory(c, sidecar), received(body.Diagnostics))
+			report.Write(c.App.ErrWriter, told)
+			return &refusedAnswer{answer: refused, diagnostics: told}
 		}
 	}
+	return err
 }

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,7 +11,6 @@ import (
 	"time"
 
 	"defenseclaw/api"
-	"defenseclaw/cmd/internal/report"
 	"defenseclaw/cmd/internal/settings"
 	"defenseclaw/cmd/internal/sidecar"
 	"defenseclaw/engine"
@@ -81,9 +81,19 @@ func loadSide(c *cli.Context, side string, src fs.FS, previous *engine.Generatio
 		return err
 	})
 	if refused := new(engine.Refused); errors.As(err, &refused) {
-		report.Write(c.App.ErrWriter, refused.Diagnostics)
+		dir := ""
+		switch s, err := resolve(c); {
+		case isDirectory(side):
+			dir = side
+		case side == api.SideDisk && err == nil:
+			dir = s.PolicyDir
+		}
+		printProblems(c.App.ErrWriter, dir, refused.Diagnostics)
 	}
 	if err != nil {
+		if refused := new(engine.Refused); errors.As(err, &refused) && len(refused.Diagnostics) > 0 {
+			return nil, drawnApart(side, err, true)
+		}
 		return nil, fmt.Errorf("%s: %w", side, err)
 	}
 	return g, nil
@@ -150,7 +160,7 @@ func openServing(c *cli.Context, s settings.Settings) (fs.FS, error) {
 	if status.PolicyDir == "" {
 		return policies.FS(), nil
 	}
-	s.PolicyDir = status.PolicyDir
+	s.PolicyDir = cmp.Or(directoryOf(status), status.PolicyDir)
 	if disk, err := source.Open(s.PolicyDir, source.Config{AllowOutside: s.OutsideLinks, Overlays: s.Overlays}); err == nil {
 		if reading, err := source.Read(c.Context, disk, source.Options{}); err == nil && reading.Revision() == status.Revision {
 			return disk, nil
@@ -172,7 +182,7 @@ func openHeld(c *cli.Context, s settings.Settings) (fs.FS, error) {
 	if status.Control == nil || status.Control.Mode != "held" {
 		return nil, errors.New("held: no candidate is held")
 	}
-	disk, err := source.Open(status.PolicyDir, source.Config{AllowOutside: s.OutsideLinks, Overlays: s.Overlays})
+	disk, err := source.Open(cmp.Or(directoryOf(status), status.PolicyDir), source.Config{AllowOutside: s.OutsideLinks, Overlays: s.Overlays})
 	if err != nil {
 		return nil, err
 	}

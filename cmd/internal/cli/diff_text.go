@@ -58,7 +58,8 @@ func printRules(w io.Writer, r *api.Review) {
 	line := func(format string, args ...any) { terminal.Fprintf(w, "%s\n", terminal.Sprintf(format, args...)) }
 	text := func(mark, text string) {
 		for l := range strings.Lines(text) {
-			line("    %s %s", mark, strings.ReplaceAll(strings.TrimRight(l, "\r\n"), "\t", "    "))
+			shown := terminal.Sprintf("    %s %s", mark, strings.ReplaceAll(strings.TrimRight(l, "\r\n"), "\t", "    "))
+			terminal.Fprintf(w, "%s\n", terminal.Diff(terminal.Clean(shown)))
 		}
 	}
 	for _, d := range r.Defaults {

@@ -100,10 +100,11 @@ func evaluated(c *cli.Context) (answer query.Answer, err error) {
 			return answer, err
 		}
 	}
-	g, err := generationOfData(c)
+	g, place, err := generationOfData(c)
 	if err != nil {
 		return answer, err
 	}
+	o.Place = placeForPeople(c, place)
 	return query.Evaluate(c.Context, g, text, q, input, o)
 }
 
@@ -140,24 +141,27 @@ func evalOptions(c *cli.Context) query.Options {
 	}
 }
 
-// generationOfData loads what --data names, or else the directory that dirFlags chose.
-func generationOfData(c *cli.Context) (*engine.Generation, error) {
+// generationOfData loads what --data names, or else the directory that dirFlags chose. place says what people call its files.
+func generationOfData(c *cli.Context) (g *engine.Generation, place func(file string) string, err error) {
 	files := c.StringSlice("data")
 	if len(files) == 0 {
-		return generationOf(c)
+		dir, g, err := placedGeneration(c)
+		return g, placeIn(dir), err
 	}
 	if c.IsSet("rego-dir") {
-		return nil, errors.New("--data and a directory cannot be combined: name the directory alone")
+		return nil, nil, errors.New("--data and a directory cannot be combined: name the directory alone")
 	}
 	if info, err := os.Stat(files[0]); len(files) == 1 && err == nil && info.IsDir() {
 		if err := c.Set("rego-dir", files[0]); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
-		return generationOf(c)
+		dir, g, err := placedGeneration(c)
+		return g, placeIn(dir), err
 	}
-	pack, err := query.Pack(files)
+	pack, place, err := query.Pack(files)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return generationIn(c, "--data", pack)
+	g, err = generationIn(c, "--data", pack, place)
+	return g, place, err
 }

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"defenseclaw/cmd/internal/fleet"
-	"defenseclaw/cmd/internal/report"
 	"defenseclaw/cmd/internal/terminal"
 	"defenseclaw/cmd/internal/testrun"
 	"defenseclaw/engine"
@@ -64,7 +63,14 @@ func timeoutFlag() cli.Flag {
 }
 
 func fleetPublish(c *cli.Context) error {
-	dir, err := publishedDirectory(c)
+	set, wrong := resolve(c)
+	if wrong != nil {
+		set.PolicyDir = "" // a directory that is named needs no settings
+	}
+	dir, err := oneDirectory(c, set.PolicyDir)
+	if err != nil && wrong != nil {
+		err = wrong
+	}
 	if err != nil {
 		return err
 	}
@@ -164,22 +170,6 @@ func (a *planAsked) draft(ctx context.Context, c *cli.Context, l *fleet.Link, no
 	return draft, nil
 }
 
-// publishedDirectory is the directory that the command names, or else the policy directory.
-func publishedDirectory(c *cli.Context) (string, error) {
-	named, err := namedDirectory(c, c.Args().Slice())
-	switch {
-	case err != nil:
-		return "", &exitError{exitUsage, err}
-	case named != "":
-		return named, nil
-	}
-	s, err := resolve(c)
-	if err == nil && s.PolicyDir == "" {
-		err = &exitError{exitUsage, errors.New("expected a directory: no policy directory is set or found")}
-	}
-	return s.PolicyDir, err
-}
-
 // checked loads a directory as policy validate does, and tests it as policy test does. Nothing is sent if that finds anything.
 func checked(ctx context.Context, c *cli.Context, dir string) (*engine.Generation, error) {
 	s, err := resolve(c)
@@ -196,11 +186,11 @@ func checked(ctx context.Context, c *cli.Context, dir string) (*engine.Generatio
 		return nil, err
 	}
 	if !found.OK() {
-		report.Write(c.App.ErrWriter, found.Diagnostics)
+		printProblems(c.App.ErrWriter, dir, found.Diagnostics)
 		if found.Refused != nil && len(found.Diagnostics) == 0 {
 			return nil, fmt.Errorf("%s: %w; nothing was sent", dir, found.Refused)
 		}
-		return nil, fmt.Errorf("%s: %d problems; nothing was sent", dir, len(found.Diagnostics))
+		return nil, fmt.Errorf("%s: %s; nothing was sent", dir, terminal.Count(len(found.Diagnostics), "problem"))
 	}
 	return found.Generation, tested(ctx, c, dir, src)
 }
@@ -221,7 +211,7 @@ func tested(ctx context.Context, c *cli.Context, dir string, src fs.FS) error {
 	if err := testrun.Explain(ctx, suite, failed); err != nil {
 		return err
 	}
-	out := testrun.Output{Stdout: c.App.ErrWriter, Stderr: c.App.ErrWriter, Format: "pretty", CoverageFormat: "pretty"}
+	out := testrun.Output{Stdout: c.App.ErrWriter, Stderr: c.App.ErrWriter, Format: "pretty", CoverageFormat: "pretty", Place: placeIn(dir)}
 	return errors.Join(out.Write(outcome), fmt.Errorf("%s: %d of %d tests failed; nothing was sent", dir, len(failed), len(outcome.Results)))
 }
 
@@ -251,10 +241,7 @@ func sayPublished(c *cli.Context, p fleet.Published, dry bool) {
 }
 
 func changes(p fleet.Published) string {
-	files := "1 file"
-	if n := len(p.Changed); n != 1 {
-		files = fmt.Sprintf("%d files", n)
-	}
+	files := terminal.Count(len(p.Changed), "file")
 	switch {
 	case p.Base.Revision == "":
 		return files + ", the first release"

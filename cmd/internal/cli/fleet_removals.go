@@ -109,7 +109,7 @@ func countOf(said diagnostic.List) string {
 	if len(said) == 1 {
 		return "1 removal"
 	}
-	return fmt.Sprintf("%d removals", len(said))
+	return terminal.Count(len(said), "removal")
 }
 
 func removalsOf(gone record.Gone) engine.Removals {

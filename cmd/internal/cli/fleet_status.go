@@ -70,7 +70,7 @@ func fleetStatus(c *cli.Context) error {
 
 func printFleet(w io.Writer, s fleet.Status) {
 	if r := s.Record; r != nil {
-		terminal.Fprintf(w, "%s asks for %s (%d files)\n", s.Channel, r.Target.Revision, r.Target.Files)
+		terminal.Fprintf(w, "%s asks for %s (%s)\n", s.Channel, r.Target.Revision, terminal.Count(r.Target.Files, "file"))
 		terminal.Fprintf(w, "  %s, epoch %d, by %s at %s, signed by %s\n", r.State, r.Epoch, r.By, r.Time.Local().Format(time.DateTime), strings.Join(r.Signers, ", "))
 		if r.Message != "" {
 			terminal.Fprintf(w, "  %s\n", r.Message)
@@ -81,7 +81,7 @@ func printFleet(w io.Writer, s fleet.Status) {
 	} else {
 		terminal.Fprintf(w, "%s: %s\n", s.Channel, s.Problem)
 	}
-	terminal.Fprintf(w, "%d agents%s\n", s.Agents, countsText(s))
+	terminal.Fprintf(w, "%s%s\n", terminal.Count(s.Agents, "agent"), countsText(s))
 	for _, one := range s.Serve {
 		what := one.Revision
 		if what == "" {

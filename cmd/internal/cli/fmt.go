@@ -45,14 +45,14 @@ func formatFiles(c *cli.Context) error {
 		switch {
 		case len(f.Problems) > 0:
 			broken++
-			report.Write(c.App.ErrWriter, f.Problems)
+			report.Write(c.App.ErrWriter, report.Placed(f.Problems, report.Here))
 			return nil
 		case !f.Changed():
 			return nil
 		}
 		unformatted++
 		if c.Bool("diff") {
-			terminal.Fprintf(c.App.Writer, "%s", terminal.Text(f.Diff()))
+			terminal.Fprintf(c.App.Writer, "%s", terminal.Diff(terminal.Text(f.Diff())))
 		} else {
 			terminal.Fprintf(c.App.Writer, "%s\n", f.Path)
 		}
@@ -65,9 +65,16 @@ func formatFiles(c *cli.Context) error {
 	case err != nil:
 		return err
 	case broken > 0:
-		return fmt.Errorf("%d files cannot be formatted", broken)
+		return fmt.Errorf("%s cannot be formatted", terminal.Count(broken, "file"))
 	case unformatted > 0 && c.Bool("check"):
-		return fmt.Errorf("%d files are not formatted; policy fmt --write formats them", unformatted)
+		return notFormatted(unformatted)
 	}
 	return nil
+}
+
+func notFormatted(files int) error {
+	if files == 1 {
+		return errors.New("1 file is not formatted; policy fmt --write formats it")
+	}
+	return fmt.Errorf("%d files are not formatted; policy fmt --write formats them", files)
 }

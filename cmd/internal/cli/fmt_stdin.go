@@ -36,7 +36,7 @@ func formatStdin(c *cli.Context, roots []string) error {
 	}
 	switch {
 	case c.Bool("diff") && f.Changed():
-		terminal.Fprintf(c.App.Writer, "%s", terminal.Text(f.Diff()))
+		terminal.Fprintf(c.App.Writer, "%s", terminal.Diff(terminal.Text(f.Diff())))
 	case !c.Bool("diff") && !c.Bool("check"):
 		return exactly(c.App.Writer, f.Formatted)
 	}

@@ -51,7 +51,7 @@ func hints(ctx context.Context, w io.Writer, paths []string) (wrong int, err err
 		if err != nil {
 			continue
 		}
-		found, err := hintsIn(ctx, w, src)
+		found, err := hintsIn(ctx, w, dir, src)
 		src.Close() //nolint:errcheck // it was only read
 		if err != nil {
 			return wrong, fmt.Errorf("%s: %w", dir, err)
@@ -61,7 +61,7 @@ func hints(ctx context.Context, w io.Writer, paths []string) (wrong int, err err
 	return wrong, nil
 }
 
-func hintsIn(ctx context.Context, w io.Writer, src fs.FS) (wrong int, err error) {
+func hintsIn(ctx context.Context, w io.Writer, dir string, src fs.FS) (wrong int, err error) {
 	g, err := engine.Load(ctx, src, nil)
 	if err != nil {
 		return 0, ctx.Err()
@@ -70,16 +70,16 @@ func hintsIn(ctx context.Context, w io.Writer, src fs.FS) (wrong int, err error)
 	if err != nil {
 		return 0, err
 	}
-	report.Write(w, problems)
+	printProblems(w, dir, problems)
 	strict, err := strictIn(ctx, g, src)
 	if err != nil {
 		return 0, err
 	}
-	report.WriteWarnings(w, strict)
+	report.WriteWarnings(w, report.In(onDisk(dir), strict))
 	var open diagnostic.List
 	for _, gap := range probe.Hints(g) {
 		open = append(open, diagnosticOf(gap, gap.Path+" may allow when "+gap.Missing+" is missing; policy validate --probe shows whether it does"))
 	}
-	report.Write(w, open.Sorted())
+	printProblems(w, dir, open.Sorted())
 	return len(problems), nil
 }

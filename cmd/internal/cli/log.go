@@ -28,7 +28,8 @@ func newLogger(w io.Writer, format, level string) (logger *zap.Logger, setLevel 
 	encoder := zapcore.NewJSONEncoder(encoding)
 	if logsToPeople(format) {
 		encoding.EncodeTime = zapcore.TimeEncoderOfLayout("15:04:05.000")
-		encoding.EncodeLevel = zapcore.CapitalLevelEncoder
+		encoding.EncodeLevel = styledLevel
+		w = styled{w}
 		encoder = oneLine{zapcore.NewConsoleEncoder(encoding)}
 	}
 	minLevel := zap.NewAtomicLevel()
@@ -39,6 +40,28 @@ func newLogger(w io.Writer, format, level string) (logger *zap.Logger, setLevel 
 	}
 	setLevel(level)
 	return zap.New(zapcore.NewCore(encoder, zapcore.AddSync(w), minLevel)), setLevel
+}
+
+// styledLevel is the name of a level, coloured from WARN on.
+func styledLevel(level zapcore.Level, to zapcore.PrimitiveArrayEncoder) {
+	style := terminal.Plain
+	switch {
+	case level >= zapcore.ErrorLevel:
+		style = terminal.Bad
+	case level == zapcore.WarnLevel:
+		style = terminal.Look
+	}
+	to.AppendString(string(style.Of(terminal.Clean(level.CapitalString()))))
+}
+
+// styled lets the styles of levels through. There are no others: oneLine escapes messages, and fields are JSON.
+type styled struct{ w io.Writer }
+
+func (s styled) Write(p []byte) (int, error) {
+	if _, err := terminal.Fprintf(s.w, "%s", terminal.Clean(p)); err != nil {
+		return 0, err
+	}
+	return len(p), nil
 }
 
 // oneLine keeps the messages of a log for people in their lines; the fields are JSON. Stacks have lines of their own.

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"defenseclaw/cmd/internal/bundled"
-	"defenseclaw/cmd/internal/report"
 	"defenseclaw/cmd/internal/terminal"
 	"defenseclaw/engine"
 	"defenseclaw/engine/bundle"
@@ -123,8 +122,8 @@ func buildBundle(c *cli.Context) error {
 	defer src.Close() //nolint:errcheck // it was only read
 	g, err := engine.Load(c.Context, src, nil)
 	if refused := new(engine.Refused); errors.As(err, &refused) && len(refused.Diagnostics) > 0 {
-		report.Write(c.App.ErrWriter, refused.Diagnostics)
-		return fmt.Errorf("%s: %d problems", dir, len(refused.Diagnostics))
+		printProblems(c.App.ErrWriter, dir, refused.Diagnostics)
+		return fmt.Errorf("%s: %s", dir, terminal.Count(len(refused.Diagnostics), "problem"))
 	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", dir, err)
@@ -195,7 +194,7 @@ func writeBundle(c *cli.Context, files []bundle.File, sign func([]bundle.File) (
 		}
 		by = claimedLine(claimed)
 	}
-	_, err = terminal.Fprintf(c.App.Writer, "%s: %d files, %d bytes, revision %s, %s\n", to, len(b.Files), archive.Len(), b.Revision, by)
+	_, err = terminal.Fprintf(c.App.Writer, "%s: %s, %d bytes, revision %s, %s\n", to, terminal.Count(len(b.Files), "file"), archive.Len(), b.Revision, by)
 	return err
 }
 

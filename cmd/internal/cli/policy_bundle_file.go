@@ -86,10 +86,10 @@ func verifyBundle(c *cli.Context) error {
 	if found.Bundle == nil {
 		report.Write(c.App.Writer, found.Problems)
 		if len(found.Problems) > 0 {
-			return fmt.Errorf("%s: not signed as it has to be: %d problems", file, len(found.Problems))
+			return fmt.Errorf("%s: not signed as it has to be: %s", file, terminal.Count(len(found.Problems), "problem"))
 		}
 		return fmt.Errorf("%s: %w", file, found.Refused)
 	}
-	_, err = terminal.Fprintf(c.App.Writer, "signed by %s: %d files\n", signatureLine(api.SignatureOf(found.Signed)), len(found.All))
+	_, err = terminal.Fprintf(c.App.Writer, "signed by %s: %s\n", signatureLine(api.SignatureOf(found.Signed)), terminal.Count(len(found.All), "file"))
 	return err
 }

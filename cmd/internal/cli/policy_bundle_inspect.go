@@ -114,7 +114,7 @@ func inspectionOf(file string, size int, found bundled.Contents, asked bool) ins
 	if found.Refused != nil {
 		shown.Refused = found.Refused.Error()
 		if n := len(found.Problems); n > 0 {
-			shown.Refused = fmt.Sprintf("%d problems", n)
+			shown.Refused = terminal.Count(n, "problem")
 		}
 	}
 	for _, d := range found.Problems {
@@ -168,7 +168,7 @@ func (s *inspectedSignature) line() string {
 	if s == nil {
 		return "none"
 	}
-	text := fmt.Sprintf("key %s, %s, scope %s, of %d files", s.KeyID, s.Algorithm, cmp.Or(s.Scope, "(none)"), s.Files)
+	text := fmt.Sprintf("key %s, %s, scope %s, of %s", s.KeyID, s.Algorithm, cmp.Or(s.Scope, "(none)"), terminal.Count(s.Files, "file"))
 	if s.Expires != nil {
 		text += ", until " + s.Expires.Format(time.RFC3339)
 	}

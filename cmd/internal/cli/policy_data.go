@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"defenseclaw/cmd/internal/preset"
-	"defenseclaw/cmd/internal/report"
 	"defenseclaw/cmd/internal/settings"
 	"defenseclaw/cmd/internal/terminal"
 	"defenseclaw/engine/diagnostic"
@@ -134,6 +133,7 @@ func canonical(raw json.RawMessage) string {
 
 // policyData is the data.json of a policy directory, and the reading that it is from.
 type policyData struct {
+	dir     string
 	file    string // relative to the directory, with slashes
 	text    []byte // nil: there is no such file
 	reading *source.Reading
@@ -149,7 +149,7 @@ func readData(ctx context.Context, dir string, cfg source.Config) (policyData, e
 	if err != nil {
 		return policyData{}, err
 	}
-	data := policyData{file: path.Join(reading.Root(), "data.json"), reading: reading}
+	data := policyData{dir: dir, file: path.Join(reading.Root(), "data.json"), reading: reading}
 	if data.text = reading.Source(data.file); data.text == nil { // modules beside a folder rego with the data
 		if nested := path.Join(reading.Root(), "rego", "data.json"); reading.Source(nested) != nil {
 			data.file, data.text = nested, reading.Source(nested)
@@ -176,8 +176,8 @@ func (d policyData) check(c *cli.Context, edited []byte) error {
 	})
 	switch {
 	case len(found) > 0:
-		report.Write(c.App.ErrWriter, found)
-		return fmt.Errorf("the directory has %d problems", len(found))
+		printProblems(c.App.ErrWriter, d.dir, found)
+		return fmt.Errorf("the directory has %s", terminal.Count(len(found), "problem"))
 	case after.Refused != nil:
 		return after.Refused
 	}

@@ -69,8 +69,8 @@ func signPolicy(c *cli.Context) error {
 	if err := writeWhole(path, text); err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
-	_, err = terminal.Fprintf(c.App.Writer, "signed %d files with the key %s (%s), scope %s: %s\n",
-		len(names), c.String("key-id"), signer.Algorithm, set.Signature.Scope, path)
+	_, err = terminal.Fprintf(c.App.Writer, "signed %s with the key %s (%s), scope %s: %s\n",
+		terminal.Count(len(names), "file"), c.String("key-id"), signer.Algorithm, set.Signature.Scope, path)
 	return err
 }
 

@@ -5,7 +5,6 @@ import (
 	"fmt"
 
 	"defenseclaw/api"
-	"defenseclaw/cmd/internal/report"
 	"defenseclaw/cmd/internal/signed"
 	"defenseclaw/cmd/internal/terminal"
 	"defenseclaw/engine/diagnostic"
@@ -52,13 +51,14 @@ func verifyPolicy(c *cli.Context) error {
 	}
 	by, err := sources.Func()(c.Context, src, reading)
 	if wrong := (diagnostic.List)(nil); errors.As(err, &wrong) {
-		report.Write(c.App.Writer, wrong)
-		return fmt.Errorf("%s: not signed as it has to be: %d problems", set.PolicyDir, len(wrong))
+		printProblems(c.App.Writer, set.PolicyDir, wrong)
+		return fmt.Errorf("%s: not signed as it has to be: %s", set.PolicyDir, terminal.Count(len(wrong), "problem"))
 	}
 	if err != nil {
 		return fmt.Errorf("%s: not signed as it has to be: %w", set.PolicyDir, err)
 	}
-	_, err = terminal.Fprintf(c.App.Writer, "signed by %s: %d files, %d tests\n", signatureLine(api.SignatureOf(by)), len(reading.Files()), len(reading.Tests()))
+	_, err = terminal.Fprintf(c.App.Writer, "signed by %s: %s, %s\n", signatureLine(api.SignatureOf(by)),
+		terminal.Count(len(reading.Files()), "file"), terminal.Count(len(reading.Tests()), "test"))
 	return err
 }
 

@@ -13,6 +13,7 @@ import (
 	"defenseclaw/api"
 	"defenseclaw/cmd/internal/report"
 	"defenseclaw/cmd/internal/terminal"
+	"defenseclaw/engine/diagnostic"
 
 	"github.com/urfave/cli/v2"
 )
@@ -69,8 +70,9 @@ func printReload(c *cli.Context, sidecar *api.Client, answer []byte, err error) 
 		sayWhyNoDirectory(c, sidecar, refused)
 		var body api.ReloadAnswer
 		if json.Unmarshal(refused.Body, &body) == nil && len(body.Diagnostics) > 0 {
-			report.Write(c.App.ErrWriter, received(body.Diagnostics))
-			return &refusedReload{refused, body.Diagnostics}
+			told := toldIn(servedDirectory(c, sidecar), received(body.Diagnostics))
+			report.Write(c.App.ErrWriter, told)
+			return &refusedAnswer{refused, "reload failed: ", "; what served before still serves", told}
 		}
 		return err
 	}
@@ -80,13 +82,14 @@ func printReload(c *cli.Context, sidecar *api.Client, answer []byte, err error) 
 	return err
 }
 
-// refusedReload is the error of a refusal whose diagnostics were shown: it does not say them again.
-type refusedReload struct {
+// refusedAnswer is the error of a refusal whose diagnostics were shown: it does not say them again.
+type refusedAnswer struct {
 	answer      *api.AnswerError
-	diagnostics []api.Diagnostic
+	what, after string
+	diagnostics diagnostic.List
 }
 
-func (e *refusedReload) Error() string {
+func (e *refusedAnswer) Error() string {
 	place, more := "", ""
 	if d := e.diagnostics[0]; d.File != "" {
 		place = fmt.Sprintf("%s:%d:%d, ", d.File, d.Line, d.Column)
@@ -94,11 +97,11 @@ func (e *refusedReload) Error() string {
 	if n := len(e.diagnostics) - 1; n > 0 {
 		more = fmt.Sprintf(" with %d more", n)
 	}
-	return fmt.Sprintf("%s answered %d %s: reload failed: %sas shown above%s; what served before still serves",
-		e.answer.URL, e.answer.StatusCode, http.StatusText(e.answer.StatusCode), place, more)
+	return fmt.Sprintf("%s answered %d %s: %s%sas shown above%s%s",
+		e.answer.URL, e.answer.StatusCode, http.StatusText(e.answer.StatusCode), e.what, place, more, e.after)
 }
 
-func (e *refusedReload) Unwrap() error { return e.answer }
+func (e *refusedAnswer) Unwrap() error { return e.answer }
 
 // sayWhetherItWaits keeps a caller who asked for a way back from thinking that there is one.
 func sayWhetherItWaits(c *cli.Context, answer []byte) {

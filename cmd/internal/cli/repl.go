@@ -10,7 +10,6 @@ import (
 
 	"defenseclaw/cmd/internal/explain"
 	"defenseclaw/cmd/internal/repl"
-	"defenseclaw/cmd/internal/report"
 	"defenseclaw/cmd/internal/terminal"
 	"defenseclaw/engine"
 
@@ -63,7 +62,7 @@ func runREPL(c *cli.Context) error {
 	}
 	session, err := repl.New(c.Context, cfg)
 	if refused := new(engine.Refused); errors.As(err, &refused) && len(refused.Diagnostics) > 0 {
-		report.Write(c.App.ErrWriter, refused.Diagnostics)
+		printProblems(c.App.ErrWriter, dir, refused.Diagnostics)
 		return errors.New(terminal.Sprintf("%s does not load: policy dev shows what is wrong as you edit", dir))
 	}
 	if err != nil {

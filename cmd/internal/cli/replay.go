@@ -102,8 +102,7 @@ func replayThere(c *cli.Context) (_ *api.ReplayAnswer, dir string, err error) {
 		return err
 	})
 	if err != nil {
-		printRefusal(c, err)
-		return nil, "", err
+		return nil, "", printRefusal(c, sidecar, err)
 	}
 	for _, why := range answer.Incomplete {
 		terminal.Fprintf(c.App.ErrWriter, "incomplete: %s\n", why)

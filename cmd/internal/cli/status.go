@@ -13,10 +13,12 @@ import (
 func statusCommand() *cli.Command {
 	return &cli.Command{
 		Name:         "status",
-		Usage:        "show what the running sidecar serves; exits by the worst part: 0 if all is well, 4 if a part such as the audit log does not work, 3 if the last good policy or one that an order keeps serves, 1 if nothing serves or nothing answers",
-		Flags:        statusFlags(),
+		Usage:        "show in ten lines what the running sidecar serves, and what is wrong, the worst first; exits by the worst part: 0 if all is well, 4 if a part such as the audit log does not work, 3 if the last good policy or one that an order keeps serves, 1 if nothing serves or nothing answers",
+		Flags:        append(statusFlags(), &cli.BoolFlag{Name: "verbose", Aliases: []string{"v"}, Usage: "show all of it, with the text of each problem"}),
 		OnUsageError: usageError,
-		Action:       func(c *cli.Context) error { return showStatus(c, printStatus) },
+		Action: func(c *cli.Context) error {
+			return showStatus(c, func(w io.Writer, _ string, s api.StatusAnswer) { printStatus(w, s, c.Bool("verbose")) })
+		},
 	}
 }
 

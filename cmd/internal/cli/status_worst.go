@@ -8,6 +8,7 @@ import (
 
 	"defenseclaw/api"
 	"defenseclaw/cmd/internal/report"
+	"defenseclaw/engine/diagnostic"
 )
 
 // exitPart is the exit code of policy status where the policy serves as it should, and another part of the sidecar does not work.
@@ -52,7 +53,7 @@ func ailing(s api.StatusAnswer, now time.Time) (all []string) {
 }
 
 // verdict is the first line of a status: what decides, since when, and what is wrong.
-func verdict(s api.StatusAnswer, now time.Time) string {
+func verdict(s api.StatusAnswer, told diagnostic.List, now time.Time) string {
 	since := ""
 	if !s.StateSince.IsZero() {
 		since = fmt.Sprintf(", since %s (%s)", at(s.StateSince), roughly(now.Sub(s.StateSince)))
@@ -60,9 +61,9 @@ func verdict(s api.StatusAnswer, now time.Time) string {
 	var text string
 	switch code := statusCode(s); {
 	case code == exitFailure:
-		return "WRONG: nothing decides" + since + because(s)
+		return "WRONG: nothing decides" + since + because(s, told)
 	case s.State == "stale", s.State == "restored":
-		text = "LOOK: the last good policy decides, not what is on disk" + since + because(s)
+		text = "LOOK: the last good policy decides, not what is on disk" + since + because(s, told)
 	case code == exitStale:
 		text = "LOOK: a policy decides that is not the newest one" + since
 	case code == exitPart:
@@ -84,13 +85,12 @@ func whatDecides(s api.StatusAnswer) string {
 	}
 }
 
-func because(s api.StatusAnswer) string {
+func because(s api.StatusAnswer, told diagnostic.List) string {
 	switch first := report.FirstLine(s.LastReload.Error); {
 	case first == "":
 		return ""
-	case len(s.LastReload.Diagnostics) > 0:
-		d := s.LastReload.Diagnostics[0]
-		return fmt.Sprintf(": %s:%d: %s", d.File, d.Line, report.FirstLine(d.Message))
+	case len(told) > 0:
+		return ": " + report.Line(told[0])
 	default:
 		return ": " + first
 	}

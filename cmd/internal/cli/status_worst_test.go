@@ -26,7 +26,7 @@ func TestAStatusExitsByTheWorstPart(t *testing.T) {
 		{api.StatusAnswer{State: "empty", Parts: expired}, exitFailure, "WRONG: nothing decides"},
 		{api.StatusAnswer{State: "current", Control: &api.Control{Revision: "sha256:1"}}, exitStale, "LOOK: a policy decides that is not the newest one"},
 	} {
-		if got, text := statusCode(c.status), verdict(c.status, now); got != c.code || !strings.Contains(text, c.says) {
+		if got, text := statusCode(c.status), verdict(c.status, nil, now); got != c.code || !strings.Contains(text, c.says) {
 			t.Errorf("%+v: %d %q; want %d %q", c.status, got, text, c.code, c.says)
 		}
 	}

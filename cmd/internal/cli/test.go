@@ -32,11 +32,11 @@ func testCommand() *cli.Command {
 			&cli.BoolFlag{Name: "watch", Usage: "run again after each change of a file, until interrupted"},
 		),
 		Action: func(c *cli.Context) error {
-			if err := testOutput(c).Check(); err != nil {
+			if err := testOutput(c, nil).Check(); err != nil {
 				return err
 			}
 			if err := checkTestFlags(c); err != nil {
-				return errors.Join(err, testOutput(c).WriteError(err))
+				return errors.Join(err, testOutput(c, nil).WriteError(err))
 			}
 			if c.Bool("watch") && os.Getenv(supervisedVariable) == "" {
 				return watchTests(c)
@@ -63,11 +63,11 @@ func checkTestFlags(c *cli.Context) error {
 	return nil
 }
 
-func testOutput(c *cli.Context) testrun.Output {
+func testOutput(c *cli.Context, place func(string) string) testrun.Output {
 	return testrun.Output{
 		Stdout: c.App.Writer, Stderr: c.App.ErrWriter,
 		Format: c.String("format"), CoverageFormat: c.String("coverage-format"),
-		Coverage: withCoverage(c), Verbose: c.Bool("verbose"), Bench: c.Bool("bench"),
+		Coverage: withCoverage(c), Verbose: c.Bool("verbose"), Bench: c.Bool("bench"), Place: place,
 	}
 }
 

@@ -29,14 +29,15 @@ func runTests(ctx context.Context, c *cli.Context) error {
 			return superviseTests(ctx, c)
 		}
 	}
-	outcome, err := outcomeOfTests(ctx, c)
+	dir, outcome, err := outcomeOfTests(ctx, c)
+	out := testOutput(c, placeIn(dir))
 	switch {
 	case outcome == nil:
-		return errors.Join(err, testOutput(c).WriteError(err))
+		return errors.Join(drawnApart(dir, err, out.Format == "pretty"), out.WriteError(err))
 	case err != nil:
 		outcome.Add(err)
 	}
-	if err := errors.Join(err, testOutput(c).Write(outcome)); err != nil {
+	if err := errors.Join(err, out.Write(outcome)); err != nil {
 		return err
 	}
 	switch {
@@ -76,7 +77,7 @@ func superviseTests(ctx context.Context, c *cli.Context) error {
 	child.Args, child.Env, child.Stdin = os.Args, append(os.Environ(), supervisedVariable+"=1"), os.Stdin
 	output, code, err := testrun.Supervise(ctx, child, c.App.ErrWriter, graceTime)
 	if err != nil {
-		return errors.Join(err, testOutput(c).WriteError(err))
+		return errors.Join(err, testOutput(c, nil).WriteError(err))
 	}
 	if _, err := c.App.Writer.Write(output); err != nil {
 		return err
@@ -87,28 +88,28 @@ func superviseTests(ctx context.Context, c *cli.Context) error {
 	return nil
 }
 
-// outcomeOfTests returns the outcome, with an error if it is not complete. It is nil if no test ran.
-func outcomeOfTests(ctx context.Context, c *cli.Context) (*testrun.Outcome, error) {
-	_, src, err := openSource(c, c.Args().Slice()...)
+// outcomeOfTests returns the outcome, with an error if it is not complete, and the directory. The outcome is nil if no test ran.
+func outcomeOfTests(ctx context.Context, c *cli.Context) (dir string, outcome *testrun.Outcome, err error) {
+	dir, src, err := openSource(c, c.Args().Slice()...)
 	if err != nil {
-		return nil, err
+		return dir, nil, err
 	}
 	suite, err := engine.LoadSuite(ctx, src)
 	if err != nil {
-		return nil, err
+		return dir, nil, err
 	}
-	total := testrun.Count(suite)
+	total, _ := testrun.Count(suite)
 	progress := testrun.NewProgress(os.Stderr, total) //nolint:forbidigo // numbers, and the sequences that overwrite them
-	outcome, err := testrun.Run(ctx, suite, testrun.Options{
+	outcome, err = testrun.Run(ctx, suite, testrun.Options{
 		Filter: c.String("run"), Cover: withCoverage(c), Bench: c.Bool("bench"),
 		Trace: c.Bool("verbose") && !withCoverage(c), Strict: c.Bool("strict-builtin-errors"), Done: progress.Add,
 	})
 	progress.Clear()
 	if outcome != nil && ctx.Err() != nil {
-		return outcome, fmt.Errorf("interrupted after %d of %d tests", len(outcome.Results), total)
+		return dir, outcome, fmt.Errorf("interrupted after %d of %d tests", len(outcome.Results), total)
 	}
 	if err == nil && !c.Bool("bench") {
 		err = testrun.Explain(ctx, suite, outcome.Failed())
 	}
-	return outcome, err
+	return dir, outcome, err
 }

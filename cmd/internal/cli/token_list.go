@@ -40,7 +40,7 @@ func tokenListCommand() *cli.Command {
 				return err
 			}
 			for _, p := range problems {
-				terminal.Fprintf(c.App.ErrWriter, "warning: %s\n", p)
+				terminal.Fprintf(c.App.ErrWriter, "%s %s\n", terminal.Look.Of("warning:"), p)
 			}
 			_, _, err = s.Token()
 			if c.Bool("json") {

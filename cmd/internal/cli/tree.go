@@ -47,13 +47,13 @@ func exitCode(err error, stderr io.Writer) int {
 // newTerminal returns the only way by which a command writes to out: see package terminal.
 func newTerminal(out io.Writer) *terminal.Writer {
 	if os.Getenv("GITHUB_ACTIONS") == "true" {
-		return terminal.ForGitHub(out)
+		return terminal.ForGitHub(out).Coloured(terminal.Colours(out))
 	}
-	return terminal.NewWriter(out)
+	return terminal.NewWriter(out).Coloured(terminal.Colours(out))
 }
 
 func printError(w io.Writer, err error) {
-	terminal.Fprintf(w, "Error: %s\n", terminal.Error(err))
+	terminal.Fprintf(w, "%s %s\n", terminal.Alarm.Of("Error:"), terminal.Error(err))
 	if untrusted := new(api.UntrustedError); errors.As(err, &untrusted) && strings.HasPrefix(untrusted.URL, "http:") {
 		terminal.Fprintf(w, "If the listener cannot prove it and may have the token all the same, add --any-listener; see docs/reference/errors/commands.md.\n")
 	}

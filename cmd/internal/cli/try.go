@@ -101,9 +101,11 @@ func explainOptions(c *cli.Context) explain.Options {
 }
 
 func tryDirectory(c *cli.Context, path engine.Path, input json.RawMessage) (explain.Answer, error) {
-	g, err := generationOf(c, c.Args().Tail()...)
+	dir, g, err := placedGeneration(c, c.Args().Tail()...)
 	if err != nil {
 		return explain.Answer{}, err
 	}
-	return explain.Evaluate(c.Context, g, path, input, explainOptions(c))
+	options := explainOptions(c)
+	options.Place = placeForPeople(c, placeIn(dir))
+	return explain.Evaluate(c.Context, g, path, input, options)
 }

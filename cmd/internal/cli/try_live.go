@@ -82,7 +82,7 @@ func tryThere(c *cli.Context, sidecar *api.Client, path engine.Path, input json.
 			}
 		}
 	}
-	answer := explain.Answer{Path: path.String(), Defined: there.Defined, Why: explain.WhyOf(found, in.Explain, in.Coverage)}
+	answer := explain.Answer{Path: path.String(), Defined: there.Defined, Why: explain.WhyOf(found, in.Explain, in.Coverage, placeForPeople(c, placeServed(c, sidecar)))}
 	if there.Defined {
 		answer.Result = there.Result
 	}

@@ -12,6 +12,7 @@ import (
 	"defenseclaw/api/domains"
 	"defenseclaw/cmd/internal/report"
 	"defenseclaw/cmd/internal/schema"
+	"defenseclaw/cmd/internal/terminal"
 	"defenseclaw/engine"
 	"defenseclaw/engine/diagnostic"
 	"defenseclaw/engine/review/probe"
@@ -56,7 +57,7 @@ func validate(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	found.Dir, found.Version = dir, version()
+	found.Dir, found.Place, found.Version = dir, onDisk(dir), version()
 	if c.Bool("probe") && found.OK() {
 		if found.Diagnostics, err = gapsIn(c, found.Generation, src); err != nil {
 			return err
@@ -81,7 +82,7 @@ func validate(c *cli.Context) error {
 	}
 	switch {
 	case len(found.Diagnostics) > 0:
-		return fmt.Errorf("%s: %d problems", dir, len(found.Diagnostics))
+		return fmt.Errorf("%s: %s", dir, terminal.Count(len(found.Diagnostics), "problem"))
 	case found.Refused != nil:
 		return fmt.Errorf("%s: %w", dir, found.Refused)
 	}

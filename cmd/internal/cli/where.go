@@ -128,7 +128,7 @@ func noteRoots(c *cli.Context, dir string) {
 	for i, root := range roots {
 		roots[i] = filepath.Join(dir, filepath.FromSlash(root))
 	}
-	terminal.Fprintf(c.App.ErrWriter, "note: %s says that policy has its root at %s\n", filepath.Join(dir, pack.HasConfig(dir)), strings.Join(roots, ", "))
+	terminal.Fprintf(c.App.ErrWriter, "%s %s says that policy has its root at %s\n", terminal.Look.Of("note:"), filepath.Join(dir, pack.HasConfig(dir)), strings.Join(roots, ", "))
 }
 
 // sayWhich names the policy that a command uses, and why, unless its line says so.

@@ -45,6 +45,8 @@ type Decision struct {
 	Expected bool     // x.expected.json exists
 	Missed   []string // the difference from the expected answer, in lines: "- …" expected, "+ …" answered
 	Printed  []string // what print() wrote, each with its file and line: at most [maxPrinted]
+
+	accept toAccept
 }
 
 // OK reports whether there is an answer, and it is the expected one.
@@ -53,6 +55,7 @@ func (d Decision) OK() bool { return d.Err == nil && len(d.Missed) == 0 }
 // inputs holds the saved inputs of a directory and the last answer to each.
 type inputs struct {
 	dir     string
+	place   func(file string) string // what a file is called where it is printed
 	paths   []string
 	answers map[string]any
 }
@@ -91,14 +94,14 @@ func (in *inputs) decide(ctx context.Context, g *engine.Generation) []Decision {
 	for _, p := range in.paths {
 		d := Decision{Input: p}
 		before, answered := in.answers[p]
-		d.Answer, d.Err = in.answer(d.printing(ctx), g, p)
+		d.Answer, d.Err = in.answer(d.printing(ctx, in.place), g, p)
 		if d.Err == nil {
 			d.New = !answered
 			if answered {
 				d.Changed = difference(before, d.Answer)
 			}
 			in.answers[p] = d.Answer
-			d.Expected, d.Missed, d.Err = in.compare(p, d.Answer)
+			d.Err = in.compare(&d)
 		}
 		all = append(all, d)
 	}
@@ -108,11 +111,11 @@ func (in *inputs) decide(ctx context.Context, g *engine.Generation) []Decision {
 // maxPrinted is how many lines of one decision are shown.
 const maxPrinted = 20
 
-func (d *Decision) printing(ctx context.Context) context.Context {
+func (d *Decision) printing(ctx context.Context, place func(string) string) context.Context {
 	return engine.WithPrinter(ctx, func(p engine.Printed) {
 		switch {
 		case len(d.Printed) < maxPrinted:
-			d.Printed = append(d.Printed, fmt.Sprintf("%s:%d: %s", p.File, p.Line, p.Text))
+			d.Printed = append(d.Printed, fmt.Sprintf("%s:%d: %s", place(p.File), p.Line, p.Text))
 		case len(d.Printed) == maxPrinted:
 			d.Printed = append(d.Printed, "… and more")
 		}
@@ -182,26 +185,35 @@ func policiesOf(g *engine.Generation, input string) []string {
 }
 
 func (in *inputs) read(p string) (any, error) {
-	text, err := os.ReadFile(filepath.Join(in.dir, filepath.FromSlash(p)))
+	value, _, err := in.readBoth(p)
+	return value, err
+}
+
+// readBoth reads a JSON file, and returns its text too.
+func (in *inputs) readBoth(p string) (value any, text []byte, err error) {
+	text, err = os.ReadFile(filepath.Join(in.dir, filepath.FromSlash(p)))
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	var value any
 	if err := util.NewJSONDecoder(bytes.NewReader(text)).Decode(&value); err != nil {
-		return nil, fmt.Errorf("%s: %w", p, err)
+		return nil, text, fmt.Errorf("%s: %w", p, err)
 	}
-	return value, nil
+	return value, text, nil
 }
 
 // compare compares the answer with the expected one, for the rules that the expected one names.
-func (in *inputs) compare(p string, answer any) (expected bool, missed []string, err error) {
-	want, err := in.read(strings.TrimSuffix(p, inputSuffix) + expectedSuffix)
+func (in *inputs) compare(d *Decision) error {
+	file := expectedOf(d.Input)
+	want, text, err := in.readBoth(file)
 	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil, nil
+		d.accept = toAccept{file: file, after: expectation(d.Answer)}
+		return nil
 	}
+	d.Expected = true
 	if err != nil {
-		return true, nil, err
+		return err
 	}
+	answer := d.Answer
 	if named, ok := want.(map[string]any); ok {
 		all, _ := answer.(map[string]any)
 		compared := map[string]any{}
@@ -212,7 +224,9 @@ func (in *inputs) compare(p string, answer any) (expected bool, missed []string,
 		}
 		answer = compared
 	}
-	return true, difference(want, answer), nil
+	d.Missed = difference(want, answer)
+	d.accept = toAccept{file: file, before: text, after: expectation(answer)}
+	return nil
 }
 
 // difference returns how two JSON documents differ, with a line for each value.

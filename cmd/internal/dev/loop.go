@@ -4,11 +4,11 @@
 package dev
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"defenseclaw/api"
+	"defenseclaw/cmd/internal/report"
 	"defenseclaw/cmd/internal/schema"
 	"defenseclaw/cmd/internal/testrun"
 	"defenseclaw/engine"
@@ -32,6 +33,7 @@ type Config struct {
 	Dir      string
 	Mode     watcher.Mode // "" means watcher.ModeNotify
 	Overlays []string     // as in [source.Config]
+	Scope    Scope        // of the tests that run, until [Loop.Ask] says otherwise
 
 	// ProbeTime is processor time for a search for inputs that a change has the policy answer otherwise, after its round
 	// was reported. 0: there is no search.
@@ -43,12 +45,15 @@ type Loop struct {
 	cfg     Config
 	watcher *watcher.Watcher
 	engine  *engine.Engine
-	all     chan struct{} // requests all tests; has room for one request
+	place   func(file string) string // a file of the directory, as somebody in the working directory names it
+	asked   chan Scope               // has room for one request
 
 	// Owned by Run.
 	tested  *engine.Generation // the one that was tested last
 	failing map[string]Failure // by name
 	total   int
+	todo    int // of total: tests that are still to be written
+	scope   Scope
 	inputs  *inputs
 	checks  *schema.Checks
 }
@@ -57,7 +62,8 @@ type Loop struct {
 type Round struct {
 	Changed []string      // slash paths relative to the directory
 	Took    time.Duration // from the save to this result
-	All     bool          // all tests ran, not only the affected ones
+	All     bool          // all tests of the scope ran, not only the affected ones
+	Scope   Scope         // which tests may run
 
 	Problems diagnostic.List // why the policy does not compile; Failing is then of the last policy that did
 	Invalid  diagnostic.List // what policy validate says of a policy that compiles: by schemas, of its data and guards
@@ -65,8 +71,10 @@ type Round struct {
 	Err      error           // why the round failed
 
 	Ran, Total, Skipped int
+	Todo                int       // of Total: tests that are still to be written
 	Failing             []Failure // of this round and of earlier ones that are not repaired, by file and line
-	Lines               []Lines   // of the policy files that changed
+	Outside             int       // how many more fail, when they ran last, that the scope leaves out
+	Lines               []Lines   // of the policy files that changed; nil where the scope leaves tests out
 	Decisions           []Decision
 
 	// A round is reported a second time when its search has ended, unless another change came before.
@@ -79,7 +87,7 @@ type Round struct {
 
 // OK reports whether nothing is wrong.
 func (r *Round) OK() bool {
-	return r.Err == nil && len(r.Problems) == 0 && len(r.Invalid) == 0 && len(r.Failing) == 0 &&
+	return r.Err == nil && len(r.Problems) == 0 && len(r.Invalid) == 0 && len(r.Failing) == 0 && r.Outside == 0 &&
 		!slices.ContainsFunc(r.Decisions, func(d Decision) bool { return !d.OK() })
 }
 
@@ -88,7 +96,9 @@ type Failure struct {
 	Name   string
 	File   string
 	Line   int
+	id     string   // the name as the policy has it; Name may be cleaned
 	Why    []string // the expression that was not true and its values
+	Rules  []string // what became of the rules and conditions of the policy that the test came to, one a line
 	Output string   // what it printed
 	Before bool     // it failed in an earlier round, and this one did not run it
 }
@@ -102,7 +112,13 @@ func New(cfg Config) (*Loop, error) {
 	if !info.IsDir() {
 		return nil, fmt.Errorf("policy directory %s: it is not a directory", cfg.Dir)
 	}
-	l := &Loop{cfg: cfg, all: make(chan struct{}, 1), failing: map[string]Failure{}, inputs: &inputs{dir: cfg.Dir}, checks: schema.NewChecks(api.GuardSchema())}
+	l := &Loop{
+		cfg: cfg, asked: make(chan Scope, 1), failing: map[string]Failure{}, inputs: &inputs{dir: cfg.Dir}, scope: cfg.Scope,
+		checks: schema.NewChecks(api.GuardSchema()),
+	}
+	place := report.PlaceIn(cfg.Dir)
+	l.place = func(file string) string { return line(place(file)) }
+	l.inputs.place = l.place
 	l.engine, err = engine.New(engine.Config{Tests: true, RemovalWait: -1, Checks: []engine.Check{new(schema.Guard).Check()}, Source: func() (fs.FS, error) {
 		dir, err := source.Open(cfg.Dir, source.Config{Overlays: cfg.Overlays})
 		if err != nil {
@@ -119,18 +135,10 @@ func New(cfg Config) (*Loop, error) {
 	return l, err
 }
 
-// All asks for a round of all tests. It never blocks.
-func (l *Loop) All() {
-	select {
-	case l.all <- struct{}{}:
-	default: // a request is waiting already
-	}
-}
-
 // Run reports a first round of all tests, and then a round for each change, until ctx ends. A round whose change was
-// searched is reported again with what was found, unless the next change comes before. One goroutine calls report, and
+// searched is reported again with what was found, unless the next change comes before. One goroutine calls tell, and
 // calls busy, which may be nil, when a round begins.
-func (l *Loop) Run(ctx context.Context, busy func(), report func(Round)) error {
+func (l *Loop) Run(ctx context.Context, busy func(), tell func(Round)) error {
 	engineCtx, stopEngine := context.WithCancel(context.WithoutCancel(ctx))
 	var down errgroup.Group
 	down.Go(func() error { return l.engine.Run(engineCtx) })
@@ -138,7 +146,7 @@ func (l *Loop) Run(ctx context.Context, busy func(), report func(Round)) error {
 	up, ctx := errgroup.WithContext(ctx)
 	up.Go(func() error { return l.watcher.Run(ctx, changes) })
 	up.Go(func() error {
-		l.rounds(ctx, changes, up.Go, busy, report)
+		l.rounds(ctx, changes, up.Go, busy, tell)
 		return nil
 	})
 	err := up.Wait()
@@ -147,7 +155,7 @@ func (l *Loop) Run(ctx context.Context, busy func(), report func(Round)) error {
 }
 
 // rounds reports until ctx ends. Searches are made in goroutines of start.
-func (l *Loop) rounds(ctx context.Context, changes <-chan watcher.Change, start func(func() error), busy func(), report func(Round)) {
+func (l *Loop) rounds(ctx context.Context, changes <-chan watcher.Change, start func(func() error), busy func(), tell func(Round)) {
 	var current *search
 	for {
 		before := l.tested
@@ -157,12 +165,12 @@ func (l *Loop) rounds(ctx context.Context, changes <-chan watcher.Change, start 
 			return
 		case end := <-current.result():
 			if again := current.again(end); ctx.Err() == nil {
-				report(printable(again))
+				tell(printable(again))
 			}
 			current = nil
 			continue
 		case change = <-changes: // the first one arrives when the watch is set up
-		case <-l.all:
+		case l.scope = <-l.asked:
 			change = watcher.Change{At: time.Now(), Rescan: true}
 			l.tested = nil
 		}
@@ -175,19 +183,19 @@ func (l *Loop) rounds(ctx context.Context, changes <-chan watcher.Change, start 
 		}
 		current.stop()
 		current = l.searchFor(ctx, r, before, start)
-		report(printable(*r))
+		tell(printable(*r))
 	}
 }
 
 // round processes one change. It returns nil when there is nothing to report.
 func (l *Loop) round(ctx context.Context, change watcher.Change) *Round {
-	r := &Round{All: l.tested == nil}
+	r := &Round{All: l.tested == nil, Scope: l.scope}
 	start := l.savedAt(change)
 	trigger := engine.Trigger{Kind: engine.TriggerWatch, Paths: change.Paths, Recheck: change.Rescan}
 	if l.tested == nil {
 		trigger.Kind = engine.TriggerStartup
 	}
-	report, err := l.engine.Reload(ctx, trigger)
+	attempt, err := l.engine.Reload(ctx, trigger)
 	var refused *engine.Refused
 	switch {
 	case errors.As(err, &refused):
@@ -199,26 +207,27 @@ func (l *Loop) round(ctx context.Context, change watcher.Change) *Round {
 	case err != nil:
 		r.Err = err
 	default:
-		if r.Err = l.test(ctx, report.Generation, r); r.Err != nil {
+		if r.Err = l.test(ctx, attempt.Generation, r); r.Err != nil {
 			break
 		}
 		inputsChanged := l.inputs.find(change)
-		if !r.All && report.Generation == l.tested && !inputsChanged && !report.Healed {
+		if !r.All && attempt.Generation == l.tested && !inputsChanged && !attempt.Healed {
 			return nil // no content changed, or no file that matters
 		}
 		if r.Changed == nil {
 			r.Changed = slices.DeleteFunc(slices.Clone(change.Paths), func(p string) bool { return !isInput(p) })
 		}
-		r.Decisions = l.inputs.decide(ctx, report.Generation)
-		if r.Invalid, r.Err = l.checks.Problems(report.Generation); r.Err != nil {
+		r.Decisions = l.inputs.decide(ctx, attempt.Generation)
+		if r.Invalid, r.Err = l.checks.Problems(attempt.Generation); r.Err != nil {
 			break
 		}
-		if r.Warnings, r.Err = report.Generation.Strict(ctx); r.Err != nil {
+		if r.Warnings, r.Err = attempt.Generation.Strict(ctx); r.Err != nil {
 			break
 		}
-		l.tested = report.Generation
+		l.tested = attempt.Generation
 	}
-	r.Total, r.Failing = l.total, l.stillFailing(r)
+	r.Total, r.Todo = l.total, l.todo
+	r.Failing, r.Outside = l.stillFailing(r)
 	r.Took = time.Since(start)
 	return r
 }
@@ -243,14 +252,14 @@ func (l *Loop) test(ctx context.Context, g *engine.Generation, r *Round) error {
 	}
 	before := l.tested
 	suite := g.AffectedTests(before)
-	l.total = testrun.Count(g.Tests())
+	l.total, l.todo = testrun.Count(g.Tests())
 	if before != nil {
 		r.Changed = changedSince(before, g)
 	}
 	var outcome *testrun.Outcome
 	if suite != nil {
 		var err error
-		outcome, err = testrun.Run(ctx, suite, testrun.Options{Cover: true})
+		outcome, err = testrun.Run(ctx, suite, testrun.Options{Cover: true, Filter: l.scope.pattern()})
 		if err != nil {
 			return fmt.Errorf("run the tests: %w", err)
 		}
@@ -258,18 +267,18 @@ func (l *Loop) test(ctx context.Context, g *engine.Generation, r *Round) error {
 			return fmt.Errorf("explain what failed: %w", err)
 		}
 		r.Ran, r.Skipped = len(outcome.Results), outcome.Skipped()
-		l.remember(g, suite, outcome)
+		l.remember(ctx, g, suite, outcome)
 	} else {
-		l.remember(g, &engine.Suite{}, &testrun.Outcome{})
+		l.remember(ctx, g, &engine.Suite{}, &testrun.Outcome{})
 	}
-	if before != nil {
+	if before != nil && l.scope.all() {
 		r.Lines = linesOf(before, g, outcome)
 	}
 	return nil
 }
 
 // remember replaces the failures of the packages that were tested, and drops those of removed files.
-func (l *Loop) remember(g *engine.Generation, suite *engine.Suite, outcome *testrun.Outcome) {
+func (l *Loop) remember(ctx context.Context, g *engine.Generation, suite *engine.Suite, outcome *testrun.Outcome) {
 	files := map[string]bool{}
 	for _, f := range g.Files() {
 		files[f.Path] = true
@@ -281,33 +290,39 @@ func (l *Loop) remember(g *engine.Generation, suite *engine.Suite, outcome *test
 		for _, pkg := range suite.Only {
 			tested = tested || strings.HasPrefix(name, pkg.String()+".")
 		}
-		if tested || !files[f.File] {
+		if tested && l.scope.has(name) || !files[f.File] {
 			delete(l.failing, name)
 		}
 	}
-	for _, result := range outcome.Failed() {
-		f := failure(result)
+	for i, result := range outcome.Failed() {
+		f := l.failure(result)
+		if i < maxByRule {
+			f.Rules = l.byRule(ctx, g, result)
+		}
 		l.failing[f.Name] = f
 	}
 }
 
-func failure(r *tester.Result) Failure {
-	f := Failure{Name: testrun.Name(r), Why: testrun.Why(r), Output: strings.TrimSpace(string(r.Output))}
+func (l *Loop) failure(r *tester.Result) Failure {
+	f := Failure{Name: testrun.Name(r), id: testrun.Name(r), Why: testrun.Why(r, l.place), Output: strings.TrimSpace(string(r.Output))}
 	if r.Location != nil {
 		f.File, f.Line = r.Location.File, r.Location.Row
 	}
 	return f
 }
 
-func (l *Loop) stillFailing(r *Round) []Failure {
-	failing := slices.SortedFunc(maps.Values(l.failing), func(a, b Failure) int {
-		if c := strings.Compare(a.File, b.File); c != 0 {
-			return c
+// stillFailing lists what fails of the scope, and counts what fails besides.
+func (l *Loop) stillFailing(r *Round) (failing []Failure, outside int) {
+	for _, f := range l.failing {
+		if !l.scope.has(f.Name) {
+			outside++
+			continue
 		}
-		return a.Line - b.Line
-	})
-	for i := range failing {
-		failing[i].Before = failing[i].Before || r.Ran == 0
+		f.Before = f.Before || r.Ran == 0
+		failing = append(failing, f)
 	}
-	return failing
+	slices.SortFunc(failing, func(a, b Failure) int {
+		return cmp.Or(strings.Compare(a.File, b.File), a.Line-b.Line, strings.Compare(a.Name, b.Name))
+	})
+	return failing, outside
 }

@@ -17,7 +17,7 @@ func printable(r Round) Round {
 	for i := range r.Failing {
 		f := &r.Failing[i]
 		f.Name, f.File, f.Output = line(f.Name), line(f.File), string(terminal.Text(f.Output))
-		f.Why = each(f.Why, terminal.Text)
+		f.Why, f.Rules = each(f.Why, terminal.Text), each(f.Rules, terminal.Line)
 	}
 	r.Lines = slices.Clone(r.Lines)
 	for i := range r.Lines {

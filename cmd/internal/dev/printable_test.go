@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"defenseclaw/cmd/internal/testrun"
 	"defenseclaw/engine/diagnostic"
 )
 
@@ -20,7 +21,9 @@ func fill(v reflect.Value, text string) {
 		v.SetInt(1)
 	case reflect.Struct:
 		for i := range v.NumField() {
-			fill(v.Field(i), text)
+			if v.Field(i).CanSet() { // the others are for the loop, and not printed
+				fill(v.Field(i), text)
+			}
 		}
 	case reflect.Slice:
 		v.Set(reflect.MakeSlice(v.Type(), 2, 2))
@@ -54,7 +57,8 @@ func TestNoTextOfARoundReachesTheTerminalRaw(t *testing.T) {
 		fill(reflect.ValueOf(&r).Elem(), hostile)
 		leaveOut(&r)
 		shown := printable(r)
-		text := noPaint.headline(&shown) + "\n" + changed(shown.Changed) + "\n" + strings.Join(noPaint.body(&shown), "\n")
+		p := noPaint(testrun.AsIs)
+		text := p.headline(&shown) + "\n" + p.named(shown.Changed) + "\n" + strings.Join(p.body(&shown), "\n")
 		if i := strings.IndexAny(text, "\x1b\u202e\u0085\r"); i >= 0 || strings.ToValidUTF8(text, "") != text {
 			t.Errorf("at byte %d of %q", i, text)
 		}

@@ -9,21 +9,32 @@ import (
 	"time"
 
 	"defenseclaw/cmd/internal/report"
+	"defenseclaw/cmd/internal/terminal"
 	"defenseclaw/engine/diagnostic"
+	"defenseclaw/engine/explain"
 
 	"github.com/charmbracelet/lipgloss"
+	"github.com/muesli/termenv"
 )
 
 // paint holds the styles of parts of the text. It uses only the terminal's own palette, which is readable on
 // the terminal's background, light or dark.
-type paint struct{ good, bad, quiet, strong func(...string) string }
+type paint struct {
+	good, bad, quiet, strong func(...string) string
+
+	colours bool
+	place   func(file string) string // what a file of the directory is called where the user stands
+}
 
 func plainly(s ...string) string { return strings.Join(s, " ") }
 
-var noPaint = paint{plainly, plainly, plainly, plainly}
+func noPaint(place func(string) string) paint {
+	return paint{plainly, plainly, plainly, plainly, false, place}
+}
 
-func colours(r *lipgloss.Renderer) paint {
+func colours(r *lipgloss.Renderer, place func(string) string) paint {
 	return paint{
+		colours: r.ColorProfile() != termenv.Ascii, place: place,
 		good:   r.NewStyle().Foreground(lipgloss.Color("2")).Render,
 		bad:    r.NewStyle().Foreground(lipgloss.Color("1")).Render,
 		quiet:  r.NewStyle().Faint(true).Render,
@@ -38,20 +49,9 @@ func (p paint) headline(r *Round) string {
 	case r.Err != nil:
 		return p.bad("✗ "+r.Err.Error()) + "  " + p.quiet(took)
 	case len(r.Problems) > 0:
-		return p.bad(fmt.Sprintf("✗ does not compile: %s", count(len(r.Problems), "problem"))) + "  " + p.quiet(took)
+		return p.bad(fmt.Sprintf("✗ does not compile: %s", terminal.Count(len(r.Problems), "problem"))) + "  " + p.quiet(took)
 	}
-	scope := fmt.Sprintf("%d of %d tests ran", r.Ran, r.Total)
-	switch {
-	case r.Total == 0:
-		scope = "it compiles, and there are no tests"
-	case r.Ran == r.Total:
-		scope = "all tests ran (" + strconv.Itoa(r.Total) + ")"
-	case r.Ran == 0:
-		scope = fmt.Sprintf("it compiles, and none of %s depends on what changed", count(r.Total, "test"))
-	}
-	if r.Skipped > 0 {
-		scope += fmt.Sprintf(", %d skipped", r.Skipped)
-	}
+	scope := ranText(r)
 	missed := 0
 	for _, d := range r.Decisions {
 		if !d.OK() {
@@ -59,7 +59,7 @@ func (p paint) headline(r *Round) string {
 		}
 	}
 	verdict := p.good("✓ " + scope)
-	if r.Total == 0 {
+	if !r.shown() {
 		verdict = p.strong("– " + scope) // nothing has shown that it does what is meant
 	}
 	if !r.OK() {
@@ -67,11 +67,14 @@ func (p paint) headline(r *Round) string {
 		if n := len(r.Failing); n > 0 {
 			verdict += p.bad(fmt.Sprintf(", %d failing", n))
 		}
+		if r.Outside > 0 {
+			verdict += p.bad(", " + terminal.Count(r.Outside, "failing test") + " left out")
+		}
 		if missed > 0 {
-			verdict += p.bad(", " + count(missed, "decision") + " not as expected")
+			verdict += p.bad(", " + terminal.Count(missed, "decision") + " not as expected")
 		}
 		if n := len(r.Invalid); n > 0 {
-			verdict += p.bad(", policy validate finds " + count(n, "problem"))
+			verdict += p.bad(", policy validate finds " + terminal.Count(n, "problem"))
 		}
 	}
 	return verdict + "  " + p.quiet(took)
@@ -82,11 +85,29 @@ func milliseconds(d time.Duration) string {
 	return strconv.FormatFloat(float64(d.Microseconds())/1000, 'f', 1, 64) + " ms"
 }
 
-func count(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
+// ranText says which tests ran.
+func ranText(r *Round) string {
+	text := fmt.Sprintf("%d of %s ran", r.Ran, terminal.Count(r.Total, "test"))
+	switch of := r.Scope.String(); {
+	case r.Total == 0:
+		text = "it compiles, and there are no tests"
+	case of != "":
+		text += ", only " + of
+	case r.Ran == r.Total:
+		text = "all tests ran (" + strconv.Itoa(r.Total) + ")"
+	case r.Ran == 0:
+		text = fmt.Sprintf("it compiles, and none of %s depends on what changed", terminal.Count(r.Total, "test"))
 	}
-	return fmt.Sprintf("%d %ss", n, what)
+	if r.Skipped > 0 {
+		text += fmt.Sprintf(", %d skipped", r.Skipped)
+	}
+	return text
+}
+
+// shown reports whether a test has shown something: not where there are none, only ones that are still to be written, or where the
+// scope leaves out all that a save can affect.
+func (r *Round) shown() bool {
+	return r.Total > r.Todo && (r.Scope.all() || r.Ran > r.Skipped)
 }
 
 // body returns the lines below the headline.
@@ -100,7 +121,7 @@ func (p paint) body(r *Round) []string {
 	}
 	if wrong := slices.Concat(r.Problems, r.Invalid); len(wrong) > 0 {
 		var text bytes.Buffer
-		report.Write(&text, wrong)
+		report.Write(terminal.NewWriter(&text).Coloured(p.colours), report.Placed(wrong, p.place))
 		block(strings.Split(strings.TrimRight(text.String(), "\n"), "\n")...)
 	}
 	block(p.warnings(r.Warnings)...)
@@ -127,10 +148,10 @@ func (p paint) warnings(all diagnostic.List) []string {
 		return nil
 	}
 	var text bytes.Buffer
-	report.WriteWarnings(&text, all[:min(len(all), maxWarnings)])
+	report.WriteWarnings(terminal.NewWriter(&text).Coloured(p.colours), report.Placed(all[:min(len(all), maxWarnings)], p.place))
 	lines := strings.Split(strings.TrimRight(text.String(), "\n"), "\n")
 	if more := len(all) - maxWarnings; more > 0 {
-		lines = append(lines, p.quiet(count(more, "more warning")+"; policy validate lists all"))
+		lines = append(lines, p.quiet(terminal.Count(more, "more warning")+"; policy validate lists all"))
 	}
 	return lines
 }
@@ -163,9 +184,19 @@ func (p paint) failure(f Failure) []string {
 	if f.Before {
 		title += p.quiet("  since an earlier change")
 	}
-	lines := []string{title, p.quiet(fmt.Sprintf("  %s:%d", f.File, f.Line))}
+	lines := []string{title, fmt.Sprintf("  %s:%d", p.place(f.File), f.Line)}
 	for _, why := range f.Why {
 		lines = append(lines, "    "+strings.ReplaceAll(why, "\t", "  "))
+	}
+	if len(f.Rules) > 0 {
+		lines = append(lines, p.quiet("  by rule:"))
+	}
+	for _, rule := range f.Rules {
+		kind, rest, _ := strings.Cut(rule, " ")
+		if kind == string(explain.Failed) {
+			kind = p.bad(kind)
+		}
+		lines = append(lines, "    "+kind+" "+rest)
 	}
 	if f.Output != "" {
 		lines = append(lines, p.quiet("  printed:"))
@@ -180,7 +211,7 @@ func (p paint) lines(l Lines) []string {
 	if len(l.Reached)+len(l.NotReached) == 0 {
 		return nil
 	}
-	text := fmt.Sprintf("%s: %d of %s covered", l.File, len(l.Reached), count(len(l.Reached)+len(l.NotReached), "changed line"))
+	text := fmt.Sprintf("%s: %d of %s covered", p.place(l.File), len(l.Reached), terminal.Count(len(l.Reached)+len(l.NotReached), "changed line"))
 	if len(l.NotReached) == 0 {
 		return []string{p.good(text)}
 	}
@@ -208,13 +239,13 @@ func ranges(rows []int) string {
 func (p paint) decision(d Decision) []string {
 	switch {
 	case d.Err != nil:
-		return []string{p.bad(d.Input + ": " + d.Err.Error())}
+		return []string{p.bad(p.place(d.Input) + ": " + d.Err.Error())}
 	case d.New:
-		return append(append([]string{p.strong(d.Input) + "  " + p.quiet(compact(d.Answer))}, p.printed(d)...), p.missed(d)...)
+		return append(append([]string{p.strong(p.place(d.Input)) + "  " + p.quiet(compact(d.Answer))}, p.printed(d)...), p.missed(d)...)
 	case len(d.Changed) == 0 && d.OK() && len(d.Printed) == 0:
 		return nil
 	}
-	lines := []string{p.strong(d.Input)}
+	lines := []string{p.strong(p.place(d.Input))}
 	if len(d.Changed) > 0 {
 		lines[0] += ": the decision changed"
 	}
@@ -235,6 +266,16 @@ func (p paint) missed(d Decision) []string {
 	return append([]string{p.bad("  not as expected (- expected, + is)")}, p.diff(d.Missed)...)
 }
 
+// offered is what would be written as what is expected.
+func (p paint) offered(d Decision) []string {
+	title, diff := p.strong(p.place(line(d.accept.file))), d.Missed
+	if !d.Expected {
+		title += "  " + p.quiet("new")
+		diff = each(difference(map[string]any{}, d.Answer), terminal.Text)
+	}
+	return append([]string{title}, p.diff(diff)...)
+}
+
 func (p paint) diff(diff []string) []string {
 	lines := make([]string, len(diff))
 	for i, line := range diff {
@@ -245,4 +286,18 @@ func (p paint) diff(diff []string) []string {
 		}
 	}
 	return lines
+}
+
+// named lists files that changed: all of a few, and how many others.
+func (p paint) named(files []string) string {
+	const most = 3
+	var names []string
+	for _, file := range files[:min(most, len(files))] {
+		names = append(names, p.place(file))
+	}
+	text := strings.Join(names, ", ")
+	if more := len(files) - most; more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	return text
 }

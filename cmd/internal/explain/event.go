@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"defenseclaw/cmd/internal/terminal"
 	"defenseclaw/engine"
 )
 
@@ -50,7 +51,7 @@ func FindEvent(log, id string) (Event, error) {
 			return e, err
 		}
 	}
-	return Event{}, fmt.Errorf("%w: %q, in %s and %d rotated files", ErrNoEvent, id, log, len(rotated))
+	return Event{}, fmt.Errorf("%w: %q, in %s and %s", ErrNoEvent, id, log, terminal.Count(len(rotated), "rotated file"))
 }
 
 func globQuote(name string) string {

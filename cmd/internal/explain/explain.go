@@ -25,6 +25,8 @@ type Options struct {
 	Tiers    bool // how long a program and OPA's evaluator take, and whether they agree
 
 	At time.Time // what the clock of the policy says; zero: now
+
+	Place func(file string) string // what people call a file where they stand; nil: as the policy directory has it
 }
 
 // Answer is the value of a document and the reasons for it.
@@ -52,29 +54,35 @@ func Evaluate(ctx context.Context, g *engine.Generation, path engine.Path, input
 	if answer.Defined = found.Defined; answer.Defined {
 		answer.Result = found.Result
 	}
-	answer.Why = WhyOf(found, options.Explain, options.Coverage)
+	answer.Why = WhyOf(found, options.Explain, options.Coverage, options.Place)
 	if options.Tiers {
 		answer.Tiers, err = compareTiers(ctx, g, path, input, !options.Strict)
 	}
 	return answer, err
 }
 
+// Line is a reason as people read it.
+func Line(r explain.Reason) string {
+	line := fmt.Sprintf("%-8s %s: %s", r.Kind, terminal.Sprintf("%s:%d", r.File, r.Line), r.Text)
+	var values []string
+	for _, v := range r.Values {
+		if v.Text == "" {
+			values = append(values, v.Name+" is undefined")
+		} else {
+			values = append(values, v.Name+" = "+v.Text)
+		}
+	}
+	if len(values) > 0 {
+		line += "   (" + strings.Join(values, ", ") + ")"
+	}
+	return line
+}
+
 // lines are the reasons, one a line.
-func lines(found explain.Answer) (lines []string) {
+func lines(found explain.Answer, place func(string) string) (lines []string) {
 	for _, r := range found.Reasons {
-		line := fmt.Sprintf("%-8s %s: %s", r.Kind, terminal.Sprintf("%s:%d", r.File, r.Line), r.Text)
-		var values []string
-		for _, v := range r.Values {
-			if v.Text == "" {
-				values = append(values, v.Name+" is undefined")
-			} else {
-				values = append(values, v.Name+" = "+v.Text)
-			}
-		}
-		if len(values) > 0 {
-			line += "   (" + strings.Join(values, ", ") + ")"
-		}
-		lines = append(lines, line)
+		r.File = place(r.File)
+		lines = append(lines, Line(r))
 	}
 	if found.MoreReasons {
 		lines = append(lines, "… and more")
@@ -84,9 +92,10 @@ func lines(found explain.Answer) (lines []string) {
 
 // notCovered are the lines that the decision did not reach, of the files that it reached, and those that it found to be false
 // by the rule index.
-func notCovered(found explain.Answer) (missed, excluded map[string][]int) {
+func notCovered(found explain.Answer, place func(string) string) (missed, excluded map[string][]int) {
 	missed, excluded = map[string][]int{}, map[string][]int{}
-	for name, l := range found.Lines {
+	for file, l := range found.Lines {
+		name := place(file)
 		missed[name] = slices.Sorted(slices.Values(slices.Concat(l.Skipped, l.Missed)))
 		if len(l.Excluded) > 0 {
 			excluded[name] = l.Excluded

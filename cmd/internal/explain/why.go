@@ -19,13 +19,19 @@ type Why struct {
 	Incomplete  string           `json:"incomplete,omitempty"`     // why there is more to explain
 }
 
-// WhyOf takes from an answer of package engine/explain what was asked for.
-func WhyOf(found explain.Answer, reasons, coverage bool) (w Why) {
+// kinds are the styles of the words that explanations begin with.
+var kinds = map[explain.Kind]terminal.Style{explain.Fired: terminal.Good, explain.Failed: terminal.Bad, explain.Default: terminal.Look}
+
+// WhyOf takes from an answer of package engine/explain what was asked for. place is as in [Options].
+func WhyOf(found explain.Answer, reasons, coverage bool, place func(file string) string) (w Why) {
+	if place == nil {
+		place = func(file string) string { return file }
+	}
 	if reasons {
-		w.Explanation = lines(found)
+		w.Explanation = lines(found, place)
 	}
 	if coverage {
-		w.NotCovered, w.Excluded = notCovered(found)
+		w.NotCovered, w.Excluded = notCovered(found, place)
 	}
 	w.Incomplete = found.Incomplete
 	return w
@@ -37,7 +43,8 @@ func (a Why) Write(w io.Writer) error {
 		fmt.Fprintln(w)
 	}
 	for _, line := range a.Explanation {
-		terminal.Fprintf(w, "%s\n", line)
+		kind, rest, _ := strings.Cut(line, " ")
+		terminal.Fprintf(w, "%s %s\n", kinds[explain.Kind(kind)].Line(kind), rest)
 	}
 	if a.NotCovered != nil {
 		fmt.Fprintln(w)

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"defenseclaw/cmd/internal/schema"
+	"defenseclaw/cmd/internal/terminal"
 	"defenseclaw/engine"
 
 	"github.com/open-policy-agent/opa/v1/ast"
@@ -210,7 +211,7 @@ func (p *pack) describe(t *thing) string {
 		}
 	}
 	if files := p.placesOfPackage(t.path); len(files) > 0 {
-		return fmt.Sprintf("```rego\npackage %s\n```\n%d files", strings.TrimPrefix(t.path, "data."), len(files))
+		return fmt.Sprintf("```rego\npackage %s\n```\n%s", strings.TrimPrefix(t.path, "data."), terminal.Count(len(files), "file"))
 	}
 	if strings.HasPrefix(t.path, "input") {
 		return "```rego\n" + t.path + "\n```\nof the caller's input"
@@ -252,7 +253,7 @@ func describeRule(path string, heads []defined) string {
 			files = append(files, d.file)
 		}
 	}
-	fmt.Fprintf(&b, "%d clauses in %s", len(heads), strings.Join(files, ", "))
+	fmt.Fprintf(&b, "%s in %s", terminal.Count(len(heads), "clause"), strings.Join(files, ", "))
 	return b.String()
 }
 

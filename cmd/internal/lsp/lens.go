@@ -171,7 +171,7 @@ func (p *pack) test(ctx context.Context, name string) (string, error) {
 		}
 		lines := []string{"FAIL " + name}
 		for _, r := range failed {
-			lines = append(lines, testrun.Why(r)...)
+			lines = append(lines, testrun.Why(r, testrun.AsIs)...)
 			lines = append(lines, strings.TrimSpace(string(r.Output)))
 		}
 		return strings.TrimSpace(strings.Join(lines, "\n")), nil

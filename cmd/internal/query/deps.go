@@ -111,8 +111,8 @@ func pathOfRef(ref ast.Ref) (path engine.Path, ok bool) {
 	return path, true
 }
 
-// Write prints them for people.
-func (d Deps) Write(w io.Writer) error {
+// Write prints them for people. place says what a file is called where they stand.
+func (d Deps) Write(w io.Writer, place func(file string) string) error {
 	if len(d.Base)+len(d.Virtual)+len(d.ReferredBy) == 0 {
 		fmt.Fprintln(w, "it depends on no document, and no rule refers to it")
 		return nil
@@ -130,7 +130,7 @@ func (d Deps) Write(w io.Writer) error {
 	list("depends on rules:", d.Virtual)
 	var by []string
 	for _, r := range d.ReferredBy {
-		by = append(by, fmt.Sprintf("%s   (%s:%d)", r.Rule, r.File, r.Line))
+		by = append(by, fmt.Sprintf("%s   (%s:%d)", r.Rule, place(r.File), r.Line))
 	}
 	list("rules that refer to it:", by)
 	return nil

@@ -12,6 +12,7 @@ import (
 	"reflect"
 	"strings"
 
+	"defenseclaw/cmd/internal/report"
 	"defenseclaw/engine"
 	"defenseclaw/engine/memfs"
 
@@ -22,36 +23,36 @@ import (
 const aloneModule = "package system.defenseclaw_query\n"
 
 // Pack is a policy directory of single files: modules, and data files (JSON or YAML) whose content lies at the root of data,
-// as opa eval --data takes them. An error names the file.
-func Pack(files []string) (fs.FS, error) {
-	pack, data, modules := map[string][]byte{}, map[string]any{}, false
+// as opa eval --data takes them. place is what the user calls a file of it. An error names the file.
+func Pack(files []string) (src fs.FS, place func(name string) string, err error) {
+	pack, data, modules, typed := map[string][]byte{}, map[string]any{}, false, map[string]string{}
 	for _, file := range files {
 		info, err := os.Stat(file)
 		if err != nil {
-			return nil, fmt.Errorf("--data: %w", err)
+			return nil, nil, fmt.Errorf("--data: %w", err)
 		}
 		if info.IsDir() {
-			return nil, fmt.Errorf("--data %s: expected files, or one directory alone", file)
+			return nil, nil, fmt.Errorf("--data %s: expected files, or one directory alone", file)
 		}
 		text, err := os.ReadFile(file)
 		if err != nil {
-			return nil, fmt.Errorf("--data: %w", err)
+			return nil, nil, fmt.Errorf("--data: %w", err)
 		}
 		switch ext := filepath.Ext(file); {
 		case strings.HasSuffix(file, "_test.rego"):
-			return nil, fmt.Errorf("--data %s: a file of tests is no part of a policy: policy test runs it", file)
+			return nil, nil, fmt.Errorf("--data %s: a file of tests is no part of a policy: policy test runs it", file)
 		case ext == ".rego":
 			name := nameInPack(file)
 			if _, twice := pack[name]; twice {
-				return nil, fmt.Errorf("--data %s: another file is called %s, too", file, name)
+				return nil, nil, fmt.Errorf("--data %s: another file is called %s, too", file, name)
 			}
-			pack[name], modules = text, true
+			pack[name], typed[name], modules = text, file, true
 		case ext == ".json" || ext == ".yaml" || ext == ".yml":
 			if err := addData(data, file, text); err != nil {
-				return nil, err
+				return nil, nil, err
 			}
 		default:
-			return nil, fmt.Errorf("--data %s: expected a file of Rego, JSON or YAML, by its name", file)
+			return nil, nil, fmt.Errorf("--data %s: expected a file of Rego, JSON or YAML, by its name", file)
 		}
 	}
 	if !modules {
@@ -59,10 +60,16 @@ func Pack(files []string) (fs.FS, error) {
 	}
 	text, err := json.Marshal(data)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	pack["data.json"] = text
-	return memfs.New(maps.All(pack)), nil
+	place = func(name string) string {
+		if file, ok := typed[name]; ok {
+			return report.Here(file)
+		}
+		return name
+	}
+	return memfs.New(maps.All(pack)), place, nil
 }
 
 // nameInPack is the path of a file without what leads out of a pack.

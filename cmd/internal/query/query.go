@@ -89,6 +89,8 @@ type Options struct {
 
 	Timeout time.Duration // of each evaluation; 0: none
 	Print   print.Hook    // of print() in the query and in the policy; nil: nobody
+
+	Place func(file string) string // as in [explain.Options]
 }
 
 // Check reports options that do not go together, by the names of their flags.
@@ -194,7 +196,7 @@ func (e *evaluation) full(ctx context.Context, q engine.AdHoc, answer *Answer) e
 			return err
 		}
 		found, err = engineexplain.Query(ctx, e.g, prepared, e.input, options)
-		answer.Why = explain.WhyOf(found, e.o.Explain, e.o.Coverage)
+		answer.Why = explain.WhyOf(found, e.o.Explain, e.o.Coverage, e.o.Place)
 	}
 	return err
 }

@@ -64,7 +64,7 @@ func (a *Answer) Write(w io.Writer, name string) error {
 	case "source":
 		return a.source(w)
 	case "discard":
-		fmt.Fprintf(w, "%d results\n", len(a.Result))
+		fmt.Fprintf(w, "%s\n", terminal.Count(len(a.Result), "result"))
 		return a.aside(w)
 	}
 	return a.Pretty(w)

@@ -11,6 +11,7 @@ import (
 
 	"defenseclaw/cmd/internal/explain"
 	"defenseclaw/cmd/internal/query"
+	"defenseclaw/cmd/internal/report"
 	"defenseclaw/cmd/internal/terminal"
 	"defenseclaw/engine"
 )
@@ -114,7 +115,7 @@ func deps(_ context.Context, s *Session, text string, w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	return found.Write(w)
+	return found.Write(w, report.PlaceIn(s.cfg.Dir))
 }
 
 func show(_ context.Context, s *Session, _ string, w io.Writer) error {

@@ -31,7 +31,7 @@ func (s *Session) Run(ctx context.Context, in, out *os.File, w io.Writer) error 
 	}
 	defer e.cooked() //nolint:errcheck // the terminal may be gone
 	modules, data := s.base.Counts()
-	fmt.Fprintf(e.t, "%d modules, %d data files. Tab completes; help lists the commands; Ctrl-D ends.\n", modules, data)
+	fmt.Fprintf(e.t, "%s, %s. Tab completes; help lists the commands; Ctrl-D ends.\n", terminal.Count(modules, "module"), terminal.Count(data, "data file"))
 	watched, stop := context.WithCancel(ctx)
 	var watch sync.WaitGroup
 	defer watch.Wait()

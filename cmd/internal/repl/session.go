@@ -117,7 +117,7 @@ func (s *Session) Reload(ctx context.Context, w io.Writer) {
 		s.say(w, err)
 	} else if s.base != before {
 		modules, data := s.base.Counts()
-		terminal.Fprintf(w, "reloaded: %d modules, %d data files\n", modules, data)
+		terminal.Fprintf(w, "reloaded: %s, %s\n", terminal.Count(modules, "module"), terminal.Count(data, "data file"))
 	}
 }
 
@@ -125,7 +125,7 @@ func (s *Session) Reload(ctx context.Context, w io.Writer) {
 func (s *Session) say(w io.Writer, err error) {
 	var list diagnostic.List
 	if refused := new(engine.Refused); errors.As(err, &refused) {
-		list = refused.Diagnostics
+		list = report.In(s.cfg.Dir, refused.Diagnostics)
 	}
 	if len(list) > 0 || errors.As(err, &list) {
 		report.Write(w, list)
@@ -182,7 +182,7 @@ func (s *Session) answer(ctx context.Context, line string, w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	answer, err := query.Evaluate(ctx, s.with, line, q, s.input, query.Options{Strict: s.cfg.Strict, Explain: s.explain, Print: topdown.NewPrintHook(w)})
+	answer, err := query.Evaluate(ctx, s.with, line, q, s.input, query.Options{Strict: s.cfg.Strict, Explain: s.explain, Print: topdown.NewPrintHook(w), Place: report.PlaceIn(s.cfg.Dir)})
 	if ctx.Err() != nil {
 		return errors.New("interrupted")
 	}

@@ -110,7 +110,7 @@ func TestAChangedPolicyAnswersAndABrokenOneDoesNot(t *testing.T) {
 		t.Errorf("nothing changed: %q", got)
 	}
 	files["deep.rego"] = &fstest.MapFile{Data: []byte("package app.deep\n\nother := 5\n")}
-	if got := reload(); got != "reloaded: 2 modules, 1 data files\n" || say("y") != "6\n" {
+	if got := reload(); got != "reloaded: 2 modules, 1 data file\n" || say("y") != "6\n" {
 		t.Errorf("%q %q", got, say("y"))
 	}
 	files["deep.rego"] = &fstest.MapFile{Data: []byte("package app.deep\n\nother := := 5\n")}

@@ -32,26 +32,34 @@ func writeAll(w io.Writer, kind string, ds diagnostic.List) {
 }
 
 func write(w io.Writer, kind string, d diagnostic.Diagnostic) {
-	terminal.Fprintf(w, "%s[%s]: %s\n", terminal.Text(kind), d.Code, d.Message)
-	gutter := ""
+	style := terminal.Alarm
+	if kind != "error" {
+		style = terminal.Look
+	}
+	terminal.Fprintf(w, "%s: %s\n", style.Of(terminal.Clean(terminal.Sprintf("%s[%s]", kind, d.Code))), terminal.Strong.Line(d.Message))
+	indented := ""
 	if d.Line > 0 {
-		gutter = strings.Repeat(" ", len(strconv.Itoa(d.Line)))
+		indented = strings.Repeat(" ", len(strconv.Itoa(d.Line)))
+	}
+	gutter := func(mark string) terminal.Clean {
+		return terminal.Clean(indented) + terminal.Quiet.Of(terminal.Clean(mark))
 	}
 	if d.File != "" {
-		terminal.Fprintf(w, "%s--> %s\n", gutter, place(d))
+		terminal.Fprintf(w, "%s %s\n", gutter("-->"), place(d))
 	}
 	if d.Line > 0 && d.Text != "" {
-		terminal.Fprintf(w, "%s |\n%d | %s\n", gutter, d.Line, terminal.Text(d.Text))
+		terminal.Fprintf(w, "%s\n%s %s\n", gutter(" |"), terminal.Quiet.Of(terminal.Clean(strconv.Itoa(d.Line)+" |")), terminal.Text(d.Text))
 		if d.Column > 0 && d.Column <= len(d.Text)+1 {
 			before, pointed := terminal.Text(d.Text[:d.Column-1]), terminal.Text(pointedAt(d.Text[d.Column-1:]))
-			terminal.Fprintf(w, "%s | %s%s\n", gutter, indent(before), strings.Repeat("^", max(1, utf8.RuneCountInString(string(pointed)))))
+			carets := strings.Repeat("^", max(1, utf8.RuneCountInString(string(pointed))))
+			terminal.Fprintf(w, "%s %s%s\n", gutter(" |"), indent(before), style.Of(terminal.Clean(carets)))
 		}
 	}
 	for _, line := range d.Details {
-		terminal.Fprintf(w, "%s = %s\n", gutter, line)
+		terminal.Fprintf(w, "%s %s\n", gutter(" ="), line)
 	}
 	if d.Hint != "" {
-		terminal.Fprintf(w, "%s = hint: %s\n", gutter, d.Hint)
+		terminal.Fprintf(w, "%s %s\n", gutter(" ="), terminal.Look.Line("hint: "+d.Hint))
 	}
 }
 
@@ -65,6 +73,15 @@ func lines(w io.Writer, dir, kind string, ds diagnostic.List) {
 		d.File = filepath.ToSlash(filepath.Join(dir, d.File))
 		terminal.Fprintf(w, "%s: %s%s\n", place(d), kind, strings.ReplaceAll(strings.Join(messageLines(d), "; "), "\n", " "))
 	}
+}
+
+// Line is a diagnostic in one line: file:line:column: message.
+func Line(d diagnostic.Diagnostic) string {
+	at := place(d)
+	if at != "" {
+		at += ": "
+	}
+	return at + FirstLine(d.Message)
 }
 
 // messageLines returns the message, the details and the hint, each as a line.

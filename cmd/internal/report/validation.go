@@ -14,7 +14,8 @@ import (
 
 // Validation is the result of policy validate for one directory.
 type Validation struct {
-	Dir         string             // as the user named it; printers put it before the names of files
+	Dir         string             // as the user named it; formats for programs put it before the names of files
+	Place       string             // the directory in which people find the files; empty: there is none
 	Version     string             // of this program
 	Generation  *engine.Generation // nil when the directory could not be loaded
 	Refused     *engine.Refused    // why it could not be loaded; nil when it was
@@ -41,20 +42,20 @@ func (v Validation) Write(w io.Writer, format string) error { return formats.wri
 
 func writePretty(w io.Writer, v Validation) error {
 	for _, f := range v.Ignored.Files {
-		terminal.Fprintf(w, "not loaded: %s: %s\n", f.Path, f.Reason)
+		terminal.Fprintf(w, "%s %s: %s\n", terminal.Look.Of("not loaded:"), PlaceIn(v.Place)(f.Path), f.Reason)
 	}
 	if more := v.Ignored.More; more > 0 {
-		terminal.Fprintf(w, "not loaded: %d more files\n", more)
+		terminal.Fprintf(w, "%s %s\n", terminal.Look.Of("not loaded:"), terminal.Count(more, "more file"))
 	}
 	for _, warning := range v.Warnings {
-		terminal.Fprintf(w, "warning: %s\n", warning)
+		terminal.Fprintf(w, "%s %s\n", terminal.Look.Of("warning:"), warning)
 	}
-	WriteWarnings(w, v.Strict)
+	WriteWarnings(w, In(v.Place, v.Strict))
 	if len(v.Strict) > 0 {
 		terminal.Fprintf(w, "\n")
 	}
 	if !v.OK() {
-		Write(w, v.Diagnostics)
+		Write(w, In(v.Place, v.Diagnostics))
 		return nil
 	}
 	modules, dataFiles := v.Generation.Counts()
@@ -62,8 +63,8 @@ func writePretty(w io.Writer, v Validation) error {
 	if v.HasSchema {
 		schema = "data.json schema: OK\n"
 	}
-	_, err := terminal.Fprintf(w, "All Rego modules compiled successfully.\n%s%d modules, %d data files, revision %s\n",
-		terminal.Text(schema), modules, dataFiles, v.Generation.Revision())
+	_, err := terminal.Fprintf(w, "%s\n%s%s, %s, revision %s\n", terminal.Good.Of("All Rego modules compiled successfully."),
+		terminal.Text(schema), terminal.Count(modules, "module"), terminal.Count(dataFiles, "data file"), v.Generation.Revision())
 	return err
 }
 

@@ -3,7 +3,6 @@ package sidecar
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"defenseclaw/api"
 	"defenseclaw/api/audit"
@@ -11,6 +10,7 @@ import (
 	"defenseclaw/api/events"
 	"defenseclaw/api/judge"
 	"defenseclaw/api/metrics"
+	"defenseclaw/cmd/internal/terminal"
 	"defenseclaw/engine"
 	"defenseclaw/engine/history"
 	"defenseclaw/engine/source"
@@ -148,7 +148,7 @@ func editText(g *engine.Generation) string {
 	edit := g.Edit()
 	modules, data := g.Counts()
 	if len(edit.Added) == len(edit.All) && len(edit.All) >= modules+data { // the first, or another directory
-		return fmt.Sprintf("loaded %d modules and %d data files", modules, data)
+		return "loaded " + terminal.Count(modules, "module") + " and " + terminal.Count(data, "data file")
 	}
 	return api.EditText(edit.All, edit.Added, edit.Removed)
 }

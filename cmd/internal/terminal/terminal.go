@@ -7,6 +7,8 @@
 // others' text from the program's; [Fprintf] and [Sprintf] can, since they see arguments, and commands print with
 // them. The escapes are those of JSON, so JSON that passes a Writer remains the same document; a byte that is not UTF-8
 // is shown as \xff. They are for eyes: nothing turns them back.
+//
+// The program's own text may have a [Style], which [Fprintf] lets through to a Writer with colours.
 package terminal
 
 import (
@@ -23,6 +25,7 @@ import (
 type Writer struct {
 	mu      sync.Mutex
 	out     io.Writer
+	colours bool   // styles are shown
 	guard   bool   // lines are no commands for GitHub
 	within  bool   // the line that is being written has text already
 	partial []byte // the beginning of a character whose other bytes are not written yet

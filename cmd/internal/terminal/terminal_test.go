@@ -106,3 +106,38 @@ func FuzzJSONStaysTheSameDocument(f *testing.F) {
 		}
 	})
 }
+
+func TestStylesAreShownByAWriterWithColoursAndThoseOfOthersAreEscaped(t *testing.T) {
+	for _, tc := range []struct {
+		on   bool
+		want string
+	}{
+		{true, "\x1b[31mFAIL\x1b[0m a\\u001b[31mb\n\x1b[32mc\x1b[0m\n\x1b[32md\x1b[0m\n"},
+		{false, "FAIL a\\u001b[31mb\nc\nd\n"},
+	} {
+		var out strings.Builder
+		w := terminal.NewWriter(&out).Coloured(tc.on)
+		terminal.Fprintf(w, "%s %s\n", terminal.Bad.Line("FAIL"), "a\x1b[31mb")
+		terminal.Fprintf(w, "%s", terminal.Good.Of(terminal.Text("c\nd\n")))
+		if out.String() != tc.want {
+			t.Errorf("%t: %q, want %q", tc.on, out.String(), tc.want)
+		}
+	}
+	var out strings.Builder
+	terminal.Fprintf(&out, "%s", terminal.Diff("+ a\n  - b\n c\n"))
+	fmt.Fprint(terminal.NewWriter(&out).Coloured(true), "\x1b[31m")
+	if want := "+ a\n  - b\n c\n\\u001b[31m"; out.String() != want {
+		t.Errorf("%q, want %q", out.String(), want)
+	}
+}
+
+func TestCountsAreInPlainEnglish(t *testing.T) {
+	for want, got := range map[string]string{
+		"1 module": terminal.Count(1, "module"), "0 modules": terminal.Count(0, "module"), "2 data files": terminal.Count(2, "data file"),
+		"1 entry": terminal.Count(1, "entry"), "3 entries": terminal.Count(3, "entry"),
+	} {
+		if got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}

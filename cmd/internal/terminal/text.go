@@ -28,9 +28,14 @@ func Sprintf(format string, args ...any) string {
 	return fmt.Sprintf(format, clean...)
 }
 
-// Fprintf writes what [Sprintf] returns.
+// Fprintf writes what [Sprintf] returns. Arguments may have a [Style], which is shown where w is a [Writer] with colours, and is left
+// out elsewhere.
 func Fprintf(w io.Writer, format string, args ...any) (int, error) {
-	return io.WriteString(w, Sprintf(format, args...))
+	text := Sprintf(format, args...)
+	if t, ok := w.(*Writer); ok {
+		return len(text), t.styled(text)
+	}
+	return io.WriteString(w, Bare(text))
 }
 
 func cleanArgument(arg any) any {
@@ -133,4 +138,15 @@ func acts(r rune) bool {
 		return r < ' ' || r == 0x7f
 	}
 	return unicode.In(r, unicode.Cc, unicode.Zl, unicode.Zp, unicode.Bidi_Control) || r == '\uFEFF'
+}
+
+// Count is a number of things in words: 1 file, 2 files.
+func Count(n int, one string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	if stem, ok := strings.CutSuffix(one, "y"); ok {
+		one = stem + "ie"
+	}
+	return fmt.Sprintf("%d %ss", n, one)
 }

@@ -14,10 +14,10 @@ import (
 )
 
 // PrettyCoverage lists the lines that no test reached, and those that the rule index found to be false, without test files.
-func PrettyCoverage(w io.Writer, coverage *cover.Report) error {
+func PrettyCoverage(w io.Writer, coverage *cover.Report, place func(file string) string) error {
 	for _, name := range policyFiles(coverage) {
 		f := coverage.Files[name]
-		terminal.Fprintf(w, "%6.1f%%  %s", f.Coverage, name)
+		terminal.Fprintf(w, "%6.1f%%  %s", f.Coverage, place(name))
 		fmt.Fprint(w, stretches(slices.Sorted(maps.Keys(rowsOf(f.NotCovered)))))
 		if excluded := excludedRows(f); len(excluded) > 0 {
 			fmt.Fprintf(w, "  (false by the rule index:%s)", stretches(excluded))
@@ -25,7 +25,7 @@ func PrettyCoverage(w io.Writer, coverage *cover.Report) error {
 		fmt.Fprintln(w)
 	}
 	if share, _, lines := Share(coverage); lines > 0 {
-		terminal.Fprintf(w, "%6.1f%%  of %d lines\n", share, lines)
+		terminal.Fprintf(w, "%6.1f%%  of %s\n", share, terminal.Count(lines, "line"))
 	}
 	return nil
 }

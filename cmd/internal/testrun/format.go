@@ -24,7 +24,7 @@ func Pretty(w io.Writer, o *Outcome, verbose, values, bench bool) error {
 	}.Report(channel(o))); err != nil {
 		return err
 	}
-	_, err := terminal.Fprintf(w, "%s", terminal.Text(o.fileNames().Replace(text.String())))
+	_, err := terminal.Fprintf(w, "%s", coloured(terminal.Text(o.fileNames().Replace(text.String()))))
 	return err
 }
 
@@ -156,7 +156,7 @@ func (s *junitSuite) add(r *tester.Result) {
 		c.Error = &junitMessage{Message: report.FirstLine(text(r.Error.Error())), Text: text(r.Error.Error())}
 	case r.Fail:
 		s.Failures++
-		why := text(strings.Join(Why(r), "\n"))
+		why := text(strings.Join(Why(r, AsIs), "\n"))
 		c.Failure = &junitMessage{Message: report.FirstLine(why), Text: why}
 	}
 	s.Cases = append(s.Cases, c)

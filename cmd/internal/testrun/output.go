@@ -17,6 +17,10 @@ type Output struct {
 	Coverage       bool   // write the coverage too
 	Verbose        bool   // also passed tests, and the traces of failed ones
 	Bench          bool   // the outcome is that of a run with Options.Bench
+
+	// Place says what people call a file of the policy where they stand; nil: as its directory has it. Formats for programs have the
+	// latter.
+	Place func(file string) string
 }
 
 // Check reports a format that does not exist, by the name of its flag.
@@ -39,7 +43,7 @@ func (o Output) Check() error {
 // finds a result with an error. For people it draws the diagnostics of err only; the caller prints err.
 func (o Output) WriteError(err error) error {
 	if o.Format == "pretty" {
-		report.Write(o.results(), diagnosticsOf(err))
+		report.Write(o.results(), report.Placed(diagnosticsOf(err), o.place()))
 		if o.Coverage && o.CoverageFormat == "json" {
 			return JSONCoverage(o.Stdout, Problems(err).Coverage)
 		}
@@ -67,9 +71,9 @@ func (o Output) Write(outcome *Outcome) error {
 		return LCOV(o.Stdout, outcome.Coverage)
 	}
 	if o.Format != "pretty" {
-		return PrettyCoverage(o.Stderr, outcome.Coverage)
+		return PrettyCoverage(o.Stderr, outcome.Coverage, o.place())
 	}
-	return PrettyCoverage(o.Stdout, outcome.Coverage)
+	return PrettyCoverage(o.Stdout, outcome.Coverage, o.place())
 }
 
 func (o Output) writeResults(w io.Writer, outcome *Outcome) error {
@@ -84,5 +88,5 @@ func (o Output) writeResults(w io.Writer, outcome *Outcome) error {
 	case "junit":
 		return JUnit(w, outcome)
 	}
-	return Pretty(w, outcome, o.Verbose, !o.Bench, o.Bench)
+	return Pretty(w, outcome.placed(o.place()), o.Verbose, !o.Bench, o.Bench)
 }

@@ -117,20 +117,23 @@ func byPlace(a, b *tester.Result) int {
 // Name is a test's full name.
 func Name(r *tester.Result) string { return gate.Name(r) }
 
-// Count returns the number of tests of a suite, including those that Options.Filter excludes.
-func Count(suite *engine.Suite) int {
-	n := 0
+// Count returns the number of tests of a suite, including those that Options.Filter excludes, and how many of them are still to
+// be written: their names begin with todo_.
+func Count(suite *engine.Suite) (tests, todo int) {
 	for _, m := range suite.Modules {
 		if len(suite.Only) > 0 && !slices.ContainsFunc(suite.Only, m.Package.Path.HasPrefix) {
 			continue
 		}
 		for _, rule := range m.Rules {
-			if name := rule.Head.Ref()[0].String(); strings.HasPrefix(name, tester.TestPrefix) || strings.HasPrefix(name, tester.SkipTestPrefix) {
-				n++
+			switch name := rule.Head.Ref()[0].String(); {
+			case strings.HasPrefix(name, tester.SkipTestPrefix):
+				tests, todo = tests+1, todo+1
+			case strings.HasPrefix(name, tester.TestPrefix):
+				tests++
 			}
 		}
 	}
-	return n
+	return tests, todo
 }
 
 // Explain is [gate.Explain].
@@ -138,7 +141,10 @@ func Explain(ctx context.Context, suite *engine.Suite, failed []*tester.Result) 
 	return gate.Explain(ctx, suite, failed)
 }
 
-// Why is [gate.Why] for people at a terminal.
-func Why(r *tester.Result) []string {
-	return gate.Why(r, func(file string) string { return string(terminal.Line(file)) })
+// Why is [gate.Why] for people at a terminal. place says what a file is called there.
+func Why(r *tester.Result, place func(file string) string) []string {
+	return gate.Why(r, func(file string) string { return string(terminal.Line(place(file))) })
 }
+
+// AsIs is the place of a file that is called as its policy directory has it.
+func AsIs(file string) string { return file }
