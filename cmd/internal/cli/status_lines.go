@@ -62,6 +62,11 @@ func (l *statusLines) fitted() []statusLine {
 	}
 	all := len(lines)
 	for i := len(lines) - 1; i > 0 && len(lines) > room-1; i-- {
+		if lines[i].rank == detail {
+			lines = slices.Delete(lines, i, i+1)
+		}
+	}
+	for i := len(lines) - 1; i > 0 && len(lines) > room-1; i-- {
 		if lines[i].again {
 			lines[i-1].more += lines[i].more + 1
 			lines = slices.Delete(lines, i, i+1)
