@@ -36,8 +36,9 @@ func printStat(w io.Writer, r *api.Review) {
 	for _, rule := range r.Rules {
 		counts[rule.Change]++
 	}
-	line("%d rules added, %d removed, %d changed, %d moved; %d defaults; %d places of data, %d → %d values",
-		counts["added"], counts["removed"], counts["changed"], counts["moved"], len(r.Defaults), len(r.Data), r.DataSize.Before, r.DataSize.After)
+	line("%s added, %d removed, %d changed, %d moved; %s; %s of data, %d → %d values",
+		terminal.Count(counts["added"], "rule"), counts["removed"], counts["changed"], counts["moved"],
+		terminal.Count(len(r.Defaults), "default"), terminal.Count(len(r.Data), "place"), r.DataSize.Before, r.DataSize.After)
 }
 
 func sideText(s api.ReviewSide) string {
@@ -75,7 +76,7 @@ func printRules(w io.Writer, r *api.Review) {
 		text("+", rule.After)
 	}
 	for _, d := range r.Data {
-		line("%s %s, %d → %d values", marks[d.Change], d.Path, d.Leaves.Before, d.Leaves.After)
+		line("%s %s of data, %d → %d values", marks[d.Change], d.Path, d.Leaves.Before, d.Leaves.After)
 		if d.Elements == nil {
 			text("-", string(d.Before))
 			text("+", string(d.After))

@@ -6,6 +6,8 @@ import (
 	"os"
 	"os/exec"
 
+	"defenseclaw/cmd/internal/terminal"
+
 	"github.com/urfave/cli/v2"
 )
 
@@ -49,7 +51,7 @@ func lint(c *cli.Context) error {
 		return fmt.Errorf("run regal: %w", err)
 	}
 	if wrong > 0 {
-		return fmt.Errorf("%d problems that policy validate finds as well", wrong)
+		return fmt.Errorf("%s that policy validate finds as well", terminal.Count(wrong, "problem"))
 	}
 	return nil
 }

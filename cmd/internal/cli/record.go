@@ -60,7 +60,7 @@ func recordStatus(c *cli.Context) error {
 }
 
 func printRecordings(w io.Writer, a api.RecordingsAnswer) {
-	fmt.Fprintf(w, "%s of %s, %s, stand for %s\n", counted(a.Records, "recorded decision"), counted(a.Strata, "kind"), size(a.Bytes), counted(int(a.Seen), "decision"))
+	fmt.Fprintf(w, "%s of %s, %s, stand for %s\n", terminal.Count(a.Records, "recorded decision"), terminal.Count(a.Strata, "kind"), size(a.Bytes), terminal.Count(int(a.Seen), "decision"))
 	switch {
 	case a.Dir == "":
 		fmt.Fprintln(w, "in memory only, at most", size(a.MaxBytes))
@@ -92,7 +92,7 @@ func printRecordings(w io.Writer, a api.RecordingsAnswer) {
 	}
 	_ = table.Flush() // to a terminal
 	if a.More > 0 {
-		fmt.Fprintf(w, "and %s more\n", counted(a.More, "path"))
+		fmt.Fprintf(w, "and %s more\n", terminal.Count(a.More, "path"))
 	}
 }
 
@@ -101,13 +101,6 @@ func encryptedText(encrypted bool) string {
 		return ", encrypted"
 	}
 	return ""
-}
-
-func counted(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
 }
 
 func size(bytes int) string {

@@ -6,7 +6,8 @@ import (
 	"github.com/open-policy-agent/opa/v1/topdown/print"
 )
 
-// Printed is what one call of print() in the policy wrote.
+// Printed is what one call of print() in the policy wrote: its operands, with spaces between them, and where the call
+// stands. The file is named as the generation names it; lines and columns count from 1, and are 0 where OPA knows no place.
 type Printed struct {
 	File         string
 	Line, Column int
@@ -16,6 +17,7 @@ type Printed struct {
 // Printer takes what a decision prints, on the goroutine that decides, which waits for it.
 type Printer func(Printed)
 
+// printerKey is the key under which a context has its [Printer].
 type printerKey struct{}
 
 // WithPrinter returns a context for decisions that print to p; nil: what they print is lost, whatever ctx had.
