@@ -3,7 +3,7 @@
 # Elsewhere the tests that need one skip, and say so.
 set -uo pipefail
 missing() { ! command -v "$1" >/dev/null; }
-others=(node:nodejs python3:python3 javac:default-jdk-headless jq:jq rpm:rpm man:man-db skopeo:skopeo) # PROGRAM:PACKAGE
+others=(node:nodejs python3:python3 javac:default-jdk-headless jq:jq rpm:rpm man:man-db tmux:tmux skopeo:skopeo) # PROGRAM:PACKAGE
 all_others() { for program in "${others[@]}"; do ! missing "${program%:*}" || return 1; done; }
 missing chromium || missing promtool || missing nvim || ! all_others || exit 0
 if [ "$(id -u)" != 0 ] || missing apt-get; then
