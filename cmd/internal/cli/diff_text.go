@@ -76,7 +76,7 @@ func printRules(w io.Writer, r *api.Review) {
 		text("+", rule.After)
 	}
 	for _, d := range r.Data {
-		line("%s %s of data, %d → %d values", marks[d.Change], d.Path, d.Leaves.Before, d.Leaves.After)
+		line("%s %s, %d → %d values", marks[d.Change], d.Path, d.Leaves.Before, d.Leaves.After)
 		if d.Elements == nil {
 			text("-", string(d.Before))
 			text("+", string(d.After))
