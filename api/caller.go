@@ -65,12 +65,22 @@ func (s *Server) mayRead(r *http.Request, g *engine.Generation, path engine.Path
 	case traced:
 		err = lacks(by.caller, gate.ScopeQuery, "an explanation")
 	case g.ReadsData(path):
-		err = lacks(by.caller, gate.ScopeQuery, fmt.Sprintf("the document %s, which is not made by rules alone,", path))
+		err = lacks(by.caller, gate.ScopeQuery, fmt.Sprintf("the document %s, which is not made by rules alone%s,", path, meant(g, path)))
 	default:
 		return nil
 	}
 	s.recordRefused(r, by.caller.Name, err.Error())
 	return err
+}
+
+// meant is an aside with the rules that a refused caller who mistyped their path meant; empty if there are none that it may
+// ask for. It looks at rules only, so nobody learns from it what data files hold.
+func meant(g *engine.Generation, path engine.Path) string {
+	near := g.Nearest(path)
+	if near == nil || decidesCallers(g) || g.ReadsData(near) {
+		return ""
+	}
+	return fmt.Sprintf(" (did you mean %s?)", near)
 }
 
 // lacks is the error of a caller without a scope.

@@ -94,7 +94,9 @@ func TestOnlyTokensForQueriesReadDocumentsOfDataFiles(t *testing.T) {
 	}
 	s.expect("GET", "/v1/data/users", "", http.StatusForbidden, `the token \"app-1\" lacks the scope \"query\": the document data.users`, asApp)
 	s.expect("POST", "/", "{}", http.StatusForbidden, `data.system.main`, asApp)
-	s.expect("POST", "/v1/data/p/password", `{"input":{"name":"ada"}}`, http.StatusOK, "s3cret", asApp) // the policy's own choice
+	s.expect("POST", "/v1/data/p/alow", "{}", http.StatusForbidden, `data.p.alow, which is not made by rules alone (did you mean data.p.allow?), needs it`, asApp)
+	s.expect("POST", "/v1/data/abov", "{}", http.StatusForbidden, `data.abov, which is not made by rules alone, needs it`, asApp) // above holds data
+	s.expect("POST", "/v1/data/p/password", `{"input":{"name":"ada"}}`, http.StatusOK, "s3cret", asApp)                           // the policy's own choice
 }
 
 func TestAnExplanationNeedsTheScopeOfTheDataThatItShows(t *testing.T) {
