@@ -54,10 +54,7 @@ func ailing(s api.StatusAnswer, now time.Time) (all []string) {
 
 // verdict is the first line of a status: what decides, since when, and what is wrong.
 func verdict(s api.StatusAnswer, told diagnostic.List, now time.Time) string {
-	since := ""
-	if !s.StateSince.IsZero() {
-		since = fmt.Sprintf(", since %s (%s)", at(s.StateSince), roughly(now.Sub(s.StateSince)))
-	}
+	since := sinceThen(s.StateSince, now)
 	var text string
 	switch code := statusCode(s); {
 	case code == exitFailure:
@@ -65,6 +62,9 @@ func verdict(s api.StatusAnswer, told diagnostic.List, now time.Time) string {
 	case s.State == "stale", s.State == "restored":
 		text = "LOOK: the last good policy decides, not what is on disk" + since + because(s, told)
 	case code == exitStale:
+		if c := s.Control; c != nil && c.Since != nil && c.Mode != "follow" { // the order, or the hold, is what keeps the newest one off
+			since = sinceThen(*c.Since, now)
+		}
 		text = "LOOK: a policy decides that is not the newest one" + since
 	case code == exitPart:
 		return "WRONG: decisions are made, but " + strings.Join(ailing(s, now), "; ")
@@ -72,6 +72,14 @@ func verdict(s api.StatusAnswer, told diagnostic.List, now time.Time) string {
 		return "WELL: decisions are made by " + whatDecides(s) + since
 	}
 	return strings.Join(slices.Concat([]string{text}, ailing(s, now)), "; ")
+}
+
+// sinceThen is nothing where the time is not known.
+func sinceThen(then, now time.Time) string {
+	if then.IsZero() {
+		return ""
+	}
+	return fmt.Sprintf(", since %s (%s)", at(then), roughly(now.Sub(then)))
 }
 
 func whatDecides(s api.StatusAnswer) string {

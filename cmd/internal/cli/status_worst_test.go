@@ -12,6 +12,7 @@ import (
 func TestAStatusExitsByTheWorstPart(t *testing.T) {
 	now := time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
 	expired := api.Parts{Certificate: &api.CertificateStatus{File: "c.pem", NotAfter: now.Add(-time.Hour)}}
+	pinned := now.Add(-5 * time.Minute)
 	soon := api.Parts{Certificate: &api.CertificateStatus{File: "c.pem", NotAfter: time.Now().Add(time.Hour)}}
 	for _, c := range []struct {
 		status api.StatusAnswer
@@ -25,6 +26,10 @@ func TestAStatusExitsByTheWorstPart(t *testing.T) {
 		{api.StatusAnswer{State: "stale", StateSince: now.Add(-50 * time.Hour), Parts: expired}, exitStale, "(2 d 2 h); certificate: c.pem expired"},
 		{api.StatusAnswer{State: "empty", Parts: expired}, exitFailure, "WRONG: nothing decides"},
 		{api.StatusAnswer{State: "current", Control: &api.Control{Revision: "sha256:1"}}, exitStale, "LOOK: a policy decides that is not the newest one"},
+		{
+			api.StatusAnswer{State: "current", StateSince: now.Add(-50 * time.Hour), Control: &api.Control{Mode: "pinned", Revision: "sha256:1", Since: &pinned}},
+			exitStale, "LOOK: a policy decides that is not the newest one, since " + at(pinned) + " (5 min)",
+		},
 	} {
 		if got, text := statusCode(c.status), verdict(c.status, nil, now); got != c.code || !strings.Contains(text, c.says) {
 			t.Errorf("%+v: %d %q; want %d %q", c.status, got, text, c.code, c.says)
