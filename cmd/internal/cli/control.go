@@ -48,7 +48,7 @@ func optionalArgument(c *cli.Context) (argument string, err error) {
 		name, isFlag := strings.CutPrefix(next, "-")
 		if !isFlag {
 			if argument != "" {
-				return "", fmt.Errorf("unexpected argument %q; see %s --help", next, c.App.Name)
+				return "", &exitError{exitUsage, fmt.Errorf("unexpected argument %q; see %s --help", next, c.App.Name)}
 			}
 			argument = next
 			continue
@@ -57,13 +57,13 @@ func optionalArgument(c *cli.Context) (argument string, err error) {
 		if !given {
 			if value = "true"; !isBoolFlag(c, name) {
 				if len(rest) == 0 {
-					return "", fmt.Errorf("flag needs an argument: -%s", name)
+					return "", &exitError{exitUsage, fmt.Errorf("flag needs an argument: -%s", name)}
 				}
 				value, rest = rest[0], rest[1:]
 			}
 		}
 		if err := c.Set(name, value); err != nil {
-			return "", fmt.Errorf("--%s: %w", name, err)
+			return "", &exitError{exitUsage, fmt.Errorf("--%s: %w", name, err)}
 		}
 	}
 	return argument, nil

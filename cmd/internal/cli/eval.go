@@ -112,7 +112,7 @@ func evaluated(c *cli.Context) (answer query.Answer, err error) {
 func queryArgument(c *cli.Context) (string, error) {
 	args := c.Args().Slice()
 	if len(args) == 0 || len(args) > 2 {
-		return "", errors.New("expected one query, such as 'data.app.allow', and a directory, or none")
+		return "", &exitError{exitUsage, errors.New("expected one query, such as 'data.app.allow', and a directory, or none")}
 	}
 	if dir, err := namedDirectory(c, args[1:]); err != nil {
 		return "", err

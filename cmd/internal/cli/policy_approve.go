@@ -29,7 +29,7 @@ func digestCommand(order, usage string) *cli.Command {
 				return err
 			}
 			if digest == "" {
-				return fmt.Errorf("policy %s needs the DIGEST of what is held; policy status shows it", order)
+				return &exitError{exitUsage, fmt.Errorf("policy %s needs the DIGEST of what is held; policy status shows it", order)}
 			}
 			return giveOrder(c, order, api.ControlRequest{Digest: digest})
 		},

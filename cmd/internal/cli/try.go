@@ -41,7 +41,7 @@ func strictFlag() cli.Flag {
 
 func try(c *cli.Context) error {
 	if c.NArg() < 1 || c.NArg() > 2 {
-		return errors.New("expected a path, for example b/allow, and at most one directory")
+		return &exitError{exitUsage, errors.New("expected a path, for example b/allow, and at most one directory")}
 	}
 	path, err := engineexplain.ParsePath(c.Args().First())
 	if err != nil {

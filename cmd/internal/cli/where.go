@@ -109,11 +109,11 @@ func namedDirectory(c *cli.Context, args []string) (string, error) {
 	flag := c.String("rego-dir")
 	switch {
 	case len(args) > 1:
-		return "", fmt.Errorf("unexpected argument %q: expected at most one directory", args[1])
+		return "", &exitError{exitUsage, fmt.Errorf("unexpected argument %q: expected at most one directory", args[1])}
 	case len(args) == 0 || args[0] == "":
 		return flag, nil
 	case flag != "" && !sameDirectory(args[0], flag):
-		return "", fmt.Errorf("%s and --rego-dir %s are both named: expected one directory", args[0], flag)
+		return "", &exitError{exitUsage, fmt.Errorf("%s and --rego-dir %s are both named: expected one directory", args[0], flag)}
 	}
 	return args[0], nil
 }
