@@ -39,7 +39,7 @@ func (o options) sidecarPeer() peer {
 			host, port, _ := net.SplitHostPort(addr)
 			return []string{
 				"serve", "--policy-dir", policy, "--data-dir", home, "--api-bind", host, "--api-port", port,
-				"--log-level", "error",
+				"--log-level", "error", "--decision-timeout", "30s", // opa has no limit, and a busy machine is no error
 			}
 		},
 	}
