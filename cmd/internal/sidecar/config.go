@@ -85,11 +85,9 @@ func (s *Sidecar) makeConfigWatcher() (err error) {
 	return err
 }
 
-// followConfig reads config.yaml whenever it may have changed since the start read it.
-func (s *Sidecar) followConfig(ctx context.Context, loaded <-chan struct{}) error {
-	if !waitFor(ctx, loaded) {
-		return nil
-	}
+// followConfig reads config.yaml whenever it may have changed, at once after the start too: what is edited after that is
+// on record as whoever told of it.
+func (s *Sidecar) followConfig(ctx context.Context) error {
 	later := time.NewTimer(0)
 	defer later.Stop()
 	if !later.Stop() {

@@ -53,7 +53,7 @@ func (s *Sidecar) parts(ready func()) []part {
 		{serving, "changes", s.watcher != nil || s.origin != nil, func(ctx context.Context) error { return s.reloadOnChange(ctx, loaded, changes) }},
 		{serving, "control", s.control != nil, func(ctx context.Context) error { return s.runControl(ctx, loaded) }},
 		{serving, "config watcher", s.live.watcher != nil, func(ctx context.Context) error { return s.live.watcher.Run(ctx, s.live.changes) }},
-		{serving, "config", s.live.watcher != nil, func(ctx context.Context) error { return s.followConfig(ctx, loaded) }},
+		{serving, "config", s.live.watcher != nil, s.followConfig},
 		{serving, "leaving", s.cfg.Settings.ShutdownDelay > 0, s.leave},
 		{serving, "tokens", true, s.tokens.Run},
 		{serving, "strictness", s.engine != nil, s.strictness.run},
