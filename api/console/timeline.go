@@ -120,7 +120,7 @@ func (p *timelinePage) offer(s api.StatusAnswer) {
 	held := s.Control != nil && s.Control.Mode == "held"
 	at := slices.IndexFunc(p.Attempts, func(a attempt) bool {
 		if held {
-			return a.Outcome == "held"
+			return a.Outcome == "held" && a.Revision == s.Control.Candidate
 		}
 		return a.Entry != nil && a.Revision == p.Serving
 	})
