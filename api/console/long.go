@@ -3,7 +3,6 @@ package console
 import (
 	"context"
 	"errors"
-	"net/http"
 	"net/url"
 	"strconv"
 	"time"
@@ -24,7 +23,7 @@ func (v *visit) getLong(path string, query url.Values, into any) (err error) {
 		defer v.console.work.leave(v.session)
 		within := *v
 		within.r = v.r.WithContext(ctx)
-		_, err = within.call(http.MethodGet, path+"?"+query.Encode(), nil, into)
+		err = within.getLoaded(path, query, into)
 	}
 	if !api.WantsProgress(v.r) {
 		call(ctx)

@@ -46,10 +46,7 @@ func badRequest(parameter, message string) error {
 
 // get asks the API, with the rights of the session, for what it answers at once.
 func (v *visit) get(path string, query url.Values, into any) (err error) {
-	if len(query) > 0 {
-		path += "?" + query.Encode()
-	}
-	if left := v.computing(func() { _, err = v.call(http.MethodGet, path, nil, into) }); left != nil {
+	if left := v.computing(func() { err = v.getLoaded(path, query, into) }); left != nil {
 		return left
 	}
 	return err
@@ -57,7 +54,10 @@ func (v *visit) get(path string, query url.Values, into any) (err error) {
 
 // getLoaded asks for what is loaded first, which may take longer: other pages compute meanwhile.
 func (v *visit) getLoaded(path string, query url.Values, into any) error {
-	_, err := v.call(http.MethodGet, path+"?"+query.Encode(), nil, into)
+	if len(query) > 0 {
+		path += "?" + query.Encode()
+	}
+	_, err := v.call(http.MethodGet, path, nil, into)
 	return err
 }
 
