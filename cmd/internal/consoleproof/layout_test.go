@@ -38,47 +38,55 @@ func (p *page) steady(what string) {
 	}
 }
 
-// Nothing on a page moves while it loads, nor when it changes by itself.
-func TestNothingMovesByItself(t *testing.T) {
-	t.Parallel()
+// atEachWidth runs a test in a wide and in a narrow window, each of a sidecar with an edit and a recorded decision.
+func atEachWidth(t *testing.T, test func(s *sidecar, width int64)) {
+	t.Helper()
 	for _, width := range []int64{1280, 360} {
 		t.Run(fmt.Sprint(width), func(t *testing.T) {
 			t.Parallel()
 			s := start(t, soundFiles)
 			edited("p.rego", soundEdit, "generation   2")(t, s)
 			s.recorded(1, [2]string{"p/allow", `{"user":"ann"}`})
-			p := s.signIn()
-			p.look(width, "light")
-			p.watchShifts()
-			p.countChanges()
-			// First, that a page that moves is found.
-			p.do(chromedp.Navigate(s.origin() + "/console/timeline"))
-			p.settled()
-			p.steady("Timeline")
-			p.evaluate(`document.querySelector("main").style.paddingTop = "300px"`)
-			p.painted()
-			p.hold(`shifted > 0.01`)
-
-			for _, address := range append([]string{"/console/compare?from=1&to=2", "/console/policy?file=p.rego&line=3"}, everyPage...) {
-				p.do(chromedp.Navigate(s.origin() + address))
-				p.settled()
-				p.steady(address)
-			}
-			for i, address := range []string{"/console/", "/console/policy", "/console/policy?file=p.rego", "/console/try?path=p/allow", "/console/decisions", "/console/fleet"} {
-				p.do(chromedp.Navigate(s.origin() + address))
-				p.settled()
-				p.evaluate(`news = 0`)
-				p.steady(address + ", before the change")
-				s.write("p.rego", fmt.Sprintf("package p\n\nx := %d\n\nallow if input.user == \"bob\"\n", i+10))
-				s.waitFor(t, fmt.Sprintf("generation   %d", i+3))
-				if address != "/console/fleet" {
-					s.seen(p, i+3)
-				}
-				p.settled()
-				p.steady(address + ", after a change")
-			}
+			test(s, width)
 		})
 	}
+}
+
+// Nothing on a page moves while it loads, nor when it changes by itself.
+func TestNothingMovesByItself(t *testing.T) {
+	t.Parallel()
+	atEachWidth(t, func(s *sidecar, width int64) {
+		p := s.signIn()
+		p.look(width, "light")
+		p.watchShifts()
+		p.countChanges()
+		// First, that a page that moves is found.
+		p.do(chromedp.Navigate(s.origin() + "/console/timeline"))
+		p.settled()
+		p.steady("Timeline")
+		p.evaluate(`document.querySelector("main").style.paddingTop = "300px"`)
+		p.painted()
+		p.hold(`shifted > 0.01`)
+
+		for _, address := range append([]string{"/console/compare?from=1&to=2", "/console/policy?file=p.rego&line=3"}, everyPage...) {
+			p.do(chromedp.Navigate(s.origin() + address))
+			p.settled()
+			p.steady(address)
+		}
+		for i, address := range []string{"/console/", "/console/policy", "/console/policy?file=p.rego", "/console/try?path=p/allow", "/console/decisions", "/console/fleet"} {
+			p.do(chromedp.Navigate(s.origin() + address))
+			p.settled()
+			p.evaluate(`news = 0`)
+			p.steady(address + ", before the change")
+			s.write("p.rego", fmt.Sprintf("package p\n\nx := %d\n\nallow if input.user == \"bob\"\n", i+10))
+			s.waitFor(s.t, fmt.Sprintf("generation   %d", i+3))
+			if address != "/console/fleet" {
+				s.seen(p, i+3)
+			}
+			p.settled()
+			p.steady(address + ", after a change")
+		}
+	})
 }
 
 // seen waits until a page has asked for news after a generation serves, where it asks.

@@ -1,7 +1,6 @@
 package consoleproof
 
 import (
-	"fmt"
 	"io"
 	"log"
 	"net"
@@ -82,26 +81,20 @@ func (w *piecewise) Write(text []byte) (int, error) {
 // Nothing moves where the browser paints a page before all of it has come.
 func TestNothingMovesWhileAPageComesInPieces(t *testing.T) {
 	t.Parallel()
-	for _, width := range []int64{1280, 360} {
-		t.Run(fmt.Sprint(width), func(t *testing.T) {
-			t.Parallel()
-			s := start(t, soundFiles)
-			edited("p.rego", soundEdit, "generation   2")(t, s)
-			s.recorded(1, [2]string{"p/allow", `{"user":"ann"}`})
-			p := s.browse()
-			p.look(width, "light")
-			p.watchShifts()
-			p.countChanges()
-			origin := s.inPieces(p, "</a>", "</li>", "</nav>", "</span>", "</form>", "</header>", "</h1>", "</section>", "</dl>", "</table>", "</main>")
-			_, code, _ := strings.Cut(s.link(), "#")
-			p.do(chromedp.Navigate(origin + "/console/enter#" + code))
-			p.see("h1", "All is well")
-			for _, address := range []string{"/console/", "/console/timeline", "/console/decisions", "/console/try", "/console/policy", "/console/fleet", "/console/order?order=hold"} {
-				p.do(chromedp.Navigate(origin + address))
-				p.settled()
-				p.hold(`performance.getEntriesByName("first-contentful-paint")[0].startTime < performance.getEntriesByType("navigation")[0].domInteractive`)
-				p.steady(address)
-			}
-		})
-	}
+	atEachWidth(t, func(s *sidecar, width int64) {
+		p := s.browse()
+		p.look(width, "light")
+		p.watchShifts()
+		p.countChanges()
+		origin := s.inPieces(p, "</a>", "</li>", "</nav>", "</span>", "</form>", "</header>", "</h1>", "</section>", "</dl>", "</table>", "</main>")
+		_, code, _ := strings.Cut(s.link(), "#")
+		p.do(chromedp.Navigate(origin + "/console/enter#" + code))
+		p.see("h1", "All is well")
+		for _, address := range []string{"/console/", "/console/timeline", "/console/decisions", "/console/try", "/console/policy", "/console/fleet", "/console/order?order=hold"} {
+			p.do(chromedp.Navigate(origin + address))
+			p.settled()
+			p.hold(`performance.getEntriesByName("first-contentful-paint")[0].startTime < performance.getEntriesByType("navigation")[0].domInteractive`)
+			p.steady(address)
+		}
+	})
 }
