@@ -104,7 +104,7 @@ func (c *canvas) marker(theirs bool, x, y float64) {
 }
 
 // px formats a coordinate with at most one decimal, so that a picture is the same on every machine.
-func px(f float64) string { return strconv.FormatFloat(math.Round(f*10)/10, 'f', -1, 64) }
+func px(f float64) string { return strconv.FormatFloat(roundTo(f, 1), 'f', -1, 64) }
 
 func escaped(text string) string {
 	var b strings.Builder

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"math"
 	"os"
@@ -20,12 +19,8 @@ func TestThePageSaysWhatTheResultsSay(t *testing.T) {
 	if !strings.Contains(string(page), strings.TrimPrefix(file, "../../docs")) {
 		t.Errorf("the page does not link to %s", file)
 	}
-	text, err := os.ReadFile(file)
+	r, err := readResults(file)
 	if err != nil {
-		t.Fatal(err)
-	}
-	var r results
-	if err := json.Unmarshal(text, &r); err != nil {
 		t.Fatal(err)
 	}
 	rate := func(v float64) string { return number(v) + " /s" }

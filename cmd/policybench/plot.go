@@ -61,13 +61,9 @@ func runPlot(args []string, stderr io.Writer) int {
 
 // writePlots writes the pictures into dir. The same results give the same bytes.
 func writePlots(file, dir string) error {
-	text, err := os.ReadFile(file) //nolint:gosec // a file that the caller names
+	r, err := readResults(file)
 	if err != nil {
 		return err
-	}
-	var r results
-	if err := json.Unmarshal(text, &r); err != nil {
-		return fmt.Errorf("%s: %w", file, err)
 	}
 	for _, p := range plots {
 		picture, err := p.draw(r)
@@ -79,6 +75,17 @@ func writePlots(file, dir string) error {
 		}
 	}
 	return nil
+}
+
+func readResults(file string) (r results, err error) {
+	text, err := os.ReadFile(file) //nolint:gosec // a file that the caller names
+	if err != nil {
+		return r, err
+	}
+	if err := json.Unmarshal(text, &r); err != nil {
+		return r, fmt.Errorf("%s: %w", file, err)
+	}
+	return r, nil
 }
 
 // tenantsOf returns the medians of a measure by the number of tenants; without a program, of the best opa.
@@ -232,26 +239,16 @@ func described(points []point, text func(float64) string) string {
 	return strings.Join(parts, ", ")
 }
 
-// ms formats milliseconds, and seconds from 1,000 of them on.
-func ms(v float64) string {
-	if v >= 1000 {
-		return short(v/1000) + " s"
-	}
-	return short(v) + " ms"
-}
+func ms(v float64) string { return inUnit(v, "ms", "s") }
+func us(v float64) string { return inUnit(v, "µs", "ms") }
+func mb(v float64) string { return inUnit(v, "MB", "GB") }
 
-func us(v float64) string {
+// inUnit formats a value with its unit, and from 1,000 of it on with the one that is a thousand times as large.
+func inUnit(v float64, unit, thousand string) string {
 	if v >= 1000 {
-		return short(v/1000) + " ms"
+		return short(v/1000) + " " + thousand
 	}
-	return short(v) + " µs"
-}
-
-func mb(v float64) string {
-	if v >= 1000 {
-		return short(v/1000) + " GB"
-	}
-	return short(v) + " MB"
+	return short(v) + " " + unit
 }
 
 // short formats with two significant digits, and all digits of the integer part.

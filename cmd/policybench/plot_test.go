@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"encoding/xml"
 	"errors"
 	"io"
@@ -43,12 +42,8 @@ func TestThePlotsOfTheDocumentsAreOfTheResults(t *testing.T) {
 }
 
 func TestPlotsAreWellFormedAndDescribed(t *testing.T) {
-	text, err := os.ReadFile(newestResults(t))
+	r, err := readResults(newestResults(t))
 	if err != nil {
-		t.Fatal(err)
-	}
-	var r results
-	if err := json.Unmarshal(text, &r); err != nil {
 		t.Fatal(err)
 	}
 	for _, p := range plots {
