@@ -3,6 +3,7 @@
 # be reached it says so and ends well: no answer is no finding.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+. .ci/shipped.sh
 db=${GOVULNDB:-https://vuln.go.dev}
 if ! curl -fsS --max-time 20 -o /dev/null "$db/index/db.json"; then
 	echo "vulns.sh: NOT CHECKED: $db cannot be reached" >&2
@@ -11,5 +12,5 @@ fi
 tool=$(mktemp -d)
 trap 'rm -rf "$tool"' EXIT
 go -C .ci/vulns build -o "$tool/" golang.org/x/vuln/cmd/govulncheck
-"$tool/govulncheck" -db "$db" -tags urfave_cli_no_docs,grpcnotrace ./cmd/defenseclaw ./cmd/defenseclaw-gateway
+"$tool/govulncheck" -db "$db" -tags "$tags" ./cmd/defenseclaw ./cmd/defenseclaw-gateway
 (cd client && "$tool/govulncheck" -db "$db" ./...)
