@@ -48,13 +48,14 @@ func (r *Recorder) whenClean(ctx context.Context, do func()) error {
 	for {
 		r.mu.Lock()
 		g := r.current()
-		if g == nil || g.Revision() == r.cleaned {
+		if r.isClean(g) {
 			do()
 			r.mu.Unlock()
 			return nil
 		}
 		var held []records.Held
-		read, loads := r.read, r.loads
+		r.cleaned, r.clean = g.Revision(), false
+		read, others := r.read, r.others
 		if read || r.masks(g) {
 			held = r.store.Held()
 		}
@@ -64,9 +65,9 @@ func (r *Recorder) whenClean(ctx context.Context, do func()) error {
 			return notClean(ctx)
 		}
 		r.mu.Lock()
-		if loads == r.loads { // else what was read since is not clean
+		if others == r.others { // else what came since may not be clean
 			r.replace(found)
-			r.cleaned, r.read = g.Revision(), false
+			r.clean, r.read = true, false
 			do()
 			r.mu.Unlock()
 			return nil
@@ -79,11 +80,16 @@ func (r *Recorder) whenClean(ctx context.Context, do func()) error {
 func (r *Recorder) doIfClean(do func()) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if g := r.current(); g != nil && g.Revision() != r.cleaned {
+	if !r.isClean(r.current()) {
 		return false
 	}
 	do()
 	return true
+}
+
+// isClean reports whether all that is held is clean by the masks of a generation, which may be nil. The lock is held.
+func (r *Recorder) isClean(g *engine.Generation) bool {
+	return g == nil || r.clean && g.Revision() == r.cleaned
 }
 
 func notClean(ctx context.Context) error { return fmt.Errorf("clean the records: %w", ctx.Err()) }

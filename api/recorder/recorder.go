@@ -92,9 +92,10 @@ type Recorder struct {
 
 	mu      sync.Mutex // guards what follows; nothing is evaluated while it is held
 	store   *records.Store
-	cleaned string // the revision by whose masks all that is held is clean; empty: none
+	cleaned string // the revision by whose masks what is held was last cleaned, or is being cleaned; empty: none
+	clean   bool   // all that is held is clean by them
 	read    bool   // some was read from the file since: it is clean by the masks and settings of another time
-	loads   int    // how often the file was read
+	others  int    // how often something came that may not be clean by them: from the file, or while another revision served
 
 	health healthCounts
 }

@@ -122,7 +122,8 @@ func (r *Recorder) keep(ctx context.Context, t *taken) {
 func (r *Recorder) add(t *taken, rec records.Record, by string) (serves *engine.Generation) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if now := r.current(); now != nil && now.Revision() != by && r.masks(now) {
+	now := r.current()
+	if now != nil && now.Revision() != by && r.masks(now) {
 		return now
 	}
 	switch {
@@ -130,6 +131,10 @@ func (r *Recorder) add(t *taken, rec records.Record, by string) (serves *engine.
 	case !r.store.Add(rec):
 		r.drop(DroppedTooLarge, 1)
 	default:
+		if now != nil && now.Revision() != r.cleaned {
+			r.clean = false
+			r.others++
+		}
 		if r.file != nil {
 			r.file.unsaved++
 		}
@@ -248,8 +253,8 @@ func (r *Recorder) load() {
 	for _, rec := range all {
 		r.store.Add(rec)
 	}
-	r.cleaned, r.read = "", true
-	r.loads++
+	r.clean, r.read = false, true
+	r.others++
 	r.holds()
 }
 
