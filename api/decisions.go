@@ -21,7 +21,7 @@ func (s *Server) begin(
 ) (context.Context, started) {
 	ctx, measured := s.cfg.Metrics.StartDecision(ctx, label, g.Number(), q.Started)
 	d := started{measured: measured}
-	prints := s.cfg.Prints != nil && g.Prints()
+	prints := g.Prints() && s.cfg.Prints.wanted()
 	if prints || s.cfg.Decisions != nil {
 		q = identified(ctx, g, q)
 	}

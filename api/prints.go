@@ -25,7 +25,8 @@ const (
 )
 
 // Prints writes what decisions print into the log: a line each, at info, with the decision's id. A decision never waits for
-// the log: lines beyond the bounds are dropped and counted. All methods but Run are safe for concurrent use.
+// the log: lines beyond the bounds are dropped and counted. While the log leaves out lines at info, nothing is printed. All
+// methods but Run are safe for concurrent use.
 type Prints struct {
 	logger  *zap.Logger
 	rate    *rate.Limiter
@@ -62,14 +63,13 @@ type printedLine struct {
 	engine.Printed
 }
 
-// NewPrints makes one that writes once [Prints.Run] runs. It is nil, which drops everything, where the log leaves out lines at
-// info.
+// NewPrints makes one that writes once [Prints.Run] runs.
 func NewPrints(logger *zap.Logger) *Prints {
-	if !logger.Core().Enabled(zap.InfoLevel) {
-		return nil
-	}
 	return &Prints{logger: logger, rate: rate.NewLimiter(printedPerSecond, printedAtOnce), queue: make(chan printedLine, printedQueue)}
 }
+
+// wanted reports whether the log takes lines at info now: its level may change at any time. p may be nil.
+func (p *Prints) wanted() bool { return p != nil && p.logger.Core().Enabled(zap.InfoLevel) }
 
 // of returns the context of one decision whose policy prints.
 func (p *Prints) of(ctx context.Context, decisionID string) context.Context {
@@ -89,11 +89,8 @@ func (p *Prints) of(ctx context.Context, decisionID string) context.Context {
 	})
 }
 
-// Run writes until ctx ends, and then what is left. p may be nil.
+// Run writes until ctx ends, and then what is left.
 func (p *Prints) Run(ctx context.Context) error {
-	if p == nil {
-		return nil
-	}
 	mention := time.NewTicker(printDropsMention)
 	defer mention.Stop()
 	for {

@@ -66,7 +66,7 @@ func (s *Sidecar) parts(ready func()) []part {
 		{keeping, "audit", true, s.runAudit},
 		{keeping, "decision log", s.decisions != nil, s.decisions.Run},
 		{keeping, "access log", s.access != nil, s.access.Run},
-		{keeping, "prints", s.prints != nil, s.prints.Run},
+		{keeping, "prints", true, s.prints.Run},
 		{keeping, "recorder", s.recorder != nil, s.recorder.Run},
 		{keeping, "review", s.engine != nil && s.reviewer != nil, s.reviewer.run},
 		{keeping, "history", s.keeper != nil, s.keeper.Run},

@@ -95,8 +95,8 @@ type Sidecar struct {
 	who        *who
 	schema     schema.Guard // checks data before it serves
 	strictness *strictness
-	prints     *api.Prints // nil where the log leaves them out
-	reviewer   *reviews    // nil when nothing is reviewed
+	prints     *api.Prints
+	reviewer   *reviews // nil when nothing is reviewed
 
 	observer *observe.Observer // nil where no channel is observed
 
