@@ -307,22 +307,31 @@ func (c *Client) read(path string, body []byte, answer any) error {
 	return nil
 }
 
-func (c *Client) call(ctx context.Context, method, path string, body []byte) (answer []byte, err error) {
+func (c *Client) call(ctx context.Context, method, path string, body []byte) ([]byte, error) {
+	return c.ask(ctx, method, path, body, http.Header{}, func(_ string, text io.Reader) ([]byte, error) {
+		return io.ReadAll(io.LimitReader(text, maxAnswerBytes))
+	})
+}
+
+// ask sends a request within the client's timeout, and has read take the answer from the body of a success.
+func (c *Client) ask(
+	ctx context.Context, method, path string, body []byte, headers http.Header, read func(name string, text io.Reader) ([]byte, error),
+) (answer []byte, err error) {
 	timeout := c.Timeout
 	if timeout == 0 {
 		timeout = DefaultClientTimeout
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	headers := http.Header{}
 	if method != http.MethodGet { // the original gateway asks for it where there is no body, too
 		headers.Set("Content-Type", "application/json")
 	}
 	err = c.send(ctx, timeout, method, path, body, headers, func(name string, text io.Reader) (err error) {
-		if answer, err = io.ReadAll(io.LimitReader(text, maxAnswerBytes)); err != nil {
+		answer, err = read(name, text)
+		if failed := new(AnswerError); err != nil && !errors.As(err, &failed) {
 			return unreachable(name, timeout, err)
 		}
-		return nil
+		return err
 	})
 	return answer, err
 }

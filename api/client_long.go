@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
-	"errors"
 	"io"
 	"net/http"
 
@@ -12,29 +11,14 @@ import (
 )
 
 // callLong is call for work that may take long. Where ctx has somebody who wants to know, the sidecar is asked for events.
-func (c *Client) callLong(ctx context.Context, method, path string) (answer []byte, err error) {
+func (c *Client) callLong(ctx context.Context, method, path string) ([]byte, error) {
 	told := review.ProgressOf(ctx)
 	if told == nil {
 		return c.call(ctx, method, path, nil)
 	}
-	timeout := c.Timeout
-	if timeout == 0 {
-		timeout = DefaultClientTimeout
-	}
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	headers := http.Header{"Accept": {kindEvents}}
-	if method != http.MethodGet {
-		headers.Set("Content-Type", "application/json")
-	}
-	err = c.send(ctx, timeout, method, path, nil, headers, func(name string, text io.Reader) (err error) {
-		answer, err = readLong(name, text, told)
-		if failed := new(AnswerError); err != nil && !errors.As(err, &failed) {
-			return unreachable(name, timeout, err)
-		}
-		return err
+	return c.ask(ctx, method, path, nil, http.Header{"Accept": {kindEvents}}, func(name string, text io.Reader) ([]byte, error) {
+		return readLong(name, text, told)
 	})
-	return answer, err
 }
 
 // readLong reads events until one has the answer, or what it would have been.
