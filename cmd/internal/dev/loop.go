@@ -114,7 +114,7 @@ func New(cfg Config) (*Loop, error) {
 	}
 	l := &Loop{
 		cfg: cfg, asked: make(chan Scope, 1), failing: map[string]Failure{}, inputs: &inputs{dir: cfg.Dir}, scope: cfg.Scope,
-		checks: schema.NewChecks(api.GuardSchema()),
+		checks: schema.NewChecks(nil, api.GuardSchema()),
 	}
 	place := report.PlaceIn(cfg.Dir)
 	l.place = func(file string) string { return line(place(file)) }

@@ -62,7 +62,7 @@ type defined struct {
 }
 
 func newPack(root string, overlays []string) (*pack, error) {
-	p := &pack{root: root, overlays: overlays, buffers: map[string]*buffer{}, parsed: map[string]*parsed{}, checks: schema.NewChecks(api.GuardSchema())}
+	p := &pack{root: root, overlays: overlays, buffers: map[string]*buffer{}, parsed: map[string]*parsed{}, checks: schema.NewChecks(nil, api.GuardSchema())}
 	var err error
 	p.engine, err = engine.New(engine.Config{Tests: true, RemovalWait: -1, Source: func() (fs.FS, error) { return p.tree() }})
 	return p, err

@@ -60,9 +60,9 @@ type Checks struct {
 	inData  diagnostic.List
 }
 
-// NewChecks takes the schema of the input of guards.
-func NewChecks(ofGuards any) *Checks {
-	return &Checks{inRego: engine.NewSchemaChecks(nil, map[string]any{guard.Package().String(): ofGuards})}
+// NewChecks takes the schemas that annotations name, which may be nil, and that of the input of guards.
+func NewChecks(set *ast.SchemaSet, ofGuards any) *Checks {
+	return &Checks{inRego: engine.NewSchemaChecks(set, map[string]any{guard.Package().String(): ofGuards})}
 }
 
 // Problems are those of g.
@@ -85,12 +85,7 @@ func (c *Checks) Problems(g *engine.Generation) (diagnostic.List, error) {
 // Problems are what is wrong with a policy that compiles: by the schemas of its annotations and of set, which may be nil, in its
 // data, and in its guards, whose input has the schema ofGuards. They are sorted.
 func Problems(g *engine.Generation, set *ast.SchemaSet, ofGuards any) (diagnostic.List, error) {
-	inData, err := Check(g)
-	if err != nil {
-		return nil, err
-	}
-	inRego, err := g.CheckSchemas(set, map[string]any{guard.Package().String(): ofGuards})
-	return append(append(inRego, inData...), guard.Check(g)...).Sorted(), err
+	return NewChecks(set, ofGuards).Problems(g)
 }
 
 // Check compares the data of dir with the schema that ships with the default pack. The diagnostics are
