@@ -34,7 +34,7 @@ type Finder struct {
 	mu       sync.Mutex // guards the fields below
 	number   uint64     // of the generation that was asked for last
 	revision string
-	all      []*moduleDocuments // of its modules, in their order
+	all      []*moduleDocuments // of its packages
 	modules  map[weak.Pointer[ast.Module]]*moduleDocuments
 }
 
@@ -86,8 +86,8 @@ func (f *Finder) of(g *engine.Generation) []*moduleDocuments {
 		return f.all
 	}
 	modules := map[weak.Pointer[ast.Module]]*moduleDocuments{}
-	packages := map[string]int{}
-	f.all = []*moduleDocuments{}
+	packages := map[string]int{} // their places in grouped
+	var grouped [][]*moduleDocuments
 	for _, file := range g.Files() {
 		m := g.Module(file.Path)
 		if m == nil {
@@ -99,12 +99,16 @@ func (f *Finder) of(g *engine.Generation) []*moduleDocuments {
 			is = documentsIn(m)
 		}
 		modules[key] = is
-		if at, known := packages[is.inPackage]; known {
-			f.all[at] = f.all[at].and(is)
-		} else {
-			packages[is.inPackage] = len(f.all)
-			f.all = append(f.all, is)
+		at, known := packages[is.inPackage]
+		if !known {
+			at = len(grouped)
+			packages[is.inPackage], grouped = at, append(grouped, nil)
 		}
+		grouped[at] = append(grouped[at], is)
+	}
+	f.all = make([]*moduleDocuments, len(grouped))
+	for i, of := range grouped {
+		f.all[i] = together(of)
 	}
 	f.number, f.revision, f.modules = g.Number(), g.Revision(), modules
 	return f.all
@@ -126,13 +130,18 @@ func (m *moduleDocuments) add(d Document, known map[string]int) {
 	m.documents, m.lower = append(m.documents, d), append(m.lower, strings.ToLower(d.Path))
 }
 
-// and is what two modules of one package make.
-func (m *moduleDocuments) and(other *moduleDocuments) *moduleDocuments {
-	both, known := &moduleDocuments{inPackage: m.inPackage}, map[string]int{}
-	for _, d := range slices.Concat(m.documents, other.documents) {
-		both.add(d, known)
+// together is what the modules of one package make.
+func together(modules []*moduleDocuments) *moduleDocuments {
+	if len(modules) == 1 {
+		return modules[0]
 	}
-	return both
+	all, known := &moduleDocuments{inPackage: modules[0].inPackage}, map[string]int{}
+	for _, m := range modules {
+		for _, d := range m.documents {
+			all.add(d, known)
+		}
+	}
+	return all
 }
 
 // compare is the order of documents: entrypoints first.
