@@ -125,14 +125,15 @@ func (c *SchemaChecks) stale(g *Generation, graph *unit.Graph, concerned unit.Se
 		touched[m.Package] = true
 		if m.DescribesSubpackages {
 			for key := range concerned {
-				touched[key] = touched[key] || m.Package.Holds(key)
+				if m.Package.Holds(key) {
+					touched[key] = true
+				}
 			}
 		}
 	}
 	if len(touched) == 0 {
 		return stale
 	}
-	maps.DeleteFunc(touched, func(_ unit.Key, is bool) bool { return !is })
 	places := slices.Collect(maps.Keys(touched))
 	touched.Add(c.last.Readers(places))
 	touched.Add(graph.Readers(places))
