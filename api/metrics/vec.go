@@ -122,8 +122,6 @@ func (m *Metrics) buildOne(meter metric.Meter, row instrument, callbacks *[]call
 // resolve makes the series of declared label values, which start at 0, and those with some value folded
 // into other, which appear when they are first counted.
 func (v *vec) resolve() {
-	n := v.width()
-	v.resolveOne(labelValues{}.fold(1<<n-1, n))
 	for values := range v.combinations(true) {
 		v.resolveOne(values)
 	}
