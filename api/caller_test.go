@@ -108,6 +108,15 @@ func TestAnExplanationNeedsTheScopeOfTheDataThatItShows(t *testing.T) {
 	s.expect("POST", "/v1/data/p/allow?explain=off&metrics&instrument&rule_labels", `{"input":{}}`, http.StatusOK, `"result"`, asApp)
 }
 
+func TestInputsOfRecordedDecisionsNeedTheScopeChange(t *testing.T) {
+	s, tokens := withTokens(t, mixed, nil)
+	tokens.set("reader", gate.Token{Name: "reader-1", Scopes: gate.ScopeRead})
+	s.expect("GET", "/policy/diff?inputs=true", "", http.StatusForbidden,
+		`the token \"reader-1\" lacks the scope \"change\": inputs=true, which shows inputs of recorded decisions, needs it`, "Authorization: Bearer reader")
+	s.expect("GET", "/policy/diff?inputs=true", "", http.StatusOK, "", asOps)
+	s.expect("GET", "/policy/diff?inputs=false", "", http.StatusOK, "", "Authorization: Bearer reader")
+}
+
 func TestAnExpiredOrRevokedTokenIsRefused(t *testing.T) {
 	s, tokens := withTokens(t, mixed, nil)
 	s.expect("POST", "/v1/data/p/allow", `{}`, http.StatusOK, "", asApp)

@@ -45,7 +45,9 @@ func (s *Server) diff(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if by, _ := r.Context().Value(requesterKey{}).(requester); withInputs && !by.caller.Scopes.Has(gate.ScopeChange) {
-		return &decision.HTTPError{Status: http.StatusForbidden, Message: "inputs=true: the token lacks the scope change, which inputs of recorded decisions need"}
+		err := lacks(by.caller, gate.ScopeChange, "inputs=true, which shows inputs of recorded decisions,")
+		s.recordRefused(r, by.caller.Name, err.Error())
+		return err
 	}
 	return s.compare(w, r, func(base, candidate *engine.Generation, from, to string) error {
 		found := review.Of(base, candidate)
