@@ -98,14 +98,16 @@ func address(page string) string {
 	return strings.TrimSuffix(page, ".md") + ".html"
 }
 
-func up(address string) string {
-	return strings.Repeat("../", strings.Count(address, "/"))
+func frontOf(title, source, address string) front {
+	return front{Title: title, URL: "/" + address, Params: params{
+		Source: source, Up: strings.Repeat("../", strings.Count(address, "/")), Links: []pair{},
+	}}
 }
 
 // page writes a page with the places to which its links lead, and takes along the files that they name.
 func (s *stage) page(p pages.Page) error {
 	at := address(p.Path)
-	f := front{Title: p.Title, URL: "/" + at, Params: params{Source: p.Path, Up: up(at), Links: []pair{}}}
+	f := frontOf(p.Title, p.Path, at)
 	for _, l := range p.Links {
 		to, anchor, ok := p.Target(l)
 		if !ok || strings.HasPrefix(l.To, "#") {
@@ -124,11 +126,7 @@ func (s *stage) page(p pages.Page) error {
 		}
 		f.Params.Links = append(f.Params.Links, pair{l.To, filepath.ToSlash(rel)})
 	}
-	head, err := json.Marshal(f)
-	if err != nil {
-		return err
-	}
-	return s.write(path.Join("content", "page--"+strings.ReplaceAll(p.Path, "/", "--")), append(append(head, '\n', '\n'), p.Text...))
+	return s.content("page--"+p.Path, f, string(p.Text))
 }
 
 // place returns where a file or folder of the repository is on the site, and puts it there if it is no page.
@@ -167,8 +165,7 @@ func (s *stage) folder(name string) error {
 		return nil
 	}
 	s.copied[name] = true
-	at := path.Join(name, "index.html")
-	f := front{Title: name, URL: "/" + at, Params: params{Source: name, Up: up(at), Links: []pair{}}}
+	f := frontOf(name, name, path.Join(name, "index.html"))
 	list := "# " + name + "\n\n"
 	err := fs.WalkDir(os.DirFS(s.root), name, func(file string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
@@ -183,11 +180,16 @@ func (s *stage) folder(name string) error {
 	if err != nil {
 		return err
 	}
+	return s.content("folder--"+name+".md", f, list)
+}
+
+// content writes a page for Hugo. Its name has no folders: the page says itself where it is.
+func (s *stage) content(name string, f front, text string) error {
 	head, err := json.Marshal(f)
 	if err != nil {
 		return err
 	}
-	return s.write(path.Join("content", "folder--"+strings.ReplaceAll(name, "/", "--")+".md"), append(append(head, '\n', '\n'), list...))
+	return s.write(path.Join("content", strings.ReplaceAll(name, "/", "--")), fmt.Appendf(head, "\n\n%s", text))
 }
 
 func (s *stage) data(name string, value any) error {

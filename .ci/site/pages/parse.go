@@ -77,8 +77,10 @@ func (r *reading) visit(n ast.Node, entering bool) (ast.WalkStatus, error) {
 	return ast.WalkContinue, nil
 }
 
-func (r *reading) line() int {
-	return bytes.Count(r.page.Text[:r.offset], []byte("\n")) + 1
+func (r *reading) line() int { return r.lineAt(r.offset) }
+
+func (r *reading) lineAt(offset int) int {
+	return bytes.Count(r.page.Text[:offset], []byte("\n")) + 1
 }
 
 func (r *reading) endSection() {
@@ -121,7 +123,7 @@ func (r *reading) prose(block ast.Node) {
 		return ast.WalkContinue, nil
 	})
 	if start >= 0 {
-		r.page.Prose = append(r.page.Prose, Prose{Text: b.String(), Line: bytes.Count(r.page.Text[:start], []byte("\n")) + 1})
+		r.page.Prose = append(r.page.Prose, Prose{Text: b.String(), Line: r.lineAt(start)})
 	}
 }
 
