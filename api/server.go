@@ -98,7 +98,7 @@ type Config struct {
 	// StrictBuiltinErrors makes an error of a builtin an error of the decision on OPA's routes, too; without it
 	// they answer as OPA does. The other routes are always strict.
 	StrictBuiltinErrors bool
-	// Unready says why decisions cannot be made although a policy serves; nil: they always can.
+	// Unready says why the sidecar is not ready although a policy serves; nil: it always is then.
 	Unready func() error
 	// StaleSource says what follows while what policy comes from does not answer; nil: nothing ever does.
 	StaleSource *StaleSource

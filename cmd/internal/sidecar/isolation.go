@@ -102,8 +102,13 @@ func (s *Sidecar) decideElsewhere() engine.Elsewhere {
 	return s.workers.Evaluate
 }
 
-// unready is why decisions cannot be made although a policy serves.
+// unready is why the sidecar is not ready although a policy serves: no decisions can be made, or what is recorded has no place yet.
 func (s *Sidecar) unready() error {
+	select {
+	case <-s.onRecord:
+	default:
+		return errors.New("the start is not on record yet: the audit log is being opened")
+	}
 	if s.isolation() == isolateAll && s.workers.Health().Processes == 0 {
 		return errors.New("no worker is ready to make decisions")
 	}

@@ -35,7 +35,8 @@ type part struct {
 	run     func(context.Context) error
 }
 
-// parts lists what runs. ready is called once the first load has ended.
+// parts lists what runs. ready is called once the first load has ended and the start is on
+// record.
 func (s *Sidecar) parts(ready func()) []part {
 	loaded := make(chan struct{}) // closed when the first load has ended, which covers all that changed before
 	changes := make(chan watcher.Change)
@@ -80,11 +81,12 @@ func (s *Sidecar) parts(ready func()) []part {
 // Run serves until ctx ends or a part that serves fails. Then it ends the parts stage by stage: the
 // next stage ends when every part of the one before has ended. So the engine answers until requests
 // are drained, and what they and the last reload did is recorded, exported and saved. ready is called
-// once the first load has ended, well or not. The error is nil after a clean stop.
+// once the first load has ended, well or not, and the start is on record. The error is nil after a clean stop.
 func (s *Sidecar) Run(ctx context.Context, ready func()) (err error) {
 	defer func() { err = errors.Join(err, s.unpublish(), s.release()) }()
 	parts := s.parts(ready)
-	// The first record: nothing that is recorded happens before the other stages start. They do not wait for the disk.
+	// The first record: nothing that is recorded happens before the other stages start. They do not wait for the disk; who asks
+	// whether the sidecar is ready does, or it would find an audit log that does not run yet.
 	started := audit.Record{Action: audit.ActionStart, Target: s.Addr(), Message: "version " + s.cfg.Version}
 	onDisk := s.audit.Begin(started)
 	var running [stages]group
@@ -92,6 +94,7 @@ func (s *Sidecar) Run(ctx context.Context, ready func()) (err error) {
 		running[st] = startStage(ctx, st, parts)
 	}
 	s.await(ctx, started, onDisk)
+	close(s.onRecord)
 	<-running[serving].done
 	for st, group := range running {
 		if stage(st) == keeping { // the last record: everything else has ended
@@ -180,6 +183,9 @@ func (s *Sidecar) begin(ctx context.Context, loaded chan<- struct{}, ready func(
 	}
 	s.firstLoad(ctx)
 	close(loaded)
+	if !waitFor(ctx, s.onRecord) {
+		return nil
+	}
 	s.notify(notifyReady, s.doing())
 	ready()
 	return nil

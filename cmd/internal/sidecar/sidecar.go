@@ -107,6 +107,7 @@ type Sidecar struct {
 
 	staleSource api.StaleSource // what follows of staleness
 	began       time.Time
+	onRecord    chan struct{} // closed when the start is on record, or could not be brought there in time
 
 	differences sync.Mutex // of the file of differences
 }
@@ -114,7 +115,7 @@ type Sidecar struct {
 // New acquires the data directory, the token and the addresses, and makes the parts. On an error it
 // releases what it acquired. The caller must run the sidecar that New returns: Run releases the rest.
 func New(cfg Config) (_ *Sidecar, err error) {
-	s := &Sidecar{cfg: cfg, began: time.Now(), id: uuid.NewString(), live: newLiveSettings(cfg), who: newWho(cfg.Settings.PolicyDir), strictness: newStrictness(cfg.Logger), prints: api.NewPrints(cfg.Logger)}
+	s := &Sidecar{cfg: cfg, began: time.Now(), onRecord: make(chan struct{}), id: uuid.NewString(), live: newLiveSettings(cfg), who: newWho(cfg.Settings.PolicyDir), strictness: newStrictness(cfg.Logger), prints: api.NewPrints(cfg.Logger)}
 	if s.signed, err = signed.New(cfg.Settings); err != nil {
 		return nil, err
 	}
