@@ -65,7 +65,7 @@ func removalOf(ctx context.Context, c *cli.Context, l *fleet.Link, now fleet.Now
 			said[i].Hint = "put it back, or publish with --accept-removals"
 		}
 		report.Write(c.App.ErrWriter, said)
-		return r, fmt.Errorf("agents would not let go of what the release takes away: %s; nothing was sent", countOf(said))
+		return r, fmt.Errorf("agents would not let go of what the release takes away: %s; nothing was sent", terminal.Count(len(said), "removal"))
 	}
 	for _, d := range said {
 		terminal.Fprintf(c.App.ErrWriter, "accepted: %s: %s\n", d.File, terminal.Text(d.Message))
@@ -103,13 +103,6 @@ func loaded(ctx context.Context, l *fleet.Link, release record.Release, g *engin
 func sorted(names []string) []string {
 	slices.Sort(names)
 	return slices.Compact(names)
-}
-
-func countOf(said diagnostic.List) string {
-	if len(said) == 1 {
-		return "1 removal"
-	}
-	return terminal.Count(len(said), "removal")
 }
 
 func removalsOf(gone record.Gone) engine.Removals {

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"slices"
@@ -25,6 +26,9 @@ const (
 	fact               // how things are
 	detail             // what only some want to know
 )
+
+// rankStyles are the styles of their names, by rank.
+var rankStyles = [...]terminal.Style{always: terminal.Strong, wrong: terminal.Bad, look: terminal.Look, fact: terminal.Plain, detail: terminal.Plain}
 
 // statusLine is one line of a status.
 type statusLine struct {
@@ -107,7 +111,7 @@ func printStatus(w io.Writer, s api.StatusAnswer, verbose bool) {
 			one.text += fmt.Sprintf(" (and %d more)", one.more)
 		}
 		name := terminal.Sprintf("%-12s", one.name)
-		terminal.Fprintf(w, "%s %s\n", []terminal.Style{terminal.Strong, terminal.Bad, terminal.Look, terminal.Plain, terminal.Plain}[one.rank].Line(name), one.text)
+		terminal.Fprintf(w, "%s %s\n", rankStyles[one.rank].Line(name), one.text)
 	}
 	if verbose && s.LastReload.Error != "" {
 		fmt.Fprintln(w)
@@ -165,7 +169,7 @@ func (l *statusLines) troubles(s api.StatusAnswer) {
 		l.several(look, "settings", keys)
 	}
 	if r := s.Recordings; r != nil && (r.Error != "" || r.Damaged != "") {
-		l.add(look, "recorder", "%s", firstOf(r.Error, r.Damaged))
+		l.add(look, "recorder", "%s", cmp.Or(r.Error, r.Damaged))
 	}
 	l.several(look, "not loaded", notLoadedLines(s))
 	l.several(look, "warning", s.Warnings)
@@ -209,9 +213,4 @@ func (l *statusLines) source(s *api.Source) {
 			l.add(look, "bundle", "%s", b.wrong)
 		}
 	}
-}
-
-func firstOf(texts ...string) string {
-	i := slices.IndexFunc(texts, func(text string) bool { return text != "" })
-	return texts[max(i, 0)]
 }

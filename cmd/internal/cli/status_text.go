@@ -80,19 +80,12 @@ func notLoadedLines(s api.StatusAnswer) []string {
 func watchLine(w api.Watch) string {
 	text := w.State
 	if w.Enabled {
-		text = fmt.Sprintf("%s by %s, %s, %d events dropped", w.State, w.Mode, directories(w.Directories), w.EventsDropped)
+		text = fmt.Sprintf("%s by %s, %s, %d events dropped", w.State, w.Mode, terminal.Count(w.Directories, "directory"), w.EventsDropped)
 	}
 	if w.Reason != "" {
 		text += ": " + w.Reason
 	}
 	return text
-}
-
-func directories(n int) string {
-	if n == 1 {
-		return "1 directory"
-	}
-	return fmt.Sprintf("%d directories", n)
 }
 
 func auditLine(s api.StatusAnswer) string {
