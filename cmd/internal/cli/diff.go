@@ -112,19 +112,14 @@ func compare(c *cli.Context, from, to string, withText bool) (*api.Review, error
 	if err != nil {
 		return nil, err
 	}
-	var answer *api.Review
-	err = during(c.Context, "load", func(ctx context.Context) (err error) {
-		answer, err = sidecar.Diff(ctx, from, to, withText)
-		return err
+	answer, err := during(c.Context, "load", func(ctx context.Context) (*api.Review, error) {
+		return sidecar.Diff(ctx, from, to, withText)
 	})
 	if err == nil && c.Bool("replay") {
-		err = during(c.Context, "replay", func(ctx context.Context) error {
-			replay, err := sidecar.Replay(ctx, from, to)
-			if err == nil {
-				answer.Replay, answer.Incomplete = &replay.Replay, append(answer.Incomplete, replay.Incomplete...)
-			}
-			return err
-		})
+		var replay *api.ReplayAnswer
+		if replay, err = askReplay(c, sidecar, from, to); err == nil {
+			answer.Replay, answer.Incomplete = &replay.Replay, append(answer.Incomplete, replay.Incomplete...)
+		}
 	}
 	return answer, printRefusal(c, sidecar, err)
 }

@@ -40,23 +40,17 @@ func compareHere(c *cli.Context, from, to string, withText bool) (*api.Review, e
 	}
 	base, candidate := s.base, s.candidate
 	found := review.Of(base, candidate)
-	_ = during(c.Context, "tests", func(ctx context.Context) error { // tests that do not compile are not compared
-		suites, err := suitesOf(ctx, s.before, s.after)
-		if err == nil {
-			found.WithTests(suites[0], suites[1])
-		}
-		return err
-	})
+	suites, err := during(c.Context, "tests", func(ctx context.Context) ([]*engine.Suite, error) { return suitesOf(ctx, s.before, s.after) })
+	if err == nil { // tests that do not compile are not compared
+		found.WithTests(suites[0], suites[1])
+	}
 	evidence := review.Evidence{}
 	if c.Bool("replay") {
 		recs, err := logOf(c)
 		if err != nil {
 			return nil, err
 		}
-		if err := during(c.Context, "replay", func(ctx context.Context) (err error) {
-			evidence.Replay, err = replay.Run(ctx, base, candidate, recs, replay.Options{Review: found})
-			return err
-		}); err != nil {
+		if evidence.Replay, err = runReplay(c, base, candidate, recs, replay.Options{Review: found}); err != nil {
 			return nil, err
 		}
 	}
@@ -75,28 +69,31 @@ func compareHere(c *cli.Context, from, to string, withText bool) (*api.Review, e
 }
 
 // loadSide prints what is wrong with a side that cannot be loaded.
-func loadSide(c *cli.Context, side string, src fs.FS, previous *engine.Generation) (g *engine.Generation, err error) {
-	err = during(c.Context, "load", func(ctx context.Context) (err error) {
-		g, err = engine.Load(ctx, src, previous)
-		return err
-	})
-	if refused := new(engine.Refused); errors.As(err, &refused) {
-		dir := ""
-		switch s, err := resolve(c); {
-		case isDirectory(side):
-			dir = side
-		case side == api.SideDisk && err == nil:
-			dir = s.PolicyDir
-		}
-		printProblems(c.App.ErrWriter, dir, refused.Diagnostics)
+func loadSide(c *cli.Context, side string, src fs.FS, previous *engine.Generation) (*engine.Generation, error) {
+	g, err := during(c.Context, "load", func(ctx context.Context) (*engine.Generation, error) { return engine.Load(ctx, src, previous) })
+	if refused := new(engine.Refused); errors.As(err, &refused) && len(refused.Diagnostics) > 0 {
+		printProblems(c.App.ErrWriter, directoryOfSide(c, side), refused.Diagnostics)
+		return nil, drawnApart(side, err, true)
 	}
 	if err != nil {
-		if refused := new(engine.Refused); errors.As(err, &refused) && len(refused.Diagnostics) > 0 {
-			return nil, drawnApart(side, err, true)
-		}
 		return nil, fmt.Errorf("%s: %w", side, err)
 	}
 	return g, nil
+}
+
+// directoryOfSide is where the files of a side are; empty for one whose files are not those of a directory here.
+func directoryOfSide(c *cli.Context, side string) string {
+	if isDirectory(side) {
+		return side
+	}
+	if side != api.SideDisk {
+		return ""
+	}
+	s, err := resolve(c)
+	if err != nil {
+		return ""
+	}
+	return s.PolicyDir
 }
 
 func suitesOf(ctx context.Context, sources ...fs.FS) ([]*engine.Suite, error) {

@@ -58,12 +58,9 @@ func (s sides) probe(c *cli.Context, at time.Time) (*review.Probe, error) {
 		return nil, fmt.Errorf("--probe-time is %v: expected more than none", limit)
 	}
 	seeds := append(seedsOf(c.Context, s.after), seedsOf(c.Context, s.before)...)
-	var found *review.Probe
-	err := during(c.Context, "probe", func(ctx context.Context) (err error) {
-		found, err = probe.Run(ctx, s.base, s.candidate, seeds, probe.Options{CPU: limit, At: at})
-		return err
+	return during(c.Context, "probe", func(ctx context.Context) (*review.Probe, error) {
+		return probe.Run(ctx, s.base, s.candidate, seeds, probe.Options{CPU: limit, At: at})
 	})
-	return found, err
 }
 
 // seedsOf are the inputs that lie beside a policy: those of *.input.json files, and of tests. What cannot be read is passed

@@ -27,7 +27,7 @@ const (
 
 // during does a step of work. Where standard error is a terminal and the step takes longer than a second, a line there says how far
 // it is; the line is gone when the step has ended.
-func during(ctx context.Context, step string, work func(context.Context) error) error {
+func during[T any](ctx context.Context, step string, work func(context.Context) (T, error)) (T, error) {
 	out := os.Stderr //nolint:forbidigo // numbers, and the sequences that overwrite them
 	if !term.IsTerminal(int(out.Fd())) {
 		return work(ctx)

@@ -96,11 +96,7 @@ func replayThere(c *cli.Context) (_ *api.ReplayAnswer, dir string, err error) {
 	if err != nil {
 		return nil, "", err
 	}
-	var answer *api.ReplayAnswer
-	err = during(c.Context, "replay", func(ctx context.Context) (err error) {
-		answer, err = sidecar.Replay(ctx, base, api.SideDisk)
-		return err
-	})
+	answer, err := askReplay(c, sidecar, base, api.SideDisk)
 	if err != nil {
 		return nil, "", printRefusal(c, sidecar, err)
 	}
@@ -109,6 +105,13 @@ func replayThere(c *cli.Context) (_ *api.ReplayAnswer, dir string, err error) {
 	}
 	status, err := sidecar.Status(c.Context)
 	return answer, status.PolicyDir, err
+}
+
+// askReplay has a sidecar replay, and shows how far it is.
+func askReplay(c *cli.Context, sidecar *api.Client, base, candidate string) (*api.ReplayAnswer, error) {
+	return during(c.Context, "replay", func(ctx context.Context) (*api.ReplayAnswer, error) {
+		return sidecar.Replay(ctx, base, candidate)
+	})
 }
 
 // replayHere replays a log in this process.
@@ -136,11 +139,7 @@ func replayHere(c *cli.Context) (_ *api.ReplayAnswer, dir string, err error) {
 	if err != nil {
 		return nil, "", err
 	}
-	var found *review.Replay
-	err = during(c.Context, "replay", func(ctx context.Context) (err error) {
-		found, err = replay.Run(ctx, base, candidate, recs, replay.Options{})
-		return err
-	})
+	found, err := runReplay(c, base, candidate, recs, replay.Options{})
 	if err != nil {
 		return nil, "", err
 	}
@@ -151,6 +150,13 @@ func replayHere(c *cli.Context) (_ *api.ReplayAnswer, dir string, err error) {
 		answer.Base.Modules, _ = base.Counts()
 	}
 	return answer, dir, c.Err()
+}
+
+// runReplay replays in this process, and shows how far it is.
+func runReplay(c *cli.Context, base, candidate *engine.Generation, recs []records.Record, o replay.Options) (*review.Replay, error) {
+	return during(c.Context, "replay", func(ctx context.Context) (*review.Replay, error) {
+		return replay.Run(ctx, base, candidate, recs, o)
+	})
 }
 
 func openAndLoad(c *cli.Context, side string, previous *engine.Generation) (*engine.Generation, error) {
