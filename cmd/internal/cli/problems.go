@@ -70,10 +70,13 @@ func placeServed(c *cli.Context, sidecar *api.Client) func(file string) string {
 	return func(file string) string { return toldIn(dir, diagnostic.List{{File: file}})[0].File }
 }
 
-// placeForPeople is place where people read the output; what programs read has names as the policy directory has them.
+// placeForPeople is place where people read the output.
 func placeForPeople(c *cli.Context, place func(file string) string) func(file string) string {
-	if c.Bool("json") || c.String("format") == "json" {
+	if forPrograms(c) {
 		return nil
 	}
 	return place
 }
+
+// forPrograms reports whether programs read the output: it has names as the policy directory has them.
+func forPrograms(c *cli.Context) bool { return c.Bool("json") || c.String("format") == "json" }

@@ -82,7 +82,11 @@ func tryThere(c *cli.Context, sidecar *api.Client, path engine.Path, input json.
 			}
 		}
 	}
-	answer := explain.Answer{Path: path.String(), Defined: there.Defined, Why: explain.WhyOf(found, in.Explain, in.Coverage, placeForPeople(c, placeServed(c, sidecar)))}
+	var place func(file string) string
+	if !forPrograms(c) && (in.Explain || in.Coverage) { // else no file is named, or as the sidecar names it
+		place = placeServed(c, sidecar)
+	}
+	answer := explain.Answer{Path: path.String(), Defined: there.Defined, Why: explain.WhyOf(found, in.Explain, in.Coverage, place)}
 	if there.Defined {
 		answer.Result = there.Result
 	}
