@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"defenseclaw/cmd/internal/testrun"
+	"defenseclaw/cmd/internal/report"
 	"defenseclaw/engine/diagnostic"
 )
 
@@ -57,7 +57,7 @@ func TestNoTextOfARoundReachesTheTerminalRaw(t *testing.T) {
 		fill(reflect.ValueOf(&r).Elem(), hostile)
 		leaveOut(&r)
 		shown := printable(r)
-		p := noPaint(testrun.AsIs)
+		p := noPaint(report.AsIs)
 		text := p.headline(&shown) + "\n" + p.named(shown.Changed) + "\n" + strings.Join(p.body(&shown), "\n")
 		if i := strings.IndexAny(text, "\x1b\u202e\u0085\r"); i >= 0 || strings.ToValidUTF8(text, "") != text {
 			t.Errorf("at byte %d of %q", i, text)

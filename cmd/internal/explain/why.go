@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"defenseclaw/cmd/internal/report"
 	"defenseclaw/cmd/internal/terminal"
 	"defenseclaw/engine/explain"
 )
@@ -25,7 +26,7 @@ var kinds = map[explain.Kind]terminal.Style{explain.Fired: terminal.Good, explai
 // WhyOf takes from an answer of package engine/explain what was asked for. place is as in [Options].
 func WhyOf(found explain.Answer, reasons, coverage bool, place func(file string) string) (w Why) {
 	if place == nil {
-		place = func(file string) string { return file }
+		place = report.AsIs
 	}
 	if reasons {
 		w.Explanation = lines(found, place)

@@ -13,6 +13,7 @@ import (
 
 	"defenseclaw/cmd/internal/dev"
 	"defenseclaw/cmd/internal/regofmt"
+	"defenseclaw/cmd/internal/report"
 	"defenseclaw/cmd/internal/testrun"
 	"defenseclaw/engine"
 	"defenseclaw/engine/explain"
@@ -171,7 +172,7 @@ func (p *pack) test(ctx context.Context, name string) (string, error) {
 		}
 		lines := []string{"FAIL " + name}
 		for _, r := range failed {
-			lines = append(lines, testrun.Why(r, testrun.AsIs)...)
+			lines = append(lines, testrun.Why(r, report.AsIs)...)
 			lines = append(lines, strings.TrimSpace(string(r.Output)))
 		}
 		return strings.TrimSpace(strings.Join(lines, "\n")), nil

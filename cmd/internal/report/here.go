@@ -34,11 +34,14 @@ func same(a, b string) bool {
 // such as for the embedded pack: the names stay as they are.
 func PlaceIn(dir string) func(file string) string {
 	if dir == "" {
-		return func(file string) string { return file }
+		return AsIs
 	}
 	here := Here(dir)
 	return func(file string) string { return path.Join(here, file) }
 }
+
+// AsIs is the place of a file that is called as its policy directory has it.
+func AsIs(file string) string { return file }
 
 // In returns diagnostics with their files named by [PlaceIn].
 func In(dir string, ds diagnostic.List) diagnostic.List { return Placed(ds, PlaceIn(dir)) }

@@ -41,8 +41,9 @@ func Formats() []string { return formats.names() }
 func (v Validation) Write(w io.Writer, format string) error { return formats.write(w, v, format) }
 
 func writePretty(w io.Writer, v Validation) error {
+	place := PlaceIn(v.Place)
 	for _, f := range v.Ignored.Files {
-		terminal.Fprintf(w, "%s %s: %s\n", terminal.Look.Of("not loaded:"), PlaceIn(v.Place)(f.Path), f.Reason)
+		terminal.Fprintf(w, "%s %s: %s\n", terminal.Look.Of("not loaded:"), place(f.Path), f.Reason)
 	}
 	if more := v.Ignored.More; more > 0 {
 		terminal.Fprintf(w, "%s %s\n", terminal.Look.Of("not loaded:"), terminal.Count(more, "more file"))
@@ -50,12 +51,12 @@ func writePretty(w io.Writer, v Validation) error {
 	for _, warning := range v.Warnings {
 		terminal.Fprintf(w, "%s %s\n", terminal.Look.Of("warning:"), warning)
 	}
-	WriteWarnings(w, In(v.Place, v.Strict))
+	WriteWarnings(w, Placed(v.Strict, place))
 	if len(v.Strict) > 0 {
 		terminal.Fprintf(w, "\n")
 	}
 	if !v.OK() {
-		Write(w, In(v.Place, v.Diagnostics))
+		Write(w, Placed(v.Diagnostics, place))
 		return nil
 	}
 	modules, dataFiles := v.Generation.Counts()

@@ -156,7 +156,7 @@ func (s *junitSuite) add(r *tester.Result) {
 		c.Error = &junitMessage{Message: report.FirstLine(text(r.Error.Error())), Text: text(r.Error.Error())}
 	case r.Fail:
 		s.Failures++
-		why := text(strings.Join(Why(r, AsIs), "\n"))
+		why := text(strings.Join(Why(r, report.AsIs), "\n"))
 		c.Failure = &junitMessage{Message: report.FirstLine(why), Text: why}
 	}
 	s.Cases = append(s.Cases, c)

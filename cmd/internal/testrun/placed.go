@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"strings"
 
+	"defenseclaw/cmd/internal/report"
 	"defenseclaw/cmd/internal/terminal"
 
 	"github.com/open-policy-agent/opa/v1/ast"
@@ -14,7 +15,7 @@ import (
 
 func (o Output) place() func(string) string {
 	if o.Place == nil {
-		return AsIs
+		return report.AsIs
 	}
 	return o.Place
 }

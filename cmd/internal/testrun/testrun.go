@@ -145,6 +145,3 @@ func Explain(ctx context.Context, suite *engine.Suite, failed []*tester.Result) 
 func Why(r *tester.Result, place func(file string) string) []string {
 	return gate.Why(r, func(file string) string { return string(terminal.Line(place(file))) })
 }
-
-// AsIs is the place of a file that is called as its policy directory has it.
-func AsIs(file string) string { return file }

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"testing/fstest"
 
+	"defenseclaw/cmd/internal/report"
 	"defenseclaw/cmd/internal/testrun"
 	"defenseclaw/engine"
 )
@@ -56,13 +57,13 @@ func TestAFailedTestSaysWhichExpressionFailedWithItsValues(t *testing.T) {
 	if err := testrun.Explain(t.Context(), s, failed); err != nil {
 		t.Fatal(err)
 	}
-	why := strings.Join(testrun.Why(failed[0], testrun.AsIs), "\n")
+	why := strings.Join(testrun.Why(failed[0], report.AsIs), "\n")
 	for _, want := range []string{"p_test.rego:7", "data.p.limit > size", "30", "10"} {
 		if !strings.Contains(why, want) {
 			t.Errorf("no %q in the reason:\n%s", want, why)
 		}
 	}
-	if why := strings.Join(testrun.Why(failed[1], testrun.AsIs), "\n"); !strings.Contains(why, "to_number") {
+	if why := strings.Join(testrun.Why(failed[1], report.AsIs), "\n"); !strings.Contains(why, "to_number") {
 		t.Errorf("the builtin's error is not the reason: %s", why)
 	}
 }
