@@ -57,12 +57,13 @@ func someOf(names []string) string {
 // printRules shows what differs in meaning.
 func printRules(w io.Writer, r *api.Review) {
 	line := func(format string, args ...any) { terminal.Fprintf(w, "%s\n", terminal.Sprintf(format, args...)) }
-	text := func(mark, text string) {
+	text := func(style terminal.Style, mark, text string) {
 		for l := range strings.Lines(text) {
-			shown := terminal.Sprintf("    %s %s", mark, strings.ReplaceAll(strings.TrimRight(l, "\r\n"), "\t", "    "))
-			terminal.Fprintf(w, "%s\n", terminal.Diff(terminal.Clean(shown)))
+			terminal.Fprintf(w, "%s\n", style.Line("    "+mark+strings.ReplaceAll(strings.TrimRight(l, "\r\n"), "\t", "    ")))
 		}
 	}
+	before := func(was string) { text(terminal.Bad, "- ", was) }
+	after := func(is string) { text(terminal.Good, "+ ", is) }
 	for _, d := range r.Defaults {
 		line("default %s: %s → %s", d.Path, valueText(d.Before), valueText(d.After))
 	}
@@ -72,21 +73,21 @@ func printRules(w io.Writer, r *api.Review) {
 			continue
 		}
 		line("%s %s, clause %d, %s:%d", marks[rule.Change], rule.Path, rule.Clause, rule.File, rule.Row)
-		text("-", rule.Before)
-		text("+", rule.After)
+		before(rule.Before)
+		after(rule.After)
 	}
 	for _, d := range r.Data {
 		line("%s %s, %d → %d values", marks[d.Change], d.Path, d.Leaves.Before, d.Leaves.After)
 		if d.Elements == nil {
-			text("-", string(d.Before))
-			text("+", string(d.After))
+			before(string(d.Before))
+			after(string(d.After))
 			continue
 		}
 		for _, e := range d.Elements.Removed {
-			text("-", string(e))
+			before(string(e))
 		}
 		for _, e := range d.Elements.Added {
-			text("+", string(e))
+			after(string(e))
 		}
 	}
 	names := func(what string, all []string) {

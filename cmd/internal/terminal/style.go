@@ -108,17 +108,17 @@ func (t *Writer) styled(text string) error {
 // Bare returns text without styles.
 func Bare(text string) string { return sequence.ReplaceAllString(text, "") }
 
-// Diff colours a difference in lines: green those that are added, red those that are removed. A mark may be indented.
+// Diff colours a difference in lines, by their first characters: green those that are added, red those that are removed.
 func Diff(text Clean) Clean {
 	var b strings.Builder
 	for line := range strings.Lines(string(text)) {
 		style := Plain
-		switch bare := strings.TrimLeft(line, " "); {
-		case strings.HasPrefix(bare, "+"):
+		switch {
+		case strings.HasPrefix(line, "+"):
 			style = Good
-		case strings.HasPrefix(bare, "-"):
+		case strings.HasPrefix(line, "-"):
 			style = Bad
-		case strings.HasPrefix(bare, "@@"):
+		case strings.HasPrefix(line, "@@"):
 			style = Quiet
 		}
 		b.WriteString(string(style.Of(Clean(line))))

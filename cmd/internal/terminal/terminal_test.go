@@ -131,6 +131,14 @@ func TestStylesAreShownByAWriterWithColoursAndThoseOfOthersAreEscaped(t *testing
 	}
 }
 
+func TestADifferenceIsColouredByItsMarksAndNotByWhatLinesHold(t *testing.T) {
+	var out strings.Builder
+	terminal.Fprintf(terminal.NewWriter(&out).Coloured(true), "%s", terminal.Diff("@@ -1 +1 @@\n   -1,\n-  +2\n+  -3\n"))
+	if want := "\x1b[2m@@ -1 +1 @@\x1b[0m\n   -1,\n\x1b[31m-  +2\x1b[0m\n\x1b[32m+  -3\x1b[0m\n"; out.String() != want {
+		t.Errorf("%q, want %q", out.String(), want)
+	}
+}
+
 func TestCountsAreInPlainEnglish(t *testing.T) {
 	for want, got := range map[string]string{
 		"1 module": terminal.Count(1, "module"), "0 modules": terminal.Count(0, "module"), "2 data files": terminal.Count(2, "data file"),
