@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"defenseclaw/cmd/internal/private"
 )
 
 // toAccept is what a file of an expected answer would hold if what came out was right.
@@ -45,6 +47,7 @@ func (l *Loop) Accept(d Decision) error {
 		return fmt.Errorf("%s: %w", d.accept.file, err)
 	}
 	file = filepath.Join(l.cfg.Dir, file)
+	mode := fs.FileMode(0o644)
 	info, err := os.Lstat(file)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -52,6 +55,8 @@ func (l *Loop) Accept(d Decision) error {
 		return err
 	case !info.Mode().IsRegular():
 		return fmt.Errorf("%s is no regular file: change what it leads to", file)
+	default:
+		mode = info.Mode().Perm()
 	}
 	held, err := os.ReadFile(file) //nolint:gosec // beside the saved input
 	if errors.Is(err, fs.ErrNotExist) {
@@ -63,27 +68,7 @@ func (l *Loop) Accept(d Decision) error {
 	case !bytes.Equal(held, d.accept.before):
 		return fmt.Errorf("%s has changed meanwhile: nothing was written", file)
 	}
-	return replace(file, d.accept.after, info)
-}
-
-// replace gives a file its content at once for all readers; info is nil for a new one.
-func replace(file string, text []byte, info fs.FileInfo) error {
-	mode := fs.FileMode(0o644)
-	if info != nil {
-		mode = info.Mode().Perm()
-	}
-	temp, err := os.CreateTemp(filepath.Dir(file), "."+filepath.Base(file)+".*") // the loop does not look at hidden files
-	if err != nil {
-		return err
-	}
-	_, err = temp.Write(text)
-	if err = errors.Join(err, temp.Chmod(mode), temp.Close()); err == nil {
-		err = os.Rename(temp.Name(), file)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(temp.Name()))
-	}
-	return nil
+	return private.WriteMode(file, d.accept.after, mode) // aside first, in a hidden file: the loop does not look at those
 }
 
 // expectedOf is the file that holds what is expected of a saved input.

@@ -12,7 +12,7 @@ import (
 // its name. The owner is that of the directory: what root writes there for a service, the service can read.
 //
 // renameio does the same, but not on Windows, and it keeps the permissions of the file that it replaces.
-func Write(path string, text []byte) error { return write(path, text, 0o600) }
+func Write(path string, text []byte) error { return WriteMode(path, text, 0o600) }
 
 // Replace is [Write] for a file that is there and keeps its permissions.
 func Replace(path string, text []byte) error {
@@ -20,10 +20,11 @@ func Replace(path string, text []byte) error {
 	if err != nil {
 		return err
 	}
-	return write(path, text, info.Mode().Perm())
+	return WriteMode(path, text, info.Mode().Perm())
 }
 
-func write(path string, text []byte, mode os.FileMode) error {
+// WriteMode is [Write] with other permissions.
+func WriteMode(path string, text []byte, mode os.FileMode) error {
 	temp, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*") // mode 0600
 	if err != nil {
 		return err
