@@ -135,7 +135,7 @@ func TestAnEditABreakAFixAndADeletionAreReported(t *testing.T) {
 	if gone := d.until("the deletion", func(r dev.Round) bool { return r.Total == 1 }); !gone.OK() || gone.Ran != 0 {
 		t.Errorf("the deletion: %+v", gone)
 	}
-	d.loop.All()
+	d.loop.Ask(dev.Scope{})
 	if all := d.until("all tests", func(r dev.Round) bool { return r.All }); all.Ran != 1 {
 		t.Errorf("all tests: %+v", all)
 	}

@@ -12,34 +12,27 @@ import (
 	"defenseclaw/cmd/internal/terminal"
 	"defenseclaw/engine/diagnostic"
 	"defenseclaw/engine/explain"
-
-	"github.com/charmbracelet/lipgloss"
-	"github.com/muesli/termenv"
 )
 
-// paint holds the styles of parts of the text. It uses only the terminal's own palette, which is readable on
-// the terminal's background, light or dark.
+// paint draws parts of the text in their styles, or plainly.
 type paint struct {
-	good, bad, quiet, strong func(...string) string
-
 	colours bool
 	place   func(file string) string // what a file of the directory is called where the user stands
 }
 
-func plainly(s ...string) string { return strings.Join(s, " ") }
+func noPaint(place func(string) string) paint { return paint{place: place} }
 
-func noPaint(place func(string) string) paint {
-	return paint{plainly, plainly, plainly, plainly, false, place}
-}
+func (p paint) good(text string) string   { return p.in(terminal.Good, text) }
+func (p paint) bad(text string) string    { return p.in(terminal.Bad, text) }
+func (p paint) quiet(text string) string  { return p.in(terminal.Quiet, text) }
+func (p paint) strong(text string) string { return p.in(terminal.Strong, text) }
 
-func colours(r *lipgloss.Renderer, place func(string) string) paint {
-	return paint{
-		colours: r.ColorProfile() != termenv.Ascii, place: place,
-		good:   r.NewStyle().Foreground(lipgloss.Color("2")).Render,
-		bad:    r.NewStyle().Foreground(lipgloss.Color("1")).Render,
-		quiet:  r.NewStyle().Faint(true).Render,
-		strong: r.NewStyle().Bold(true).Render,
+// in is text of a round, which is printable, in a style.
+func (p paint) in(style terminal.Style, text string) string {
+	if !p.colours {
+		return text
 	}
+	return string(style.Of(terminal.Clean(text)))
 }
 
 // headline summarizes a round in one line.

@@ -59,6 +59,3 @@ func (l *Loop) Ask(s Scope) {
 		}
 	}
 }
-
-// All asks for a round of all tests. It never blocks.
-func (l *Loop) All() { l.Ask(Scope{}) }

@@ -10,8 +10,6 @@ import (
 	_ "defenseclaw/cmd/internal/earlyterminal" // before Bubble Tea, which would ask the terminal at each start
 
 	tea "github.com/charmbracelet/bubbletea"
-	"github.com/charmbracelet/lipgloss"
-	"github.com/muesli/termenv"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -20,11 +18,7 @@ import (
 func Screen(ctx context.Context, l *Loop, in io.Reader, out io.Writer, note string) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	renderer := lipgloss.NewRenderer(out)
-	if !terminal.Colours(out) {
-		renderer.SetColorProfile(termenv.Ascii)
-	}
-	s := &screen{loop: l, note: note, paint: colours(renderer, l.place), busy: true, scope: l.cfg.Scope}
+	s := &screen{loop: l, note: note, paint: paint{colours: terminal.Colours(out), place: l.place}, busy: true, scope: l.cfg.Scope}
 	program := tea.NewProgram(s, tea.WithContext(ctx), tea.WithInput(in), tea.WithOutput(out), tea.WithAltScreen(), tea.WithoutSignalHandler())
 	var group errgroup.Group
 	group.Go(func() error {
@@ -95,7 +89,7 @@ func (s *screen) Update(message tea.Msg) (tea.Model, tea.Cmd) {
 		s.round, s.busy = &m, false
 	case accepted:
 		if s.said = "wrote " + terminal.Count(m.files, "expected result"); m.err != nil {
-			s.said = string(terminal.Line(m.err.Error()))
+			s.said = line(m.err.Error())
 		}
 	case tea.KeyMsg:
 		then = s.key(m)

@@ -12,7 +12,7 @@ func (s *screen) View() string {
 		return ""
 	}
 	head, body, foot := s.head(), s.body(), s.foot()
-	room := s.room()
+	room := s.roomBeside(len(foot))
 	lines := append(head, s.rule())
 	lines = append(lines, body[min(s.top, len(body)):min(s.top+room, len(body))]...)
 	for len(lines) < len(head)+1+room {
